@@ -1,0 +1,1 @@
+"""What an LLM processor can drive: the `openai` client, and the built-in `offline` model."""

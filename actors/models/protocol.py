@@ -1,0 +1,52 @@
+"""What a model is to the LLM processor: request in, answer out, pieces of it on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+import msgspec
+
+from events.types import ToolCall, Usage
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
+    """A finished answer. `finish`: stop, tool_calls, length or content_filter. Tool calls may lack an id (""), and
+    `arguments` is the text as the model wrote it."""
+
+    content: str = ""
+    calls: tuple[ToolCall, ...] = ()
+    finish: str = "stop"
+    model: str = ""
+    usage: Usage = Usage()
+
+
+class ModelFailed(Exception):
+    """The model gave no answer. Fields as in `InferenceFailed`; `detail` is safe to log and says what to do."""
+
+    def __init__(self, error: str, detail: str, attempts: int = 1) -> None:
+        super().__init__(detail)
+        self.error = error
+        self.detail = detail
+        self.attempts = attempts
+
+
+class Piece(msgspec.Struct, frozen=True, array_like=True):
+    """Streamed text. `kind`: message (what the user will see) or thought."""
+
+    kind: str
+    text: str
+
+
+OnPiece = Callable[[Piece], None]
+
+
+class Model(Protocol):
+    async def complete(self, request: bytes, *, base_url: str = "", on_piece: OnPiece | None = None) -> Answer:
+        """Answer a chat-completions request (JSON bytes, as `events.context` renders it).
+
+        Raises ModelFailed. With `on_piece` the answer is streamed as well. Cancellation stops the request.
+        """
+        ...
+
+    async def aclose(self) -> None: ...

@@ -1,0 +1,65 @@
+"""The states that a consumer of the log holds: those recently used; the rest are a snapshot and some events away."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable
+
+from events.codec import decode
+from events.envelope import Envelope
+from events.evolve import evolve
+from events.state import State
+from events.types import Event
+
+
+class StateCache:
+    """States by agent, at most `capacity` of them, the least recently used dropped first.
+
+    `take` folds envelopes that come in the partition's order. A gap between the held state and the next event (or no
+    state at all) is for the caller to fill by `put`, with the state before that event.
+    """
+
+    def __init__(self, capacity: int) -> None:
+        self.capacity = capacity
+        self._states: OrderedDict[str, State] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._states)
+
+    def get(self, agent: str) -> State | None:
+        return self._states.get(agent)
+
+    def put(self, state: State) -> None:
+        self._states[state.agent] = state
+        self._states.move_to_end(state.agent)
+
+    def drop(self, agent: str) -> None:
+        self._states.pop(agent, None)
+
+    def missing(self, envelopes: Iterable[Envelope]) -> dict[str, int]:
+        """The agents whose state must be loaded before these envelopes are taken, each with the seq to load to."""
+        wanted: dict[str, int] = {}
+        seen: set[str] = set()
+        for envelope in envelopes:
+            if envelope.agent in seen:
+                continue
+            seen.add(envelope.agent)
+            held = self._states.get(envelope.agent)
+            if envelope.seq > (held.seq if held else 0) + 1:
+                wanted[envelope.agent] = envelope.seq - 1
+        return wanted
+
+    def take(self, envelope: Envelope) -> tuple[State, Event] | None:
+        """The state after this event, and the event; None if it was folded before."""
+        held = self._states.get(envelope.agent)
+        if held is not None and envelope.seq <= held.seq:
+            return None
+        event = decode(envelope)
+        state = evolve(held, envelope, event)
+        self.put(state)
+        return state, event
+
+    def trim(self) -> None:
+        """Drop the least recently used beyond the capacity. Called between batches, never within one."""
+        while len(self._states) > self.capacity:
+            self._states.popitem(last=False)

@@ -1,0 +1,204 @@
+"""What becomes of each function call: decided at once where memory alone is needed, else asked of another part.
+
+An edit of core memory that cannot be made changes nothing, and its error says how to mend it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+
+from events.context import Count, clip, message_tokens, stamp, system_message, tools_tokens, with_margin
+from events.eviction import budget_tokens
+from events.evolve import appended
+from events.functions import BadCall, Call, check
+from events.passages import split
+from events.state import State, Turn
+from events.types import (
+    ArchivalMemoryInserted,
+    Block,
+    CoreMemoryAppended,
+    CoreMemoryReplaced,
+    Event,
+    FunctionCalled,
+    FunctionFailed,
+    FunctionReturned,
+    HeartbeatsPaused,
+    MessageSent,
+    TimerCancelled,
+    ToolCall,
+)
+
+MAX_PAUSE_MINUTES = 360
+MAX_TIMERS = 50
+PASSAGE_TOKENS = 300
+
+
+def carry_out(state: State, turn: Turn, call: ToolCall, count: Count) -> Event:
+    """The event that this call leads to."""
+    checked = check(call, cut_off=turn.finish == "length")
+    if isinstance(checked, BadCall):
+        return FunctionFailed(call=call.id, name=call.name[:80], error=checked.error)
+    handler = _AT_ONCE.get(call.name)
+    if handler is None:
+        return _ask(state, turn, call, checked)
+    return handler(state, call, checked, count)
+
+
+def wants_heartbeat(call: ToolCall) -> bool:
+    checked = check(call)
+    return isinstance(checked, Call) and checked.heartbeat
+
+
+def alarm_key(state: State, timer_id: str) -> str:
+    """The key of the event that set a timer."""
+    return next((alarm.key for alarm in state.alarms if alarm.timer.id == timer_id), "")
+
+
+def _fail(call: ToolCall, error: str) -> FunctionFailed:
+    return FunctionFailed(call=call.id, name=call.name, error=error)
+
+
+def _ask(state: State, turn: Turn, call: ToolCall, checked: Call) -> Event:
+    if call.name == "set_timer" and len(state.alarms) >= MAX_TIMERS:
+        return _fail(call, f"{MAX_TIMERS} timers are set, which is the limit. Cancel one with cancel_timer first.")
+    settings = state.settings
+    return FunctionCalled(
+        call=call.id,
+        name=call.name,
+        arguments=dict(checked.arguments),
+        hidden=(turn.input, *(pending.seq for pending in state.pending)),
+        max_chars=max(200, min(settings.result_chars, budget_tokens(settings) // 2)),
+        page_size=settings.page_size,
+    )
+
+
+# --- decided at once ----------------------------------------------------------------------------------------------
+
+
+def _send_message(_state: State, call: ToolCall, checked: Call, _count: Count) -> Event:
+    text = checked.text("message")
+    if not text.strip():
+        return _fail(call, "The message is empty. Write what the user is to read.")
+    return MessageSent(text=text, call=call.id)
+
+
+def _pause_heartbeats(state: State, call: ToolCall, checked: Call, _count: Count) -> Event:
+    minutes = checked.integer("minutes")
+    if minutes < 0:
+        return _fail(call, "minutes must be 0 or more (at most 360).")
+    minutes = min(minutes, MAX_PAUSE_MINUTES)
+    now = state.turn.time_ms if state.turn else state.time_ms
+    return HeartbeatsPaused(call=call.id, until_ms=now + minutes * 60_000, minutes=minutes)
+
+
+def _block(state: State, label: str) -> Block | str:
+    block = next((block for block in state.blocks if block.label == label), None)
+    labels = ", ".join(block.label for block in state.blocks)
+    return block or f"There is no section '{label[:40]}' in core memory. The sections are: {labels}."
+
+
+def _append(state: State, call: ToolCall, checked: Call, count: Count) -> Event:
+    block = _block(state, checked.text("name"))
+    if isinstance(block, str):
+        return _fail(call, block)
+    value = appended(block.value, checked.text("content"))
+    error = _too_large(state, block, value, count)
+    if error:
+        return _fail(call, error)
+    return CoreMemoryAppended(call=call.id, label=block.label, text=checked.text("content"))
+
+
+def _replace(state: State, call: ToolCall, checked: Call, count: Count) -> Event:
+    block = _block(state, checked.text("name"))
+    if isinstance(block, str):
+        return _fail(call, block)
+    old, new = checked.text("old_content"), checked.text("new_content")
+    if not old:
+        return _fail(
+            call, "old_content is empty. To add text call core_memory_append; to replace, give the exact text."
+        )
+    found = block.value.count(old)
+    if found == 0:
+        return _fail(
+            call,
+            f"old_content was not found in '{block.label}', which was not changed. It must match exactly, with case "
+            f"and line breaks. The section reads now:\n{block.value}",
+        )
+    if found > 1:
+        return _fail(
+            call,
+            f"old_content was found {found} times in '{block.label}', which was not changed. Give a longer text that "
+            "stands there once.",
+        )
+    error = _too_large(state, block, block.value.replace(old, new, 1), count)
+    if error:
+        return _fail(call, error)
+    return CoreMemoryReplaced(call=call.id, label=block.label, old=old, new=new)
+
+
+def _too_large(state: State, block: Block, value: str, count: Count) -> str:
+    """Why the block cannot take this value ("": it can)."""
+    if len(value) > block.limit:
+        return (
+            f"Edit failed: it exceeds the {block.limit} character limit of '{block.label}' (requested {len(value)}), "
+            "which was not changed. Condense the section with core_memory_replace, or move text to archival storage "
+            "with archival_memory_insert."
+        )
+    if len(value) <= len(block.value):
+        return ""
+    blocks = tuple(msgspec.structs.replace(b, value=value) if b.label == block.label else b for b in state.blocks)
+    after = msgspec.structs.replace(state, blocks=blocks)
+    head = message_tokens(system_message(after), state.settings, count) + tools_tokens(state.settings, count)
+    room = budget_tokens(state.settings) * 3 // 4
+    if with_margin(head, state.settings) > room:
+        return (
+            f"Edit failed: with it, core memory and the instructions would take {head} tokens of the window, and at "
+            f"most {room} are theirs. Condense core memory, or use archival_memory_insert."
+        )
+    return ""
+
+
+def _insert(state: State, call: ToolCall, checked: Call, count: Count) -> Event:
+    text = checked.text("content")
+    if not text.strip():
+        return _fail(call, "content is empty. Write what is to be remembered.")
+    ends = split(text, lambda piece: count(state.settings.encoding, piece), PASSAGE_TOKENS)
+    return ArchivalMemoryInserted(call=call.id, text=text, ends=ends)
+
+
+def _cancel_timer(state: State, call: ToolCall, checked: Call, _count: Count) -> Event:
+    wanted = checked.text("timer")
+    if all(alarm.timer.id != wanted for alarm in state.alarms):
+        return _fail(call, f"There is no timer '{wanted[:40]}'. {_timers(state)}")
+    return TimerCancelled(timer_id=wanted, call=call.id)
+
+
+def _list_timers(state: State, call: ToolCall, _checked: Call, _count: Count) -> Event:
+    return FunctionReturned(call=call.id, result=clip(_timers(state), state.settings.result_chars))
+
+
+def _timers(state: State) -> str:
+    if not state.alarms:
+        return "No timers are set."
+    lines = []
+    for alarm in sorted(state.alarms, key=lambda alarm: (alarm.timer.due_ms, alarm.timer.id)):
+        timer = alarm.timer
+        repeats = f", cron {timer.cron}" if timer.cron else f", every {timer.every_s / 60:g} minutes"
+        lines.append(
+            f"{timer.id}: {timer.note or 'timed heartbeat'} (next {stamp(timer.due_ms)}"
+            f"{repeats if timer.cron or timer.every_s else ''})"
+        )
+    return "Timers that are set:\n" + "\n".join(lines)
+
+
+_AT_ONCE: dict[str, Callable[[State, ToolCall, Call, Count], Event]] = {
+    "send_message": _send_message,
+    "pause_heartbeats": _pause_heartbeats,
+    "core_memory_append": _append,
+    "core_memory_replace": _replace,
+    "archival_memory_insert": _insert,
+    "cancel_timer": _cancel_timer,
+    "list_timers": _list_timers,
+}

@@ -1,0 +1,261 @@
+"""The context compiler: a state to the very bytes of a request, and their count.
+
+Rules. (1) A pure function of the state: no clock, no lookup. (2) The prefix stays the same between evictions: what
+changes (counts, time, notes) stands in the last message. (3) What is counted is what is sent.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, datetime
+from functools import cache
+from math import ceil
+from typing import Any, Final
+
+import msgspec
+
+from events.functions import schemas
+from events.state import UNCOUNTED, Phase, State, Summary
+from events.types import Settings
+
+Count = Callable[[str, str], int]
+"""(encoding, text) -> tokens."""
+
+# The framing of chat messages as OpenAI publishes it for its models: tokens around each message, and before the reply.
+PER_MESSAGE: Final = 4
+PER_CALL: Final = 8
+PRIMING: Final = 3
+PER_FUNCTION: Final = 19
+PER_PARAMETER: Final = 6
+
+_json = msgspec.json.encode
+
+
+# --- pieces -------------------------------------------------------------------------------------------------------
+
+
+def stamp(time_ms: int) -> str:
+    """A time as the model reads it, in UTC: 2026-11-22 15:24:15 UTC."""
+    return datetime.fromtimestamp(time_ms // 1000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def message(role: str, content: str) -> bytes:
+    return _json({"role": role, "content": content})
+
+
+def package(type: str, time_ms: int, **fields: str) -> bytes:
+    """A packaged event as MemGPT has it: a user message whose content is JSON."""
+    return message("user", _json({"type": type, **fields, "time": stamp(time_ms)}).decode())
+
+
+def package_result(call: str, time_ms: int, text: str, *, ok: bool) -> bytes:
+    """A function's result as the model reads it."""
+    content = _json({"status": "OK" if ok else "Failed", "message": text, "time": stamp(time_ms)}).decode()
+    return _json({"role": "tool", "tool_call_id": call, "content": content})
+
+
+def package_answer(content: str, calls: list[dict[str, Any]]) -> bytes:
+    """The model's own message, as it goes back to it."""
+    if not calls:
+        return message("assistant", content)
+    return _json({"role": "assistant", "content": content or None, "tool_calls": calls})
+
+
+@cache
+def tools_json() -> bytes:
+    return _json(schemas())
+
+
+def system_message(state: State) -> bytes:
+    """System instructions and core memory."""
+    blocks = "\n".join(
+        f'<{block.label} characters="{len(block.value)}/{block.limit}">\n{block.value}\n</{block.label}>'
+        for block in state.blocks
+    )
+    memory = (
+        "### Core memory\n"
+        "Shown below; limited in size: more is in recall storage (every message) and archival storage.\n"
+    )
+    return message("system", f"{state.system}\n\n{memory}{blocks}")
+
+
+def summary_message(summary: Summary) -> bytes:
+    """The recursive summary, first in the queue. Its counts are those of its writing, so that the prefix stays."""
+    text = (
+        f"Note: prior messages ({summary.hidden} of {summary.total} total messages) have been hidden from view due to "
+        "conversation memory constraints.\n"
+        f"The following is a summary of the previous {summary.hidden} messages:\n{summary.text}"
+    )
+    return package("system_alert", summary.time_ms, message=text)
+
+
+def status_message(state: State) -> bytes:
+    """The last message of a context: all that changes from request to request."""
+    fields: dict[str, str | int] = {
+        "type": "memory_status",
+        "recall_messages": state.recall_messages,
+        "archival_passages": state.archival_passages,
+        "time": stamp(state.turn.time_ms if state.turn else state.time_ms),
+    }
+    if state.turn and state.turn.note:
+        fields["note"] = state.turn.note
+    return message("user", _json(fields).decode())
+
+
+# --- requests -----------------------------------------------------------------------------------------------------
+
+
+def reply_request(state: State) -> bytes:
+    """The request for the model's next message: the agent's main context."""
+    pieces = [system_message(state)]
+    if state.summary:
+        pieces.append(summary_message(state.summary))
+    pieces += [entry.wire for entry in state.queue]
+    pieces.append(status_message(state))
+    return _request(state.settings, state.settings.model, pieces, tools=True)
+
+
+def summary_request(state: State, seqs: tuple[int, ...], clip_chars: int) -> bytes:
+    """The request for a summary of the previous summary and the queue's entries `seqs`, each line clipped."""
+    gone = set(seqs)
+    lines = [line for entry in state.queue if entry.seq in gone for line in transcript(entry.wire, clip_chars)]
+    previous = f"Previous summary:\n{state.summary.text}\n\n" if state.summary else ""
+    system = (
+        "Your job is to summarize a history of previous messages in a conversation between an AI persona and a human. "
+        "The conversation is as the AI saw it: events, messages of the user, its own messages, function calls and "
+        "results. Summarize it from the perspective of the AI (use the first person), keep every fact that may be "
+        "needed later with its date, and merge the previous summary into it. "
+        f"Write at most {state.settings.summary_words} words. Only output the summary, nothing else."
+    )
+    pieces = [message("system", system), message("user", previous + "Messages:\n" + "\n".join(lines))]
+    return _request(state.settings, state.settings.summarizer or state.settings.model, pieces, tools=False)
+
+
+def open_request(state: State) -> bytes:
+    """The bytes of the inference that is open: what the LLM processor must send."""
+    if state.turn and state.turn.phase == Phase.SUMMARISING and state.eviction:
+        return summary_request(state, state.eviction.seqs, state.eviction.clip_chars)
+    return reply_request(state)
+
+
+def fingerprint(request: bytes) -> bytes:
+    """SHA-256 of a request's bytes."""
+    return hashlib.sha256(request).digest()
+
+
+def _request(settings: Settings, model: str, pieces: list[bytes], *, tools: bool) -> bytes:
+    tail = b',"tools":' + tools_json() if tools else b""
+    if settings.temperature is not None:
+        tail += b',"temperature":%b' % _json(settings.temperature)
+    limit = b',"%b":%d}' % (settings.output_parameter.encode(), settings.reserve_tokens)
+    return b'{"model":%b,"messages":[%b]%b%b' % (_json(model), b",".join(pieces), tail, limit)
+
+
+def transcript(wire: bytes, clip_chars: int) -> list[str]:
+    """A queue message as lines of text, each clipped to so many characters."""
+    parsed = msgspec.json.decode(wire)
+    content = parsed.get("content") or ""
+    match parsed["role"]:
+        case "user":
+            lines = _event_lines(msgspec.json.decode(content))
+        case "assistant":
+            lines = [f"assistant (thinking): {content}"] if content and parsed.get("tool_calls") else []
+            lines += [f"assistant: {content}"] if content and not parsed.get("tool_calls") else []
+            lines += [_call_line(call["function"]) for call in parsed.get("tool_calls", ())]
+        case _:
+            text = msgspec.json.decode(content)["message"]
+            lines = [f"result: {text}"] if text != SENT else []
+    return [clip(line, clip_chars) for line in lines]
+
+
+SENT: Final = "None"
+"""The result of a function that has nothing to say."""
+
+
+def _event_lines(event: dict[str, Any]) -> list[str]:
+    speaker = event.get("name", "user") if event["type"] == "user_message" else event["type"]
+    if speaker == "heartbeat":
+        return []
+    text = event.get("message") or ", ".join(f"{k}: {v}" for k, v in event.items() if k not in {"type", "time"})
+    return [f"[{event['time']}] {speaker}: {text}"]
+
+
+def _call_line(function: dict[str, str]) -> str:
+    if function["name"] == "send_message":
+        with suppress(msgspec.DecodeError, KeyError, TypeError):
+            return f"assistant: {msgspec.json.decode(function['arguments'])['message']}"
+    return f"assistant called {function['name']}({function['arguments']})"
+
+
+def clip(text: str, chars: int) -> str:
+    """The text's beginning, at most so many characters, marked where it was cut."""
+    return text if len(text) <= chars else text[: max(0, chars - 2)] + " …"
+
+
+# --- counts -------------------------------------------------------------------------------------------------------
+
+
+def message_tokens(wire: bytes, settings: Settings, count: Count) -> int:
+    """Tokens of one message with its framing: its text as the encoding has it, and OpenAI's published overheads."""
+    parsed = msgspec.json.decode(wire)
+    encoding = settings.encoding
+    total = PER_MESSAGE + count(encoding, parsed.get("content") or "")
+    for call in parsed.get("tool_calls", ()):
+        function = call["function"]
+        total += PER_CALL + count(encoding, function["name"]) + count(encoding, function["arguments"])
+    if "tool_call_id" in parsed:
+        total += count(encoding, parsed["tool_call_id"])
+    return total
+
+
+def tools_tokens(settings: Settings, count: Count) -> int:
+    """Tokens of the functions' schemas."""
+    total = 0
+    for schema in schemas():
+        function = schema["function"]
+        total += PER_FUNCTION + count(settings.encoding, f"{function['name']}:{function['description']}")
+        for name, parameter in function["parameters"]["properties"].items():
+            text = f"{name}:{parameter['type']}:{parameter['description']}"
+            total += PER_PARAMETER + count(settings.encoding, text)
+    return total
+
+
+def with_margin(tokens: int, settings: Settings) -> int:
+    """The count that is held against the window: with the margin of a model whose encoding is not known."""
+    return ceil(tokens * settings.token_margin)
+
+
+class Measure(msgspec.Struct, frozen=True, kw_only=True):
+    """A context's tokens by part, without margin. `counted` are the counts of the entries that had none."""
+
+    head: int
+    summary: int
+    entries: tuple[int, ...]
+    status: int
+    counted: tuple[int, ...]
+
+    @property
+    def total(self) -> int:
+        return PRIMING + self.head + self.summary + sum(self.entries) + self.status
+
+
+def measure(state: State, count: Count) -> Measure:
+    """Count what `reply_request(state)` would send; counts that the state has are not made again."""
+    settings = state.settings
+    head = state.head_tokens
+    if head == UNCOUNTED:
+        head = message_tokens(system_message(state), settings, count) + tools_tokens(settings, count)
+    entries = tuple(
+        message_tokens(entry.wire, settings, count) if entry.tokens == UNCOUNTED else entry.tokens
+        for entry in state.queue
+    )
+    counted = tuple(n for entry, n in zip(state.queue, entries, strict=True) if entry.tokens == UNCOUNTED)
+    return Measure(
+        head=head,
+        summary=state.summary.tokens if state.summary else 0,
+        entries=entries,
+        status=message_tokens(status_message(state), settings, count),
+        counted=counted,
+    )

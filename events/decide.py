@@ -1,0 +1,253 @@
+"""The memory manager's mind: from a state, what happens next. Pure; called until it has nothing to say.
+
+`decide` looks at the state alone, not at the event that came last: so it can be asked again after a crash or a
+conflict, and gives the same answer. Everything that it wants of another part it asks by an event that opens a request.
+"""
+
+from __future__ import annotations
+
+from events import calls, eviction
+from events.codec import draft
+from events.context import Count, fingerprint, measure, reply_request, with_margin
+from events.envelope import Draft, Envelope, Topic, answer_key
+from events.evolve import evolve, input_text
+from events.functions import topic
+from events.passages import split
+from events.state import Pending, Phase, State, Turn
+from events.types import (
+    AnswerRejected,
+    Event,
+    FunctionCalled,
+    FunctionFailed,
+    HeartbeatRaised,
+    InferenceCancelled,
+    InferenceRequested,
+    InputArchived,
+    InputSkipped,
+    MemoryPressureWarned,
+    MessageSent,
+    TimerCancelled,
+    TurnEnded,
+    TurnStarted,
+)
+
+
+def decide(state: State, count: Count) -> tuple[Event, ...]:
+    """The next events of this agent, or () if it waits: for an input, or for another part's answer."""
+    turn = state.turn
+    if turn is None:
+        return _start_turn(state, count) if state.pending else ()
+    if turn.stop is not None:
+        return _stop(turn)
+    match turn.phase:
+        case Phase.INFERRING | Phase.SUMMARISING | Phase.CALLING:
+            return ()
+        case Phase.FAILED:
+            return _after_failure(state, turn, count)
+        case Phase.ACTING:
+            return _act(state, turn, count)
+        case _:
+            return eviction.proceed(state, count) if state.eviction else _request(state, turn, count)
+
+
+# --- the beginning of a turn --------------------------------------------------------------------------------------
+
+
+def _start_turn(state: State, count: Count) -> tuple[Event, ...]:
+    waiting = state.pending[0]
+    if waiting.heartbeat and waiting.time_ms < state.heartbeats_paused_until_ms:
+        return (InputSkipped(input=waiting.seq, reason="timed heartbeats are paused"),)
+    room_tokens = _input_room_tokens(state, count)
+    text = input_text(waiting.wire)
+    if len(text) <= room_tokens or count(state.settings.encoding, text) <= room_tokens:
+        return (TurnStarted(input=waiting.seq),)
+    return _archive_input(state, waiting, text, room_tokens, count)
+
+
+def _input_room_tokens(state: State, count: Count) -> int:
+    """The most that an input may take of the window: half of what head, summary and answer leave, framing aside."""
+    settings = state.settings
+    free = eviction.budget_tokens(settings) - with_margin(measure(state, count).head, settings)
+    return max(16, int((free - eviction.summary_cap_tokens(settings) - 128) / 2 / settings.token_margin))
+
+
+def _archive_input(state: State, waiting: Pending, text: str, room_tokens: int, count: Count) -> tuple[Event, ...]:
+    """An input too large for the window: into archival storage whole, its first passages into the window."""
+    passage_tokens = min(calls.PASSAGE_TOKENS, room_tokens)
+    ends = split(text, lambda piece: count(state.settings.encoding, piece), passage_tokens)
+    pages = max(1, room_tokens // 2 // passage_tokens)
+    return (
+        InputArchived(input=waiting.seq, ends=ends),
+        TurnStarted(input=waiting.seq, first_chars=ends[min(pages, len(ends)) - 1]),
+    )
+
+
+# --- requests -----------------------------------------------------------------------------------------------------
+
+
+def _request(state: State, turn: Turn, count: Count) -> tuple[Event, ...]:
+    """The next inference, unless a cap ends the turn, or the window must be seen to first."""
+    capped = _cap(state, turn)
+    if capped:
+        return (capped,)
+    settings = state.settings
+    measured = measure(state, count)
+    tokens = with_margin(measured.total, settings)
+    budget = eviction.budget_tokens(settings)
+    if tokens > min(budget, int(settings.evict_at * settings.window_tokens)):
+        started = eviction.start(state, measured, "pressure", int(settings.evict_to * settings.window_tokens))
+        if started:
+            return (started,)
+    if tokens > budget:
+        return (_end(turn, "window_too_small", _TOO_SMALL.format(tokens=tokens, budget=budget)),)
+    if tokens >= settings.warn_at * settings.window_tokens and not state.warned:
+        return (MemoryPressureWarned(tokens=tokens, window_tokens=settings.window_tokens),)
+    return (
+        InferenceRequested(
+            purpose="reply",
+            fingerprint=fingerprint(reply_request(state)),
+            tokens=tokens,
+            counted=measured.counted,
+            head_tokens=measured.head if state.head_tokens != measured.head else 0,
+        ),
+    )
+
+
+_TOO_SMALL = (
+    "The system text, core memory and the message take {tokens} tokens, and the window has room for {budget}. "
+    "Give the agent a larger window (--window), or less core memory."
+)
+
+
+def _cap(state: State, turn: Turn) -> TurnEnded | None:
+    settings = state.settings
+    if turn.steps >= settings.max_steps:
+        return _end(turn, "step_limit", f"The turn took {turn.steps} steps, its limit.")
+    if turn.tokens >= settings.max_turn_tokens:
+        return _end(
+            turn, "token_limit", f"The turn used {turn.tokens} tokens; its limit is {settings.max_turn_tokens}."
+        )
+    if turn.failures > settings.max_failures:
+        return _end(turn, "failure_limit", f"The model failed {turn.failures} times in a row to make a good call.")
+    return None
+
+
+def _after_failure(state: State, turn: Turn, count: Count) -> tuple[Event, ...]:
+    """A provider's overflow is answered with an eviction; every other failure ends the turn."""
+    if turn.error == "overflow" and turn.overflows <= eviction.OVERFLOW_ATTEMPTS:
+        measured = measure(state, count)
+        target = int(with_margin(measured.total, state.settings) * state.settings.evict_to)
+        started = eviction.start(state, measured, "overflow", target)
+        if started:
+            return (started,)
+    return (_end(turn, "inference_failed", f"{turn.error}: {turn.detail}"),)
+
+
+def _end(turn: Turn, reason: str, detail: str = "") -> TurnEnded:
+    return TurnEnded(input=turn.input, reason=reason, detail=detail, steps=turn.steps, tokens=turn.tokens)
+
+
+# --- answers ------------------------------------------------------------------------------------------------------
+
+
+def _act(state: State, turn: Turn, count: Count) -> tuple[Event, ...]:
+    """Carry out the last answer: its next call, or, when all are done, what follows from them."""
+    if turn.done == 0:
+        rejected = _reject(state, turn)
+        if rejected:
+            return (rejected,)
+    if not turn.calls:
+        return (MessageSent(text=turn.content),) if turn.done == 0 else (_end(turn, "yielded"),)
+    if turn.done < len(turn.calls):
+        return (calls.carry_out(state, turn, turn.calls[turn.done], count),)
+    return (_after_calls(turn),)
+
+
+def _reject(state: State, turn: Turn) -> AnswerRejected | None:
+    """An answer that says and does nothing; or an agent's first that does not speak to the user."""
+    if not turn.calls and not turn.content.strip():
+        cut = " It was cut off at its length limit." if turn.finish == "length" else ""
+        return AnswerRejected(reason=f"Your last answer was empty.{cut} Call send_message to speak to the user.")
+    first = not state.greeted and turn.steps <= state.settings.first_message_attempts
+    if first and turn.calls and turn.steps == turn.rejections + 1:
+        speaks = any(call.name == "send_message" for call in turn.calls)
+        if not speaks and turn.rejections + 1 < state.settings.first_message_attempts:
+            return AnswerRejected(reason="Your first answer must include a call of send_message.")
+    return None
+
+
+def _after_calls(turn: Turn) -> Event:
+    if turn.step_failed:
+        return HeartbeatRaised(reason="failed")
+    if any(calls.wants_heartbeat(call) for call in turn.calls):
+        return HeartbeatRaised(reason="requested")
+    if turn.sent == 0 and turn.input_kind == "UserMessageReceived":
+        return HeartbeatRaised(reason="silent")
+    return _end(turn, "yielded")
+
+
+# --- stop ---------------------------------------------------------------------------------------------------------
+
+
+def _stop(turn: Turn) -> tuple[Event, ...]:
+    """Cancel what is open, give every call a result (so that no later request is refused), and end the turn."""
+    reason = f"stopped by the user{': ' + turn.stop if turn.stop else ''}"
+    events: list[Event] = []
+    if turn.phase in {Phase.INFERRING, Phase.SUMMARISING}:
+        events.append(InferenceCancelled(reason=reason))
+    if turn.phase in {Phase.ACTING, Phase.CALLING}:
+        events += [FunctionFailed(call=c.id, name=c.name, error=reason) for c in turn.calls[turn.done :]]
+    return (*events, _end(turn, "stopped", reason))
+
+
+# --- drafts -------------------------------------------------------------------------------------------------------
+
+
+def advance(state: State, count: Count, now_ms: int) -> tuple[State, list[Draft]]:
+    """Decide until the agent waits; the state then, and the drafts to append with `state.seq` expected.
+
+    `now_ms` is only the envelopes' time: nothing in a context or a decision hangs on it.
+    """
+    drafts: list[Draft] = []
+    while events := decide(state, count):
+        for event in events:
+            made = _draft(state, event, now_ms)
+            drafts.append(made)
+            state = evolve(state, _placed(made, state.seq + 1), event)
+    return state, drafts
+
+
+def _draft(state: State, event: Event, now_ms: int) -> Draft:
+    """The event's draft: its key is its seq (an expected seq guards it), and it opens or closes what its kind does."""
+    turn = state.turn
+    cause = (turn.request_key or turn.input_key) if turn else ""
+    opens, closes, key = "", "", f"m{state.seq + 1}"
+    match event:
+        case InferenceRequested():
+            opens = Topic.INFERENCE
+        case FunctionCalled():
+            opens = topic(event.name)
+        case InferenceCancelled() if turn:
+            closes, key = turn.request_key, answer_key(turn.request_key)
+        case FunctionFailed() if turn and turn.phase == Phase.CALLING:
+            closes, key = turn.request_key, answer_key(turn.request_key)
+        case TimerCancelled():
+            closes = calls.alarm_key(state, event.timer_id)
+            key = answer_key(closes)
+        case TurnEnded() if turn:
+            closes = turn.input_key
+        case InputSkipped() | TurnStarted():
+            cause = next(p.key for p in state.pending if p.seq == event.input)
+            closes = cause if isinstance(event, InputSkipped) else ""
+        case _:
+            pass
+    number = turn.input if turn else getattr(event, "input", 0)
+    return draft(state.agent, now_ms, event, key=key, turn=number, cause=cause, opens=opens, closes=closes)
+
+
+def _placed(made: Draft, seq: int) -> Envelope:
+    """The draft as the fold will see it."""
+    return Envelope(
+        made.agent, seq, 0, made.time, made.kind, made.version, made.key, made.body, made.turn, made.cause,
+        made.opens, made.closes, b"",
+    )  # fmt: skip

@@ -1,0 +1,115 @@
+"""Every error that Palimpsest raises: one root, few leaves, data as fields.
+
+A message says what is wrong and what to do next. Expected outcomes are events, not exceptions.
+"""
+
+from __future__ import annotations
+
+
+class PalimpsestError(Exception):
+    """The root. `launch.py` prints its message as one line and exits with 2."""
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Pickle by fields, so that an error crosses a Ray call whole."""
+        return (_rebuild, (type(self), self.args, self.__dict__))
+
+
+def _rebuild(kind: type[PalimpsestError], args: tuple[object, ...], fields: dict[str, object]) -> PalimpsestError:
+    error = kind.__new__(kind)
+    error.args = args
+    error.__dict__.update(fields)
+    return error
+
+
+class UnknownAgent(PalimpsestError):
+    def __init__(self, agent: str, known: tuple[str, ...] = ()) -> None:
+        hint = f" Known agents: {', '.join(known)}." if known else " There is no agent yet: `chat NAME` makes one."
+        super().__init__(f"There is no agent '{agent}'.{hint}")
+        self.agent = agent
+
+
+class AgentExists(PalimpsestError):
+    def __init__(self, agent: str) -> None:
+        super().__init__(f"There is an agent '{agent}' already. Choose another name, or use it: `chat {agent}`.")
+        self.agent = agent
+
+
+class BadInput(PalimpsestError):
+    """An argument or a message that cannot be taken; nothing was written."""
+
+
+class Overloaded(PalimpsestError):
+    """Refused at the door: nothing was acknowledged. Try again after `retry_after_s`."""
+
+    def __init__(self, what: str, retry_after_s: float) -> None:
+        super().__init__(f"{what} Nothing was taken. Send it again in {retry_after_s:g} s.")
+        self.retry_after_s = retry_after_s
+
+
+class Fenced(PalimpsestError):
+    """This writer was replaced by a newer one and can no longer append."""
+
+    def __init__(self, epoch: int, current: int) -> None:
+        super().__init__(f"This log writer (epoch {epoch}) was replaced by a newer one (epoch {current}) and stops.")
+        self.epoch = epoch
+        self.current = current
+
+
+class LogDamaged(PalimpsestError):
+    """An event's bytes are not those that were written: names the first such event."""
+
+    def __init__(self, agent: str, seq: int, why: str) -> None:
+        super().__init__(f"Event {seq} of agent '{agent}' is damaged: {why}.")
+        self.agent = agent
+        self.seq = seq
+        self.why = why
+
+
+class LogUnreadable(PalimpsestError):
+    """The log's file is not a log, or its bytes are damaged below the level of events."""
+
+    def __init__(self, path: str, why: str) -> None:
+        super().__init__(
+            f"The log {path} cannot be read: {why}. Nothing was changed. "
+            "Check the path (--data DIR), or put back a copy of the data folder."
+        )
+        self.path = path
+        self.why = why
+
+
+class LogReadOnly(PalimpsestError):
+    """A write through a log that is only read here: its opener never became the writer."""
+
+    def __init__(self, log: str) -> None:
+        super().__init__(f"Nothing was written: {log} is open for reading only. A writer calls open_epoch() first.")
+        self.log = log
+
+
+class LogUnavailable(PalimpsestError):
+    """The log could not write (a full disk, say). What was not acknowledged was not written."""
+
+
+class NewerFormat(PalimpsestError):
+    """Written by a newer Palimpsest than this one."""
+
+
+class DataFolderBusy(PalimpsestError):
+    def __init__(self, folder: str, holder: str) -> None:
+        super().__init__(
+            f"The data folder {folder} is in use by {holder}. Stop that one, or give another folder with --data DIR. "
+            "(`events`, `context`, `replay` and `agents` read it while it runs.)"
+        )
+        self.folder = folder
+        self.holder = holder
+
+
+class StorageUnavailable(PalimpsestError):
+    """Recall and archival storage cannot answer now (engine locked, corrupt or down)."""
+
+
+class StorageDamaged(StorageUnavailable):
+    """The files of a vector index cannot be read, or are not those that are wanted: it is built again from the log."""
+
+
+class ActorLost(PalimpsestError):
+    """An actor did not come back in time."""

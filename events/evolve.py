@@ -1,0 +1,483 @@
+"""The fold: what each event makes of the state. Pure, total over all kinds, and free of policy.
+
+Every limit, choice and count was made by `decide` and stands in the event; so old logs fold for ever.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from typing import Any, Final
+
+import msgspec
+from msgspec.structs import replace
+
+from events.codec import decode
+from events.context import SENT, package, package_answer, package_result, stamp
+from events.envelope import Envelope
+from events.errors import LogDamaged
+from events.state import UNCOUNTED, Alarm, Entry, Eviction, Pending, Phase, State, Summary, Turn
+from events.types import (
+    AgentCreated,
+    AlertRaised,
+    AnswerRejected,
+    ArchivalMemoryInserted,
+    CoreMemoryAppended,
+    CoreMemoryReplaced,
+    Event,
+    EvictionStarted,
+    FunctionCalled,
+    FunctionFailed,
+    FunctionReturned,
+    HeartbeatRaised,
+    HeartbeatsPaused,
+    InferenceCancelled,
+    InferenceCompleted,
+    InferenceFailed,
+    InferenceRequested,
+    InputArchived,
+    InputSkipped,
+    MemoryPressureWarned,
+    MessageSent,
+    MessagesEvicted,
+    SettingsChanged,
+    StopRequested,
+    SummaryWritten,
+    TimerCancelled,
+    TimerFired,
+    TimerSet,
+    ToolCall,
+    TurnEnded,
+    TurnStarted,
+    UploadFinished,
+    UserLoggedIn,
+    UserMessageReceived,
+)
+
+
+def fold(envelopes: Iterable[Envelope], state: State | None = None) -> State | None:
+    """The state after these events of one stream (None: the stream is empty)."""
+    for envelope in envelopes:
+        state = evolve(state, envelope, decode(envelope))
+    return state
+
+
+def evolve(state: State | None, envelope: Envelope, event: Event) -> State:
+    """The state after `event`. Raises LogDamaged where the stream has a gap or does not begin with AgentCreated."""
+    if state is None:
+        if not isinstance(event, AgentCreated) or envelope.seq != 1:
+            raise LogDamaged(envelope.agent, envelope.seq, "a stream begins with AgentCreated at seq 1")
+        return _created(envelope, event)
+    if envelope.seq != state.seq + 1:
+        raise LogDamaged(envelope.agent, envelope.seq, f"it follows event {state.seq}: events between them are missing")
+    after = _EVOLVE[type(event)](state, envelope, event)
+    return replace(after, seq=envelope.seq, time_ms=envelope.time)
+
+
+def _created(at: Envelope, event: AgentCreated) -> State:
+    return State(
+        agent=at.agent,
+        seq=at.seq,
+        time_ms=at.time,
+        created_ms=at.time,
+        format=event.format,
+        system=event.system,
+        settings=event.settings,
+        blocks=event.blocks,
+        parent=event.parent,
+    )
+
+
+def _created_again(_state: State, at: Envelope, _event: AgentCreated) -> State:
+    raise LogDamaged(at.agent, at.seq, "AgentCreated stands in the middle of a stream")
+
+
+def _settings_changed(state: State, _at: Envelope, event: SettingsChanged) -> State:
+    """Another encoding makes every count void."""
+    if event.settings.encoding == state.settings.encoding:
+        return replace(state, settings=event.settings, head_tokens=UNCOUNTED)
+    queue = tuple(replace(entry, tokens=UNCOUNTED) for entry in state.queue)
+    return replace(state, settings=event.settings, head_tokens=UNCOUNTED, queue=queue)
+
+
+# --- inputs -------------------------------------------------------------------------------------------------------
+
+
+def _wait(state: State, at: Envelope, wire: bytes, *, heartbeat: bool = False) -> State:
+    pending = Pending(seq=at.seq, key=at.key, kind=at.kind, time_ms=at.time, wire=wire, heartbeat=heartbeat)
+    return replace(state, pending=(*state.pending, pending))
+
+
+def _user_message(state: State, at: Envelope, event: UserMessageReceived) -> State:
+    name = {"name": event.name} if event.name else {}
+    return _wait(state, at, package("user_message", at.time, message=event.text, **name))
+
+
+def _login(state: State, at: Envelope, event: UserLoggedIn) -> State:
+    return _wait(state, at, package("login", at.time, last_login=event.last_login or "never"))
+
+
+def _upload(state: State, at: Envelope, event: UploadFinished) -> State:
+    return _wait(state, at, package("upload", at.time, source=event.source, detail=event.detail))
+
+
+def _alert(state: State, at: Envelope, event: AlertRaised) -> State:
+    return _wait(state, at, package("system_alert", at.time, message=event.text))
+
+
+def _timer_fired(state: State, at: Envelope, event: TimerFired) -> State:
+    timer = event.timer
+    state = replace(state, alarms=tuple(a for a in state.alarms if a.timer.id != timer.id))
+    due = stamp(timer.due_ms)
+    if timer.heartbeat:
+        wire = package("heartbeat", at.time, reason=f"timed heartbeat: {timer.note}".rstrip(": "), due=due)
+    else:
+        wire = package("timer", at.time, timer=timer.id, note=timer.note, due=due)
+    return _wait(state, at, wire, heartbeat=timer.heartbeat)
+
+
+def _stop_requested(state: State, _at: Envelope, event: StopRequested) -> State:
+    return _turn(state, stop=event.reason) if state.turn else state
+
+
+# --- a turn -------------------------------------------------------------------------------------------------------
+
+
+def _turn(state: State, **changes: Any) -> State:
+    if state.turn is None:
+        raise LogDamaged(state.agent, state.seq + 1, "it belongs to a turn, and no turn is under way")
+    return replace(state, turn=replace(state.turn, **changes))
+
+
+def _input_archived(state: State, _at: Envelope, event: InputArchived) -> State:
+    return replace(state, archival_passages=state.archival_passages + len(event.ends))
+
+
+def _turn_started(state: State, at: Envelope, event: TurnStarted) -> State:
+    waiting = next((p for p in state.pending if p.seq == event.input), None)
+    if waiting is None:
+        raise LogDamaged(state.agent, at.seq, f"it starts a turn on event {event.input}, which is no waiting input")
+    wire = first_page(waiting.wire, event.first_chars) if event.first_chars else waiting.wire
+    return replace(
+        state,
+        pending=tuple(p for p in state.pending if p.seq != event.input),
+        queue=(*state.queue, Entry(seq=waiting.seq, kind="input", wire=wire)),
+        recall_messages=state.recall_messages + 1,
+        turn=Turn(input=waiting.seq, input_key=waiting.key, input_kind=waiting.kind, time_ms=waiting.time_ms),
+    )
+
+
+def input_text(wire: bytes) -> str:
+    """The text of a packaged input, whatever its kind."""
+    packaged = msgspec.json.decode(msgspec.json.decode(wire)["content"])
+    return str(packaged.get("message") or packaged.get("detail") or packaged.get("note") or "")
+
+
+def first_page(wire: bytes, chars: int) -> bytes:
+    """A packaged input that was too large for the window: its first characters, and a pointer to the rest."""
+    packaged = msgspec.json.decode(msgspec.json.decode(wire)["content"])
+    field = next(name for name in ("message", "detail", "note") if packaged.get(name))
+    whole = packaged[field]
+    packaged[field] = whole[:chars]
+    packaged["truncated"] = (
+        f"Too large for the context window: these are the first {min(chars, len(whole))} of {len(whole)} characters. "
+        "The whole text is in archival storage: find the rest with archival_memory_search."
+    )
+    return package_again(packaged)
+
+
+def package_again(packaged: dict[str, Any]) -> bytes:
+    """A changed package as a message."""
+    return msgspec.json.encode({"role": "user", "content": msgspec.json.encode(packaged).decode()})
+
+
+def _input_skipped(state: State, _at: Envelope, event: InputSkipped) -> State:
+    return replace(state, pending=tuple(p for p in state.pending if p.seq != event.input))
+
+
+def _turn_ended(state: State, _at: Envelope, _event: TurnEnded) -> State:
+    return replace(state, turn=None, eviction=None, turns=state.turns + 1)
+
+
+def _heartbeat_raised(state: State, at: Envelope, event: HeartbeatRaised) -> State:
+    reason = _HEARTBEAT_REASONS.get(event.reason, event.reason)
+    wire = package("heartbeat", _now(state), reason=reason)
+    state = _turn(
+        state,
+        phase=Phase.READY,
+        failures=_turn_of(state).failures + 1 if event.reason != "requested" else 0,
+    )
+    return _enqueue(state, at, "alert", wire)
+
+
+_HEARTBEAT_REASONS: Final = {
+    "requested": "Function called using request_heartbeat=true, returning control",
+    "failed": "Function call failed, returning control",
+    "silent": "You yielded without a message to the user, who waits for one: call send_message, returning control",
+}
+
+
+def _turn_of(state: State) -> Turn:
+    if state.turn is None:
+        raise LogDamaged(state.agent, state.seq + 1, "it belongs to a turn, and no turn is under way")
+    return state.turn
+
+
+def _now(state: State) -> int:
+    """The time that the model is shown: that of the turn's input, so that a context holds no clock."""
+    return state.turn.time_ms if state.turn else state.time_ms
+
+
+def _enqueue(state: State, at: Envelope, kind: str, wire: bytes) -> State:
+    return replace(state, queue=(*state.queue, Entry(seq=at.seq, kind=kind, wire=wire)))
+
+
+# --- inference ----------------------------------------------------------------------------------------------------
+
+
+def _inference_requested(state: State, at: Envelope, event: InferenceRequested) -> State:
+    counts = iter(event.counted)
+    if event.counted:
+        queue = tuple(
+            replace(entry, tokens=next(counts)) if entry.tokens == UNCOUNTED else entry for entry in state.queue
+        )
+        state = replace(state, queue=queue)
+    if event.head_tokens:
+        state = replace(state, head_tokens=event.head_tokens)
+    if event.purpose == "summary":
+        eviction = state.eviction or Eviction(seqs=(), reason="")
+        state = replace(
+            state,
+            eviction=replace(
+                eviction, clip_chars=event.clip_chars, attempts=eviction.attempts + 1, answered=False, text="", note=""
+            ),
+        )
+        return _turn(state, phase=Phase.SUMMARISING, request_key=at.key)
+    turn = _turn_of(state)
+    return _turn(state, phase=Phase.INFERRING, request_key=at.key, steps=turn.steps + 1)
+
+
+def _inference_completed(state: State, at: Envelope, event: InferenceCompleted) -> State:
+    turn = _turn_of(state)
+    tokens = turn.tokens + event.usage.prompt + event.usage.completion
+    if turn.phase == Phase.SUMMARISING and state.eviction:
+        eviction = replace(state.eviction, answered=True, text=event.content if event.finish != "length" else "")
+        state = replace(state, eviction=eviction)
+        return _turn(state, phase=Phase.READY, request_key="", tokens=tokens)
+    calls = tuple(named(event.calls, at.seq))
+    wire = package_answer(event.content, [_wire_call(call) for call in calls])
+    state = _turn(
+        state,
+        phase=Phase.ACTING,
+        request_key="",
+        tokens=tokens,
+        calls=calls,
+        done=0,
+        finish=event.finish,
+        content=event.content,
+        step_failed=False,
+        note="",
+    )
+    return _enqueue(state, at, "assistant", wire)
+
+
+def named(calls: tuple[ToolCall, ...], seq: int) -> Iterable[ToolCall]:
+    """The calls, each with an id of its own, also where the model gave none or the same one twice."""
+    seen: set[str] = set()
+    for index, call in enumerate(calls):
+        id = call.id if call.id and call.id not in seen else f"call_{seq}_{index}"
+        seen.add(id)
+        yield call if id == call.id else replace(call, id=id)
+
+
+_UNSAFE_NAME: Final = re.compile(r"[^A-Za-z0-9_-]")
+
+
+def _wire_call(call: ToolCall) -> dict[str, Any]:
+    """A call as it goes back to the model: always of a form that providers accept, whatever the model wrote."""
+    arguments = call.arguments or "{}"
+    try:
+        valid = isinstance(msgspec.json.decode(arguments), dict)
+    except (msgspec.DecodeError, UnicodeError):
+        valid = False
+    if not valid:
+        arguments = msgspec.json.encode({"invalid_arguments": arguments[:1000]}).decode()
+    name = _UNSAFE_NAME.sub("_", call.name)[:64] or "unnamed"
+    return {"id": call.id, "type": "function", "function": {"name": name, "arguments": arguments}}
+
+
+def _inference_failed(state: State, _at: Envelope, event: InferenceFailed) -> State:
+    turn = _turn_of(state)
+    if turn.phase == Phase.SUMMARISING and state.eviction:
+        eviction = replace(state.eviction, answered=True, text="", note=f"{event.error}: {event.detail}"[:300])
+        return _turn(replace(state, eviction=eviction), phase=Phase.READY, request_key="")
+    overflows = turn.overflows + (event.error == "overflow")
+    return _turn(state, phase=Phase.FAILED, request_key="", error=event.error, detail=event.detail, overflows=overflows)
+
+
+def _inference_cancelled(state: State, _at: Envelope, _event: InferenceCancelled) -> State:
+    return _turn(state, phase=Phase.READY, request_key="")
+
+
+def _answer_rejected(state: State, _at: Envelope, event: AnswerRejected) -> State:
+    turn = _turn_of(state)
+    return _turn(
+        replace(state, queue=state.queue[:-1]),
+        phase=Phase.READY,
+        calls=(),
+        content="",
+        note=event.reason,
+        rejections=turn.rejections + 1,
+        failures=turn.failures + 1,
+    )
+
+
+# --- functions ----------------------------------------------------------------------------------------------------
+
+
+def _result(state: State, at: Envelope, call: str, text: str = SENT, *, ok: bool = True) -> State:
+    """The call's result joins the queue, and the call counts as done."""
+    turn = _turn_of(state)
+    wire = package_result(call, _now(state), text, ok=ok)
+    state = _turn(
+        state,
+        phase=Phase.ACTING,
+        request_key="",
+        done=turn.done + 1,
+        step_failed=turn.step_failed or not ok,
+    )
+    return _enqueue(state, at, "tool", wire)
+
+
+def _message_sent(state: State, at: Envelope, event: MessageSent) -> State:
+    state = _turn(state, sent=_turn_of(state).sent + 1)
+    state = replace(state, recall_messages=state.recall_messages + 1, greeted=True)
+    return _result(state, at, event.call) if event.call else _turn(state, done=1)
+
+
+def _edit(state: State, label: str, edit: Callable[[str], str]) -> State:
+    blocks = tuple(replace(b, value=edit(b.value)) if b.label == label else b for b in state.blocks)
+    return replace(state, blocks=blocks, head_tokens=UNCOUNTED)
+
+
+def _core_appended(state: State, at: Envelope, event: CoreMemoryAppended) -> State:
+    return _result(_edit(state, event.label, lambda value: appended(value, event.text)), at, event.call)
+
+
+def appended(value: str, text: str) -> str:
+    """A block's value after an append: old text, newline, new text."""
+    return f"{value}\n{text}" if value else text
+
+
+def _core_replaced(state: State, at: Envelope, event: CoreMemoryReplaced) -> State:
+    return _result(_edit(state, event.label, lambda value: value.replace(event.old, event.new, 1)), at, event.call)
+
+
+def _archival_inserted(state: State, at: Envelope, event: ArchivalMemoryInserted) -> State:
+    state = replace(state, archival_passages=state.archival_passages + len(event.ends))
+    return _result(state, at, event.call)
+
+
+def _heartbeats_paused(state: State, at: Envelope, event: HeartbeatsPaused) -> State:
+    state = replace(state, heartbeats_paused_until_ms=event.until_ms)
+    return _result(state, at, event.call, f"Pausing timed heartbeats for {event.minutes} min")
+
+
+def _function_called(state: State, at: Envelope, _event: FunctionCalled) -> State:
+    return _turn(state, phase=Phase.CALLING, request_key=at.key)
+
+
+def _function_returned(state: State, at: Envelope, event: FunctionReturned) -> State:
+    return _result(state, at, event.call, event.result)
+
+
+def _function_failed(state: State, at: Envelope, event: FunctionFailed) -> State:
+    return _result(state, at, event.call, event.error, ok=False)
+
+
+# --- timers -------------------------------------------------------------------------------------------------------
+
+
+def _timer_set(state: State, at: Envelope, event: TimerSet) -> State:
+    others = tuple(a for a in state.alarms if a.timer.id != event.timer.id)
+    return replace(state, alarms=(*others, Alarm(timer=event.timer, key=at.key)))
+
+
+def _timer_cancelled(state: State, at: Envelope, event: TimerCancelled) -> State:
+    state = replace(state, alarms=tuple(a for a in state.alarms if a.timer.id != event.timer_id))
+    return _result(state, at, event.call) if event.call else state
+
+
+# --- memory pressure ----------------------------------------------------------------------------------------------
+
+
+PRESSURE_WARNING: Final = (
+    "Warning: the conversation history will soon reach its maximum length and be trimmed. Make sure to save any "
+    "important information from the conversation to your memory before it is removed."
+)
+
+
+def _pressure_warned(state: State, at: Envelope, _event: MemoryPressureWarned) -> State:
+    wire = package("system_alert", _now(state), message=PRESSURE_WARNING)
+    return _enqueue(replace(state, warned=True), at, "alert", wire)
+
+
+def _eviction_started(state: State, _at: Envelope, event: EvictionStarted) -> State:
+    state = replace(state, eviction=Eviction(seqs=event.seqs, reason=event.reason))
+    return _turn(state, phase=Phase.READY)
+
+
+def _messages_evicted(state: State, _at: Envelope, event: MessagesEvicted) -> State:
+    gone = set(event.seqs)
+    return replace(state, queue=tuple(e for e in state.queue if e.seq not in gone), warned=False)
+
+
+def _summary_written(state: State, at: Envelope, event: SummaryWritten) -> State:
+    before = state.summary
+    hidden = len(event.covers) + (before.hidden if before else 0)
+    summary = Summary(
+        seq=at.seq,
+        text=event.text,
+        hidden=hidden,
+        total=hidden + len(state.queue),
+        generation=1 + (before.generation if before else 0),
+        tokens=event.tokens,
+        time_ms=_now(state),
+    )
+    return replace(state, summary=summary, eviction=None)
+
+
+_EVOLVE: Final[dict[type[Event], Callable[[State, Envelope, Any], State]]] = {
+    AgentCreated: _created_again,
+    SettingsChanged: _settings_changed,
+    UserMessageReceived: _user_message,
+    UserLoggedIn: _login,
+    UploadFinished: _upload,
+    AlertRaised: _alert,
+    TimerFired: _timer_fired,
+    StopRequested: _stop_requested,
+    InputArchived: _input_archived,
+    TurnStarted: _turn_started,
+    InputSkipped: _input_skipped,
+    InferenceRequested: _inference_requested,
+    InferenceCompleted: _inference_completed,
+    InferenceFailed: _inference_failed,
+    InferenceCancelled: _inference_cancelled,
+    AnswerRejected: _answer_rejected,
+    HeartbeatRaised: _heartbeat_raised,
+    TurnEnded: _turn_ended,
+    MessageSent: _message_sent,
+    CoreMemoryAppended: _core_appended,
+    CoreMemoryReplaced: _core_replaced,
+    ArchivalMemoryInserted: _archival_inserted,
+    HeartbeatsPaused: _heartbeats_paused,
+    FunctionCalled: _function_called,
+    FunctionReturned: _function_returned,
+    FunctionFailed: _function_failed,
+    TimerSet: _timer_set,
+    TimerCancelled: _timer_cancelled,
+    MemoryPressureWarned: _pressure_warned,
+    EvictionStarted: _eviction_started,
+    MessagesEvicted: _messages_evicted,
+    SummaryWritten: _summary_written,
+}

@@ -1,0 +1,237 @@
+"""The functions that the model can call: their schemas, and the check of a call's arguments.
+
+Names, parameters and meaning are MemGPT's; the three timer functions are ours. A bad call is answered with an error
+that teaches: what was wrong, and what a good call looks like.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import isnan
+from typing import Any, Final
+
+import msgspec
+
+from events.envelope import Topic
+from events.types import ToolCall
+
+Scalar = str | int | float | bool
+
+
+class Parameter(msgspec.Struct, frozen=True):
+    name: str
+    type: str  # "string", "integer", "number" or "boolean"
+    description: str
+    required: bool = True
+
+
+class Function(msgspec.Struct, frozen=True):
+    """`topic` names the part that carries the function out; empty: the memory manager decides it at once."""
+
+    name: str
+    description: str
+    parameters: tuple[Parameter, ...]
+    topic: str = ""
+    chains: bool = True
+    """Whether it takes `request_heartbeat`."""
+
+
+class Call(msgspec.Struct, frozen=True):
+    """A checked call: every required argument is there, with its type."""
+
+    function: Function
+    arguments: Mapping[str, Scalar]
+    heartbeat: bool
+
+    def text(self, name: str) -> str:
+        return str(self.arguments.get(name, ""))
+
+    def integer(self, name: str) -> int:
+        return int(self.arguments.get(name, 0))
+
+
+class BadCall(msgspec.Struct, frozen=True):
+    """A call that cannot be carried out, with the error for the model."""
+
+    error: str
+
+
+_HEARTBEAT = Parameter(
+    "request_heartbeat",
+    "boolean",
+    "Request an immediate heartbeat after the function's execution: true to go on thinking or to call another "
+    "function, false to yield.",
+)
+_PAGE = Parameter("page", "integer", "Page of the results, counted from 0.", required=False)
+
+FUNCTIONS: Final = (
+    Function(
+        "send_message",
+        "Sends a message to the human user. It is the only thing that the user sees.",
+        (Parameter("message", "string", "Message contents. All unicode (including emojis) is supported."),),
+        chains=False,
+    ),
+    Function(
+        "pause_heartbeats",
+        "Temporarily ignores timed heartbeats. You may still be reached by messages and other events.",
+        (Parameter("minutes", "integer", "Number of minutes to ignore timed heartbeats for, at most 360 (6 hours)."),),
+        chains=False,
+    ),
+    Function(
+        "core_memory_append",
+        "Appends to the contents of core memory.",
+        (
+            Parameter("name", "string", "Section of the memory to be edited (persona or human)."),
+            Parameter("content", "string", "Content to write to the memory."),
+        ),
+    ),
+    Function(
+        "core_memory_replace",
+        "Replaces the contents of core memory. To delete memories, use an empty string for new_content.",
+        (
+            Parameter("name", "string", "Section of the memory to be edited (persona or human)."),
+            Parameter("old_content", "string", "String to replace. Must be an exact match, found once."),
+            Parameter("new_content", "string", "Content to write in its place."),
+        ),
+    ),
+    Function(
+        "conversation_search",
+        "Searches prior conversation history (recall storage) by words and meaning.",
+        (Parameter("query", "string", "What to search for."), _PAGE),
+        topic=Topic.STORAGE,
+    ),
+    Function(
+        "conversation_search_date",
+        "Searches prior conversation history by a range of dates, both inclusive.",
+        (
+            Parameter("start_date", "string", "The first day, as YYYY-MM-DD."),
+            Parameter("end_date", "string", "The last day, as YYYY-MM-DD."),
+            _PAGE,
+        ),
+        topic=Topic.STORAGE,
+    ),
+    Function(
+        "archival_memory_insert",
+        "Adds to archival memory. Phrase it so that it can be found later.",
+        (Parameter("content", "string", "Content to write to the memory."),),
+    ),
+    Function(
+        "archival_memory_search",
+        "Searches archival memory by meaning and words.",
+        (Parameter("query", "string", "What to search for."), _PAGE),
+        topic=Topic.STORAGE,
+    ),
+    Function(
+        "set_timer",
+        "Sets a timer: when it is due, you get a timer event with its note. Give exactly one of in_minutes, at, "
+        "every_minutes and cron. Times are UTC.",
+        (
+            Parameter("note", "string", "What the timer is to remind you of."),
+            Parameter("in_minutes", "number", "Fires once, so many minutes from now.", required=False),
+            Parameter("at", "string", "Fires once, at YYYY-MM-DD HH:MM.", required=False),
+            Parameter("every_minutes", "number", "Fires again and again, so many minutes apart.", required=False),
+            Parameter("cron", "string", "Fires by a cron expression of five fields.", required=False),
+        ),
+        topic=Topic.TIMER,
+    ),
+    Function(
+        "cancel_timer",
+        "Cancels a timer.",
+        (Parameter("timer", "string", "The timer's id, as list_timers shows it."),),
+    ),
+    Function("list_timers", "Lists the timers that are set.", ()),
+)
+
+_by_name: Final = {function.name: function for function in FUNCTIONS}
+_accepted: Final = {
+    function.name: (*function.parameters, _HEARTBEAT) if function.chains else function.parameters
+    for function in FUNCTIONS
+}
+
+
+def schemas() -> list[dict[str, Any]]:
+    """The functions as a chat-completions request lists them."""
+    return [
+        {
+            "type": "function",
+            "function": {
+                "name": function.name,
+                "description": function.description,
+                "parameters": {
+                    "type": "object",
+                    "properties": {
+                        parameter.name: {"type": parameter.type, "description": parameter.description}
+                        for parameter in _accepted[function.name]
+                    },
+                    "required": [parameter.name for parameter in _accepted[function.name] if parameter.required],
+                },
+            },
+        }
+        for function in FUNCTIONS
+    ]
+
+
+def topic(name: str) -> str:
+    """The part that carries out a function ("": the memory manager, or no such function)."""
+    function = _by_name.get(name)
+    return function.topic if function else ""
+
+
+def check(call: ToolCall, *, cut_off: bool = False) -> Call | BadCall:
+    """The call with its arguments in order, or the error for the model. `cut_off`: the answer hit its limit."""
+    function = _by_name.get(call.name)
+    if function is None:
+        return BadCall(f"There is no function '{call.name[:80]}'. The functions are: {', '.join(_by_name)}.")
+    try:
+        given = msgspec.json.decode(call.arguments or "{}")
+    except (msgspec.DecodeError, UnicodeError) as error:
+        why = "the answer was cut off at its length limit: say less at once" if cut_off else str(error)
+        return BadCall(f"The arguments of {call.name} are not JSON ({why}). Give one JSON object: {_usage(function)}.")
+    if not isinstance(given, dict):
+        return BadCall(f"The arguments of {call.name} must be one JSON object: {_usage(function)}.")
+    return _checked(function, given)
+
+
+def _checked(function: Function, given: Mapping[str, Any]) -> Call | BadCall:
+    arguments: dict[str, Scalar] = {}
+    for parameter in function.parameters:
+        value = given.get(parameter.name)
+        if value is None:
+            if parameter.required:
+                return BadCall(
+                    f"{function.name} needs '{parameter.name}' ({parameter.type}); given: {_names(given)}. "
+                    f"Call it as {_usage(function)}."
+                )
+            continue
+        taken = _coerce(value, parameter.type)
+        if taken is None:
+            return BadCall(f"'{parameter.name}' of {function.name} must be of type {parameter.type}.")
+        arguments[parameter.name] = taken
+    heartbeat = function.chains and _coerce(given.get("request_heartbeat", False), "boolean") is True
+    return Call(function, arguments, heartbeat)
+
+
+def _coerce(value: object, type: str) -> Scalar | None:
+    """`value` as the type, also from the spellings that weak models use ("0", "true", 1.0); None if it is not one."""
+    if type == "string":
+        return value if isinstance(value, str) else None if isinstance(value, (dict, list)) else str(value)
+    if type == "boolean":
+        return value if isinstance(value, bool) else {"true": True, "false": False}.get(str(value).strip().lower())
+    try:
+        number = float(value) if isinstance(value, (str, int, float)) and not isinstance(value, bool) else None
+    except ValueError:
+        return None
+    if number is None or isnan(number) or abs(number) > 1e9:
+        return None
+    if type == "integer":
+        return int(number) if number == int(number) else None
+    return number
+
+
+def _names(given: Mapping[str, Any]) -> str:
+    return ", ".join(str(name)[:40] for name in list(given)[:8]) or "nothing"
+
+
+def _usage(function: Function) -> str:
+    inner = ", ".join(f'"{p.name}": {p.type}' for p in _accepted[function.name] if p.required)
+    return f"{function.name}({{{inner}}})"

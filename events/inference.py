@@ -1,0 +1,92 @@
+"""The LLM processor without its shell: which inferences to run, on which bytes, and what their answers make in the log.
+
+It folds the log itself: the request is rendered from its own fold, not handed over; so each inference proves, before
+it is sent, that two folds of the log gave the same bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+
+from events.cache import StateCache
+from events.codec import draft
+from events.context import fingerprint, open_request
+from events.envelope import Draft, Envelope, answer_key
+from events.state import State
+from events.types import (
+    InferenceCancelled,
+    InferenceCompleted,
+    InferenceFailed,
+    InferenceRequested,
+)
+
+
+class Job(msgspec.Struct, frozen=True, kw_only=True):
+    """An inference to run: `request` are the bytes to send, `asked` the fingerprint that the memory manager gave."""
+
+    agent: str
+    key: str
+    turn: int
+    request: bytes
+    asked: bytes
+    base_url: str
+    purpose: str
+
+
+class InferenceDesk:
+    """Folds the log, and finds the inferences that are asked for and those that are called off."""
+
+    def __init__(self, *, capacity: int = 4096) -> None:
+        self.states = StateCache(capacity)
+
+    def missing(self, envelopes: Iterable[Envelope]) -> dict[str, int]:
+        return self.states.missing(envelopes)
+
+    def take(self, envelopes: Iterable[Envelope]) -> tuple[list[Job], list[tuple[str, str]]]:
+        """The jobs that these events ask for, and the (agent, request key) of those that were cancelled."""
+        jobs: list[Job] = []
+        cancelled: list[tuple[str, str]] = []
+        for envelope in envelopes:
+            taken = self.states.take(envelope)
+            if taken is None:
+                continue
+            state, event = taken
+            if isinstance(event, InferenceRequested):
+                jobs.append(job(state, envelope, event))
+            elif isinstance(event, InferenceCancelled):
+                cancelled.append((envelope.agent, envelope.closes))
+        self.states.trim()
+        return jobs, cancelled
+
+
+def job(state: State, envelope: Envelope, event: InferenceRequested) -> Job:
+    """The job of an open inference; `state` is the fold up to and with its request."""
+    return Job(
+        agent=envelope.agent,
+        key=envelope.key,
+        turn=envelope.turn,
+        request=open_request(state),
+        asked=event.fingerprint,
+        base_url=state.settings.base_url,
+        purpose=event.purpose,
+    )
+
+
+def answer(done: Job, event: InferenceCompleted | InferenceFailed, now_ms: int) -> Draft:
+    """The answer's draft: it closes the request, and its key lets only one answer in."""
+    return draft(
+        done.agent,
+        now_ms,
+        event,
+        key=answer_key(done.key),
+        turn=done.turn,
+        cause=done.key,
+        closes=done.key,
+    )
+
+
+def sent(done: Job) -> bytes:
+    """The fingerprint of what is really handed to the model."""
+    return fingerprint(done.request)

@@ -1,0 +1,118 @@
+"""The memory manager without its shell: events in, one append out, its outcome back in.
+
+Rules. (1) An agent is decided on its folded state, and its drafts expect that seq: where another writer came first,
+nothing is taken, and the agent is decided again when the log brings that writer's event. (2) The cursor goes with the
+output. (3) What an agent is owed after a crash is read from the open inputs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import msgspec
+
+from events.cache import StateCache
+from events.context import Count
+from events.decide import advance
+from events.envelope import Draft, Envelope
+from events.state import State
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """What to append: the drafts of several agents, each with the seq that its stream must have."""
+
+    drafts: tuple[Draft, ...]
+    expected: Mapping[str, int]
+    position: int
+
+
+class Due(msgspec.Struct, frozen=True):
+    """A state whose snapshot is due, and the stream's hash there."""
+
+    state: State
+    chain: bytes
+
+
+class MemoryManager:
+    """Folds and decides for every agent of a partition. Not for two tasks at once: take, plan, settle, in turn."""
+
+    def __init__(self, count: Count, *, capacity: int = 4096, snapshot_every: int = 500) -> None:
+        self.states = StateCache(capacity)
+        self.position = 0
+        self._count = count
+        self._snapshot_every = snapshot_every
+        self._dirty: dict[str, None] = {}
+        self._planned: dict[str, State] = {}
+        self._marks: dict[str, int] = {}
+
+    def missing(self, envelopes: Iterable[Envelope]) -> dict[str, int]:
+        return self.states.missing(envelopes)
+
+    def owe(self, state: State) -> None:
+        """Take up an agent that has an open input (after a start)."""
+        self.states.put(state)
+        self._dirty[state.agent] = None
+
+    def take(self, envelopes: Iterable[Envelope], position: int) -> list[Due]:
+        """Fold what the log brought, up to `position`; the snapshots that are due."""
+        due = []
+        for envelope in envelopes:
+            taken = self.states.take(envelope)
+            if taken is None:
+                continue
+            self._dirty[envelope.agent] = None
+            if self._snapshot_is_due(envelope):
+                due.append(Due(taken[0], envelope.hash))
+        self.position = max(self.position, position)
+        return due
+
+    def _snapshot_is_due(self, envelope: Envelope) -> bool:
+        """Whether this event is the first folded here past a multiple of `snapshot_every`."""
+        if len(self._marks) > 2 * self.states.capacity:
+            self._marks.clear()
+        following = (envelope.seq // self._snapshot_every + 1) * self._snapshot_every
+        mark = self._marks.setdefault(envelope.agent, following)
+        self._marks[envelope.agent] = following
+        return envelope.seq >= mark
+
+    def plan(self, now_ms: int, limit: int = 512) -> Plan | None:
+        """Decide for the agents that changed, at most `limit` of them at once; None if nothing is to be appended."""
+        drafts: list[Draft] = []
+        expected: dict[str, int] = {}
+        self._planned = {}
+        for agent in list(self._dirty)[:limit]:
+            del self._dirty[agent]
+            state = self.states.get(agent)
+            if state is None:
+                continue
+            after, made = advance(state, self._count, now_ms)
+            if made:
+                drafts += made
+                expected[agent] = state.seq
+                self._planned[agent] = after
+        if not drafts:
+            self.states.trim()
+            return None
+        return Plan(tuple(drafts), expected, self.position)
+
+    @property
+    def busy(self) -> bool:
+        """Whether agents still wait to be decided."""
+        return bool(self._dirty)
+
+    def settle(self, outcomes: Sequence[tuple[str, str]]) -> None:
+        """Learn what became of the plan: (agent, outcome) for each draft, as `store.log.Appended` has it.
+
+        A stream whose drafts were taken (now, or by an attempt whose answer was lost) is where the plan left it. One
+        that had moved on keeps its old state; the log brings what it missed. Anything else is loaded afresh.
+        """
+        by_agent: dict[str, set[str]] = {}
+        for agent, outcome in outcomes:
+            by_agent.setdefault(agent, set()).add(outcome)
+        for agent, seen in by_agent.items():
+            if seen <= {"appended"} or seen <= {"duplicate"}:
+                self.states.put(self._planned[agent])
+            elif not seen <= {"conflict"}:
+                self.states.drop(agent)
+        self._planned = {}
+        self.states.trim()

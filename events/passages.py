@@ -1,0 +1,191 @@
+"""Text in pieces, and pages of what a search found, as the model reads them.
+
+Rules. (1) Pure: tokens are counted by the caller's function. (2) Pieces are end offsets, so that joining them gives the
+text again, exactly. (3) A page says how many there are in all, and an error says how to mend the call.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator, Sequence
+from datetime import date
+from typing import Final, NamedTuple
+
+import msgspec
+
+from events.context import stamp
+from events.types import AlertRaised, Event, TimerFired, UploadFinished, UserLoggedIn, UserMessageReceived
+
+DAY_MS: Final = 86_400_000
+_EPOCH_DAY: Final = date(1970, 1, 1).toordinal()
+_DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
+
+_BREAK: Final = re.compile("\\n+\\s*|(?<=[.!?\u2026])[\"')\\]\u201d\u2019]*\\s+|(?<=[\u3002\uff01\uff1f])")
+"""Where a paragraph, a line or a sentence ends (the last: full stops of Chinese and Japanese)."""
+
+_WINDOW_CHARS_PER_TOKEN: Final = 8
+"""No piece of more characters a token is counted at once: it would not fit, and tokenisers are slow on giant words."""
+
+
+class Hit(msgspec.Struct, frozen=True, array_like=True):
+    """One thing found: chunk `chunk` of the event at `seq`. `time_ms` is the event's time, `speaker` who said it
+    ("memory": a passage of archival storage)."""
+
+    seq: int
+    chunk: int
+    score: float
+    time_ms: int
+    speaker: str
+    text: str
+
+
+class Page(msgspec.Struct, frozen=True, array_like=True):
+    """A page of hits, and how many hits there are on all pages."""
+
+    hits: tuple[Hit, ...]
+    total: int
+
+
+# --- inputs -----------------------------------------------------------------------------------------------------
+
+
+def input_text(event: Event) -> str:
+    """An input's text: what recall storage keeps of it, and what the offsets of InputArchived cut."""
+    match event:
+        case UserMessageReceived() | AlertRaised():
+            return event.text
+        case UploadFinished():
+            return event.detail
+        case TimerFired():
+            return event.timer.note
+        case UserLoggedIn():
+            return ""
+    raise ValueError(f"{type(event).__name__} is no input.")
+
+
+def chunks(text: str, ends: Sequence[int]) -> list[str]:
+    """The pieces of a text that end at these offsets."""
+    return [text[start:end] for start, end in zip((0, *ends), ends, strict=False)]
+
+
+# --- splitting --------------------------------------------------------------------------------------------------
+
+
+class _Piece(NamedTuple):
+    end: int
+    tokens: int
+    paragraph: bool
+
+
+def split(text: str, count: Callable[[str], int], limit_tokens: int = 300) -> tuple[int, ...]:
+    """The end offsets of chunks of at most `limit_tokens`, cut after paragraphs, else sentences, words, characters.
+
+    Each part of the text is counted two or three times whatever the text's length. Only a single character that alone
+    counts more than the limit makes a chunk over it.
+    """
+    pieces = list(_pieces(text, count, limit_tokens))
+    ends: list[int] = []
+    first = start = 0
+    while first < len(pieces):
+        last = _fill(pieces, first, limit_tokens)
+        # A joint can count more than its parts: what is over goes to the next chunk.
+        while last > first and count(text[start : pieces[last].end]) > limit_tokens:
+            last -= 1
+        start = pieces[last].end
+        ends.append(start)
+        first = last + 1
+    return tuple(ends)
+
+
+def _fill(pieces: list[_Piece], first: int, limit: int) -> int:
+    """The last piece of the chunk that begins with `first`: a paragraph's last if the chunk is half full by then."""
+    tokens, paragraph, last = pieces[first].tokens, -1, first
+    while last + 1 < len(pieces) and tokens + pieces[last + 1].tokens <= limit:
+        if pieces[last].paragraph and tokens * 2 >= limit:
+            paragraph = last
+        last += 1
+        tokens += pieces[last].tokens
+    at_end = last + 1 == len(pieces) or pieces[last].paragraph
+    return last if at_end or paragraph < 0 else paragraph
+
+
+def _pieces(text: str, count: Callable[[str], int], limit: int) -> Iterator[_Piece]:
+    """Sentences and the like, counted; short ones together, those over the limit cut."""
+    start = 0
+    shortest = max(1, limit // 4)
+    for found in _BREAK.finditer(text):
+        end, paragraph = found.end(), found.group().count("\n") > 1
+        if end - start >= shortest or (paragraph and end > start):
+            yield from _fitting(text, start, end, count, limit, paragraph=paragraph)
+            start = end
+    if start < len(text):
+        yield from _fitting(text, start, len(text), count, limit, paragraph=True)
+
+
+def _fitting(
+    text: str, start: int, end: int, count: Callable[[str], int], limit: int, *, paragraph: bool
+) -> Iterator[_Piece]:
+    """text[start:end] in pieces that fit: by windows at word boundaries, each halved until it does."""
+    window = max(1, limit * _WINDOW_CHARS_PER_TOKEN)
+    todo = [end]
+    while todo:
+        stop = todo[-1]
+        if stop - start > window:
+            todo.append(_word_end(text, start, start + window))
+            continue
+        tokens = count(text[start:stop])
+        if tokens > limit and stop - start > 1:
+            todo.append(_word_end(text, start, start + (stop - start + 1) // 2))
+            continue
+        yield _Piece(stop, tokens, paragraph and stop == end)
+        start = todo.pop()
+
+
+def _word_end(text: str, start: int, at: int) -> int:
+    """The last word boundary in the second half of text[start:at], else `at` itself."""
+    for found in range(at, start + (at - start) // 2, -1):
+        if text[found - 1].isspace() and found - start > 0:
+            return found
+    return at
+
+
+# --- pages ------------------------------------------------------------------------------------------------------
+
+
+def search_page(hits: Sequence[Hit], total: int, page: int, size: int) -> str:
+    """A page of results as the model reads it."""
+    if total == 0:
+        return "No results found."
+    last = (total - 1) // size
+    if not hits:
+        results = "1 result, on page 0" if total == 1 else f"{total} results, on pages 0 to {last}"
+        return f"No results on page {page}: there {'is' if total == 1 else 'are'} {results}."
+    lines = [f"timestamp: {stamp(hit.time_ms)}, {hit.speaker}: {hit.text}" for hit in hits]
+    return f"Showing {len(hits)} of {total} results (page {page}/{last}): {json.dumps(lines, ensure_ascii=False)}"
+
+
+def day_bounds(start_date: str, end_date: str) -> tuple[int, int]:
+    """The first and the last millisecond of a range of days, both inclusive, in UTC.
+
+    Raises ValueError with a text for the model.
+    """
+    start, end = _day("start_date", start_date), _day("end_date", end_date)
+    if start > end:
+        raise ValueError(
+            f"start_date ({start_date.strip()}) is after end_date ({end_date.strip()}): give the earlier day as "
+            "start_date. For one day, give it as both."
+        )
+    return start * DAY_MS, (end + 1) * DAY_MS - 1
+
+
+def _day(name: str, text: str) -> int:
+    """Days since 1970."""
+    text = text.strip()
+    try:
+        if _DATE.fullmatch(text):
+            return date.fromisoformat(text).toordinal() - _EPOCH_DAY
+        why = "is not a date written as YYYY-MM-DD"
+    except ValueError:
+        why = "is no day of the calendar"
+    raise ValueError(f"{name} '{text[:40]}' {why}: write it like 2026-11-22.")

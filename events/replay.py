@@ -1,0 +1,129 @@
+"""Replay: a stream folded again from the log alone, and proved.
+
+Proved are (1) the hash chain: no event is altered, missing or out of order; (2) each inference: the request rendered
+from the fold has the fingerprint that the memory manager asked for, and the one that the LLM processor really sent.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+
+import msgspec
+
+from events.codec import decode
+from events.context import fingerprint, open_request
+from events.envelope import GENESIS, Envelope, chain
+from events.errors import PalimpsestError
+from events.evolve import evolve
+from events.state import FOLD, State, from_bytes, to_bytes
+from events.types import InferenceCompleted, InferenceRequested
+
+
+class Difference(msgspec.Struct, frozen=True, kw_only=True):
+    """The first thing in a stream that is not as the log says."""
+
+    agent: str
+    seq: int
+    what: str
+
+
+class Proof(msgspec.Struct, frozen=True, kw_only=True):
+    """What a replay showed. `contexts` counts the inferences whose request was proved; `state` is the last good one."""
+
+    agent: str
+    events: int
+    contexts: int
+    state: State | None
+    hash: bytes
+    difference: Difference | None = None
+
+
+class Replayer:
+    """Folds one stream event by event, and proves it where `verify` is set."""
+
+    def __init__(self, agent: str, *, verify: bool = True) -> None:
+        self.agent = agent
+        self.verify = verify
+        self.state: State | None = None
+        self.hash = GENESIS
+        self.events = 0
+        self.contexts = 0
+        self._asked: dict[str, bytes] = {}
+
+    def feed(self, envelope: Envelope) -> Difference | None:
+        """Take the next event; the difference, if this is where one shows."""
+        if self.verify:
+            if chain(self.hash, envelope.seq, envelope) != envelope.hash:
+                what = f"{envelope.kind}: its bytes do not match the hash chain; it, or an event before it, was altered"
+                return self._differs(envelope, what)
+            self.hash = envelope.hash
+        try:
+            event = decode(envelope)
+            self.state = evolve(self.state, envelope, event)
+        except PalimpsestError as error:
+            return self._differs(envelope, str(error))
+        self.events += 1
+        if self.verify and isinstance(event, (InferenceRequested, InferenceCompleted)):
+            return self._check(envelope, event)
+        return None
+
+    def _check(self, envelope: Envelope, event: InferenceRequested | InferenceCompleted) -> Difference | None:
+        if isinstance(event, InferenceCompleted):
+            asked = self._asked.pop(envelope.closes, b"")
+            if event.sent != asked:
+                return self._differs(envelope, "the request that was sent is not the one that the log gives")
+            self.contexts += 1
+            return None
+        assert self.state is not None, "an event was folded"
+        rendered = fingerprint(open_request(self.state))
+        if rendered != event.fingerprint:
+            return self._differs(envelope, "the context rendered from the log is not the one that was asked for")
+        self._asked = {envelope.key: rendered}
+        return None
+
+    def _differs(self, envelope: Envelope, what: str) -> Difference:
+        return Difference(agent=self.agent, seq=envelope.seq, what=what)
+
+    def proof(self, difference: Difference | None = None) -> Proof:
+        return Proof(
+            agent=self.agent,
+            events=self.events,
+            contexts=self.contexts,
+            state=self.state,
+            hash=self.hash,
+            difference=difference,
+        )
+
+
+def replay(agent: str, envelopes: Iterable[Envelope], *, verify: bool = True) -> Proof:
+    """Replay a whole stream, to its end or its first difference."""
+    replayer = Replayer(agent, verify=verify)
+    for envelope in envelopes:
+        difference = replayer.feed(envelope)
+        if difference:
+            return replayer.proof(difference)
+    return replayer.proof()
+
+
+# --- snapshots ----------------------------------------------------------------------------------------------------
+
+
+def freeze(state: State) -> tuple[bytes, bytes]:
+    """A state as a snapshot's bytes, and their digest."""
+    data = to_bytes(state)
+    return data, hashlib.sha256(data).digest()
+
+
+def thaw(data: bytes, digest: bytes, fold: str, agent: str, seq: int) -> State | None:
+    """The state of a snapshot; None if its bytes are not those that were written, or another fold made them.
+
+    Whether it belongs to the stream's events (the chain's hash at `seq`) is for the caller to compare.
+    """
+    if fold != FOLD or hashlib.sha256(data).digest() != digest:
+        return None
+    try:
+        state = from_bytes(data)
+    except msgspec.MsgspecError:
+        return None
+    return state if state.agent == agent and state.seq == seq else None

@@ -1,0 +1,157 @@
+"""An agent's state: what its events amount to. Frozen, bounded by the window, and plain data (so it snapshots).
+
+The queue keeps each message as the JSON that goes on the wire, so that a context is a join of ready pieces.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from events.types import Block, Parent, Settings, Timer, ToolCall
+
+FOLD: Final = "1"
+"""The version of this state and of its fold; snapshots of another version are thrown away."""
+
+UNCOUNTED: Final = -1
+
+
+class Part(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A part of a state."""
+
+
+class Entry(Part, frozen=True, kw_only=True):
+    """One message of the FIFO queue. `seq` is that of the event which bore it; `wire` its JSON; `tokens` its count.
+
+    `kind`: "input" (a packaged input), "alert" (a packaged note of the kernel), "assistant", or "tool" (a result).
+    """
+
+    seq: int
+    kind: str
+    wire: bytes
+    tokens: int = UNCOUNTED
+
+
+class Pending(Part, frozen=True, kw_only=True):
+    """An input that waits for its turn."""
+
+    seq: int
+    key: str
+    kind: str
+    time_ms: int
+    wire: bytes
+    heartbeat: bool = False
+
+
+class Summary(Part, frozen=True, kw_only=True):
+    """The recursive summary. `seq` is that of the event that wrote it, `hidden` how many messages it stands for,
+    of `total` that there were then."""
+
+    seq: int
+    text: str
+    hidden: int
+    total: int
+    generation: int
+    tokens: int
+    time_ms: int
+
+
+class Eviction(Part, frozen=True, kw_only=True):
+    """An eviction under way: `seqs` are to go once a summary of them is written."""
+
+    seqs: tuple[int, ...]
+    reason: str
+    clip_chars: int = 0
+    attempts: int = 0
+    answered: bool = False
+    text: str = ""
+    note: str = ""
+
+
+class Phase:
+    """Where a turn stands."""
+
+    READY: Final = "ready"  # a request is due
+    INFERRING: Final = "inferring"  # an inference is open
+    ACTING: Final = "acting"  # calls of the last answer are to be carried out
+    CALLING: Final = "calling"  # a function is open at another part
+    SUMMARISING: Final = "summarising"  # a summary inference is open
+    FAILED: Final = "failed"  # the last inference failed
+
+
+class Alarm(Part, frozen=True, kw_only=True):
+    """A timer that is set; `key` is that of the event that set it, which its firing or cancelling closes."""
+
+    timer: Timer
+    key: str
+
+
+class Turn(Part, frozen=True, kw_only=True):
+    """A turn under way. `time_ms` is the one time that the model is shown in it: that of its input.
+
+    `request_key` is that of the open request, if there is one. `calls` are those of the last answer, and the first
+    `done` of them have their results; where it was plain text, `content`, `done` is 1 once that was sent.
+    """
+
+    input: int
+    input_key: str
+    input_kind: str
+    time_ms: int
+    phase: str = Phase.READY
+    request_key: str = ""
+    steps: int = 0
+    tokens: int = 0
+    failures: int = 0
+    rejections: int = 0
+    overflows: int = 0
+    sent: int = 0
+    step_failed: bool = False
+    calls: tuple[ToolCall, ...] = ()
+    done: int = 0
+    finish: str = ""
+    content: str = ""
+    note: str = ""
+    error: str = ""
+    detail: str = ""
+    stop: str | None = None
+
+
+class State(Part, frozen=True, kw_only=True):
+    """All that an agent is, after its event `seq`."""
+
+    agent: str
+    seq: int
+    time_ms: int
+    created_ms: int
+    format: int
+    system: str
+    settings: Settings
+    blocks: tuple[Block, ...]
+    parent: Parent | None = None
+    queue: tuple[Entry, ...] = ()
+    head_tokens: int = UNCOUNTED
+    summary: Summary | None = None
+    eviction: Eviction | None = None
+    warned: bool = False
+    pending: tuple[Pending, ...] = ()
+    turn: Turn | None = None
+    alarms: tuple[Alarm, ...] = ()
+    heartbeats_paused_until_ms: int = 0
+    recall_messages: int = 0
+    archival_passages: int = 0
+    greeted: bool = False
+    turns: int = 0
+
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(State)
+
+
+def to_bytes(state: State) -> bytes:
+    """The state as bytes: equal states give equal bytes."""
+    return _encoder.encode(state)
+
+
+def from_bytes(data: bytes) -> State:
+    return _decoder.decode(data)

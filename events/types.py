@@ -1,0 +1,405 @@
+"""The events: facts in the past tense, frozen, versioned; and the values that they carry.
+
+Rules. (1) A field is only ever added, with a default; anything else is a new version with an upcaster in `codec`.
+(2) An event carries every outcome of a policy (what was cut, counted, refused), so that folding needs no policy.
+(3) Nothing secret and nothing unbounded: keys and headers never, contexts as fingerprints.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import msgspec
+
+# --- values -----------------------------------------------------------------------------------------------------
+
+
+class Value(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A value inside an event or a state."""
+
+
+class Settings(Value, frozen=True, kw_only=True):
+    """What an agent runs with. Fractions are of `window_tokens`.
+
+    `encoding` and `token_margin` are filled in by the shell from the model's name, so that a fold never looks them up.
+    """
+
+    model: str = "offline"
+    base_url: str = ""
+    summarizer: str = ""
+    """The model that writes summaries; empty: `model`."""
+    window_tokens: int = 8192
+    reserve_tokens: int = 1024
+    """Kept free for the model's answer."""
+    warn_at: float = 0.75
+    evict_at: float = 0.90
+    evict_to: float = 0.50
+    summary_words: int = 100
+    max_steps: int = 50
+    max_turn_tokens: int = 500_000
+    """Prompt and completion tokens that one turn may use before it is ended."""
+    max_failures: int = 5
+    """Failures in a row that are told to the model before the turn is ended."""
+    first_message_attempts: int = 5
+    page_size: int = 5
+    result_chars: int = 3000
+    """Cap on a function's result; search pages are exempt."""
+    temperature: float | None = None
+    output_parameter: str = "max_completion_tokens"
+    encoding: str = "o200k_base"
+    token_margin: float = 1.0
+
+
+class Block(Value, frozen=True, kw_only=True):
+    """A core-memory block; `limit` counts characters."""
+
+    label: str
+    value: str = ""
+    limit: int = 2000
+    description: str = ""
+
+
+class Parent(Value, frozen=True, kw_only=True):
+    """The stream and the seq at which an agent was forked."""
+
+    agent: str
+    seq: int
+
+
+class ToolCall(Value, frozen=True, kw_only=True):
+    """A call as the model wrote it. `arguments` is JSON text; `raw` the model's own text where that was repaired."""
+
+    id: str
+    name: str
+    arguments: str
+    raw: str = ""
+
+
+class Usage(Value, frozen=True, kw_only=True):
+    """Tokens as the provider counted them."""
+
+    prompt: int = 0
+    completion: int = 0
+    cached: int = 0
+
+
+class Found(Value, frozen=True, kw_only=True):
+    """One thing a search found: the seq of the event that bore it, the chunk of it, and its score."""
+
+    seq: int
+    chunk: int = 0
+    score: float = 0.0
+
+
+class Timer(Value, frozen=True, kw_only=True):
+    """`due_ms` is the next firing; `every_s` and `cron` say how it repeats (neither: once).
+
+    A `heartbeat` timer is a timed heartbeat: it is silent while heartbeats are paused.
+    """
+
+    id: str
+    due_ms: int
+    note: str = ""
+    every_s: int = 0
+    cron: str = ""
+    heartbeat: bool = False
+
+
+# --- events -----------------------------------------------------------------------------------------------------
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """An event's body. `version` is the version that this code writes."""
+
+    version: ClassVar[int] = 1
+
+
+class AgentCreated(Event, frozen=True, kw_only=True):
+    """Seq 1 of every stream. `format` fixes how contexts are rendered, so that a later rendering leaves old logs be."""
+
+    system: str
+    blocks: tuple[Block, ...]
+    settings: Settings
+    parent: Parent | None = None
+    format: int = 1
+
+
+class SettingsChanged(Event, frozen=True, kw_only=True):
+    settings: Settings
+
+
+# Inputs: each opens a turn.
+
+
+class UserMessageReceived(Event, frozen=True, kw_only=True):
+    text: str
+    name: str = ""
+
+
+class UserLoggedIn(Event, frozen=True, kw_only=True):
+    last_login: str = ""
+
+
+class UploadFinished(Event, frozen=True, kw_only=True):
+    source: str
+    detail: str = ""
+
+
+class AlertRaised(Event, frozen=True, kw_only=True):
+    text: str
+
+
+class TimerFired(Event, frozen=True, kw_only=True):
+    """`timer.due_ms` is when it was due. One that repeats is set again, by a TimerSet in the same append."""
+
+    timer: Timer
+
+
+class StopRequested(Event, frozen=True, kw_only=True):
+    """Cancels the running turn; with no turn running it changes nothing."""
+
+    reason: str = ""
+
+
+# A turn.
+
+
+class InputArchived(Event, frozen=True, kw_only=True):
+    """An input too large for the window went to archival storage, in passages that end at these character offsets."""
+
+    input: int
+    ends: tuple[int, ...]
+
+
+class TurnStarted(Event, frozen=True, kw_only=True):
+    """`first_chars` > 0: only so many characters of the input enter the window (the rest was archived)."""
+
+    input: int
+    first_chars: int = 0
+
+
+class InputSkipped(Event, frozen=True, kw_only=True):
+    """An input that leads to no inference: a timed heartbeat while heartbeats are paused. Closes it."""
+
+    input: int
+    reason: str
+
+
+class InferenceRequested(Event, frozen=True, kw_only=True):
+    """`fingerprint` is the SHA-256 of the request's bytes; `tokens` its count, margin included.
+
+    `counted` are the tokens of the queue's entries that had no count yet, in order; `head_tokens` those of the system
+    message and the functions' schemas.
+    """
+
+    purpose: str  # "reply" or "summary"
+    fingerprint: bytes
+    tokens: int
+    counted: tuple[int, ...] = ()
+    head_tokens: int = 0
+    clip_chars: int = 0
+    """In a summary's request: each line is clipped to so many characters."""
+
+
+class InferenceCompleted(Event, frozen=True, kw_only=True):
+    """The model's message. `sent` is the SHA-256 of the request bytes that were really handed to the client."""
+
+    content: str = ""
+    calls: tuple[ToolCall, ...] = ()
+    finish: str = "stop"  # "stop", "tool_calls", "length", "content_filter"
+    model: str = ""
+    usage: Usage = Usage()
+    sent: bytes = b""
+    duration_ms: int = 0
+
+
+class InferenceFailed(Event, frozen=True, kw_only=True):
+    """`error` is one of: wrong_key, unknown_model, overflow, rate_limited, timeout, unreachable, server_error,
+    bad_request, bad_answer. `detail` says what to do; it never holds a key."""
+
+    error: str
+    detail: str
+    sent: bytes = b""
+    attempts: int = 1
+
+
+class InferenceCancelled(Event, frozen=True, kw_only=True):
+    reason: str
+
+
+class AnswerRejected(Event, frozen=True, kw_only=True):
+    """The model's last message was not taken into the queue; `reason` is told to the model with the next request."""
+
+    reason: str
+
+
+class HeartbeatRaised(Event, frozen=True, kw_only=True):
+    """Control goes back to the model. `reason` is "requested" or "failed"."""
+
+    reason: str
+
+
+class TurnEnded(Event, frozen=True, kw_only=True):
+    """`reason`: yielded, stopped, step_limit, token_limit, failure_limit, inference_failed, window_too_small."""
+
+    input: int
+    reason: str = "yielded"
+    detail: str = ""
+    steps: int = 0
+    tokens: int = 0
+
+
+# Functions. Each event of a call adds the call's result to the queue.
+
+
+class MessageSent(Event, frozen=True, kw_only=True):
+    """What the user sees. `call` is empty where the model answered in plain text."""
+
+    text: str
+    call: str = ""
+
+
+class CoreMemoryAppended(Event, frozen=True, kw_only=True):
+    call: str
+    label: str
+    text: str
+
+
+class CoreMemoryReplaced(Event, frozen=True, kw_only=True):
+    call: str
+    label: str
+    old: str
+    new: str
+
+
+class ArchivalMemoryInserted(Event, frozen=True, kw_only=True):
+    """A passage in chunks that end at these character offsets."""
+
+    call: str
+    text: str
+    ends: tuple[int, ...]
+
+
+class HeartbeatsPaused(Event, frozen=True, kw_only=True):
+    call: str
+    until_ms: int
+    minutes: int
+
+
+class FunctionCalled(Event, frozen=True, kw_only=True):
+    """A call that another part carries out; `arguments` are checked and complete."""
+
+    call: str
+    name: str
+    arguments: dict[str, str | int | float | bool]
+    hidden: tuple[int, ...] = ()
+    """Seqs of inputs that a search must not find: the one being answered, and those that still wait."""
+    max_chars: int = 3000
+    """Cap on the result's text."""
+    page_size: int = 5
+
+
+class FunctionReturned(Event, frozen=True, kw_only=True):
+    """`total` counts all that a search matched; `found` is the page."""
+
+    call: str
+    result: str
+    found: tuple[Found, ...] = ()
+    total: int = 0
+
+
+class FunctionFailed(Event, frozen=True, kw_only=True):
+    """`error` is written for the model: it says how to mend the call."""
+
+    call: str
+    name: str
+    error: str
+
+
+# Timers. The timer actor owes the firing of each TimerSet (topic "alarm").
+
+
+class TimerSet(Event, frozen=True, kw_only=True):
+    timer: Timer
+
+
+class TimerCancelled(Event, frozen=True, kw_only=True):
+    timer_id: str
+    call: str = ""
+
+
+# Memory pressure.
+
+
+class MemoryPressureWarned(Event, frozen=True, kw_only=True):
+    tokens: int
+    window_tokens: int
+
+
+class EvictionStarted(Event, frozen=True, kw_only=True):
+    """These seqs are to leave the queue. `reason`: pressure or overflow; `tokens` the context's count before, and
+    `target_tokens` what it is to shrink to."""
+
+    seqs: tuple[int, ...]
+    reason: str
+    tokens: int
+    target_tokens: int
+
+
+class MessagesEvicted(Event, frozen=True, kw_only=True):
+    """These seqs left the queue; every one of them is in the log and in recall."""
+
+    seqs: tuple[int, ...]
+
+
+class SummaryWritten(Event, frozen=True, kw_only=True):
+    """The recursive summary. `covers` are the newly evicted seqs, `previous` the seq of the summary that this one
+    swallowed (0: none): together they name every seq it covers. `author`: model, extractive or bare (the ladder)."""
+
+    text: str
+    covers: tuple[int, ...]
+    previous: int
+    author: str
+    tokens: int
+    note: str = ""
+
+
+INPUTS: tuple[type[Event], ...] = (
+    UserMessageReceived,
+    UserLoggedIn,
+    UploadFinished,
+    AlertRaised,
+    TimerFired,
+)
+"""The inputs that lead to a turn."""
+
+ALL_EVENTS: tuple[type[Event], ...] = (
+    AgentCreated,
+    SettingsChanged,
+    *INPUTS,
+    StopRequested,
+    InputArchived,
+    TurnStarted,
+    InputSkipped,
+    InferenceRequested,
+    InferenceCompleted,
+    InferenceFailed,
+    InferenceCancelled,
+    AnswerRejected,
+    HeartbeatRaised,
+    TurnEnded,
+    MessageSent,
+    CoreMemoryAppended,
+    CoreMemoryReplaced,
+    ArchivalMemoryInserted,
+    HeartbeatsPaused,
+    FunctionCalled,
+    FunctionReturned,
+    FunctionFailed,
+    TimerSet,
+    TimerCancelled,
+    MemoryPressureWarned,
+    EvictionStarted,
+    MessagesEvicted,
+    SummaryWritten,
+)

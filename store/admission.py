@@ -1,0 +1,165 @@
+"""What becomes of each draft of an append: the one truth that every backend shares.
+
+A `Batch` decides over what a backend can look up (`Facts`, as they stood before the transaction) and over what it has
+itself admitted so far; it touches nothing. The backend then writes `envelopes`, `opened`, `closed`, `cursors` and
+`snapshots` in one transaction.
+
+The rules, for the drafts of one stream in one append:
+(1) A draft whose key the stream has is a duplicate, and is answered before anything else is looked at. Are all of them
+    duplicates, then the append is a retry that was already taken, and no expectation is checked.
+(2) The rest is taken all or none. The expected seq is compared with the seq that the stream has now, duplicates or not:
+    a caller that expects seq n decided upon the events up to n. If some of its drafts are there and the stream still is
+    at n, it knew of them, and the rest follows; if the stream has gone on, it decided upon a past, and must read again.
+(3) Then every request that a draft closes must be open: opened in the log or by an earlier draft, and closed by none.
+A key that comes twice in one append is looked at once: the second has the fate of the first, as its duplicate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Final, Protocol
+
+import msgspec
+
+from events.envelope import Draft, Envelope, place
+from store.log import MUST_EXIST, Append, Appended, Snapshot
+
+
+class Request(msgspec.Struct, frozen=True, array_like=True):
+    """An open request: the event that opened it, and the part that owes the answer."""
+
+    agent: str
+    key: str
+    topic: str
+    position: int
+
+
+class Facts(Protocol):
+    """What a backend looks up, as it stood before the batch."""
+
+    def end(self, agent: str) -> tuple[int, bytes]:
+        """The stream's seq and hash; (0, GENESIS) where there is none."""
+        ...
+
+    def placed(self, agent: str, key: str) -> tuple[int, int] | None:
+        """The seq and position of the stream's event with this key."""
+        ...
+
+    def request(self, agent: str, key: str) -> Request | None:
+        """The stream's open request with this key."""
+        ...
+
+
+class Batch:
+    """The appends of one transaction, admitted one after another: each sees what the ones before it did."""
+
+    def __init__(self, facts: Facts, position: int) -> None:
+        self.envelopes: Final[list[Envelope]] = []
+        self.opened: Final[dict[tuple[str, str], Request]] = {}
+        self.closed: Final[list[Request]] = []
+        self.cursors: Final[dict[str, int]] = {}
+        self.snapshots: Final[list[Snapshot]] = []
+        self.position = position
+        self._facts = facts
+        self._ends: dict[str, tuple[int, bytes]] = {}
+        self._places: dict[tuple[str, str], tuple[int, int] | None] = {}
+        self._requests: dict[tuple[str, str], Request | None] = {}
+
+    def admit(self, append: Append) -> list[Appended]:
+        """Decide upon one append; the answers stand in the order of its drafts."""
+        fresh = self._fresh(append.drafts)
+        refused = self._refused(fresh, append.expected)
+        answers = [self._answer(draft, refused) for draft in append.drafts]
+        if append.cursor is not None:
+            consumer, position = append.cursor
+            self.cursors[consumer] = position
+        self.snapshots.extend(s for s in append.snapshots if s.agent in fresh and s.agent not in refused)
+        return answers
+
+    def _fresh(self, drafts: Iterable[Draft]) -> dict[str, dict[str, Draft]]:
+        """By stream and key, the drafts whose key is new; of a key that comes twice, the first."""
+        fresh: dict[str, dict[str, Draft]] = {}
+        for draft in drafts:
+            if self._placed(draft) is None:
+                fresh.setdefault(draft.agent, {}).setdefault(draft.key, draft)
+        return fresh
+
+    def _refused(self, fresh: Mapping[str, Mapping[str, Draft]], expected: Mapping[str, int]) -> dict[str, Appended]:
+        """The answer to all the fresh drafts of a stream, for each stream that cannot take them."""
+        refused = {}
+        for agent, drafts in fresh.items():
+            seq = self._end(agent)[0]
+            if not _as_expected(seq, expected.get(agent)):
+                refused[agent] = Appended("conflict", seq)
+            elif not self._all_open(drafts.values()):
+                refused[agent] = Appended("closed", seq)
+        return refused
+
+    def _all_open(self, drafts: Iterable[Draft]) -> bool:
+        """Whether each request that these drafts of one stream close is open when its turn comes."""
+        opened: set[str] = set()
+        closed: set[str] = set()
+        for draft in drafts:
+            key = draft.closes
+            if key:
+                if key in closed or not (key in opened or self._request(draft.agent, key)):
+                    return False
+                closed.add(key)
+            if draft.opens:
+                opened.add(draft.key)
+        return True
+
+    def _answer(self, draft: Draft, refused: Mapping[str, Appended]) -> Appended:
+        place = self._placed(draft)
+        if place is not None:
+            return Appended("duplicate", *place)
+        return refused.get(draft.agent) or self._take(draft)
+
+    def _take(self, draft: Draft) -> Appended:
+        seq, previous = self._end(draft.agent)
+        seq += 1
+        self.position += 1
+        envelope = place(draft, seq, self.position, previous)
+        self.envelopes.append(envelope)
+        self._ends[draft.agent] = seq, envelope.hash
+        self._places[draft.agent, draft.key] = seq, self.position
+        if draft.closes:
+            self._close(draft.agent, draft.closes)
+        if draft.opens:
+            self._open(Request(draft.agent, draft.key, draft.opens, self.position))
+        return Appended("appended", seq, self.position)
+
+    def _open(self, request: Request) -> None:
+        name = request.agent, request.key
+        self.opened[name] = self._requests[name] = request
+
+    def _close(self, agent: str, key: str) -> None:
+        request = self._request(agent, key)
+        assert request is not None, "a closing draft was taken whose request is not open"
+        self._requests[agent, key] = None
+        if self.opened.pop((agent, key), None) is None:
+            self.closed.append(request)
+
+    def _end(self, agent: str) -> tuple[int, bytes]:
+        end = self._ends.get(agent)
+        if end is None:
+            end = self._ends[agent] = self._facts.end(agent)
+        return end
+
+    def _placed(self, draft: Draft) -> tuple[int, int] | None:
+        name = draft.agent, draft.key
+        if name not in self._places:
+            self._places[name] = self._facts.placed(draft.agent, draft.key)
+        return self._places[name]
+
+    def _request(self, agent: str, key: str) -> Request | None:
+        name = agent, key
+        if name not in self._requests:
+            self._requests[name] = self._facts.request(agent, key)
+        return self._requests[name]
+
+
+def _as_expected(seq: int, expected: int | None) -> bool:
+    if expected is None:
+        return True
+    return seq >= 1 if expected == MUST_EXIST else seq == expected

@@ -1,0 +1,129 @@
+"""The event log's contract: what every backend keeps, whatever bytes it rests on.
+
+One writer a partition. `append` is one durable transaction over many appends; within one append, the drafts of one
+stream are taken all or none. A draft whose key the stream already has is answered as already there, before any
+expectation is looked at: so everything that writes may write again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final, Protocol
+
+import msgspec
+
+from events.envelope import Draft, Envelope
+
+MUST_EXIST: Final = -1
+"""As an expected seq: the stream must exist, whatever its seq."""
+
+
+class Append(msgspec.Struct, frozen=True, array_like=True):
+    """What one caller appends at once.
+
+    `expected` maps an agent to the seq that its stream must have before this append (0: it must not exist yet;
+    MUST_EXIST: any seq from 1). Without an entry anything goes.
+    `cursor` is (consumer, position), committed in the same transaction.
+    `snapshots` are saved in the same transaction, each only if its stream's drafts were taken.
+    """
+
+    drafts: tuple[Draft, ...]
+    expected: Mapping[str, int] = {}
+    cursor: tuple[str, int] | None = None
+    snapshots: tuple[Snapshot, ...] = ()
+
+
+class Appended(msgspec.Struct, frozen=True, array_like=True):
+    """What became of one draft. `outcome`:
+
+    - "appended": it is durable at `seq` and `position`;
+    - "duplicate": the stream had this key already, at `seq` and `position`;
+    - "conflict": the stream was not at the expected seq (`seq` is the one it has); none of its drafts was taken;
+    - "closed": it closes a request that is not open any more; none of its stream's drafts was taken.
+    """
+
+    outcome: str
+    seq: int
+    position: int = 0
+
+
+class Snapshot(msgspec.Struct, frozen=True, array_like=True):
+    """A state at a seq, as a cache. It is good only while `chain` is the stream's hash at `seq`, `digest` the SHA-256
+    of `state`, and `fold` the version of the fold that made it."""
+
+    agent: str
+    seq: int
+    chain: bytes
+    fold: str
+    state: bytes
+    digest: bytes
+
+
+class StreamHead(msgspec.Struct, frozen=True, array_like=True):
+    """Where a stream stands. `opened` counts its requests that are open, by topic."""
+
+    agent: str
+    seq: int
+    hash: bytes
+    position: int
+    created_ms: int
+    updated_ms: int
+
+
+class LogReader(Protocol):
+    """Reading; any number of readers, also while a writer is at work."""
+
+    def read(self, agent: str, after: int = 0, to: int | None = None, limit: int | None = None) -> list[Envelope]:
+        """Events of one stream with after < seq <= to, in order. An unknown stream has none."""
+        ...
+
+    def tail(self, after: int, limit: int, kinds: frozenset[str] | None = None) -> tuple[list[Envelope], int]:
+        """Events of the partition with position > after, in order, at most `limit` of the wanted kinds; and the
+        position that has been scanned to (a caller's next cursor)."""
+        ...
+
+    def head(self, agent: str) -> StreamHead | None: ...
+
+    def heads(self, after: str = "", limit: int | None = None) -> list[StreamHead]:
+        """All streams by name, those after `after`."""
+        ...
+
+    def position(self) -> int:
+        """The position of the partition's last event (0: empty)."""
+        ...
+
+    def open_requests(self, topic: str, agent: str | None = None) -> list[Envelope]:
+        """The events that opened what is still open, by position."""
+        ...
+
+    def cursor(self, consumer: str) -> int: ...
+
+    def snapshots(self, agent: str, to: int | None = None) -> list[Snapshot]:
+        """The snapshots of a stream at seq <= to, newest first, unverified."""
+        ...
+
+    def hash_at(self, agent: str, seq: int) -> bytes | None:
+        """The stream's stored hash at seq."""
+        ...
+
+    def find(self, agent: str, key: str) -> Envelope | None:
+        """The event of a stream with this key."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class LogStore(LogReader, Protocol):
+    """Reading and writing."""
+
+    def open_epoch(self) -> int:
+        """Make this the partition's one writer: every earlier writer is fenced off."""
+        ...
+
+    def append(self, appends: Sequence[Append]) -> list[list[Appended]]:
+        """One durable transaction (group commit). Raises Fenced, or LogUnavailable with nothing written."""
+        ...
+
+    def set_cursor(self, consumer: str, position: int) -> None: ...
+
+    def drop_snapshots(self, agent: str) -> None: ...

@@ -1,0 +1,352 @@
+"""A seeded world: the real decide, evolve, fold caches and log, driven by a scheduler that loves accidents.
+
+One random generator makes every choice, so a seed is a run: a failing seed replays. Parts are dropped at any point
+between two of their actions (a crash), answers of the log get lost after the commit, workers come in any order, clients
+send again, models fail, babble, stall or answer twice.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from collections.abc import Callable
+
+import msgspec
+
+from events.codec import decode, draft
+from events.envelope import Draft, Envelope, answer_key
+from events.errors import Fenced
+from events.inference import InferenceDesk, Job, answer, job, sent
+from events.memory_manager import MemoryManager
+from events.prompts import newborn
+from events.types import (
+    AlertRaised,
+    FunctionCalled,
+    FunctionReturned,
+    InferenceCompleted,
+    InferenceFailed,
+    InferenceRequested,
+    MessageSent,
+    Settings,
+    StopRequested,
+    Timer,
+    TimerFired,
+    TimerSet,
+    ToolCall,
+    UserMessageReceived,
+)
+from store.log import MUST_EXIST, Append, Appended
+from store.memory_log import Memory, MemoryLog
+from store.states import load, snapshot_of
+from tests.simulation.promises import check_log
+
+START_MS = 1_763_800_000_000
+
+
+def count(_encoding: str, text: str) -> int:
+    """A tokenizer of the simulation's own: four characters a token."""
+    return (len(text) + 3) // 4
+
+
+Model = Callable[[Job], InferenceCompleted | InferenceFailed]
+
+
+def sound_model(asked: Job) -> InferenceCompleted | InferenceFailed:
+    """A model whose answer hangs on nothing but the request: talk, edits, searches, inserts, timers, failures."""
+    dice = random.Random(hashlib.sha256(asked.request).digest())
+    if asked.purpose == "summary":
+        return _summary(dice, asked)
+    roll = dice.random()
+    if roll < 0.03:
+        return InferenceFailed(error="overflow", detail="the context is too long", sent=sent(asked))
+    if roll < 0.05:
+        return InferenceFailed(error="server_error", detail="the server fell over", sent=sent(asked))
+    calls, content = _answer(dice)
+    return InferenceCompleted(content=content, calls=calls, sent=sent(asked))
+
+
+def _summary(dice: random.Random, asked: Job) -> InferenceCompleted | InferenceFailed:
+    roll = dice.random()
+    if roll < 0.15:
+        return InferenceFailed(error="timeout", detail="no answer", sent=sent(asked))
+    text = "" if roll < 0.25 else "word " * 2000 if roll < 0.35 else f"I talked about {dice.randrange(1000)}."
+    return InferenceCompleted(content=text, sent=sent(asked))
+
+
+def _answer(dice: random.Random) -> tuple[tuple[ToolCall, ...], str]:
+    def call(name: str, /, **arguments: object) -> ToolCall:
+        id = "" if dice.random() < 0.05 else f"c{dice.randrange(1000)}"
+        return ToolCall(id=id, name=name, arguments=msgspec.json.encode(arguments).decode())
+
+    say = call("send_message", message="words " * dice.randrange(1, 60))
+    roll = dice.random()
+    if roll < 0.05:
+        return (), "" if dice.random() < 0.5 else "Just plain text."
+    if roll < 0.10:
+        return (ToolCall(id="x", name="send_message", arguments='{"message": "cut'),), ""
+    if roll < 0.14:
+        return (call("fly_to_the_moon", when="now"), say), ""
+    if roll < 0.24:
+        return (call("core_memory_append", name="human", content=f"Fact {dice.randrange(99)}."), say), "I keep this."
+    if roll < 0.28:
+        return (call("core_memory_replace", name="human", old_content="Fact", new_content=""),), ""
+    if roll < 0.38:
+        return (call("conversation_search", query="words", request_heartbeat=True),), "I look."
+    if roll < 0.44:
+        return (call("archival_memory_insert", content="long " * dice.randrange(1, 900)), say), ""
+    if roll < 0.50:
+        return (call("set_timer", note="tea", in_minutes=5, request_heartbeat=True), say), ""
+    return (say,), "I answer."
+
+
+class World:
+    """A partition with its parts, and a handful of agents with scripted inputs.
+
+    `calm` leaves out every accident: the run that the others are held against.
+    """
+
+    def __init__(self, seed: int, *, agents: int = 3, inputs: int = 8, calm: bool = False, model: Model = sound_model):
+        self.random = random.Random(seed)
+        self.calm = calm
+        self.model = model
+        self.memory = Memory()
+        self.log = MemoryLog(self.memory)
+        self.log.open_epoch()
+        self.names = [f"agent-{i}" for i in range(agents)]
+        self.now_ms = START_MS
+        script = random.Random(seed)
+        self.scripts = {name: self._script(script, name, inputs) for name in self.names}
+        self.acknowledged: list[tuple[str, str]] = []
+        self.manager = self._manager()
+        self.desks = [self._desk(), self._desk()]
+        self.jobs: list[tuple[Job, int]] = []
+        for name in self.names:
+            born = newborn(Settings(window_tokens=script.choice((3000, 4096, 6000)), reserve_tokens=400))
+            self._append(draft(name, START_MS, born, key="create"), expected=0)
+
+    def _script(self, script: random.Random, name: str, inputs: int) -> list[Draft]:
+        """The inputs of one agent, each with the time and the message id that its client gave it."""
+        made = []
+        for number in range(inputs):
+            size = 12_000 if script.random() < 0.05 else script.randrange(1, 300)
+            event = (
+                AlertRaised(text="Disk almost full.")
+                if script.random() < 0.1
+                else UserMessageReceived(text=f"{number}: " + "hello words " * (size // 4 + 1))
+            )
+            time_ms = START_MS + 60_000 * (number + 1)
+            made.append(draft(name, time_ms, event, key=f"in:{number}", opens="turn"))
+        return made
+
+    # --- the parts
+
+    def _manager(self) -> MemoryManager:
+        """A memory manager that has just started: it reads its cursor, and what is owed."""
+        manager = MemoryManager(count, capacity=2, snapshot_every=40)
+        manager.position = self.log.cursor("memory")
+        for envelope in self.log.open_requests("turn"):
+            state = load(self.log, envelope.agent)
+            assert state is not None, "promise 1: an open input has a stream"
+            manager.owe(state)
+        return manager
+
+    def _desk(self) -> tuple[InferenceDesk, list[int]]:
+        return InferenceDesk(capacity=2), [self.log.position()]
+
+    def _append(self, *drafts: Draft, expected: int | None = None) -> list[Appended]:
+        wanted = {} if expected is None else {draft.agent: expected for draft in drafts}
+        return self.log.append([Append(drafts, wanted)])[0]
+
+    def _chance(self, share: float) -> bool:
+        return not self.calm and self.random.random() < share
+
+    # --- steps
+
+    def step(self) -> bool:
+        """One action of one part, picked by chance; False if nothing at all was left to do."""
+        actions = [self._client, self._manage, self._serve, self._think, self._store, self._ring]
+        self.random.shuffle(actions)
+        if self._chance(0.03):
+            self._crash()
+        return any(action() for action in actions)
+
+    def run(self, *, check_every: int = 1) -> None:
+        """Step until the world is quiet, and check the promises on the way."""
+        steps = 0
+        while self.step():
+            steps += 1
+            assert steps < 20_000, "the world does not come to rest: something is owed and nobody does it"
+            if steps % check_every == 0:
+                check_log(self.log, self.names)
+        check_log(self.log, self.names)
+
+    def _crash(self) -> None:
+        """A part dies and starts again, knowing only the log. With the log's writer, a new epoch."""
+        victim = self.random.randrange(4)
+        if victim == 0:
+            self.manager = self._manager()
+        elif victim == 1:
+            self._restart_desk(self.random.randrange(2))
+        elif victim == 2:
+            old, self.log = self.log, MemoryLog(self.memory)
+            self.log.open_epoch()
+            self._check_fenced(old)
+        else:
+            self.manager = self._manager()
+            for index in range(2):
+                self._restart_desk(index)
+
+    def _restart_desk(self, index: int) -> None:
+        """An LLM processor comes back: what was in flight there is gone, and what is open is run again."""
+        self.desks[index] = self._desk()
+        self.jobs = [(job, owner) for job, owner in self.jobs if owner != index]
+        for envelope in self.log.open_requests("inference"):
+            self._take_up(envelope, index)
+
+    def _take_up(self, envelope: Envelope, index: int) -> None:
+        state = load(self.log, envelope.agent, to=envelope.seq)
+        event = decode(envelope)
+        assert state is not None and isinstance(event, InferenceRequested), "an open inference has its request"
+        self.jobs.append((job(state, envelope, event), index))
+
+    def _check_fenced(self, old: MemoryLog) -> None:
+        late = draft(self.names[0], self.now_ms, StopRequested(), key="late")
+        try:
+            old.append([Append((late,))])
+        except Fenced:
+            return
+        raise AssertionError("section 3: a writer that was replaced could append")
+
+    def _client(self) -> bool:
+        """A client sends its next input, or one again; in a calm or sequential world only when the last turn ended."""
+        ready = [name for name in self.names if self.scripts[name]]
+        if self._chance(0.05) and self.acknowledged:
+            agent, key = self.random.choice(self.acknowledged)
+            envelope = self.log.find(agent, key)
+            assert envelope is not None, "promise 1: what was acknowledged is there"
+            again = draft(agent, self.now_ms, decode(envelope), key=key, opens="turn")
+            assert self._append(again)[0].outcome == "duplicate", "promise 3: a client's retry was taken twice"
+        ready = [name for name in ready if self._may_send(name)]
+        if not ready:
+            return False
+        name = self.random.choice(ready)
+        made = self.scripts[name].pop(0)
+        if self.stops and self._chance(0.05):
+            self._append(draft(name, self.now_ms, StopRequested(reason="enough"), key=f"stop:{made.key}"))
+        self._append(made, expected=MUST_EXIST)
+        self.acknowledged.append((name, made.key))
+        return True
+
+    stops = True
+    """Whether clients sometimes stop the turn that runs."""
+
+    sequential = False
+    """Whether each client waits for its turn's end before it sends the next input."""
+
+    def _may_send(self, name: str) -> bool:
+        return not self.sequential or not self.log.open_requests("turn", name)
+
+    def _manage(self) -> bool:
+        """The memory manager tails, folds, decides and appends; it may die, or lose its answer, between any two."""
+        manager = self.manager
+        limit = 1000 if self.calm else self.random.randrange(1, 12)
+        envelopes, position = self.log.tail(manager.position, limit)
+        if not envelopes and not manager.busy:
+            return False
+        for agent, to in manager.missing(envelopes).items():
+            state = load(self.log, agent, to=to)
+            if state:
+                manager.states.put(state)
+        due = manager.take(envelopes, position)
+        if self._chance(0.02):
+            self.manager = self._manager()
+            return True
+        snapshots = tuple(snapshot_of(each.state, each.chain) for each in due)
+        plan = manager.plan(self.now_ms)
+        if plan is None:
+            return bool(envelopes)
+        append = Append(plan.drafts, plan.expected, ("memory", plan.position), snapshots)
+        answers = self.log.append([append])[0]
+        if self._chance(0.03):
+            self.manager = self._manager()
+            return True
+        if self._chance(0.03):
+            answers = self.log.append([append])[0]
+        manager.settle([(d.agent, a.outcome) for d, a in zip(plan.drafts, answers, strict=True)])
+        return True
+
+    def _serve(self) -> bool:
+        """An LLM processor tails the log for what it is asked."""
+        index = self.random.randrange(len(self.desks))
+        desk, cursor = self.desks[index]
+        envelopes, position = self.log.tail(cursor[0], 1000 if self.calm else self.random.randrange(1, 20))
+        for agent, to in desk.missing(envelopes).items():
+            state = load(self.log, agent, to=to)
+            if state:
+                desk.states.put(state)
+        jobs, cancelled = desk.take(envelopes)
+        cursor[0] = position
+        self.jobs += [(job, index) for job in jobs]
+        if not self._chance(0.5):
+            gone = set(cancelled)
+            self.jobs = [(job, owner) for job, owner in self.jobs if (job.agent, job.key) not in gone]
+        return bool(envelopes)
+
+    def _think(self) -> bool:
+        """A model answers one of the jobs, in any order; sometimes twice, sometimes late."""
+        if not self.jobs:
+            return False
+        if self._chance(0.2):
+            return True
+        done, owner = self.jobs.pop(self.random.randrange(len(self.jobs)))
+        assert sent(done) == done.asked, "promise 2: two folds of one log rendered different bytes"
+        event = self.model(done)
+        outcomes = [self._append(answer(done, event, self.now_ms))[0].outcome]
+        if self._chance(0.1):
+            self.jobs.append((done, owner))
+        assert outcomes[0] in {"appended", "duplicate"}, f"an answer was refused: {outcomes}"
+        return True
+
+    def _store(self) -> bool:
+        """The storage actor answers an open function: a plain search of what was said before."""
+        open_ = self.log.open_requests("storage")
+        if not open_:
+            return False
+        asked = self.random.choice(open_)
+        call = decode(asked)
+        assert isinstance(call, FunctionCalled), "storage is asked by FunctionCalled"
+        said = [
+            e
+            for e in self.log.read(asked.agent, to=asked.seq)
+            if isinstance(decode(e), (UserMessageReceived, MessageSent)) and e.seq not in call.hidden
+        ]
+        result = f"Showing {min(5, len(said))} of {len(said)} results" + " found" * 50
+        returned = FunctionReturned(call=call.call, result=result[: call.max_chars], total=len(said))
+        self._answer(asked, returned)
+        return True
+
+    def _ring(self) -> bool:
+        """The timer actor sets what it is asked to, and fires one that is due when nothing else happens."""
+        for asked in self.log.open_requests("timer"):
+            call = decode(asked)
+            assert isinstance(call, FunctionCalled), "the timer is asked by FunctionCalled"
+            timer = Timer(id=f"t{asked.seq}", due_ms=asked.time, note=str(call.arguments["note"]))
+            setting = draft(asked.agent, self.now_ms, TimerSet(timer=timer), key=f"set:{timer.id}", opens="alarm")
+            self._answer(asked, FunctionReturned(call=call.call, result=f"Timer {timer.id} is set."), setting)
+            return True
+        for alarm in self.log.open_requests("alarm"):
+            if self.sequential and (self.scripts[alarm.agent] or self.log.open_requests("turn", alarm.agent)):
+                continue
+            event = decode(alarm)
+            assert isinstance(event, TimerSet), "an alarm is a timer that was set"
+            key = answer_key(alarm.key)
+            fired = draft(
+                alarm.agent, alarm.time, TimerFired(timer=event.timer), key=key, opens="turn", closes=alarm.key
+            )
+            self._append(fired)
+            return True
+        return False
+
+    def _answer(self, asked: Envelope, event: FunctionReturned, *more: Draft) -> None:
+        made = draft(asked.agent, self.now_ms, event, key=answer_key(asked.key), turn=asked.turn, closes=asked.key)
+        self._append(made, *more)
