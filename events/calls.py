@@ -71,6 +71,7 @@ def _ask(state: State, turn: Turn, call: ToolCall, checked: Call) -> Event:
         hidden=(turn.input, *(pending.seq for pending in state.pending)),
         max_chars=max(200, min(settings.result_chars, budget_tokens(settings) // 2)),
         page_size=settings.page_size,
+        time_ms=turn.time_ms,
     )
 
 

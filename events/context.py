@@ -117,6 +117,11 @@ def reply_request(state: State) -> bytes:
     return _request(state.settings, state.settings.model, pieces, tools=True)
 
 
+def summary_cap_tokens(settings: Settings) -> int:
+    """The most that a summary may hold: room for its words, and never more than an eighth of the window."""
+    return max(48, min(settings.summary_words * 3, settings.window_tokens // 8))
+
+
 def summary_request(state: State, seqs: tuple[int, ...], clip_chars: int) -> bytes:
     """The request for a summary of the previous summary and the queue's entries `seqs`, each line clipped."""
     gone = set(seqs)
@@ -127,7 +132,7 @@ def summary_request(state: State, seqs: tuple[int, ...], clip_chars: int) -> byt
         "The conversation is as the AI saw it: events, messages of the user, its own messages, function calls and "
         "results. Summarize it from the perspective of the AI (use the first person), keep every fact that may be "
         "needed later with its date, and merge the previous summary into it. "
-        f"Write at most {state.settings.summary_words} words. Only output the summary, nothing else."
+        f"Write at most {summary_cap_tokens(state.settings) // 3} words. Only output the summary, nothing else."
     )
     pieces = [message("system", system), message("user", previous + "Messages:\n" + "\n".join(lines))]
     return _request(state.settings, state.settings.summarizer or state.settings.model, pieces, tools=False)

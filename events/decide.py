@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from events import calls, eviction
 from events.codec import draft
-from events.context import Count, fingerprint, measure, reply_request, with_margin
+from events.context import Count, fingerprint, measure, reply_request, summary_cap_tokens, with_margin
 from events.envelope import Draft, Envelope, Topic, answer_key
 from events.evolve import evolve, input_text
 from events.functions import topic
@@ -68,7 +68,7 @@ def _input_room_tokens(state: State, count: Count) -> int:
     """The most that an input may take of the window: half of what head, summary and answer leave, framing aside."""
     settings = state.settings
     free = eviction.budget_tokens(settings) - with_margin(measure(state, count).head, settings)
-    return max(16, int((free - eviction.summary_cap_tokens(settings) - 128) / 2 / settings.token_margin))
+    return max(16, int((free - summary_cap_tokens(settings) - 128) / 2 / settings.token_margin))
 
 
 def _archive_input(state: State, waiting: Pending, text: str, room_tokens: int, count: Count) -> tuple[Event, ...]:
@@ -94,13 +94,13 @@ def _request(state: State, turn: Turn, count: Count) -> tuple[Event, ...]:
     measured = measure(state, count)
     tokens = with_margin(measured.total, settings)
     budget = eviction.budget_tokens(settings)
-    if tokens > min(budget, int(settings.evict_at * settings.window_tokens)):
+    if tokens > eviction.mark_tokens(settings):
         started = eviction.start(state, measured, "pressure", int(settings.evict_to * settings.window_tokens))
         if started:
             return (started,)
     if tokens > budget:
         return (_end(turn, "window_too_small", _TOO_SMALL.format(tokens=tokens, budget=budget)),)
-    if tokens >= settings.warn_at * settings.window_tokens and not state.warned:
+    if tokens >= eviction.warning_tokens(settings) and not state.warned:
         return (MemoryPressureWarned(tokens=tokens, window_tokens=settings.window_tokens),)
     return (
         InferenceRequested(

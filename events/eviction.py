@@ -18,6 +18,7 @@ from events.context import (
     fingerprint,
     measure,
     message_tokens,
+    summary_cap_tokens,
     summary_message,
     summary_request,
     transcript,
@@ -43,9 +44,16 @@ def budget_tokens(settings: Settings) -> int:
     return settings.window_tokens - settings.reserve_tokens
 
 
-def summary_cap_tokens(settings: Settings) -> int:
-    """The most that a summary may hold: room for its words, and never more than an eighth of the window."""
-    return max(48, min(settings.summary_words * 3, settings.window_tokens // 8))
+def mark_tokens(settings: Settings) -> int:
+    """A context above this is cut before the request is made."""
+    return min(budget_tokens(settings), int(settings.evict_at * settings.window_tokens))
+
+
+def warning_tokens(settings: Settings) -> int:
+    """From here on the agent is warned, once until the next cut; always some way below the mark."""
+    return int(
+        min(settings.warn_at * settings.window_tokens, mark_tokens(settings) * settings.warn_at / settings.evict_at)
+    )
 
 
 def groups(queue: tuple[Entry, ...]) -> Iterator[tuple[Entry, ...]]:

@@ -29,10 +29,11 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     agent: str
     key: str
     turn: int
+    purpose: str
+    model: str
+    base_url: str
     request: bytes
     asked: bytes
-    base_url: str
-    purpose: str
 
 
 class InferenceDesk:
@@ -63,14 +64,16 @@ class InferenceDesk:
 
 def job(state: State, envelope: Envelope, event: InferenceRequested) -> Job:
     """The job of an open inference; `state` is the fold up to and with its request."""
+    settings = state.settings
     return Job(
         agent=envelope.agent,
         key=envelope.key,
         turn=envelope.turn,
+        purpose=event.purpose,
+        model=(settings.summarizer if event.purpose == "summary" else "") or settings.model,
+        base_url=settings.base_url,
         request=open_request(state),
         asked=event.fingerprint,
-        base_url=state.settings.base_url,
-        purpose=event.purpose,
     )
 
 

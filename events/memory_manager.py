@@ -80,7 +80,8 @@ class MemoryManager:
         drafts: list[Draft] = []
         expected: dict[str, int] = {}
         self._planned = {}
-        for agent in list(self._dirty)[:limit]:
+        while self._dirty and len(expected) < limit:
+            agent = next(iter(self._dirty))
             del self._dirty[agent]
             state = self.states.get(agent)
             if state is None:
@@ -103,16 +104,14 @@ class MemoryManager:
     def settle(self, outcomes: Sequence[tuple[str, str]]) -> None:
         """Learn what became of the plan: (agent, outcome) for each draft, as `store.log.Appended` has it.
 
-        A stream whose drafts were taken (now, or by an attempt whose answer was lost) is where the plan left it. One
-        that had moved on keeps its old state; the log brings what it missed. Anything else is loaded afresh.
+        A stream whose drafts were all appended is where the plan left it. Any other has moved on: the agent keeps the
+        state it had, and the log brings what it missed. That goes for duplicates too: a predecessor wrote under those
+        keys, and a plan made in the middle of its append need not be the one that it made.
         """
-        by_agent: dict[str, set[str]] = {}
-        for agent, outcome in outcomes:
-            by_agent.setdefault(agent, set()).add(outcome)
-        for agent, seen in by_agent.items():
-            if seen <= {"appended"} or seen <= {"duplicate"}:
-                self.states.put(self._planned[agent])
-            elif not seen <= {"conflict"}:
-                self.states.drop(agent)
+        refused = {agent for agent, outcome in outcomes if outcome != "appended"}
+        for agent, state in self._planned.items():
+            if agent not in refused:
+                self.states.put(state)
         self._planned = {}
-        self.states.trim()
+        if not self._dirty:
+            self.states.trim()

@@ -159,8 +159,9 @@ def search_page(hits: Sequence[Hit], total: int, page: int, size: int) -> str:
         return "No results found."
     last = (total - 1) // size
     if not hits:
-        results = "1 result, on page 0" if total == 1 else f"{total} results, on pages 0 to {last}"
-        return f"No results on page {page}: there {'is' if total == 1 else 'are'} {results}."
+        there = "is 1 result" if total == 1 else f"are {total} results"
+        pages = "on page 0" if last == 0 else f"on pages 0 to {last}"
+        return f"No results on page {page}: there {there}, {pages}."
     lines = [f"timestamp: {stamp(hit.time_ms)}, {hit.speaker}: {hit.text}" for hit in hits]
     return f"Showing {len(hits)} of {total} results (page {page}/{last}): {json.dumps(lines, ensure_ascii=False)}"
 

@@ -297,6 +297,8 @@ class FunctionCalled(Event, frozen=True, kw_only=True):
     max_chars: int = 3000
     """Cap on the result's text."""
     page_size: int = 5
+    time_ms: int = 0
+    """The time that the model is shown in this turn."""
 
 
 class FunctionReturned(Event, frozen=True, kw_only=True):

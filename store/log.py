@@ -2,7 +2,7 @@
 
 One writer a partition. `append` is one durable transaction over many appends; within one append, the drafts of one
 stream are taken all or none. A draft whose key the stream already has is answered as already there, before any
-expectation is looked at: so everything that writes may write again.
+expectation is looked at: so everything that writes may write again. `store.admission` has the rules in full, as code.
 """
 
 from __future__ import annotations
@@ -22,9 +22,10 @@ class Append(msgspec.Struct, frozen=True, array_like=True):
     """What one caller appends at once.
 
     `expected` maps an agent to the seq that its stream must have before this append (0: it must not exist yet;
-    MUST_EXIST: any seq from 1). Without an entry anything goes.
-    `cursor` is (consumer, position), committed in the same transaction.
-    `snapshots` are saved in the same transaction, each only if its stream's drafts were taken.
+    MUST_EXIST: any seq from 1). Without an entry anything goes; an entry for an agent without drafts here is not looked
+    at. `cursor` is (consumer, position), committed in the same transaction whatever became of the drafts.
+    `snapshots` are saved in the same transaction, each only if drafts of its stream were appended: not with a refusal,
+    and not with a retry whose drafts are all there. One at the same seq is replaced.
     """
 
     drafts: tuple[Draft, ...]
@@ -39,7 +40,8 @@ class Appended(msgspec.Struct, frozen=True, array_like=True):
     - "appended": it is durable at `seq` and `position`;
     - "duplicate": the stream had this key already, at `seq` and `position`;
     - "conflict": the stream was not at the expected seq (`seq` is the one it has); none of its drafts was taken;
-    - "closed": it closes a request that is not open any more; none of its stream's drafts was taken.
+    - "closed": one of the stream's drafts closes a request that is not open (any more): none of them was taken
+      (`seq` is the stream's).
     """
 
     outcome: str
@@ -60,7 +62,9 @@ class Snapshot(msgspec.Struct, frozen=True, array_like=True):
 
 
 class StreamHead(msgspec.Struct, frozen=True, array_like=True):
-    """Where a stream stands. `opened` counts its requests that are open, by topic."""
+    """Where a stream stands: its last event's seq, hash, position and time, and its first event's time.
+
+    It is kept beside the events, so that a stream whose last events are missing is found out too."""
 
     agent: str
     seq: int
@@ -79,7 +83,7 @@ class LogReader(Protocol):
 
     def tail(self, after: int, limit: int, kinds: frozenset[str] | None = None) -> tuple[list[Envelope], int]:
         """Events of the partition with position > after, in order, at most `limit` of the wanted kinds; and the
-        position that has been scanned to (a caller's next cursor)."""
+        position that has been scanned to (a caller's next cursor; `after` itself if there is nothing new)."""
         ...
 
     def head(self, agent: str) -> StreamHead | None: ...
@@ -121,7 +125,8 @@ class LogStore(LogReader, Protocol):
         ...
 
     def append(self, appends: Sequence[Append]) -> list[list[Appended]]:
-        """One durable transaction (group commit). Raises Fenced, or LogUnavailable with nothing written."""
+        """One durable transaction (group commit). Raises Fenced, LogReadOnly where no epoch was opened, or
+        LogUnavailable with nothing written. Each append sees what those before it did."""
         ...
 
     def set_cursor(self, consumer: str, position: int) -> None: ...

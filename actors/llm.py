@@ -1,0 +1,171 @@
+"""The LLM processor actor: carries out the inferences that the log asks for.
+
+It folds the log itself (`events.inference`), runs each job on its model, and appends what came of it. Answers that are
+ready together are appended together. Pieces of an answer go to whoever watches the agent, beside the log.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import ray
+import structlog
+
+from actors.log_client import LogClient
+from actors.models.protocol import Answer, Model, ModelFailed, OnPiece, Piece
+from actors.models.repair import repair
+from actors.process import now_ms, set_up_logging, spawn, until_taken
+from actors.watch import Watches
+from events.codec import decode
+from events.envelope import Draft, Topic
+from events.inference import InferenceDesk, Job, answer, job, sent
+from events.types import InferenceCompleted, InferenceFailed, InferenceRequested
+
+BATCH = 2000
+WAIT_S = 30.0
+CHUNK = 64
+"""Jobs started before the loop looks up: so that answers flow out while more are begun."""
+
+
+class Processor:
+    """Runs inferences on `offline` and `openai` models. `live` is called with what is streamed."""
+
+    def __init__(self, log: LogClient, offline: Model, hosted: Model, *, capacity: int = 4096) -> None:
+        self.watches = Watches()
+        self._client = log
+        self._offline = offline
+        self._hosted = hosted
+        self._desk = InferenceDesk(capacity=capacity)
+        self._log = structlog.get_logger("llm")
+        self._running: dict[tuple[str, str], asyncio.Task[None]] = {}
+        self._outbox: list[Draft] = []
+        self._ready = asyncio.Event()
+        self._position = 0
+        self._done = 0
+
+    async def run(self) -> None:
+        """Recover, then serve for ever."""
+        flusher = asyncio.create_task(self._flush())
+        await self._recover()
+        serving = asyncio.create_task(self._serve())
+        await asyncio.wait([flusher, serving], return_when=asyncio.FIRST_COMPLETED)
+        for task in (flusher, serving):
+            if task.done():
+                task.result()
+
+    async def _recover(self) -> None:
+        """Run again what is open: the answer that was under way when the process died never reached the log."""
+        opened = await self._client.open_requests(Topic.INFERENCE)
+        self._position = opened.position
+        wanted: dict[str, int | None] = {envelope.agent: envelope.seq for envelope in opened.envelopes}
+        states = await self._client.states(wanted) if wanted else {}
+        for envelope in opened.envelopes:
+            event = decode(envelope)
+            if envelope.agent in states and isinstance(event, InferenceRequested):
+                self._start(job(states[envelope.agent], envelope, event))
+        self._log.info("started", position=self._position, open=len(opened.envelopes))
+
+    async def _serve(self) -> None:
+        while True:
+            batch = await until_taken(lambda: self._client.tail(self._position, BATCH, WAIT_S), self._log, "tail")
+            missing = self._desk.missing(batch.envelopes)
+            if missing:
+                for state in (await self._client.states(dict(missing))).values():
+                    self._desk.states.put(state)
+            self._position = batch.position
+            jobs, cancelled = self._desk.take(batch.envelopes)
+            for index, each in enumerate(jobs):
+                self._start(each)
+                if index % CHUNK == CHUNK - 1:
+                    await asyncio.sleep(0)
+            for key in cancelled:
+                if key in self._running:
+                    self._running.pop(key).cancel()
+
+    def _start(self, each: Job) -> None:
+        key = (each.agent, each.key)
+        if key not in self._running:
+            self._running[key] = asyncio.create_task(self._infer(each))
+
+    async def _infer(self, each: Job) -> None:
+        """One inference, from its bytes to its answer in the outbox."""
+        handed = sent(each)
+        if handed != each.asked:
+            self._log.error("context differs from the one asked for", agent=each.agent, key=each.key)
+        model = self._offline if each.model == "offline" else self._hosted
+        watch = self.watches.of(each.agent) if each.purpose == "reply" else None
+        on_piece: OnPiece | None = watch.push if watch else None
+        started = asyncio.get_running_loop().time()
+        event: InferenceCompleted | InferenceFailed
+        try:
+            came = await model.complete(each.request, base_url=each.base_url, on_piece=on_piece)
+            took_ms = int((asyncio.get_running_loop().time() - started) * 1000)
+            event = completed(came, handed, took_ms)
+        except ModelFailed as error:
+            event = InferenceFailed(error=error.error, detail=error.detail, sent=handed, attempts=error.attempts)
+            self._log.warning("inference failed", agent=each.agent, error=error.error, detail=error.detail)
+        if watch:
+            watch.push(Piece("end", ""))
+        self._running.pop((each.agent, each.key), None)
+        self._outbox.append(answer(each, event, now_ms()))
+        self._ready.set()
+
+    async def _flush(self) -> None:
+        """Append answers as they come, all that are ready at once."""
+        while True:
+            await self._ready.wait()
+            self._ready.clear()
+            drafts, self._outbox = self._outbox, []
+            answers = await until_taken(lambda drafts=drafts: self._client.append_drafts(drafts), self._log, "append")  # type: ignore[misc]
+            self._done += len(answers)
+
+    def figures(self) -> dict[str, Any]:
+        return {
+            "position": self._position,
+            "running": len(self._running),
+            "done": self._done,
+            "states": len(self._desk.states),
+        }
+
+
+def completed(came: Answer, handed: bytes, took_ms: int) -> InferenceCompleted:
+    """A model's answer as an event, its calls' arguments repaired where that can be done."""
+    return InferenceCompleted(
+        content=came.content,
+        calls=tuple(repair(call, came.finish) for call in came.calls),
+        finish=came.finish,
+        model=came.model,
+        usage=came.usage,
+        sent=handed,
+        duration_ms=took_ms,
+    )
+
+
+class LLMActor:
+    """The Ray actor around it. `model` holds the options of the hosted model; the key comes from the environment."""
+
+    def __init__(self, log: Any, model: dict[str, Any], capacity: int = 4096) -> None:
+        from actors.models.hosted import LazyHosted
+        from actors.models.offline import OfflineModel
+
+        set_up_logging()
+        offline = OfflineModel(latency_s=float(model.pop("offline_latency_s", 0.0)))
+        self._processor = Processor(LogClient(log), offline, LazyHosted(model), capacity=capacity)
+        self._task = spawn("llm", self._processor.run)
+
+    async def watch(self, agent: str) -> None:
+        """Stream this agent's answers from now on, until nobody asks for pieces for a minute."""
+        self._processor.watches.open(agent)
+
+    async def pieces(self, agent: str, cursor: int, wait_s: float) -> tuple[list[tuple[str, str]], int]:
+        """The pieces after the cursor, and the next cursor; waits up to `wait_s` for the first."""
+        return await self._processor.watches.pieces(agent, cursor, wait_s)
+
+    async def status(self) -> dict[str, Any]:
+        return self._processor.figures()
+
+
+def remote(**options: Any) -> Any:
+    """The Ray actor class."""
+    return ray.remote(LLMActor).options(**options)

@@ -1,0 +1,78 @@
+"""How everyone else speaks to a log actor: typed calls, and the log's own errors instead of Ray's wrappings."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Iterable, Sequence
+from typing import Any, TypeVar
+
+from ray.exceptions import ActorDiedError, ActorUnavailableError, RayTaskError
+
+from actors import wire
+from events.envelope import Draft, Envelope
+from events.errors import ActorLost, PalimpsestError
+from events.state import State
+from store.log import Append, Appended, StreamHead
+from store.states import rebuild
+
+T = TypeVar("T")
+
+
+async def unwrapped(call: Awaitable[T]) -> T:
+    """The call's result; Palimpsest's own errors as themselves, a lost actor as ActorLost."""
+    try:
+        return await call
+    except RayTaskError as error:
+        cause = error.cause
+        if isinstance(cause, PalimpsestError):
+            raise cause from None
+        raise
+    except (ActorDiedError, ActorUnavailableError) as error:
+        raise ActorLost(f"A part of the system did not come back: {str(error).splitlines()[0]}") from error
+
+
+class LogClient:
+    """A handle on the log actor of one partition."""
+
+    def __init__(self, actor: Any) -> None:
+        self._actor = actor
+
+    async def append_many(self, appends: Sequence[Append]) -> list[list[Appended]]:
+        """Each append's answers, when all are durable."""
+        return wire.unpack_appended(await unwrapped(self._actor.append.remote(wire.pack(appends))))
+
+    async def append(self, append: Append) -> list[Appended]:
+        return (await self.append_many([append]))[0]
+
+    async def append_drafts(self, drafts: Iterable[Draft]) -> list[Appended]:
+        return await self.append(Append(tuple(drafts)))
+
+    async def tail(self, after: int, limit: int, wait_s: float, kinds: tuple[str, ...] = ()) -> wire.Batch:
+        return wire.unpack_batch(await unwrapped(self._actor.tail.remote(after, limit, wait_s, kinds)))
+
+    async def open_requests(self, topic: str, agent: str | None = None) -> wire.Opened:
+        return wire.unpack_opened(await unwrapped(self._actor.open_requests.remote(topic, agent)))
+
+    async def cursor(self, consumer: str) -> int:
+        return int(await unwrapped(self._actor.cursor.remote(consumer)))
+
+    async def states(self, wanted: dict[str, int | None]) -> dict[str, State]:
+        """The states of these agents at these seqs (None: now); agents that do not exist are left out."""
+        data = await unwrapped(self._actor.stretches.remote(list(wanted.items())))
+        states = (rebuild(part) for part in wire.unpack_stretches(data))
+        return {state.agent: state for state in states if state is not None}
+
+    async def read(self, agent: str, after: int = 0, to: int | None = None) -> list[Envelope]:
+        return wire.unpack_envelopes(await unwrapped(self._actor.read.remote(agent, after, to)))
+
+    async def find(self, agent: str, key: str) -> Envelope | None:
+        found = wire.unpack_envelopes(await unwrapped(self._actor.find.remote(agent, key)))
+        return found[0] if found else None
+
+    async def heads(self, after: str = "", limit: int | None = None) -> list[StreamHead]:
+        return wire.unpack_heads(await unwrapped(self._actor.heads.remote(after, limit)))
+
+    async def status(self) -> dict[str, Any]:
+        return dict(await unwrapped(self._actor.status.remote()))
+
+    async def close(self) -> None:
+        await unwrapped(self._actor.flush_and_close.remote())

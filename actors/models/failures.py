@@ -1,0 +1,167 @@
+"""Why a model gave no answer: what the world's servers say, sorted into the errors that `InferenceFailed` knows.
+
+Rules. (1) A detail says what to do next. (2) A server's own words pass through `Scrubber` before anyone sees them.
+(3) A prompt that is too long is told apart from every other refusal, whatever status it comes with: the agent can mend
+that one itself.
+"""
+
+from __future__ import annotations
+
+import email.utils
+import html
+import json
+import math
+import re
+import urllib.parse
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+import msgspec
+
+MAX_QUOTE_CHARS: Final = 300
+
+_OVERFLOW: Final = re.compile(
+    r"""context[ _]length[ _]exceeded | string_above_max_length | exceed_context_size
+    | (maximum|max|available|allowed)\ (context|prompt|model|input)\ (length|size|window)
+    | maximum\ (length|number\ of\ tokens)\ (of\ the\ model|allowed) | longer\ than\ the\ (maximum\ )?model
+    | exceeds?\ (the\ |this\ |model'?s?\ |available\ |max(imum)?\ )*(context|limit\ of\ \d+\ tokens)
+    | context\ (length|size|window|limit)\ (is|was|has\ been)?\ ?(exceeded|of\ only)
+    | (reached|beyond|overflows?|than)\ (the\ |model'?s\ |maximum\ )*context\ (length|window|size)
+    | context\ the\ overflows
+    | (prompt|input|request|message)s?\ (is|are)?\ ?too\ (long|large) | too\ many\ (input\ |prompt\ )?tokens
+    | reduce\ (the\ length\ of\ (the|your)|your\ prompt) | token\ count\ .{0,60}exceeds
+    | inputs`?\ (tokens\ \+|must\ have\ less\ than)""",
+    re.VERBOSE | re.IGNORECASE,
+)
+"""OpenAI, vLLM, SGLang, llama.cpp (and its Python server), Ollama, LM Studio, TGI, Anthropic, Groq, Together, Mistral,
+Gemini, Cohere, Fireworks, xAI and Bedrock, each in its own words."""
+
+_NO_MODEL: Final = re.compile(
+    r"model_not_found|model not exist|not a valid model|(unknown|invalid|no such) model"
+    r"|model.{0,120}(does not exist|not found|not exist|isn't loaded|not loaded|is not available)"
+    r"|unable to access model",
+    re.IGNORECASE | re.DOTALL,
+)
+_NO_CREDIT: Final = re.compile(r"insufficient_quota|current quota|insufficient (balance|credits?|funds)", re.IGNORECASE)
+
+
+class Failure(msgspec.Struct, frozen=True):
+    """One attempt that failed. `quote` is what the server said, not yet scrubbed; `detail` is ours.
+
+    `again`: another attempt may succeed, not before `after_s` seconds where the server said so.
+    """
+
+    error: str
+    detail: str
+    quote: str = ""
+    again: bool = False
+    after_s: float | None = None
+
+
+class Told(msgspec.Struct, frozen=True):
+    """What a server said: its words, and its codes and types beside them."""
+
+    text: str
+    codes: str = ""
+
+
+def from_response(status: int, headers: Mapping[str, str], body: bytes, *, now_s: float) -> Failure:
+    """The failure in a response with an error status. `now_s`: seconds since 1970, for a Retry-After date."""
+    failure = classify(status, _told(body))
+    told_again = headers.get("x-should-retry", "")
+    again = {"true": True, "false": False}.get(told_again, failure.again)
+    return msgspec.structs.replace(failure, again=again, after_s=retry_after_s(headers, now_s))
+
+
+def from_error(error: object) -> Failure:
+    """The failure in an `error` field that came with status 200, as routers send it, or in the middle of a stream."""
+    code = error.get("code") if isinstance(error, dict) else None
+    status = code if isinstance(code, int) and 400 <= code < 600 else 500
+    return classify(status, _words(error))
+
+
+def classify(status: int, told: Told) -> Failure:
+    """Sort by what was said first, then by status."""
+    said = f"{told.codes} {told.text}"
+    error, detail, again = _sorted(status, said)
+    return Failure(error, detail, f"status {status}: {told.text or '(no message)'}", again)
+
+
+def _sorted(status: int, said: str) -> tuple[str, str, bool]:
+    if status == 413 or (status in (400, 422, 429, 500) and _OVERFLOW.search(said)):
+        return "overflow", "The request is longer than the model's context window.", False
+    if status == 402 or _NO_CREDIT.search(said):
+        return "rate_limited", "The account has no credit left: check its plan and billing.", False
+    if status in (401, 403):
+        return "wrong_key", "The key was refused: set OPENAI_API_KEY to a key that this server takes.", False
+    if status in (400, 404, 422) and _NO_MODEL.search(said):
+        return "unknown_model", "The server has no such model: load it there, or change the agent's model.", False
+    if status in (404, 405):
+        return "bad_request", "There is no /chat/completions here: check the base_url (does it end in /v1?).", False
+    if status == 429:
+        return "rate_limited", "The server has too many requests: try later, or allow fewer calls in flight.", True
+    if status in (408, 504):
+        return "timeout", "The server gave up waiting: try again, or check its load.", True
+    if status == 409 or status >= 500:
+        return "server_error", "The server failed: try again later, or check its log.", status != 501
+    return "bad_request", "The server refused the request: check the model's settings.", False
+
+
+def _told(body: bytes) -> Told:
+    try:
+        parsed = json.loads(body)
+    except (ValueError, RecursionError):
+        text = body.decode("utf-8", "replace").strip()
+        return Told("(an HTML page)" if text.startswith("<") else text)
+    parsed = parsed[0] if isinstance(parsed, list) and parsed else parsed
+    inner = parsed.get("error") if isinstance(parsed, dict) else None
+    return _words(inner or parsed)
+
+
+def _words(error: object) -> Told:
+    if not isinstance(error, dict):
+        return Told(str(error))
+    fields: dict[str, Any] = error
+    text = next((fields[name] for name in ("message", "detail", "error", "msg") if fields.get(name)), fields)
+    codes = " ".join(str(fields[name]) for name in ("code", "type") if fields.get(name))
+    return Told(text if isinstance(text, str) else json.dumps(text), codes)
+
+
+def retry_after_s(headers: Mapping[str, str], now_s: float) -> float | None:
+    """When to come back, in seconds: from `retry-after-ms`, or `retry-after` as seconds or as a date."""
+    for name, divisor in (("retry-after-ms", 1000), ("retry-after", 1)):
+        try:
+            after_s = float(headers.get(name, "")) / divisor
+        except ValueError:
+            continue
+        return after_s if math.isfinite(after_s) and after_s >= 0 else None
+    try:
+        when = email.utils.parsedate_to_datetime(headers.get("retry-after", ""))
+    except ValueError:
+        return None
+    return max(0.0, when.timestamp() - now_s)
+
+
+class Scrubber:
+    """Takes secrets out of a text, and makes it one short line.
+
+    A secret is found as it is, as JSON, URLs and HTML write it, and by its first eight characters, since servers like
+    to quote a key shortened.
+    """
+
+    def __init__(self, secrets: Iterable[str]) -> None:
+        known = {secret for secret in secrets if len(secret) >= 4}
+        forms = {form for secret in known for form in _forms(secret)}
+        patterns = [re.escape(form) for form in sorted(forms, key=len, reverse=True)]
+        patterns += [re.escape(secret[:8]) + r"[^\s\"',}]*" for secret in sorted(known) if len(secret) >= 12]
+        patterns += [r"\bsk-[\w*.-]{4,}", r"(?<=bearer )[^\s\"',}]+"]
+        self._pattern = re.compile("|".join(patterns), re.IGNORECASE)
+
+    def clean(self, text: str) -> str:
+        """Scrubbed before it is cut, so that no half of a secret is left at the end."""
+        line = " ".join(self._pattern.sub("[removed]", text).split())
+        return line if len(line) <= MAX_QUOTE_CHARS else line[:MAX_QUOTE_CHARS] + "…"
+
+
+def _forms(secret: str) -> set[str]:
+    return {secret, json.dumps(secret)[1:-1], urllib.parse.quote(secret), html.escape(secret)}

@@ -1,0 +1,251 @@
+"""The model behind any server that speaks OpenAI's chat-completions protocol. The only module that imports openai.
+
+Rules. (1) The bytes that were asked for are the bytes that are sent: they go through the client as they are, never
+decoded and encoded again (streaming appends its two options). (2) Whatever goes wrong is a `ModelFailed` that says what
+to do, and holds no key and no header. (3) Nothing is asked again once a piece of an answer went out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+import urllib.parse
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from typing import Final, cast
+
+import anyio
+import httpx2
+import msgspec
+import openai
+
+from actors.models.answers import AnswerBuilder, whole_answer
+from actors.models.failures import Failure, Scrubber, from_response
+from actors.models.pieces import EventLines
+from actors.models.protocol import Answer, ModelFailed, OnPiece
+
+OPENAI_URL: Final = "https://api.openai.com/v1"
+STREAM_OPTIONS: Final = b',"stream":true,"stream_options":{"include_usage":true}}'
+STREAM_ONLY: Final = b',"stream":true}'
+LONGEST_WAIT_S: Final = 120.0
+"""A server that asks for a longer pause is not waited for."""
+_PATH: Final = "/chat/completions"
+_FIRST_WAIT_S: Final = 0.5
+_LAST_WAIT_S: Final = 8.0
+_DRAIN_S: Final = 1.0
+_PUBLIC_HEADERS: Final = ("accept", "connection", "content-", "host", "user-agent", "x-stainless-")
+
+
+class OpenAIModel:
+    """One client a server, shared by all agents. `api_key` may be empty for a server of one's own.
+
+    `timeout_s` bounds each attempt as a whole, `max_in_flight` all attempts at once. `max_retries` attempts follow a
+    failure that may pass. `sleep` and `jitter` (0 to 1) are there to be replaced in tests.
+    """
+
+    def __init__(
+        self,
+        *,
+        api_key: str = "",
+        base_url: str = "",
+        headers: Mapping[str, str] | None = None,
+        timeout_s: float = 600.0,
+        connect_timeout_s: float = 10.0,
+        max_retries: int = 4,
+        max_in_flight: int = 64,
+        sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        self._api_key = api_key.strip()
+        self._base_url = base_url
+        self._headers = dict(headers or {})
+        self._timeout_s = timeout_s
+        self._connect_timeout_s = connect_timeout_s
+        self._max_retries = max_retries
+        self._max_in_flight = max_in_flight
+        self._sleep = sleep
+        self._jitter = jitter
+        self._slots = asyncio.Semaphore(max_in_flight)
+        self._http: httpx2.AsyncClient | None = None
+        self._clients: dict[str, openai.AsyncOpenAI] = {}
+        self._without_usage: set[str] = set()  # servers that refuse `stream_options`
+        self._secrets = {self._api_key, *self._headers.values()}
+
+    async def complete(self, request: bytes, *, base_url: str = "", on_piece: OnPiece | None = None) -> Answer:
+        """Answer a request. See `Model`."""
+        url = base_url or self._base_url or OPENAI_URL
+        attempt = 0
+        outcome: Answer | Failure | None = self._objection(url)
+        while outcome is None:
+            attempt += 1
+            result = await self._attempt(url, request, on_piece)
+            wait_s = self._wait_s(result, attempt)
+            if wait_s is None:
+                outcome = result
+            else:
+                await self._sleep(wait_s)
+        if isinstance(outcome, Answer):
+            return outcome
+        raise ModelFailed(outcome.error, self._detail(outcome, url), max(1, attempt))
+
+    async def aclose(self) -> None:
+        self._clients.clear()
+        if self._http is not None:
+            await self._http.aclose()
+            self._http = None
+
+    def _objection(self, url: str) -> Failure | None:
+        """What can be said before anything is sent."""
+        parts = urllib.parse.urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            return Failure("unreachable", "The base_url must begin with http:// or https:// and name a host.")
+        if not self._api_key and parts.hostname.endswith("openai.com"):
+            detail = "There is no key: set OPENAI_API_KEY, or give the base_url of a server that needs none."
+            return Failure("wrong_key", detail)
+        if not all(secret.isascii() and secret.isprintable() for secret in self._secrets if secret):
+            return Failure(
+                "wrong_key", "OPENAI_API_KEY or a header holds characters that HTTP cannot carry: set it anew."
+            )
+        return None
+
+    def _wait_s(self, result: Answer | Failure, attempt: int) -> float | None:
+        """How long to wait before the next attempt; None: there is none."""
+        if isinstance(result, Answer) or not result.again or attempt > self._max_retries:
+            return None
+        if result.after_s is not None:
+            return None if result.after_s > LONGEST_WAIT_S else result.after_s * (1 + 0.1 * self._jitter())
+        backoff_s = min(_FIRST_WAIT_S * 2.0 ** (attempt - 1), _LAST_WAIT_S)
+        return backoff_s * (1 - 0.25 * self._jitter())
+
+    def _detail(self, failure: Failure, url: str) -> str:
+        scrubber = Scrubber(self._secrets | _credentials(url))
+        when = f" It asks to come back in {failure.after_s:.0f} s." if failure.after_s else ""
+        quote = f" It said: {scrubber.clean(failure.quote)}" if failure.quote else ""
+        return f"{_public(url)}: {failure.detail}{when}{quote}"
+
+    async def _attempt(self, url: str, request: bytes, on_piece: OnPiece | None) -> Answer | Failure:
+        async with self._slots:
+            try:
+                async with asyncio.timeout(self._timeout_s):
+                    if on_piece is None:
+                        return whole_answer((await self._post(url, request)).content)
+                    return await self._stream(url, request, on_piece)
+            except (TimeoutError, openai.APITimeoutError):
+                detail = f"No answer within {self._timeout_s:g} s: check the server's load, or allow more time."
+                return Failure("timeout", detail, again=True)
+            except openai.APIStatusError as error:
+                return self._refused(url, error, streaming=on_piece is not None)
+            except openai.APIConnectionError as error:
+                self._note_secrets(error.request)
+                return _lost(error.__cause__ or error)
+
+    async def _post(self, url: str, body: bytes, *, stream: bool = False) -> httpx2.Response:
+        """Through the client as bytes, which costs a seventh of its typed `create`."""
+        client = self._client(url)
+        if not stream:
+            return await client.post(_PATH, cast_to=httpx2.Response, content=body)
+        # Asked for as a stream, the client hands out the unread response; no stream of this type is ever made.
+        unread: object = await client.post(
+            _PATH, cast_to=httpx2.Response, content=body, stream=True, stream_cls=openai.AsyncStream[object]
+        )
+        return cast(httpx2.Response, unread)
+
+    async def _stream(self, url: str, request: bytes, on_piece: OnPiece) -> Answer | Failure:
+        options = STREAM_ONLY if url in self._without_usage else STREAM_OPTIONS
+        response = await self._post(url, request.rstrip()[:-1] + options, stream=True)
+        try:
+            if "event-stream" not in response.headers.get("content-type", "event-stream"):
+                return whole_answer(await response.aread(), on_piece)
+            return await _streamed(response.aiter_bytes(), AnswerBuilder(on_piece))
+        finally:
+            await response.aclose()
+
+    def _refused(self, url: str, error: openai.APIStatusError, *, streaming: bool) -> Failure:
+        self._note_secrets(error.request)
+        failure = from_response(error.status_code, error.response.headers, error.response.content, now_s=time.time())
+        if streaming and "stream_options" in failure.quote and url not in self._without_usage:
+            self._without_usage.add(url)
+            return msgspec.structs.replace(failure, again=True, after_s=0.0)
+        return failure
+
+    def _note_secrets(self, request: httpx2.Request) -> None:
+        """The client adds headers of its own, from the environment too: none of those is shown either."""
+        sent = request.headers.items()
+        self._secrets |= {value for name, value in sent if not name.lower().startswith(_PUBLIC_HEADERS)}
+
+    def _client(self, url: str) -> openai.AsyncOpenAI:
+        client = self._clients.get(url)
+        if client is None:
+            timeout = httpx2.Timeout(self._timeout_s, connect=min(self._connect_timeout_s, self._timeout_s))
+            if self._http is None:
+                limits = httpx2.Limits(max_connections=None, max_keepalive_connections=self._max_in_flight)
+                self._http = openai.DefaultAsyncHttpxClient(timeout=timeout, limits=limits)
+            client = openai.AsyncOpenAI(
+                api_key=self._api_key or "none",
+                base_url=url,
+                default_headers=self._headers,
+                timeout=timeout,
+                max_retries=0,
+                http_client=self._http,
+            )
+            self._clients[url] = client
+        return client
+
+
+async def _streamed(data: AsyncIterator[bytes], builder: AnswerBuilder) -> Answer | Failure:
+    """Read a stream to its end. A failure after a piece went out is final: the user saw it."""
+    lines = EventLines()
+    failure: Failure | None = None
+    try:
+        async for received in data:
+            failure = _take(builder, lines.feed(received))
+            if failure or builder.closed:
+                break
+        failure = failure or _take(builder, lines.end())
+        await _drain(data)
+    except httpx2.TimeoutException as error:
+        failure = Failure("timeout", "The answer stopped coming: check the server's load.", str(error), again=True)
+    except (httpx2.RequestError, anyio.EndOfStream, OSError) as error:
+        failure = _lost(error)
+    if builder.finished or (builder.closed and failure is None):
+        return builder.answer()
+    failure = failure or _cut_off()
+    return msgspec.structs.replace(failure, again=failure.again and not builder.emitted)
+
+
+def _take(builder: AnswerBuilder, payloads: list[bytes]) -> Failure | None:
+    return next((failure for payload in payloads if (failure := builder.add_chunk(payload))), None)
+
+
+async def _drain(data: AsyncIterator[bytes]) -> None:
+    """Read on to the response's end, so that the connection can be used again; a server that never ends it may not."""
+    try:
+        async with asyncio.timeout(_DRAIN_S):
+            async for _ in data:
+                pass
+    except TimeoutError:
+        return
+
+
+def _lost(cause: BaseException) -> Failure:
+    """A connection that failed: before an answer, or in the middle of one."""
+    if isinstance(cause, httpx2.RemoteProtocolError) and "complete message body" in str(cause):
+        return _cut_off()
+    reason = str(cause) or type(cause).__name__
+    detail = "No connection: check that the model server runs there, and that the base_url is right."
+    return Failure("unreachable", detail, reason, again=not isinstance(cause, httpx2.UnsupportedProtocol))
+
+
+def _cut_off() -> Failure:
+    return Failure("bad_answer", "The answer was cut off in the middle: check the server's log.", again=True)
+
+
+def _public(url: str) -> str:
+    """A base_url without what may be secret in it."""
+    parts = urllib.parse.urlsplit(url)
+    return urllib.parse.urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+
+
+def _credentials(url: str) -> set[str]:
+    parts = urllib.parse.urlsplit(url)
+    return {secret for secret in (parts.username, parts.password, parts.query) if secret}

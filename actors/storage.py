@@ -1,0 +1,160 @@
+"""The storage actor: recall and archival memory, a projection of the log, and the searches in it.
+
+It applies what the log brings, then answers the searches that are open up to there: so a search at seq n finds all
+that the agent had by n. Applying and searching run in one thread of their own; the loop stays free.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, TypeVar
+
+import ray
+import structlog
+from msgspec.structs import replace
+
+from actors import wire
+from actors.log_client import LogClient
+from actors.process import now_ms, set_up_logging, spawn, until_taken
+from events.codec import decode, draft
+from events.context import clip
+from events.envelope import Draft, Envelope, Topic, answer_key
+from events.errors import PalimpsestError, StorageDamaged
+from events.passages import Page, day_bounds, search_page
+from events.types import Event, Found, FunctionCalled, FunctionFailed, FunctionReturned
+from store.projection import BEARING, MemoryIndex
+
+T = TypeVar("T")
+
+KINDS = (*sorted(BEARING), "FunctionCalled")
+BATCH = 2000
+WAIT_S = 30.0
+
+
+class Storage:
+    """Keeps an index on a log, and answers its searches. `open_index` opens it (blocking)."""
+
+    def __init__(self, log: LogClient, open_index: Callable[[], MemoryIndex]) -> None:
+        self._client = log
+        self._open_index = open_index
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="index")
+        self._log = structlog.get_logger("storage")
+        self._index: MemoryIndex | None = None
+        self._searches = 0
+
+    async def run(self) -> None:
+        """Open the index, catch up, answer what is open, then serve for ever."""
+        index = await until_taken(lambda: self._in_thread(self._open_index), self._log, "index")
+        self._index = index
+        opened = await self._client.open_requests(Topic.STORAGE)
+        self._log.info("started", position=index.position, behind=opened.position - index.position)
+        waiting = {envelope.position: envelope for envelope in opened.envelopes}
+        while True:
+            batch = await until_taken(lambda: self._tail(index.position), self._log, "tail")
+            bearing = [envelope for envelope in batch.envelopes if envelope.kind in BEARING]
+            await self._in_thread(lambda: index.apply(bearing, batch.position))  # noqa: B023
+            waiting |= {envelope.position: envelope for envelope in batch.envelopes if envelope.opens == Topic.STORAGE}
+            ready = [waiting.pop(position) for position in sorted(waiting) if position <= index.position]
+            drafts = await self._in_thread(lambda: [self._answer(index, asked) for asked in ready])  # noqa: B023
+            if drafts:
+                await until_taken(lambda: self._client.append_drafts(drafts), self._log, "append")  # noqa: B023
+
+    async def _tail(self, after: int) -> wire.Batch:
+        return await self._client.tail(after, BATCH, WAIT_S, KINDS)
+
+    async def _in_thread(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+
+    def _answer(self, index: MemoryIndex, asked: Envelope) -> Draft:
+        call = decode(asked)
+        assert isinstance(call, FunctionCalled), "storage is asked by FunctionCalled"
+        self._searches += 1
+        event: Event
+        try:
+            event = _returned(call, search(index, asked, call))
+        except ValueError as error:
+            event = FunctionFailed(call=call.call, name=call.name, error=str(error))
+        except StorageDamaged:
+            raise  # this process ends; the next one builds the index again
+        except PalimpsestError as error:
+            self._log.error("search failed", agent=asked.agent, detail=str(error))
+            event = FunctionFailed(call=call.call, name=call.name, error=f"Storage cannot answer now: {error}")
+        key = answer_key(asked.key)
+        return draft(asked.agent, now_ms(), event, key=key, turn=asked.turn, cause=asked.key, closes=asked.key)
+
+    async def close(self) -> None:
+        if self._index is not None:
+            await self._in_thread(self._index.close)
+
+    def figures(self) -> dict[str, Any]:
+        position = self._index.position if self._index else 0
+        return {"position": position, "searches": self._searches}
+
+
+def search(index: MemoryIndex, asked: Envelope, call: FunctionCalled) -> Page:
+    """The page that a storage function asks for, as of its own seq. Raises ValueError with a text for the model."""
+    page = int(call.arguments.get("page", 0))
+    if page < 0:
+        raise ValueError("Pages are counted from 0.")
+    hidden, size = frozenset(call.hidden), call.page_size
+    if call.name == "conversation_search_date":
+        start_ms, end_ms = day_bounds(str(call.arguments["start_date"]), str(call.arguments["end_date"]))
+        return index.by_date(
+            asked.agent, start_ms=start_ms, end_ms=end_ms, as_of=asked.seq, page=page, size=size, hidden=hidden
+        )
+    kind = "message" if call.name == "conversation_search" else "passage"
+    query = str(call.arguments["query"])
+    return index.search(asked.agent, kind=kind, query=query, as_of=asked.seq, page=page, size=size, hidden=hidden)
+
+
+def _returned(call: FunctionCalled, page: Page) -> FunctionReturned:
+    """The page as the model reads it: each hit clipped, so that the whole stays under the call's cap."""
+    room = max(40, (call.max_chars - 60) // max(1, len(page.hits)) - 50)
+    hits = [replace(hit, text=clip(hit.text, room)) for hit in page.hits]
+    return FunctionReturned(
+        call=call.call,
+        result=search_page(hits, page.total, int(call.arguments.get("page", 0)), call.page_size),
+        found=tuple(Found(seq=hit.seq, chunk=hit.chunk, score=round(hit.score, 6)) for hit in page.hits),
+        total=page.total,
+    )
+
+
+class StorageActor:
+    """The Ray actor around it."""
+
+    def __init__(self, log: Any, path: str) -> None:
+        set_up_logging()
+
+        def fetch(agent: str, seq: int) -> Envelope:
+            return wire.unpack_envelopes(ray.get(log.read.remote(agent, seq - 1, seq)))[0]
+
+        def open_index() -> MemoryIndex:
+            from store.embeddings import WordLlamaEmbedder
+
+            index = MemoryIndex.open(Path(path), WordLlamaEmbedder(), fetch)
+            if index.position <= int(ray.get(log.status.remote())["position"]):
+                return index
+            structlog.get_logger("storage").warning("index is ahead of the log: built again", position=index.position)
+            index.close()
+            shutil.rmtree(path)
+            return MemoryIndex.open(Path(path), WordLlamaEmbedder(), fetch)
+
+        self._storage = Storage(LogClient(log), open_index)
+        self._task = spawn("storage", self._storage.run)
+
+    async def status(self) -> dict[str, Any]:
+        return self._storage.figures()
+
+    async def flush_and_close(self) -> None:
+        """Write all that is in memory, and let the folder go: for an orderly stop."""
+        self._task.cancel()
+        await self._storage.close()
+
+
+def remote(**options: Any) -> Any:
+    """The Ray actor class."""
+    return ray.remote(StorageActor).options(**options)

@@ -1,0 +1,146 @@
+"""The timer actor: sets the timers that the model asks for, and fires those that are due, as interrupts.
+
+A timer that is set is an open request in the log, and its firing is the answer: so it survives every restart, fires
+once however often it is tried, and a cancelled one cannot fire.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+from typing import Any
+
+import ray
+import structlog
+from msgspec.structs import replace
+
+from actors.log_client import LogClient
+from actors.process import now_ms, set_up_logging, spawn, until_taken
+from events.codec import decode, draft
+from events.context import stamp
+from events.envelope import Draft, Envelope, Topic, answer_key
+from events.types import Event, FunctionCalled, FunctionFailed, FunctionReturned, Timer, TimerFired, TimerSet
+from store.schedule import BadTimer, next_due_ms, timer_from
+
+KINDS = ("FunctionCalled", "TimerSet")
+BATCH = 2000
+MAX_WAIT_S = 30.0
+MAX_WAITING_INPUTS = 20
+"""A timer that repeats skips a firing where the agent has so many inputs waiting."""
+
+
+class Timers:
+    """Runs the timers of a partition."""
+
+    def __init__(self, log: LogClient) -> None:
+        self._client = log
+        self._log = structlog.get_logger("timer")
+        self._position = 0
+        self._due: list[tuple[int, str, str]] = []
+        self._alarms: dict[tuple[str, str], Timer] = {}
+
+    async def run(self) -> None:
+        """Recover, then serve for ever."""
+        await self._recover()
+        while True:
+            wait_s = max(0.0, min(MAX_WAIT_S, (self._due[0][0] - now_ms()) / 1000)) if self._due else MAX_WAIT_S
+            batch = await until_taken(lambda: self._tail(wait_s), self._log, "tail")  # noqa: B023
+            self._position = batch.position
+            await self._append([made for envelope in batch.envelopes for made in self._take(envelope)])
+            await self._fire(now_ms())
+
+    async def _tail(self, wait_s: float) -> Any:
+        return await self._client.tail(self._position, BATCH, wait_s, KINDS)
+
+    async def _recover(self) -> None:
+        alarms = await self._client.open_requests(Topic.ALARM)
+        asked = await self._client.open_requests(Topic.TIMER)
+        self._position = min(alarms.position, asked.position)
+        for envelope in alarms.envelopes:
+            self._take(envelope)
+        await self._append([made for envelope in asked.envelopes for made in self._take(envelope)])
+        self._log.info("started", position=self._position, timers=len(self._alarms))
+
+    def _take(self, envelope: Envelope) -> list[Draft]:
+        """Note a timer that was set; answer a call of set_timer."""
+        if envelope.opens == Topic.ALARM:
+            event = decode(envelope)
+            if isinstance(event, TimerSet):
+                self._alarms[envelope.agent, envelope.key] = event.timer
+                heapq.heappush(self._due, (event.timer.due_ms, envelope.agent, envelope.key))
+        elif envelope.opens == Topic.TIMER:
+            event = decode(envelope)
+            if isinstance(event, FunctionCalled):
+                return self._set(envelope, event)
+        return []
+
+    def _set(self, asked: Envelope, call: FunctionCalled) -> list[Draft]:
+        try:
+            timer = timer_from(call.arguments, id=f"timer-{asked.seq}", now_ms=call.time_ms or asked.time)
+        except BadTimer as error:
+            return [self._answer(asked, FunctionFailed(call=call.call, name=call.name, error=str(error)))]
+        result = f"Timer {timer.id} is set for {stamp(timer.due_ms)}: {timer.note}"
+        return [
+            self._answer(asked, FunctionReturned(call=call.call, result=result)),
+            setting(asked.agent, timer, now_ms(), cause=asked.key),
+        ]
+
+    def _answer(self, asked: Envelope, event: Event) -> Draft:
+        key = answer_key(asked.key)
+        return draft(asked.agent, now_ms(), event, key=key, turn=asked.turn, cause=asked.key, closes=asked.key)
+
+    async def _fire(self, now: int) -> None:
+        """Fire what is due: the interrupt, and in the same append the next one of a timer that repeats."""
+        firings: list[list[Draft]] = []
+        while self._due and self._due[0][0] <= now:
+            _, agent, key = heapq.heappop(self._due)
+            timer = self._alarms.pop((agent, key), None)
+            if timer is None:
+                continue
+            again_ms = next_due_ms(timer, now)
+            if again_ms and await self._is_swamped(agent):
+                self._alarms[agent, key] = replace(timer, due_ms=again_ms)
+                heapq.heappush(self._due, (again_ms, agent, key))
+                continue
+            fired = TimerFired(timer=timer)
+            firing = [draft(agent, now, fired, key=answer_key(key), cause=key, opens=Topic.TURN, closes=key)]
+            if again_ms:
+                firing.append(setting(agent, replace(timer, due_ms=again_ms), now, cause=key))
+            firings.append(firing)
+        # One append each: a timer that was cancelled meanwhile must not hold back another one of its agent.
+        await asyncio.gather(*(self._append(firing) for firing in firings))
+
+    async def _is_swamped(self, agent: str) -> bool:
+        waiting = await self._client.open_requests(Topic.TURN, agent)
+        return len(waiting.envelopes) >= MAX_WAITING_INPUTS
+
+    async def _append(self, drafts: list[Draft]) -> None:
+        """Append; what was answered or cancelled meanwhile is refused by the log, and that is well."""
+        if drafts:
+            await until_taken(lambda: self._client.append_drafts(drafts), self._log, "append")
+
+    def figures(self) -> dict[str, Any]:
+        return {"position": self._position, "timers": len(self._alarms)}
+
+
+def setting(agent: str, timer: Timer, time_ms: int, *, cause: str = "") -> Draft:
+    """The draft that sets a timer: it opens the request whose answer is the firing."""
+    key = f"alarm:{timer.id}:{timer.due_ms}"
+    return draft(agent, time_ms, TimerSet(timer=timer), key=key, cause=cause, opens=Topic.ALARM)
+
+
+class TimerActor:
+    """The Ray actor around it."""
+
+    def __init__(self, log: Any) -> None:
+        set_up_logging()
+        self._timers = Timers(LogClient(log))
+        self._task = spawn("timer", self._timers.run)
+
+    async def status(self) -> dict[str, Any]:
+        return self._timers.figures()
+
+
+def remote(**options: Any) -> Any:
+    """The Ray actor class."""
+    return ray.remote(TimerActor).options(**options)

@@ -1,0 +1,419 @@
+"""A stub server that speaks OpenAI's chat-completions protocol over real HTTP, for tests and benchmarks.
+
+Rules. (1) The model's name in a request selects what happens (see `BEHAVIOURS`), so every agent chooses for itself.
+(2) Answers are deterministic: the same request gets the same bytes. (3) As little CPU as may be, since it shares the
+machine with what is measured: standard library and msgspec, one `asyncio.Protocol` a connection.
+
+    python bench/openai_stub.py --port 0          # prints the port that it chose as its first line
+
+POST …/chat/completions; POST /script (a JSON list of messages, or of {"status", "headers", "body"}, which requests for
+"stub-script" consume in order); GET /requests (the last headers and bodies); GET /count.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import hashlib
+import sys
+from collections import deque
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+PIECE_CHARS: Final = 7
+"""Length of a streamed piece: odd and short, so that escapes and words are cut."""
+KEPT_REQUESTS: Final = 100
+ONCE_MEMORY: Final = 10_000
+JSON: Final = "application/json"
+
+
+class Asked(msgspec.Struct):
+    """The parts of a request that an answer depends on."""
+
+    model: str = ""
+    messages: list[msgspec.Raw] = []
+    tools: msgspec.Raw = msgspec.Raw(b"")
+    stream: bool = False
+
+
+class Turn(msgspec.Struct):
+    role: str = ""
+    content: Any = None
+
+
+class Reply(msgspec.Struct, frozen=True):
+    """What goes back. `cut`: the connection closes in the middle; `delay_s` < 0: it never comes."""
+
+    status: int = 200
+    body: bytes = b""
+    kind: str = JSON
+    headers: Mapping[str, str] = {}
+    chunks: tuple[bytes, ...] = ()
+    delay_s: float = 0.0
+    cut: bool = False
+
+
+class Received(msgspec.Struct, frozen=True):
+    method: str
+    path: str
+    headers: dict[str, str]
+    body: bytes
+
+
+def last_user_text(asked: Asked) -> str:
+    """The last thing a user said; MemGPT packages it as JSON."""
+    for raw in reversed(asked.messages):
+        turn = msgspec.json.decode(raw, type=Turn)
+        if turn.role == "user" and isinstance(turn.content, str):
+            with contextlib.suppress(msgspec.MsgspecError):
+                packaged = msgspec.json.decode(turn.content)
+                return str(packaged.get("message", "")) if isinstance(packaged, dict) else turn.content
+            return turn.content
+    return ""
+
+
+def tool_call(name: str, arguments: str, body: bytes) -> dict[str, Any]:
+    call_id = "call_" + hashlib.blake2s(body, digest_size=8).hexdigest()
+    return {"id": call_id, "type": "function", "function": {"name": name, "arguments": arguments}}
+
+
+def calling(*calls: dict[str, Any], content: str | None = None) -> dict[str, Any]:
+    return {"role": "assistant", "content": content, "tool_calls": list(calls)}
+
+
+def spoken(text: str, body: bytes) -> dict[str, Any]:
+    arguments = msgspec.json.encode({"message": text}).decode()
+    return calling(tool_call("send_message", arguments, body), content="The stub thinks nothing.")
+
+
+def default_message(asked: Asked, body: bytes) -> dict[str, Any]:
+    text = last_user_text(asked)[:200]
+    if bytes(asked.tools) in (b"", b"null", b"[]"):
+        return {"role": "assistant", "content": f"A summary by the stub. It ended with: {text}"}
+    return spoken(f'You said: "{text}"', body)
+
+
+def completion(
+    asked: Asked, body: bytes, message: dict[str, Any], *, finish: str = "", usage: Mapping[str, int] | None = None
+) -> Reply:
+    """A whole answer, streamed where that was asked for."""
+    finish = finish or ("tool_calls" if message.get("tool_calls") else "stop")
+    prompt, out = len(body) // 4, 16
+    usage = usage or {"prompt_tokens": prompt, "completion_tokens": out, "total_tokens": prompt + out}
+    head = {"id": "chatcmpl-stub", "created": 0, "model": asked.model}
+    if asked.stream:
+        return Reply(kind="text/event-stream", chunks=streamed(head, message, finish, usage))
+    choice = {"index": 0, "message": message, "finish_reason": finish}
+    whole = {**head, "object": "chat.completion", "choices": [choice], "usage": usage}
+    return Reply(body=msgspec.json.encode(whole))
+
+
+def streamed(head: dict[str, Any], message: dict[str, Any], finish: str, usage: Mapping[str, int]) -> tuple[bytes, ...]:
+    deltas: list[dict[str, Any]] = [{"role": "assistant", "content": None}]
+    deltas += [{"content": part} for part in pieces(message.get("content") or "")]
+    for index, call in enumerate(message.get("tool_calls") or ()):
+        named = {**call, "function": {**call["function"], "arguments": ""}}
+        deltas.append({"tool_calls": [{"index": index, **named}]})
+        for part in pieces(call["function"]["arguments"]):
+            deltas.append({"tool_calls": [{"index": index, "function": {"arguments": part}}]})
+    choices: list[list[Any]] = [[{"index": 0, "delta": delta, "finish_reason": None}] for delta in deltas]
+    choices.append([{"index": 0, "delta": {}, "finish_reason": finish}])
+    events = [{**head, "object": "chat.completion.chunk", "choices": choice} for choice in choices]
+    events.append({**head, "object": "chat.completion.chunk", "choices": [], "usage": usage})
+    return (*(b"data: " + msgspec.json.encode(event) + b"\n\n" for event in events), b"data: [DONE]\n\n")
+
+
+def pieces(text: str) -> list[str]:
+    return [text[at : at + PIECE_CHARS] for at in range(0, len(text), PIECE_CHARS)]
+
+
+def refusal(status: int, message: str, code: str | None, kind: str = "invalid_request_error", **headers: str) -> Reply:
+    """An error as OpenAI words it."""
+    error = {"error": {"message": message, "type": kind, "param": None, "code": code}}
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return Reply(status, msgspec.json.encode(error), headers=named)
+
+
+class Stub:
+    """The server's state, and what it answers. `delay_s` is the delay of "stub-slow"; `backend` "echo" or "offline"."""
+
+    def __init__(self, *, delay_s: float = 0.5, backend: str = "echo") -> None:
+        self.delay_s = delay_s
+        self.backend = backend
+        self.count = 0
+        self.requests: deque[Received] = deque(maxlen=KEPT_REQUESTS)
+        self.script: deque[dict[str, Any]] = deque()
+        self._seen: dict[bytes, None] = {}
+        self._offline: Any = None
+        self._server: asyncio.Server | None = None
+
+    async def start(self, port: int = 0, host: str = "127.0.0.1") -> int:
+        """Listen; the port."""
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(lambda: Connection(self), host, port, backlog=4096)
+        return int(self._server.sockets[0].getsockname()[1])
+
+    async def aclose(self) -> None:
+        if self._server is not None:
+            self._server.close()
+
+    def answer(self, received: Received) -> Reply:
+        """The reply to anything but "stub-offline", which takes time (see `offline`)."""
+        path = received.path.partition("?")[0]
+        if path.endswith("/chat/completions"):
+            return self._complete(received)
+        if path == "/script" and received.method == "POST":
+            self.script = deque(msgspec.json.decode(received.body, type=list[dict[str, Any]]))
+            return Reply(body=b"{}")
+        if path == "/requests":
+            kept = [{"headers": one.headers, "body": one.body.decode()} for one in self.requests]
+            return Reply(body=msgspec.json.encode(kept))
+        if path == "/count":
+            return Reply(body=b'{"count":%d}' % self.count)
+        return Reply(404, b"404 page not found", "text/plain")
+
+    def _complete(self, received: Received) -> Reply:
+        self.count += 1
+        self.requests.append(received)
+        try:
+            asked = msgspec.json.decode(received.body, type=Asked)
+        except msgspec.MsgspecError as error:
+            return refusal(400, f"The body is not a chat-completions request: {error}", None)
+        name, _, argument = asked.model.partition(":")
+        return BEHAVIOURS.get(name, _default)(Case(self, asked, received, argument))
+
+    def first_time(self, body: bytes) -> bool:
+        """Whether this very request was not seen before; the last ten thousand are remembered."""
+        digest = hashlib.blake2s(body).digest()
+        if digest in self._seen:
+            return False
+        self._seen[digest] = None
+        if len(self._seen) > ONCE_MEMORY:
+            self._seen.pop(next(iter(self._seen)))
+        return True
+
+    def wants_offline(self, received: Received) -> bool:
+        if self.backend != "offline" and b"stub-offline" not in received.body:
+            return False
+        with contextlib.suppress(msgspec.MsgspecError):
+            model = msgspec.json.decode(received.body, type=Asked).model
+            return model == "stub-offline" or (self.backend == "offline" and model == "stub")
+        return False
+
+    async def offline(self, received: Received) -> Reply:
+        """The built-in offline model's answer, over HTTP."""
+        if self._offline is None:
+            from actors.models.offline import OfflineModel
+
+            self._offline = OfflineModel()
+        self.count += 1
+        self.requests.append(received)
+        asked = msgspec.json.decode(received.body, type=Asked)
+        answer = await self._offline.complete(received.body)
+        calls = [
+            tool_call(call.name, call.arguments, b"%d%b" % (n, received.body)) for n, call in enumerate(answer.calls)
+        ]
+        message = {"role": "assistant", "content": answer.content or None, **({"tool_calls": calls} if calls else {})}
+        used = answer.usage
+        usage = {"prompt_tokens": used.prompt, "completion_tokens": used.completion}
+        return completion(asked, received.body, message, finish=answer.finish, usage=usage)
+
+
+# --- behaviours ---------------------------------------------------------------------------------------------------
+
+
+class Case(msgspec.Struct, frozen=True):
+    """A request that selected a behaviour; `argument` is what followed the colon in the model's name."""
+
+    stub: Stub
+    asked: Asked
+    got: Received
+    argument: str
+
+
+Behaviour = Callable[[Case], Reply]
+
+
+def _default(case: Case) -> Reply:
+    return completion(case.asked, case.got.body, default_message(case.asked, case.got.body))
+
+
+def _slow(case: Case) -> Reply:
+    return msgspec.structs.replace(_default(case), delay_s=case.stub.delay_s)
+
+
+def _cut(case: Case) -> Reply:
+    return msgspec.structs.replace(_default(case), cut=True)
+
+
+def _always(reply: Reply) -> Behaviour:
+    return lambda _: reply
+
+
+def _once(reply: Reply) -> Behaviour:
+    """The first time that a request comes."""
+    return lambda case: reply if case.stub.first_time(case.got.body) else _default(case)
+
+
+def _calls(name: str, arguments: str, finish: str = "", **fields: str) -> Behaviour:
+    def behave(case: Case) -> Reply:
+        call = {**tool_call(name, arguments, case.got.body), **fields}
+        return completion(case.asked, case.got.body, calling(call), finish=finish)
+
+    return behave
+
+
+def _text(text: str) -> Behaviour:
+    return lambda case: completion(case.asked, case.got.body, {"role": "assistant", "content": text})
+
+
+def _overflow(case: Case) -> Reply:
+    window, tokens = int(case.argument or 0), len(case.got.body) // 4
+    if tokens <= window:
+        return _default(case)
+    text = (
+        f"This model's maximum context length is {window} tokens. However, your messages resulted in {tokens} tokens."
+    )
+    return refusal(400, text, "context_length_exceeded")
+
+
+def _echo_key(case: Case) -> Reply:
+    echo = msgspec.json.encode(case.got.headers).decode()
+    return refusal(401, f"Incorrect API key provided in {echo}.", "invalid_api_key")
+
+
+def _scripted(case: Case) -> Reply:
+    if not case.stub.script:
+        return _default(case)
+    entry = case.stub.script.popleft()
+    if "status" in entry:
+        body = entry.get("body", "")
+        text = body.encode() if isinstance(body, str) else msgspec.json.encode(body)
+        return Reply(entry["status"], text, entry.get("kind", JSON), entry.get("headers", {}))
+    message, finish = entry.get("message", entry), entry.get("finish_reason", "")
+    return completion(case.asked, case.got.body, message, finish=finish, usage=entry.get("usage"))
+
+
+RATE: Final = refusal(429, "Rate limit reached. Please try again later.", "rate_limit_exceeded", retry_after="1")
+BROKEN: Final = refusal(500, "The server had an error while processing your request.", None, "server_error")
+HTML: Final = Reply(body=b"<!DOCTYPE html><html><body><h1>Welcome to nginx!</h1></body></html>", kind="text/html")
+
+BEHAVIOURS: Final[Mapping[str, Behaviour]] = {
+    "stub": _default,
+    "stub-slow": _slow,
+    "stub-hang": _always(Reply(delay_s=-1)),
+    "stub-cut": _cut,
+    "stub-script": _scripted,
+    "stub-overflow": _overflow,
+    "stub-echo-key": _echo_key,
+    "stub-401": _always(refusal(401, "Incorrect API key provided.", "invalid_api_key")),
+    "stub-404": _always(refusal(404, "The model `stub-404` does not exist.", "model_not_found")),
+    "stub-429": _always(RATE),
+    "stub-429-once": _once(RATE),
+    "stub-quota": _always(refusal(429, "You exceeded your current quota.", "insufficient_quota", "insufficient_quota")),
+    "stub-500": _always(BROKEN),
+    "stub-500-once": _once(BROKEN),
+    "stub-html": _always(HTML),
+    "stub-empty-choices": _always(Reply(body=b'{"id":"x","object":"chat.completion","choices":[]}')),
+    "stub-plain": _text("Plain text, no call."),
+    "stub-broken-json": _calls("send_message", "{'message': 'so',}"),
+    "stub-unknown-function": _calls("launch_rocket", '{"to":"the moon"}'),
+    "stub-no-id": _calls("send_message", '{"message":"hello"}', id=""),
+    "stub-length": _calls("send_message", '{"message":"cut o', "length"),
+}
+"""What a model's name selects; what follows a colon is its argument."""
+
+
+# --- HTTP ---------------------------------------------------------------------------------------------------------
+
+
+class Connection(asyncio.Protocol):
+    """HTTP/1.1 with keep-alive; one request at a time, which must carry a Content-Length."""
+
+    def __init__(self, stub: Stub) -> None:
+        self._stub = stub
+        self._buffer = bytearray()
+        self._task: asyncio.Task[None] | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+
+    def connection_lost(self, _: Exception | None) -> None:
+        if self._task is not None:
+            self._task.cancel()
+
+    def data_received(self, data: bytes) -> None:
+        self._buffer += data
+        while (received := self._take()) is not None:
+            if self._stub.wants_offline(received):
+                self._task = asyncio.get_running_loop().create_task(self._answer_offline(received))
+            else:
+                self._send(self._stub.answer(received))
+
+    def _take(self) -> Received | None:
+        """The next whole request in the buffer."""
+        end = self._buffer.find(b"\r\n\r\n")
+        if end < 0:
+            return None
+        first, *lines = self._buffer[:end].decode("latin-1").split("\r\n")
+        headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+        stop = end + 4 + int(headers.get("content-length", 0))
+        if len(self._buffer) < stop:
+            return None
+        body = bytes(self._buffer[end + 4 : stop])
+        del self._buffer[:stop]
+        method, path, _ = first.split(" ", 2)
+        return Received(method, path, headers, body)
+
+    async def _answer_offline(self, received: Received) -> None:
+        self._send(await self._stub.offline(received))
+
+    def _send(self, reply: Reply) -> None:
+        if reply.delay_s > 0:
+            now = msgspec.structs.replace(reply, delay_s=0)
+            asyncio.get_running_loop().call_later(reply.delay_s, self._send, now)
+        elif reply.delay_s == 0 and not self._transport.is_closing():
+            self._transport.write(encoded(reply))
+            if reply.cut:
+                self._transport.close()
+
+
+def encoded(reply: Reply) -> bytes:
+    """A reply's bytes; only the first half of the body where it is to be cut."""
+    length = b"transfer-encoding: chunked" if reply.chunks else b"content-length: %d" % len(reply.body)
+    extra = "".join(f"{name}: {value}\r\n" for name, value in reply.headers.items()).encode()
+    head = b"HTTP/1.1 %d X\r\ncontent-type: %b\r\n%b\r\n%b\r\n" % (reply.status, reply.kind.encode(), length, extra)
+    chunks, body = reply.chunks, reply.body
+    if reply.cut:
+        return head + b"".join(map(_chunk, chunks[: len(chunks) // 2])) + body[: len(body) // 2]
+    return head + (b"".join(map(_chunk, chunks)) + b"0\r\n\r\n" if chunks else body)
+
+
+def _chunk(data: bytes) -> bytes:
+    return b"%x\r\n%b\r\n" % (len(data), data)
+
+
+async def serve(stub: Stub, host: str, port: int) -> None:
+    print(await stub.start(port, host), flush=True)
+    await asyncio.Event().wait()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="A stub of OpenAI's chat-completions protocol.")
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=0, help="0: any free port, which is printed")
+    parser.add_argument("--delay-ms", type=float, default=500, help="the delay of model stub-slow")
+    parser.add_argument("--backend", choices=("echo", "offline"), default="echo", help="what answers for model stub")
+    options = parser.parse_args()
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(serve(Stub(delay_s=options.delay_ms / 1000, backend=options.backend), options.host, options.port))
+
+
+if __name__ == "__main__":
+    main()

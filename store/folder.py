@@ -1,0 +1,129 @@
+"""The data folder: where a machine's logs and indexes lie, and who may work on them.
+
+Rule: whoever writes holds the folder's lock. The kernel lets it go when its holder dies, however it dies, so that a
+lock is never stale; readers need none.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Self
+
+import msgspec
+
+from events.errors import BadInput, DataFolderBusy
+
+
+class Holder(msgspec.Struct, frozen=True):
+    """Who holds the lock; written into its file for whoever finds it taken."""
+
+    pid: int
+    purpose: str
+    since: str
+
+    def __str__(self) -> str:
+        return f"pid {self.pid} ({self.purpose}, since {self.since})"
+
+
+class FolderLock:
+    """The lock, held until `release` or the end of the process. Programs that the process starts do not hold it."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor: int | None = descriptor
+
+    def release(self) -> None:
+        """Let go. The file stays: to delete it would let two processes lock two files of one name."""
+        if self._descriptor is not None:
+            fcntl.flock(self._descriptor, fcntl.LOCK_UN)  # also for a copy that a fork may have made
+            os.close(self._descriptor)
+            self._descriptor = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
+
+
+class DataFolder:
+    """Names the files of one data folder."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __str__(self) -> str:
+        return str(self.path)
+
+    def log_path(self, partition: int = 0) -> Path:
+        """A partition's event log, an SQLite file."""
+        return self.path / f"log-{partition}.sqlite"
+
+    def index_path(self, partition: int = 0) -> Path:
+        """A partition's index of recall and archival memory, a folder. It can be deleted: it is built from the log."""
+        return self.path / f"index-{partition}"
+
+    def create(self) -> Self:
+        """Make the folder, for this user alone, where there is none. Raises BadInput where that cannot be."""
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with contextlib.suppress(FileExistsError):
+                self.path.mkdir(mode=0o700)
+                _sync_folder(self.path.parent)
+        except OSError as error:
+            raise BadInput(
+                f"The data folder {self.path} cannot be made: {error.strerror} ({error.filename}). "
+                "Give another one with --data DIR, or in PALIMPSEST_HOME."
+            ) from error
+        if not self.path.is_dir():
+            raise BadInput(f"The data folder {self.path} is a file. Give a folder with --data DIR.")
+        if not os.access(self.path, os.R_OK | os.W_OK | os.X_OK):
+            raise BadInput(
+                f"The data folder {self.path} cannot be written to. "
+                "Change its rights (`chmod u+rwx`), or give another one with --data DIR."
+            )
+        return self
+
+    def lock(self, purpose: str) -> FolderLock:
+        """Take the folder for this process. Raises DataFolderBusy, naming the holder, where another has it."""
+        self.create()
+        descriptor = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT, 0o600)  # Python's own: closed on exec
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            since = f"{datetime.now().astimezone():%Y-%m-%d %H:%M}"
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, msgspec.json.encode(Holder(os.getpid(), purpose, since)), 0)
+        except BlockingIOError:
+            holder = _holder(os.pread(descriptor, 4096, 0))
+            os.close(descriptor)
+            raise DataFolderBusy(str(self.path), holder) from None
+        except BaseException:
+            os.close(descriptor)
+            raise
+        return FolderLock(descriptor)
+
+
+def default_data_folder(environ: Mapping[str, str]) -> Path:
+    """$PALIMPSEST_HOME, else ~/.palimpsest."""
+    return Path(environ.get("PALIMPSEST_HOME") or "~/.palimpsest").expanduser()
+
+
+def _holder(written: bytes) -> str:
+    """The holder, if it has got to writing its name yet."""
+    try:
+        return str(msgspec.json.decode(written, type=Holder))
+    except msgspec.MsgspecError:
+        return "another process"
+
+
+def _sync_folder(path: Path) -> None:
+    """Make a new entry of this folder durable."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,55 @@
+"""An index's folder on disk: who has it, and where the engine's files lie in it.
+
+Rule: the lock is taken before the engine so much as looks at its files. The engine has a lock of its own, but it opens
+(and shortens) files before it tries that, which breaks the index of whoever holds it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+from pathlib import Path
+
+from events.errors import StorageUnavailable
+
+
+class IndexFolder:
+    """The folder, held by this process until `release` or its end, however it ends."""
+
+    def __init__(self, path: Path) -> None:
+        """Make it where there is none, and take it. Raises StorageUnavailable if another has it."""
+        self.path = path
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            self._descriptor: int | None = os.open(path / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as error:
+            raise StorageUnavailable(
+                f"The index folder {path} cannot be used: {error.strerror} ({error.filename}). "
+                "Change its rights, or give another data folder."
+            ) from error
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(self._descriptor)
+            raise StorageUnavailable(
+                f"The index in {path} is in use by another process. Stop that one, or give another data folder."
+            ) from None
+
+    @property
+    def shard(self) -> Path:
+        """The engine's own folder."""
+        return self.path / "shard"
+
+    def set_aside(self) -> Path:
+        """Move a shard that is of no use out of the way (over the one moved before), and say where it is."""
+        aside = self.path / "shard.bad"
+        if aside.exists():
+            shutil.rmtree(aside)
+        self.shard.rename(aside)
+        return aside
+
+    def release(self) -> None:
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None

@@ -1,0 +1,80 @@
+"""Text made ready for lexical search: what counts as a word, and which words say nothing.
+
+Rules. (1) A document and a query are made ready by the same function. (2) Any change here changes what is in an index:
+raise `VERSION`, and indexes are built again.
+
+What pays was measured on LoCoMo and REALTALK: a stop list with question words (+5 points of recall@10), dates as words
+(+15 on questions that carry a date), identifiers as one token (exact keys: 100 % at rank 1).
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, date, datetime
+from functools import lru_cache
+from typing import Final
+
+VERSION: Final = 1
+
+_STOP_WORDS: Final = (
+    # articles, pronouns, auxiliaries, prepositions, conjunctions
+    "a an the this that these those i me my mine myself we us our ours you your yours he him his she her hers it its "
+    "they them their theirs am is are was were be been being do does did doing done have has had having will would "
+    "shall should can could may might must of to in on at by for from with about as into onto over under up down out "
+    "off between through during before after above below against and or but nor so if then than because while not no "
+    # questions and what surrounds them
+    "what who whom whose which when where why how there here also just too very some any all both each more most other "
+    "such own same only again once ever get got tell say said says "
+    # what is left of short forms: don't, I'll, they've
+    "s t d ll m re ve don doesn didn isn aren wasn weren won wouldn couldn shouldn hasn haven hadn"
+)
+STOP_WORDS: Final = frozenset(_STOP_WORDS.split())
+
+_CALENDAR: Final = (
+    "January February March April May June July August September October November December",
+    "Monday Tuesday Wednesday Thursday Friday Saturday Sunday",
+)
+_MONTHS, _WEEKDAYS = (names.split() for names in _CALENDAR)
+
+_SPECIAL: Final = re.compile(
+    r"(?<![\w-])[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}(?![\w-])"
+    r"|(?<![\d.-])(?P<y>\d{4})-(?P<m>\d\d)-(?P<d>\d\d)(?![\d-])"
+    r"|(?<![\d.-])(?P<dd>\d{1,2})\.(?P<mm>\d{1,2})\.(?P<yy>\d{4})(?![\d-])",
+    re.ASCII | re.IGNORECASE,
+)
+_DIGIT: Final = re.compile(r"\d", re.ASCII)
+_UNSPACED: Final = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]")
+
+
+def ready(text: str) -> str:
+    """A text as it is indexed or searched: UUIDs as one token, written dates as words."""
+    return _SPECIAL.sub(_rewrite, text) if _DIGIT.search(text) else text
+
+
+def unspaced(text: str) -> bool:
+    """Whether it has a script that sets no spaces between words (Chinese, Japanese, Thai …)."""
+    return not text.isascii() and _UNSPACED.search(text) is not None
+
+
+def date_words(time_ms: int) -> str:
+    """A time's day as words: 22 November 2026 Sunday."""
+    return _day_words(time_ms // 86_400_000)
+
+
+@lru_cache(maxsize=4096)
+def _day_words(day: int) -> str:
+    return _words(datetime.fromtimestamp(day * 86_400, UTC).date())
+
+
+def _words(day: date) -> str:
+    return f"{day.day} {_MONTHS[day.month - 1]} {day.year} {_WEEKDAYS[day.weekday()]}"
+
+
+def _rewrite(found: re.Match[str]) -> str:
+    year, month, day = found["y"] or found["yy"], found["m"] or found["mm"], found["d"] or found["dd"]
+    if not year:
+        return found[0].replace("-", "").lower()
+    try:
+        return _words(date(int(year), int(month), int(day)))
+    except ValueError:
+        return found[0]

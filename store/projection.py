@@ -1,0 +1,213 @@
+"""Recall and archival memory as a projection of the log: events in, points out, and searches over them.
+
+Rules. (1) It holds nothing that the log does not: a folder that is missing, damaged or of another make is built again
+from position 0. (2) What it has applied, and its position, are one write: whoever opens it goes on from `position`.
+(3) A search as of seq n of an agent is a function of that agent's first n events alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+from events.codec import decode
+from events.envelope import Envelope
+from events.errors import StorageDamaged
+from events.passages import Hit, Page, chunks, input_text, split
+from events.types import (
+    INPUTS,
+    ArchivalMemoryInserted,
+    InputArchived,
+    MessageSent,
+    UserMessageReceived,
+)
+from store import lexical
+from store.embeddings import Embedder
+from store.index_folder import IndexFolder
+from store.points import Engine, Entry, Key, Mark, Match, Scope
+from store.vectors import ENGINE, EdgeEngine
+
+SCHEMA: Final = 1
+"""Which events bear points and what a point holds. Raise it with any change: indexes are then built again."""
+
+_INPUT_KINDS: Final = frozenset(event.__name__ for event in INPUTS)
+
+BEARING: Final = _INPUT_KINDS | {"MessageSent", "ArchivalMemoryInserted", "InputArchived"}
+"""The kinds of events that bear points: all that an index needs to be shown (`LogReader.tail(kinds=BEARING)`)."""
+
+Fetch = Callable[[str, int], Envelope]
+"""(agent, seq) -> that event, from the log."""
+
+MESSAGE_CHARS: Final = 1200
+"""A longer message is kept in pieces of at most so many characters, so that a page of hits stays readable."""
+BATCH_POINTS: Final = 1000
+FLUSH_POINTS: Final = 5000
+"""Points between two flushes: what a start replays after a crash (some 0.2 s), or reads again after a power loss."""
+QUERY_CHARS: Final = 4000
+"""A query is cut here: far more than anyone asks, and the cost of a search grows with it."""
+
+
+_NONE: Final[frozenset[int]] = frozenset()
+
+
+class MemoryIndex:
+    """Drives an engine by a log. One owner, one thread."""
+
+    def __init__(self, engine: Engine, folder: IndexFolder, embedder: Embedder, fetch: Fetch) -> None:
+        self._engine = engine
+        self._folder = folder
+        self._embedder = embedder
+        self._fetch = fetch
+        self._mark = engine.mark()
+        self._unflushed = 0
+
+    @classmethod
+    def open(cls, path: Path, embedder: Embedder, fetch: Fetch, *, log_id: str = "") -> MemoryIndex:
+        """The index in a folder, as far as it is; from position 0 if there is none that is whole and of this make.
+
+        `log_id` names the log that it follows: another name, another index. Raises StorageUnavailable if another
+        process has the folder.
+        """
+        stamp = f"{ENGINE}/schema {SCHEMA}/words {lexical.VERSION}/{embedder.name}/{embedder.dimension}/{log_id}"
+        folder = IndexFolder(path)
+        try:
+            return cls(_engine(folder, embedder.dimension, stamp), folder, embedder, fetch)
+        except BaseException:
+            folder.release()
+            raise
+
+    @property
+    def position(self) -> int:
+        """The log's position up to which all events are in."""
+        return self._mark.position
+
+    def apply(self, envelopes: Sequence[Envelope], position: int) -> None:
+        """Take the events after the index's position, up to `position`; those it has already are passed over.
+
+        Events must come in the log's order; of those before `position`, only the kinds in BEARING are needed.
+        """
+        batch: list[Entry] = []
+        here = {(e.agent, e.seq): e for e in envelopes if e.kind in _INPUT_KINDS}
+        done = self.position
+        for envelope in envelopes:
+            if envelope.position <= done:
+                continue
+            if len(batch) >= BATCH_POINTS:
+                self._put(batch, done)
+                batch = []
+            batch.extend(self._entries(envelope, here))
+            done = envelope.position
+        if batch or position > self.position:
+            self._put(batch, max(done, position))
+
+    def search(
+        self, agent: str, *, kind: str, query: str, as_of: int, page: int, size: int, hidden: frozenset[int] = _NONE
+    ) -> Page:
+        """What matches a query, best first, then newest first; without the seqs `hidden`. An empty query matches all.
+
+        A match shares a word with the query (stop words and endings apart), or is similar enough in meaning.
+        """
+        scope, take = Scope(agent, kind, as_of, hidden), (page + 1) * size
+        text = query[:QUERY_CHARS].encode("utf-8", "replace").decode().strip()
+        if text:
+            vector = self._embedder.embed([text])[0].tolist()
+            found = self._engine.search(scope, lexical.ready(text), vector, take)
+        else:
+            found = self._engine.listing(scope, take, latest=True)
+        best = sorted(found.matches, key=lambda match: (-match.score, -match.key.seq, match.key.chunk))
+        return self._page(agent, best, found.total, page, size, scored=bool(text))
+
+    def by_date(
+        self,
+        agent: str,
+        *,
+        start_ms: int,
+        end_ms: int,
+        as_of: int,
+        page: int,
+        size: int,
+        hidden: frozenset[int] = _NONE,
+    ) -> Page:
+        """What was said from start_ms to end_ms, both inclusive, in the order of time; without the seqs `hidden`."""
+        scope = Scope(agent, "message", as_of, hidden)
+        found = self._engine.listing(scope, (page + 1) * size, start_ms=start_ms, end_ms=end_ms)
+        first = sorted(found.matches, key=lambda match: (match.score, match.key))
+        return self._page(agent, first, found.total, page, size, scored=False)
+
+    def flush(self) -> None:
+        self._engine.flush()
+        self._unflushed = 0
+
+    def close(self) -> None:
+        """Flush, and let the folder go."""
+        try:
+            self._engine.close()
+        finally:
+            self._folder.release()
+
+    def _page(self, agent: str, ranked: Sequence[Match], total: int, page: int, size: int, *, scored: bool) -> Page:
+        wanted = ranked[page * size : (page + 1) * size] if page >= 0 else ()
+        stored = self._engine.read(agent, [match.key for match in wanted])
+        hits = tuple(
+            Hit(s.key.seq, s.key.chunk, match.score if scored else 0.0, s.time_ms, s.speaker, s.text)
+            for match, s in zip(wanted, stored, strict=True)
+        )
+        return Page(hits, total)
+
+    def _put(self, batch: Sequence[Entry], position: int) -> None:
+        vectors = self._embedder.embed([entry.text for entry in batch])
+        mark = Mark(position, self._mark.points + len(batch), self._mark.stamp)
+        self._engine.put(batch, vectors, mark)
+        self._mark = mark
+        self._unflushed += len(batch)
+        if self._unflushed >= FLUSH_POINTS:
+            self.flush()
+
+    def _entries(self, envelope: Envelope, here: dict[tuple[str, int], Envelope]) -> Iterator[Entry]:
+        """The points that an event bears."""
+        if envelope.kind not in BEARING:
+            return
+        name = ""
+        match decode(envelope):
+            case UserMessageReceived(text=text, name=name):
+                kind, speaker, texts = "message", name or "user", _pieces(text)
+            case MessageSent(text=text):
+                kind, speaker, texts = "message", "assistant", _pieces(text)
+            case ArchivalMemoryInserted(text=text, ends=ends):
+                kind, speaker, texts = "passage", "memory", chunks(text, ends)
+            case InputArchived(input=seq, ends=ends):
+                source = here.get((envelope.agent, seq)) or self._fetch(envelope.agent, seq)
+                kind, speaker, texts = "passage", "memory", chunks(input_text(decode(source)), ends)
+            case notice:
+                kind, speaker, texts = "notice", "system", _pieces(input_text(notice))
+        when = lexical.date_words(envelope.time)
+        for chunk, text in enumerate(texts):
+            words = f"{name} {lexical.ready(text)} {when}"
+            yield Entry(envelope.agent, Key(envelope.seq, chunk), kind, speaker, envelope.time, text, words)
+
+
+def _pieces(text: str) -> list[str]:
+    """A message as recall keeps it: whole, unless it is very long. Empty ones bear nothing."""
+    if len(text) <= MESSAGE_CHARS:
+        return [text] if text else []
+    return chunks(text, split(text, len, MESSAGE_CHARS))
+
+
+def _engine(folder: IndexFolder, dimension: int, stamp: str) -> EdgeEngine:
+    """The shard that is there, or a new one in place of one that is of no use."""
+    if folder.shard.exists():
+        try:
+            engine = EdgeEngine.load(folder.shard)
+            if engine.mark().stamp == stamp:
+                return engine
+            why = f"it is of another make ({engine.mark().stamp}, wanted {stamp})"
+            engine.close()
+        except StorageDamaged as error:
+            why = str(error)
+        aside = folder.set_aside()
+        log = structlog.get_logger("storage")
+        log.warning("index is built again from the log", path=str(folder.path), why=why, set_aside=str(aside))
+    return EdgeEngine.create(folder.shard, dimension, stamp)

@@ -1,0 +1,76 @@
+"""The contract written down a second time, as naively as can be: one list of events, searched from the start each time.
+
+It shares nothing with the backends (they share `store.admission`), so that a mistake in the rules is seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from events.envelope import Draft
+from store.log import Append, Appended, Snapshot
+
+
+class Oracle:
+    def __init__(self) -> None:
+        self.events: list[Draft] = []
+        self.cursors: dict[str, int] = {}
+        self.snapshots: dict[tuple[str, int], Snapshot] = {}
+
+    def seq(self, agent: str) -> int:
+        return sum(e.agent == agent for e in self.events)
+
+    def place(self, agent: str, key: str) -> tuple[int, int] | None:
+        seq = 0
+        for position, e in enumerate(self.events, 1):
+            seq += e.agent == agent
+            if (e.agent, e.key) == (agent, key):
+                return seq, position
+        return None
+
+    def open_requests(self, agent: str) -> list[str]:
+        """The keys of what an agent has open, in order."""
+        closed = {e.closes for e in self.events if e.agent == agent}
+        return [e.key for e in self.events if e.agent == agent and e.opens and e.key not in closed]
+
+    def append(self, append: Append) -> list[Appended]:
+        """One stream at a time on a copy of the events, then once more in the drafts' own order."""
+        verdicts = {agent: self._verdict(agent, append) for agent in {d.agent for d in append.drafts}}
+        answers = []
+        for draft in append.drafts:
+            place, verdict = self.place(draft.agent, draft.key), verdicts[draft.agent]
+            if place:
+                answers.append(Appended("duplicate", *place))
+            elif verdict == "appended":
+                self.events.append(draft)
+                answers.append(Appended(verdict, self.seq(draft.agent), len(self.events)))
+            else:
+                answers.append(Appended(verdict, self.seq(draft.agent)))
+        if append.cursor:
+            self.cursors[append.cursor[0]] = append.cursor[1]
+        for snapshot in append.snapshots:
+            if verdicts.get(snapshot.agent) == "appended":
+                self.snapshots[snapshot.agent, snapshot.seq] = snapshot
+        return answers
+
+    def _verdict(self, agent: str, append: Append) -> str:
+        new: list[Draft] = []
+        for draft in append.drafts:
+            known = self.place(agent, draft.key) or any(d.key == draft.key for d in new)
+            if draft.agent == agent and not known:
+                new.append(draft)
+        if not new:
+            return "duplicate"
+        expected, seq = append.expected.get(agent), self.seq(agent)
+        if (expected == -1 and seq == 0) or (expected not in (None, -1) and expected != seq):
+            return "conflict"
+        return "appended" if self._closable(agent, new) else "closed"
+
+    def _closable(self, agent: str, new: Sequence[Draft]) -> bool:
+        trial = Oracle()
+        trial.events = list(self.events)
+        for draft in new:
+            if draft.closes and draft.closes not in trial.open_requests(agent):
+                return False
+            trial.events.append(draft)
+        return True

@@ -1,0 +1,143 @@
+"""Every backend and the oracle, side by side over random histories: all that can be observed is the same."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from events.envelope import Draft
+from events.errors import Fenced
+from store.log import Append, LogStore, Snapshot
+from store.sqlite_log import SqliteLog
+from tests.contract.backends import BACKENDS, InSqlite
+from tests.contract.oracle import Oracle
+from tests.contract.words import assert_sound, event, keys, outcomes
+
+AGENTS, KEYS, TOPICS, KINDS = ("ada", "bob", "zoë"), tuple("pqrstuvw"), ("inference", "timer"), ("Asked", "Told")
+TOLD = frozenset({"Told"})
+FEW_HEADS = 2  # so that heads are dropped and read again
+
+drafts = st.builds(
+    event,
+    st.sampled_from(KEYS),
+    st.sampled_from(AGENTS),
+    opens=st.sampled_from(("", *TOPICS)),
+    closes=st.one_of(st.just(""), st.sampled_from(KEYS)),
+    kind=st.sampled_from(KINDS),
+    body=st.binary(max_size=8),
+)
+snapshots = st.builds(
+    Snapshot, st.sampled_from(AGENTS), st.integers(1, 6), st.binary(), st.just("f"), st.binary(), st.binary()
+)
+appends = st.builds(
+    Append,
+    st.lists(drafts, max_size=5).map(tuple),
+    st.dictionaries(st.sampled_from(AGENTS), st.integers(-1, 4), max_size=2),
+    st.one_of(st.none(), st.tuples(st.sampled_from(("memory", "index")), st.integers(0, 9))),
+    st.lists(snapshots, max_size=2).map(tuple),
+)
+
+
+class Agreement(RuleBasedStateMachine):
+    @initialize()
+    def start(self) -> None:
+        self.folder = tempfile.TemporaryDirectory()
+        self.oracle = Oracle()
+        self.backends = {name: kind(Path(self.folder.name)) for name, kind in BACKENDS.items()}
+        self.logs = {name: self._writer(name) for name in self.backends}
+
+    def teardown(self) -> None:
+        if hasattr(self, "folder"):
+            for log in self.logs.values():
+                log.close()
+            self.folder.cleanup()
+
+    def _writer(self, name: str) -> LogStore:
+        backend = self.backends[name]
+        log = SqliteLog(backend.path, heads_kept=FEW_HEADS) if isinstance(backend, InSqlite) else backend.open()
+        log.open_epoch()
+        return log
+
+    @rule(batch=st.lists(appends, min_size=1, max_size=3))
+    def append(self, batch: list[Append]) -> None:
+        expected = [self.oracle.append(append) for append in batch]
+        for name, log in self.logs.items():
+            assert log.append(batch) == expected, name
+
+    @rule(draft=drafts)
+    def append_as_expected(self, draft: Draft) -> None:
+        """What a well-behaved writer sends: the seq that it last saw, and requests that are open."""
+        wanted = self.oracle.open_requests(draft.agent)
+        closes = draft.closes if draft.closes in wanted else next(iter(wanted), "")
+        mended = event(draft.key, draft.agent, opens=draft.opens, closes=closes, kind=draft.kind)
+        append = Append((mended,), {draft.agent: self.oracle.seq(draft.agent)})
+        answer = self.oracle.append(append)
+        assert outcomes(answer)[0] in ("appended", "duplicate")
+        for name, log in self.logs.items():
+            assert log.append([append]) == [answer], name
+
+    @rule(agent=st.sampled_from(AGENTS))
+    def drop_snapshots(self, agent: str) -> None:
+        self.oracle.snapshots = {key: s for key, s in self.oracle.snapshots.items() if s.agent != agent}
+        for log in self.logs.values():
+            log.drop_snapshots(agent)
+
+    @rule(position=st.integers(0, 9))
+    def set_cursor(self, position: int) -> None:
+        self.oracle.cursors["memory"] = position
+        for log in self.logs.values():
+            log.set_cursor("memory", position)
+
+    @rule(crashed=st.booleans())
+    def replace_the_writer(self, crashed: bool) -> None:
+        for name, old in self.logs.items():
+            if not crashed:
+                old.close()
+            self.logs[name] = self._writer(name)
+            if crashed:
+                with pytest.raises(Fenced):
+                    old.append([Append((event("late"),), cursor=("memory", 99))])
+                old.close()
+
+    @invariant()
+    def all_that_can_be_observed_is_the_same(self) -> None:
+        for name, log in getattr(self, "logs", {}).items():
+            self._agrees_with_oracle(log)
+            assert observed(log) == observed(self.logs["memory"]), name
+
+    def _agrees_with_oracle(self, log: LogStore) -> None:
+        assert_sound(log)
+        stored = log.tail(0, 999)[0]
+        assert [(e.agent, e.key, e.body, e.opens, e.closes) for e in stored] == [
+            (d.agent, d.key, d.body, d.opens, d.closes) for d in self.oracle.events
+        ]
+        for agent in AGENTS:
+            mine = [e for topic in TOPICS for e in log.open_requests(topic, agent)]
+            assert keys(sorted(mine, key=lambda e: e.seq)) == self.oracle.open_requests(agent)
+            newest_first = sorted((s for s in self.oracle.snapshots.values() if s.agent == agent), key=lambda s: -s.seq)
+            assert log.snapshots(agent) == newest_first
+        assert {c: log.cursor(c) for c in ("memory", "index")} == {"memory": 0, "index": 0} | self.oracle.cursors
+
+
+def observed(log: LogStore) -> list[object]:
+    """Whatever a reader can ask, over small ranges of arguments."""
+    positions = range(log.position() + 2)
+    return [
+        [log.tail(after, limit, kinds) for after in positions for limit in (1, 3) for kinds in (None, TOLD)],
+        [log.read(agent, after, to, 2) for agent in AGENTS for after in (0, 1, 3) for to in (None, 2)],
+        [log.heads(after, limit) for after in ("", *AGENTS) for limit in (None, 1)],
+        [log.open_requests(topic) for topic in TOPICS],
+        [log.find(agent, key) for agent in AGENTS for key in KEYS],
+        [log.snapshots(agent, to) for agent in AGENTS for to in (0, 2, 4)],
+    ]
+
+
+TestAgreement = Agreement.TestCase
+TestAgreement.settings = settings(
+    max_examples=30, stateful_step_count=14, deadline=None, suppress_health_check=list(HealthCheck)
+)

@@ -1,0 +1,62 @@
+"""The words that the contract's cases are written in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from events.envelope import GENESIS, Draft, Envelope, chain
+from store.log import Append, Appended, LogReader, LogStore, Snapshot
+
+
+def event(
+    key: str, agent: str = "ada", *, opens: str = "", closes: str = "", kind: str = "Noted", body: bytes = b"text"
+) -> Draft:
+    return Draft(agent, 1000 + len(key), kind, 1, key, body, 0, "", opens, closes)
+
+
+def events(count: int, agent: str = "ada", prefix: str = "e") -> list[Draft]:
+    return [event(f"{prefix}{n}", agent) for n in range(1, count + 1)]
+
+
+def add(
+    log: LogStore,
+    *drafts: Draft,
+    expected: Mapping[str, int] | None = None,
+    cursor: tuple[str, int] | None = None,
+    snapshots: Sequence[Snapshot] = (),
+) -> list[Appended]:
+    """One append in one transaction."""
+    (answers,) = log.append([Append(drafts, expected or {}, cursor, tuple(snapshots))])
+    return answers
+
+
+def outcomes(answers: Sequence[Appended]) -> list[str]:
+    return [answer.outcome for answer in answers]
+
+
+def keys(envelopes: Sequence[Envelope]) -> list[str]:
+    return [envelope.key for envelope in envelopes]
+
+
+def snapshot(seq: int, agent: str = "ada", state: bytes = b"state") -> Snapshot:
+    return Snapshot(agent, seq, b"c" * 32, "fold-1", state, b"d" * 32)
+
+
+def assert_sound(log: LogReader) -> None:
+    """What holds of every log: positions and seqs without gaps, hashes that chain, heads at their streams' ends."""
+    everything, end = log.tail(0, 1_000_000)
+    assert [e.position for e in everything] == list(range(1, len(everything) + 1))
+    assert end == log.position() == len(everything)
+    heads = log.heads()
+    assert [head.agent for head in heads] == sorted({e.agent for e in everything})
+    for head in heads:
+        stream = log.read(head.agent)
+        assert stream == [e for e in everything if e.agent == head.agent]
+        assert [e.seq for e in stream] == list(range(1, len(stream) + 1))
+        running = GENESIS
+        for e in stream:
+            running = chain(running, e.seq, e)
+            assert e.hash == running == log.hash_at(head.agent, e.seq)
+        first, last = stream[0], stream[-1]
+        assert (head.seq, head.hash, head.position) == (last.seq, last.hash, last.position)
+        assert (head.created_ms, head.updated_ms) == (first.time, last.time)

@@ -1,0 +1,492 @@
+"""The index over a log: what it finds, that it finds it whenever asked, and that it can always be built again."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from structlog.testing import capture_logs
+
+from events.codec import KINDS
+from events.errors import StorageUnavailable
+from events.types import (
+    AlertRaised,
+    InputArchived,
+    Timer,
+    TimerFired,
+    TurnEnded,
+    UploadFinished,
+    UserLoggedIn,
+    UserMessageReceived,
+)
+from store.projection import BEARING, MESSAGE_CHARS, MemoryIndex
+from tests.store.index_world import (
+    EVERYTHING,
+    START_MS,
+    TOPICS,
+    Journal,
+    all_pages,
+    answers,
+    chatter,
+    embedder,
+    feed,
+    open_index,
+)
+
+AGENTS = ("ann", "bob", "cyd")
+
+
+@pytest.fixture
+def journal() -> Journal:
+    return Journal()
+
+
+@pytest.fixture
+def index(tmp_path: Path, journal: Journal) -> Iterator[MemoryIndex]:
+    index = open_index(tmp_path / "memory", journal)
+    yield index
+    index.close()
+
+
+def texts(index: MemoryIndex, agent: str, query: str, kind: str = "message", as_of: int = EVERYTHING) -> list[str]:
+    return [hit.text for page in all_pages(index, agent, query, kind, as_of) for hit in page.hits]
+
+
+# --- what is found ------------------------------------------------------------------------------------------------
+
+
+def test_user_and_agent_are_found_with_the_events_own_time(index: MemoryIndex, journal: Journal) -> None:
+    said = journal.say("ann", "I live in Oslo", time_ms=START_MS)
+    told = journal.answer("ann", "Noted: your flat is in Oslo")
+    journal.say("ann", "I like herring")
+    feed(index, journal)
+    page = index.search("ann", kind="message", query="Oslo?", as_of=EVERYTHING, page=0, size=5)
+    assert page.total == 2
+    assert {(h.seq, h.speaker, h.text, h.time_ms) for h in page.hits} == {
+        (said.seq, "user", "I live in Oslo", START_MS),
+        (told.seq, "assistant", "Noted: your flat is in Oslo", told.time),
+    }
+
+
+def test_a_named_user_is_the_speaker_and_is_found_by_name(index: MemoryIndex, journal: Journal) -> None:
+    journal.say("ann", "I bake bread", name="Marguerite")
+    journal.say("ann", "I bake cakes", name="Theo")
+    feed(index, journal)
+    page = index.search("ann", kind="message", query="what does Marguerite bake", as_of=EVERYTHING, page=0, size=5)
+    assert [(h.speaker, h.text) for h in page.hits] == [("Marguerite", "I bake bread"), ("Theo", "I bake cakes")]
+
+
+def test_endings_case_and_accents_do_not_matter(index: MemoryIndex, journal: Journal) -> None:
+    journal.say("ann", "We were RUNNING to the café")
+    feed(index, journal)
+    assert texts(index, "ann", "who runs") == texts(index, "ann", "Cafe") == ["We were RUNNING to the café"]
+
+
+def test_agents_do_not_see_each_other(index: MemoryIndex, journal: Journal) -> None:
+    journal.say("ann", "the code is zebra")
+    journal.say("bob", "the code is walrus")
+    journal.say("an", "the code is gnu")
+    feed(index, journal)
+    assert texts(index, "ann", "code") == ["the code is zebra"]
+    assert texts(index, "bob", "code") == ["the code is walrus"]
+    assert texts(index, "nobody", "code") == []
+
+
+def test_what_the_system_told_is_no_conversation(index: MemoryIndex, journal: Journal) -> None:
+    journal.add("ann", UserLoggedIn(last_login="oslo"))
+    journal.add("ann", UploadFinished(source="oslo.pdf", detail="oslo"))
+    journal.add("ann", AlertRaised(text="oslo"))
+    journal.add("ann", TimerFired(timer=Timer(id="t", due_ms=1, note="oslo")))
+    journal.say("ann", "oslo, said by me")
+    feed(index, journal)
+    assert texts(index, "ann", "oslo") == texts(index, "ann", "") == ["oslo, said by me"]
+    assert index.by_date("ann", start_ms=0, end_ms=1 << 50, as_of=EVERYTHING, page=0, size=5).total == 1
+    assert len(texts(index, "ann", "oslo", kind="notice")) == 3
+
+
+def test_passages_and_messages_are_apart(index: MemoryIndex, journal: Journal) -> None:
+    journal.say("ann", "remember that Oslo is cold")
+    journal.archive("ann", "Oslo is cold. Lisbon is warm.", 13, 29)
+    feed(index, journal)
+    page = index.search("ann", kind="passage", query="Oslo", as_of=EVERYTHING, page=0, size=5)
+    assert [(h.seq, h.chunk, h.speaker, h.text) for h in page.hits] == [(2, 0, "memory", "Oslo is cold.")]
+    assert texts(index, "ann", "Lisbon", kind="passage") == [" Lisbon is warm."]
+
+
+@pytest.mark.parametrize("batch", [1, 100], ids=["input in an earlier batch", "input in the same batch"])
+def test_an_archived_input_is_cut_from_its_own_event(index: MemoryIndex, journal: Journal, batch: int) -> None:
+    said = journal.say("ann", "first part, on herons; second part, on storks")
+    journal.add("ann", InputArchived(input=said.seq, ends=(23, 45)))
+    feed(index, journal, batch)
+    page = index.search("ann", kind="passage", query="storks", as_of=EVERYTHING, page=0, size=5)
+    assert [(h.seq, h.chunk, h.text) for h in page.hits] == [(2, 1, "second part, on storks")]
+
+
+def test_an_archived_upload_is_cut_from_its_detail(index: MemoryIndex, journal: Journal) -> None:
+    upload = journal.add("ann", UploadFinished(source="a", detail="herons and storks"))
+    journal.add("ann", InputArchived(input=upload.seq, ends=(6, 17)))
+    feed(index, journal, 1)
+    assert texts(index, "ann", "storks", kind="passage") == [" and storks"]
+
+
+def test_keys_are_found_whole_and_days_by_their_date(index: MemoryIndex, journal: Journal) -> None:
+    journal.archive("ann", "3f2a99bb-0c4e-4f6a-9d21-5b7f0a1c2d3e: 99aa99bb-0c4e-4f6a-9d21-5b7f0a1c2d3e")
+    journal.archive("ann", "3f2a99bb-ffff-4f6a-9d21-5b7f0a1c2d3e: 3f2a99bb-0c4e-4f6a-9d21-ffffffffffff")
+    journal.say("ann", "tea", time_ms=START_MS)
+    journal.say("ann", "milk", time_ms=START_MS - 40 * 86_400_000)
+    feed(index, journal)
+    assert texts(index, "ann", "3F2A99BB-0C4E-4F6A-9D21-5B7F0A1C2D3E", kind="passage")[0].startswith("3f2a99bb-0c4e")
+    assert texts(index, "ann", "what did I drink on 2026-11-22?")[0] == "tea"
+    assert texts(index, "ann", "in October")[0] == "milk"
+
+
+def test_scripts_without_spaces_are_found_by_word(index: MemoryIndex, journal: Journal) -> None:
+    journal.say("ann", "我住在北京的公寓里")
+    feed(index, journal)
+    assert texts(index, "ann", "公寓") == ["我住在北京的公寓里"]
+
+
+def test_a_long_message_is_kept_in_pieces_that_are_all_found(index: MemoryIndex, journal: Journal) -> None:
+    text = " ".join(f"word{n} and so on." for n in range(300))
+    journal.say("ann", text)
+    feed(index, journal)
+    kept = [hit for page in all_pages(index, "ann", "") for hit in page.hits]
+    assert "".join(hit.text for hit in sorted(kept, key=lambda h: h.chunk)) == text
+    assert max(len(hit.text) for hit in kept) <= MESSAGE_CHARS
+    assert "word299 " in texts(index, "ann", "word299")[0]
+
+
+# --- pages --------------------------------------------------------------------------------------------------------
+
+
+def test_pages_cover_every_match_once_and_say_the_true_total(index: MemoryIndex, journal: Journal) -> None:
+    for n in range(23):
+        journal.say("ann", f"herring number {n}")
+        journal.say("ann", "nothing of the kind")
+    feed(index, journal)
+    pages = all_pages(index, "ann", "herring")
+    assert [len(page.hits) for page in pages] == [5, 5, 5, 5, 3]
+    assert {page.total for page in pages} == {23}
+    hits = [hit for page in pages for hit in page.hits]
+    assert len({hit.seq for hit in hits}) == 23
+    assert hits == sorted(hits, key=lambda h: (-h.score, -h.seq))
+    for page in (5, 1000, -1):
+        beyond = index.search("ann", kind="message", query="herring", as_of=EVERYTHING, page=page, size=5)
+        assert (beyond.hits, beyond.total) == ((), 23)
+
+
+def test_equal_scores_come_newest_first(index: MemoryIndex, journal: Journal) -> None:
+    for _ in range(7):
+        journal.say("ann", "the same words", time_ms=START_MS)
+    feed(index, journal)
+    assert [h.seq for page in all_pages(index, "ann", "same words") for h in page.hits] == [7, 6, 5, 4, 3, 2, 1]
+
+
+def test_days_are_listed_in_the_order_of_time(index: MemoryIndex, journal: Journal) -> None:
+    times = [START_MS + offset for offset in (0, 5000, 2000, 2000, 9000, 3000, 4000, 10_000)]
+    for n, time_ms in enumerate(times):
+        journal.say("ann", f"remark {n}", time_ms=time_ms)
+        journal.say("bob", f"other {n}", time_ms=time_ms)
+    feed(index, journal)
+    within = {"start_ms": START_MS, "end_ms": START_MS + 9000, "as_of": EVERYTHING, "size": 3}
+    pages = [index.by_date("ann", page=page, **within) for page in range(4)]
+    assert [hit.text for page in pages for hit in page.hits] == [f"remark {n}" for n in (0, 2, 3, 5, 6, 1, 4)]
+    assert {page.total for page in pages} == {7}
+    assert index.by_date("ann", start_ms=0, end_ms=START_MS - 1, as_of=EVERYTHING, page=0, size=3).total == 0
+    assert index.by_date("ann", **{**within, "as_of": 3}, page=0).total == 3
+
+
+@pytest.mark.parametrize("query", ["", "   ", "\n\t"])
+def test_an_empty_query_shows_the_latest_first(index: MemoryIndex, journal: Journal, query: str) -> None:
+    for n in range(6):
+        journal.say("ann", f"remark {n}")
+    feed(index, journal)
+    assert texts(index, "ann", query) == [f"remark {n}" for n in (5, 4, 3, 2, 1, 0)]
+
+
+def test_a_query_of_stop_words_falls_back_on_meaning(index: MemoryIndex, journal: Journal) -> None:
+    journal.say("ann", "who is it that you are")
+    journal.say("ann", "granite quarries")
+    feed(index, journal)
+    assert texts(index, "ann", "who are you") == ["who is it that you are"]
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["herring " * 12_500, "x" * 100_000, "é🦊 " * 25_000, "\x00", "\ud800 herring", "!!! ???", "' OR 1=1 --"],
+    ids=["words", "one word", "emoji", "nul", "surrogate", "punctuation", "sql"],
+)
+def test_odd_queries_are_answered(index: MemoryIndex, journal: Journal, query: str) -> None:
+    journal.say("ann", "herring is a fish")
+    feed(index, journal)
+    page = index.search("ann", kind="message", query=query, as_of=EVERYTHING, page=0, size=5)
+    assert page.total == len(page.hits) == ("herring" in query)
+
+
+def test_odd_texts_are_taken(index: MemoryIndex, journal: Journal) -> None:
+    odd = ["", " ", "\x00", "🦊", "a\n" * 10, "the of and", "\u202eltr"]
+    for text in odd:
+        journal.say("ann", text)
+    feed(index, journal)
+    assert sorted(texts(index, "ann", "")) == sorted(odd[1:])
+    assert texts(index, "ann", "granite") == []
+
+
+# --- as of --------------------------------------------------------------------------------------------------------
+
+
+def test_a_search_as_of_seq_n_sees_what_there_was_at_n(index: MemoryIndex, journal: Journal) -> None:
+    for n in range(1, 11):
+        journal.say("ann", f"herring {n}")
+    feed(index, journal)
+    assert sorted(h.seq for page in all_pages(index, "ann", "herring", as_of=4) for h in page.hits) == [1, 2, 3, 4]
+    assert texts(index, "ann", "herring", as_of=0) == []
+
+
+def test_results_as_of_n_do_not_change_when_more_is_applied(tmp_path: Path) -> None:
+    journal = chatter(120)
+    index = open_index(tmp_path / "memory", journal)
+    cut = 200
+    seqs = {agent: max(e.seq for e in journal.events[:cut] if e.agent == agent) for agent in AGENTS}
+    feed(index, journal, to=cut)
+    before = {agent: answers(index, (agent,), as_of=seqs[agent]) for agent in AGENTS}
+    feed(index, journal)
+    assert {agent: answers(index, (agent,), as_of=seqs[agent]) for agent in AGENTS} == before
+    assert any(answers(index, (agent,)) != before[agent] for agent in AGENTS)
+    index.close()
+
+
+def test_results_do_not_depend_on_other_agents(tmp_path: Path) -> None:
+    journal = chatter(120)
+    alone = Journal()
+    alone.events = [e for e in journal.events if e.agent == "ann"]
+    together, apart = open_index(tmp_path / "together", journal), open_index(tmp_path / "apart", alone)
+    feed(together, journal)
+    apart.apply(alone.events, journal.position)
+    assert answers(together, ("ann",)) == answers(apart, ("ann",))
+    together.close()
+    apart.close()
+
+
+# --- a projection -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("batch", [1, 7, 1000])
+def test_a_rebuild_in_other_batches_gives_the_same_answers(tmp_path: Path, batch: int) -> None:
+    journal = chatter(60)
+    path = tmp_path / "memory"
+    index = open_index(path, journal)
+    feed(index, journal, 50)
+    first = answers(index, AGENTS)
+    index.close()
+    shutil.rmtree(path)
+    index = open_index(path, journal)
+    assert index.position == 0
+    feed(index, journal, batch)
+    assert index.position == journal.position
+    assert answers(index, AGENTS) == first
+    index.close()
+
+
+def test_it_goes_on_where_it_was_and_passes_over_what_it_has(tmp_path: Path) -> None:
+    journal = chatter(60)
+    index = open_index(tmp_path / "memory", journal)
+    feed(index, journal, to=100)
+    index.close()
+    index = open_index(tmp_path / "memory", journal)
+    assert index.position == 100
+    index.apply(journal.events[:150], 150)
+    index.apply(journal.events[:150], 150)
+    index.apply(journal.events[:10], 10)
+    assert index.position == 150
+    feed(index, journal)
+    fresh = open_index(tmp_path / "fresh", journal)
+    feed(fresh, journal)
+    assert answers(index, AGENTS) == answers(fresh, AGENTS)
+    index.close()
+    fresh.close()
+
+
+def test_events_that_bear_nothing_need_not_be_shown(tmp_path: Path) -> None:
+    journal = chatter(30)
+    journal.add("ann", TurnEnded(input=1))
+    every, wanted = open_index(tmp_path / "every", journal), open_index(tmp_path / "wanted", journal)
+    feed(every, journal)
+    wanted.apply([e for e in journal.events if e.kind in BEARING], journal.position)
+    assert wanted.position == every.position == journal.position
+    assert answers(wanted, AGENTS) == answers(every, AGENTS)
+    every.close()
+    wanted.close()
+
+
+def test_a_batch_larger_than_one_write_is_taken_whole(index: MemoryIndex, journal: Journal) -> None:
+    text = "".join(f"passage {n:05d}. " for n in range(2500))
+    journal.archive("ann", text, *range(15, len(text) + 1, 15))
+    for n in range(1500):
+        journal.say("bob", f"remark {n}")
+    feed(index, journal, 10_000)
+    assert index.search("ann", kind="passage", query="", as_of=EVERYTHING, page=0, size=1).total == 2500
+    assert texts(index, "ann", "02499", kind="passage")[0] == "passage 02499. "
+    assert index.search("bob", kind="message", query="", as_of=EVERYTHING, page=0, size=1).total == 1500
+
+
+APPLY_FOR_EVER = """
+import sys
+from pathlib import Path
+from tests.store.index_world import chatter, feed, open_index
+journal = chatter(1500)
+index = open_index(Path(sys.argv[1]), journal)
+print("open", index.position, flush=True)
+while index.position < journal.position:
+    feed(index, journal, 7, to=min(index.position + 7, journal.position))
+    if index.position % 5 == 0:
+        index.flush()
+    print(index.position, flush=True)
+"""
+
+
+def test_killed_again_and_again_it_ends_as_a_fresh_rebuild(tmp_path: Path) -> None:
+    path, acknowledged = tmp_path / "memory", 0
+    for round_ in range(3):
+        command = [sys.executable, "-c", APPLY_FOR_EVER, str(path)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout is not None
+            assert int(process.stdout.readline().split()[1]) >= acknowledged
+            for _ in range(20 + 13 * round_):
+                acknowledged = int(process.stdout.readline())
+            process.send_signal(signal.SIGKILL)
+        assert process.returncode == -signal.SIGKILL
+    journal = chatter(1500)
+    index = open_index(path, journal)
+    reached = index.position
+    assert acknowledged <= reached < journal.position, "killed in the middle"
+    feed(index, journal, to=reached + 50)
+    fresh = open_index(tmp_path / "fresh", journal)
+    feed(fresh, journal, 1000, to=reached + 50)
+    assert answers(index, AGENTS) == answers(fresh, AGENTS)
+    index.close()
+    fresh.close()
+
+
+# --- folders ------------------------------------------------------------------------------------------------------
+
+
+def test_a_folder_in_use_is_refused_by_name(tmp_path: Path) -> None:
+    journal = chatter(5)
+    path = tmp_path / "memory"
+    index = open_index(path, journal)
+    feed(index, journal)
+    with pytest.raises(StorageUnavailable, match=rf"{path} is in use by another process\. Stop that one"):
+        open_index(path, journal)
+    feed(index, journal)
+    first = answers(index, AGENTS)
+    index.close()
+    index = open_index(path, journal)
+    assert index.position == journal.position
+    assert answers(index, AGENTS) == first
+    index.close()
+
+
+def test_a_folder_that_cannot_be_made_is_refused_by_name(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(StorageUnavailable, match=r"memory cannot be used: Not a directory"):
+        open_index(tmp_path / "file" / "memory", Journal())
+
+
+def garbage(file: Path) -> None:
+    file.write_bytes(b"garbage!" * 100)
+
+
+def gone(file: Path) -> None:
+    file.unlink()
+
+
+HEALED = ("versions", "tracker.dat")
+"""What the engine's own write-ahead log may mend, when it still holds every write."""
+
+
+@pytest.mark.parametrize(
+    ("pattern", "harm"),
+    [
+        ("edge_config.json", garbage),
+        ("wal/open-*", garbage),
+        ("segments/*/segment.json", garbage),
+        ("segments/*/version.info", gone),
+        ("segments/*/mutable_id_tracker.versions", garbage),
+        ("segments/*/mutable_id_tracker.mappings", garbage),
+        ("segments/*/payload_storage/page_0.dat", garbage),
+        ("segments/*/payload_storage/tracker.dat", garbage),
+        ("segments/*/vector_storage-words/store/page_0.dat", gone),
+        ("damaged", garbage),
+    ],
+)
+def test_a_damaged_folder_is_set_aside_and_built_again(
+    tmp_path: Path, pattern: str, harm: Callable[[Path], None]
+) -> None:
+    journal = chatter(40)
+    path = tmp_path / "memory"
+    index = open_index(path, journal)
+    feed(index, journal, 10)
+    first = answers(index, AGENTS)
+    index.close()
+    shard = path / "shard"
+    for file in list(shard.glob(pattern)) or [shard / pattern]:
+        harm(file)
+    with capture_logs() as logs:
+        index = open_index(path, journal)
+    rebuilt = [log["event"] for log in logs] == ["index is built again from the log"]
+    assert rebuilt or pattern.endswith(HEALED)
+    assert rebuilt == (path / "shard.bad").is_dir()
+    assert index.position == (0 if rebuilt else journal.position)
+    feed(index, journal)
+    assert answers(index, AGENTS) == first
+    index.close()
+
+
+def test_an_index_of_another_log_is_built_again(tmp_path: Path) -> None:
+    journal = chatter(5)
+    path = tmp_path / "memory"
+    index = open_index(path, journal, log_id="one")
+    feed(index, journal)
+    index.close()
+    index = open_index(path, journal, log_id="one")
+    assert index.position == journal.position
+    index.close()
+    for _ in range(2):  # the second time there is a folder set aside already
+        index = open_index(path, journal, log_id=f"two {_}")
+        assert index.position == 0
+        assert texts(index, "ann", "") == []
+        index.close()
+
+
+def test_an_empty_folder_is_a_new_index(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "memory"
+    path.mkdir(parents=True)
+    index = open_index(path, Journal())
+    assert index.position == 0
+    index.close()
+
+
+def test_the_kinds_that_bear_points_are_events() -> None:
+    assert set(KINDS) >= BEARING
+
+
+def test_a_texts_vector_does_not_depend_on_its_batch() -> None:
+    some = ["short", "", "a much longer text, " * 400, *TOPICS]
+    together = embedder().embed(some)
+    apart = np.concatenate([embedder().embed([text]) for text in some])
+    assert together.tobytes() == apart.tobytes()
+    assert not together[1].any()
+
+
+def test_messages_with_the_same_words_in_two_streams_are_two_points(index: MemoryIndex, journal: Journal) -> None:
+    for agent in ("ann", "bob"):
+        journal.add(agent, UserMessageReceived(text="same"), time_ms=START_MS, seq=5)
+    feed(index, journal)
+    assert texts(index, "ann", "same") == texts(index, "bob", "same") == ["same"]
