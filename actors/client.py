@@ -295,7 +295,7 @@ class Client:
     async def _watch_turns(self) -> None:
         while True:
             try:
-                batch = await self._log.tail(self._position, BATCH, 30.0, KINDS)
+                batch = await self._log.tail(self._position, BATCH, 30.0, kinds=KINDS)
             except ActorLost as error:
                 for future in self._waiting.values():
                     future.set_exception(error)

@@ -17,6 +17,8 @@ from actors.models.protocol import Answer, Model, ModelFailed, OnPiece, Piece
 from actors.models.repair import repair
 from actors.process import now_ms, set_up_logging, spawn, until_taken
 from actors.watch import Watches
+from actors.wire import Batch
+from events.codec import KINDS as KNOWN_KINDS
 from events.codec import decode
 from events.envelope import Draft, Topic
 from events.inference import InferenceDesk, Job, answer, job, sent
@@ -24,6 +26,9 @@ from events.types import InferenceCompleted, InferenceFailed, InferenceRequested
 
 BATCH = 2000
 WAIT_S = 30.0
+KINDS = tuple(sorted(KNOWN_KINDS.keys() - {"AgentCreated"}))
+"""An agent that does nothing costs nothing here: its first event is read when it is first needed."""
+WAKE = ("InferenceRequested", "InferenceCancelled")
 CHUNK = 64
 """Jobs started before the loop looks up: so that answers flow out while more are begun."""
 
@@ -68,7 +73,7 @@ class Processor:
 
     async def _serve(self) -> None:
         while True:
-            batch = await until_taken(lambda: self._client.tail(self._position, BATCH, WAIT_S), self._log, "tail")
+            batch = await until_taken(self._tail, self._log, "tail")
             missing = self._desk.missing(batch.envelopes)
             if missing:
                 for state in (await self._client.states(dict(missing))).values():
@@ -82,6 +87,10 @@ class Processor:
             for key in cancelled:
                 if key in self._running:
                     self._running.pop(key).cancel()
+
+    async def _tail(self) -> Batch:
+        """All that an agent's context may hang on, as soon as there is something to do."""
+        return await self._client.tail(self._position, BATCH, WAIT_S, kinds=KINDS, wake=WAKE)
 
     def _start(self, each: Job) -> None:
         key = (each.agent, each.key)

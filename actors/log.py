@@ -17,13 +17,14 @@ import structlog
 
 from actors import wire
 from actors.process import set_up_logging, spawn
-from events.envelope import Draft, Topic
+from events.envelope import Draft, Envelope, Topic
 from events.errors import PalimpsestError
 from store.log import Append, Appended
 from store.sqlite_log import SqliteLog
 from store.states import stretch
 
 MAX_DRAFTS_A_COMMIT = 4000
+MAX_RECENT = 10_000
 
 
 class Door:
@@ -74,6 +75,37 @@ class Door:
                     del self._open[draft.agent]
 
 
+class Recent:
+    """The partition's last events, in memory: what tails read, but for those that are far behind."""
+
+    def __init__(self, position: int) -> None:
+        self._start = position
+        self._envelopes: list[Envelope] = []
+
+    def add(self, envelopes: list[Envelope]) -> None:
+        self._envelopes += envelopes
+        if len(self._envelopes) > 2 * MAX_RECENT:
+            self._start = self._envelopes[-MAX_RECENT - 1].position
+            self._envelopes = self._envelopes[-MAX_RECENT:]
+
+    def has(self, after: int, kinds: frozenset[str]) -> bool:
+        """Whether there is an event after this position, of these kinds (none: of any). Yes, if it is too far back."""
+        if after < self._start:
+            return True
+        later = self._envelopes[after - self._start :]
+        return bool(later) and (not kinds or any(envelope.kind in kinds for envelope in later))
+
+    def tail(self, after: int, limit: int, kinds: frozenset[str]) -> tuple[list[Envelope], int] | None:
+        """As `LogReader.tail`; None if it is too far back."""
+        if after < self._start:
+            return None
+        later = self._envelopes[after - self._start :]
+        found = [envelope for envelope in later if envelope.kind in kinds] if kinds else later
+        if len(found) > limit:
+            return found[:limit], found[limit - 1].position
+        return found, (later[-1].position if later else after)
+
+
 class LogActor:
     """Serves one partition. All its arguments and results are bytes of `actors.wire`."""
 
@@ -91,7 +123,8 @@ class LogActor:
         self._wanted = asyncio.Event()
         self._position = self._reader.position()
         self._moved: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._packed: dict[tuple[int, int, frozenset[str] | None], bytes] = {}
+        self._recent = Recent(self._position)
+        self._packed: dict[tuple[int, int, frozenset[str]], bytes] = {}
         self._commits = 0
         self._task = spawn("log", self._run)
         self._log.info("started", epoch=self._epoch, position=self._position)
@@ -122,19 +155,19 @@ class LogActor:
             await self._wanted.wait()
             group = self._next_group()
             try:
-                answers = await asyncio.get_running_loop().run_in_executor(
-                    self._thread, self._store.append, [append for append, _ in group]
+                committed = await asyncio.get_running_loop().run_in_executor(
+                    self._thread, self._store.commit, [append for append, _ in group]
                 )
             except PalimpsestError as error:
                 self._log.error("append failed", detail=str(error), appends=len(group))
                 self._finish(group, error)
                 continue
             self._commits += 1
-            for (append, done), answer in zip(group, answers, strict=True):
+            for (append, done), answer in zip(group, committed.answers, strict=True):
                 self._door.note(append.drafts, answer)
                 if not done.done():
                     done.set_result(answer)
-            self._announce()
+            self._announce(committed.envelopes)
 
     def _next_group(self) -> list[tuple[Append, asyncio.Future[list[Appended]]]]:
         group: list[tuple[Append, asyncio.Future[list[Appended]]]] = []
@@ -153,30 +186,52 @@ class LogActor:
             if not done.done():
                 done.set_exception(error)
 
-    def _announce(self) -> None:
-        """Wake every tail."""
-        position = self._reader.position()
-        if position == self._position:
+    def _announce(self, envelopes: list[Envelope]) -> None:
+        """Wake the tails."""
+        if not envelopes:
             return
-        self._position = position
+        self._position = envelopes[-1].position
+        self._recent.add(envelopes)
         self._packed.clear()
         moved, self._moved = self._moved, asyncio.get_running_loop().create_future()
         moved.set_result(None)
 
     # --- reading
 
-    async def tail(self, after: int, limit: int, wait_s: float, kinds: tuple[str, ...] = ()) -> bytes:
-        """A `Batch` of the events after a position; waits up to `wait_s` seconds for the first."""
-        deadline = asyncio.get_running_loop().time() + wait_s
-        while after >= self._position:
-            left = deadline - asyncio.get_running_loop().time()
-            if left <= 0:
-                return wire.pack(wire.Batch([], after))
-            await asyncio.wait([self._moved], timeout=left)
-        wanted = frozenset(kinds) or None
+    async def tail(
+        self,
+        after: int,
+        limit: int,
+        wait_s: float,
+        *,
+        kinds: tuple[str, ...] = (),
+        wake: tuple[str, ...] = (),
+        linger_s: float = 0.0,
+    ) -> bytes:
+        """A `Batch` of the events after a position, of these kinds (none named: all).
+
+        Waits up to `wait_s` seconds until there is one of the kinds in `wake` (none named: of those in `kinds`), or
+        `limit` events of any kind: so that nobody is woken for what does not concern him. With `linger_s`, once there
+        is anything of the kinds in `kinds`, it waits so long at most: so that small change comes in larger batches.
+        """
+        wanted = frozenset(kinds)
+        waking = frozenset(wake) or wanted
+        clock = asyncio.get_running_loop().time
+        deadline, seen = clock() + wait_s, after
+        while not (self._position - after >= limit or self._recent.has(seen, waking)):
+            if linger_s and self._recent.has(seen, wanted):
+                deadline, linger_s = min(deadline, clock() + linger_s), 0.0
+            seen = self._position
+            if deadline <= clock():
+                break
+            await asyncio.wait([self._moved], timeout=deadline - clock())
+        return self._pack(after, limit, wanted)
+
+    def _pack(self, after: int, limit: int, wanted: frozenset[str]) -> bytes:
         packed = self._packed.get((after, limit, wanted))
         if packed is None:
-            packed = wire.pack(wire.Batch(*self._reader.tail(after, limit, wanted)))
+            found = self._recent.tail(after, limit, wanted) or self._reader.tail(after, limit, wanted or None)
+            packed = wire.pack(wire.Batch(*found))
             self._packed[after, limit, wanted] = packed
         return packed
 

@@ -46,8 +46,19 @@ class LogClient:
     async def append_drafts(self, drafts: Iterable[Draft]) -> list[Appended]:
         return await self.append(Append(tuple(drafts)))
 
-    async def tail(self, after: int, limit: int, wait_s: float, kinds: tuple[str, ...] = ()) -> wire.Batch:
-        return wire.unpack_batch(await unwrapped(self._actor.tail.remote(after, limit, wait_s, kinds)))
+    async def tail(
+        self,
+        after: int,
+        limit: int,
+        wait_s: float,
+        *,
+        kinds: tuple[str, ...] = (),
+        wake: tuple[str, ...] = (),
+        linger_s: float = 0.0,
+    ) -> wire.Batch:
+        """As `LogActor.tail`."""
+        call = self._actor.tail.remote(after, limit, wait_s, kinds=kinds, wake=wake, linger_s=linger_s)
+        return wire.unpack_batch(await unwrapped(call))
 
     async def open_requests(self, topic: str, agent: str | None = None) -> wire.Opened:
         return wire.unpack_opened(await unwrapped(self._actor.open_requests.remote(topic, agent)))

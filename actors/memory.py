@@ -16,7 +16,7 @@ from actors.process import now_ms, set_up_logging, spawn, until_taken
 from events.context import Count
 from events.envelope import Envelope, Topic
 from events.errors import PalimpsestError
-from events.memory_manager import Due, MemoryManager, Plan
+from events.memory_manager import FOREIGN, Due, MemoryManager, Plan
 from events.state import State
 from store.log import Append, Appended, Snapshot
 from store.states import snapshot_of
@@ -24,6 +24,7 @@ from store.states import snapshot_of
 BATCH = 2000
 WAIT_S = 30.0
 CONSUMER = "memory"
+KINDS = tuple(sorted(FOREIGN))
 
 
 class Memory:
@@ -46,7 +47,7 @@ class Memory:
             await self._append_plans(due)
 
     async def _tail(self) -> Any:
-        return await self._client.tail(self._manager.position, BATCH, WAIT_S)
+        return await self._client.tail(self._manager.position, BATCH, WAIT_S, kinds=KINDS)
 
     async def _recover(self) -> None:
         """Take up the agents that are owed a turn."""
@@ -106,7 +107,9 @@ class Memory:
         snapshots = tuple(snapshot_of(each.state, each.chain) for each in due)
         while plan := self._manager.plan(now_ms()):
             answers = await self._append(plan, snapshots)
-            self._manager.settle([(d.agent, a.outcome) for d, a in zip(plan.drafts, answers, strict=True)])
+            behind = self._manager.settle([(d.agent, a.outcome) for d, a in zip(plan.drafts, answers, strict=True)])
+            for state in await self._states(dict.fromkeys(behind)):
+                self._manager.owe(state)
             snapshots = ()
 
     async def _append(self, plan: Plan, snapshots: tuple[Snapshot, ...]) -> list[Appended]:

@@ -31,8 +31,11 @@ from store.projection import BEARING, MemoryIndex
 T = TypeVar("T")
 
 KINDS = (*sorted(BEARING), "FunctionCalled")
+WAKE = ("FunctionCalled",)
 BATCH = 2000
 WAIT_S = 30.0
+LINGER_S = 1.0
+"""What nobody has searched for yet is indexed in batches, at the latest after so long; a search finds it all anyway."""
 
 
 class Storage:
@@ -64,7 +67,7 @@ class Storage:
                 await until_taken(lambda: self._client.append_drafts(drafts), self._log, "append")  # noqa: B023
 
     async def _tail(self, after: int) -> wire.Batch:
-        return await self._client.tail(after, BATCH, WAIT_S, KINDS)
+        return await self._client.tail(after, BATCH, WAIT_S, kinds=KINDS, wake=WAKE, linger_s=LINGER_S)
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)

@@ -50,7 +50,7 @@ class Timers:
             await self._fire(now_ms())
 
     async def _tail(self, wait_s: float) -> Any:
-        return await self._client.tail(self._position, BATCH, wait_s, KINDS)
+        return await self._client.tail(self._position, BATCH, wait_s, kinds=KINDS)
 
     async def _recover(self) -> None:
         alarms = await self._client.open_requests(Topic.ALARM)

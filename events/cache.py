@@ -37,16 +37,20 @@ class StateCache:
         self._states.pop(agent, None)
 
     def missing(self, envelopes: Iterable[Envelope]) -> dict[str, int]:
-        """The agents whose state must be loaded before these envelopes are taken, each with the seq to load to."""
+        """The agents whose state must be loaded before these envelopes are taken, each with the seq to load to.
+
+        Where an agent has several gaps it is the last one: what stands before that is then folded already.
+        """
         wanted: dict[str, int] = {}
-        seen: set[str] = set()
+        following: dict[str, int] = {}
         for envelope in envelopes:
-            if envelope.agent in seen:
-                continue
-            seen.add(envelope.agent)
-            held = self._states.get(envelope.agent)
-            if envelope.seq > (held.seq if held else 0) + 1:
-                wanted[envelope.agent] = envelope.seq - 1
+            agent = envelope.agent
+            if agent not in following:
+                held = self._states.get(agent)
+                following[agent] = held.seq + 1 if held else 1
+            if envelope.seq > following[agent]:
+                wanted[agent] = envelope.seq - 1
+            following[agent] = max(following[agent], envelope.seq + 1)
         return wanted
 
     def take(self, envelope: Envelope) -> tuple[State, Event] | None:

@@ -1,13 +1,14 @@
 """The memory manager without its shell: events in, one append out, its outcome back in.
 
 Rules. (1) An agent is decided on its folded state, and its drafts expect that seq: where another writer came first,
-nothing is taken, and the agent is decided again when the log brings that writer's event. (2) The cursor goes with the
+nothing is taken, and the agent is loaded and decided again. (2) The cursor goes with the
 output. (3) What an agent is owed after a crash is read from the open inputs.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
 
 import msgspec
 
@@ -16,6 +17,33 @@ from events.context import Count
 from events.decide import advance
 from events.envelope import Draft, Envelope
 from events.state import State
+from events.types import (
+    INPUTS,
+    Event,
+    FunctionFailed,
+    FunctionReturned,
+    InferenceCompleted,
+    InferenceFailed,
+    SettingsChanged,
+    StopRequested,
+    TimerCancelled,
+    TimerSet,
+)
+
+_FOREIGN: Final[tuple[type[Event], ...]] = (
+    *INPUTS,
+    StopRequested,
+    SettingsChanged,
+    InferenceCompleted,
+    InferenceFailed,
+    FunctionReturned,
+    FunctionFailed,
+    TimerSet,
+    TimerCancelled,
+)
+
+FOREIGN: Final = frozenset(event.__name__ for event in _FOREIGN)
+"""The kinds that others write too: all that the memory manager need be told of, since it folds its own at once."""
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -101,12 +129,12 @@ class MemoryManager:
         """Whether agents still wait to be decided."""
         return bool(self._dirty)
 
-    def settle(self, outcomes: Sequence[tuple[str, str]]) -> None:
+    def settle(self, outcomes: Sequence[tuple[str, str]]) -> list[str]:
         """Learn what became of the plan: (agent, outcome) for each draft, as `store.log.Appended` has it.
 
-        A stream whose drafts were all appended is where the plan left it. Any other has moved on: the agent keeps the
-        state it had, and the log brings what it missed. That goes for duplicates too: a predecessor wrote under those
-        keys, and a plan made in the middle of its append need not be the one that it made.
+        A stream whose drafts were all appended is where the plan left it. Any other has moved on, by another's event
+        or by a predecessor's append under the same keys (which need not be the plan that was made here): those agents
+        are returned, to be loaded as they are now and owed again.
         """
         refused = {agent for agent, outcome in outcomes if outcome != "appended"}
         for agent, state in self._planned.items():
@@ -115,3 +143,4 @@ class MemoryManager:
         self._planned = {}
         if not self._dirty:
             self.states.trim()
+        return sorted(refused)

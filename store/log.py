@@ -74,6 +74,13 @@ class StreamHead(msgspec.Struct, frozen=True, array_like=True):
     updated_ms: int
 
 
+class Committed(msgspec.Struct, frozen=True):
+    """A durable transaction: what became of each append's drafts, and the new events in their places, by position."""
+
+    answers: list[list[Appended]]
+    envelopes: list[Envelope]
+
+
 class LogReader(Protocol):
     """Reading; any number of readers, also while a writer is at work."""
 

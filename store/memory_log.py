@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from events.envelope import GENESIS, Envelope
 from events.errors import Fenced, LogReadOnly
 from store.admission import Batch, Request
-from store.log import Append, Appended, Snapshot, StreamHead
+from store.log import Append, Appended, Committed, Snapshot, StreamHead
 
 
 class Memory:
@@ -70,12 +70,15 @@ class MemoryLog:
             return self._epoch
 
     def append(self, appends: Sequence[Append]) -> list[list[Appended]]:
+        return self.commit(appends).answers
+
+    def commit(self, appends: Sequence[Append]) -> Committed:
         with self._memory.lock:
             self._check_epoch()
             batch = Batch(self._memory, len(self._memory.events))
             answers = [batch.admit(append) for append in appends]
             self._memory.write(batch)
-            return answers
+            return Committed(answers, batch.envelopes)
 
     def set_cursor(self, consumer: str, position: int) -> None:
         with self._memory.lock:

@@ -19,7 +19,7 @@ from msgspec.structs import astuple
 from events.envelope import GENESIS, Envelope
 from events.errors import Fenced, LogReadOnly
 from store.admission import Batch, Request
-from store.log import Append, Appended
+from store.log import Append, Appended, Committed
 from store.sqlite_file import limit_pages, open_reader, open_writer, reported, roll_back
 from store.sqlite_reader import SqliteReader
 
@@ -107,6 +107,9 @@ class SqliteLog(SqliteReader):
             return self._epoch
 
     def append(self, appends: Sequence[Append]) -> list[list[Appended]]:
+        return self.commit(appends).answers
+
+    def commit(self, appends: Sequence[Append]) -> Committed:
         with self._transaction():
             self._check_epoch()
             batch = Batch(self, self._ends()[0])
@@ -116,7 +119,7 @@ class SqliteLog(SqliteReader):
             for agent, head in moved.items():
                 self._heads.put(agent, head)
             self._last = batch.position, last_stream
-            return answers
+            return Committed(answers, batch.envelopes)
 
     def set_cursor(self, consumer: str, position: int) -> None:
         with self._transaction():

@@ -17,7 +17,7 @@ from events.codec import decode, draft
 from events.envelope import Draft, Envelope, answer_key
 from events.errors import Fenced
 from events.inference import InferenceDesk, Job, answer, job, sent
-from events.memory_manager import MemoryManager
+from events.memory_manager import FOREIGN, MemoryManager
 from events.prompts import newborn
 from events.types import (
     AlertRaised,
@@ -250,8 +250,8 @@ class World:
         """The memory manager tails, folds, decides and appends; it may die, or lose its answer, between any two."""
         manager = self.manager
         limit = 1000 if self.calm else self.random.randrange(1, 12)
-        envelopes, position = self.log.tail(manager.position, limit)
-        if not envelopes and not manager.busy:
+        envelopes, position = self.log.tail(manager.position, limit, FOREIGN)
+        if position == manager.position and not manager.busy:
             return False
         for agent, to in manager.missing(envelopes).items():
             state = load(self.log, agent, to=to)
@@ -272,7 +272,10 @@ class World:
             return True
         if self._chance(0.03):
             answers = self.log.append([append])[0]
-        manager.settle([(d.agent, a.outcome) for d, a in zip(plan.drafts, answers, strict=True)])
+        for agent in manager.settle([(d.agent, a.outcome) for d, a in zip(plan.drafts, answers, strict=True)]):
+            state = load(self.log, agent)
+            assert state is not None, "promise 1: a stream that was appended to is there"
+            manager.owe(state)
         return True
 
     def _serve(self) -> bool:
