@@ -8,96 +8,69 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections import OrderedDict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from typing import Any
 
-import msgspec
+from msgspec.structs import replace
 
 from actors.log_client import LogClient, unwrapped
 from actors.models.protocol import Piece
+from actors.outbox import Outbox
 from actors.process import now_ms
 from actors.timer import setting
+from actors.turns import Reply, Ticket, Turns
+from actors.watch import TurnPiece
 from events.codec import decode, draft
 from events.envelope import Envelope, Topic, answer_key
-from events.errors import ActorLost, AgentExists, BadInput, Overloaded, PalimpsestError, UnknownAgent
+from events.errors import ActorLost, AgentExists, BadInput, Overloaded, UnknownAgent
 from events.state import State
 from events.types import (
     AgentCreated,
     AlertRaised,
     Event,
-    InputSkipped,
-    MessageSent,
     Settings,
     SettingsChanged,
     StopRequested,
     Timer,
     TimerCancelled,
     TimerSet,
-    TurnEnded,
     UploadFinished,
     UserLoggedIn,
     UserMessageReceived,
 )
 from store.log import MUST_EXIST, Append, Appended, StreamHead
+from store.schedule import BadTimer, next_cron_ms
+
+__all__ = ["Client", "Reply", "Ticket"]
 
 MAX_NAME_CHARS = 100
 MAX_MESSAGE_BYTES = 4_000_000
-KINDS = ("MessageSent", "TurnEnded", "InputSkipped")
-BATCH = 4000
-MAX_ENDED = 10_000
-"""Ends of turns kept for a `wait` that comes late; of older ones the log is asked."""
-
-
-class Ticket(msgspec.Struct, frozen=True):
-    """An input that is durable: its agent, its seq, and its message id. `again`: it had been sent before."""
-
-    agent: str
-    seq: int
-    message_id: str
-    again: bool = False
-
-
-class Reply(msgspec.Struct, frozen=True, kw_only=True):
-    """How a turn ended. `reason` as in TurnEnded ("yielded": all is well); `detail` says what went wrong."""
-
-    agent: str
-    input: int
-    messages: tuple[str, ...]
-    reason: str
-    detail: str = ""
-    steps: int = 0
-    tokens: int = 0
-
-    @property
-    def text(self) -> str:
-        return "\n".join(self.messages)
+MAX_TIME_MS = 253_402_300_799_000
+"""The end of the year 9999: the last moment that a context can show."""
+PIECES_WAIT_S = 5.0
+RESTARTING_S = 0.5
+MAX_EVERY_S = 10 * 366 * 86_400
 
 
 class Client:
     """A handle on a running system. Use it from one event loop; close it when done."""
 
-    def __init__(self, log: LogClient, llm: Any) -> None:
+    def __init__(self, log: LogClient, memory: Any, llm: Any) -> None:
         self._log = log
+        self._memory = memory
         self._llm = llm
-        self._outbox: list[tuple[Append, asyncio.Future[list[Appended]]]] = []
-        self._flusher: asyncio.Task[None] | None = None
-        self._follower: asyncio.Task[None] | None = None
-        self._waiting: dict[tuple[str, int], asyncio.Future[Reply]] = {}
-        self._said: dict[tuple[str, int], list[str]] = {}
-        self._ended: OrderedDict[tuple[str, int], Reply] = OrderedDict()
-        self._forgot = False
-        self._starting = asyncio.Lock()
-        self._position = 0
+        self._outbox = Outbox(log)
+        self._turns = Turns(log, self._aside)
 
     # --- agents
 
     async def create(self, agent: str, born: AgentCreated) -> None:
         """Make an agent. Raises AgentExists, or BadInput where its name cannot be one."""
         check_name(agent)
-        made = draft(agent, now_ms(), born, key="create")
-        answers = await self._append(Append((made,), {agent: 0}))
-        if answers[0].outcome != "appended":
+        # A key of this call's own: made again after the log's process died, it is known for what it is.
+        made = draft(agent, now_ms(), born, key=f"create:{uuid.uuid4().hex}")
+        answers = await self._outbox.append(Append((made,), {agent: 0}))
+        if answers[0].outcome == "conflict":
             raise AgentExists(agent)
 
     async def agents(self) -> list[StreamHead]:
@@ -118,7 +91,8 @@ class Client:
     async def send(self, agent: str, text: str, *, message_id: str = "", name: str = "", at_ms: int = 0) -> Ticket:
         """A user's message; durable when this returns. With a `message_id` that was sent before: that one's ticket.
 
-        Raises BadInput (empty, too large), UnknownAgent, Overloaded (nothing was taken; says when to come back).
+        Raises BadInput (empty, too large), UnknownAgent, Overloaded (nothing was taken; says when to come back),
+        AgentSetAside (its stream cannot be read; nothing was taken), LogUnavailable (a full disk, say).
         """
         check_text(text)
         return await self._input(agent, UserMessageReceived(text=text, name=name), message_id, at_ms)
@@ -139,13 +113,14 @@ class Client:
 
     async def _input(self, agent: str, event: Event, message_id: str = "", at_ms: int = 0) -> Ticket:
         message_id = message_id or uuid.uuid4().hex
-        await self._follow()
+        check_time(at_ms)
+        await self._turns.follow(agent)
         answer = await self._put(agent, event, f"in:{message_id}", opens=Topic.TURN, at_ms=at_ms)
-        return Ticket(agent, answer.seq, message_id, answer.outcome == "duplicate")
+        return Ticket(agent, answer.seq, message_id, answer.outcome == "duplicate", answer.position)
 
     async def _put(self, agent: str, event: Event, key: str, *, opens: str = "", at_ms: int = 0) -> Appended:
         made = draft(agent, at_ms or now_ms(), event, key=key, opens=opens)
-        answer = (await self._append(Append((made,), {agent: MUST_EXIST})))[0]
+        answer = (await self._outbox.append(Append((made,), {agent: MUST_EXIST})))[0]
         if answer.outcome == "conflict":
             raise await self._unknown(agent)
         if answer.outcome == "refused":
@@ -158,89 +133,81 @@ class Client:
     # --- turns
 
     async def wait(self, ticket: Ticket, *, timeout_s: float | None = None) -> Reply:
-        """The end of the turn that the input led to.
+        """The end of the turn that the input led to; as often as you like.
 
-        Raises TimeoutError; the turn goes on, and may be waited for again.
+        Raises TimeoutError (the turn goes on), AgentSetAside (its stream cannot be read), ActorLost.
         """
-        await self._follow()
-        key = (ticket.agent, ticket.seq)
-        if key in self._ended:
-            return self._ended.pop(key)
-        future = self._waiting.get(key)
-        if future is None:
-            future = asyncio.get_running_loop().create_future()
-            self._waiting[key] = future
-            past = await self._past(ticket) if ticket.again or self._forgot else None
-            if past and not future.done():
-                self._waiting.pop(key, None)
-                future.set_result(past)
-        return await asyncio.wait_for(asyncio.shield(future), timeout_s)
+        return await self._turns.end(ticket, timeout_s)
 
     async def ask(self, agent: str, text: str, *, message_id: str = "", timeout_s: float | None = None) -> Reply:
         """Send, and wait for the turn's end."""
         return await self.wait(await self.send(agent, text, message_id=message_id), timeout_s=timeout_s)
 
     async def stream(self, agent: str, text: str, *, message_id: str = "") -> AsyncIterator[Piece | Reply]:
-        """Send, and yield the model's words as they come (kinds: message, thought, end); last, the Reply."""
-        await unwrapped(self._llm.watch.remote(agent))
+        """Send, and yield the words of this turn as they come; last, the Reply, which has the messages whole.
+
+        Kinds of pieces: message, thought, end (of an answer), and again (what was shown of this turn so far is void:
+        a part of the system was started anew, and the answer begins again).
+        """
+        cursor = int(await unwrapped(self._llm.watch.remote(agent)))
         ticket = await self.send(agent, text, message_id=message_id)
         ended = asyncio.create_task(self.wait(ticket))
-        cursor = 0
-        while True:
-            polled = asyncio.create_task(self._pieces(agent, cursor))
-            await asyncio.wait([polled, ended], return_when=asyncio.FIRST_COMPLETED)
-            if ended.done() and not polled.done():
-                polled.cancel()
-                last, _ = await self._pieces(agent, cursor, wait_s=0.0)
-            else:
-                last, cursor = await polled
-            for kind, piece in last:
-                yield Piece(kind, piece)
-            if ended.done():
-                yield ended.result()
-                return
+        try:
+            while not ended.done():
+                polled = asyncio.create_task(self._pieces(agent, cursor, PIECES_WAIT_S))
+                await asyncio.wait([polled, ended], return_when=asyncio.FIRST_COMPLETED)
+                if not polled.done():
+                    polled.cancel()
+                    break
+                pieces, cursor = polled.result()
+                for piece in _of_turn(pieces, ticket.seq):
+                    yield piece
+            reply = await ended
+            pieces, _ = await self._pieces(agent, cursor, 0.0)
+            for piece in _of_turn(pieces, ticket.seq):
+                yield piece
+            yield reply
+        finally:
+            ended.cancel()
 
-    async def _pieces(self, agent: str, cursor: int, wait_s: float = 5.0) -> tuple[list[tuple[str, str]], int]:
-        pieces, following = await unwrapped(self._llm.pieces.remote(agent, cursor, wait_s))
+    def listen(self, agent: str) -> AsyncIterator[Reply]:
+        """The end of each turn of an agent from now on, whoever or whatever started it (a timer, another client)."""
+        return self._turns.listen(agent)
+
+    async def events(self, agent: str, after: int = 0) -> list[Envelope]:
+        """The agent's events with seqs after `after`."""
+        return await self._log.read(agent, after=after)
+
+    async def _pieces(self, agent: str, cursor: int, wait_s: float) -> tuple[list[TurnPiece], int]:
+        """What came after the cursor; nothing, while the LLM processor is being started anew."""
+        try:
+            # Not tried again by Ray: a poll that is left behind must not outlive the system.
+            call = self._llm.pieces.options(max_task_retries=0).remote(agent, cursor, wait_s)
+            pieces, following = await unwrapped(call)
+        except ActorLost as error:
+            if error.for_good:
+                raise
+            await asyncio.sleep(min(wait_s, RESTARTING_S))
+            return [], cursor
         return list(pieces), int(following)
 
-    async def _past(self, ticket: Ticket) -> Reply | None:
-        """The reply, if the log has the turn's end already."""
-        said: list[str] = []
-        for envelope in await self._log.read(ticket.agent, after=ticket.seq):
-            if envelope.turn == ticket.seq and envelope.kind in KINDS:
-                reply = self._note(envelope, said)
-                if reply:
-                    return reply
-        return None
-
-    @staticmethod
-    def _note(envelope: Envelope, said: list[str]) -> Reply | None:
-        match decode(envelope):
-            case MessageSent(text=text):
-                said.append(text)
-            case TurnEnded() as ended:
-                return Reply(
-                    agent=envelope.agent,
-                    input=ended.input,
-                    messages=tuple(said),
-                    reason=ended.reason,
-                    detail=ended.detail,
-                    steps=ended.steps,
-                    tokens=ended.tokens,
-                )
-            case InputSkipped() as skipped:
-                return Reply(
-                    agent=envelope.agent, input=skipped.input, messages=(), reason="skipped", detail=skipped.reason
-                )
-        return None
+    async def _aside(self, known: int, wait_s: float) -> dict[str, str]:
+        call = self._memory.aside.options(max_task_retries=0 if wait_s else -1)
+        return dict(await unwrapped(call.remote(known, wait_s)))
 
     # --- timers
 
     async def set_timer(self, agent: str, timer: Timer) -> Timer:
-        """Set a timer for an agent (see `store.schedule`); durable when this returns."""
-        made = setting(agent, timer, now_ms())
-        answer = (await self._append(Append((made,), {agent: MUST_EXIST})))[0]
+        """Set a timer for an agent (see `store.schedule`); durable when this returns. One of the same id is replaced.
+
+        Raises UnknownAgent, BadInput.
+        """
+        check_timer(timer)
+        if await self._alarm(agent, timer.id, timer):
+            return timer
+        await self.cancel_timer(agent, timer.id)
+        made = replace(setting(agent, timer, now_ms()), key=f"alarm:{timer.id}:{uuid.uuid4().hex}")
+        answer = (await self._outbox.append(Append((made,), {agent: MUST_EXIST})))[0]
         if answer.outcome == "conflict":
             raise await self._unknown(agent)
         return timer
@@ -250,81 +217,35 @@ class Client:
 
     async def cancel_timer(self, agent: str, timer_id: str) -> bool:
         """Cancel a timer; False if there is none of that id (any more)."""
-        opened = await self._log.open_requests(Topic.ALARM, agent)
-        for envelope in opened.envelopes:
-            event = decode(envelope)
-            if isinstance(event, TimerSet) and event.timer.id == timer_id:
-                cancelled = TimerCancelled(timer_id=timer_id)
-                key = answer_key(envelope.key)
-                made = draft(agent, now_ms(), cancelled, key=key, cause=envelope.key, closes=envelope.key)
-                return (await self._append(Append((made,))))[0].outcome == "appended"
+        while alarm := await self._alarm(agent, timer_id):
+            cancelled = TimerCancelled(timer_id=timer_id)
+            key = answer_key(alarm.key)
+            made = draft(agent, now_ms(), cancelled, key=key, cause=alarm.key, closes=alarm.key)
+            answer = (await self._outbox.append(Append((made,))))[0]
+            if answer.outcome == "appended":
+                return True
+            # It fired in the meantime (and one that repeats is set again), or our own append was made twice.
+            answered = await self._log.find(agent, key)
+            if answered is not None and answered.kind == "TimerCancelled":
+                return True
         return False
 
-    # --- the two loops
-
-    async def _append(self, append: Append) -> list[Appended]:
-        future: asyncio.Future[list[Appended]] = asyncio.get_running_loop().create_future()
-        self._outbox.append((append, future))
-        if self._flusher is None or self._flusher.done():
-            self._flusher = asyncio.create_task(self._flush())
-        return await future
-
-    async def _flush(self) -> None:
-        """Send what has gathered, in one call, until nothing gathers."""
-        while self._outbox:
-            items, self._outbox = self._outbox[:500], self._outbox[500:]
-            try:
-                answers = await self._log.append_many([append for append, _ in items])
-            except (PalimpsestError, OSError) as error:
-                for _, future in items:
-                    future.set_exception(error)
-                continue
-            for (_, future), answer in zip(items, answers, strict=True):
-                if not future.cancelled():
-                    future.set_result(answer)
-
-    async def _follow(self) -> None:
-        """See to it that the loop which learns of turns' ends is running, from before the next input."""
-        async with self._starting:
-            if self._follower is None:
-                self._position = int((await self._log.status())["position"])
-                self._follower = asyncio.create_task(self._watch_turns())
-        if self._follower.done():
-            raise ActorLost("The connection to the log is closed.")
-
-    async def _watch_turns(self) -> None:
-        while True:
-            try:
-                batch = await self._log.tail(self._position, BATCH, 30.0, kinds=KINDS)
-            except ActorLost as error:
-                for future in self._waiting.values():
-                    future.set_exception(error)
-                self._waiting.clear()
-                raise
-            self._position = batch.position
-            for envelope in batch.envelopes:
-                self._learn(envelope)
-
-    def _learn(self, envelope: Envelope) -> None:
-        key = (envelope.agent, envelope.turn)
-        said = self._said.setdefault(key, [])
-        reply = self._note(envelope, said)
-        if reply is None:
-            return
-        del self._said[key]
-        future = self._waiting.pop(key, None)
-        if future is None:
-            self._ended[key] = reply
-            if len(self._ended) > MAX_ENDED:
-                self._ended.popitem(last=False)
-                self._forgot = True
-        elif not future.done():
-            future.set_result(reply)
+    async def _alarm(self, agent: str, timer_id: str, timer: Timer | None = None) -> Envelope | None:
+        """The event that set the timer of this id (and is exactly `timer`), if it is still to fire."""
+        for envelope in (await self._log.open_requests(Topic.ALARM, agent)).envelopes:
+            event = decode(envelope)
+            if isinstance(event, TimerSet) and event.timer.id == timer_id and timer in (None, event.timer):
+                return envelope
+        return None
 
     async def close(self) -> None:
-        for task in (self._flusher, self._follower):
-            if task is not None and not task.done():
-                task.cancel()
+        self._outbox.close()
+        self._turns.close()
+
+
+def _of_turn(pieces: Iterable[TurnPiece], turn: int) -> Iterator[Piece]:
+    """This turn's pieces: others of the agent may be running before it."""
+    return (Piece(kind, text) for seq, kind, text in pieces if seq in (turn, 0))
 
 
 def check_name(agent: str) -> None:
@@ -347,3 +268,21 @@ def check_text(text: str) -> None:
         raise BadInput(
             f"The message has {size:,} bytes, and at most {MAX_MESSAGE_BYTES:,} can be taken at once. Split it."
         )
+
+
+def check_time(time_ms: int) -> None:
+    """Raises BadInput where a time cannot be an event's."""
+    if not 0 <= time_ms <= MAX_TIME_MS:
+        raise BadInput(f"{time_ms} is no time: give milliseconds since 1970 UTC, up to the year 9999.")
+
+
+def check_timer(timer: Timer) -> None:
+    """Raises BadInput where a timer cannot be set."""
+    check_time(timer.due_ms)
+    if not 0 <= timer.every_s <= MAX_EVERY_S:
+        raise BadInput(f"A timer cannot repeat every {timer.every_s} s: give 0 (once), or up to {MAX_EVERY_S}.")
+    if timer.cron:
+        try:
+            next_cron_ms(timer.cron, timer.due_ms)
+        except BadTimer as error:
+            raise BadInput(str(error)) from None

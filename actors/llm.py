@@ -7,16 +7,18 @@ ready together are appended together. Pieces of an answer go to whoever watches 
 from __future__ import annotations
 
 import asyncio
+import traceback
 from typing import Any
 
 import ray
 import structlog
 
 from actors.log_client import LogClient
-from actors.models.protocol import Answer, Model, ModelFailed, OnPiece, Piece
+from actors.models.protocol import Answer, Model, ModelFailed, Piece
 from actors.models.repair import repair
 from actors.process import now_ms, set_up_logging, spawn, until_taken
-from actors.watch import Watches
+from actors.streams import Streams
+from actors.watch import TurnPiece, Watches
 from actors.wire import Batch
 from events.codec import KINDS as KNOWN_KINDS
 from events.codec import decode
@@ -43,6 +45,7 @@ class Processor:
         self._hosted = hosted
         self._desk = InferenceDesk(capacity=capacity)
         self._log = structlog.get_logger("llm")
+        self._streams = Streams(log, self._log)
         self._running: dict[tuple[str, str], asyncio.Task[None]] = {}
         self._outbox: list[Draft] = []
         self._ready = asyncio.Event()
@@ -61,25 +64,26 @@ class Processor:
 
     async def _recover(self) -> None:
         """Run again what is open: the answer that was under way when the process died never reached the log."""
-        opened = await self._client.open_requests(Topic.INFERENCE)
+        opened = await until_taken(lambda: self._client.open_requests(Topic.INFERENCE), self._log, "open requests")
         self._position = opened.position
-        wanted: dict[str, int | None] = {envelope.agent: envelope.seq for envelope in opened.envelopes}
-        states = await self._client.states(wanted) if wanted else {}
+        wanted = {envelope.agent: envelope.seq for envelope in opened.envelopes}
+        states = {state.agent: state for state in await self._streams.states(wanted)}
         for envelope in opened.envelopes:
-            event = decode(envelope)
-            if envelope.agent in states and isinstance(event, InferenceRequested):
+            if envelope.agent in states:
+                event = decode(envelope)
+                assert isinstance(event, InferenceRequested), "an inference is asked for by InferenceRequested"
                 self._start(job(states[envelope.agent], envelope, event))
         self._log.info("started", position=self._position, open=len(opened.envelopes))
 
     async def _serve(self) -> None:
         while True:
             batch = await until_taken(self._tail, self._log, "tail")
-            missing = self._desk.missing(batch.envelopes)
-            if missing:
-                for state in (await self._client.states(dict(missing))).values():
-                    self._desk.states.put(state)
+            sound = self._streams.sound(batch.envelopes)
+            for state in await self._streams.states(self._desk.missing(sound)):
+                self._desk.states.put(state)
             self._position = batch.position
-            jobs, cancelled = self._desk.take(batch.envelopes)
+            jobs, cancelled = self._desk.take(self._streams.sound(sound))
+            self._streams.set_aside(self._desk.broken)
             for index, each in enumerate(jobs):
                 self._start(each)
                 if index % CHUNK == CHUNK - 1:
@@ -103,8 +107,7 @@ class Processor:
         if handed != each.asked:
             self._log.error("context differs from the one asked for", agent=each.agent, key=each.key)
         model = self._offline if each.model == "offline" else self._hosted
-        watch = self.watches.of(each.agent) if each.purpose == "reply" else None
-        on_piece: OnPiece | None = watch.push if watch else None
+        on_piece = self.watches.listener(each.agent, each.turn) if each.purpose == "reply" else None
         started = asyncio.get_running_loop().time()
         event: InferenceCompleted | InferenceFailed
         try:
@@ -114,8 +117,14 @@ class Processor:
         except ModelFailed as error:
             event = InferenceFailed(error=error.error, detail=error.detail, sent=handed, attempts=error.attempts)
             self._log.warning("inference failed", agent=each.agent, error=error.error, detail=error.detail)
-        if watch:
-            watch.push(Piece("end", ""))
+        except Exception as error:  # noqa: BLE001 - whatever a model's code does, the turn must not wait for ever
+            # Its text is left out, here and in the log: nobody has looked for a key in it.
+            where = traceback.format_tb(error.__traceback__)[-1].strip()
+            self._log.error("inference broke", agent=each.agent, error=type(error).__name__, where=where)
+            detail = f"Its answer could not be worked with ({type(error).__name__}): try another model, or report this."
+            event = InferenceFailed(error="bad_answer", detail=detail, sent=handed)
+        if on_piece:
+            on_piece(Piece("end", ""))
         self._running.pop((each.agent, each.key), None)
         self._outbox.append(answer(each, event, now_ms()))
         self._ready.set()
@@ -154,20 +163,20 @@ def completed(came: Answer, handed: bytes, took_ms: int) -> InferenceCompleted:
 class LLMActor:
     """The Ray actor around it. `model` holds the options of the hosted model; the key comes from the environment."""
 
-    def __init__(self, log: Any, model: dict[str, Any], capacity: int = 4096) -> None:
+    def __init__(self, log: str, model: dict[str, Any], capacity: int = 4096) -> None:
         from actors.models.hosted import LazyHosted
         from actors.models.offline import OfflineModel
 
         set_up_logging()
         offline = OfflineModel(latency_s=float(model.pop("offline_latency_s", 0.0)))
-        self._processor = Processor(LogClient(log), offline, LazyHosted(model), capacity=capacity)
+        self._processor = Processor(LogClient(ray.get_actor(log)), offline, LazyHosted(model), capacity=capacity)
         self._task = spawn("llm", self._processor.run)
 
-    async def watch(self, agent: str) -> None:
-        """Stream this agent's answers from now on, until nobody asks for pieces for a minute."""
-        self._processor.watches.open(agent)
+    async def watch(self, agent: str) -> int:
+        """Stream this agent's answers from now on, until nobody asks for pieces for a minute; the first cursor."""
+        return self._processor.watches.open(agent)
 
-    async def pieces(self, agent: str, cursor: int, wait_s: float) -> tuple[list[tuple[str, str]], int]:
+    async def pieces(self, agent: str, cursor: int, wait_s: float) -> tuple[list[TurnPiece], int]:
         """The pieces after the cursor, and the next cursor; waits up to `wait_s` for the first."""
         return await self._processor.watches.pieces(agent, cursor, wait_s)
 

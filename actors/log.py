@@ -7,103 +7,29 @@ the loop goes on taking calls. A tail is a long poll. Inputs are refused at the 
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import ray
 import structlog
 
 from actors import wire
-from actors.process import set_up_logging, spawn
-from events.envelope import Draft, Envelope, Topic
-from events.errors import PalimpsestError
-from store.log import Append, Appended
+from actors.door import Door
+from actors.process import set_up_logging, spawn, until_taken
+from actors.recent import Recent, bounded
+from events.envelope import Envelope, Topic
+from events.errors import BadInput, Fenced, LogUnavailable, PalimpsestError
+from store.log import Append, Appended, Committed
 from store.sqlite_log import SqliteLog
+from store.sqlite_reader import SqliteReader
 from store.states import stretch
 
+T = TypeVar("T")
+Waiting = tuple[Append, asyncio.Future[list[Appended]]]
+
 MAX_DRAFTS_A_COMMIT = 4000
-MAX_RECENT = 10_000
-
-
-class Door:
-    """Counts the inputs that are owed a turn, and refuses more than the limits: before anything is acknowledged."""
-
-    def __init__(self, max_open: int, max_open_an_agent: int, max_waiting: int) -> None:
-        self.max_open = max_open
-        self.max_open_an_agent = max_open_an_agent
-        self.max_waiting = max_waiting
-        self.waiting = 0
-        self._open: Counter[str] = Counter()
-        self._total = 0
-
-    def admit(self, append: Append) -> tuple[Append, dict[str, int]]:
-        """The append without the streams whose inputs must be refused, and these with their waits in milliseconds.
-
-        What answers a request always passes: it makes less owed, not more.
-        """
-        refused: dict[str, int] = {}
-        arriving = 0
-        for draft in append.drafts:
-            if draft.opens == Topic.TURN and not draft.closes:
-                arriving += 1
-                if self.waiting + arriving > self.max_waiting or self._total + arriving > self.max_open:
-                    refused[draft.agent] = 1000
-                elif self._open[draft.agent] >= self.max_open_an_agent:
-                    refused[draft.agent] = 5000
-        if not refused:
-            return append, refused
-        kept = tuple(draft for draft in append.drafts if draft.agent not in refused)
-        return Append(kept, append.expected, append.cursor, append.snapshots), refused
-
-    def opened(self, agent: str) -> None:
-        self._open[agent] += 1
-        self._total += 1
-
-    def note(self, drafts: tuple[Draft, ...], answers: list[Appended]) -> None:
-        """Learn from a commit which inputs were opened and which were closed."""
-        for draft, answer in zip(drafts, answers, strict=True):
-            if answer.outcome != "appended":
-                continue
-            if draft.opens == Topic.TURN:
-                self.opened(draft.agent)
-            if draft.kind in {"TurnEnded", "InputSkipped"}:
-                self._total -= 1
-                self._open[draft.agent] -= 1
-                if not self._open[draft.agent]:
-                    del self._open[draft.agent]
-
-
-class Recent:
-    """The partition's last events, in memory: what tails read, but for those that are far behind."""
-
-    def __init__(self, position: int) -> None:
-        self._start = position
-        self._envelopes: list[Envelope] = []
-
-    def add(self, envelopes: list[Envelope]) -> None:
-        self._envelopes += envelopes
-        if len(self._envelopes) > 2 * MAX_RECENT:
-            self._start = self._envelopes[-MAX_RECENT - 1].position
-            self._envelopes = self._envelopes[-MAX_RECENT:]
-
-    def has(self, after: int, kinds: frozenset[str]) -> bool:
-        """Whether there is an event after this position, of these kinds (none: of any). Yes, if it is too far back."""
-        if after < self._start:
-            return True
-        later = self._envelopes[after - self._start :]
-        return bool(later) and (not kinds or any(envelope.kind in kinds for envelope in later))
-
-    def tail(self, after: int, limit: int, kinds: frozenset[str]) -> tuple[list[Envelope], int] | None:
-        """As `LogReader.tail`; None if it is too far back."""
-        if after < self._start:
-            return None
-        later = self._envelopes[after - self._start :]
-        found = [envelope for envelope in later if envelope.kind in kinds] if kinds else later
-        if len(found) > limit:
-            return found[:limit], found[limit - 1].position
-        return found, (later[-1].position if later else after)
 
 
 class LogActor:
@@ -112,30 +38,69 @@ class LogActor:
     def __init__(self, path: str, limits: dict[str, int] | None = None, max_pages: int | None = None) -> None:
         set_up_logging()
         self._log = structlog.get_logger("log")
-        self._store = SqliteLog(Path(path), max_pages=max_pages)
-        self._epoch = self._store.open_epoch()
-        self._reader = SqliteLog.open_readonly(Path(path))
+        self._path = Path(path)
+        self._limits = limits or {}
+        self._max_pages = max_pages
+        self._store: SqliteLog
+        self._reader: SqliteReader
+        self._door: Door
+        self._recent: Recent
+        self._epoch = self._position = self._commits = 0
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="commit")
-        self._door = Door(**{"max_open": 20_000, "max_open_an_agent": 100, "max_waiting": 50_000, **(limits or {})})
+        self._queue: list[Waiting] = []
+        self._wanted = asyncio.Event()
+        self._moved: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._packed: dict[tuple[int, int, frozenset[str]], bytes] = {}
+        self._opened = asyncio.Event()
+        self._tried = asyncio.Event()
+        self._trouble: PalimpsestError | None = None
+        self._closing = False
+        self._task = spawn("log", self._run)
+
+    async def _in_thread(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+
+    # --- opening: a process that is started anew on a full disk waits here, and everybody waits with it
+
+    async def _open(self) -> None:
+        try:
+            self._store, self._reader, self._epoch = await self._in_thread(self._open_files)
+        except PalimpsestError as error:
+            self._trouble = error
+            raise
+        finally:
+            self._tried.set()
+        self._trouble = None
+        self._door = Door(self._is_known, **self._limits)
         for envelope in self._reader.open_requests(Topic.TURN):
             self._door.opened(envelope.agent)
-        self._queue: list[tuple[Append, asyncio.Future[list[Appended]]]] = []
-        self._wanted = asyncio.Event()
         self._position = self._reader.position()
-        self._moved: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._recent = Recent(self._position)
-        self._packed: dict[tuple[int, int, frozenset[str]], bytes] = {}
-        self._commits = 0
-        self._task = spawn("log", self._run)
+        self._opened.set()
         self._log.info("started", epoch=self._epoch, position=self._position)
+
+    def _open_files(self) -> tuple[SqliteLog, SqliteReader, int]:
+        store = SqliteLog(self._path, max_pages=self._max_pages)
+        try:
+            epoch = store.open_epoch()
+            return store, SqliteLog.open_readonly(self._path), epoch
+        except BaseException:
+            store.close()
+            raise
+
+    def _is_known(self, agent: str, key: str) -> bool:
+        return self._reader.find(agent, key) is not None
 
     # --- writing
 
     async def append(self, data: bytes) -> bytes:
         """Append (a list of `Append`); for each the list of `Appended`, when all are durable."""
+        await self._opened.wait()
         return wire.pack(await asyncio.gather(*(self._append(append) for append in wire.unpack_appends(data))))
 
     async def _append(self, asked: Append) -> list[Appended]:
+        if self._closing:
+            raise LogUnavailable("The system is stopping: nothing of this was written. Send it after the next start.")
         append, refused = self._door.admit(asked)
         done: asyncio.Future[list[Appended]] = asyncio.get_running_loop().create_future()
         self._queue.append((append, done))
@@ -151,38 +116,54 @@ class LogActor:
         ]
 
     async def _run(self) -> None:
-        while True:
+        await until_taken(self._open, self._log, "open")
+        while self._queue or not self._closing:
             await self._wanted.wait()
-            group = self._next_group()
-            try:
-                committed = await asyncio.get_running_loop().run_in_executor(
-                    self._thread, self._store.commit, [append for append, _ in group]
-                )
-            except PalimpsestError as error:
-                self._log.error("append failed", detail=str(error), appends=len(group))
-                self._finish(group, error)
-                continue
-            self._commits += 1
-            for (append, done), answer in zip(group, committed.answers, strict=True):
-                self._door.note(append.drafts, answer)
-                if not done.done():
-                    done.set_result(answer)
-            self._announce(committed.envelopes)
+            await self._commit(self._next_group())
 
-    def _next_group(self) -> list[tuple[Append, asyncio.Future[list[Appended]]]]:
-        group: list[tuple[Append, asyncio.Future[list[Appended]]]] = []
-        size = 0
-        while self._queue and size < MAX_DRAFTS_A_COMMIT:
-            item = self._queue.pop(0)
-            group.append(item)
-            size += len(item[0].drafts)
+    def _next_group(self) -> list[Waiting]:
+        size = count = 0
+        while count < len(self._queue) and size < MAX_DRAFTS_A_COMMIT:
+            size += len(self._queue[count][0].drafts)
+            count += 1
+        group, self._queue = self._queue[:count], self._queue[count:]
         self._door.waiting -= size
         if not self._queue:
             self._wanted.clear()
         return group
 
-    def _finish(self, group: list[tuple[Append, asyncio.Future[list[Appended]]]], error: PalimpsestError) -> None:
-        for _, done in group:
+    async def _commit(self, group: list[Waiting]) -> None:
+        """Commit a group, and answer those who wait for it."""
+        try:
+            committed = await self._in_thread(lambda: self._store.commit([append for append, _ in group]))
+        except Fenced as error:
+            self._refuse([*group, *self._queue], error)
+            raise
+        except PalimpsestError as error:
+            self._log.error("append failed", detail=str(error), appends=len(group))
+            self._refuse(group, error)
+        except (ValueError, TypeError, ArithmeticError) as error:
+            # A value that no backend can hold (a time of 2**63, say): whoever sent it is told, and the others go on.
+            if len(group) > 1:
+                for item in group:
+                    await self._commit([item])
+                return
+            self._log.error("append refused", detail=repr(error))
+            self._refuse(group, BadInput(f"The log cannot hold this event ({error}): nothing of it was written."))
+        else:
+            self._answer(group, committed)
+
+    def _answer(self, group: list[Waiting], committed: Committed) -> None:
+        self._commits += 1
+        for (append, done), answer in zip(group, committed.answers, strict=True):
+            self._door.note(append.drafts, answer)
+            if not done.done():
+                done.set_result(answer)
+        self._announce(committed.envelopes)
+
+    def _refuse(self, group: list[Waiting], error: PalimpsestError) -> None:
+        for append, done in group:
+            self._door.failed(append.drafts)
             if not done.done():
                 done.set_exception(error)
 
@@ -214,6 +195,7 @@ class LogActor:
         `limit` events of any kind: so that nobody is woken for what does not concern him. With `linger_s`, once there
         is anything of the kinds in `kinds`, it waits so long at most: so that small change comes in larger batches.
         """
+        await self._opened.wait()
         wanted = frozenset(kinds)
         waking = frozenset(wake) or wanted
         clock = asyncio.get_running_loop().time
@@ -231,34 +213,44 @@ class LogActor:
         packed = self._packed.get((after, limit, wanted))
         if packed is None:
             found = self._recent.tail(after, limit, wanted) or self._reader.tail(after, limit, wanted or None)
-            packed = wire.pack(wire.Batch(*found))
+            packed = wire.pack(wire.Batch(*bounded(*found)))
             self._packed[after, limit, wanted] = packed
         return packed
 
     async def open_requests(self, topic: str, agent: str | None = None) -> bytes:
         """What is open (an `Opened`)."""
+        await self._opened.wait()
         return wire.pack(wire.Opened(self._reader.open_requests(topic, agent), self._reader.position()))
 
     async def cursor(self, consumer: str) -> int:
+        await self._opened.wait()
         return self._reader.cursor(consumer)
 
     async def stretches(self, wanted: list[tuple[str, int | None]]) -> bytes:
         """What it takes to have the states of these agents at these seqs (a list of `Stretch`)."""
+        await self._opened.wait()
         return wire.pack([stretch(self._reader, agent, to) for agent, to in wanted])
 
-    async def read(self, agent: str, after: int = 0, to: int | None = None) -> bytes:
-        return wire.pack(self._reader.read(agent, after, to))
+    async def read(self, agent: str, after: int = 0, to: int | None = None, limit: int | None = None) -> bytes:
+        await self._opened.wait()
+        return wire.pack(self._reader.read(agent, after, to, limit))
 
     async def find(self, agent: str, key: str) -> bytes:
         """The event of a stream with this key (a list of none or one)."""
+        await self._opened.wait()
         found = self._reader.find(agent, key)
         return wire.pack([found] if found else [])
 
     async def heads(self, after: str = "", limit: int | None = None) -> bytes:
+        await self._opened.wait()
         return wire.pack(self._reader.heads(after, limit))
 
     async def status(self) -> dict[str, Any]:
-        """Figures to watch."""
+        """Figures to watch. Raises what keeps the log from being opened."""
+        await self._tried.wait()
+        if self._trouble is not None:
+            raise self._trouble
+        await self._opened.wait()
         return {
             "position": self._position,
             "epoch": self._epoch,
@@ -266,11 +258,18 @@ class LogActor:
             "waiting": self._door.waiting,
         }
 
+    async def limit_pages(self, max_pages: int | None) -> None:
+        """Let the file grow to so many pages of 4 KiB (None: as the disk allows), from now on."""
+        await self._opened.wait()
+        self._max_pages = max_pages
+        await self._in_thread(lambda: self._store.limit_pages(max_pages))
+
     async def flush_and_close(self) -> None:
         """Let the last commit end, and close the file: for an orderly stop."""
-        if self._queue:
-            await asyncio.wait([done for _, done in self._queue])
-        self._task.cancel()
+        await self._opened.wait()
+        self._closing = True
+        self._wanted.set()
+        await asyncio.wait([self._task])
         self._thread.shutdown(wait=True)
         self._reader.close()
         self._store.close()

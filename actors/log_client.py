@@ -1,24 +1,30 @@
-"""How everyone else speaks to a log actor: typed calls, and the log's own errors instead of Ray's wrappings."""
+"""How everyone else speaks to a log actor: typed calls, and the log's own errors instead of Ray's wrappings.
+
+While the log's process is started anew a call waits, and is made again then: every one of them may be.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Iterable, Sequence
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from ray.exceptions import ActorDiedError, ActorUnavailableError, RayTaskError
 
 from actors import wire
 from events.envelope import Draft, Envelope
-from events.errors import ActorLost, PalimpsestError
+from events.errors import ActorLost, LogDamaged, NewerFormat, PalimpsestError
 from events.state import State
 from store.log import Append, Appended, StreamHead
 from store.states import rebuild
 
 T = TypeVar("T")
 
+Unreadable = LogDamaged | NewerFormat
+"""Why a stream cannot be read."""
+
 
 async def unwrapped(call: Awaitable[T]) -> T:
-    """The call's result; Palimpsest's own errors as themselves, a lost actor as ActorLost."""
+    """The call's result. Palimpsest's own errors are raised as themselves; ActorLost where there is nobody to call."""
     try:
         return await call
     except RayTaskError as error:
@@ -26,8 +32,11 @@ async def unwrapped(call: Awaitable[T]) -> T:
         if isinstance(cause, PalimpsestError):
             raise cause from None
         raise
-    except (ActorDiedError, ActorUnavailableError) as error:
-        raise ActorLost(f"A part of the system did not come back: {str(error).splitlines()[0]}") from error
+    except ActorUnavailableError as error:
+        raise ActorLost("A part of the system is being started anew. Try again.", for_good=False) from error
+    except ActorDiedError as error:
+        why = str(error).strip().splitlines()[-1].rstrip(".")  # the lines before say where
+        raise ActorLost(f"A part of the system has ended ({why}). Start the system again.") from error
 
 
 class LogClient:
@@ -66,14 +75,33 @@ class LogClient:
     async def cursor(self, consumer: str) -> int:
         return int(await unwrapped(self._actor.cursor.remote(consumer)))
 
-    async def states(self, wanted: dict[str, int | None]) -> dict[str, State]:
-        """The states of these agents at these seqs (None: now); agents that do not exist are left out."""
-        data = await unwrapped(self._actor.stretches.remote(list(wanted.items())))
-        states = (rebuild(part) for part in wire.unpack_stretches(data))
-        return {state.agent: state for state in states if state is not None}
+    async def states(self, wanted: Mapping[str, int | None]) -> dict[str, State]:
+        """The states of these agents at these seqs (None: now); agents that do not exist are left out.
 
-    async def read(self, agent: str, after: int = 0, to: int | None = None) -> list[Envelope]:
-        return wire.unpack_envelopes(await unwrapped(self._actor.read.remote(agent, after, to)))
+        Raises LogDamaged or NewerFormat where a stream cannot be read.
+        """
+        states, unreadable = await self.load(wanted)
+        for error in unreadable.values():
+            raise error
+        return states
+
+    async def load(self, wanted: Mapping[str, int | None]) -> tuple[dict[str, State], dict[str, Unreadable]]:
+        """As `states`; and those agents whose streams cannot be read, each with the reason."""
+        states: dict[str, State] = {}
+        unreadable: dict[str, Unreadable] = {}
+        data = await unwrapped(self._actor.stretches.remote(list(wanted.items())))
+        for agent, part in zip(wanted, wire.unpack_stretches(data), strict=True):
+            try:
+                state = rebuild(part)
+            except (LogDamaged, NewerFormat) as error:
+                unreadable[agent] = error
+                continue
+            if state is not None:
+                states[agent] = state
+        return states, unreadable
+
+    async def read(self, agent: str, after: int = 0, to: int | None = None, limit: int | None = None) -> list[Envelope]:
+        return wire.unpack_envelopes(await unwrapped(self._actor.read.remote(agent, after, to, limit)))
 
     async def find(self, agent: str, key: str) -> Envelope | None:
         found = wire.unpack_envelopes(await unwrapped(self._actor.find.remote(agent, key)))

@@ -1,7 +1,8 @@
 """What every actor does alike: its log lines, its loop, and dying rightly.
 
 An actor's loop runs as a task from its start. If it fails, the process ends at once and Ray starts it anew: it then
-reads what it owes from the log, which is all the recovery there is.
+reads what it owes from the log, which is all the recovery there is. Only where another writer has taken the log over,
+or the log has ended for good, is there nothing to come back to: then the actor ends for good too.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Any, TypeVar
 
 import structlog
 
-from events.errors import Fenced, PalimpsestError
+from events.errors import ActorLost, Fenced, PalimpsestError
 
 T = TypeVar("T")
 
@@ -50,8 +51,9 @@ async def _guarded(name: str, run: Callable[[], Awaitable[None]]) -> None:
         await run()
     except asyncio.CancelledError:
         raise
-    except Fenced as error:
-        structlog.get_logger(name).warning("replaced", detail=str(error))
+    except (Fenced, ActorLost) as error:
+        structlog.get_logger(name).warning("ended for good", detail=str(error))
+        await _end_for_good()
     except BaseException:  # noqa: BLE001 - whatever it was: log it, and let Ray start the actor anew
         structlog.get_logger(name).exception("died")
         sys.stderr.flush()
@@ -59,15 +61,26 @@ async def _guarded(name: str, run: Callable[[], Awaitable[None]]) -> None:
         os._exit(1)
 
 
+async def _end_for_good() -> None:
+    """End this actor so that Ray does not start it again, once those who wait have their last answers."""
+    import ray
+
+    await asyncio.sleep(0.5)
+    ray.kill(ray.get_runtime_context().current_actor)
+
+
 async def until_taken(attempt: Callable[[], Awaitable[T]], log: Any, what: str) -> T:
-    """Try until the log takes it: while a disk is full, what is owed waits and nothing is lost."""
+    """Try until the log takes it: while a disk is full, what is owed waits and nothing is lost.
+
+    Raises Fenced, and ActorLost where the log has ended for good.
+    """
     delay_s = 0.1
     while True:
         try:
             return await attempt()
-        except Fenced:
-            raise
         except PalimpsestError as error:
+            if isinstance(error, Fenced) or (isinstance(error, ActorLost) and error.for_good):
+                raise
             log.error("waiting for the log", what=what, detail=str(error), retry_s=delay_s)
             await asyncio.sleep(delay_s)
             delay_s = min(delay_s * 2, 5.0)

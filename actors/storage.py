@@ -23,7 +23,7 @@ from actors.process import now_ms, set_up_logging, spawn, until_taken
 from events.codec import decode, draft
 from events.context import clip
 from events.envelope import Draft, Envelope, Topic, answer_key
-from events.errors import PalimpsestError, StorageDamaged
+from events.errors import LogDamaged, NewerFormat, PalimpsestError, StorageDamaged
 from events.passages import Page, day_bounds, search_page
 from events.types import Event, Found, FunctionCalled, FunctionFailed, FunctionReturned
 from store.projection import BEARING, MemoryIndex
@@ -53,16 +53,18 @@ class Storage:
         """Open the index, catch up, answer what is open, then serve for ever."""
         index = await until_taken(lambda: self._in_thread(self._open_index), self._log, "index")
         self._index = index
-        opened = await self._client.open_requests(Topic.STORAGE)
+        opened = await until_taken(lambda: self._client.open_requests(Topic.STORAGE), self._log, "open requests")
         self._log.info("started", position=index.position, behind=opened.position - index.position)
         waiting = {envelope.position: envelope for envelope in opened.envelopes}
         while True:
             batch = await until_taken(lambda: self._tail(index.position), self._log, "tail")
             bearing = [envelope for envelope in batch.envelopes if envelope.kind in BEARING]
-            await self._in_thread(lambda: index.apply(bearing, batch.position))  # noqa: B023
-            waiting |= {envelope.position: envelope for envelope in batch.envelopes if envelope.opens == Topic.STORAGE}
+            await self._in_thread(lambda: self._apply(index, bearing, batch.position))  # noqa: B023
+            # Of those that an index being built again passes by, what was not open at the start has its answer.
+            asked = [e for e in batch.envelopes if e.opens == Topic.STORAGE and e.position > opened.position]
+            waiting |= {envelope.position: envelope for envelope in asked}
             ready = [waiting.pop(position) for position in sorted(waiting) if position <= index.position]
-            drafts = await self._in_thread(lambda: [self._answer(index, asked) for asked in ready])  # noqa: B023
+            drafts = await self._in_thread(lambda: self._answers(index, ready))  # noqa: B023
             if drafts:
                 await until_taken(lambda: self._client.append_drafts(drafts), self._log, "append")  # noqa: B023
 
@@ -72,9 +74,31 @@ class Storage:
     async def _in_thread(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
 
-    def _answer(self, index: MemoryIndex, asked: Envelope) -> Draft:
-        call = decode(asked)
-        assert isinstance(call, FunctionCalled), "storage is asked by FunctionCalled"
+    def _apply(self, index: MemoryIndex, envelopes: list[Envelope], position: int) -> None:
+        """Take what a batch bears. An event that cannot be read is passed over: it holds up no other."""
+        try:
+            index.apply(envelopes, position)
+        except (LogDamaged, NewerFormat):
+            for envelope in envelopes:
+                try:
+                    index.apply([envelope], envelope.position)
+                except (LogDamaged, NewerFormat) as error:
+                    self._log.error("event passed over", agent=envelope.agent, seq=envelope.seq, detail=str(error))
+            index.apply([], position)
+
+    def _answers(self, index: MemoryIndex, ready: list[Envelope]) -> list[Draft]:
+        drafts = []
+        for asked in ready:
+            try:
+                call = decode(asked)
+            except (LogDamaged, NewerFormat) as error:  # its agent is set aside by the memory manager
+                self._log.error("search passed over", agent=asked.agent, seq=asked.seq, detail=str(error))
+                continue
+            assert isinstance(call, FunctionCalled), "storage is asked by FunctionCalled"
+            drafts.append(self._answer(index, asked, call))
+        return drafts
+
+    def _answer(self, index: MemoryIndex, asked: Envelope, call: FunctionCalled) -> Draft:
         self._searches += 1
         event: Event
         try:
@@ -129,24 +153,25 @@ def _returned(call: FunctionCalled, page: Page) -> FunctionReturned:
 class StorageActor:
     """The Ray actor around it."""
 
-    def __init__(self, log: Any, path: str) -> None:
+    def __init__(self, log: str, path: str) -> None:
         set_up_logging()
+        actor: Any = ray.get_actor(log)
 
         def fetch(agent: str, seq: int) -> Envelope:
-            return wire.unpack_envelopes(ray.get(log.read.remote(agent, seq - 1, seq)))[0]
+            return wire.unpack_envelopes(ray.get(actor.read.remote(agent, seq - 1, seq)))[0]
 
         def open_index() -> MemoryIndex:
             from store.embeddings import WordLlamaEmbedder
 
             index = MemoryIndex.open(Path(path), WordLlamaEmbedder(), fetch)
-            if index.position <= int(ray.get(log.status.remote())["position"]):
+            if index.position <= int(ray.get(actor.status.remote())["position"]):
                 return index
             structlog.get_logger("storage").warning("index is ahead of the log: built again", position=index.position)
             index.close()
             shutil.rmtree(path)
             return MemoryIndex.open(Path(path), WordLlamaEmbedder(), fetch)
 
-        self._storage = Storage(LogClient(log), open_index)
+        self._storage = Storage(LogClient(actor), open_index)
         self._task = spawn("storage", self._storage.run)
 
     async def status(self) -> dict[str, Any]:

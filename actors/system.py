@@ -1,14 +1,16 @@
 """The one composition root: boots the parts on Ray, and hands out clients.
 
-Without an address Ray is started here, for this process and its data folder alone; with one, the parts join that
-cluster, detached, under fixed names, so that every driver finds the same ones.
+Without an address the parts belong to this process, under names of their own, on the Ray that it has, or that is
+started for it; with one, they join that cluster, detached, under fixed names, so that every driver finds the same ones.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
+import uuid
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -17,11 +19,12 @@ import msgspec
 
 from actors.client import Client
 from actors.log_client import LogClient, unwrapped
-from events.errors import BadInput
+from events.errors import ActorLost, BadInput
 from store.folder import DataFolder, FolderLock
 
 NAMESPACE: Final = "palimpsest"
 PARTS: Final = ("log", "memory", "llm", "storage", "timer")
+STOP_S: Final = 20.0
 RESTARTS: Final[Mapping[str, Any]] = {"max_restarts": -1, "max_task_retries": -1, "num_cpus": 0}
 
 
@@ -31,6 +34,9 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     address: str = ""
     model: Mapping[str, Any] = {}
     limits: Mapping[str, int] = {}
+    """Of the log's door: max_open, max_open_an_agent, max_waiting."""
+    max_pages: int | None = None
+    """The log's file may grow to so many pages of 4 KiB (None: as the disk allows)."""
     capacity: int = 4096
     snapshot_every: int = 500
 
@@ -38,19 +44,20 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
 class System:
     """The parts of a running system, by name, each a Ray actor."""
 
-    def __init__(self, parts: Mapping[str, Any], lock: FolderLock | None) -> None:
+    def __init__(self, parts: Mapping[str, Any], lock: FolderLock | None, *, owns_ray: bool) -> None:
         self.parts = parts
         self._lock = lock
+        self._owns_ray = owns_ray
         self._clients: list[Client] = []
 
     def client(self) -> Client:
-        client = Client(LogClient(self.parts["log"]), self.parts["llm"])
+        client = Client(LogClient(self.parts["log"]), self.parts["memory"], self.parts["llm"])
         self._clients.append(client)
         return client
 
     async def pids(self) -> dict[str, int]:
         """The process of each part."""
-        found = await asyncio.gather(*(part.__ray_call__.remote(_pid) for part in self.parts.values()))
+        found = await asyncio.gather(*(unwrapped(part.__ray_call__.remote(_pid)) for part in self.parts.values()))
         return dict(zip(self.parts, found, strict=True))
 
     async def status(self) -> dict[str, dict[str, Any]]:
@@ -59,18 +66,20 @@ class System:
         return dict(zip(self.parts, found, strict=True))
 
     async def stop(self) -> None:
-        """An orderly end: storage and log are flushed and closed. What is owed is taken up at the next start."""
-        import ray
+        """An orderly end: storage and log are flushed and closed. What is owed is taken up at the next start.
 
-        for client in self._clients:
-            await client.close()
-        for name in ("memory", "llm", "timer"):
-            ray.kill(self.parts[name])
-        await unwrapped(self.parts["storage"].flush_and_close.remote())
-        await LogClient(self.parts["log"]).close()
-        ray.shutdown()
-        if self._lock is not None:
-            self._lock.release()
+        A part that has ended has nothing to flush; one that hangs is killed, which loses nothing either. The parts of
+        a cluster that was joined are everybody's, and stay.
+        """
+        own = {} if self._lock is None else self.parts
+        try:
+            for client in self._clients:
+                await client.close()
+            await _flush(own)
+        finally:
+            _end(own, owns_ray=self._owns_ray)
+            if self._lock is not None:
+                self._lock.release()
 
 
 def _pid(_actor: Any) -> int:
@@ -95,16 +104,48 @@ async def boot(folder: DataFolder, purpose: str, options: Options | None = None)
 
 
 async def _boot(folder: DataFolder, lock: FolderLock | None, options: Options) -> System:
-    start_ray(options.address)
-    parts = _parts(folder, options)
-    await asyncio.gather(*(unwrapped(part.status.remote()) for part in parts.values()))
-    return System(parts, lock)
+    import ray
+
+    owns_ray = not ray.is_initialized()
+    if owns_ray:
+        start_ray(options.address)
+    parts: dict[str, Any] = {}
+    try:
+        parts = _parts(folder, options)
+        await unwrapped(parts["log"].status.remote())  # if anything is wrong with the log, it knows best what
+        await asyncio.gather(*(unwrapped(part.status.remote()) for part in parts.values()))
+    except BaseException:
+        _end({} if options.address else parts, owns_ray=owns_ray)
+        raise
+    return System(parts, lock, owns_ray=owns_ray)
+
+
+async def _flush(parts: Mapping[str, Any]) -> None:
+    """Quiet the parts that write, then let the files be flushed and closed."""
+    import ray
+
+    for name in ("memory", "llm", "timer"):
+        if name in parts:
+            ray.kill(parts[name])
+    for name in ("storage", "log"):
+        if name in parts:
+            with contextlib.suppress(ActorLost, TimeoutError):
+                await asyncio.wait_for(unwrapped(parts[name].flush_and_close.remote()), STOP_S)
+
+
+def _end(parts: Mapping[str, Any], *, owns_ray: bool) -> None:
+    """End these parts for good, and Ray with them if it was started for them."""
+    import ray
+
+    for part in parts.values():
+        ray.kill(part)
+    if owns_ray:
+        ray.shutdown()
 
 
 def start_ray(address: str) -> None:
     """Connect to a cluster, or start Ray here, quietly and with no dashboard."""
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    os.environ.setdefault("RAY_DEDUP_LOGS", "0")
     import ray
 
     quiet: dict[str, Any] = {"namespace": NAMESPACE, "log_to_driver": False, "logging_level": logging.ERROR}
@@ -132,19 +173,27 @@ def _home() -> Path:
 
 
 def _parts(folder: DataFolder, options: Options) -> dict[str, Any]:
-    """The five actors; each restarts by itself, for ever, and reads what it owes from the log."""
+    """The five actors; each restarts by itself, for ever, and reads what it owes from the log.
+
+    They find the log by its name: a handle among their arguments would have to be kept for every restart.
+    """
     from actors import llm, log, memory, storage, timer
+
+    own = "" if options.address else f"-{uuid.uuid4().hex[:8]}"
 
     def options_of(name: str) -> dict[str, Any]:
         shared = {"lifetime": "detached", "get_if_exists": True} if options.address else {}
-        return {**RESTARTS, **shared, "name": name, "namespace": NAMESPACE, "max_concurrency": 1000}
+        return {**RESTARTS, **shared, "name": name, "max_concurrency": 1000}
 
-    log_actor = log.remote(**options_of("log-0")).remote(str(folder.log_path()), dict(options.limits))
+    log_name = f"log-0{own}"
+    log_actor = log.remote(**options_of(log_name)).remote(
+        str(folder.log_path()), dict(options.limits), options.max_pages
+    )
     memory_options = {"capacity": options.capacity, "snapshot_every": options.snapshot_every}
     return {
         "log": log_actor,
-        "memory": memory.remote(**options_of("memory-0")).remote(log_actor, memory_options),
-        "llm": llm.remote(**options_of("llm-0")).remote(log_actor, dict(options.model), options.capacity),
-        "storage": storage.remote(**options_of("storage-0")).remote(log_actor, str(folder.index_path())),
-        "timer": timer.remote(**options_of("timer-0")).remote(log_actor),
+        "memory": memory.remote(**options_of(f"memory-0{own}")).remote(log_name, memory_options),
+        "llm": llm.remote(**options_of(f"llm-0{own}")).remote(log_name, dict(options.model), options.capacity),
+        "storage": storage.remote(**options_of(f"storage-0{own}")).remote(log_name, str(folder.index_path())),
+        "timer": timer.remote(**options_of(f"timer-0{own}")).remote(log_name),
     }

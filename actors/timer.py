@@ -19,6 +19,7 @@ from actors.process import now_ms, set_up_logging, spawn, until_taken
 from events.codec import decode, draft
 from events.context import stamp
 from events.envelope import Draft, Envelope, Topic, answer_key
+from events.errors import LogDamaged, NewerFormat
 from events.types import Event, FunctionCalled, FunctionFailed, FunctionReturned, Timer, TimerFired, TimerSet
 from store.schedule import BadTimer, next_due_ms, timer_from
 
@@ -53,8 +54,8 @@ class Timers:
         return await self._client.tail(self._position, BATCH, wait_s, kinds=KINDS)
 
     async def _recover(self) -> None:
-        alarms = await self._client.open_requests(Topic.ALARM)
-        asked = await self._client.open_requests(Topic.TIMER)
+        alarms = await until_taken(lambda: self._client.open_requests(Topic.ALARM), self._log, "open requests")
+        asked = await until_taken(lambda: self._client.open_requests(Topic.TIMER), self._log, "open requests")
         self._position = min(alarms.position, asked.position)
         for envelope in alarms.envelopes:
             self._take(envelope)
@@ -62,17 +63,18 @@ class Timers:
         self._log.info("started", position=self._position, timers=len(self._alarms))
 
     def _take(self, envelope: Envelope) -> list[Draft]:
-        """Note a timer that was set; answer a call of set_timer."""
-        if envelope.opens == Topic.ALARM:
+        """Note a timer that was set; answer a call of set_timer. What cannot be read holds up no other agent."""
+        if envelope.opens not in (Topic.ALARM, Topic.TIMER):
+            return []
+        try:
             event = decode(envelope)
-            if isinstance(event, TimerSet):
-                self._alarms[envelope.agent, envelope.key] = event.timer
-                heapq.heappush(self._due, (event.timer.due_ms, envelope.agent, envelope.key))
-        elif envelope.opens == Topic.TIMER:
-            event = decode(envelope)
-            if isinstance(event, FunctionCalled):
-                return self._set(envelope, event)
-        return []
+        except (LogDamaged, NewerFormat) as error:
+            self._log.error("event passed over", agent=envelope.agent, seq=envelope.seq, detail=str(error))
+            return []
+        if isinstance(event, TimerSet):
+            self._alarms[envelope.agent, envelope.key] = event.timer
+            heapq.heappush(self._due, (event.timer.due_ms, envelope.agent, envelope.key))
+        return self._set(envelope, event) if isinstance(event, FunctionCalled) else []
 
     def _set(self, asked: Envelope, call: FunctionCalled) -> list[Draft]:
         try:
@@ -97,7 +99,7 @@ class Timers:
             timer = self._alarms.pop((agent, key), None)
             if timer is None:
                 continue
-            again_ms = next_due_ms(timer, now)
+            again_ms = self._next_due_ms(agent, timer, now)
             if again_ms and await self._is_swamped(agent):
                 self._alarms[agent, key] = replace(timer, due_ms=again_ms)
                 heapq.heappush(self._due, (again_ms, agent, key))
@@ -110,8 +112,15 @@ class Timers:
         # One append each: a timer that was cancelled meanwhile must not hold back another one of its agent.
         await asyncio.gather(*(self._append(firing) for firing in firings))
 
+    def _next_due_ms(self, agent: str, timer: Timer, now: int) -> int:
+        try:
+            return next_due_ms(timer, now)
+        except BadTimer as error:  # it fires this once
+            self._log.error("timer does not repeat", agent=agent, timer=timer.id, detail=str(error))
+            return 0
+
     async def _is_swamped(self, agent: str) -> bool:
-        waiting = await self._client.open_requests(Topic.TURN, agent)
+        waiting = await until_taken(lambda: self._client.open_requests(Topic.TURN, agent), self._log, "open requests")
         return len(waiting.envelopes) >= MAX_WAITING_INPUTS
 
     async def _append(self, drafts: list[Draft]) -> None:
@@ -132,9 +141,9 @@ def setting(agent: str, timer: Timer, time_ms: int, *, cause: str = "") -> Draft
 class TimerActor:
     """The Ray actor around it."""
 
-    def __init__(self, log: Any) -> None:
+    def __init__(self, log: str) -> None:
         set_up_logging()
-        self._timers = Timers(LogClient(log))
+        self._timers = Timers(LogClient(ray.get_actor(log)))
         self._task = spawn("timer", self._timers.run)
 
     async def status(self) -> dict[str, Any]:

@@ -15,6 +15,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from events.codec import draft
 from events.envelope import GENESIS, Envelope, place
@@ -150,7 +151,7 @@ def run(path: Path, options: argparse.Namespace) -> None:
     random_ = random.Random(2)
     queries = [sentence(random_, 8) for _ in range(options.searches)]
     agents = [f"agent-{random_.randrange(options.agents)}" for _ in queries]
-    whole = {"as_of": 1 << 40, "page": 0, "size": 5}
+    whole: dict[str, Any] = {"as_of": 1 << 40, "page": 0, "size": 5}
 
     def search(n: int) -> int:
         return index.search(agents[n], kind="message", query=queries[n], **whole).total

@@ -1,7 +1,8 @@
 """`launch.py bench`: what a turn costs, end to end, with the log fully durable.
 
-Every run boots a real system on a folder of its own, warms up, then measures: turns a second, latencies, CPU over all
-processes (Ray's own included), resident memory, bytes of the log. `--growth` and `--idle` answer two more questions.
+Every run boots a real system on a folder of its own (or on `--data DIR`, which is kept), warms up, then measures: turns
+a second, latencies, CPU over all processes (Ray's own included), resident memory, bytes of the log. `--growth` and
+`--idle` answer two more questions.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import click
 import msgspec
 
 from console import gauge
+from console.options import given_data
 from console.workload import MIXES, message
 
 WARM_UP_TURNS = 2
@@ -56,18 +58,17 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object as the last line.")
 def command(as_json: bool, **settings: Any) -> None:
     """Measure what a turn costs: throughput, latency, CPU, memory and bytes."""
-    plan = Plan(**settings)
-    result = asyncio.run(run(plan))
+    result = asyncio.run(run(Plan(**settings), given_data()))
     for line in lines(result):
         click.echo(line)
     if as_json:
         click.echo(msgspec.json.encode(result).decode())
 
 
-async def run(plan: Plan) -> dict[str, Any]:
-    """One run; the figures by name."""
+async def run(plan: Plan, data: Path | None) -> dict[str, Any]:
+    """One run; the figures by name. Its log stays in `data` if that is given, and goes with the run if not."""
     with tempfile.TemporaryDirectory(prefix="palimpsest-bench-") as folder, _stub(plan) as (url, stub_pids):
-        return await _run(plan, Path(folder), url, stub_pids)
+        return await _run(plan, data or Path(folder) / "data", url, stub_pids)
 
 
 @contextmanager
@@ -92,7 +93,7 @@ async def _run(plan: Plan, folder: Path, url: str, stub_pids: list[int]) -> dict
     from events.types import Settings
     from store.folder import DataFolder
 
-    data = DataFolder(folder / "data")
+    data = DataFolder(folder)
     started = time.perf_counter()
     system = await boot(data, "bench", Options(model={"max_in_flight": 256} if url else {}))
     boot_s = time.perf_counter() - started
@@ -203,17 +204,18 @@ class _Bench:
 
     async def weigh_idle(self, born: Any) -> dict[str, Any]:
         """What so many agents that were created and never used add to the resident memory of all processes."""
-        before = sum(self._read().rss_bytes.values())
+        before = self._read()
         started = time.perf_counter()
         await self.create([f"idle-{i}" for i in range(self._plan.idle)], born)
         status = await self._system.status()
         while min(part["position"] for part in status.values()) < status["log"]["position"]:
             status = await self._system.status()
-        grown = sum(self._read().rss_bytes.values()) - before
+        grown = gauge.grown_bytes(before, self._read(), await self._parts())
         return {
             "agents": self._plan.idle,
             "created_per_s": round(self._plan.idle / (time.perf_counter() - started)),
-            "rss_bytes_per_agent": round(grown / self._plan.idle),
+            "rss_bytes_per_agent": round(sum(grown.values()) / self._plan.idle),
+            "rss_bytes_per_agent_by_part": {name: round(size / self._plan.idle) for name, size in grown.items()},
         }
 
 
@@ -235,7 +237,7 @@ def lines(result: dict[str, Any]) -> Iterator[str]:
     if "idle" in result:
         yield ""
         for name, value in result["idle"].items():
-            yield f"  idle agents: {name:<31}{value:>12,}"
+            yield f"  idle agents: {name:<31}{_parts_line(value) if isinstance(value, dict) else f'{value:>12,}'}"
 
 
 def _parts_line(by_part: dict[str, float]) -> str:

@@ -59,6 +59,15 @@ def by_part(before: Reading, after: Reading, names: Mapping[int, str], turns: in
     return {name: round(ms, 3) for name, ms in used_ms.items()}
 
 
+def grown_bytes(before: Reading, after: Reading, names: Mapping[int, str]) -> dict[str, int]:
+    """By how much each named process's resident memory grew; all the others together as "ray"."""
+    grown: dict[str, int] = {}
+    for pid, size in after.rss_bytes.items():
+        name = names.get(pid, "ray")
+        grown[name] = grown.get(name, 0) + size - before.rss_bytes.get(pid, 0)
+    return grown
+
+
 def percentile(sorted_values: Sequence[float], share: float) -> float:
     """The value below which `share` of the sorted values lie."""
     return sorted_values[min(len(sorted_values) - 1, int(len(sorted_values) * share))]

@@ -9,12 +9,12 @@ from collections.abc import Callable
 
 import msgspec
 
-from events.context import Count, clip, message_tokens, stamp, system_message, tools_tokens, with_margin
-from events.eviction import budget_tokens
+from events.context import Count, clip, head_tokens, message_tokens, stamp, summary_cap_tokens, with_margin
+from events.eviction import STATUS_TOKENS, budget_tokens
 from events.evolve import appended
 from events.functions import BadCall, Call, check
 from events.passages import split
-from events.state import State, Turn
+from events.state import UNCOUNTED, State, Turn
 from events.types import (
     ArchivalMemoryInserted,
     Block,
@@ -26,6 +26,7 @@ from events.types import (
     FunctionReturned,
     HeartbeatsPaused,
     MessageSent,
+    Settings,
     TimerCancelled,
     ToolCall,
 )
@@ -33,6 +34,9 @@ from events.types import (
 MAX_PAUSE_MINUTES = 360
 MAX_TIMERS = 50
 PASSAGE_TOKENS = 300
+MIN_RESULT_CHARS = 200
+SHOWN_CHARS = 400
+"""An error shows so much of a section."""
 
 
 def carry_out(state: State, turn: Turn, call: ToolCall, count: Count) -> Event:
@@ -69,10 +73,15 @@ def _ask(state: State, turn: Turn, call: ToolCall, checked: Call) -> Event:
         name=call.name,
         arguments=dict(checked.arguments),
         hidden=(turn.input, *(pending.seq for pending in state.pending)),
-        max_chars=max(200, min(settings.result_chars, budget_tokens(settings) // 2)),
+        max_chars=_max_chars(settings, turn),
         page_size=settings.page_size,
         time_ms=turn.time_ms,
     )
+
+
+def _max_chars(settings: Settings, turn: Turn) -> int:
+    """The most that a result may have, so that those of all calls of an answer fit the window together."""
+    return max(MIN_RESULT_CHARS, min(settings.result_chars, budget_tokens(settings) // 2 // max(1, len(turn.calls))))
 
 
 # --- decided at once ----------------------------------------------------------------------------------------------
@@ -104,6 +113,8 @@ def _append(state: State, call: ToolCall, checked: Call, count: Count) -> Event:
     block = _block(state, checked.text("name"))
     if isinstance(block, str):
         return _fail(call, block)
+    if not checked.text("content"):
+        return _fail(call, "content is empty. Write what is to be remembered.")
     value = appended(block.value, checked.text("content"))
     error = _too_large(state, block, value, count)
     if error:
@@ -125,7 +136,7 @@ def _replace(state: State, call: ToolCall, checked: Call, count: Count) -> Event
         return _fail(
             call,
             f"old_content was not found in '{block.label}', which was not changed. It must match exactly, with case "
-            f"and line breaks. The section reads now:\n{block.value}",
+            f"and line breaks. The section reads now:\n{clip(block.value, SHOWN_CHARS)}",
         )
     if found > 1:
         return _fail(
@@ -150,15 +161,22 @@ def _too_large(state: State, block: Block, value: str, count: Count) -> str:
     if len(value) <= len(block.value):
         return ""
     blocks = tuple(msgspec.structs.replace(b, value=value) if b.label == block.label else b for b in state.blocks)
-    after = msgspec.structs.replace(state, blocks=blocks)
-    head = message_tokens(system_message(after), state.settings, count) + tools_tokens(state.settings, count)
-    room = budget_tokens(state.settings) * 3 // 4
+    head = head_tokens(msgspec.structs.replace(state, blocks=blocks, head_tokens=UNCOUNTED), count)
+    room = _head_room_tokens(state, count)
     if with_margin(head, state.settings) > room:
         return (
             f"Edit failed: with it, core memory and the instructions would take {head} tokens of the window, and at "
             f"most {room} are theirs. Condense core memory, or use archival_memory_insert."
         )
     return ""
+
+
+def _head_room_tokens(state: State, count: Count) -> int:
+    """The most that instructions and core memory may take: the turn's input stays in the window beside them."""
+    settings, seq = state.settings, state.turn.input if state.turn else 0
+    held = sum(message_tokens(entry.wire, settings, count) for entry in state.queue if entry.seq == seq)
+    beside = with_margin(held + summary_cap_tokens(settings) + STATUS_TOKENS, settings)
+    return min(budget_tokens(settings) * 3 // 4, budget_tokens(settings) - beside)
 
 
 def _insert(state: State, call: ToolCall, checked: Call, count: Count) -> Event:
@@ -172,12 +190,13 @@ def _insert(state: State, call: ToolCall, checked: Call, count: Count) -> Event:
 def _cancel_timer(state: State, call: ToolCall, checked: Call, _count: Count) -> Event:
     wanted = checked.text("timer")
     if all(alarm.timer.id != wanted for alarm in state.alarms):
-        return _fail(call, f"There is no timer '{wanted[:40]}'. {_timers(state)}")
+        return _fail(call, f"There is no timer '{wanted[:40]}'. {clip(_timers(state), SHOWN_CHARS)}")
     return TimerCancelled(timer_id=wanted, call=call.id)
 
 
 def _list_timers(state: State, call: ToolCall, _checked: Call, _count: Count) -> Event:
-    return FunctionReturned(call=call.id, result=clip(_timers(state), state.settings.result_chars))
+    max_chars = _max_chars(state.settings, state.turn) if state.turn else state.settings.result_chars
+    return FunctionReturned(call=call.id, result=clip(_timers(state), max_chars))
 
 
 def _timers(state: State) -> str:

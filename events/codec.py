@@ -43,7 +43,7 @@ def decode(envelope: Envelope | Draft) -> Event:
             return event
     except KeyError:
         raise NewerFormat(_newer(envelope, f"its kind '{kind}' is unknown")) from None
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise LogDamaged(envelope.agent, getattr(envelope, "seq", 0), f"its body does not decode ({error})") from error
     return _upcast(envelope)
 
@@ -53,12 +53,12 @@ def _upcast(envelope: Envelope | Draft) -> Event:
     if version > current:
         raise NewerFormat(_newer(envelope, f"{kind} has version {version}, and this code knows {current}"))
     try:
-        fields = msgspec.msgpack.decode(envelope.body)
+        fields = msgspec.msgpack.decode(envelope.body, type=dict[str, Any])
         for step in range(version, current):
             fields = UPCASTERS[kind, step](fields)
         lifted: Event = msgspec.convert(fields, KINDS[kind])
         return lifted
-    except (msgspec.MsgspecError, KeyError) as error:
+    except (msgspec.MsgspecError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise LogDamaged(
             envelope.agent, getattr(envelope, "seq", 0), f"version {version} is unreadable ({error})"
         ) from error

@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, lru_cache
 from math import ceil
 from typing import Any, Final
 
@@ -37,8 +37,17 @@ _json = msgspec.json.encode
 
 
 def stamp(time_ms: int) -> str:
-    """A time as the model reads it, in UTC: 2026-11-22 15:24:15 UTC."""
-    return datetime.fromtimestamp(time_ms // 1000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    """A time as the model reads it, in UTC: 2026-11-22 15:24:15 UTC. One that no calendar has is shown at its end."""
+    return _stamp(time_ms // 1000)
+
+
+@lru_cache(maxsize=4096)
+def _stamp(time_s: int) -> str:
+    moment = datetime.fromtimestamp(min(max(time_s, 0), _LAST_S), UTC)
+    return moment.isoformat(sep=" ", timespec="seconds")[:19] + " UTC"
+
+
+_LAST_S: Final = 253_402_300_799
 
 
 def message(role: str, content: str) -> bytes:
@@ -56,11 +65,14 @@ def package_result(call: str, time_ms: int, text: str, *, ok: bool) -> bytes:
     return _json({"role": "tool", "tool_call_id": call, "content": content})
 
 
-def package_answer(content: str, calls: list[dict[str, Any]]) -> bytes:
-    """The model's own message, as it goes back to it."""
-    if not calls:
-        return message("assistant", content)
-    return _json({"role": "assistant", "content": content or None, "tool_calls": calls})
+PRESSURE_WARNING: Final = (
+    "Warning: the conversation history will soon reach its maximum length and be trimmed. Make sure to save any "
+    "important information from the conversation to your memory before it is removed."
+)
+
+
+def pressure_warning(time_ms: int) -> bytes:
+    return package("system_alert", time_ms, message=PRESSURE_WARNING)
 
 
 @cache
@@ -139,7 +151,7 @@ def summary_request(state: State, seqs: tuple[int, ...], clip_chars: int) -> byt
 
 
 def open_request(state: State) -> bytes:
-    """The bytes of the inference that is open: what the LLM processor must send."""
+    """The bytes of an inference, from the fold up to and with its request: what the LLM processor must send."""
     if state.turn and state.turn.phase == Phase.SUMMARISING and state.eviction:
         return summary_request(state, state.eviction.seqs, state.eviction.clip_chars)
     return reply_request(state)
@@ -180,9 +192,10 @@ SENT: Final = "None"
 
 
 def _event_lines(event: dict[str, Any]) -> list[str]:
-    speaker = event.get("name", "user") if event["type"] == "user_message" else event["type"]
-    if speaker == "heartbeat":
+    """Of heartbeats only those of a timer, which have a note, tell what happened."""
+    if event["type"] == "heartbeat" and not event.get("note"):
         return []
+    speaker = event.get("name", "user") if event["type"] == "user_message" else event["type"]
     text = event.get("message") or ", ".join(f"{k}: {v}" for k, v in event.items() if k not in {"type", "time"})
     return [f"[{event['time']}] {speaker}: {text}"]
 
@@ -215,16 +228,25 @@ def message_tokens(wire: bytes, settings: Settings, count: Count) -> int:
     return total
 
 
-def tools_tokens(settings: Settings, count: Count) -> int:
+@lru_cache(maxsize=32)
+def tools_tokens(encoding: str, count: Count) -> int:
     """Tokens of the functions' schemas."""
     total = 0
     for schema in schemas():
         function = schema["function"]
-        total += PER_FUNCTION + count(settings.encoding, f"{function['name']}:{function['description']}")
+        total += PER_FUNCTION + count(encoding, f"{function['name']}:{function['description']}")
         for name, parameter in function["parameters"]["properties"].items():
             text = f"{name}:{parameter['type']}:{parameter['description']}"
-            total += PER_PARAMETER + count(settings.encoding, text)
+            total += PER_PARAMETER + count(encoding, text)
     return total
+
+
+def head_tokens(state: State, count: Count) -> int:
+    """Tokens of the system message and the functions' schemas."""
+    if state.head_tokens != UNCOUNTED:
+        return state.head_tokens
+    settings = state.settings
+    return message_tokens(system_message(state), settings, count) + tools_tokens(settings.encoding, count)
 
 
 def with_margin(tokens: int, settings: Settings) -> int:
@@ -249,18 +271,24 @@ class Measure(msgspec.Struct, frozen=True, kw_only=True):
 def measure(state: State, count: Count) -> Measure:
     """Count what `reply_request(state)` would send; counts that the state has are not made again."""
     settings = state.settings
-    head = state.head_tokens
-    if head == UNCOUNTED:
-        head = message_tokens(system_message(state), settings, count) + tools_tokens(settings, count)
     entries = tuple(
         message_tokens(entry.wire, settings, count) if entry.tokens == UNCOUNTED else entry.tokens
         for entry in state.queue
     )
     counted = tuple(n for entry, n in zip(state.queue, entries, strict=True) if entry.tokens == UNCOUNTED)
     return Measure(
-        head=head,
-        summary=state.summary.tokens if state.summary else 0,
+        head=head_tokens(state, count),
+        summary=_summary_tokens(state, count),
         entries=entries,
         status=message_tokens(status_message(state), settings, count),
         counted=counted,
     )
+
+
+def _summary_tokens(state: State, count: Count) -> int:
+    summary = state.summary
+    if summary is None:
+        return 0
+    if summary.tokens != UNCOUNTED:
+        return summary.tokens
+    return message_tokens(summary_message(summary), state.settings, count)

@@ -8,10 +8,20 @@ from __future__ import annotations
 
 from events import calls, eviction
 from events.codec import draft
-from events.context import Count, fingerprint, measure, reply_request, summary_cap_tokens, with_margin
+from events.context import (
+    Count,
+    fingerprint,
+    head_tokens,
+    measure,
+    message_tokens,
+    reply_request,
+    summary_cap_tokens,
+    with_margin,
+)
 from events.envelope import Draft, Envelope, Topic, answer_key
-from events.evolve import evolve, input_text
+from events.evolve import evolve
 from events.functions import topic
+from events.inputs import first_page, text_of
 from events.passages import split
 from events.state import Pending, Phase, State, Turn
 from events.types import (
@@ -24,7 +34,6 @@ from events.types import (
     InferenceRequested,
     InputArchived,
     InputSkipped,
-    MemoryPressureWarned,
     MessageSent,
     TimerCancelled,
     TurnEnded,
@@ -58,28 +67,29 @@ def _start_turn(state: State, count: Count) -> tuple[Event, ...]:
     if waiting.heartbeat and waiting.time_ms < state.heartbeats_paused_until_ms:
         return (InputSkipped(input=waiting.seq, reason="timed heartbeats are paused"),)
     room_tokens = _input_room_tokens(state, count)
-    text = input_text(waiting.wire)
-    if len(text) <= room_tokens or count(state.settings.encoding, text) <= room_tokens:
+    if len(waiting.wire) <= room_tokens or message_tokens(waiting.wire, state.settings, count) <= room_tokens:
         return (TurnStarted(input=waiting.seq),)
-    return _archive_input(state, waiting, text, room_tokens, count)
+    return _archive_input(state, waiting, room_tokens, count)
 
 
 def _input_room_tokens(state: State, count: Count) -> int:
-    """The most that an input may take of the window: half of what head, summary and answer leave, framing aside."""
+    """The most that an input may take of the window: half of what head, summary and answer leave."""
     settings = state.settings
-    free = eviction.budget_tokens(settings) - with_margin(measure(state, count).head, settings)
-    return max(16, int((free - summary_cap_tokens(settings) - 128) / 2 / settings.token_margin))
+    free = eviction.budget_tokens(settings) - with_margin(head_tokens(state, count), settings)
+    return max(16, int((free - summary_cap_tokens(settings) - eviction.STATUS_TOKENS) / 2 / settings.token_margin))
 
 
-def _archive_input(state: State, waiting: Pending, text: str, room_tokens: int, count: Count) -> tuple[Event, ...]:
+def _archive_input(state: State, waiting: Pending, room_tokens: int, count: Count) -> tuple[Event, ...]:
     """An input too large for the window: into archival storage whole, its first passages into the window."""
     passage_tokens = min(calls.PASSAGE_TOKENS, room_tokens)
+    text = text_of(waiting.wire)
     ends = split(text, lambda piece: count(state.settings.encoding, piece), passage_tokens)
-    pages = max(1, room_tokens // 2 // passage_tokens)
-    return (
-        InputArchived(input=waiting.seq, ends=ends),
-        TurnStarted(input=waiting.seq, first_chars=ends[min(pages, len(ends)) - 1]),
-    )
+    if not ends:
+        return (TurnStarted(input=waiting.seq),)
+    chars = ends[min(max(1, room_tokens // 2 // passage_tokens), len(ends)) - 1]
+    while chars > 1 and message_tokens(first_page(waiting.wire, chars), state.settings, count) > room_tokens:
+        chars //= 2
+    return InputArchived(input=waiting.seq, ends=ends), TurnStarted(input=waiting.seq, first_chars=chars)
 
 
 # --- requests -----------------------------------------------------------------------------------------------------
@@ -95,13 +105,14 @@ def _request(state: State, turn: Turn, count: Count) -> tuple[Event, ...]:
     tokens = with_margin(measured.total, settings)
     budget = eviction.budget_tokens(settings)
     if tokens > eviction.mark_tokens(settings):
-        started = eviction.start(state, measured, "pressure", int(settings.evict_to * settings.window_tokens))
+        started = eviction.start(state, measured, "pressure")
         if started:
             return (started,)
     if tokens > budget:
         return (_end(turn, "window_too_small", _TOO_SMALL.format(tokens=tokens, budget=budget)),)
-    if tokens >= eviction.warning_tokens(settings) and not state.warned:
-        return (MemoryPressureWarned(tokens=tokens, window_tokens=settings.window_tokens),)
+    warning = eviction.warn(state, tokens, count)
+    if warning:
+        return (warning,)
     return (
         InferenceRequested(
             purpose="reply",
@@ -135,9 +146,7 @@ def _cap(state: State, turn: Turn) -> TurnEnded | None:
 def _after_failure(state: State, turn: Turn, count: Count) -> tuple[Event, ...]:
     """A provider's overflow is answered with an eviction; every other failure ends the turn."""
     if turn.error == "overflow" and turn.overflows <= eviction.OVERFLOW_ATTEMPTS:
-        measured = measure(state, count)
-        target = int(with_margin(measured.total, state.settings) * state.settings.evict_to)
-        started = eviction.start(state, measured, "overflow", target)
+        started = eviction.start(state, measure(state, count), "overflow")
         if started:
             return (started,)
     return (_end(turn, "inference_failed", f"{turn.error}: {turn.detail}"),)
@@ -168,11 +177,9 @@ def _reject(state: State, turn: Turn) -> AnswerRejected | None:
     if not turn.calls and not turn.content.strip():
         cut = " It was cut off at its length limit." if turn.finish == "length" else ""
         return AnswerRejected(reason=f"Your last answer was empty.{cut} Call send_message to speak to the user.")
-    first = not state.greeted and turn.steps <= state.settings.first_message_attempts
-    if first and turn.calls and turn.steps == turn.rejections + 1:
-        speaks = any(call.name == "send_message" for call in turn.calls)
-        if not speaks and turn.rejections + 1 < state.settings.first_message_attempts:
-            return AnswerRejected(reason="Your first answer must include a call of send_message.")
+    is_first = not state.greeted and turn.steps == turn.rejections + 1 < state.settings.first_message_attempts
+    if is_first and turn.calls and all(call.name != "send_message" for call in turn.calls):
+        return AnswerRejected(reason="Your first answer must include a call of send_message.")
     return None
 
 
@@ -190,12 +197,17 @@ def _after_calls(turn: Turn) -> Event:
 
 
 def _stop(turn: Turn) -> tuple[Event, ...]:
-    """Cancel what is open, give every call a result (so that no later request is refused), and end the turn."""
+    """Cancel what is open, give every call a result (so that no later request is refused), and end the turn.
+
+    Plain text that was not sent yet leaves the queue: the user never saw it.
+    """
     reason = f"stopped by the user{': ' + turn.stop if turn.stop else ''}"
     events: list[Event] = []
     if turn.phase in {Phase.INFERRING, Phase.SUMMARISING}:
         events.append(InferenceCancelled(reason=reason))
-    if turn.phase in {Phase.ACTING, Phase.CALLING}:
+    elif turn.phase == Phase.ACTING and not turn.calls and turn.done == 0:
+        events.append(AnswerRejected(reason=reason))
+    elif turn.phase in {Phase.ACTING, Phase.CALLING}:
         events += [FunctionFailed(call=c.id, name=c.name, error=reason) for c in turn.calls[turn.done :]]
     return (*events, _end(turn, "stopped", reason))
 
@@ -236,7 +248,7 @@ def _draft(state: State, event: Event, now_ms: int) -> Draft:
             key = answer_key(closes)
         case TurnEnded() if turn:
             closes = turn.input_key
-        case InputSkipped() | TurnStarted():
+        case InputArchived() | InputSkipped() | TurnStarted():
             cause = next(p.key for p in state.pending if p.seq == event.input)
             closes = cause if isinstance(event, InputSkipped) else ""
         case _:

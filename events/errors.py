@@ -111,5 +111,21 @@ class StorageDamaged(StorageUnavailable):
     """The files of a vector index cannot be read, or are not those that are wanted: it is built again from the log."""
 
 
+class AgentSetAside(PalimpsestError):
+    """An agent whose stream cannot be read. Its inputs are kept; the other agents are served."""
+
+    def __init__(self, agent: str, why: str) -> None:
+        super().__init__(
+            f"Agent '{agent}' is set aside: {why} What it was sent is kept, and is answered once its stream can be "
+            f"read again. `replay {agent} --verify` shows how far it is sound."
+        )
+        self.agent = agent
+        self.why = why
+
+
 class ActorLost(PalimpsestError):
-    """An actor did not come back in time."""
+    """A part of the system does not answer: it has ended `for_good`, or is being started anew."""
+
+    def __init__(self, what: str, *, for_good: bool = True) -> None:
+        super().__init__(what)
+        self.for_good = for_good

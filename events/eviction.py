@@ -1,7 +1,8 @@
 """Memory pressure: what is to leave the queue, and what stands in its place.
 
-Rules. (1) A call and its results leave together. (2) The input that the turn answers stays. (3) Whatever a summary's
-model does, the ladder ends in a context that is smaller: the model's summary, a second try, an extract, a bare note.
+Rules. (1) A call and its results leave together. (2) The input that the turn answers stays, and so does the turn's
+last step while that fits. (3) Whatever a summary's model does, the ladder ends in a context that is smaller: the
+model's summary, a second try, an extract, a bare note.
 """
 
 from __future__ import annotations
@@ -16,8 +17,8 @@ from events.context import (
     Measure,
     clip,
     fingerprint,
-    measure,
     message_tokens,
+    pressure_warning,
     summary_cap_tokens,
     summary_message,
     summary_request,
@@ -29,6 +30,7 @@ from events.types import (
     Event,
     EvictionStarted,
     InferenceRequested,
+    MemoryPressureWarned,
     MessagesEvicted,
     Settings,
     SummaryWritten,
@@ -37,6 +39,10 @@ from events.types import (
 SUMMARY_ATTEMPTS: Final = 2
 OVERFLOW_ATTEMPTS: Final = 3
 CLIPS_CHARS: Final = (2000, 1000, 500, 250, 120, 60)
+EXTRACTS: Final = ((12, 1000), (12, 500), (12, 250), (12, 120), (12, 60), (6, 60), (3, 40))
+"""How many lines an extract has, and of how many characters: the first that fits is taken."""
+STATUS_TOKENS: Final = 128
+"""Kept free for the status line and the framing of a request."""
 
 
 def budget_tokens(settings: Settings) -> int:
@@ -49,45 +55,59 @@ def mark_tokens(settings: Settings) -> int:
     return min(budget_tokens(settings), int(settings.evict_at * settings.window_tokens))
 
 
-def warning_tokens(settings: Settings) -> int:
-    """From here on the agent is warned, once until the next cut; always some way below the mark."""
-    return int(
-        min(settings.warn_at * settings.window_tokens, mark_tokens(settings) * settings.warn_at / settings.evict_at)
-    )
+def warn(state: State, tokens: int, count: Count) -> MemoryPressureWarned | None:
+    """The warning, once until the next cut: at its share of the mark, and only where it brings no cut about itself."""
+    settings = state.settings
+    mark = mark_tokens(settings)
+    if state.warned or state.turn is None or tokens < mark * settings.warn_at / max(settings.evict_at, 0.01):
+        return None
+    with_warning = tokens + with_margin(message_tokens(pressure_warning(state.turn.time_ms), settings, count), settings)
+    return MemoryPressureWarned(tokens=tokens, window_tokens=settings.window_tokens) if with_warning <= mark else None
 
 
-def groups(queue: tuple[Entry, ...]) -> Iterator[tuple[Entry, ...]]:
-    """The queue in pieces that must not be parted: a message, or a call with its results."""
-    group: list[Entry] = []
+def pieces(queue: tuple[Entry, ...]) -> Iterator[tuple[Entry, ...]]:
+    """The queue in pieces that leave as one: an input, or an answer with its results; each with the notes behind it."""
+    piece: list[Entry] = []
     for entry in queue:
-        if group and entry.kind != "tool":
-            yield tuple(group)
-            group = []
-        group.append(entry)
-    if group:
-        yield tuple(group)
+        if piece and entry.kind in {"input", "assistant"}:
+            yield tuple(piece)
+            piece = []
+        piece.append(entry)
+    if piece:
+        yield tuple(piece)
 
 
-def start(state: State, measured: Measure, reason: str, target_tokens: int) -> EvictionStarted | None:
-    """Cut the oldest groups until the rest fits the target (with a summary of full size). None: nothing can go.
+def start(state: State, measured: Measure, reason: str) -> EvictionStarted | None:
+    """Cut the oldest pieces until the rest fits the target (with a summary of full size). None: nothing can go.
 
-    The last group stays while there is another one to give: it holds the results that the model waits for.
+    The turn's last step holds the results that the model waits for: it goes only where no context fits with it.
     """
+    settings = state.settings
     stays = state.turn.input if state.turn else 0
     tokens = {entry.seq: n for entry, n in zip(state.queue, measured.entries, strict=True)}
-    total = measured.total - measured.summary + summary_cap_tokens(state.settings)
-    pieces = [[e.seq for e in group if e.seq != stays] for group in groups(state.queue)]
-    pieces = [piece for piece in pieces if piece]
+    total = measured.total - measured.summary + summary_cap_tokens(settings)
+    target_tokens = _target_tokens(settings, measured, reason)
+    all_pieces = [[entry.seq for entry in piece] for piece in pieces(state.queue)]
+    last_step = all_pieces[-1] if all_pieces and stays not in all_pieces[-1] else []
     gone: list[int] = []
-    for index, piece in enumerate(pieces):
-        if with_margin(total, state.settings) <= target_tokens or (index == len(pieces) - 1 and gone):
+    for piece in all_pieces:
+        fits = with_margin(total, settings) <= budget_tokens(settings) if reason == "pressure" else bool(gone)
+        if with_margin(total, settings) <= target_tokens or (piece is last_step and fits):
             break
-        gone += piece
-        total -= sum(tokens[seq] for seq in piece)
+        going = [seq for seq in piece if seq != stays]
+        gone += going
+        total -= sum(tokens[seq] for seq in going)
     if not gone:
         return None
-    tokens_before = with_margin(measured.total, state.settings)
+    tokens_before = with_margin(measured.total, settings)
     return EvictionStarted(seqs=tuple(gone), reason=reason, tokens=tokens_before, target_tokens=target_tokens)
+
+
+def _target_tokens(settings: Settings, measured: Measure, reason: str) -> int:
+    """What to shrink to. Where the provider says that the window is smaller than we hold it to be: a share of this."""
+    if reason == "overflow":
+        return int(with_margin(measured.total, settings) * min(settings.evict_to, settings.evict_at))
+    return min(int(settings.evict_to * settings.window_tokens), mark_tokens(settings))
 
 
 def proceed(state: State, count: Count) -> tuple[Event, ...]:
@@ -131,8 +151,9 @@ def _written(state: State, text: str, author: str, count: Count, note: str = "")
     """The summary's event, counted as it will stand in the context."""
     seqs = state.eviction.seqs if state.eviction else ()
     hidden = len(seqs) + (state.summary.hidden if state.summary else 0)
-    total = hidden + len(state.queue)
-    summary = Summary(seq=0, text=text, hidden=hidden, total=total, generation=0, tokens=0, time_ms=0)
+    total = hidden + len(state.queue) - len(seqs)
+    time_ms = state.turn.time_ms if state.turn else state.time_ms
+    summary = Summary(seq=0, text=text, hidden=hidden, total=total, tokens=0, time_ms=time_ms)
     return SummaryWritten(
         text=text,
         covers=seqs,
@@ -153,14 +174,9 @@ def _extract(state: State, note: str, count: Count) -> SummaryWritten:
     lines = [line for entry in state.queue if entry.seq in gone for line in transcript(entry.wire, 2000)]
     spoken = [line for line in lines if not line.startswith(("result:", "assistant"))] or lines
     previous = [state.summary.text] if state.summary and state.summary.text else []
-    for clip_chars in CLIPS_CHARS[1:]:
-        text = "\n".join(clip(line, clip_chars) for line in (*previous, *spoken[-12:]))
+    for lines_kept, clip_chars in EXTRACTS:
+        text = "\n".join(clip(line, clip_chars) for line in (*previous, *spoken[-lines_kept:]))
         written = _written(state, text, "extractive", count, note)
         if written.tokens <= summary_cap_tokens(state.settings):
             return written
     return _written(state, "Search recall storage for them.", "bare", count, note)
-
-
-def fits(state: State, count: Count) -> bool:
-    """Whether the context fits the window with its answer."""
-    return with_margin(measure(state, count).total, state.settings) <= budget_tokens(state.settings)

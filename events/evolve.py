@@ -5,17 +5,18 @@ Every limit, choice and count was made by `decide` and stands in the event; so o
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 import msgspec
 from msgspec.structs import replace
 
+from events.answers import named, package_answer
 from events.codec import decode
-from events.context import SENT, package, package_answer, package_result, stamp
+from events.context import SENT, package, package_result, pressure_warning
 from events.envelope import Envelope
 from events.errors import LogDamaged
+from events.inputs import first_page, packaged
 from events.state import UNCOUNTED, Alarm, Entry, Eviction, Pending, Phase, State, Summary, Turn
 from events.types import (
     AgentCreated,
@@ -46,7 +47,6 @@ from events.types import (
     TimerCancelled,
     TimerFired,
     TimerSet,
-    ToolCall,
     TurnEnded,
     TurnStarted,
     UploadFinished,
@@ -70,7 +70,11 @@ def evolve(state: State | None, envelope: Envelope, event: Event) -> State:
         return _created(envelope, event)
     if envelope.seq != state.seq + 1:
         raise LogDamaged(envelope.agent, envelope.seq, f"it follows event {state.seq}: events between them are missing")
-    after = _EVOLVE[type(event)](state, envelope, event)
+    try:
+        after = _EVOLVE[type(event)](state, envelope, event)
+    except (ValueError, TypeError, LookupError, ArithmeticError, RuntimeError, msgspec.MsgspecError) as error:
+        # Bytes that decode, and yet make no sense: nothing that this code wrote.
+        raise LogDamaged(envelope.agent, envelope.seq, f"it does not fold ({type(error).__name__}: {error})") from error
     return replace(after, seq=envelope.seq, time_ms=envelope.time)
 
 
@@ -97,56 +101,44 @@ def _settings_changed(state: State, _at: Envelope, event: SettingsChanged) -> St
     if event.settings.encoding == state.settings.encoding:
         return replace(state, settings=event.settings, head_tokens=UNCOUNTED)
     queue = tuple(replace(entry, tokens=UNCOUNTED) for entry in state.queue)
-    return replace(state, settings=event.settings, head_tokens=UNCOUNTED, queue=queue)
+    summary = replace(state.summary, tokens=UNCOUNTED) if state.summary else None
+    return replace(state, settings=event.settings, head_tokens=UNCOUNTED, queue=queue, summary=summary)
 
 
 # --- inputs -------------------------------------------------------------------------------------------------------
 
 
-def _wait(state: State, at: Envelope, wire: bytes, *, heartbeat: bool = False) -> State:
+def _input(state: State, at: Envelope, event: Event, *, heartbeat: bool = False) -> State:
+    wire = packaged(event, at.time)
     pending = Pending(seq=at.seq, key=at.key, kind=at.kind, time_ms=at.time, wire=wire, heartbeat=heartbeat)
     return replace(state, pending=(*state.pending, pending))
 
 
-def _user_message(state: State, at: Envelope, event: UserMessageReceived) -> State:
-    name = {"name": event.name} if event.name else {}
-    return _wait(state, at, package("user_message", at.time, message=event.text, **name))
-
-
-def _login(state: State, at: Envelope, event: UserLoggedIn) -> State:
-    return _wait(state, at, package("login", at.time, last_login=event.last_login or "never"))
-
-
-def _upload(state: State, at: Envelope, event: UploadFinished) -> State:
-    return _wait(state, at, package("upload", at.time, source=event.source, detail=event.detail))
-
-
-def _alert(state: State, at: Envelope, event: AlertRaised) -> State:
-    return _wait(state, at, package("system_alert", at.time, message=event.text))
-
-
 def _timer_fired(state: State, at: Envelope, event: TimerFired) -> State:
-    timer = event.timer
-    state = replace(state, alarms=tuple(a for a in state.alarms if a.timer.id != timer.id))
-    due = stamp(timer.due_ms)
-    if timer.heartbeat:
-        wire = package("heartbeat", at.time, reason=f"timed heartbeat: {timer.note}".rstrip(": "), due=due)
-    else:
-        wire = package("timer", at.time, timer=timer.id, note=timer.note, due=due)
-    return _wait(state, at, wire, heartbeat=timer.heartbeat)
+    return _input(_without_alarm(state, at.closes), at, event, heartbeat=event.timer.heartbeat)
 
 
 def _stop_requested(state: State, _at: Envelope, event: StopRequested) -> State:
-    return _turn(state, stop=event.reason) if state.turn else state
+    """A stop is for the turn that runs, or else for the one that is about to: that of the first waiting input."""
+    if state.turn:
+        return _turn(state, stop=event.reason)
+    if not state.pending:
+        return state
+    first, *others = state.pending
+    return replace(state, pending=(replace(first, stop=event.reason), *others))
 
 
 # --- a turn -------------------------------------------------------------------------------------------------------
 
 
 def _turn(state: State, **changes: Any) -> State:
+    return replace(state, turn=replace(_turn_of(state), **changes))
+
+
+def _turn_of(state: State) -> Turn:
     if state.turn is None:
         raise LogDamaged(state.agent, state.seq + 1, "it belongs to a turn, and no turn is under way")
-    return replace(state, turn=replace(state.turn, **changes))
+    return state.turn
 
 
 def _input_archived(state: State, _at: Envelope, event: InputArchived) -> State:
@@ -163,32 +155,14 @@ def _turn_started(state: State, at: Envelope, event: TurnStarted) -> State:
         pending=tuple(p for p in state.pending if p.seq != event.input),
         queue=(*state.queue, Entry(seq=waiting.seq, kind="input", wire=wire)),
         recall_messages=state.recall_messages + 1,
-        turn=Turn(input=waiting.seq, input_key=waiting.key, input_kind=waiting.kind, time_ms=waiting.time_ms),
+        turn=Turn(
+            input=waiting.seq,
+            input_key=waiting.key,
+            input_kind=waiting.kind,
+            time_ms=waiting.time_ms,
+            stop=waiting.stop,
+        ),
     )
-
-
-def input_text(wire: bytes) -> str:
-    """The text of a packaged input, whatever its kind."""
-    packaged = msgspec.json.decode(msgspec.json.decode(wire)["content"])
-    return str(packaged.get("message") or packaged.get("detail") or packaged.get("note") or "")
-
-
-def first_page(wire: bytes, chars: int) -> bytes:
-    """A packaged input that was too large for the window: its first characters, and a pointer to the rest."""
-    packaged = msgspec.json.decode(msgspec.json.decode(wire)["content"])
-    field = next(name for name in ("message", "detail", "note") if packaged.get(name))
-    whole = packaged[field]
-    packaged[field] = whole[:chars]
-    packaged["truncated"] = (
-        f"Too large for the context window: these are the first {min(chars, len(whole))} of {len(whole)} characters. "
-        "The whole text is in archival storage: find the rest with archival_memory_search."
-    )
-    return package_again(packaged)
-
-
-def package_again(packaged: dict[str, Any]) -> bytes:
-    """A changed package as a message."""
-    return msgspec.json.encode({"role": "user", "content": msgspec.json.encode(packaged).decode()})
 
 
 def _input_skipped(state: State, _at: Envelope, event: InputSkipped) -> State:
@@ -200,14 +174,9 @@ def _turn_ended(state: State, _at: Envelope, _event: TurnEnded) -> State:
 
 
 def _heartbeat_raised(state: State, at: Envelope, event: HeartbeatRaised) -> State:
-    reason = _HEARTBEAT_REASONS.get(event.reason, event.reason)
-    wire = package("heartbeat", _now(state), reason=reason)
-    state = _turn(
-        state,
-        phase=Phase.READY,
-        failures=_turn_of(state).failures + 1 if event.reason != "requested" else 0,
-    )
-    return _enqueue(state, at, "alert", wire)
+    failures = 0 if event.reason == "requested" else _turn_of(state).failures + 1
+    wire = package("heartbeat", _now(state), reason=_HEARTBEAT_REASONS.get(event.reason, event.reason))
+    return _enqueue(_turn(state, phase=Phase.READY, failures=failures), at, "alert", wire)
 
 
 _HEARTBEAT_REASONS: Final = {
@@ -215,12 +184,6 @@ _HEARTBEAT_REASONS: Final = {
     "failed": "Function call failed, returning control",
     "silent": "You yielded without a message to the user, who waits for one: call send_message, returning control",
 }
-
-
-def _turn_of(state: State) -> Turn:
-    if state.turn is None:
-        raise LogDamaged(state.agent, state.seq + 1, "it belongs to a turn, and no turn is under way")
-    return state.turn
 
 
 def _now(state: State) -> int:
@@ -236,25 +199,23 @@ def _enqueue(state: State, at: Envelope, kind: str, wire: bytes) -> State:
 
 
 def _inference_requested(state: State, at: Envelope, event: InferenceRequested) -> State:
-    counts = iter(event.counted)
+    if event.purpose == "summary":
+        return _summary_requested(state, at, event)
     if event.counted:
-        queue = tuple(
-            replace(entry, tokens=next(counts)) if entry.tokens == UNCOUNTED else entry for entry in state.queue
-        )
+        counts = iter(event.counted)
+        queue = tuple(replace(e, tokens=next(counts, UNCOUNTED)) if e.tokens == UNCOUNTED else e for e in state.queue)
         state = replace(state, queue=queue)
     if event.head_tokens:
         state = replace(state, head_tokens=event.head_tokens)
-    if event.purpose == "summary":
-        eviction = state.eviction or Eviction(seqs=(), reason="")
-        state = replace(
-            state,
-            eviction=replace(
-                eviction, clip_chars=event.clip_chars, attempts=eviction.attempts + 1, answered=False, text="", note=""
-            ),
-        )
-        return _turn(state, phase=Phase.SUMMARISING, request_key=at.key)
-    turn = _turn_of(state)
-    return _turn(state, phase=Phase.INFERRING, request_key=at.key, steps=turn.steps + 1)
+    return _turn(state, phase=Phase.INFERRING, request_key=at.key, steps=_turn_of(state).steps + 1)
+
+
+def _summary_requested(state: State, at: Envelope, event: InferenceRequested) -> State:
+    under_way = state.eviction
+    if under_way is None:
+        raise LogDamaged(state.agent, at.seq, "it asks for a summary, and no eviction is under way")
+    eviction = Eviction(seqs=under_way.seqs, clip_chars=event.clip_chars, attempts=under_way.attempts + 1)
+    return _turn(replace(state, eviction=eviction), phase=Phase.SUMMARISING, request_key=at.key)
 
 
 def _inference_completed(state: State, at: Envelope, event: InferenceCompleted) -> State:
@@ -265,7 +226,7 @@ def _inference_completed(state: State, at: Envelope, event: InferenceCompleted) 
         state = replace(state, eviction=eviction)
         return _turn(state, phase=Phase.READY, request_key="", tokens=tokens)
     calls = tuple(named(event.calls, at.seq))
-    wire = package_answer(event.content, [_wire_call(call) for call in calls])
+    wire = package_answer(event.content, calls)
     state = _turn(
         state,
         phase=Phase.ACTING,
@@ -279,31 +240,6 @@ def _inference_completed(state: State, at: Envelope, event: InferenceCompleted) 
         note="",
     )
     return _enqueue(state, at, "assistant", wire)
-
-
-def named(calls: tuple[ToolCall, ...], seq: int) -> Iterable[ToolCall]:
-    """The calls, each with an id of its own, also where the model gave none or the same one twice."""
-    seen: set[str] = set()
-    for index, call in enumerate(calls):
-        id = call.id if call.id and call.id not in seen else f"call_{seq}_{index}"
-        seen.add(id)
-        yield call if id == call.id else replace(call, id=id)
-
-
-_UNSAFE_NAME: Final = re.compile(r"[^A-Za-z0-9_-]")
-
-
-def _wire_call(call: ToolCall) -> dict[str, Any]:
-    """A call as it goes back to the model: always of a form that providers accept, whatever the model wrote."""
-    arguments = call.arguments or "{}"
-    try:
-        valid = isinstance(msgspec.json.decode(arguments), dict)
-    except (msgspec.DecodeError, UnicodeError):
-        valid = False
-    if not valid:
-        arguments = msgspec.json.encode({"invalid_arguments": arguments[:1000]}).decode()
-    name = _UNSAFE_NAME.sub("_", call.name)[:64] or "unnamed"
-    return {"id": call.id, "type": "function", "function": {"name": name, "arguments": arguments}}
 
 
 def _inference_failed(state: State, _at: Envelope, event: InferenceFailed) -> State:
@@ -399,31 +335,27 @@ def _function_failed(state: State, at: Envelope, event: FunctionFailed) -> State
 
 
 def _timer_set(state: State, at: Envelope, event: TimerSet) -> State:
-    others = tuple(a for a in state.alarms if a.timer.id != event.timer.id)
-    return replace(state, alarms=(*others, Alarm(timer=event.timer, key=at.key)))
+    return replace(state, alarms=(*state.alarms, Alarm(timer=event.timer, key=at.key)))
 
 
 def _timer_cancelled(state: State, at: Envelope, event: TimerCancelled) -> State:
-    state = replace(state, alarms=tuple(a for a in state.alarms if a.timer.id != event.timer_id))
+    state = _without_alarm(state, at.closes)
     return _result(state, at, event.call) if event.call else state
+
+
+def _without_alarm(state: State, key: str) -> State:
+    return replace(state, alarms=tuple(alarm for alarm in state.alarms if alarm.key != key))
 
 
 # --- memory pressure ----------------------------------------------------------------------------------------------
 
 
-PRESSURE_WARNING: Final = (
-    "Warning: the conversation history will soon reach its maximum length and be trimmed. Make sure to save any "
-    "important information from the conversation to your memory before it is removed."
-)
-
-
 def _pressure_warned(state: State, at: Envelope, _event: MemoryPressureWarned) -> State:
-    wire = package("system_alert", _now(state), message=PRESSURE_WARNING)
-    return _enqueue(replace(state, warned=True), at, "alert", wire)
+    return _enqueue(replace(state, warned=True), at, "alert", pressure_warning(_now(state)))
 
 
 def _eviction_started(state: State, _at: Envelope, event: EvictionStarted) -> State:
-    state = replace(state, eviction=Eviction(seqs=event.seqs, reason=event.reason))
+    state = replace(state, eviction=Eviction(seqs=event.seqs))
     return _turn(state, phase=Phase.READY)
 
 
@@ -440,7 +372,6 @@ def _summary_written(state: State, at: Envelope, event: SummaryWritten) -> State
         text=event.text,
         hidden=hidden,
         total=hidden + len(state.queue),
-        generation=1 + (before.generation if before else 0),
         tokens=event.tokens,
         time_ms=_now(state),
     )
@@ -450,10 +381,10 @@ def _summary_written(state: State, at: Envelope, event: SummaryWritten) -> State
 _EVOLVE: Final[dict[type[Event], Callable[[State, Envelope, Any], State]]] = {
     AgentCreated: _created_again,
     SettingsChanged: _settings_changed,
-    UserMessageReceived: _user_message,
-    UserLoggedIn: _login,
-    UploadFinished: _upload,
-    AlertRaised: _alert,
+    UserMessageReceived: _input,
+    UserLoggedIn: _input,
+    UploadFinished: _input,
+    AlertRaised: _input,
     TimerFired: _timer_fired,
     StopRequested: _stop_requested,
     InputArchived: _input_archived,

@@ -6,6 +6,7 @@ that teaches: what was wrong, and what a good call looks like.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from math import isnan
 from typing import Any, Final
@@ -182,14 +183,43 @@ def check(call: ToolCall, *, cut_off: bool = False) -> Call | BadCall:
     function = _by_name.get(call.name)
     if function is None:
         return BadCall(f"There is no function '{call.name[:80]}'. The functions are: {', '.join(_by_name)}.")
-    try:
-        given = msgspec.json.decode(call.arguments or "{}")
-    except (msgspec.DecodeError, UnicodeError) as error:
-        why = "the answer was cut off at its length limit: say less at once" if cut_off else str(error)
-        return BadCall(f"The arguments of {call.name} are not JSON ({why}). Give one JSON object: {_usage(function)}.")
-    if not isinstance(given, dict):
-        return BadCall(f"The arguments of {call.name} must be one JSON object: {_usage(function)}.")
+    given = arguments_of(call.arguments or "{}")
+    if isinstance(given, str):
+        why = "the answer was cut off at its length limit: say less at once" if cut_off else given
+        return BadCall(
+            f"The arguments of {call.name} are not a JSON object ({why}). Give one JSON object: {_usage(function)}."
+        )
     return _checked(function, given)
+
+
+MAX_DEPTH: Final = 32
+_NESTING: Final = re.compile(r'"(?:[^"\\]+|\\.)*+"?|[\[\]{}]', re.DOTALL)
+
+
+def arguments_of(text: str) -> dict[str, Any] | str:
+    """A call's arguments, or why they are no JSON object.
+
+    Nesting is bounded by rule: how deep a decoder can go hangs on the stack that it stands on, and a fold must not.
+    """
+    if _is_too_deep(text):
+        return f"they are nested more than {MAX_DEPTH} deep"
+    try:
+        given = msgspec.json.decode(text)
+    except (msgspec.DecodeError, UnicodeError) as error:
+        return str(error)
+    return given if isinstance(given, dict) else "they are no object"
+
+
+def _is_too_deep(text: str) -> bool:
+    if text.count("[") + text.count("{") <= MAX_DEPTH:
+        return False
+    depth = 0
+    for found in _NESTING.finditer(text):
+        depth += found[0] in "[{"
+        depth -= found[0] in "]}"
+        if depth > MAX_DEPTH:
+            return True
+    return False
 
 
 def _checked(function: Function, given: Mapping[str, Any]) -> Call | BadCall:
@@ -219,7 +249,7 @@ def _coerce(value: object, type: str) -> Scalar | None:
         return value if isinstance(value, bool) else {"true": True, "false": False}.get(str(value).strip().lower())
     try:
         number = float(value) if isinstance(value, (str, int, float)) and not isinstance(value, bool) else None
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     if number is None or isnan(number) or abs(number) > 1e9:
         return None

@@ -14,6 +14,7 @@ from events.cache import StateCache
 from events.codec import draft
 from events.context import fingerprint, open_request
 from events.envelope import Draft, Envelope, answer_key
+from events.errors import PalimpsestError
 from events.state import State
 from events.types import (
     InferenceCancelled,
@@ -41,6 +42,8 @@ class InferenceDesk:
 
     def __init__(self, *, capacity: int = 4096) -> None:
         self.states = StateCache(capacity)
+        self.broken: dict[str, Exception] = {}
+        """Agents whose events could not be folded, and why; for the shell to take away."""
 
     def missing(self, envelopes: Iterable[Envelope]) -> dict[str, int]:
         return self.states.missing(envelopes)
@@ -50,7 +53,14 @@ class InferenceDesk:
         jobs: list[Job] = []
         cancelled: list[tuple[str, str]] = []
         for envelope in envelopes:
-            taken = self.states.take(envelope)
+            if envelope.agent in self.broken:
+                continue
+            try:
+                taken = self.states.take(envelope)
+            except PalimpsestError as error:
+                self.broken[envelope.agent] = error
+                self.states.drop(envelope.agent)
+                continue
             if taken is None:
                 continue
             state, event = taken

@@ -16,6 +16,7 @@ from events.cache import StateCache
 from events.context import Count
 from events.decide import advance
 from events.envelope import Draft, Envelope
+from events.errors import PalimpsestError
 from events.state import State
 from events.types import (
     INPUTS,
@@ -71,6 +72,9 @@ class MemoryManager:
         self._snapshot_every = snapshot_every
         self._dirty: dict[str, None] = {}
         self._planned: dict[str, State] = {}
+        self.broken: dict[str, Exception] = {}
+        """Agents whose events could not be folded, or whose next step not decided, and why; for the shell to take
+        away."""
         self._marks: dict[str, int] = {}
 
     def missing(self, envelopes: Iterable[Envelope]) -> dict[str, int]:
@@ -85,7 +89,13 @@ class MemoryManager:
         """Fold what the log brought, up to `position`; the snapshots that are due."""
         due = []
         for envelope in envelopes:
-            taken = self.states.take(envelope)
+            if envelope.agent in self.broken:
+                continue
+            try:
+                taken = self.states.take(envelope)
+            except PalimpsestError as error:
+                self._break(envelope.agent, error)
+                continue
             if taken is None:
                 continue
             self._dirty[envelope.agent] = None
@@ -103,6 +113,10 @@ class MemoryManager:
         self._marks[envelope.agent] = following
         return envelope.seq >= mark
 
+    def _break(self, agent: str, error: Exception) -> None:
+        self.broken[agent] = error
+        self.states.drop(agent)
+
     def plan(self, now_ms: int, limit: int = 512) -> Plan | None:
         """Decide for the agents that changed, at most `limit` of them at once; None if nothing is to be appended."""
         drafts: list[Draft] = []
@@ -114,7 +128,11 @@ class MemoryManager:
             state = self.states.get(agent)
             if state is None:
                 continue
-            after, made = advance(state, self._count, now_ms)
+            try:
+                after, made = advance(state, self._count, now_ms)
+            except Exception as error:  # noqa: BLE001 - one agent that cannot be decided must not hold up the others
+                self._break(agent, error)
+                continue
             if made:
                 drafts += made
                 expected[agent] = state.seq

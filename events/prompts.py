@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from math import ceil
 from typing import Final
 
+from events.codec import draft
+from events.context import PRIMING, Count, measure, summary_cap_tokens, with_margin
+from events.envelope import GENESIS, place
+from events.evolve import evolve
 from events.types import AgentCreated, Block, Settings
 
 SYSTEM: Final = """\
@@ -45,3 +50,17 @@ def newborn(settings: Settings, *, persona: str = PERSONA, human: str = HUMAN, s
         ),
         settings=settings,
     )
+
+
+CONVERSATION_TOKENS: Final = 512
+"""The least room for messages in which an agent can be talked with."""
+
+
+def least_window_tokens(born: AgentCreated, count: Count, reserve_tokens: int) -> int:
+    """The smallest window that holds the agent's system text, core memory and functions, a summary, a little
+    conversation, and the answer: for it the smaller of `reserve_tokens` and a quarter of the window is kept."""
+    unborn = place(draft("", 0, born, key="create"), 1, 1, GENESIS)
+    measured = measure(evolve(None, unborn, born), count)
+    tokens = PRIMING + measured.head + measured.status + summary_cap_tokens(born.settings) + CONVERSATION_TOKENS
+    needed = with_margin(tokens, born.settings)
+    return min(needed + reserve_tokens, ceil(needed * 4 / 3))

@@ -17,7 +17,7 @@ from events.envelope import GENESIS, Envelope, chain
 from events.errors import PalimpsestError
 from events.evolve import evolve
 from events.state import FOLD, State, from_bytes, to_bytes
-from events.types import InferenceCompleted, InferenceRequested
+from events.types import InferenceCompleted, InferenceFailed, InferenceRequested
 
 
 class Difference(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,7 +29,8 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Proof(msgspec.Struct, frozen=True, kw_only=True):
-    """What a replay showed. `contexts` counts the inferences whose request was proved; `state` is the last good one."""
+    """What a replay showed. `contexts` counts the requests that were proved to be what the model got; `state` and
+    `hash` are the last good ones."""
 
     agent: str
     events: int
@@ -53,33 +54,38 @@ class Replayer:
 
     def feed(self, envelope: Envelope) -> Difference | None:
         """Take the next event; the difference, if this is where one shows."""
-        if self.verify:
-            if chain(self.hash, envelope.seq, envelope) != envelope.hash:
-                what = f"{envelope.kind}: its bytes do not match the hash chain; it, or an event before it, was altered"
-                return self._differs(envelope, what)
-            self.hash = envelope.hash
+        if self.verify and chain(self.hash, envelope.seq, envelope) != envelope.hash:
+            what = f"{envelope.kind}: its bytes do not match the hash chain; it, or an event before it, was altered"
+            return self._differs(envelope, what)
         try:
             event = decode(envelope)
             self.state = evolve(self.state, envelope, event)
         except PalimpsestError as error:
             return self._differs(envelope, str(error))
+        self.hash = envelope.hash
         self.events += 1
-        if self.verify and isinstance(event, (InferenceRequested, InferenceCompleted)):
-            return self._check(envelope, event)
+        match event:
+            case InferenceRequested() if self.verify:
+                return self._check_asked(envelope, event, self.state)
+            case InferenceCompleted() | InferenceFailed() if self.verify:
+                return self._check_sent(envelope, event)
         return None
 
-    def _check(self, envelope: Envelope, event: InferenceRequested | InferenceCompleted) -> Difference | None:
-        if isinstance(event, InferenceCompleted):
-            asked = self._asked.pop(envelope.closes, b"")
-            if event.sent != asked:
-                return self._differs(envelope, "the request that was sent is not the one that the log gives")
-            self.contexts += 1
-            return None
-        assert self.state is not None, "an event was folded"
-        rendered = fingerprint(open_request(self.state))
+    def _check_asked(self, envelope: Envelope, event: InferenceRequested, state: State) -> Difference | None:
+        rendered = fingerprint(open_request(state))
         if rendered != event.fingerprint:
             return self._differs(envelope, "the context rendered from the log is not the one that was asked for")
         self._asked = {envelope.key: rendered}
+        return None
+
+    def _check_sent(self, envelope: Envelope, event: InferenceCompleted | InferenceFailed) -> Difference | None:
+        """A failure may have sent nothing at all."""
+        asked = self._asked.pop(envelope.closes, b"")
+        if isinstance(event, InferenceFailed) and not event.sent:
+            return None
+        if event.sent != asked:
+            return self._differs(envelope, "the request that was sent is not the one that the log gives")
+        self.contexts += 1
         return None
 
     def _differs(self, envelope: Envelope, what: str) -> Difference:

@@ -34,7 +34,7 @@ class Entry(Part, frozen=True, kw_only=True):
 
 
 class Pending(Part, frozen=True, kw_only=True):
-    """An input that waits for its turn."""
+    """An input that waits for its turn. `stop`: the reason, where its turn was stopped before it began."""
 
     seq: int
     key: str
@@ -42,17 +42,17 @@ class Pending(Part, frozen=True, kw_only=True):
     time_ms: int
     wire: bytes
     heartbeat: bool = False
+    stop: str | None = None
 
 
 class Summary(Part, frozen=True, kw_only=True):
     """The recursive summary. `seq` is that of the event that wrote it, `hidden` how many messages it stands for,
-    of `total` that there were then."""
+    of `total` that there were then; `tokens` its count as a message of the context."""
 
     seq: int
     text: str
     hidden: int
     total: int
-    generation: int
     tokens: int
     time_ms: int
 
@@ -61,7 +61,6 @@ class Eviction(Part, frozen=True, kw_only=True):
     """An eviction under way: `seqs` are to go once a summary of them is written."""
 
     seqs: tuple[int, ...]
-    reason: str
     clip_chars: int = 0
     attempts: int = 0
     answered: bool = False
@@ -81,7 +80,8 @@ class Phase:
 
 
 class Alarm(Part, frozen=True, kw_only=True):
-    """A timer that is set; `key` is that of the event that set it, which its firing or cancelling closes."""
+    """A timer that is set; `key` is that of the event that set it, which its firing or cancelling closes: it names the
+    alarm, since a client may set two timers of one id."""
 
     timer: Timer
     key: str

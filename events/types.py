@@ -156,7 +156,7 @@ class TimerFired(Event, frozen=True, kw_only=True):
 
 
 class StopRequested(Event, frozen=True, kw_only=True):
-    """Cancels the running turn; with no turn running it changes nothing."""
+    """Cancels the running turn, or else the turn of the first input that waits; with neither it changes nothing."""
 
     reason: str = ""
 
@@ -234,7 +234,7 @@ class AnswerRejected(Event, frozen=True, kw_only=True):
 
 
 class HeartbeatRaised(Event, frozen=True, kw_only=True):
-    """Control goes back to the model. `reason` is "requested" or "failed"."""
+    """Control goes back to the model. `reason`: requested, failed, or silent (the user waits, and got no message)."""
 
     reason: str
 

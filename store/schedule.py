@@ -13,6 +13,7 @@ from cronsim import CronSim, CronSimError
 from events.types import Timer
 
 MIN_EVERY_S = 60
+CRON_FIELDS = 5
 MAX_DELAY_MS = 10 * 366 * 86_400_000
 WAYS = ("in_minutes", "at", "every_minutes", "cron")
 
@@ -68,8 +69,10 @@ def _shown(time_ms: int) -> str:
 def next_cron_ms(expression: str, after_ms: int) -> int:
     """The first moment after `after_ms` that a cron expression names. Raises BadTimer."""
     try:
+        if len(expression.split()) != CRON_FIELDS:
+            raise CronSimError("a sixth field would be seconds")
         moment = next(CronSim(expression, datetime.fromtimestamp(after_ms / 1000, UTC)))
-    except (CronSimError, StopIteration):
+    except (CronSimError, StopIteration, OverflowError):
         raise BadTimer(
             f"'{expression[:60]}' is no cron expression that ever fires. It has five fields: minute hour day month "
             "weekday, as in '0 9 * * 1' for Mondays at nine."

@@ -1,127 +1,163 @@
-"""The promises of the design, as checks over a partition's log. Each failure cites its promise by number."""
+"""The promises of the design, as checks over a partition's log. Each failure cites its promise by number.
+
+A `Watch` follows a log and takes each event once, so that it can look after every step of a run.
+"""
 
 from __future__ import annotations
-
-from collections import Counter
 
 import msgspec
 
 from events.codec import decode
-from events.envelope import GENESIS, Envelope, chain
+from events.envelope import Envelope, Topic
 from events.eviction import budget_tokens
-from events.evolve import evolve
-from events.replay import replay
+from events.replay import Replayer
 from events.state import State
 from events.types import (
+    Event,
     EvictionStarted,
     InferenceRequested,
+    InputSkipped,
+    MemoryPressureWarned,
     MessagesEvicted,
     SummaryWritten,
     TurnEnded,
+    TurnStarted,
 )
 from store.log import LogReader
 
-
-def check_log(log: LogReader, agents: list[str]) -> None:
-    """What must hold after every step, whatever crashed."""
-    for agent in agents:
-        stream = log.read(agent)
-        check_chain(stream)
-        check_once(stream)
-        check_requests(log, agent, stream)
+TOPICS = (Topic.TURN, Topic.INFERENCE, Topic.STORAGE, Topic.TIMER, Topic.ALARM)
 
 
-def check_chain(stream: list[Envelope]) -> None:
-    previous = GENESIS
-    for number, envelope in enumerate(stream, 1):
-        assert envelope.seq == number, f"section 3: gapless seqs; {envelope.seq} stands at {number}"
-        previous = chain(previous, number, envelope)
-        assert previous == envelope.hash, f"section 3: the chain breaks at {number}"
+class Watch:
+    """Watches the streams of a log. `look` after every step; each raises AssertionError where a promise is broken."""
+
+    def __init__(self) -> None:
+        self.streams: dict[str, Stream] = {}
+
+    def look(self, log: LogReader) -> None:
+        """Take what is new, and check what must hold now."""
+        for head in log.heads():
+            stream = self.streams.setdefault(head.agent, Stream(head.agent))
+            assert head.seq >= stream.seq, f"promise 1: {head.agent} lost events after {head.seq}"
+            if head.seq > stream.seq:
+                for envelope in log.read(head.agent, after=stream.seq):
+                    stream.take(envelope)
+                assert head.hash == stream.replayer.hash, f"section 3: the head of {head.agent} is not its last event"
+                stream.check_open({e.key: e.opens for topic in TOPICS for e in log.open_requests(topic, head.agent)})
+
+    def state(self, agent: str) -> State:
+        state = self.streams[agent].replayer.state
+        assert state is not None, f"promise 1: the stream of {agent} is there"
+        return state
 
 
-def check_once(stream: list[Envelope]) -> None:
-    keys = Counter(envelope.key for envelope in stream)
-    assert not [key for key, times in keys.items() if times > 1], "promise 3: a key stands twice in a stream"
-    ended = Counter(event.input for event in map(decode, stream) if isinstance(event, TurnEnded))
-    assert not [seq for seq, times in ended.items() if times > 1], "promise 3: an input led to two turns"
-    answers = Counter(envelope.closes for envelope in stream if envelope.closes)
-    assert not [key for key, times in answers.items() if times > 1], "promise 3: a request was answered twice"
+class Stream:
+    """What has been seen of one stream."""
 
+    def __init__(self, agent: str) -> None:
+        self.agent = agent
+        self.seq = 0
+        self.replayer = Replayer(agent)
+        self.contexts: list[bytes] = []
+        """The fingerprints of all requests, in order."""
+        self.ended: dict[int, str] = {}
+        """The inputs whose turn has ended, and how."""
+        self._keys: set[str] = set()
+        self._closed: set[str] = set()
+        self._open: dict[str, str] = {}
+        self._asked_to_go: tuple[int, ...] = ()
+        self._evicted: list[int] = []
+        self._covered: list[int] = []
+        self._summary = 0
+        self._taken_up = 0
+        self._warned = False
 
-def check_requests(log: LogReader, agent: str, stream: list[Envelope]) -> None:
-    inferring = 0
-    opened: dict[str, Envelope] = {}
-    for envelope in stream:
+    def take(self, envelope: Envelope) -> None:
+        self.seq += 1
+        assert envelope.seq == self.seq, f"section 3: gapless seqs; {envelope.seq} stands at {self.seq}"
+        difference = self.replayer.feed(envelope)
+        assert difference is None, f"promise 2, at {self.agent}/{envelope.seq}: {difference}"
+        self._check_once(envelope)
+        assert self.replayer.state is not None, "an event was folded"
+        self._check(envelope, decode(envelope), self.replayer.state)
+
+    def _check_once(self, envelope: Envelope) -> None:
+        where = f"at {self.agent}/{envelope.seq}"
+        assert envelope.key not in self._keys, f"promise 3: a key stands twice {where}"
+        self._keys.add(envelope.key)
         if envelope.closes:
-            inferring -= opened.pop(envelope.closes).opens == "inference"
+            assert envelope.closes not in self._closed, f"promise 3: a request was answered twice {where}"
+            self._closed.add(envelope.closes)
+            assert self._open.pop(envelope.closes, None), f"section 3: what it closes was not open {where}"
         if envelope.opens:
-            opened[envelope.key] = envelope
-            inferring += envelope.opens == "inference"
-        assert inferring <= 1, f"promise 4: two inferences in flight at {agent}/{envelope.seq}"
-    kept = {e.key for topic in TOPICS for e in log.open_requests(topic, agent)}
-    assert kept == set(opened), f"section 3: the open requests of {agent} are not those of its stream"
+            self._open[envelope.key] = envelope.opens
+        flying = sum(topic == Topic.INFERENCE for topic in self._open.values())
+        assert flying <= 1, f"promise 4: two inferences in flight {where}"
 
-
-TOPICS = ("turn", "inference", "storage", "timer", "alarm")
-
-
-def check_contexts(agent: str, stream: list[Envelope]) -> State:
-    """Every request that was ever made: rendered again, within the window, with calls and results together."""
-    proof = replay(agent, stream)
-    assert proof.difference is None, f"promise 2: {proof.difference}"
-    assert proof.state is not None, "promise 1: the stream is there"
-    state: State | None = None
-    for envelope in stream:
-        event = decode(envelope)
-        state = evolve(state, envelope, event)
-        if isinstance(event, InferenceRequested):
-            assert event.tokens <= budget_tokens(state.settings), (
-                f"promise 5: {agent}/{envelope.seq} exceeds the window"
-            )
-            if event.purpose == "reply":
+    def _check(self, envelope: Envelope, event: Event, state: State) -> None:
+        seq = envelope.seq
+        match event:
+            case TurnEnded():
+                assert event.input not in self.ended, f"promise 3: input {event.input} led to two turns"
+                self.ended[event.input] = event.reason
+            case TurnStarted() | InputSkipped():
+                assert event.input > self._taken_up, f"promise 4: input {event.input} was taken up out of order"
+                self._taken_up = event.input
+            case InferenceRequested():
+                self.contexts.append(event.fingerprint)
+                check_request(self.agent, seq, event, state)
+            case MemoryPressureWarned():
+                assert not self._warned, f"section 6: warned twice between two evictions, at {seq}"
+                self._warned = True
+            case EvictionStarted():
+                self._asked_to_go = event.seqs
+            case MessagesEvicted():
+                assert event.seqs == self._asked_to_go, f"promise 6: other seqs were evicted than asked at {seq}"
+                assert not set(event.seqs) & set(self._evicted), f"promise 6: a message was evicted twice at {seq}"
+                self._evicted += event.seqs
+                self._warned = False
                 check_pairs(state)
-                assert state.turn is not None, "a request belongs to a turn"
-                seqs = {entry.seq for entry in state.queue}
-                assert state.turn.input in seqs, f"promise 5: the input left the window at {envelope.seq}"
-    check_evictions(stream)
-    return proof.state
+            case SummaryWritten():
+                assert event.previous == self._summary, f"promise 6: the chain of summaries breaks at {seq}"
+                self._summary = seq
+                self._covered += event.covers
+                assert self._evicted == self._covered, f"promise 6: the summary at {seq} does not name what was evicted"
+
+    def check_open(self, kept: dict[str, str]) -> None:
+        """What the log holds for open is what the events opened, and what the fold knows of."""
+        assert kept == self._open, f"section 3: the open requests of {self.agent} are not those of its stream"
+        state = self.replayer.state
+        assert state is not None, "the stream is not empty"
+        owed = {pending.key for pending in state.pending} | ({state.turn.input_key} if state.turn else set())
+        assert owed == _of(Topic.TURN, kept), f"promise 3: the inputs owed by {self.agent}'s state are not those open"
+        set_ = {alarm.key for alarm in state.alarms}
+        assert set_ == _of(Topic.ALARM, kept), f"section 6: the timers of {self.agent}'s state are not those open"
+
+
+def _of(topic: str, kept: dict[str, str]) -> set[str]:
+    return {key for key, opens in kept.items() if opens == topic}
+
+
+def check_request(agent: str, seq: int, event: InferenceRequested, state: State) -> None:
+    """A request is within the window, and a reply's has the turn's input, and calls and results together."""
+    assert event.tokens <= budget_tokens(state.settings), f"promise 5: {agent}/{seq} exceeds the window"
+    if event.purpose == "reply":
+        check_pairs(state)
+        assert state.turn is not None, "a request belongs to a turn"
+        seqs = {entry.seq for entry in state.queue}
+        assert state.turn.input in seqs, f"promise 5: the input left the window at {agent}/{seq}"
 
 
 def check_pairs(state: State) -> None:
     """Every call has its result right behind it, and no result stands without its call."""
     waiting: list[str] = []
     for entry in state.queue:
-        message = msgspec.json.decode(entry.wire)
-        if message["role"] == "tool":
+        if entry.kind == "tool":
             assert waiting, f"promise 5: a result without its call at {entry.seq}"
-            assert message["tool_call_id"] == waiting.pop(0), f"promise 5: a result out of order at {entry.seq}"
+            called = msgspec.json.decode(entry.wire)["tool_call_id"]
+            assert called == waiting.pop(0), f"promise 5: a result out of order at {entry.seq}"
         else:
             assert not waiting, f"promise 5: calls without results before {entry.seq}"
-            waiting = [call["id"] for call in message.get("tool_calls", ())]
+            if entry.kind == "assistant":
+                waiting = [call["id"] for call in msgspec.json.decode(entry.wire).get("tool_calls", ())]
     assert not waiting, "promise 5: the last calls have no results"
-
-
-def check_evictions(stream: list[Envelope]) -> None:
-    """Every evicted seq was asked to go, and is named by exactly one summary of an unbroken chain."""
-    evicted: list[int] = []
-    covered: list[int] = []
-    last = 0
-    asked: tuple[int, ...] = ()
-    for envelope in stream:
-        match decode(envelope):
-            case EvictionStarted() as event:
-                asked = event.seqs
-            case MessagesEvicted() as event:
-                assert event.seqs == asked, f"promise 6: other seqs were evicted than asked at {envelope.seq}"
-                evicted += event.seqs
-            case SummaryWritten() as event:
-                assert event.previous == last, f"promise 6: the chain of summaries breaks at {envelope.seq}"
-                last = envelope.seq
-                covered += event.covers
-    assert evicted == covered, "promise 6: what was evicted is not what the summaries name"
-    assert len(set(evicted)) == len(evicted), "promise 6: a message was evicted twice"
-
-
-def contexts(stream: list[Envelope]) -> list[bytes]:
-    """The fingerprints of all requests of a stream, in order."""
-    return [event.fingerprint for event in map(decode, stream) if isinstance(event, InferenceRequested)]

@@ -9,36 +9,40 @@ from __future__ import annotations
 
 import hashlib
 import random
+from collections import Counter
 from collections.abc import Callable
 
 import msgspec
 
 from events.codec import decode, draft
-from events.envelope import Draft, Envelope, answer_key
+from events.envelope import Draft, Envelope, Topic, answer_key
 from events.errors import Fenced
 from events.inference import InferenceDesk, Job, answer, job, sent
 from events.memory_manager import FOREIGN, MemoryManager
 from events.prompts import newborn
 from events.types import (
     AlertRaised,
+    Event,
     FunctionCalled,
     FunctionReturned,
     InferenceCompleted,
     InferenceFailed,
     InferenceRequested,
-    MessageSent,
     Settings,
+    SettingsChanged,
     StopRequested,
     Timer,
     TimerFired,
     TimerSet,
     ToolCall,
+    UploadFinished,
+    UserLoggedIn,
     UserMessageReceived,
 )
 from store.log import MUST_EXIST, Append, Appended
 from store.memory_log import Memory, MemoryLog
 from store.states import load, snapshot_of
-from tests.simulation.promises import check_log
+from tests.simulation.promises import Watch
 
 START_MS = 1_763_800_000_000
 
@@ -47,6 +51,29 @@ def count(_encoding: str, text: str) -> int:
     """A tokenizer of the simulation's own: four characters a token."""
     return (len(text) + 3) // 4
 
+
+ACCIDENTS = (
+    "a part crashed",
+    "the manager",
+    "an LLM processor",
+    "the log's writer",
+    "everybody but the log",
+    "a client sent again",
+    "a client stopped a turn",
+    "the manager died before its append",
+    "the manager died after its append",
+    "a dead manager's append arrived",
+    "the log's answer got lost",
+    "a plan was overtaken",
+    "an inference was cancelled",
+    "a cancelled inference went on",
+    "a model was slow",
+    "a timer was late",
+    "a model failed",
+    "a model answers once more",
+    "an answer came twice, or too late",
+)
+"""All that goes wrong on purpose in a world, by the names under which it is counted."""
 
 Model = Callable[[Job], InferenceCompleted | InferenceFailed]
 
@@ -96,6 +123,10 @@ def _answer(dice: random.Random) -> tuple[tuple[ToolCall, ...], str]:
         return (call("archival_memory_insert", content="long " * dice.randrange(1, 900)), say), ""
     if roll < 0.50:
         return (call("set_timer", note="tea", in_minutes=5, request_heartbeat=True), say), ""
+    if roll < 0.52:
+        return (call("pause_heartbeats", minutes=360), say), ""
+    if roll < 0.56:
+        return (call("list_timers"), call("cancel_timer", timer=f"beat-{dice.randrange(8)}"), say), ""
     return (say,), "I answer."
 
 
@@ -109,6 +140,9 @@ class World:
         self.random = random.Random(seed)
         self.calm = calm
         self.model = model
+        self.watch = Watch()
+        self.accidents: Counter[str] = Counter()
+        """What went wrong on purpose, and how often."""
         self.memory = Memory()
         self.log = MemoryLog(self.memory)
         self.log.open_epoch()
@@ -120,32 +154,46 @@ class World:
         self.manager = self._manager()
         self.desks = [self._desk(), self._desk()]
         self.jobs: list[tuple[Job, int]] = []
+        self.late: list[Append] = []
+        """Appends of managers that died: they may arrive after the next one has begun."""
         for name in self.names:
             born = newborn(Settings(window_tokens=script.choice((3000, 4096, 6000)), reserve_tokens=400))
             self._append(draft(name, START_MS, born, key="create"), expected=0)
 
     def _script(self, script: random.Random, name: str, inputs: int) -> list[Draft]:
-        """The inputs of one agent, each with the time and the message id that its client gave it."""
+        """What one agent's clients send, each with its time and the message id that its client gave it."""
         made = []
         for number in range(inputs):
-            size = 12_000 if script.random() < 0.05 else script.randrange(1, 300)
-            event = (
-                AlertRaised(text="Disk almost full.")
-                if script.random() < 0.1
-                else UserMessageReceived(text=f"{number}: " + "hello words " * (size // 4 + 1))
-            )
             time_ms = START_MS + 60_000 * (number + 1)
-            made.append(draft(name, time_ms, event, key=f"in:{number}", opens="turn"))
+            event = self._sent(script, number, time_ms)
+            opens = {TimerSet: Topic.ALARM, SettingsChanged: ""}.get(type(event), Topic.TURN)
+            made.append(draft(name, time_ms, event, key=f"in:{number}", opens=opens))
         return made
+
+    def _sent(self, script: random.Random, number: int, time_ms: int) -> Event:
+        size = 12_000 if script.random() < 0.05 else script.randrange(1, 300)
+        text = f"{number}: " + "hello words " * (size // 4 + 1)
+        roll = script.random()
+        if roll < 0.05:
+            return AlertRaised(text="Disk almost full.")
+        if roll < 0.08:
+            return UserLoggedIn(last_login="yesterday")
+        if roll < 0.12:
+            return UploadFinished(source="notes.txt", detail=text)
+        if roll < 0.18:
+            return TimerSet(timer=Timer(id=f"beat-{number}", due_ms=time_ms + 60_000, heartbeat=True))
+        if roll < 0.20:
+            return SettingsChanged(settings=Settings(window_tokens=5000, reserve_tokens=500, encoding="other"))
+        return UserMessageReceived(text=text)
 
     # --- the parts
 
     def _manager(self) -> MemoryManager:
         """A memory manager that has just started: it reads its cursor, and what is owed."""
-        manager = MemoryManager(count, capacity=2, snapshot_every=40)
+        manager = MemoryManager(count, capacity=2, snapshot_every=12)
         manager.position = self.log.cursor("memory")
-        for envelope in self.log.open_requests("turn"):
-            state = load(self.log, envelope.agent)
+        for agent in dict.fromkeys(envelope.agent for envelope in self.log.open_requests("turn")):
+            state = load(self.log, agent)
             assert state is not None, "promise 1: an open input has a stream"
             manager.owe(state)
         return manager
@@ -157,32 +205,40 @@ class World:
         wanted = {} if expected is None else {draft.agent: expected for draft in drafts}
         return self.log.append([Append(drafts, wanted)])[0]
 
-    def _chance(self, share: float) -> bool:
-        return not self.calm and self.random.random() < share
+    def _chance(self, share: float, accident: str) -> bool:
+        """Whether an accident happens; it is counted."""
+        if self.calm or self.random.random() >= share:
+            return False
+        self.accidents[accident] += 1
+        return True
 
     # --- steps
 
     def step(self) -> bool:
         """One action of one part, picked by chance; False if nothing at all was left to do."""
+        if self.late and self.random.random() < 0.5:
+            self.log.append([self.late.pop()])
         actions = [self._client, self._manage, self._serve, self._think, self._store, self._ring]
         self.random.shuffle(actions)
-        if self._chance(0.03):
+        self.now_ms += 0 if self.calm else self.random.randrange(5000)
+        if self._chance(0.03, "a part crashed"):
             self._crash()
         return any(action() for action in actions)
 
-    def run(self, *, check_every: int = 1) -> None:
-        """Step until the world is quiet, and check the promises on the way."""
+    def run(self) -> None:
+        """Step until the world is quiet, and check the promises after every step."""
         steps = 0
         while self.step():
             steps += 1
             assert steps < 20_000, "the world does not come to rest: something is owed and nobody does it"
-            if steps % check_every == 0:
-                check_log(self.log, self.names)
-        check_log(self.log, self.names)
+            self.watch.look(self.log)
+            assert not self.manager.broken, f"an agent was set aside: {self.manager.broken}"
+            assert not any(desk.broken for desk, _ in self.desks), "an agent was set aside"
 
     def _crash(self) -> None:
         """A part dies and starts again, knowing only the log. With the log's writer, a new epoch."""
         victim = self.random.randrange(4)
+        self.accidents[("the manager", "an LLM processor", "the log's writer", "everybody but the log")[victim]] += 1
         if victim == 0:
             self.manager = self._manager()
         elif victim == 1:
@@ -220,7 +276,7 @@ class World:
     def _client(self) -> bool:
         """A client sends its next input, or one again; in a calm or sequential world only when the last turn ended."""
         ready = [name for name in self.names if self.scripts[name]]
-        if self._chance(0.05) and self.acknowledged:
+        if self.acknowledged and self._chance(0.05, "a client sent again"):
             agent, key = self.random.choice(self.acknowledged)
             envelope = self.log.find(agent, key)
             assert envelope is not None, "promise 1: what was acknowledged is there"
@@ -231,10 +287,11 @@ class World:
             return False
         name = self.random.choice(ready)
         made = self.scripts[name].pop(0)
-        if self.stops and self._chance(0.05):
+        if self.stops and self._chance(0.05, "a client stopped a turn"):
             self._append(draft(name, self.now_ms, StopRequested(reason="enough"), key=f"stop:{made.key}"))
         self._append(made, expected=MUST_EXIST)
-        self.acknowledged.append((name, made.key))
+        if made.opens == Topic.TURN:
+            self.acknowledged.append((name, made.key))
         return True
 
     stops = True
@@ -258,21 +315,24 @@ class World:
             if state:
                 manager.states.put(state)
         due = manager.take(envelopes, position)
-        if self._chance(0.02):
-            self.manager = self._manager()
-            return True
         snapshots = tuple(snapshot_of(each.state, each.chain) for each in due)
         plan = manager.plan(self.now_ms)
         if plan is None:
             return bool(envelopes)
         append = Append(plan.drafts, plan.expected, ("memory", plan.position), snapshots)
-        answers = self.log.append([append])[0]
-        if self._chance(0.03):
+        if self._chance(0.02, "the manager died before its append"):
+            if self._chance(0.5, "a dead manager's append arrived"):
+                self.late.append(append)
             self.manager = self._manager()
             return True
-        if self._chance(0.03):
+        answers = self.log.append([append])[0]
+        if self._chance(0.03, "the manager died after its append"):
+            self.manager = self._manager()
+            return True
+        if self._chance(0.03, "the log's answer got lost"):
             answers = self.log.append([append])[0]
         for agent in manager.settle([(d.agent, a.outcome) for d, a in zip(plan.drafts, answers, strict=True)]):
+            self.accidents["a plan was overtaken"] += 1
             state = load(self.log, agent)
             assert state is not None, "promise 1: a stream that was appended to is there"
             manager.owe(state)
@@ -290,7 +350,8 @@ class World:
         jobs, cancelled = desk.take(envelopes)
         cursor[0] = position
         self.jobs += [(job, index) for job in jobs]
-        if not self._chance(0.5):
+        self.accidents["an inference was cancelled"] += len(cancelled)
+        if not (cancelled and self._chance(0.5, "a cancelled inference went on")):
             gone = set(cancelled)
             self.jobs = [(job, owner) for job, owner in self.jobs if (job.agent, job.key) not in gone]
         return bool(envelopes)
@@ -299,15 +360,19 @@ class World:
         """A model answers one of the jobs, in any order; sometimes twice, sometimes late."""
         if not self.jobs:
             return False
-        if self._chance(0.2):
+        if self._chance(0.2, "a model was slow"):
             return True
         done, owner = self.jobs.pop(self.random.randrange(len(self.jobs)))
         assert sent(done) == done.asked, "promise 2: two folds of one log rendered different bytes"
         event = self.model(done)
-        outcomes = [self._append(answer(done, event, self.now_ms))[0].outcome]
-        if self._chance(0.1):
+        if isinstance(event, InferenceFailed):
+            self.accidents["a model failed"] += 1
+        outcome = self._append(answer(done, event, self.now_ms))[0].outcome
+        assert outcome in {"appended", "duplicate"}, f"an answer was refused: {outcome}"
+        if outcome == "duplicate":
+            self.accidents["an answer came twice, or too late"] += 1
+        if self._chance(0.1, "a model answers once more"):
             self.jobs.append((done, owner))
-        assert outcomes[0] in {"appended", "duplicate"}, f"an answer was refused: {outcomes}"
         return True
 
     def _store(self) -> bool:
@@ -321,7 +386,7 @@ class World:
         said = [
             e
             for e in self.log.read(asked.agent, to=asked.seq)
-            if isinstance(decode(e), (UserMessageReceived, MessageSent)) and e.seq not in call.hidden
+            if e.kind in {"UserMessageReceived", "MessageSent"} and e.seq not in call.hidden
         ]
         result = f"Showing {min(5, len(said))} of {len(said)} results" + " found" * 50
         returned = FunctionReturned(call=call.call, result=result[: call.max_chars], total=len(said))
@@ -333,18 +398,20 @@ class World:
         for asked in self.log.open_requests("timer"):
             call = decode(asked)
             assert isinstance(call, FunctionCalled), "the timer is asked by FunctionCalled"
-            timer = Timer(id=f"t{asked.seq}", due_ms=asked.time, note=str(call.arguments["note"]))
+            timer = Timer(id=f"t{asked.seq}", due_ms=call.time_ms, note=str(call.arguments["note"]))
             setting = draft(asked.agent, self.now_ms, TimerSet(timer=timer), key=f"set:{timer.id}", opens="alarm")
             self._answer(asked, FunctionReturned(call=call.call, result=f"Timer {timer.id} is set."), setting)
             return True
         for alarm in self.log.open_requests("alarm"):
             if self.sequential and (self.scripts[alarm.agent] or self.log.open_requests("turn", alarm.agent)):
                 continue
+            if self._chance(0.7, "a timer was late"):
+                return True
             event = decode(alarm)
             assert isinstance(event, TimerSet), "an alarm is a timer that was set"
             key = answer_key(alarm.key)
             fired = draft(
-                alarm.agent, alarm.time, TimerFired(timer=event.timer), key=key, opens="turn", closes=alarm.key
+                alarm.agent, event.timer.due_ms, TimerFired(timer=event.timer), key=key, opens="turn", closes=alarm.key
             )
             self._append(fired)
             return True

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -194,7 +195,7 @@ def test_days_are_listed_in_the_order_of_time(index: MemoryIndex, journal: Journ
         journal.say("ann", f"remark {n}", time_ms=time_ms)
         journal.say("bob", f"other {n}", time_ms=time_ms)
     feed(index, journal)
-    within = {"start_ms": START_MS, "end_ms": START_MS + 9000, "as_of": EVERYTHING, "size": 3}
+    within: dict[str, Any] = {"start_ms": START_MS, "end_ms": START_MS + 9000, "as_of": EVERYTHING, "size": 3}
     pages = [index.by_date("ann", page=page, **within) for page in range(4)]
     assert [hit.text for page in pages for hit in page.hits] == [f"remark {n}" for n in (0, 2, 3, 5, 6, 1, 4)]
     assert {page.total for page in pages} == {7}
@@ -490,3 +491,16 @@ def test_messages_with_the_same_words_in_two_streams_are_two_points(index: Memor
         journal.add(agent, UserMessageReceived(text="same"), time_ms=START_MS, seq=5)
     feed(index, journal)
     assert texts(index, "ann", "same") == texts(index, "bob", "same") == ["same"]
+
+
+def test_what_is_hidden_is_not_found_and_does_not_count(index: MemoryIndex, journal: Journal) -> None:
+    """The input that is being answered, and those that wait, are not the agent's memory yet."""
+    for _ in range(4):
+        journal.say("ann", "the spare key", time_ms=START_MS)
+    feed(index, journal)
+    hidden = frozenset({2, 4})
+    found = index.search("ann", kind="message", query="key", as_of=EVERYTHING, page=0, size=9, hidden=hidden)
+    dated = index.by_date("ann", start_ms=START_MS, end_ms=START_MS, as_of=EVERYTHING, page=0, size=9, hidden=hidden)
+    assert [hit.seq for hit in found.hits] == [3, 1]
+    assert [hit.seq for hit in dated.hits] == [1, 3]
+    assert found.total == dated.total == 2

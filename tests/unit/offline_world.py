@@ -8,7 +8,7 @@ import msgspec
 
 from actors.models.offline import respond
 from actors.models.protocol import Answer
-from events.evolve import PRESSURE_WARNING
+from events.context import PRESSURE_WARNING
 from events.functions import FUNCTIONS, schemas
 
 TOOLS: Final = tuple(function.name for function in FUNCTIONS)

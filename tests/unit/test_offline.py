@@ -9,7 +9,7 @@ import pytest
 
 from actors.models.offline import OfflineModel, respond
 from actors.models.protocol import ModelFailed, Piece
-from events.evolve import PRESSURE_WARNING
+from events.context import PRESSURE_WARNING
 from tests.unit.offline_world import START, World, check, encode, page
 
 # --- statements -------------------------------------------------------------------------------------------------

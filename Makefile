@@ -1,0 +1,48 @@
+# Everything runs in .venv, made from pinned versions; a second call costs nothing.
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+
+.PHONY: help venv demo chat test lint types pytest bench clean
+
+help:
+	@echo "make demo    four agents, evictions, recall, a timer, a kill -9, and the proof of it all (no key, no server)"
+	@echo "make chat    talk to an agent (offline model; see README for a real one)"
+	@echo "make test    linters, type checker and all tests"
+	@echo "make bench   what a turn costs on this machine"
+	@echo "make venv    only the environment"
+
+venv: $(INSTALLED)
+
+$(INSTALLED): requirements.txt requirements-dev.txt constraints.txt
+	@test -n "$(PYTHON)" || { echo "Python 3.11 is needed (python3.11 or python3 on the PATH)."; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed."; exit 1; }
+	@echo "Making .venv from the pinned versions (once, a minute or two) …"
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-dev.txt -c constraints.txt
+	@touch $@
+
+demo: venv
+	@$(BIN)/python launch.py demo
+
+chat: venv
+	@$(BIN)/python launch.py chat
+
+bench: venv
+	@$(BIN)/python launch.py bench
+
+test: lint types pytest
+
+lint: venv
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: venv
+	$(BIN)/mypy
+
+pytest: venv
+	$(BIN)/pytest
+
+clean:
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,53 @@
+"""What a client has to append: sends that come together are appended together, in one call."""
+
+from __future__ import annotations
+
+import asyncio
+
+from actors.log_client import LogClient
+from events.errors import ActorLost
+from store.log import Append, Appended
+
+AT_ONCE = 500
+
+
+class Outbox:
+    """Gathers appends while one call is under way, and sends them with the next."""
+
+    def __init__(self, log: LogClient) -> None:
+        self._log = log
+        self._items: list[tuple[Append, asyncio.Future[list[Appended]]]] = []
+        self._flusher: asyncio.Task[None] | None = None
+
+    async def append(self, append: Append) -> list[Appended]:
+        """What became of the append's drafts, when they are durable. Raises what the log does."""
+        future: asyncio.Future[list[Appended]] = asyncio.get_running_loop().create_future()
+        self._items.append((append, future))
+        if self._flusher is None or self._flusher.done():
+            self._flusher = asyncio.create_task(self._flush())
+        return await future
+
+    async def _flush(self) -> None:
+        while self._items:
+            items, self._items = self._items[:AT_ONCE], self._items[AT_ONCE:]
+            try:
+                answers = await self._log.append_many([append for append, _ in items])
+            except asyncio.CancelledError:
+                self._fail([*items, *self._items], ActorLost("The client was closed; this may have been written."))
+                raise
+            except Exception as error:  # noqa: BLE001 - whatever it is, it is told to those whom it concerns
+                self._fail(items, error)
+                continue
+            for (_, future), answer in zip(items, answers, strict=True):
+                if not future.done():
+                    future.set_result(answer)
+
+    @staticmethod
+    def _fail(items: list[tuple[Append, asyncio.Future[list[Appended]]]], error: Exception) -> None:
+        for _, future in items:
+            if not future.done():
+                future.set_exception(error)
+
+    def close(self) -> None:
+        if self._flusher is not None:
+            self._flusher.cancel()

@@ -1,0 +1,60 @@
+"""A partition's last events, in memory: what tails read, but for those that are far behind.
+
+Rule: both what is kept and what is handed out at once are bounded in bytes, not only in number.
+"""
+
+from __future__ import annotations
+
+from events.envelope import Envelope
+
+MAX_RECENT = 10_000
+MAX_RECENT_BYTES = 8_000_000
+MAX_BATCH_BYTES = 8_000_000
+
+
+class Recent:
+    """The partition's last events, in memory: what tails read, but for those that are far behind."""
+
+    def __init__(self, position: int) -> None:
+        self._start = position
+        self._envelopes: list[Envelope] = []
+        self._bytes = 0
+
+    def add(self, envelopes: list[Envelope]) -> None:
+        """Take what was committed, in order; positions have no gaps, so that they are places in the list."""
+        if envelopes[0].position != self._start + len(self._envelopes) + 1:
+            self._start, self._envelopes, self._bytes = envelopes[0].position - 1, [], 0
+        self._envelopes += envelopes
+        self._bytes += sum(len(envelope.body) for envelope in envelopes)
+        while len(self._envelopes) > 2 * MAX_RECENT or self._bytes > 2 * MAX_RECENT_BYTES:
+            half = (len(self._envelopes) + 1) // 2
+            gone, self._envelopes = self._envelopes[:half], self._envelopes[half:]
+            self._start = gone[-1].position
+            self._bytes -= sum(len(envelope.body) for envelope in gone)
+
+    def has(self, after: int, kinds: frozenset[str]) -> bool:
+        """Whether there is an event after this position, of these kinds (none: of any). Yes, if it is too far back."""
+        if after < self._start:
+            return True
+        later = self._envelopes[after - self._start :]
+        return bool(later) and (not kinds or any(envelope.kind in kinds for envelope in later))
+
+    def tail(self, after: int, limit: int, kinds: frozenset[str]) -> tuple[list[Envelope], int] | None:
+        """As `LogReader.tail`; None if it is too far back."""
+        if after < self._start:
+            return None
+        later = self._envelopes[after - self._start :]
+        found = [envelope for envelope in later if envelope.kind in kinds] if kinds else later
+        if len(found) > limit:
+            return found[:limit], found[limit - 1].position
+        return found, (later[-1].position if later else after)
+
+
+def bounded(envelopes: list[Envelope], position: int) -> tuple[list[Envelope], int]:
+    """A batch cut where its bodies grow too large to be carried at once; the rest comes with the next one."""
+    size = 0
+    for index, envelope in enumerate(envelopes):
+        size += len(envelope.body)
+        if size > MAX_BATCH_BYTES and index:
+            return envelopes[:index], envelopes[index - 1].position
+    return envelopes, position

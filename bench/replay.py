@@ -1,0 +1,146 @@
+"""How fast the log is folded, and how fast the command line answers on a long stream, as whole processes.
+
+Makes a data folder with one agent of `--events` events (real turns: the real core, a scripted model, evictions
+included), then runs `launch.py` on it:
+
+    python -m bench.replay --events 100000
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from events.codec import decode, draft
+from events.context import fingerprint, open_request
+from events.decide import advance
+from events.envelope import GENESIS, Draft, answer_key, place
+from events.evolve import evolve, fold
+from events.prompts import newborn
+from events.replay import replay
+from events.state import State
+from events.types import InferenceCompleted, InferenceRequested, Settings, ToolCall, UserMessageReceived
+from store.folder import DataFolder
+from store.log import Append
+from store.sqlite_log import SqliteLog
+from store.states import snapshot_of
+from store.tokens import count
+
+HOME = Path(__file__).resolve().parent.parent
+AGENT = "long"
+SNAPSHOT_EVERY = 500
+START_MS = 1_763_800_000_000
+
+
+class Maker:
+    """Writes one agent's stream, turn by turn, straight into a log."""
+
+    def __init__(self, log: SqliteLog) -> None:
+        self._log = log
+        self._drafts: list[Draft] = []
+        born = draft(AGENT, START_MS, newborn(Settings(window_tokens=8192)), key="create")
+        log.append([Append((born,))])
+        state = fold(log.read(AGENT))
+        assert state is not None, "the agent was made"
+        self.state: State = state
+
+    def turn(self, number: int) -> None:
+        time_ms = START_MS + number * 60_000
+        said = UserMessageReceived(text=f"Message {number}: {'the harbour was full of boats today, ' * 3}")
+        self._take(draft(AGENT, time_ms, said, key=f"in:{number}", opens="turn"))
+        while True:
+            self.state, made = advance(self.state, count, time_ms)
+            self._drafts += made
+            asked = decode(made[-1])
+            if not isinstance(asked, InferenceRequested):
+                return
+            self._take(self._answer(made[-1], asked, time_ms))
+
+    def _answer(self, asked: Draft, request: InferenceRequested, time_ms: int) -> Draft:
+        sent = fingerprint(open_request(self.state))
+        if request.purpose == "summary":
+            event = InferenceCompleted(content="I heard about boats, day after day.", sent=sent)
+        else:
+            call = ToolCall(id="call", name="send_message", arguments='{"message":"So many boats; tell me more."}')
+            event = InferenceCompleted(content="Small talk.", calls=(call,), sent=sent)
+        key = answer_key(asked.key)
+        return draft(AGENT, time_ms, event, key=key, turn=asked.turn, cause=asked.key, closes=asked.key)
+
+    def _take(self, made: Draft) -> None:
+        self._drafts.append(made)
+        self.state = evolve(self.state, place(made, self.state.seq + 1, 0, GENESIS), decode(made))
+
+    def flush(self) -> None:
+        """Write what has gathered, and a snapshot."""
+        self._log.append([Append(tuple(self._drafts))])
+        self._drafts = []
+        chain = self._log.hash_at(AGENT, self.state.seq)
+        assert chain is not None, "the last event was written"
+        self._log.append([Append((), snapshots=(snapshot_of(self.state, chain),))])
+
+
+def make(folder: DataFolder, events: int) -> int:
+    """A stream of at least so many events; how many it has."""
+    folder.create()
+    log = SqliteLog(folder.log_path())
+    log.open_epoch()
+    maker, number, flushed = Maker(log), 0, 0
+    while maker.state.seq < events:
+        maker.turn(number)
+        number += 1
+        if maker.state.seq - flushed >= SNAPSHOT_EVERY:
+            maker.flush()
+            flushed = maker.state.seq
+    maker.flush()
+    log.close()
+    return maker.state.seq
+
+
+def whole_process_s(folder: DataFolder, *arguments: str) -> float:
+    """The best of three runs of a command, from its start to its end."""
+    command = [sys.executable, str(HOME / "launch.py"), "--data", str(folder), *arguments]
+    took = []
+    for _ in range(3):
+        started = time.perf_counter()
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        took.append(time.perf_counter() - started)
+    return min(took)
+
+
+def measure(events: int) -> dict[str, Any]:
+    with tempfile.TemporaryDirectory(prefix="palimpsest-bench-") as path:
+        folder = DataFolder(Path(path) / "data")
+        length = make(folder, events)
+        with SqliteLog.open_readonly(folder.log_path()) as log:
+            stream = log.read(AGENT)
+        figures: dict[str, Any] = {"events": length}
+        for name, verify in (("fold_events_per_s", False), ("verify_events_per_s", True)):
+            started = time.perf_counter()
+            proof = replay(AGENT, stream, verify=verify)
+            figures[name] = round(length / (time.perf_counter() - started))
+            assert proof.difference is None, proof.difference
+        figures["contexts_proved"] = proof.contexts
+        figures["context_at_middle_s"] = round(whole_process_s(folder, "context", AGENT, "--at", str(length // 2)), 2)
+        figures["context_at_end_s"] = round(whole_process_s(folder, "context", AGENT, "--at", str(length)), 2)
+        figures["events_100_s"] = round(whole_process_s(folder, "events", AGENT, "--from", str(length - 100)), 2)
+        figures["replay_verify_s"] = round(whole_process_s(folder, "replay", "--all", "--verify"), 2)
+        return figures
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Fold and command-line speed on one long stream.")
+    parser.add_argument("--events", type=int, default=100_000)
+    figures = measure(parser.parse_args().events)
+    for name, value in figures.items():
+        print(f"{name:<24}{value:>12,}")
+    print(json.dumps(figures))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,149 @@
+"""`chat`: boots a system on the data folder, makes the agent where there is none, and talks.
+
+Rule: what can be refused (a name, a window, a folder in use) is refused before Ray is started.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from console.options import data_folder
+from console.settings import (
+    HOW_TO_HOST,
+    OFFLINE,
+    Flags,
+    born,
+    check_change,
+    differences,
+    settings_changed,
+    settings_for_new,
+)
+from console.show import one_line, terminal
+from console.talk import Talker
+from events.errors import UnknownAgent
+from store.folder import DataFolder
+from store.sqlite_log import SqliteLog
+from store.states import load
+from store.tokens import count
+
+if TYPE_CHECKING:
+    from events.state import State
+    from events.types import Settings
+
+DEFAULT_AGENT: Final = "palimpsest"
+
+
+@click.command("chat")
+@click.argument("agent", default=DEFAULT_AGENT)
+@click.option("--model", default="", metavar="M", help="The model's name. Default: $PALIMPSEST_MODEL, else offline.")
+@click.option(
+    "--base-url", default="", metavar="URL", help="An OpenAI-compatible server, as http://localhost:11434/v1."
+)
+@click.option(
+    "--window",
+    default=0,
+    type=click.IntRange(min=0),
+    metavar="N",
+    help="The context window in tokens (offline 8,192, else 32,768).",
+)
+@click.option("--address", default="", metavar="A", help="Join the Ray cluster at this address, or `auto`.")
+@click.option("--thoughts", is_flag=True, help="Show the agent's inner thoughts.")
+def command(agent: str, address: str, thoughts: bool, **flags: Any) -> int:
+    """Talk with AGENT (default: palimpsest), which is made if there is none.
+
+    On a terminal there is a prompt; /help lists what can be done there. From a pipe each line is a message, and the
+    program ends when the lines do. The key of a hosted model is read from OPENAI_API_KEY.
+
+    With an agent that there is, --model, --base-url and --window change it for good. --model without --base-url means
+    OpenAI's own server.
+    """
+    return asyncio.run(_chat(data_folder(), agent, Flags(**flags), address, thoughts))
+
+
+async def _chat(folder: DataFolder, agent: str, flags: Flags, address: str, thoughts: bool) -> int:
+    from actors.client import check_name
+
+    check_name(agent)
+    if not address:
+        _foresee(folder, agent, flags)
+    with _starting(address):
+        from actors.system import Options, boot
+
+        system = await boot(folder, f"chat {agent}", Options(address=address))
+    try:
+        client = system.client()
+        for note in await settle(client, agent, flags):
+            click.echo(note, err=True)
+        return await _converse(client, folder, agent, thoughts)
+    finally:
+        await system.stop()
+
+
+def _foresee(folder: DataFolder, agent: str, flags: Flags) -> None:
+    """Raise now what `settle` would raise once the system is up."""
+    if not folder.log_path().exists():
+        born(settings_for_new(flags, os.environ), count)
+        return
+    with SqliteLog.open_readonly(folder.log_path()) as log:
+        state = load(log, agent)
+    if state is None:
+        born(settings_for_new(flags, os.environ), count)
+    elif changed := settings_changed(state.settings, flags):
+        check_change(state, changed, count)
+
+
+async def settle(client: Talker, agent: str, flags: Flags) -> list[str]:
+    """Make the agent, or change it as the flags say; what was done, in lines for the user."""
+    try:
+        state = await client.state(agent)
+    except UnknownAgent:
+        event = born(settings_for_new(flags, os.environ), count)
+        await client.create(agent, event)
+        settings = event.settings
+        notes = [f"New agent '{agent}': model {settings.model}, window {settings.window_tokens:,} tokens."]
+    else:
+        settings, notes = await _change(client, state, flags)
+    return [*notes, HOW_TO_HOST] if settings.model == OFFLINE and not flags.model else notes
+
+
+async def _change(client: Talker, state: State, flags: Flags) -> tuple[Settings, list[str]]:
+    changed = settings_changed(state.settings, flags)
+    if changed is None:
+        return state.settings, []
+    check_change(state, changed, count)
+    await client.change_settings(state.agent, changed)
+    return changed, [f"Agent '{state.agent}' is changed: {differences(state.settings, changed)}."]
+
+
+async def _converse(client: Talker, folder: DataFolder, agent: str, thoughts: bool) -> int:
+    if not _interactive():
+        from console.pipe import standard_input, talk
+
+        return await talk(client, agent, standard_input(), thoughts=thoughts)
+    from console.repl import Repl
+
+    click.echo(f"You talk with {one_line(agent)}. /help lists what you can do; Ctrl-D ends.")
+    return await Repl(client, agent, folder.path / "chat-history", count, thoughts=thoughts).run()
+
+
+def _interactive() -> bool:
+    return sys.stdin.isatty() and sys.stdout.isatty()
+
+
+@contextlib.contextmanager
+def _starting(address: str) -> Iterator[None]:
+    """Say that Ray starts, which takes some seconds: with a sign of life on a terminal."""
+    what = f"Joining Ray at {address} …" if address else "Starting Ray …"
+    if not sys.stderr.isatty():
+        click.echo(what, err=True)
+        yield
+        return
+    with terminal(sys.stderr).status(what):
+        yield

@@ -1,0 +1,269 @@
+"""`context`: an agent's context window as it was at any event, its tokens by part, and the very bytes of the request.
+
+Rule: counts that the log has recorded are shown, not made again; only a context that was never asked for is counted.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from collections.abc import Iterator
+from typing import Any, Final
+
+import click
+import msgspec
+
+from console.describe import call_text
+from console.inspect import CHUNK, head_of, reading
+from console.show import Page, Part, one_line, printable
+from events.codec import decode
+from events.context import PRIMING, Count, measure, open_request, with_margin
+from events.errors import BadInput
+from events.state import Phase, State
+from events.types import InferenceRequested, Settings
+from store.log import LogReader
+from store.states import load
+
+KINDS: Final = {"input": "inputs", "alert": "alerts", "assistant": "agent's own", "tool": "function results"}
+
+
+class Share(msgspec.Struct, frozen=True):
+    """A part of a window: its messages and its tokens, without the margin."""
+
+    name: str
+    messages: int
+    tokens: int
+
+
+class View(msgspec.Struct, frozen=True, kw_only=True):
+    """A context window. `asked` is the seq of the event that asked for it (0: it was not asked for at this seq).
+
+    `total_tokens` has the margin; `proved`: the bytes have the fingerprint that the log recorded (None: none to hold
+    them against).
+    """
+
+    agent: str
+    seq: int
+    asked: int
+    purpose: str
+    settings: Settings
+    shares: tuple[Share, ...]
+    total_tokens: int
+    request: bytes
+    proved: bool | None
+
+    @property
+    def fingerprint(self) -> str:
+        return hashlib.sha256(self.request).hexdigest()
+
+    @property
+    def free_tokens(self) -> int:
+        return self.settings.window_tokens - self.settings.reserve_tokens - self.total_tokens
+
+
+def lazy_count(encoding: str, text: str) -> int:
+    """`store.tokens.count`, whose tables are loaded (half a second) only where something has to be counted."""
+    from store.tokens import count
+
+    return count(encoding, text)
+
+
+def view(state: State, count: Count, asked: tuple[int, InferenceRequested] | None = None) -> View:
+    """The window at a state. `asked`: the seq and event of the inference that is open there, if one is."""
+    request = open_request(state)
+    seq, event = asked or (0, None)
+    purpose = event.purpose if event else "reply"
+    shares, total = _shares(state, count, event)
+    return View(
+        agent=state.agent,
+        seq=state.seq,
+        asked=seq,
+        purpose=purpose,
+        settings=state.settings,
+        shares=shares,
+        total_tokens=total,
+        request=request,
+        proved=hashlib.sha256(request).digest() == event.fingerprint if event else None,
+    )
+
+
+def _shares(state: State, count: Count, event: InferenceRequested | None) -> tuple[tuple[Share, ...], int]:
+    """The tokens by part, and their sum with the margin."""
+    if event and event.purpose == "summary":
+        return (Share("a summary's request", 2, _without_margin(event.tokens, state.settings)),), event.tokens
+    if event:
+        recorded = _without_margin(event.tokens, state.settings)
+        entries = tuple(entry.tokens for entry in state.queue)
+        summary = state.summary.tokens if state.summary else 0
+        status = recorded - PRIMING - state.head_tokens - summary - sum(entries)
+        return _parts(state, state.head_tokens, summary, entries, status), event.tokens
+    counted = measure(state, count)
+    total = with_margin(counted.total, state.settings)
+    return _parts(state, counted.head, counted.summary, counted.entries, counted.status), total
+
+
+def _without_margin(tokens: int, settings: Settings) -> int:
+    """The count that a count with the margin was made of: with a margin of 1 or more there is one at most."""
+    guess = int(tokens / settings.token_margin)
+    return next((n for n in (guess, guess + 1, guess - 1) if with_margin(n, settings) == tokens), guess)
+
+
+def _parts(state: State, head: int, summary: int, entries: tuple[int, ...], status: int) -> tuple[Share, ...]:
+    shares = [Share("system text, core memory, functions", 1, head)]
+    if state.summary:
+        shares.append(Share("recursive summary", 1, summary))
+    for kind, name in KINDS.items():
+        tokens = [n for entry, n in zip(state.queue, entries, strict=True) if entry.kind == kind]
+        if tokens:
+            shares.append(Share(f"queue: {name}", len(tokens), sum(tokens)))
+    return (*shares, Share("memory status", 1, status), Share("framing", 0, PRIMING))
+
+
+# --- which window -------------------------------------------------------------------------------------------------
+
+
+def view_at(log: LogReader, agent: str, at: int | None) -> View:
+    """The window at event `at` (None: the last one that the model was asked with; where there is none, the next).
+
+    Raises UnknownAgent, and BadInput where the agent has no such event.
+    """
+    head = head_of(log, agent)
+    if at is not None and not 1 <= at <= head.seq:
+        raise BadInput(f"Agent '{agent}' has events 1 to {head.seq}: there is no event {at} to look at (--at SEQ).")
+    state = load(log, agent, at or last_asked(log, agent, head.seq) or head.seq)
+    assert state is not None, "a stream with a head has events"
+    return view(state, lazy_count, open_inference(log, state))
+
+
+def last_asked(log: LogReader, agent: str, to: int) -> int:
+    """The seq of the last inference that was asked for, up to seq `to` (0: none)."""
+    while to > 0:
+        after = max(0, to - CHUNK)
+        for envelope in reversed(log.read(agent, after=after, to=to)):
+            if envelope.kind == "InferenceRequested":
+                return envelope.seq
+        to = after
+    return 0
+
+
+def open_inference(log: LogReader, state: State) -> tuple[int, InferenceRequested] | None:
+    """The inference that is open at a state: its seq, and its event."""
+    if state.turn is None or state.turn.phase not in {Phase.INFERRING, Phase.SUMMARISING}:
+        return None
+    envelope = log.find(state.agent, state.turn.request_key)
+    event = decode(envelope) if envelope else None
+    return (envelope.seq, event) if envelope and isinstance(event, InferenceRequested) else None
+
+
+# --- printing -----------------------------------------------------------------------------------------------------
+
+
+def print_header(page: Page, seen: View) -> None:
+    """What the window is, and its tokens by part."""
+    settings = seen.settings
+    page.line(("agent        ", "dim"), (printable(seen.agent), "bold"))
+    page.line(("at event     ", "dim"), f"{seen.seq}; {_when(seen)}")
+    page.line(
+        ("model        ", "dim"), one_line(settings.model + (f" at {settings.base_url}" * bool(settings.base_url)))
+    )
+    page.line(("fingerprint  ", "dim"), seen.fingerprint, *_verdict(seen))
+    page.line()
+    page.table(("part", "messages", "tokens", "of the window"), list(_rows(seen)), right=frozenset({1, 2, 3}))
+
+
+def _when(seen: View) -> str:
+    if seen.asked:
+        return f"event {seen.asked} asked the model for a {seen.purpose}, with this"
+    return "no inference is open; the model would be asked with this"
+
+
+def _verdict(seen: View) -> tuple[Part, ...]:
+    if seen.proved is None:
+        return ()
+    if seen.proved:
+        return (("  (the one that the log recorded)", "green"),)
+    return (("  NOT the one that the log recorded: see `replay --verify`", "bold red"),)
+
+
+def _rows(seen: View) -> Iterator[tuple[str, str, str, str]]:
+    settings = seen.settings
+
+    def row(name: str, messages: int | None, tokens: int) -> tuple[str, str, str, str]:
+        share = f"{100 * tokens / settings.window_tokens:.1f} %"
+        return name, "" if messages is None else str(messages), f"{tokens:,}", share
+
+    for share in seen.shares:
+        yield row(share.name, share.messages, share.tokens)
+    margin = seen.total_tokens - sum(share.tokens for share in seen.shares)
+    if margin:
+        yield row(f"margin (x {settings.token_margin:g})", None, margin)
+    yield row("total", sum(share.messages for share in seen.shares), seen.total_tokens)
+    yield row("kept for the answer", None, settings.reserve_tokens)
+    yield row("free", None, seen.free_tokens)
+    yield row("window", None, settings.window_tokens)
+
+
+def print_messages(page: Page, request: bytes) -> None:
+    """The request's messages, one after the other, unwrapped."""
+    parsed = msgspec.json.decode(request)
+    for number, wire in enumerate(parsed["messages"], 1):
+        page.line()
+        page.line((f"[{number}] {wire['role']}", _ROLES.get(wire["role"], "bold")))
+        for line in readable(wire):
+            page.line(f"    {line}" if line else "")
+    if parsed.get("tools"):
+        names = ", ".join(tool["function"]["name"] for tool in parsed["tools"])
+        page.line()
+        page.line(("functions: ", "dim"), names)
+
+
+_ROLES: Final = {"system": "bold magenta", "user": "bold cyan", "assistant": "bold green", "tool": "bold blue"}
+
+
+def readable(wire: dict[str, Any]) -> Iterator[str]:
+    """A message's lines: what its package says, and its calls as they would be written."""
+    content = wire.get("content") or ""
+    if wire["role"] in {"user", "tool"}:
+        content = _unwrapped(content)
+    elif wire["role"] == "assistant" and content and wire.get("tool_calls"):
+        content = f"(thinks) {content}"
+    if content:
+        yield from printable(content).split("\n")
+    for call in wire.get("tool_calls", ()):
+        yield call_text(call["function"]["name"], call["function"]["arguments"], chars=2000)
+
+
+def _unwrapped(content: str) -> str:
+    """A package in words: its type, its time, and its other fields. What is no package stays as it is."""
+    try:
+        fields = msgspec.json.decode(content, type=dict[str, Any])
+    except (msgspec.DecodeError, UnicodeError):
+        return content
+    label = " ".join(str(fields.pop(name)) for name in ("type", "status") if name in fields)
+    time = f"[{fields.pop('time')}] " if "time" in fields else ""
+    message = fields.pop("message", "")
+    rest = ", ".join(f"{name}: {value}" for name, value in fields.items())
+    return f"{time}{label}: {': '.join(text for text in (rest, str(message)) if text)}"
+
+
+# --- the command --------------------------------------------------------------------------------------------------
+
+
+@click.command("context")
+@click.argument("agent")
+@click.option("--at", type=int, metavar="SEQ", help="The window after this event (default: the last inference's).")
+@click.option("--json", "as_json", is_flag=True, help="Print the very request: its SHA-256 is the fingerprint.")
+def command(agent: str, at: int | None, as_json: bool) -> None:
+    """Show what an agent had in its context window, byte for byte, at any event.
+
+    Without --at it is the window of the last inference. `events AGENT --kind InferenceRequested` lists all inferences.
+    """
+    with reading() as log:
+        seen = view_at(log, agent, at)
+    if as_json:
+        sys.stdout.flush()
+        sys.stdout.buffer.write(seen.request + b"\n")
+        return
+    page = Page()
+    print_header(page, seen)
+    print_messages(page, seen.request)

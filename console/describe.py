@@ -1,0 +1,194 @@
+"""Each event in a line for people, and in plain data for programs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import msgspec
+
+from console.show import one_line, utc
+from events.envelope import Envelope
+from events.types import (
+    AgentCreated,
+    AlertRaised,
+    AnswerRejected,
+    ArchivalMemoryInserted,
+    CoreMemoryAppended,
+    CoreMemoryReplaced,
+    Event,
+    EvictionStarted,
+    FunctionCalled,
+    FunctionFailed,
+    FunctionReturned,
+    HeartbeatRaised,
+    HeartbeatsPaused,
+    InferenceCancelled,
+    InferenceCompleted,
+    InferenceFailed,
+    InferenceRequested,
+    InputArchived,
+    InputSkipped,
+    MemoryPressureWarned,
+    MessageSent,
+    MessagesEvicted,
+    Settings,
+    SettingsChanged,
+    StopRequested,
+    SummaryWritten,
+    Timer,
+    TimerCancelled,
+    TimerFired,
+    TimerSet,
+    ToolCall,
+    TurnEnded,
+    TurnStarted,
+    UploadFinished,
+    UserLoggedIn,
+    UserMessageReceived,
+)
+
+MOST_CHARS: Final = 1000
+
+
+def describe(event: Event) -> str:
+    """What the event says, in one line."""
+    return one_line(_SAY[type(event)](event), MOST_CHARS)
+
+
+def quoted(text: str, chars: int = 90) -> str:
+    return f'"{one_line(text, chars)}"'
+
+
+def seqs(numbers: tuple[int, ...]) -> str:
+    """Seqs as ranges: 2-7, 9. Long lists are clipped."""
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1][1:] = [number]
+        else:
+            runs.append([number])
+    return one_line(", ".join("-".join(map(str, run)) for run in runs), 60) or "none"
+
+
+def call_text(name: str, arguments: str, chars: int = 90) -> str:
+    """A call as it would be written: name(argument="…")."""
+    try:
+        parsed = msgspec.json.decode(arguments or "{}", type=dict[str, Any])
+    except (msgspec.DecodeError, UnicodeError):
+        return f"{one_line(name, 40)}({one_line(arguments, chars)})"
+    return f"{one_line(name, 40)}({_arguments(parsed, chars)})"
+
+
+def _arguments(given: dict[str, Any], chars: int) -> str:
+    return ", ".join(f"{one_line(name, 40)}={_argument(value, chars)}" for name, value in given.items())
+
+
+def _argument(value: Any, chars: int) -> str:
+    return quoted(value, chars) if isinstance(value, str) else one_line(msgspec.json.encode(value).decode(), chars)
+
+
+def _settings(settings: Settings) -> str:
+    at = f" at {one_line(settings.base_url)}" if settings.base_url else ""
+    return f"model {one_line(settings.model, 60)}{at}, window {settings.window_tokens:,} tokens"
+
+
+def _created(event: AgentCreated) -> str:
+    blocks = ", ".join(one_line(block.label, 40) for block in event.blocks)
+    fork = f", forked from {one_line(event.parent.agent, 60)} at {event.parent.seq}" if event.parent else ""
+    return f"{_settings(event.settings)}, core memory: {blocks}{fork}"
+
+
+def _timer(timer: Timer) -> str:
+    again = f", every {timer.every_s} s" if timer.every_s else f", cron {timer.cron}" if timer.cron else ""
+    note = f" {quoted(timer.note)}" if timer.note else ""
+    return f"{one_line(timer.id, 40)}{note}, due {utc(timer.due_ms)} UTC{again}{', heartbeat' * timer.heartbeat}"
+
+
+def _call(call: ToolCall) -> str:
+    return call_text(call.name, call.arguments) + " (repaired)" * bool(call.raw)
+
+
+def _completed(event: InferenceCompleted) -> str:
+    parts = [_call(call) for call in event.calls]
+    if event.content:
+        parts.append(f"{'thinks' if event.calls else 'says'} {quoted(event.content)}")
+    usage = event.usage
+    cached = f" ({usage.cached:,} cached)" if usage.cached else ""
+    cut = f", finish {event.finish}" if event.finish not in {"stop", "tool_calls"} else ""
+    figures = f"[{usage.prompt:,}{cached} + {usage.completion:,} tokens, {event.duration_ms:,} ms{cut}]"
+    return " ".join([*parts[:1], *(f"| {part}" for part in parts[1:]), figures])
+
+
+def _summary(event: SummaryWritten) -> str:
+    before = f" and the summary of event {event.previous}" if event.previous else ""
+    note = f" ({one_line(event.note, 80)})" if event.note else ""
+    return f"{event.author}, covers {seqs(event.covers)}{before}, {event.tokens:,} tokens: {quoted(event.text)}{note}"
+
+
+def _returned(event: FunctionReturned) -> str:
+    found = f"{len(event.found)} of {event.total} found: " if event.total else ""
+    return f"{found}{quoted(event.result)}"
+
+
+def _ended(event: TurnEnded) -> str:
+    detail = f": {one_line(event.detail)}" if event.detail else ""
+    return f"{event.reason}{detail}, steps {event.steps}, {event.tokens:,} tokens"
+
+
+_SAY: Final[dict[type[Event], Callable[[Any], str]]] = {
+    AgentCreated: _created,
+    SettingsChanged: lambda e: _settings(e.settings),
+    UserMessageReceived: lambda e: (f"{one_line(e.name, 40)}: " if e.name else "") + quoted(e.text),
+    UserLoggedIn: lambda e: f"last login {one_line(e.last_login) or 'never'}",
+    UploadFinished: lambda e: one_line(e.source) + (f": {one_line(e.detail)}" if e.detail else ""),
+    AlertRaised: lambda e: quoted(e.text),
+    TimerFired: lambda e: _timer(e.timer),
+    StopRequested: lambda e: one_line(e.reason) or "no reason given",
+    InputArchived: lambda e: f"input {e.input} went to archival storage in {len(e.ends)} passages",
+    TurnStarted: lambda e: f"input {e.input}" + (f", its first {e.first_chars:,} characters" * bool(e.first_chars)),
+    InputSkipped: lambda e: f"input {e.input}: {one_line(e.reason)}",
+    InferenceRequested: lambda e: f"{e.purpose}, {e.tokens:,} tokens, fingerprint {e.fingerprint.hex()[:16]}",
+    InferenceCompleted: _completed,
+    InferenceFailed: lambda e: f"{e.error} (attempts: {e.attempts}): {one_line(e.detail)}",
+    InferenceCancelled: lambda e: one_line(e.reason) or "no reason given",
+    AnswerRejected: lambda e: one_line(e.reason),
+    HeartbeatRaised: lambda e: e.reason,
+    TurnEnded: _ended,
+    MessageSent: lambda e: quoted(e.text),
+    CoreMemoryAppended: lambda e: f"{one_line(e.label, 40)} + {quoted(e.text)}",
+    CoreMemoryReplaced: lambda e: f"{one_line(e.label, 40)}: {quoted(e.old)} -> {quoted(e.new)}",
+    ArchivalMemoryInserted: lambda e: f"passages {len(e.ends)}: {quoted(e.text)}",
+    HeartbeatsPaused: lambda e: f"{e.minutes} min, until {utc(e.until_ms)} UTC",
+    FunctionCalled: lambda e: f"{one_line(e.name, 40)}({_arguments(e.arguments, 90)})",
+    FunctionReturned: _returned,
+    FunctionFailed: lambda e: f"{one_line(e.name, 40)}: {one_line(e.error)}",
+    TimerSet: lambda e: _timer(e.timer),
+    TimerCancelled: lambda e: one_line(e.timer_id, 40),
+    MemoryPressureWarned: lambda e: f"{e.tokens:,} of {e.window_tokens:,} tokens",
+    EvictionStarted: lambda e: f"{e.reason}: {seqs(e.seqs)}, from {e.tokens:,} down to {e.target_tokens:,} tokens",
+    MessagesEvicted: lambda e: f"{len(e.seqs)} messages: {seqs(e.seqs)}",
+    SummaryWritten: _summary,
+}
+
+
+def plain(value: Any) -> Any:
+    """A value as JSON has it: all fields of a struct, bytes as hex."""
+    match value:
+        case msgspec.Struct():
+            return {name: plain(getattr(value, name)) for name in value.__struct_fields__}
+        case bytes():
+            return value.hex()
+        case list() | tuple():
+            return [plain(item) for item in value]
+        case dict():
+            return {key: plain(item) for key, item in value.items()}
+        case _:
+            return value
+
+
+def as_object(envelope: Envelope, event: Event | None) -> dict[str, Any]:
+    """An envelope with its body decoded, as plain data. `event` None: the body as hex."""
+    fields = plain(envelope)
+    body = fields.pop("body")
+    return {**fields, "event": plain(event)} if event is not None else {**fields, "body": body}

@@ -1,0 +1,139 @@
+"""What every command shares: the data folder's option, commands that are imported when they are called, and an end
+without tracebacks.
+
+Rules. (1) `--data` stands before or after a command's name. (2) Exit codes: 0 all is well, 1 a difference or a turn
+that failed, 2 an error that the user can mend, 130 Ctrl-C, 141 the reader of a pipe went away. (3) Errors go to
+standard error, in one line that says what to do.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Final
+
+import click
+from click.exceptions import NoSuchCommand
+
+from events.errors import PalimpsestError
+from store.folder import DataFolder, default_data_folder
+
+PROGRAM: Final = "python launch.py"
+INTERRUPTED: Final = 130
+PIPE_CLOSED: Final = 141
+_QUIET_RAY: Final = ("RAY_DEDUP_LOGS_SKIP_REGEX", ".")
+"""Ray prints on standard output what becomes of its processes and calls, also without `log_to_driver`: nothing that a
+user could act on. All of it passes this filter of Ray's, which it reads when it is imported. (Its log files have all.)
+"""
+_DATA: Final = "palimpsest.data"
+
+
+def data_option() -> click.Option:
+    """`--data DIR`; what is given is found by `data_folder`."""
+    return click.Option(
+        ["--data"],
+        metavar="DIR",
+        type=click.Path(path_type=Path),
+        expose_value=False,
+        callback=_remember,
+        help="The folder of the log and its indexes. Default: $PALIMPSEST_HOME, else ~/.palimpsest.",
+    )
+
+
+def _remember(context: click.Context, _option: click.Parameter, value: Path | None) -> None:
+    if value is not None:
+        context.meta[_DATA] = value.expanduser()
+
+
+def given_data() -> Path | None:
+    """What `--data` says in this call; None: nothing."""
+    found: Path | None = click.get_current_context().meta.get(_DATA)
+    return found
+
+
+def data_folder() -> DataFolder:
+    return DataFolder(given_data() or default_data_folder(os.environ))
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported when they are called, and which lists them without.
+
+    `sections` maps a heading to its commands: name -> ("module:attribute", one line of help).
+    """
+
+    def __init__(self, *, sections: Mapping[str, Mapping[str, tuple[str, str]]], help: str) -> None:
+        super().__init__(help=help, params=[data_option()], context_settings={"help_option_names": ["-h", "--help"]})
+        self._sections = sections
+        self._targets = {name: target for commands in sections.values() for name, (target, _) in commands.items()}
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        return list(self._targets)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's signature
+        if cmd_name not in self._targets:
+            return None
+        module, _, attribute = self._targets[cmd_name].partition(":")
+        command: click.Command = getattr(import_module(module), attribute)
+        if not any("--data" in option.opts for option in command.params):
+            command.params.append(data_option())
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click does, but told of the names that a mistyped command may have meant."""
+        try:
+            return super().resolve_command(ctx, args)
+        except NoSuchCommand as error:
+            raise NoSuchCommand(error.command_name, possibilities=self._targets, ctx=ctx) from None
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's
+        for heading, commands in self._sections.items():
+            with formatter.section(heading):
+                formatter.write_dl([(name, line) for name, (_, line) in commands.items()])
+
+
+def run(group: click.Group, arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; the exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")  # a terminal that lacks a letter is no reason to die
+    os.environ.setdefault(*_QUIET_RAY)
+    try:
+        given = sys.argv[1:] if arguments is None else list(arguments)
+        with group.make_context(PROGRAM, given) as context:  # `main` would answer Ctrl-C and a closed pipe its own way
+            code = group.invoke(context)
+        sys.stdout.flush()
+    except click.exceptions.Exit as end:
+        return end.exit_code
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except PalimpsestError as error:
+        complain(str(error))
+        return 2
+    except BrokenPipeError:
+        _let_go_of_output()
+        return PIPE_CLOSED
+    except (KeyboardInterrupt, click.Abort):
+        return INTERRUPTED
+    return code if isinstance(code, int) else 0
+
+
+def complain(what: str) -> None:
+    """One line on standard error."""
+    click.echo(f"{click.style('Error:', fg='red') if _colours() else 'Error:'} {what}", err=True)
+
+
+def _colours() -> bool:
+    return sys.stderr.isatty() and not os.environ.get("NO_COLOR")
+
+
+def _let_go_of_output() -> None:
+    """Point standard output at nothing, so that Python's last flush has nobody to complain of."""
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nothing, sys.stdout.fileno())
+    os.close(nothing)

@@ -1,0 +1,165 @@
+"""`chat` without a terminal: each line of standard input is a message, and the replies are lines on standard output.
+
+Rules. (1) A line that cannot be a message is named by its number on standard error, and the rest goes on: exit code 2
+at the end. (2) A line waits for the end of the turn before it. (3) The memory that input takes is bounded by a
+message's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import threading
+from collections.abc import AsyncIterator, Iterator
+from typing import Final
+
+import msgspec
+
+from actors.client import MAX_MESSAGE_BYTES, Reply
+from actors.models.protocol import Piece
+from console.options import complain
+from console.show import printable
+from console.talk import FAILED, Talker, ending
+from events.errors import BadInput
+
+CHUNK_BYTES: Final = 65_536
+CHUNKS_AHEAD: Final = 4
+BAD_INPUT: Final = 2
+TURN_FAILED: Final = 1
+
+
+class Line(msgspec.Struct, frozen=True):
+    """A line of input: its number from 1, and its text or what is wrong with it."""
+
+    number: int
+    text: str = ""
+    problem: str = ""
+
+
+class Lines:
+    """Bytes to lines, whichever way they are cut; a line larger than a message is not kept."""
+
+    def __init__(self, max_bytes: int = MAX_MESSAGE_BYTES) -> None:
+        self._max_bytes = max_bytes
+        self._rest = bytearray()
+        self._dropped = False
+        self._number = 0
+
+    def feed(self, data: bytes) -> Iterator[Line]:
+        *whole, rest = data.split(b"\n")
+        for piece in whole:
+            self._keep(piece)
+            yield self._line()
+        self._keep(rest)
+
+    def end(self) -> Iterator[Line]:
+        """A last line without its newline."""
+        if self._rest or self._dropped:
+            yield self._line()
+
+    def _keep(self, piece: bytes) -> None:
+        if self._dropped or len(self._rest) + len(piece) > self._max_bytes + 1:  # one more for a carriage return
+            self._dropped = True
+            self._rest.clear()
+        else:
+            self._rest += piece
+
+    def _line(self) -> Line:
+        self._number += 1
+        data, dropped = bytes(self._rest).removesuffix(b"\r"), self._dropped
+        self._rest, self._dropped = bytearray(), False
+        if dropped:
+            return Line(self._number, problem=f"has more than {self._max_bytes:,} bytes, the most of a message")
+        if b"\0" in data:
+            return Line(self._number, problem="holds NUL bytes, so it is no text")
+        try:
+            text = data.decode("utf-8-sig" if self._number == 1 else "utf-8")
+        except UnicodeDecodeError as error:
+            return Line(
+                self._number, problem=f"is not UTF-8 text (byte 0x{data[error.start]:02x} at {error.start + 1})"
+            )
+        return Line(self._number, text)
+
+
+async def talk(client: Talker, agent: str, chunks: AsyncIterator[bytes], *, thoughts: bool) -> int:
+    """Send line after line, and print what comes back; the exit code."""
+    code = 0
+    async for line in _lines(chunks):
+        if line.problem:
+            complain(f"line {line.number} of the input {line.problem}. It was not sent.")
+            code = BAD_INPUT
+        elif line.text.strip():
+            try:
+                code = max(code, await _turn(client, agent, line.text, thoughts))
+            except BadInput as error:
+                complain(f"line {line.number} of the input: {error}")
+                code = BAD_INPUT
+    return code
+
+
+async def _lines(chunks: AsyncIterator[bytes]) -> AsyncIterator[Line]:
+    lines = Lines()
+    async for chunk in chunks:
+        for line in lines.feed(chunk):
+            yield line
+    for line in lines.end():
+        yield line
+
+
+async def _turn(client: Talker, agent: str, text: str, thoughts: bool) -> int:
+    thought = ""
+    async for item in client.stream(agent, text):
+        match item:
+            case Piece(kind="thought", text=piece):
+                thought += piece
+            case Piece(kind="end"):
+                if thought and thoughts:
+                    _say(f"(thinks) {thought}")
+                thought = ""
+            case Reply():
+                return _finish(item)
+    return 0
+
+
+def _finish(reply: Reply) -> int:
+    for message in reply.messages:
+        _say(message)
+    end = ending(reply)
+    if end:
+        complain(end)
+    return TURN_FAILED if reply.reason in FAILED else 0
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(printable(text) + "\n")
+    sys.stdout.flush()
+
+
+async def standard_input(descriptor: int = 0) -> AsyncIterator[bytes]:
+    """What standard input holds, as it comes, whether it is a file, a pipe or a terminal.
+
+    A thread of its own reads: it may hang in a read for ever, and must then not hold up the end of the process.
+    """
+    loop = asyncio.get_running_loop()
+    queue: asyncio.Queue[bytes | OSError] = asyncio.Queue()
+    room = threading.Semaphore(CHUNKS_AHEAD)
+
+    def read() -> None:
+        chunk: bytes | OSError = b"more"
+        while chunk and isinstance(chunk, bytes):
+            room.acquire()
+            try:
+                chunk = os.read(descriptor, CHUNK_BYTES)
+            except OSError as error:
+                chunk = error
+            if loop.is_closed():
+                return
+            loop.call_soon_threadsafe(queue.put_nowait, chunk)
+
+    threading.Thread(target=read, name="standard input", daemon=True).start()
+    while chunk := await queue.get():
+        if isinstance(chunk, OSError):
+            raise BadInput(f"Standard input cannot be read: {chunk.strerror}.")
+        yield chunk
+        room.release()

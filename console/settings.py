@@ -1,0 +1,126 @@
+"""What an agent runs with, from the flags of `chat`: for a new agent, or as a change of one that there is.
+
+Rule: a window in which the agent could not talk is refused before anything is written, with the least that would do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+from msgspec.structs import replace
+
+from events.context import Count
+from events.errors import BadInput
+from events.prompts import least_window_tokens, newborn
+from events.state import State
+from events.types import AgentCreated, Settings
+from store.tokens import encoding_for
+
+OFFLINE: Final = "offline"
+OFFLINE_WINDOW_TOKENS: Final = 8_192
+HOSTED_WINDOW_TOKENS: Final = 32_768
+OFFLINE_RESERVE_TOKENS: Final = 1_024
+HOSTED_RESERVE_TOKENS: Final = 4_096
+
+HOW_TO_HOST: Final = (
+    "This is the built-in offline model, not an LLM. For a real one: OPENAI_API_KEY=… python launch.py chat --model "
+    "gpt-4o-mini, or --base-url http://localhost:11434/v1 --model llama3"
+)
+
+
+class Flags(msgspec.Struct, frozen=True, kw_only=True):
+    """What the command line says; empty or 0: nothing."""
+
+    model: str = ""
+    base_url: str = ""
+    window: int = 0
+
+
+def settings_for_new(flags: Flags, environ: Mapping[str, str]) -> Settings:
+    """A new agent's settings. With no flag: $PALIMPSEST_MODEL, else the offline model."""
+    model = flags.model or environ.get("PALIMPSEST_MODEL") or OFFLINE
+    _check(flags, model)
+    window = flags.window or (OFFLINE_WINDOW_TOKENS if model == OFFLINE else HOSTED_WINDOW_TOKENS)
+    return _with_model(Settings(), model, flags.base_url, window)
+
+
+def settings_changed(now: Settings, flags: Flags) -> Settings | None:
+    """An agent's settings with the flags applied; None where they change nothing.
+
+    A model's name comes with its server: `--model` alone means OpenAI's own.
+    """
+    model = flags.model or now.model
+    _check(flags, model)
+    base_url = flags.base_url if flags.model or flags.base_url else now.base_url
+    if (model, base_url, flags.window or now.window_tokens) == (now.model, now.base_url, now.window_tokens):
+        return None
+    if (model, base_url) == (now.model, now.base_url):
+        return replace(now, window_tokens=flags.window, reserve_tokens=_reserve(model, flags.window))
+    return _with_model(now, model, base_url, flags.window or now.window_tokens)
+
+
+def _check(flags: Flags, model: str) -> None:
+    if flags.base_url and model == OFFLINE:
+        raise BadInput("--base-url needs the model's name at that server: add --model NAME.")
+    if flags.base_url and not flags.base_url.startswith(("http://", "https://")):
+        raise BadInput(f"'{flags.base_url}' is no base URL: it begins with http:// or https://, and ends with /v1.")
+
+
+def _with_model(settings: Settings, model: str, base_url: str, window: int) -> Settings:
+    encoding, margin = encoding_for(model)
+    return replace(
+        settings,
+        model=model,
+        base_url=base_url,
+        window_tokens=window,
+        reserve_tokens=_reserve(model, window),
+        output_parameter="max_tokens" if base_url else "max_completion_tokens",
+        encoding=encoding,
+        token_margin=margin,
+    )
+
+
+def _reserve(model: str, window: int) -> int:
+    return min(_most_reserve(model), window // 4)
+
+
+def _most_reserve(model: str) -> int:
+    return OFFLINE_RESERVE_TOKENS if model == OFFLINE else HOSTED_RESERVE_TOKENS
+
+
+def born(settings: Settings, count: Count) -> AgentCreated:
+    """The first event of a new agent. Raises BadInput where its window is too small."""
+    event = newborn(settings)
+    check_window(event, count)
+    return event
+
+
+def check_change(state: State, settings: Settings, count: Count) -> None:
+    """Raises BadInput where an agent, with the core memory that it has by now, could not talk in its new window."""
+    check_window(AgentCreated(system=state.system, blocks=state.blocks, settings=settings), count)
+
+
+def check_window(event: AgentCreated, count: Count) -> None:
+    settings = event.settings
+    least = least_window_tokens(event, count, _most_reserve(settings.model))
+    if settings.window_tokens < least:
+        raise BadInput(
+            f"A window of {settings.window_tokens:,} tokens is too small: system text, core memory and functions with "
+            f"room for a summary, a message and the answer take {least:,}. Give --window {least} or more."
+        )
+
+
+def differences(before: Settings, after: Settings) -> str:
+    """What changed, in words."""
+    said = []
+    if (before.model, before.base_url) != (after.model, after.base_url):
+        said.append(f"model {_place(before)} -> {_place(after)}")
+    if before.window_tokens != after.window_tokens:
+        said.append(f"window {before.window_tokens:,} -> {after.window_tokens:,} tokens")
+    return ", ".join(said)
+
+
+def _place(settings: Settings) -> str:
+    return f"{settings.model} at {settings.base_url}" if settings.base_url else settings.model

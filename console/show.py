@@ -1,0 +1,107 @@
+"""How things are printed: colours and tables on a terminal, plain lines in a pipe.
+
+Rules. (1) rich is imported on a terminal only. (2) Plain lines have no tabs and no colours, and hang on no terminal's
+width. (3) Text from a log may hold anything: control characters are made visible, so that no message can drive a
+terminal.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final, TextIO
+
+from events.context import clip
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+Part = str | tuple[str, str]
+"""Text, or text and its style on a terminal."""
+
+_ACTIVE: Final = (*range(32), *range(0x7F, 0xA0), *range(0x202A, 0x202F), *range(0x2066, 0x206A))
+_VISIBLE: Final = {code: f"\\x{code:02x}" for code in _ACTIVE if chr(code) not in "\n\t"} | {ord("\t"): "    "}
+
+
+def printable(text: str) -> str:
+    """The text with its control characters made visible; its lines stay."""
+    return text.replace("\r\n", "\n").translate(_VISIBLE)
+
+
+def one_line(text: str, chars: int = 100) -> str:
+    """The text on one line, its white space run together, clipped."""
+    return printable(clip(" ".join(text[: 4 * chars].split()), chars))
+
+
+def many(number: int, what: str) -> str:
+    """A number of things: 1 event, 2,000 events."""
+    return f"{number:,} {what}{'s' * (number != 1)}"
+
+
+def utc(time_ms: int) -> str:
+    """A time to the millisecond, in UTC."""
+    return datetime.fromtimestamp(time_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S.") + f"{time_ms % 1000:03d}"
+
+
+def on_terminal() -> bool:
+    return sys.stdout.isatty()
+
+
+def terminal(stream: TextIO) -> Console:
+    """A rich console, which heeds NO_COLOR and never reads markup out of what it prints."""
+    from rich.console import Console
+
+    return Console(file=stream, highlight=False, markup=False, emoji=False)
+
+
+class Page:
+    """What a command prints on."""
+
+    def __init__(self) -> None:
+        self._console = terminal(sys.stdout) if on_terminal() else None
+
+    def line(self, *parts: Part) -> None:
+        """One line, however long."""
+        if self._console is None:
+            sys.stdout.write("".join(part if isinstance(part, str) else part[0] for part in parts) + "\n")
+            return
+        from rich.text import Text
+
+        self._console.print(Text.assemble(*parts), soft_wrap=True)
+
+    def table(
+        self,
+        header: Sequence[str],
+        rows: Iterable[Sequence[str]],
+        *,
+        right: frozenset[int] = frozenset(),
+        labels: Mapping[int, str] = MappingProxyType({}),
+    ) -> None:
+        """Rows under a header; the columns `right` are numbers. In a pipe: aligned, with `labels` and no header."""
+        rows = [tuple(row) for row in rows]
+        if self._console is not None:
+            self._console.print(_table(header, rows, right))
+            return
+        rows = [[f"{labels[i]} {cell}" if i in labels else cell for i, cell in enumerate(row)] for row in rows]
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        for row in rows:
+            cells = [
+                cell.rjust(width) if index in right else cell.ljust(width)
+                for index, (cell, width) in enumerate(zip(row, widths, strict=True))
+            ]
+            self.line("  ".join(cells).rstrip())
+
+
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]], right: frozenset[int]) -> object:
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    for index, name in enumerate(header):
+        table.add_column(name, justify="right" if index in right else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))
+    return table

@@ -1,0 +1,57 @@
+"""What `chat` needs of a client, and how a reply's end is put into words."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, Final, Protocol
+
+from console.show import one_line
+
+if TYPE_CHECKING:
+    from actors.client import Reply
+    from actors.models.protocol import Piece
+    from events.envelope import Envelope
+    from events.state import State
+    from events.types import AgentCreated, Settings, Timer
+
+
+class Talker(Protocol):
+    """The part of `actors.client.Client` that a chat uses."""
+
+    async def create(self, agent: str, born: AgentCreated) -> None: ...
+
+    async def state(self, agent: str) -> State: ...
+
+    async def change_settings(self, agent: str, settings: Settings) -> None: ...
+
+    def stream(self, agent: str, text: str) -> AsyncIterator[Piece | Reply]: ...
+
+    def listen(self, agent: str) -> AsyncIterator[Reply]: ...
+
+    async def stop(self, agent: str, reason: str = "") -> None: ...
+
+    async def timers(self, agent: str) -> list[Timer]: ...
+
+    async def events(self, agent: str, after: int = 0) -> list[Envelope]: ...
+
+
+FAILED: Final = frozenset({"inference_failed", "failure_limit", "window_too_small"})
+"""Reasons of a turn's end for which the user has got no answer."""
+
+_ENDS: Final = {
+    "stopped": "The turn was stopped.",
+    "inference_failed": "The model gave no answer.",
+    "window_too_small": "The window is too small.",
+    "step_limit": "The turn was ended at its limit of steps.",
+    "token_limit": "The turn was ended at its limit of tokens.",
+    "failure_limit": "The turn was ended: the model made no good call.",
+    "skipped": "The input was skipped.",
+}
+
+
+def ending(reply: Reply) -> str:
+    """How a turn ended, where it did not end as it should; else ""."""
+    if reply.reason == "yielded":
+        return "" if reply.messages else "The agent ended its turn without a message."
+    said = _ENDS.get(reply.reason, f"The turn ended: {reply.reason}.")
+    return said if reply.reason == "stopped" else f"{said} {one_line(reply.detail, 400)}".rstrip()

@@ -1,0 +1,54 @@
+"""Palimpsest's command line: what can be typed, and which room answers it.
+
+Every command lives in a module of `console` that is imported when it is called, so that looking things up starts no
+Ray and `--help` answers at once.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Final
+
+from console.options import LazyGroup, run
+
+COMMANDS: Final = {
+    "Talk": {
+        "chat": ("console.chat:command", "Talk with an agent; it is made if there is none."),
+        "demo": ("console.tour:command", "See it all in a minute: no key, no server."),
+    },
+    "Look into the log (starts nothing, and works while a chat runs)": {
+        "agents": ("console.inspect:agents_command", "List the agents."),
+        "events": ("console.inspect:events_command", "List what ever happened to an agent."),
+        "context": ("console.context:command", "Show an agent's context window, as it was at any event."),
+        "replay": ("console.replay:command", "Fold agents from the log alone, and prove every context."),
+    },
+    "Measure": {
+        "bench": ("console.bench:command", "Measure what a turn costs."),
+    },
+}
+
+HELP: Final = """\
+Palimpsest: agents with a memory that outlasts their context window, every move of which is an event in a log.
+
+\b
+Try first:
+  python launch.py demo                     a tour in a minute: no key, no server
+  python launch.py chat                     talk (with the built-in offline model)
+  python launch.py replay --all --verify    prove what the agents ever had in mind
+
+\b
+With a real model:
+  OPENAI_API_KEY=… python launch.py chat --model gpt-4o-mini
+  python launch.py chat --base-url http://localhost:11434/v1 --model llama3
+
+`python launch.py COMMAND --help` says more of each command.
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    return run(LazyGroup(sections=COMMANDS, help=HELP), arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,105 @@
+"""Promise 7: the index is a projection of the log, and a search that was asked is answered whoever died meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import signal
+from pathlib import Path
+
+from actors.client import Client
+from actors.log_client import LogClient
+from actors.system import System
+from events.passages import Page
+from events.types import FunctionCalled, FunctionReturned, Settings
+from store.embeddings import WordLlamaEmbedder
+from store.folder import DataFolder
+from store.projection import MemoryIndex
+from tests.cluster.world import (
+    SMALL,
+    START_MS,
+    born,
+    check_promises,
+    log_of,
+    run,
+    running,
+    script,
+    stream_of,
+    waited_for,
+)
+
+QUESTION = "Where is the spare key?"
+
+
+async def _tell(client: Client, agent: str) -> None:
+    """Let the fact leave the window."""
+    lines = script(3)
+    for number, text in enumerate([*lines[1:6], *lines[1:4], *lines[3:6]]):
+        await client.send(agent, text, at_ms=START_MS + number)
+    await client.ask(agent, "Thank you!")
+
+
+QUERIES = ("spare key", "harbour in the dark", "clocks", "Kim3", "nothing of the kind")
+
+
+def _pages(folder: DataFolder, index: Path, as_of: int) -> list[Page]:
+    """What an index finds as of a seq."""
+    with log_of(folder) as log:
+        opened = MemoryIndex.open(index, WordLlamaEmbedder(), lambda agent, seq: log.read(agent, seq - 1, seq)[0])
+        try:
+            assert opened.position > 0
+            return [
+                opened.search("sam", kind=kind, query=query, as_of=as_of, page=page, size=5)
+                for kind in ("message", "passage")
+                for query in QUERIES
+                for page in (0, 1)
+            ]
+        finally:
+            opened.close()
+
+
+def test_a_deleted_index_is_built_again_from_the_log(folder: DataFolder, tmp_path: Path) -> None:
+    async def first() -> int:
+        async with running(folder) as system:
+            client = await born(system, "sam", SMALL)
+            await _tell(client, "sam")
+            assert "flowerpot" in (await client.ask("sam", QUESTION)).text
+            envelopes = await LogClient(system.parts["log"]).read("sam")
+            return max(envelope.seq for envelope in envelopes if envelope.kind == "FunctionCalled")
+
+    async def second() -> None:
+        async with running(folder) as system:
+            other = await born(system, "late", Settings())
+            assert "flowerpot" not in (await other.ask("late", QUESTION)).text, "another agent's memory is its own"
+            assert "flowerpot" in (await system.client().ask("sam", f"Once more: {QUESTION}")).text
+            searched = (await system.status())["storage"]["searches"]
+            calls = [event for event in await stream_of(system, "late") if isinstance(event, FunctionCalled)]
+            assert searched <= len(calls) + 4, "what was answered before is not searched for again"
+
+    seq = run(first())
+    old = tmp_path / "old"
+    shutil.move(folder.index_path(), old)
+    run(second())
+    found = _pages(folder, old, seq)
+    assert _pages(folder, folder.index_path(), seq) == found, "promise 7: the same, built again"
+    assert len([page for page in found if page.hits]) >= 5
+    check_promises(folder)
+
+
+def test_a_search_that_is_open_when_storage_dies_is_answered(shared: System) -> None:
+    async def talk() -> None:
+        client = await born(shared, "searching")
+        await client.ask("searching", "Hello!")
+        storage = (await shared.pids())["storage"]
+        os.kill(storage, signal.SIGSTOP)
+        try:
+            asked = asyncio.create_task(client.ask("searching", "Where is the bicycle pump?"))
+            await waited_for(shared, "searching", "FunctionCalled")
+        finally:
+            os.kill(storage, signal.SIGKILL)
+        assert (await asked).reason == "yielded"
+        assert any(isinstance(event, FunctionReturned) for event in await stream_of(shared, "searching"))
+        assert (await shared.pids())["storage"] != storage
+
+    run(talk())

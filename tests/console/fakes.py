@@ -1,0 +1,77 @@
+"""A client without a system: it answers from a script."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+from actors.client import Reply, check_text
+from actors.models.protocol import Piece
+from events.codec import draft
+from events.envelope import GENESIS, Envelope, place
+from events.errors import PalimpsestError, UnknownAgent
+from events.evolve import evolve
+from events.prompts import newborn
+from events.state import State
+from events.types import AgentCreated, Settings, Timer
+
+Script = list[Piece | Reply]
+
+
+def reply(*messages: str, input: int = 2, reason: str = "yielded", detail: str = "") -> Reply:
+    return Reply(agent="ada", input=input, messages=messages, reason=reason, detail=detail)
+
+
+class FakeClient:
+    """Keeps what it was told. `script` maps a message to what its stream yields; others are echoed."""
+
+    def __init__(self, script: dict[str, Script] | None = None) -> None:
+        self.script = script or {}
+        self.refused: dict[str, PalimpsestError] = {}
+        self.meanwhile: dict[str, list[Reply]] = {}
+        """Turns that end while the agent answers this message."""
+        self.sent: list[str] = []
+        self.stopped: list[str] = []
+        self.changed: list[Settings] = []
+        self.heard: asyncio.Queue[Reply] = asyncio.Queue()
+        self.alarms: list[Timer] = []
+        self.born: dict[str, AgentCreated] = {}
+
+    async def create(self, agent: str, born: AgentCreated) -> None:
+        self.born[agent] = born
+
+    async def state(self, agent: str) -> State:
+        if agent not in self.born:
+            raise UnknownAgent(agent)
+        (envelope,) = await self.events(agent)
+        return evolve(None, envelope, self.born[agent])
+
+    async def change_settings(self, agent: str, settings: Settings) -> None:  # noqa: ARG002 - the client's signature
+        self.changed.append(settings)
+
+    async def stream(self, agent: str, text: str) -> AsyncIterator[Piece | Reply]:  # noqa: ARG002
+        check_text(text)
+        if text in self.refused:
+            raise self.refused[text]
+        self.sent.append(text)
+        for heard in self.meanwhile.get(text, ()):
+            self.heard.put_nowait(heard)
+        await self.heard.join()
+        seq = 2 * len(self.sent)
+        for item in self.script.get(text, [Piece("message", text), Piece("end", ""), reply(text, input=seq)]):
+            yield item
+
+    async def listen(self, agent: str) -> AsyncIterator[Reply]:  # noqa: ARG002
+        while True:
+            yield await self.heard.get()
+            self.heard.task_done()
+
+    async def stop(self, agent: str, reason: str = "") -> None:
+        self.stopped.append(agent + reason)
+
+    async def timers(self, agent: str) -> list[Timer]:  # noqa: ARG002
+        return self.alarms
+
+    async def events(self, agent: str, after: int = 0) -> list[Envelope]:
+        born = self.born.get(agent, newborn(Settings()))
+        return [place(draft(agent, 1, born, key="create"), 1, 1, GENESIS)][after:]

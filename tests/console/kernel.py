@@ -1,0 +1,100 @@
+"""A kernel in one function: real turns in a real SQLite log, with a scripted model. No Ray, no tokenizer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from events.codec import decode, draft
+from events.decide import advance
+from events.envelope import Draft, Topic
+from events.inference import Job, answer, job, sent
+from events.prompts import newborn
+from events.state import State
+from events.types import InferenceCompleted, InferenceRequested, Settings, ToolCall, UserMessageReceived
+from store.folder import DataFolder
+from store.log import Append
+from store.sqlite_log import SqliteLog
+from store.states import load, snapshot_of
+
+START_MS = 1_763_800_000_000
+
+
+def count(_encoding: str, text: str) -> int:
+    """Four characters a token."""
+    return (len(text) + 3) // 4
+
+
+def model(asked: Job) -> InferenceCompleted:
+    """Says what it heard, keeps a fact now and then, and sums up in a sentence."""
+    if asked.purpose == "summary":
+        return InferenceCompleted(content="We talked about many things.", sent=sent(asked))
+    said = ToolCall(id=f"say{asked.turn}", name="send_message", arguments='{"message":"Heard you."}')
+    keep = ToolCall(id=f"keep{asked.turn}", name="core_memory_append", arguments='{"name":"human","content":"Kind."}')
+    calls = (keep, said) if asked.turn % 5 == 0 else (said,)
+    return InferenceCompleted(content="I listen.", calls=calls, sent=sent(asked))
+
+
+class Kernel:
+    """A data folder's log, and the turns of its agents."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.log = SqliteLog(DataFolder(folder).create().log_path())
+        self.log.open_epoch()
+
+    def create(self, agent: str, *, window: int = 4096, margin: float = 1.0) -> None:
+        settings = Settings(window_tokens=window, reserve_tokens=400, token_margin=margin)
+        self._append(draft(agent, START_MS, newborn(settings), key="create"))
+
+    def talk(self, agent: str, texts: Sequence[str]) -> None:
+        """A turn for each text."""
+        for text in texts:
+            now = self._state(agent)
+            event = UserMessageReceived(text=text)
+            made = draft(agent, START_MS + now.seq * 1000, event, key=f"in:{now.seq}", opens=Topic.TURN)
+            self._append(made)
+            self._turn(agent)
+
+    def ask(self, agent: str, text: str) -> None:
+        """An input whose turn stops where the model is asked: the inference stays open."""
+        now = self._state(agent)
+        self._append(draft(agent, START_MS, UserMessageReceived(text=text), key=f"in:{now.seq}", opens=Topic.TURN))
+        _, drafts = advance(self._state(agent), count, START_MS)
+        self._append(*drafts)
+
+    def snapshot(self, agent: str, *, spoiled: bool = False) -> None:
+        """A snapshot of the agent's state now, saved with a harmless event; `spoiled`: of another state."""
+        state = self._state(agent)
+        chain = self.log.hash_at(agent, state.seq)
+        assert chain is not None, "the state has a last event"
+        taken = snapshot_of(msgspec.structs.replace(state, turns=999) if spoiled else state, chain)
+        made = draft(agent, START_MS, UserMessageReceived(text="hm"), key=f"in:{state.seq}", opens=Topic.TURN)
+        self.log.append([Append((made,), snapshots=(taken,))])
+        self._turn(agent)
+
+    def close(self) -> None:
+        self.log.close()
+
+    def _turn(self, agent: str) -> None:
+        while True:
+            state, drafts = advance(self._state(agent), count, START_MS)
+            if not drafts:
+                return
+            self._append(*drafts)
+            last = self.log.read(agent, after=state.seq - 1)[-1]
+            event = decode(last)
+            if isinstance(event, InferenceRequested):
+                asked = job(state, last, event)
+                self._append(answer(asked, model(asked), START_MS))
+
+    def _state(self, agent: str) -> State:
+        state = load(self.log, agent)
+        assert state is not None, "the agent was created"
+        return state
+
+    def _append(self, *drafts: Draft) -> None:
+        answers = self.log.append([Append(drafts)])[0]
+        assert {answer.outcome for answer in answers} == {"appended"}, answers

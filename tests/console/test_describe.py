@@ -1,0 +1,122 @@
+"""Every kind of event has its line, whatever text it holds."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Final
+
+import msgspec
+import pytest
+
+from console.describe import as_object, call_text, describe, plain, seqs
+from console.show import one_line, printable
+from events.codec import draft
+from events.envelope import GENESIS, place
+from events.types import (
+    ALL_EVENTS,
+    Block,
+    CoreMemoryReplaced,
+    Event,
+    Found,
+    FunctionReturned,
+    InferenceCompleted,
+    InferenceRequested,
+    Parent,
+    Settings,
+    SummaryWritten,
+    Timer,
+    ToolCall,
+    Usage,
+)
+
+NASTY: Final = "two\nlines\tand \x1b[2J a screen \x00 wiped \u202e" + "x" * 5000
+SAMPLES: Final[dict[str, object]] = {
+    "str": NASTY,
+    "str | None": NASTY,
+    "int": 12_345,
+    "bytes": b"\x01" * 32,
+    "tuple[int, ...]": tuple(range(2, 2000, 2)),
+    "tuple[Block, ...]": (Block(label=NASTY),),
+    "tuple[ToolCall, ...]": (ToolCall(id="a", name=NASTY, arguments=NASTY), ToolCall(id="b", name="f", arguments="{}")),
+    "tuple[Found, ...]": (Found(seq=3),),
+    "Settings": Settings(model=NASTY, base_url=NASTY),
+    "Parent | None": Parent(agent=NASTY, seq=9),
+    "Timer": Timer(id=NASTY, due_ms=1_763_800_000_000, note=NASTY, cron="0 9 * * 1"),
+    "Usage": Usage(prompt=10, completion=2, cached=5),
+    "dict[str, str | int | float | bool]": {NASTY: NASTY, "page": 0, "request_heartbeat": True},
+}
+
+
+def filled(kind: type[Event]) -> Event:
+    """An event of this kind with the nastiest of each field."""
+    fields: dict[str, Any] = {name: SAMPLES[str(kind.__annotations__[name])] for name in kind.__struct_fields__}
+    return kind(**fields)
+
+
+@pytest.mark.parametrize("kind", ALL_EVENTS, ids=lambda kind: kind.__name__)
+def test_each_kind_is_one_short_printable_line(kind: type[Event]) -> None:
+    said = describe(filled(kind))
+    assert said.strip()
+    assert said.isprintable(), said
+    assert len(said) < 1200
+
+
+@pytest.mark.parametrize("kind", ALL_EVENTS, ids=lambda kind: kind.__name__)
+def test_each_kind_is_plain_data_with_all_its_fields(kind: type[Event]) -> None:
+    event = filled(kind)
+    envelope = place(draft("ada", 1, event, key="k"), 1, 1, GENESIS)
+    row = json.loads(json.dumps(as_object(envelope, event)))
+    assert set(row["event"]) == set(kind.__struct_fields__)
+    assert bytes.fromhex(row["hash"]) == envelope.hash
+
+
+@pytest.mark.parametrize(
+    ("event", "said"),
+    [
+        (
+            InferenceRequested(purpose="reply", fingerprint=b"\xab" * 32, tokens=2180),
+            "reply, 2,180 tokens, fingerprint",
+        ),
+        (
+            CoreMemoryReplaced(call="c", label="human", old="Lives in Oslo.", new="Lives in Bergen."),
+            'human: "Lives in Oslo." -> "Lives in Bergen."',
+        ),
+        (
+            InferenceCompleted(
+                content="Hm.",
+                calls=(ToolCall(id="a", name="conversation_search", arguments='{"query":"key","page":0}'),),
+                usage=Usage(prompt=2000, completion=20),
+                duration_ms=7,
+            ),
+            'conversation_search(query="key", page=0) | thinks "Hm." [2,000 + 20 tokens, 7 ms]',
+        ),
+        (FunctionReturned(call="c", result="A.", found=(Found(seq=1),), total=7), '1 of 7 found: "A."'),
+        (
+            SummaryWritten(text="We met.", covers=(2, 3, 4, 9), previous=8, author="model", tokens=20),
+            'model, covers 2-4, 9 and the summary of event 8, 20 tokens: "We met."',
+        ),
+    ],
+)
+def test_the_line_says_what_happened(event: Event, said: str) -> None:
+    assert describe(event).startswith(said)
+
+
+def test_seqs_are_ranges() -> None:
+    assert seqs((2, 3, 4, 7, 9, 10)) == "2-4, 7, 9-10"
+    assert seqs(()) == "none"
+
+
+@pytest.mark.parametrize("arguments", ["", "{", "[1]", "null", '{"a": tru', "\ud800"])
+def test_a_call_with_broken_arguments_is_shown_as_it_is(arguments: str) -> None:
+    assert call_text("f", arguments).startswith("f(")
+
+
+def test_text_keeps_its_lines_and_loses_its_power() -> None:
+    assert printable("a\r\nb\x1b[31m\tc") == "a\nb\\x1b[31m    c"
+    assert one_line("a \n\n b", 10) == "a b"
+    assert len(one_line("x" * 1000, 50)) == 50
+
+
+def test_plain_data_goes_through_json() -> None:
+    value = plain(Settings())
+    assert msgspec.convert(value, Settings) == Settings()

@@ -1,0 +1,98 @@
+"""From flags to settings: for a new agent, and for one that there is."""
+
+from __future__ import annotations
+
+import pytest
+from msgspec.structs import replace
+
+from console.settings import Flags, born, check_window, differences, settings_changed, settings_for_new
+from events.codec import draft
+from events.context import measure, with_margin
+from events.decide import advance
+from events.envelope import GENESIS, place
+from events.errors import BadInput
+from events.evolve import evolve
+from events.prompts import least_window_tokens, newborn
+from events.types import Settings, TurnEnded, UserMessageReceived
+from store.tokens import count
+
+OLLAMA = "http://localhost:11434/v1"
+
+
+def test_with_no_flag_it_is_the_offline_model() -> None:
+    settings = settings_for_new(Flags(), {})
+    assert (settings.model, settings.window_tokens, settings.reserve_tokens) == ("offline", 8192, 1024)
+    assert (settings.encoding, settings.token_margin) == ("o200k_base", 1.0)
+
+
+def test_the_environment_names_a_model_and_a_flag_overrides_it() -> None:
+    environ = {"PALIMPSEST_MODEL": "gpt-4o-mini"}
+    assert settings_for_new(Flags(), environ).model == "gpt-4o-mini"
+    assert settings_for_new(Flags(model="offline"), environ).model == "offline"
+
+
+def test_a_hosted_model_has_a_large_window_and_its_own_parameter() -> None:
+    hosted = settings_for_new(Flags(model="gpt-4o-mini"), {})
+    assert (hosted.window_tokens, hosted.reserve_tokens, hosted.token_margin) == (32_768, 4096, 1.0)
+    assert hosted.output_parameter == "max_completion_tokens"
+    local = settings_for_new(Flags(model="llama3", base_url=OLLAMA, window=6000), {})
+    assert (local.window_tokens, local.reserve_tokens, local.token_margin) == (6000, 1500, 1.3)
+    assert local.output_parameter == "max_tokens"
+
+
+@pytest.mark.parametrize("flags", [Flags(base_url=OLLAMA), Flags(model="llama3", base_url="localhost:11434")])
+def test_a_server_needs_a_model_and_an_address(flags: Flags) -> None:
+    with pytest.raises(BadInput, match=r"--model NAME|begins with http"):
+        settings_for_new(flags, {})
+
+
+@pytest.mark.parametrize("flags", [Flags(), Flags(model="offline"), Flags(window=8192)])
+def test_flags_that_say_the_same_change_nothing(flags: Flags) -> None:
+    assert settings_changed(Settings(), flags) is None
+
+
+def test_a_window_changes_the_reserve_and_nothing_else() -> None:
+    now = replace(Settings(), model="llama3", base_url=OLLAMA, temperature=0.5, reserve_tokens=4096)
+    changed = settings_changed(now, Flags(window=6000))
+    assert changed == replace(now, window_tokens=6000, reserve_tokens=1500)
+    assert differences(now, changed) == "window 8,192 -> 6,000 tokens"
+
+
+def test_a_model_comes_with_its_server() -> None:
+    now = settings_for_new(Flags(model="llama3", base_url=OLLAMA), {})
+    changed = settings_changed(now, Flags(model="gpt-4o-mini"))
+    assert changed is not None
+    assert (changed.base_url, changed.output_parameter, changed.token_margin) == ("", "max_completion_tokens", 1.0)
+    assert differences(now, changed) == f"model llama3 at {OLLAMA} -> gpt-4o-mini"
+
+
+def test_a_window_that_is_too_small_is_refused_with_the_least_that_works() -> None:
+    least = least_window_tokens(newborn(Settings()), count, 1024)
+    with pytest.raises(BadInput, match=f"--window {least} or more"):
+        born(settings_for_new(Flags(window=least - 1), {}), count)
+    event = born(settings_for_new(Flags(window=least), {}), count)
+    assert event.settings.window_tokens == least
+
+
+@pytest.mark.parametrize("model", ["offline", "llama3"])
+def test_in_the_least_window_an_agent_can_be_talked_with(model: str) -> None:
+    flags = Flags(model=model, base_url=OLLAMA * (model != "offline"))
+    large = settings_for_new(flags, {})
+    least = least_window_tokens(newborn(large), count, 1024 if model == "offline" else 4096)
+    event = born(settings_for_new(replace(flags, window=least), {}), count)
+    state = evolve(None, place(draft("ada", 0, event, key="create"), 1, 1, GENESIS), event)
+    said = UserMessageReceived(text="Hello, who are you?")
+    state = evolve(state, place(draft("ada", 1, said, key="in:1", opens="turn"), 2, 2, GENESIS), said)
+    state, drafts = advance(state, count, 1)
+    assert [made.kind for made in drafts] == ["TurnStarted", "InferenceRequested"]
+    assert TurnEnded.__name__ not in {made.kind for made in drafts}
+    free = least - state.settings.reserve_tokens - with_margin(measure(state, count).total, state.settings)
+    assert free > 0
+
+
+def test_the_core_memory_that_there_is_counts() -> None:
+    event = newborn(settings_for_new(Flags(window=4096), {}))
+    check_window(event, count)
+    full = tuple(replace(block, value="many words " * 180) for block in event.blocks)
+    with pytest.raises(BadInput, match="too small"):
+        check_window(replace(event, blocks=full), count)

@@ -1,0 +1,110 @@
+"""Writes a golden log: a realistic session of one agent in which every kind of event happens.
+
+    python -m tests.golden.make tests/golden/format-1.msgpack
+
+A file that was released is never written again: old logs must fold for ever. A new version of an event gets a new file
+beside the old ones. The file is a msgpack list of envelopes, as the log keeps them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from pathlib import Path
+
+import msgspec
+
+from events.codec import draft
+from events.envelope import Envelope, Topic
+from events.state import FOLD, Phase, to_bytes
+from events.types import AlertRaised, Timer, TimerSet, ToolCall, UploadFinished, Usage, UserLoggedIn
+from tests.unit.story import AGENT, MINUTE_MS, Story, call, say
+
+SYSTEM = "You are Ada, an agent whose memory outlasts her window. Everything but send_message is private."
+
+
+def session() -> Story:
+    """Some days of an agent's life, in a window small enough to fill up."""
+    story = Story(met=False, system=SYSTEM, human="Name: Eve.", model="gpt-test", summarizer="gpt-small")
+    _first_day(story)
+    _timers(story)
+    _large_and_late(story)
+    _pressure(story)
+    return story
+
+
+def _first_day(story: Story) -> None:
+    story.comes(UserLoggedIn(last_login="")).answers(content="")
+    story.answers(say("Hello, Eve."), content="Greet her.", usage=Usage(prompt=900, completion=20, cached=512))
+    story.says("I live in Oslo, and I am allergic to nuts. — Ève 🦊", name="Eve")
+    story.answers(
+        call("core_memory_append", "c1", name="human", content="Lives in Oslo. Allergic to nuts."),
+        call("archival_memory_insert", "c2", content="Eve told me where she lives. " * 60),
+        say("Noted.", "c3"),
+        content="Two facts worth keeping.",
+    )
+    story.says("Bergen now.").answers(
+        call("core_memory_replace", "c1", name="human", old_content="Oslo", new_content="Bergen"), say("Changed.", "c1")
+    )
+    story.says("Where did I live before?").answers(
+        call("conversation_search", query="lives in", request_heartbeat=True)
+    )
+    story.returns('Showing 1 of 1 results (page 0/0): ["timestamp: 2026-11-22, user: I live in Oslo"]')
+    story.answers(content="In Oslo.")
+    story.says("Fly to the moon!").answers(
+        call("fly", where="moon"), ToolCall(id="", name="send_message", arguments="{'a")
+    )
+    story.answers(say("I cannot fly."))
+
+
+def _timers(story: Story) -> None:
+    story.says("Remind me of the tea.").answers(call("set_timer", "c1", note="tea", every_minutes=5), say("Yes.", "c2"))
+    timer = Timer(id="timer-1", due_ms=story.now_ms + 5 * MINUTE_MS, note="tea", every_s=300)
+    key = f"alarm:{timer.id}:{timer.due_ms}"
+    story.returns(
+        "Timer timer-1 is set.", draft(AGENT, story.now_ms, TimerSet(timer=timer), key=key, opens=Topic.ALARM)
+    )
+    story.fires(timer).answers(say("Tea!"))
+    story.sets(msgspec.structs.replace(timer, due_ms=timer.due_ms + 5 * MINUTE_MS))
+    story.says("No more tea.").answers(call("cancel_timer", timer="timer-1"), say("Cancelled.", "c2"))
+    story.says("Hush.").answers(call("pause_heartbeats", minutes=60), say("I am quiet.", "c2"))
+    beat = Timer(id="beat", due_ms=story.now_ms, note="look around", heartbeat=True)
+    story.sets(beat).fires(beat)
+
+
+def _large_and_late(story: Story) -> None:
+    text = "".join(f"Line {number} of the report says that all is well.\n" for number in range(900))
+    story.comes(UploadFinished(source="report.txt", detail=text)).answers(say("I have the report."))
+    story.says("Think about it.").stops("changed my mind")
+    story.says("Search it.").answers(call("archival_memory_search", query="line 7", page=1), say("x", "c2")).stops()
+    story.comes(AlertRaised(text="The disk is almost full.")).fails("server_error", "The server fell over.")
+    story.changes(window_tokens=4000, encoding="cl100k_base", token_margin=1.05)
+
+
+def _pressure(story: Story) -> None:
+    bad = ["model", "fails", "long"]
+    for number in range(60):
+        story.says(f"Day {number}. " + "I went for a walk and thought of many things. " * 4)
+        while story.state.turn:
+            if story.phase != Phase.SUMMARISING:
+                story.answers(say("How nice."))
+            elif (how := bad[len(story.requested("summary")) % 3]) == "fails":
+                story.fails("timeout", "No answer in 60 s.")
+            else:
+                story.answers(content="Eve lives in Bergen and walks a lot. " * (1 if how == "model" else 200))
+    story.says("And?").fails("overflow", "The context is too long.").settles()
+    story.says("This one is still open.")
+
+
+def read(path: Path) -> list[Envelope]:
+    return msgspec.msgpack.decode(path.read_bytes(), type=list[Envelope])
+
+
+def main(path: Path) -> None:
+    story = session()
+    path.write_bytes(msgspec.msgpack.encode(story.log.read(AGENT)))
+    sys.stdout.write(f"{story.state.seq} events; fold {FOLD}: {hashlib.sha256(to_bytes(story.state)).hexdigest()}\n")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

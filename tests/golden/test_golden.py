@@ -1,0 +1,61 @@
+"""Promise 11: old logs fold for ever. The files were written once (`make.py`), and are read by every later code."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from events.codec import KINDS, decode
+from events.envelope import Envelope
+from events.replay import replay
+from events.state import FOLD, to_bytes
+from events.types import SummaryWritten
+from tests.golden.make import read, session
+
+FOLDER = Path(__file__).parent
+FORMATS = sorted(FOLDER.glob("format-*.msgpack"))
+
+STATES = {
+    ("format-1", "1"): "2943f1914f5cf2667d2396ffabc134b601f8c49d2c4b0fe712a2e99ec06cef1c",
+}
+"""The digest of the state that each file folds to, by the version of the fold. If it changes, raise `state.FOLD`: else
+the snapshots of the fold before would be taken for those of this one."""
+
+
+@pytest.fixture(params=FORMATS, ids=lambda path: path.stem)
+def golden(request: pytest.FixtureRequest) -> tuple[str, list[Envelope]]:
+    return request.param.stem, read(request.param)
+
+
+def test_there_is_a_file_of_each_format() -> None:
+    assert [path.stem for path in FORMATS] == ["format-1"]
+
+
+def test_a_golden_log_is_proved_whole(golden: tuple[str, list[Envelope]]) -> None:
+    name, stream = golden
+    proof = replay(stream[0].agent, stream)
+    assert proof.difference is None, f"{name}: {proof.difference}"
+    assert proof.events == len(stream)
+    assert proof.contexts == sum(envelope.kind in {"InferenceCompleted", "InferenceFailed"} for envelope in stream)
+
+
+def test_it_folds_to_the_state_that_it_always_folded_to(golden: tuple[str, list[Envelope]]) -> None:
+    name, stream = golden
+    state = replay(stream[0].agent, stream).state
+    assert state is not None
+    assert hashlib.sha256(to_bytes(state)).hexdigest() == STATES[name, FOLD]
+
+
+def test_every_kind_of_event_is_in_it(golden: tuple[str, list[Envelope]]) -> None:
+    _, stream = golden
+    assert {envelope.kind for envelope in stream} == set(KINDS)
+    authors = Counter(event.author for event in map(decode, stream) if isinstance(event, SummaryWritten))
+    assert set(authors) == {"model", "extractive"}
+
+
+def test_the_script_still_tells_such_a_session() -> None:
+    """Its bytes may differ from the files', as decisions change; what happens in it must not shrink."""
+    assert {envelope.kind for envelope in session().log.read("ada")} == set(KINDS)

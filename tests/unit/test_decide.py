@@ -1,0 +1,522 @@
+"""A turn from its input to its end: heartbeats, rejections, caps, stops, queues, inputs too large for the window."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import settings as runs
+from hypothesis import strategies as st
+
+from events.codec import draft
+from events.context import message_tokens
+from events.decide import advance, decide
+from events.envelope import Topic, answer_key
+from events.eviction import budget_tokens
+from events.evolve import fold
+from events.inputs import text_of
+from events.passages import chunks, input_text
+from events.state import Phase, State
+from events.types import (
+    AlertRaised,
+    AnswerRejected,
+    EvictionStarted,
+    FunctionCalled,
+    FunctionFailed,
+    FunctionReturned,
+    HeartbeatRaised,
+    InferenceCancelled,
+    InputArchived,
+    InputSkipped,
+    MessageSent,
+    StopRequested,
+    Timer,
+    TimerFired,
+    TurnEnded,
+    TurnStarted,
+    UploadFinished,
+    Usage,
+    UserLoggedIn,
+    UserMessageReceived,
+)
+from store.log import Append
+from tests.unit.story import AGENT, MINUTE_MS, START_MS, Story, call, octets, quarter, say
+
+# --- a plain turn -------------------------------------------------------------------------------------------------
+
+
+def test_a_message_leads_to_an_answer_and_the_end() -> None:
+    story = Story().says("How are you?").answers(say("Well."))
+    assert story.kinds == [
+        "UserMessageReceived", "TurnStarted", "InferenceRequested", "InferenceCompleted", "MessageSent", "TurnEnded",
+    ]  # fmt: skip
+    assert story.the(MessageSent) == MessageSent(text="Well.", call="say")
+    assert story.the(TurnEnded) == TurnEnded(input=story.mark + 1, steps=1)
+    assert not story.log.open_requests(Topic.TURN)
+
+
+def test_every_event_of_a_turn_names_its_input_and_its_cause() -> None:
+    story = Story().says("Look it up.").answers(call("conversation_search", query="it")).returns().settles()
+    envelopes = story.log.read(AGENT, after=story.mark)
+    said, started, asked, answered, called, returned = envelopes[:6]
+    assert {e.turn for e in envelopes[1:]} == {said.seq}
+    assert (started.cause, asked.cause, called.cause) == (said.key, said.key, said.key)
+    assert (answered.closes, returned.closes, envelopes[-1].closes) == (asked.key, called.key, said.key)
+    assert (asked.opens, called.opens) == (Topic.INFERENCE, Topic.STORAGE)
+
+
+def test_plain_text_counts_as_a_message_to_the_user() -> None:
+    story = Story().says("Hello?").answers(content="Just text.")
+    assert story.the(MessageSent) == MessageSent(text="Just text.")
+    assert story.the(TurnEnded).reason == "yielded"
+
+
+def test_content_beside_a_call_is_private() -> None:
+    story = Story().says("Hello?").answers(say("Hi."), content="I should greet.")
+    assert [event.text for event in story.all(MessageSent)] == ["Hi."]
+
+
+def test_several_calls_are_carried_out_in_order() -> None:
+    story = Story().says("I am Eve and I like tea.")
+    story.answers(
+        call("core_memory_append", "c1", name="human", content="Eve."),
+        call("core_memory_append", "c2", name="human", content="Likes tea."),
+        say("Noted.", "c3"),
+    )
+    assert story.state.blocks[1].value == "Eve.\nLikes tea."
+    assert story.the(TurnEnded).steps == 1
+
+
+@pytest.mark.parametrize("text", ["", " \n\t"])
+def test_an_empty_answer_is_rejected_and_leaves_no_trace_but_a_note(text: str) -> None:
+    story = Story().says("Hello?")
+    before = story.messages[:-1]
+    story.answers(content=text)
+    assert "empty" in story.the(AnswerRejected).reason
+    assert story.messages[:-1] == before
+    assert "empty" in msgspec.json.decode(story.messages[-1]["content"])["note"]
+    story.answers(say("Here I am."))
+    assert story.the(TurnEnded).reason == "yielded"
+    story.says("Again.")
+    assert "note" not in msgspec.json.decode(story.messages[-1]["content"])
+
+
+def test_an_empty_answer_that_was_cut_off_is_told_so() -> None:
+    story = Story().says("Hello?").answers(finish="length")
+    assert "cut off at its length limit" in story.the(AnswerRejected).reason
+
+
+def test_a_model_that_is_always_empty_ends_the_turn() -> None:
+    story = Story(max_failures=3).says("Hello?")
+    while story.phase:
+        story.answers(content="")
+    assert story.the(TurnEnded).reason == "failure_limit"
+    assert len(story.all(AnswerRejected)) == 4
+
+
+# --- heartbeats ---------------------------------------------------------------------------------------------------
+
+
+def test_a_requested_heartbeat_gives_control_back() -> None:
+    story = Story().says("I am Eve.")
+    story.answers(call("core_memory_append", name="human", content="Eve.", request_heartbeat=True))
+    assert story.the(HeartbeatRaised).reason == "requested"
+    assert story.phase == Phase.INFERRING
+    story.answers(say())
+    assert story.the(TurnEnded).steps == 2
+
+
+def test_without_a_heartbeat_the_turn_ends() -> None:
+    story = Story().says("I am Eve.")
+    story.answers(call("core_memory_append", name="human", content="Eve."), say())
+    assert not story.all(HeartbeatRaised)
+
+
+def test_any_call_of_an_answer_may_ask_for_the_heartbeat() -> None:
+    story = Story().says("I am Eve.")
+    story.answers(call("core_memory_append", name="human", content="Eve.", request_heartbeat="True"), say())
+    assert story.the(HeartbeatRaised).reason == "requested"
+
+
+def test_send_message_takes_no_heartbeat() -> None:
+    story = Story().says("Hello?").answers(call("send_message", message="Hi.", request_heartbeat=True))
+    assert story.the(TurnEnded).reason == "yielded"
+
+
+def test_a_failed_call_is_told_at_once_also_without_a_heartbeat() -> None:
+    story = Story().says("Fly!").answers(call("fly"), say("Done."))
+    assert story.the(HeartbeatRaised).reason == "failed"
+    assert [result["status"] for result in story.results[-2:]] == ["Failed", "OK"]
+
+
+def test_failures_in_a_row_are_capped() -> None:
+    story = Story(max_failures=2).says("Fly!")
+    for _ in range(3):
+        assert story.phase == Phase.INFERRING
+        story.answers(call("fly"))
+    assert story.the(TurnEnded).reason == "failure_limit"
+    assert "3 times in a row" in story.the(TurnEnded).detail
+
+
+def test_a_good_call_ends_the_row_of_failures() -> None:
+    story = Story(max_failures=1).says("Fly!")
+    for _ in range(4):
+        story.answers(call("fly"))
+        story.answers(call("list_timers", request_heartbeat=True))
+    assert story.phase == Phase.INFERRING
+
+
+def test_a_user_who_gets_no_word_is_brought_to_mind() -> None:
+    story = Story().says("I am Eve.").answers(call("core_memory_append", name="human", content="Eve."))
+    assert story.the(HeartbeatRaised).reason == "silent"
+    assert "send_message" in story.messages[-2]["content"]
+    story.answers(say("Noted."))
+    assert story.the(TurnEnded).reason == "yielded"
+
+
+def test_a_model_that_stays_silent_ends_the_turn() -> None:
+    story = Story(max_failures=2).says("Hello?")
+    while story.phase:
+        story.answers(call("list_timers"))
+    assert story.the(TurnEnded).reason == "failure_limit"
+
+
+def test_an_event_that_no_user_sent_may_be_passed_over_in_silence() -> None:
+    story = Story().comes(AlertRaised(text="Disk full.")).answers(call("list_timers"))
+    assert story.the(TurnEnded).reason == "yielded"
+
+
+# --- the first message --------------------------------------------------------------------------------------------
+
+
+def test_the_first_answer_must_speak() -> None:
+    story = Story(met=False).says("Hi.").answers(call("core_memory_append", name="human", content="Eve."))
+    assert "send_message" in story.the(AnswerRejected).reason
+    assert story.state.blocks[1].value == ""
+    story.answers(say("Hello!"), call("core_memory_append", name="human", content="Eve."))
+    assert story.state.blocks[1].value == "Eve."
+    assert story.the(TurnEnded).steps == 2
+
+
+@pytest.mark.parametrize("attempts", [1, 2, 5])
+def test_after_so_many_tries_the_first_answer_is_taken_as_it_is(attempts: int) -> None:
+    story = Story(met=False, first_message_attempts=attempts).says("Hi.")
+    for _ in range(attempts):
+        assert not story.all(HeartbeatRaised)
+        story.answers(call("list_timers", request_heartbeat=True))
+    assert len(story.all(AnswerRejected)) == attempts - 1
+    assert story.the(HeartbeatRaised).reason == "requested"
+
+
+def test_once_it_has_spoken_any_answer_may_come_first() -> None:
+    story = Story().says("Hi again.").answers(call("list_timers", request_heartbeat=True))
+    assert not story.all(AnswerRejected)
+
+
+# --- caps ---------------------------------------------------------------------------------------------------------
+
+
+def test_steps_are_capped() -> None:
+    story = Story(max_steps=3).says("Go on and on.")
+    for _ in range(3):
+        story.answers(call("list_timers", request_heartbeat=True))
+    assert story.the(TurnEnded).reason == "step_limit"
+    assert story.the(TurnEnded).steps == 3
+    story.says("And now?")
+    assert story.phase == Phase.INFERRING
+
+
+def test_tokens_are_capped() -> None:
+    story = Story(max_turn_tokens=1000).says("Go on.")
+    used = Usage(prompt=400, completion=100)
+    story.answers(call("list_timers", request_heartbeat=True), usage=used)
+    story.answers(call("list_timers", request_heartbeat=True), usage=used)
+    assert story.the(TurnEnded).reason == "token_limit"
+    assert story.the(TurnEnded).tokens == 1000
+
+
+@pytest.mark.parametrize("error", ["wrong_key", "unknown_model", "timeout", "bad_answer"])
+def test_a_failed_inference_ends_the_turn_and_says_why(error: str) -> None:
+    story = Story().says("Hello?").fails(error, "Set OPENAI_API_KEY.")
+    assert story.the(TurnEnded).reason == "inference_failed"
+    assert story.the(TurnEnded).detail == f"{error}: Set OPENAI_API_KEY."
+    assert story.says("Again?").phase == Phase.INFERRING
+
+
+# --- stops --------------------------------------------------------------------------------------------------------
+
+
+def test_a_stop_cancels_the_open_inference() -> None:
+    story = Story().says("Hello?")
+    asked = story.log.open_requests(Topic.INFERENCE)[0].key
+    story.stops("enough")
+    assert story.the(InferenceCancelled).reason == "stopped by the user: enough"
+    assert story.the(TurnEnded).reason == "stopped"
+    assert story.log.find(AGENT, answer_key(asked)) is not None, "no answer may come after"
+    assert story.says("Next.").phase == Phase.INFERRING
+
+
+def test_a_stop_while_a_function_is_open_gives_every_call_a_result() -> None:
+    story = Story().says("Search.")
+    story.answers(say("Wait.", "c0"), call("conversation_search", "c1", query="x"), call("list_timers", "c2"))
+    assert story.phase == Phase.CALLING
+    story.stops()
+    assert [event.call for event in story.all(FunctionFailed)] == ["c1", "c2"]
+    assert not story.log.open_requests(Topic.STORAGE)
+    assert story.says("Next.").phase == Phase.INFERRING
+
+
+def test_a_stop_that_comes_with_the_answer_leaves_its_calls_undone() -> None:
+    story = Story().says("Remember: Eve.")
+    story.answers(call("core_memory_append", "c1", name="human", content="Eve."), say(id="c2"), stopped=True)
+    assert [event.call for event in story.all(FunctionFailed)] == ["c1", "c2"]
+    assert story.state.blocks[1].value == ""
+
+
+@pytest.mark.parametrize("text", ["Some text.", ""])
+def test_plain_text_that_a_stop_overtakes_was_never_said(text: str) -> None:
+    story = Story().says("Hello?").answers(content=text, stopped=True)
+    assert not story.all(MessageSent)
+    assert [entry.kind for entry in story.state.queue][-1] == "input"
+    assert story.the(TurnEnded).reason == "stopped"
+
+
+def test_a_stop_while_a_summary_is_written_leaves_the_queue_whole() -> None:
+    story = _until_summarising()
+    queue = story.state.queue
+    story.stops()
+    assert story.the(InferenceCancelled)
+    assert story.state.queue == queue
+    assert story.state.eviction is None
+    assert story.says("Next.").phase == Phase.SUMMARISING
+
+
+def test_a_stop_without_a_turn_changes_nothing() -> None:
+    story = Story().stops()
+    assert story.kinds == ["StopRequested"]
+    assert story.says("Next.").phase == Phase.INFERRING
+
+
+def test_a_stop_that_comes_before_the_manager_has_begun_stops_that_turn() -> None:
+    story = Story()
+    said = draft(AGENT, story.now_ms, UserMessageReceived(text="Oh no"), key="in:1", opens=Topic.TURN)
+    also = draft(AGENT, story.now_ms, UserMessageReceived(text="Next"), key="in:2", opens=Topic.TURN)
+    story.appends(said, also, draft(AGENT, story.now_ms, StopRequested(), key="stop"))
+    assert [event.reason for event in story.all(TurnEnded)] == ["stopped"]
+    assert story.state.turn is not None and story.state.turn.input_key == "in:2"
+
+
+def test_a_stop_is_for_one_turn_only() -> None:
+    story = Story().says("One.").says("Two.").stops()
+    assert [event.reason for event in story.all(TurnEnded)] == ["stopped"]
+    assert story.phase == Phase.INFERRING
+
+
+# --- the queue of inputs ------------------------------------------------------------------------------------------
+
+
+def test_inputs_wait_in_order_and_one_inference_is_in_flight() -> None:
+    story = Story().says("One.").says("Two.").comes(AlertRaised(text="Three."))
+    assert len(story.requested()) == 1
+    assert [text_of(pending.wire) for pending in story.state.pending] == ["Two.", "Three."]
+    story.answers(say("1")).answers(say("2")).answers(say("3"))
+    ended = [event.input for event in story.all(TurnEnded)]
+    assert ended == sorted(ended) and len(ended) == 3
+
+
+def test_a_search_hides_the_input_and_those_that_wait() -> None:
+    story = Story().says("One.").says("Two.")
+    story.answers(call("conversation_search", query="One"))
+    assert story.the(FunctionCalled).hidden == (story.mark + 1, story.mark + 4)
+
+
+def test_timed_heartbeats_are_skipped_while_they_are_paused() -> None:
+    story = Story().says("Quiet, please.").answers(call("pause_heartbeats", minutes=30), say())
+    beat = Timer(id="t1", due_ms=story.now_ms, note="tick", heartbeat=True)
+    story.sets(beat).marks().fires(beat)
+    assert story.kinds == ["TimerFired", "InputSkipped"]
+    assert "paused" in story.the(InputSkipped).reason
+    assert not story.log.open_requests(Topic.TURN)
+    story.now_ms += 30 * MINUTE_MS
+    late = msgspec.structs.replace(beat, due_ms=story.now_ms)
+    assert story.sets(late).fires(late).phase == Phase.INFERRING
+
+
+def test_other_timers_are_not_paused() -> None:
+    story = Story().says("Quiet, please.").answers(call("pause_heartbeats", minutes=30), say())
+    timer = Timer(id="t1", due_ms=story.now_ms, note="tea")
+    assert story.sets(timer).fires(timer).phase == Phase.INFERRING
+
+
+@pytest.mark.parametrize(
+    ("event", "shown"),
+    [
+        (UserMessageReceived(text="hi", name="Eve"), {"type": "user_message", "message": "hi", "name": "Eve"}),
+        (UserLoggedIn(), {"type": "login", "last_login": "never"}),
+        (UploadFinished(source="a.pdf", detail="3 pages"), {"type": "upload", "source": "a.pdf", "detail": "3 pages"}),
+        (AlertRaised(text="hot"), {"type": "system_alert", "message": "hot"}),
+    ],
+)
+def test_inputs_are_packaged_as_memgpt_has_them(event: UserMessageReceived, shown: dict[str, str]) -> None:
+    story = Story().comes(event)
+    packaged = msgspec.json.decode(story.messages[-2]["content"])
+    assert packaged == {**shown, "time": "2026-11-22 15:26:15 UTC"}
+
+
+def test_a_timer_shows_its_note_and_when_it_was_due() -> None:
+    timer = Timer(id="t1", due_ms=START_MS, note="tea")
+    packaged = msgspec.json.decode(Story().sets(timer).fires(timer).messages[-2]["content"])
+    assert packaged["note"] == "tea"
+    assert packaged["due"] == "2026-11-22 15:24:15 UTC"
+
+
+# --- inputs too large for the window ------------------------------------------------------------------------------
+
+
+def test_an_input_larger_than_the_window_is_archived_and_its_first_page_shown() -> None:
+    text = "".join(f"Sentence {number} of a long story. " for number in range(4000))
+    story = Story().says(text)
+    archived, started = story.the(InputArchived), story.the(TurnStarted)
+    assert "".join(chunks(text, archived.ends)) == text
+    assert started.first_chars in archived.ends
+    packaged = msgspec.json.decode(story.messages[-2]["content"])
+    assert packaged["message"] == text[: started.first_chars]
+    assert f"of {len(text)} characters" in packaged["truncated"]
+    assert story.state.archival_passages == len(archived.ends)
+    assert story.answers(say()).the(TurnEnded).reason == "yielded"
+
+
+PIECES = st.sampled_from(["word ", "\n", '"', "\\", "\x01", "🦊", "\u4e16", "e\u0301", "x" * 300, "One. Two.\n\n"])
+TEXTS = st.tuples(st.lists(PIECES, min_size=1, max_size=8), st.integers(1, 1500)).map(lambda t: "".join(t[0]) * t[1])
+
+
+@runs(max_examples=60, deadline=None)
+@given(text=TEXTS, window=st.integers(3000, 12_000), count=st.sampled_from([quarter, octets]), how=st.integers(0, 3))
+def test_any_input_in_any_window_leads_to_a_context_that_fits(text: str, window: int, count: object, how: int) -> None:
+    size = window if count is quarter else window * 4
+    story = Story(count=count, met=False, window_tokens=size, reserve_tokens=size // 8)  # type: ignore[arg-type]
+    timer = Timer(id="t", due_ms=START_MS, note=text, heartbeat=how == 3)
+    events = (UserMessageReceived(text=text), AlertRaised(text=text), UploadFinished(source=text, detail=text))
+    event = (*events, TimerFired(timer=timer))[how]
+    if isinstance(event, TimerFired):
+        story.sets(timer).fires(timer)
+    else:
+        story.comes(event)
+    assert story.phase == Phase.INFERRING, story.the(TurnEnded)
+    assert story.requested()[-1].tokens <= budget_tokens(story.state.settings)
+    archived = story.all(InputArchived)
+    if archived:
+        assert archived[-1].ends[-1] == len(input_text(event))
+        assert 0 < story.the(TurnStarted).first_chars <= len(text)
+    assert story.answers(say()).the(TurnEnded).reason == "yielded"
+
+
+def test_a_window_too_small_for_the_system_text_ends_the_turn_and_says_what_to_do() -> None:
+    story = Story(met=False, system="Rules. " * 4000).says("Hi.")
+    ended = story.the(TurnEnded)
+    assert ended.reason == "window_too_small"
+    assert "larger window" in ended.detail
+    assert not story.requested()
+    story.changes(window_tokens=32_768)
+    assert story.says("Hi again.").phase == Phase.INFERRING
+
+
+def test_a_window_that_is_made_too_small_in_the_middle_is_told_too() -> None:
+    story = Story().says("Hi.")
+    story.changes(window_tokens=600).answers(call("list_timers", request_heartbeat=True))
+    assert story.the(TurnEnded).reason == "window_too_small"
+    story.changes(window_tokens=4096)
+    assert story.says("Hi.").settles().the(TurnEnded).reason == "yielded"
+
+
+def test_a_memory_edit_never_pushes_the_turns_own_input_out_of_the_window() -> None:
+    story = Story(window_tokens=6000, limit=20_000)
+    story.says("word " * 1150)
+    assert message_tokens(story.state.queue[-1].wire, story.state.settings, quarter) > 1400
+    for number in range(20):
+        content = f"{number % 10}" * 900
+        story.answers(call("core_memory_append", name="human", content=content, request_heartbeat=True))
+        while story.phase == Phase.SUMMARISING:
+            story.answers(content="Short.")
+        if story.all(FunctionFailed):
+            break
+    assert "Condense core memory" in story.the(FunctionFailed).error
+    assert story.phase == Phase.INFERRING, story.the(TurnEnded)
+
+
+# --- purity -------------------------------------------------------------------------------------------------------
+
+
+def test_decide_is_asked_again_and_says_the_same() -> None:
+    state = _waiting()
+    assert decide(state, quarter) == decide(state, quarter) != ()
+    assert advance(state, quarter, 1)[1] == advance(state, quarter, 1)[1]
+
+
+def test_the_clock_of_the_shell_stands_in_no_body() -> None:
+    early, late = advance(_waiting(), quarter, 1)[1], advance(_waiting(), quarter, 10**12)[1]
+    assert [d.body for d in early] == [d.body for d in late]
+    assert [d.time for d in early] != [d.time for d in late]
+
+
+def test_a_waiting_agent_has_nothing_to_say() -> None:
+    story = Story()
+    assert decide(story.state, quarter) == ()
+    assert decide(story.says("Hi.").state, quarter) == ()
+    assert decide(story.answers(call("conversation_search", query="x")).state, quarter) == ()
+
+
+# --- overflow -----------------------------------------------------------------------------------------------------
+
+
+def test_a_providers_overflow_is_answered_with_an_eviction_and_another_try() -> None:
+    story = Story().chats(5).says("And?").marks().fails("overflow", "too long")
+    assert story.the(EvictionStarted).reason == "overflow"
+    before = story.the(EvictionStarted).tokens
+    story.answers(content="We talked.")
+    assert story.phase == Phase.INFERRING
+    assert story.requested()[-1].tokens < before
+    assert story.answers(say()).the(TurnEnded).reason == "yielded"
+
+
+def test_overflows_without_end_end_the_turn() -> None:
+    story = Story().chats(8).says("And?").marks()
+    overflows = 0
+    while story.phase:
+        if story.phase == Phase.SUMMARISING:
+            story.answers(content="We talked.")
+        else:
+            overflows += 1
+            story.fails("overflow", "too long")
+    assert story.the(TurnEnded).reason == "inference_failed"
+    assert overflows <= 4
+
+
+# --- pieces -------------------------------------------------------------------------------------------------------
+
+
+def _waiting() -> State:
+    """An agent with an input that nobody has looked at yet."""
+    story = Story()
+    said = draft(AGENT, START_MS, UserMessageReceived(text="Hi."), key="in:1", opens=Topic.TURN)
+    story.log.append([Append((said,))])
+    return fold(story.log.read(AGENT)) or story.state
+
+
+def _until_summarising() -> Story:
+    story = Story()
+    for number in range(60):
+        story.says(f"{number}: " + "words " * 60)
+        if story.phase == Phase.SUMMARISING:
+            return story.marks()
+        story.answers(say())
+    raise AssertionError("the window never filled up")
+
+
+def test_a_late_return_after_a_stop_is_refused_by_the_log() -> None:
+    story = Story().says("Search.").answers(call("conversation_search", query="x"))
+    asked = story.log.open_requests(Topic.STORAGE)[0]
+    story.stops()
+    late = FunctionReturned(call="c1", result="found")
+    made = draft(AGENT, story.now_ms, late, key=answer_key(asked.key), closes=asked.key)
+    assert story.log.append([Append((made,))])[0][0].outcome == "duplicate"

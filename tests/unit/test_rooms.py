@@ -1,0 +1,214 @@
+"""The house rules as tests: three rooms in one direction, small modules, nothing at import time."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+ROOMS = ("events", "store", "actors", "console", "bench", "tests")
+MAX_FUNCTION_LINES = 60
+MAX_MODULE_LINES = 400
+
+LONG_MODULES = {
+    "events/types.py": "the catalogue of all events: a type each, and hardly any code",
+    "events/evolve.py": "the fold: one small function a kind of event, and the table of them",
+}
+"""Modules over the limit, each with its reason."""
+
+ONE_MODULE_EACH = {
+    "openai": "actors/models/openai.py",
+    "tiktoken": "store/tokens.py",
+    "qdrant_edge": "store/vectors.py",
+}
+"""Libraries that one module alone imports (tests apart)."""
+
+FORBIDDEN_NAMES = ("helper", "util", "utils", "common", "misc", "base", "v2", "manager")
+MAY_BE_NAMED = {"events/memory_manager.py": "MemGPT's own word for a part of it"}
+
+
+def modules(*rooms: str) -> list[Path]:
+    found = [path for room in rooms for path in sorted((ROOT / room).rglob("*.py"))]
+    return [ROOT / "launch.py", *found] if "launch.py" in rooms else found
+
+
+def name_of(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+@cache
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
+
+
+def imported(node: ast.AST) -> Iterator[str]:
+    """The modules that one statement imports, by their full names."""
+    if isinstance(node, ast.Import):
+        yield from (alias.name for alias in node.names)
+    elif isinstance(node, ast.ImportFrom):
+        assert node.level == 0, "imports are absolute"
+        yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def imports(path: Path) -> set[str]:
+    """All that a module imports, also within its functions."""
+    return {name for node in ast.walk(parsed(path)) for name in imported(node)}
+
+
+def packages(path: Path) -> set[str]:
+    return {name.split(".")[0] for name in imports(path)}
+
+
+def test_there_is_something_to_look_at() -> None:
+    assert len(modules("events")) > 15
+    assert "events" in packages(ROOT / "store/states.py")
+
+
+@pytest.mark.parametrize("path", modules("events"), ids=name_of)
+def test_the_core_imports_the_standard_library_and_msgspec_alone(path: Path) -> None:
+    assert packages(path) <= sys.stdlib_module_names | {"msgspec", "events"}
+
+
+IMPURE = {"asyncio", "os", "pathlib", "random", "secrets", "socket", "threading", "time", "uuid"}
+
+
+@pytest.mark.parametrize("path", modules("events"), ids=name_of)
+def test_the_core_has_no_clock_no_chance_and_no_files(path: Path) -> None:
+    assert not packages(path) & IMPURE
+    called = {node.func for node in ast.walk(parsed(path)) if isinstance(node, ast.Call)}
+    assert not {each.attr for each in called if isinstance(each, ast.Attribute)} & {"now", "today", "utcnow"}
+    assert not {each.id for each in called if isinstance(each, ast.Name)} & {"open", "print", "input", "hash", "id"}, (
+        "hash() and id() differ from process to process"
+    )
+
+
+@pytest.mark.parametrize("path", modules("store"), ids=name_of)
+def test_the_store_knows_the_core_alone(path: Path) -> None:
+    assert not packages(path) & {"actors", "console", "launch", "tests", "ray"}
+
+
+@pytest.mark.parametrize("path", modules("actors"), ids=name_of)
+def test_the_shell_does_not_know_who_calls_it(path: Path) -> None:
+    assert not packages(path) & {"console", "launch", "tests", "bench"}
+
+
+@pytest.mark.parametrize("path", modules("launch.py", "console"), ids=name_of)
+def test_what_ships_does_not_import_tests(path: Path) -> None:
+    assert "tests" not in packages(path)
+
+
+def test_ray_stays_in_the_shell() -> None:
+    users = {name_of(path).split("/")[0] for path in modules("launch.py", *ROOMS) if "ray" in packages(path)}
+    assert users <= {"actors", "launch.py", "console", "tests", "bench"}
+
+
+def test_models_do_not_know_ray() -> None:
+    assert not [name_of(path) for path in modules("actors/models") if "ray" in packages(path)]
+
+
+@pytest.mark.parametrize(("library", "where"), ONE_MODULE_EACH.items())
+def test_a_library_is_imported_in_one_module(library: str, where: str) -> None:
+    shipped = modules("launch.py", "events", "store", "actors", "console")
+    assert {name_of(path) for path in shipped if library in packages(path)} == {where}
+
+
+def test_no_module_imports_itself_in_a_circle() -> None:
+    graph = _graph()
+    done: set[str] = set()
+    for start in sorted(graph):
+        _walk(start, graph, (), done)
+
+
+def _graph() -> dict[str, set[str]]:
+    """Who imports whom when it is imported itself (not within functions)."""
+    paths = {name_of(path).removesuffix(".py").replace("/", "."): path for path in modules("launch.py", *ROOMS[:5])}
+    graph: dict[str, set[str]] = {}
+    for name, path in paths.items():
+        wanted = {each for node in parsed(path).body for each in imported(node)}
+        graph[name] = {known for each in wanted for known in (each, each.rpartition(".")[0]) if known in paths}
+    return graph
+
+
+def _walk(name: str, graph: dict[str, set[str]], above: tuple[str, ...], done: set[str]) -> None:
+    assert name not in above, f"imports in a circle: {' -> '.join((*above, name))}"
+    if name not in done:
+        for each in sorted(graph[name]):
+            _walk(each, graph, (*above, name), done)
+        done.add(name)
+
+
+# --- sizes and names ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", modules("events", "store", "actors", "console"), ids=name_of)
+def test_functions_are_small(path: Path) -> None:
+    long = {
+        node.name: node.end_lineno - node.lineno + 1
+        for node in ast.walk(parsed(path))
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and node.end_lineno
+    }
+    assert {name: lines for name, lines in long.items() if lines > MAX_FUNCTION_LINES} == {}
+
+
+def test_modules_are_small_or_say_why() -> None:
+    lines = {
+        name_of(path): len(path.read_text().splitlines()) for path in modules("events", "store", "actors", "console")
+    }
+    long = {name for name, count in lines.items() if count > MAX_MODULE_LINES}
+    assert long == set(LONG_MODULES), "split what is new here; strike out what is not long any more"
+
+
+@pytest.mark.parametrize("path", modules("launch.py", "events", "store", "actors", "console"), ids=name_of)
+def test_modules_open_with_what_they_are_for(path: Path) -> None:
+    assert ast.get_docstring(parsed(path)), "a module opens with a docstring"
+
+
+def test_names_are_of_the_field() -> None:
+    bad = [
+        name_of(path)
+        for path in modules("events", "store", "actors", "console")
+        if set(path.stem.split("_")) & set(FORBIDDEN_NAMES) and name_of(path) not in MAY_BE_NAMED
+    ]
+    assert bad == []
+
+
+# --- nothing at import time ---------------------------------------------------------------------------------------
+
+DOES_NOTHING = (
+    ast.Import, ast.ImportFrom, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Assign, ast.AnnAssign,
+)  # fmt: skip
+NEVER_AT_IMPORT = {"open", "print", "getenv", "environ", "init", "connect", "remote", "read_text", "run", "Popen"}
+
+
+@pytest.mark.parametrize("path", modules("launch.py", "events", "store", "actors", "console"), ids=name_of)
+def test_nothing_happens_at_import_time(path: Path) -> None:
+    for statement in parsed(path).body:
+        if isinstance(statement, ast.Expr):
+            assert isinstance(statement.value, ast.Constant), f"line {statement.lineno}: a call at import time"
+        elif isinstance(statement, ast.If):
+            assert _is_a_guard(statement.test), f"line {statement.lineno}: a choice at import time"
+        else:
+            assert isinstance(statement, DOES_NOTHING), f"line {statement.lineno}: {type(statement).__name__}"
+        if isinstance(statement, (ast.Assign, ast.AnnAssign)):
+            names = {getattr(node, "attr", getattr(node, "id", "")) for node in ast.walk(statement)}
+            assert not names & NEVER_AT_IMPORT, f"line {statement.lineno}: it is read at import time"
+
+
+def _is_a_guard(test: ast.expr) -> bool:
+    """`if TYPE_CHECKING` or `if __name__ == "__main__"`."""
+    return bool({node.id for node in ast.walk(test) if isinstance(node, ast.Name)} & {"TYPE_CHECKING", "__name__"})
+
+
+@pytest.mark.parametrize("path", modules("launch.py", "events", "store", "actors", "console"), ids=name_of)
+def test_nothing_is_caught_to_be_forgotten(path: Path) -> None:
+    for node in ast.walk(parsed(path)):
+        if isinstance(node, ast.ExceptHandler):
+            assert node.type is not None, f"line {node.lineno}: a bare except"
+            only = node.body[0] if len(node.body) == 1 else None
+            broad = isinstance(node.type, ast.Name) and node.type.id in {"Exception", "BaseException"}
+            assert not (broad and isinstance(only, ast.Pass)), f"line {node.lineno}: caught to be forgotten"
