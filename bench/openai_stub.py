@@ -71,7 +71,9 @@ def last_user_text(asked: Asked) -> str:
         if turn.role == "user" and isinstance(turn.content, str):
             with contextlib.suppress(msgspec.MsgspecError):
                 packaged = msgspec.json.decode(turn.content)
-                return str(packaged.get("message", "")) if isinstance(packaged, dict) else turn.content
+                if isinstance(packaged, dict) and packaged.get("type") != "user_message":
+                    continue  # an event of the kernel's; the status line always stands last
+                return str(packaged["message"]) if isinstance(packaged, dict) else turn.content
             return turn.content
     return ""
 

@@ -71,20 +71,22 @@ def test_every_message_is_answered_once_whatever_died(
     acknowledged = {(message.partition("/")[0], message) for message in acks.read_text().split()}
     owed = unanswered(folder)
 
-    async def again() -> tuple[Crowd, float]:
+    async def again() -> tuple[Crowd, float, float]:
         crowd = Crowd()
         started = time.monotonic()
         async with running(folder, SLOW) as system:
+            booted_s = time.monotonic() - started
             client = system.client()
             tickets = await asyncio.gather(*(client.send(agent, "?", message_id=message) for agent, message in owed))
             assert all(ticket.again for ticket in tickets), "promise 1: what was in flight is in the log"
             await asyncio.gather(*(client.wait(ticket) for ticket in tickets))
             recovered_s = time.monotonic() - started
             await crowd.talk(client)
-        return crowd, recovered_s
+        return crowd, booted_s, recovered_s
 
-    crowd, recovered_s = run(again())
+    crowd, booted_s, recovered_s = run(again())
     record_property("owed", len(owed))
+    record_property("booted_s", round(booted_s, 2))
     record_property("recovered_s", round(recovered_s, 2))
     check_promises(folder)
     check_answered_once(folder, acknowledged | {(name, f"{name}/{turn}") for name, turn in crowd.replies})

@@ -32,6 +32,7 @@ from events.types import (
     SettingsChanged,
     StopRequested,
     Timer,
+    TimerCancelled,
     TimerFired,
     TimerSet,
     ToolCall,
@@ -60,6 +61,7 @@ ACCIDENTS = (
     "everybody but the log",
     "a client sent again",
     "a client stopped a turn",
+    "a client cancelled a timer",
     "the manager died before its append",
     "the manager died after its append",
     "a dead manager's append arrived",
@@ -282,6 +284,9 @@ class World:
             assert envelope is not None, "promise 1: what was acknowledged is there"
             again = draft(agent, self.now_ms, decode(envelope), key=key, opens="turn")
             assert self._append(again)[0].outcome == "duplicate", "promise 3: a client's retry was taken twice"
+        alarms = self.log.open_requests(Topic.ALARM) if self.stops else []
+        if alarms and self._chance(0.05, "a client cancelled a timer"):
+            self._cancel(self.random.choice(alarms))
         ready = [name for name in ready if self._may_send(name)]
         if not ready:
             return False
@@ -294,8 +299,14 @@ class World:
             self.acknowledged.append((name, made.key))
         return True
 
+    def _cancel(self, alarm: Envelope) -> None:
+        event = decode(alarm)
+        assert isinstance(event, TimerSet), "an alarm is a timer that was set"
+        gone = TimerCancelled(timer_id=event.timer.id)
+        self._append(draft(alarm.agent, self.now_ms, gone, key=answer_key(alarm.key), closes=alarm.key))
+
     stops = True
-    """Whether clients sometimes stop the turn that runs."""
+    """Whether clients sometimes stop the turn that runs, or cancel a timer."""
 
     sequential = False
     """Whether each client waits for its turn's end before it sends the next input."""

@@ -55,9 +55,10 @@ def imported(node: ast.AST) -> Iterator[str]:
         yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-def imports(path: Path) -> set[str]:
+@cache
+def imports(path: Path) -> frozenset[str]:
     """All that a module imports, also within its functions."""
-    return {name for node in ast.walk(parsed(path)) for name in imported(node)}
+    return frozenset(name for node in ast.walk(parsed(path)) for name in imported(node))
 
 
 def packages(path: Path) -> set[str]:

@@ -1,0 +1,54 @@
+"""What the README and the architecture page name is there: commands, options, files and the example's imports."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import click
+import pytest
+
+from console.options import LazyGroup
+from launch import COMMANDS, HELP
+
+HOME = Path(__file__).resolve().parents[2]
+README = (HOME / "README.md").read_text()
+PAGES = ("README.md", "docs/architecture.md", "CHANGELOG.md")
+COMMAND_LINES = re.findall(r"launch\.py ([a-z]+)([^\n|`]*)", README)
+
+
+def test_there_are_commands_to_check() -> None:
+    assert len(COMMAND_LINES) >= 6
+
+
+@pytest.mark.parametrize(("name", "rest"), COMMAND_LINES)
+def test_every_command_and_its_options_are_there(name: str, rest: str) -> None:
+    group = LazyGroup(sections=COMMANDS, help=HELP)
+    command = group.get_command(click.Context(group), name)
+    assert command is not None, f"launch.py has no command {name}"
+    known = {option for parameter in command.params for option in parameter.opts}
+    assert set(re.findall(r"--[a-z-]+", rest.split("#", maxsplit=1)[0])) <= known
+
+
+@pytest.mark.parametrize("target", re.findall(r"make ([a-z]+)", README))
+def test_every_make_target_is_there(target: str) -> None:
+    assert re.search(rf"^{target}:", (HOME / "Makefile").read_text(), re.MULTILINE)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_linked_file_is_there(page: str) -> None:
+    text = (HOME / page).read_text()
+    for target in re.findall(r"\]\((?!http)([^)#]+)\)", text):
+        assert ((HOME / page).parent / target).exists(), f"{page} links to {target}"
+    for path in re.findall(r"`((?:events|store|actors|console|tests|bench)/[\w/.]*)`", text):
+        assert (HOME / path).exists(), f"{page} names {path}"
+
+
+def test_the_examples_imports_are_there() -> None:
+    example = re.search(r"```python\n(.*?)```", README, re.DOTALL)
+    assert example is not None, "the README has an example"
+    for node in ast.walk(ast.parse(example.group(1))):
+        if isinstance(node, ast.ImportFrom) and node.module != "pathlib":
+            module = __import__(str(node.module), fromlist=["_"])
+            assert all(hasattr(module, alias.name) for alias in node.names), node.module
