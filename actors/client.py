@@ -23,6 +23,7 @@ from actors.watch import TurnPiece
 from events.codec import decode, draft
 from events.envelope import Envelope, Topic, answer_key
 from events.errors import ActorLost, AgentExists, BadInput, Overloaded, UnknownAgent
+from events.settings import flaw
 from events.state import State
 from events.types import (
     AgentCreated,
@@ -65,8 +66,9 @@ class Client:
     # --- agents
 
     async def create(self, agent: str, born: AgentCreated) -> None:
-        """Make an agent. Raises AgentExists, or BadInput where its name cannot be one."""
+        """Make an agent. Raises AgentExists, or BadInput where its name cannot be one or its settings make no sense."""
         check_name(agent)
+        check_settings(born.settings)
         # A key of this call's own: made again after the log's process died, it is known for what it is.
         made = draft(agent, now_ms(), born, key=f"create:{uuid.uuid4().hex}")
         answers = await self._outbox.append(Append((made,), {agent: 0}))
@@ -84,6 +86,8 @@ class Client:
         return states[agent]
 
     async def change_settings(self, agent: str, settings: Settings) -> None:
+        """From its next request on the agent runs with these. Raises BadInput where they make no sense."""
+        check_settings(settings)
         await self._put(agent, SettingsChanged(settings=settings), f"settings:{uuid.uuid4().hex}")
 
     # --- inputs
@@ -254,6 +258,13 @@ def check_name(agent: str) -> None:
         raise BadInput(f"'{agent[:40]}' cannot be an agent's name: give 1 to {MAX_NAME_CHARS} printable characters.")
     if agent.startswith("-"):
         raise BadInput(f"'{agent[:40]}' cannot be an agent's name: it begins with a dash.")
+
+
+def check_settings(settings: Settings) -> None:
+    """Raises BadInput where settings make no sense."""
+    why = flaw(settings)
+    if why:
+        raise BadInput(why)
 
 
 def check_text(text: str) -> None:

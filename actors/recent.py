@@ -9,7 +9,7 @@ from events.envelope import Envelope
 
 MAX_RECENT = 10_000
 MAX_RECENT_BYTES = 8_000_000
-MAX_BATCH_BYTES = 8_000_000
+MAX_BATCH_BYTES = 4_000_000
 
 
 class Recent:

@@ -390,7 +390,7 @@ PIECES = st.sampled_from(["word ", "\n", '"', "\\", "\x01", "🦊", "\u4e16", "e
 TEXTS = st.tuples(st.lists(PIECES, min_size=1, max_size=8), st.integers(1, 1500)).map(lambda t: "".join(t[0]) * t[1])
 
 
-@runs(max_examples=60, deadline=None)
+@runs(max_examples=40, deadline=None)
 @given(text=TEXTS, window=st.integers(3000, 12_000), count=st.sampled_from([quarter, octets]), how=st.integers(0, 3))
 def test_any_input_in_any_window_leads_to_a_context_that_fits(text: str, window: int, count: object, how: int) -> None:
     size = window if count is quarter else window * 4

@@ -62,7 +62,7 @@ def test_the_warning_is_a_system_alert_in_the_queue() -> None:
     assert "Make sure to save any important information" in alert["message"]
 
 
-@runs(max_examples=40, deadline=None)
+@runs(max_examples=25, deadline=None)
 @given(
     window=st.integers(2000, 30_000),
     reserve=st.floats(0.05, 0.4),
@@ -298,7 +298,7 @@ class Window(NamedTuple):
         )
 
 
-@runs(max_examples=50, deadline=None)
+@runs(max_examples=40, deadline=None)
 @given(
     window=st.builds(
         Window, st.integers(2500, 20_000), st.floats(0.05, 0.3), st.floats(1.0, 1.4), st.booleans()

@@ -160,4 +160,4 @@ class Agent(RuleBasedStateMachine):
 
 
 TestAgent = Agent.TestCase
-TestAgent.settings = runs(max_examples=60, stateful_step_count=40, deadline=None)
+TestAgent.settings = runs(max_examples=40, stateful_step_count=40, deadline=None)

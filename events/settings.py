@@ -1,0 +1,31 @@
+"""Whether settings make sense: checked at the door, before an agent is made or changed."""
+
+from __future__ import annotations
+
+from math import isfinite
+
+from events.types import Settings
+
+
+def flaw(settings: Settings) -> str:
+    """What is wrong with these settings, and how to mend it ("": nothing)."""
+    s = settings
+    fractions = {"warn_at": s.warn_at, "evict_at": s.evict_at, "evict_to": s.evict_to}
+    for name, value in fractions.items():
+        if not (isfinite(value) and 0 < value <= 1):
+            return f"{name} is {value}: it is a fraction of the window, above 0 and at most 1."
+    if s.evict_to >= s.evict_at:
+        return f"evict_to ({s.evict_to}) must be below evict_at ({s.evict_at}): an eviction has to make room."
+    if not (isfinite(s.token_margin) and 1 <= s.token_margin <= 4):
+        return f"token_margin is {s.token_margin}: give 1.0 for a known tokenizer, up to 4."
+    if not 0 < s.reserve_tokens < s.window_tokens:
+        return f"reserve_tokens ({s.reserve_tokens}) must be above 0 and below window_tokens ({s.window_tokens})."
+    counts = {
+        "summary_words": s.summary_words,
+        "max_steps": s.max_steps,
+        "max_turn_tokens": s.max_turn_tokens,
+        "first_message_attempts": s.first_message_attempts,
+        "page_size": s.page_size,
+        "result_chars": s.result_chars,
+    }
+    return next((f"{name} is {value}: it must be at least 1." for name, value in counts.items() if value < 1), "")

@@ -1,0 +1,35 @@
+"""Settings that make no sense are refused with a reason, and the usual ones are not."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+
+from events.settings import flaw
+from events.types import Settings
+
+
+def test_the_usual_settings_have_no_flaw() -> None:
+    assert flaw(Settings()) == ""
+    assert flaw(Settings(window_tokens=4096, reserve_tokens=512, token_margin=1.3, evict_at=1.0)) == ""
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"warn_at": 0.0},
+        {"evict_at": 1.5},
+        {"evict_to": math.nan},
+        {"evict_to": 0.9, "evict_at": 0.9},
+        {"token_margin": math.nan},
+        {"token_margin": 0.5},
+        {"reserve_tokens": 0},
+        {"window_tokens": 1000, "reserve_tokens": 1000},
+        {"page_size": 0},
+        {"max_steps": -1},
+    ],
+)
+def test_a_flaw_is_named(changes: dict[str, Any]) -> None:
+    assert next(name for name in changes) in flaw(Settings(**changes))
