@@ -31,6 +31,10 @@ WAIT_S = 30.0
 KINDS = tuple(sorted(KNOWN_KINDS.keys() - {"AgentCreated"}))
 """An agent that does nothing costs nothing here: its first event is read when it is first needed."""
 WAKE = ("InferenceRequested", "InferenceCancelled")
+DIFFERS = (
+    "The request rendered from the log was not the one that was asked for, so it was not sent. Send the message again; "
+    "if this happens twice, report it with `replay --verify`."
+)
 CHUNK = 64
 """Jobs started before the loop looks up: so that answers flow out while more are begun."""
 
@@ -104,13 +108,15 @@ class Processor:
     async def _infer(self, each: Job) -> None:
         """One inference, from its bytes to its answer in the outbox."""
         handed = sent(each)
-        if handed != each.asked:
-            self._log.error("context differs from the one asked for", agent=each.agent, key=each.key)
         model = self._offline if each.model == "offline" else self._hosted
         on_piece = self.watches.listener(each.agent, each.turn) if each.purpose == "reply" else None
         started = asyncio.get_running_loop().time()
         event: InferenceCompleted | InferenceFailed
         try:
+            if handed != each.asked:
+                self._log.error("context differs from the one asked for", agent=each.agent, key=each.key)
+                self._desk.states.drop(each.agent)  # whatever it was, the next request is rendered from a fresh fold
+                raise ModelFailed("bad_request", DIFFERS)
             came = await model.complete(each.request, base_url=each.base_url, on_piece=on_piece)
             took_ms = int((asyncio.get_running_loop().time() - started) * 1000)
             event = completed(came, handed, took_ms)

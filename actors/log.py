@@ -220,7 +220,9 @@ class LogActor:
     async def open_requests(self, topic: str, agent: str | None = None) -> bytes:
         """What is open (an `Opened`)."""
         await self._opened.wait()
-        return wire.pack(wire.Opened(self._reader.open_requests(topic, agent), self._reader.position()))
+        # The position is read first: what a commit opens between the two is then told twice, and never not at all.
+        position = self._reader.position()
+        return wire.pack(wire.Opened(self._reader.open_requests(topic, agent), position))
 
     async def cursor(self, consumer: str) -> int:
         await self._opened.wait()

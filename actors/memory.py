@@ -66,7 +66,7 @@ class Memory:
             behind = self._manager.settle([(d.agent, a.outcome) for d, a in zip(plan.drafts, answers, strict=True)])
             for state in await self.streams.states(dict.fromkeys(behind)):
                 self._manager.owe(state)
-            snapshots = ()
+            snapshots = tuple(snapshot for snapshot in snapshots if snapshot.agent not in plan.expected)
         self.streams.set_aside(self._manager.broken)
 
     async def _append(self, plan: Plan, snapshots: tuple[Snapshot, ...]) -> list[Appended]:

@@ -7,6 +7,7 @@ once however often it is tried, and a cancelled one cannot fire.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import heapq
 from typing import Any
 
@@ -107,7 +108,9 @@ class Timers:
             fired = TimerFired(timer=timer)
             firing = [draft(agent, now, fired, key=answer_key(key), cause=key, opens=Topic.TURN, closes=key)]
             if again_ms:
-                firing.append(setting(agent, replace(timer, due_ms=again_ms), now, cause=key))
+                # A key of its own: a timer of this id may have been set for that moment before, and cancelled since.
+                again = setting(agent, replace(timer, due_ms=again_ms), now, cause=key)
+                firing.append(replace(again, key=f"alarm:{hashlib.sha256(key.encode()).hexdigest()[:32]}"))
             firings.append(firing)
         # One append each: a timer that was cancelled meanwhile must not hold back another one of its agent.
         await asyncio.gather(*(self._append(firing) for firing in firings))

@@ -15,12 +15,13 @@ import msgspec
 from actors.log_client import LogClient
 from events.codec import decode
 from events.envelope import Envelope
-from events.errors import ActorLost, AgentSetAside, LogDamaged, NewerFormat, PalimpsestError
+from events.errors import ActorLost, AgentSetAside, LogDamaged, LogUnavailable, NewerFormat, PalimpsestError
 from events.types import InputSkipped, MessageSent, TurnEnded
 
 KINDS = ("MessageSent", "TurnEnded", "InputSkipped")
 BATCH = 4000
 WAIT_S = 30.0
+RETRY_S = 0.5
 MAX_ENDED = 10_000
 """Ends of turns that are held; older ones are read from the log."""
 READ_AT_ONCE = 500
@@ -143,7 +144,13 @@ class Turns:
 
     async def _learn_ends(self) -> None:
         while True:
-            batch = await self._log.tail(self._position, BATCH, WAIT_S, kinds=KINDS)
+            try:
+                batch = await self._log.tail(self._position, BATCH, WAIT_S, kinds=KINDS)
+            except (ActorLost, LogUnavailable) as error:
+                if isinstance(error, ActorLost) and error.for_good:
+                    raise
+                await asyncio.sleep(RETRY_S)  # it is being started anew, or waits for its disk
+                continue
             self._position = batch.position
             for envelope in batch.envelopes:
                 self._learn(envelope)

@@ -13,6 +13,7 @@ from typing import Final
 import msgspec
 
 from events.context import (
+    PRIMING,
     Count,
     Measure,
     clip,
@@ -140,7 +141,7 @@ def _request(state: State, seqs: tuple[int, ...], attempts: int, count: Count) -
 
 def _request_tokens(request: bytes, settings: Settings, count: Count) -> int:
     messages = msgspec.json.decode(request, type=_Messages).messages
-    return sum(message_tokens(bytes(wire), settings, count) for wire in messages)
+    return PRIMING + sum(message_tokens(bytes(wire), settings, count) for wire in messages)
 
 
 class _Messages(msgspec.Struct):

@@ -15,7 +15,7 @@ from events.answers import named, package_answer
 from events.codec import decode
 from events.context import SENT, package, package_result, pressure_warning
 from events.envelope import Envelope
-from events.errors import LogDamaged
+from events.errors import LogDamaged, NewerFormat
 from events.inputs import first_page, packaged
 from events.state import UNCOUNTED, Alarm, Entry, Eviction, Pending, Phase, State, Summary, Turn
 from events.types import (
@@ -54,6 +54,9 @@ from events.types import (
     UserMessageReceived,
 )
 
+FORMAT: Final = 1
+"""How contexts are rendered; a stream says which format it was begun with."""
+
 
 def fold(envelopes: Iterable[Envelope], state: State | None = None) -> State | None:
     """The state after these events of one stream (None: the stream is empty)."""
@@ -79,6 +82,10 @@ def evolve(state: State | None, envelope: Envelope, event: Event) -> State:
 
 
 def _created(at: Envelope, event: AgentCreated) -> State:
+    if event.format > FORMAT:
+        raise NewerFormat(
+            f"Agent '{at.agent}' has contexts of format {event.format}; this Palimpsest renders {FORMAT}: upgrade it."
+        )
     return State(
         agent=at.agent,
         seq=at.seq,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from math import isfinite
+from urllib.parse import urlsplit
 
 from events.types import Settings
 
@@ -10,6 +11,9 @@ from events.types import Settings
 def flaw(settings: Settings) -> str:
     """What is wrong with these settings, and how to mend it ("": nothing)."""
     s = settings
+    address = urlsplit(s.base_url)
+    if address.username or address.password or address.query:
+        return "base_url holds credentials, which the log must not keep: give the key by OPENAI_API_KEY."
     fractions = {"warn_at": s.warn_at, "evict_at": s.evict_at, "evict_to": s.evict_to}
     for name, value in fractions.items():
         if not (isfinite(value) and 0 < value <= 1):

@@ -109,8 +109,8 @@ class LogReader(Protocol):
 
     def cursor(self, consumer: str) -> int: ...
 
-    def snapshots(self, agent: str, to: int | None = None) -> list[Snapshot]:
-        """The snapshots of a stream at seq <= to, newest first, unverified."""
+    def snapshots(self, agent: str, to: int | None = None, limit: int | None = None) -> list[Snapshot]:
+        """The snapshots of a stream at seq <= to, newest first, at most `limit` of them, unverified."""
         ...
 
     def hash_at(self, agent: str, seq: int) -> bytes | None:

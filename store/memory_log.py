@@ -138,10 +138,10 @@ class MemoryLog:
         with self._memory.lock:
             return self._memory.cursors.get(consumer, 0)
 
-    def snapshots(self, agent: str, to: int | None = None) -> list[Snapshot]:
+    def snapshots(self, agent: str, to: int | None = None, limit: int | None = None) -> list[Snapshot]:
         with self._memory.lock:
             snapshots = self._memory.snapshots.get(agent, {})
-            return [snapshots[seq] for seq in sorted(snapshots, reverse=True) if to is None or seq <= to]
+            return [snapshots[seq] for seq in sorted(snapshots, reverse=True) if to is None or seq <= to][:limit]
 
     def hash_at(self, agent: str, seq: int) -> bytes | None:
         with self._memory.lock:

@@ -29,7 +29,7 @@ _HEAD = "SELECT agent, seq, hash, position, created_ms, updated_ms FROM streams"
 _OPEN = f"""SELECT s.agent, {_REST} FROM requests r CROSS JOIN events e ON e.position = r.position
     CROSS JOIN streams s ON s.id = e.stream WHERE r.topic = ? {{one}} ORDER BY r.position"""
 _SNAPSHOTS = f"""SELECT ?, seq, chain, fold, state, digest FROM snapshots
-    WHERE {_OF_STREAM} AND seq <= ? ORDER BY seq DESC"""
+    WHERE {_OF_STREAM} AND seq <= ? ORDER BY seq DESC LIMIT ?"""
 
 
 class SqliteReader:
@@ -93,8 +93,9 @@ class SqliteReader:
         row = self._row("SELECT position FROM cursors WHERE consumer = ?", (consumer,))
         return row[0] if row else 0
 
-    def snapshots(self, agent: str, to: int | None = None) -> list[Snapshot]:
-        return list(starmap(Snapshot, self._rows(_SNAPSHOTS, (agent, agent, _LAST if to is None else to))))
+    def snapshots(self, agent: str, to: int | None = None, limit: int | None = None) -> list[Snapshot]:
+        values = (agent, agent, _LAST if to is None else to, _ALL if limit is None else limit)
+        return list(starmap(Snapshot, self._rows(_SNAPSHOTS, values)))
 
     def hash_at(self, agent: str, seq: int) -> bytes | None:
         row = self._row(f"SELECT hash FROM events WHERE {_OF_STREAM} AND seq = ?", (agent, seq))

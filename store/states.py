@@ -24,9 +24,12 @@ class Stretch(msgspec.Struct, frozen=True, array_like=True):
 
 def stretch(log: LogReader, agent: str, to: int | None = None) -> Stretch:
     """The stretch of a stream up to seq `to` (None: its end), from the newest snapshot that is good."""
-    for snapshot in log.snapshots(agent, to):
+    newest = log.snapshots(agent, to, limit=1)
+    while newest:
+        snapshot = newest[0]
         if is_good(snapshot, log.hash_at(agent, snapshot.seq)):
             return Stretch(snapshot, log.read(agent, after=snapshot.seq, to=to))
+        newest = log.snapshots(agent, snapshot.seq - 1, limit=1)
     return Stretch(None, log.read(agent, to=to))
 
 

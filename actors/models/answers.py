@@ -26,6 +26,8 @@ _FINISHES: Final = {
 }
 DONE: Final = b"[DONE]"
 
+MAX_TOKENS = 1_000_000_000
+
 
 class Function(msgspec.Struct):
     name: Any = None
@@ -230,4 +232,5 @@ def _usage(usage: dict[str, Any]) -> Usage:
 
 
 def _count(value: object) -> int:
-    return max(0, int(value)) if isinstance(value, int | float) else 0
+    """A count of tokens; nonsense is 0, and an absurd one is capped, so that sums of them fit an event."""
+    return int(min(max(0, value), MAX_TOKENS)) if isinstance(value, int | float) and value == value else 0  # noqa: PLR0124 - NaN

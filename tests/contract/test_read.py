@@ -112,6 +112,7 @@ def test_snapshots_stand_newest_first_and_one_at_a_seq(log: LogStore) -> None:
     assert log.snapshots("ada") == [snapshot(3), snapshot(2), snapshot(1)]
     assert log.snapshots("ada", to=2) == [snapshot(2), snapshot(1)]
     assert log.snapshots("ada", to=0) == []
+    assert log.snapshots("ada", limit=1) == [snapshot(3)]
     add(log, event("4"), snapshots=[snapshot(3, state=b"newer")])
     assert log.snapshots("ada", to=3)[0].state == b"newer"
 

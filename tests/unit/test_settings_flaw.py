@@ -29,6 +29,8 @@ def test_the_usual_settings_have_no_flaw() -> None:
         {"window_tokens": 1000, "reserve_tokens": 1000},
         {"page_size": 0},
         {"max_steps": -1},
+        {"base_url": "https://user:secret@example.com/v1"},
+        {"base_url": "https://example.com/v1?api-key=secret"},
     ],
 )
 def test_a_flaw_is_named(changes: dict[str, Any]) -> None:
