@@ -44,6 +44,7 @@ class Maker:
     def __init__(self, log: SqliteLog) -> None:
         self._log = log
         self._drafts: list[Draft] = []
+        self._due: tuple[State, bytes] | None = None
         born = draft(AGENT, START_MS, newborn(Settings(window_tokens=8192)), key="create")
         log.append([Append((born,))])
         state = fold(log.read(AGENT))
@@ -77,12 +78,13 @@ class Maker:
         self.state = evolve(self.state, place(made, self.state.seq + 1, 0, GENESIS), decode(made))
 
     def flush(self) -> None:
-        """Write what has gathered, and a snapshot."""
-        self._log.append([Append(tuple(self._drafts))])
+        """Write what has gathered; with it, as the memory manager does, a snapshot of where the last flush ended."""
+        snapshots = (snapshot_of(*self._due),) if self._due else ()
+        self._log.append([Append(tuple(self._drafts), snapshots=snapshots)])
         self._drafts = []
         chain = self._log.hash_at(AGENT, self.state.seq)
         assert chain is not None, "the last event was written"
-        self._log.append([Append((), snapshots=(snapshot_of(self.state, chain),))])
+        self._due = (self.state, chain)
 
 
 def make(folder: DataFolder, events: int) -> int:
