@@ -156,8 +156,8 @@ def start_ray(address: str) -> None:
             ray.init(address=address, runtime_env=environment, **quiet)
         except ConnectionError as error:
             raise BadInput(
-                f"No Ray cluster answers at {address}: {error}. Start one with `ray start --head`; if it is up, it asks for "
-                "a token (Ray's default): set RAY_AUTH_MODE=token here."
+                f"No Ray cluster answers at {address}: {error}. Start one with `ray start --head`; if it is up, it "
+                "asks for a token (Ray's default): set RAY_AUTH_MODE=token here."
             ) from None
         return
     ray.init(
