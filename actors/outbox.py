@@ -9,6 +9,8 @@ from events.errors import ActorLost
 from store.log import Append, Appended
 
 AT_ONCE = 500
+AT_ONCE_BYTES = 64_000
+"""Of bodies: a call of 100 KB and more goes through Ray's object store, which costs several times as much."""
 
 
 class Outbox:
@@ -29,7 +31,8 @@ class Outbox:
 
     async def _flush(self) -> None:
         while self._items:
-            items, self._items = self._items[:AT_ONCE], self._items[AT_ONCE:]
+            count = self._fitting()
+            items, self._items = self._items[:count], self._items[count:]
             try:
                 answers = await self._log.append_many([append for append, _ in items])
             except asyncio.CancelledError:
@@ -41,6 +44,15 @@ class Outbox:
             for (_, future), answer in zip(items, answers, strict=True):
                 if not future.done():
                     future.set_result(answer)
+
+    def _fitting(self) -> int:
+        """How many of those that wait go into one call: at least one."""
+        size = 0
+        for count, (append, _) in enumerate(self._items[:AT_ONCE]):
+            size += sum(len(draft.body) for draft in append.drafts)
+            if size > AT_ONCE_BYTES and count:
+                return count
+        return min(len(self._items), AT_ONCE)
 
     @staticmethod
     def _fail(items: list[tuple[Append, asyncio.Future[list[Appended]]]], error: Exception) -> None:

@@ -62,7 +62,7 @@ _WRITER_PRAGMAS: Final = (
     "PRAGMA checkpoint_fullfsync = ON",
     "PRAGMA wal_autocheckpoint = 4000",  # pages; a page that changes often is then written back once
     "PRAGMA journal_size_limit = 67108864",
-    "PRAGMA cache_size = -16000",
+    "PRAGMA cache_size = -4000",
     "PRAGMA temp_store = MEMORY",
 )
 

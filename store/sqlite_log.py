@@ -23,7 +23,7 @@ from store.log import Append, Appended, Committed
 from store.sqlite_file import limit_pages, open_reader, open_writer, reported, roll_back
 from store.sqlite_reader import SqliteReader
 
-HEADS_KEPT: Final = 50_000
+HEADS_KEPT: Final = 8_000
 
 _INSERT_EVENT = "INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _MOVE_STREAM = """INSERT INTO streams VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET
