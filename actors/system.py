@@ -23,6 +23,7 @@ from actors.client import Client
 from actors.log_client import LogClient, unwrapped
 from events.errors import ActorLost, BadInput
 from store.folder import DataFolder, FolderLock
+from store.sqlite_file import check
 
 NAMESPACE: Final = "palimpsest"
 PARTS: Final = ("log", "memory", "llm", "storage", "timer")
@@ -99,10 +100,12 @@ def _pid(_actor: Any) -> int:
 async def boot(folder: DataFolder, purpose: str, options: Options | None = None) -> System:
     """Start (or with an address, join) a system on a data folder, ready to serve.
 
-    Raises DataFolderBusy if another process has the folder; BadInput if it cannot be made, or the cluster not reached.
+    Raises DataFolderBusy if another process has the folder; BadInput if it cannot be made, or the cluster not reached;
+    NewerFormat or LogUnreadable where its log is not for this code.
     """
     options = options or Options()
     folder.create()
+    check(folder.log_path())
     if options.address:
         return await _boot(folder, None, options)
     lock = folder.lock(purpose)

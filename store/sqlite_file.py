@@ -131,6 +131,15 @@ def open_reader(path: Path) -> tuple[sqlite3.Connection, Callable[[], None]]:
         return _open_copy(path, wal)
 
 
+def check(path: Path) -> None:
+    """Look whether a log that is there may be opened by this code, before anything is started for it. Raises
+    NewerFormat, LogUnreadable."""
+    if not path.is_file():
+        return
+    with reported(path), contextlib.closing(_connect(f"{path.absolute().as_uri()}?mode=ro")) as connection:
+        check_format(connection, path)
+
+
 def _open_copy(path: Path, wal: Path) -> tuple[sqlite3.Connection, Callable[[], None]]:
     folder = tempfile.TemporaryDirectory(prefix="palimpsest-")
     try:
