@@ -54,8 +54,10 @@ from events.types import (
     UserMessageReceived,
 )
 
-FORMAT: Final = 1
-"""How contexts are rendered; a stream says which format it was begun with."""
+FORMAT: Final = 2
+"""How the contexts of new agents are rendered; a stream says which format it was begun with, and keeps it.
+
+1: the first. 2: set_timer takes `heartbeat`."""
 
 
 def fold(envelopes: Iterable[Envelope], state: State | None = None) -> State | None:
