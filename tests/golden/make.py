@@ -85,6 +85,8 @@ def _large_and_late(story: Story) -> None:
     text = "".join(f"Line {number} of the report says that all is well.\n" for number in range(900))
     story.comes(UploadFinished(source="report.txt", detail=text)).answers(say("I have the report."))
     story.says("Think about it.").stops("changed my mind")
+    story.says("Think again.")
+    story.stops("enough", input=story.state.turn.input if story.state.turn else 0)
     story.says("Search it.").answers(call("archival_memory_search", query="line 7", page=1), say("x", "c2")).stops()
     story.comes(AlertRaised(text="The disk is almost full.")).fails("server_error", "The server fell over.")
     story.changes(window_tokens=4000, encoding="cl100k_base", token_margin=1.05)

@@ -135,8 +135,8 @@ class Story:
     def says(self, text: str, name: str = "") -> Story:
         return self.comes(UserMessageReceived(text=text, name=name))
 
-    def stops(self, reason: str = "") -> Story:
-        return self.happens(StopRequested(reason=reason))
+    def stops(self, reason: str = "", input: int = 0) -> Story:
+        return self.happens(StopRequested(reason=reason, input=input))
 
     def changes(self, **changes: Any) -> Story:
         return self.happens(SettingsChanged(settings=msgspec.structs.replace(self.state.settings, **changes)))
