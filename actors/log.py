@@ -94,9 +94,14 @@ class LogActor:
     # --- writing
 
     async def append(self, data: bytes) -> bytes:
-        """Append (a list of `Append`); for each the list of `Appended`, when all are durable."""
+        """Append (a list of `Append`); for each an `Answered`, true for that one alone, when all are settled.
+
+        They may be committed by several transactions: so some may be durable, and others refused.
+        """
         await self._opened.wait()
-        return wire.pack(await asyncio.gather(*(self._append(append) for append in wire.unpack_appends(data))))
+        settling = (self._append(append) for append in wire.unpack_appends(data))
+        outcomes = await asyncio.gather(*settling, return_exceptions=True)
+        return wire.pack([wire.answered(outcome) for outcome in outcomes])
 
     async def _append(self, asked: Append) -> list[Appended]:
         if self._closing:
