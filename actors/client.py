@@ -150,7 +150,10 @@ class Client:
         if answer.outcome == "conflict":
             raise await self._unknown(agent)
         if answer.outcome == "refused":
-            raise Overloaded(f"Agent '{agent}', or the system, has too many inputs waiting.", answer.position / 1000)
+            raise Overloaded(
+                f"Agent '{agent}', or the system, has too many inputs waiting, or too large ones.",
+                answer.position / 1000,
+            )
         return answer
 
     async def _unknown(self, agent: str) -> UnknownAgent:
