@@ -7,7 +7,7 @@ A call of a part goes through the same bytes as with Ray; only the process bound
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -68,7 +68,7 @@ class LocalMethod:
 class Scripted:
     """A model that answers by what the newest message holds: the first entry of the script that occurs in it."""
 
-    def __init__(self, script: dict[str, tuple[ToolCall, ...]]) -> None:
+    def __init__(self, script: Mapping[str, tuple[ToolCall, ...]]) -> None:
         self.script = script
         self.requests: list[bytes] = []
 
@@ -159,7 +159,7 @@ class _Llm:
 
 @asynccontextmanager
 async def parts(
-    folder: Path, script: dict[str, tuple[ToolCall, ...]] | None = None, limits: dict[str, int] | None = None
+    folder: Path, script: Mapping[str, tuple[ToolCall, ...]] | None = None, limits: dict[str, int] | None = None
 ) -> AsyncIterator[Parts]:
     """The parts, started, and ended in order."""
     started = Parts(folder, Scripted(script or {}), limits)
