@@ -123,6 +123,9 @@ class Parts:
         newest = [envelope for envelope in await self.log.read(agent) if envelope.kind in inputs][-1]
         return Ticket(agent, newest.seq, newest.key)
 
+    async def position(self) -> int:
+        return int((await self.log.status())["position"])
+
     async def kinds(self, agent: str, after: int = 0) -> list[str]:
         return [envelope.kind for envelope in await self.log.read(agent, after=after)]
 

@@ -320,7 +320,7 @@ class World:
         event = decode(alarm)
         assert isinstance(event, TimerSet), "an alarm is a timer that was set"
         gone = TimerCancelled(timer_id=event.timer.id)
-        self._append(draft(alarm.agent, self.now_ms, gone, key=answer_key(alarm.key), closes=alarm.key))
+        self._append(draft(alarm.agent, self.now_ms, gone, key=f"cancel:{alarm.key}", closes=alarm.key))
 
     stops = True
     """Whether clients sometimes stop the turn that runs, or cancel a timer."""
