@@ -19,6 +19,7 @@ from msgspec.structs import replace
 
 from actors import wire
 from actors.log_client import LogClient
+from actors.owed import append_owed
 from actors.process import now_ms, set_up_logging, spawn, until_taken
 from events.codec import decode, draft
 from events.context import clip
@@ -48,12 +49,15 @@ class Storage:
         self._log = structlog.get_logger("storage")
         self._index: MemoryIndex | None = None
         self._searches = 0
+        self._built_for = 0
+        """What was open up to this position has an index that was built for it from nothing."""
 
     async def run(self) -> None:
         """Open the index, catch up, answer what is open, then serve for ever."""
         index = await until_taken(lambda: self._in_thread(self._open_index), self._log, "index")
         self._index = index
         opened = await until_taken(lambda: self._client.open_requests(Topic.STORAGE), self._log, "open requests")
+        self._built_for = 0 if index.position else opened.position
         self._log.info("started", position=index.position, behind=opened.position - index.position)
         waiting = {envelope.position: envelope for envelope in opened.envelopes}
         while True:
@@ -65,8 +69,7 @@ class Storage:
             waiting |= {envelope.position: envelope for envelope in asked}
             ready = [waiting.pop(position) for position in sorted(waiting) if position <= index.position]
             drafts = await self._in_thread(lambda: self._answers(index, ready))  # noqa: B023
-            if drafts:
-                await until_taken(lambda: self._client.append_drafts(drafts), self._log, "append")  # noqa: B023
+            await append_owed(self._client, [[draft] for draft in drafts], self._log)
 
     async def _tail(self, after: int) -> wire.Batch:
         return await self._client.tail(after, BATCH, WAIT_S, kinds=KINDS, wake=WAKE, linger_s=LINGER_S)
@@ -105,9 +108,9 @@ class Storage:
             event = _returned(call, search(index, asked, call))
         except ValueError as error:
             event = FunctionFailed(call=call.call, name=call.name, error=str(error))
-        except StorageDamaged:
-            raise  # this process ends; the next one builds the index again
         except PalimpsestError as error:
+            if isinstance(error, StorageDamaged) and asked.position > self._built_for:
+                raise  # this process ends, and the next one builds the index again; if that does not help, it says so
             self._log.error("search failed", agent=asked.agent, detail=str(error))
             event = FunctionFailed(call=call.call, name=call.name, error=f"Storage cannot answer now: {error}")
         key = answer_key(asked.key)

@@ -76,8 +76,8 @@ def pressure_warning(time_ms: int) -> bytes:
 
 
 @cache
-def tools_json() -> bytes:
-    return _json(schemas())
+def tools_json(format: int) -> bytes:
+    return _json(schemas(format))
 
 
 def system_message(state: State) -> bytes:
@@ -126,7 +126,7 @@ def reply_request(state: State) -> bytes:
         pieces.append(summary_message(state.summary))
     pieces += [entry.wire for entry in state.queue]
     pieces.append(status_message(state))
-    return _request(state.settings, state.settings.model, pieces, tools=True)
+    return _request(state.settings, state.settings.model, pieces, tools=tools_json(state.format))
 
 
 def summary_cap_tokens(settings: Settings) -> int:
@@ -147,7 +147,7 @@ def summary_request(state: State, seqs: tuple[int, ...], clip_chars: int) -> byt
         f"Write at most {summary_cap_tokens(state.settings) // 3} words. Only output the summary, nothing else."
     )
     pieces = [message("system", system), message("user", previous + "Messages:\n" + "\n".join(lines))]
-    return _request(state.settings, state.settings.summarizer or state.settings.model, pieces, tools=False)
+    return _request(state.settings, state.settings.summarizer or state.settings.model, pieces)
 
 
 def open_request(state: State) -> bytes:
@@ -162,8 +162,8 @@ def fingerprint(request: bytes) -> bytes:
     return hashlib.sha256(request).digest()
 
 
-def _request(settings: Settings, model: str, pieces: list[bytes], *, tools: bool) -> bytes:
-    tail = b',"tools":' + tools_json() if tools else b""
+def _request(settings: Settings, model: str, pieces: list[bytes], *, tools: bytes = b"") -> bytes:
+    tail = b',"tools":' + tools if tools else b""
     if settings.temperature is not None:
         tail += b',"temperature":%b' % _json(settings.temperature)
     limit = b',"%b":%d}' % (settings.output_parameter.encode(), settings.reserve_tokens)
@@ -229,10 +229,10 @@ def message_tokens(wire: bytes, settings: Settings, count: Count) -> int:
 
 
 @lru_cache(maxsize=32)
-def tools_tokens(encoding: str, count: Count) -> int:
+def tools_tokens(encoding: str, count: Count, format: int) -> int:
     """Tokens of the functions' schemas."""
     total = 0
-    for schema in schemas():
+    for schema in schemas(format):
         function = schema["function"]
         total += PER_FUNCTION + count(encoding, f"{function['name']}:{function['description']}")
         for name, parameter in function["parameters"]["properties"].items():
@@ -246,7 +246,7 @@ def head_tokens(state: State, count: Count) -> int:
     if state.head_tokens != UNCOUNTED:
         return state.head_tokens
     settings = state.settings
-    return message_tokens(system_message(state), settings, count) + tools_tokens(settings.encoding, count)
+    return message_tokens(system_message(state), settings, count) + tools_tokens(settings.encoding, count, state.format)
 
 
 def with_margin(tokens: int, settings: Settings) -> int:
