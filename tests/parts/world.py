@@ -85,12 +85,12 @@ class Scripted:
 class Parts:
     """The parts at work; `now_ms` is the timers' clock, and the time of what `says` sends."""
 
-    def __init__(self, folder: Path, model: Scripted, limits: dict[str, int] | None = None) -> None:
+    def __init__(self, folder: Path, model: Scripted, limits: dict[str, int] | None, memory: dict[str, int]) -> None:
         self.model = model
         self.now_ms = START_MS
         self.log_actor = LogActor(str(folder / "log.sqlite"), limits)
         self.log = LogClient(Local(self.log_actor))
-        self.memory = Memory(self.log, count)
+        self.memory = Memory(self.log, count, **memory)
         self.processor = Processor(self.log, model, model)
         self.timers = Timers(self.log, lambda: self.now_ms)
         self.client = Client(self.log, Local(_Memory(self.memory)), Local(_Llm(self.processor)))
@@ -162,10 +162,13 @@ class _Llm:
 
 @asynccontextmanager
 async def parts(
-    folder: Path, script: Mapping[str, tuple[ToolCall, ...]] | None = None, limits: dict[str, int] | None = None
+    folder: Path,
+    script: Mapping[str, tuple[ToolCall, ...]] | None = None,
+    limits: dict[str, int] | None = None,
+    **memory: int,
 ) -> AsyncIterator[Parts]:
     """The parts, started, and ended in order."""
-    started = Parts(folder, Scripted(script or {}), limits)
+    started = Parts(folder, Scripted(script or {}), limits, memory)
     await started.timers.recover()
     loops = [asyncio.create_task(part.run()) for part in (started.memory, started.processor)]
     try:

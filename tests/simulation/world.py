@@ -336,8 +336,6 @@ class World:
         manager = self.manager
         limit = 1000 if self.calm else self.random.randrange(1, 12)
         envelopes, position = self.log.tail(manager.position, limit, FOREIGN)
-        if position == manager.position and not manager.busy:
-            return False
         for agent, to in manager.missing(envelopes).items():
             state = load(self.log, agent, to=to)
             if state:
