@@ -16,6 +16,7 @@ from events.types import (
     Timer,
     TimerCancelled,
     TimerSet,
+    ToolCall,
     TurnStarted,
     UserMessageReceived,
 )
@@ -146,5 +147,19 @@ def test_a_request_that_is_not_the_one_asked_for_is_not_sent(tmp_path: Path) -> 
             assert [(type(each), each.error) for each in failures] == [(InferenceFailed, "bad_request")]
             assert here.model.requests == []
             assert (await here.says("ada", "Again.")).reason == "yielded", "the next request is rendered afresh"
+
+    run(live())
+
+
+def test_an_answer_that_no_log_can_hold_ends_the_turn_and_not_the_waiting(tmp_path: Path) -> None:
+    script = {"Odd": (ToolCall(id="c", name="send_message", arguments='{"message": "half \ud800"}'),)}
+
+    async def live() -> None:
+        async with parts(tmp_path, script) as here:
+            await here.born("ada")
+            reply = await here.says("ada", "Odd, please.")
+            assert reply.reason == "inference_failed"
+            assert [each.error for each in await here.events("ada", "InferenceFailed")] == ["bad_answer"]
+            assert (await here.says("ada", "Hello.")).reason == "yielded"
 
     run(live())
