@@ -251,11 +251,11 @@ def _arms(ask: Ask, seen: qdrant.Filter) -> list[tuple[float, qdrant.Prefetch]]:
 
 
 def _dense(ask: Ask, seen: qdrant.Filter, lexical: Sequence[qdrant.Prefetch]) -> qdrant.Prefetch:
-    """The nearest over the floor; or, with no limit of its own, the cosine of all that the lexical arms found."""
+    """The nearest over the floor; or, with no limit of its own, the cosine of what the first lexical arm found."""
     nearest = qdrant.Query.Nearest(ask.vector, using=layout.DENSE)
-    among = [] if ask.dense_limit else list(lexical)
+    among = [] if ask.dense_limit else list(lexical[:1])
     return qdrant.Prefetch(
-        limit=ask.dense_limit or ask.lexical_limit * len(lexical),
+        limit=ask.dense_limit or ask.lexical_limit,
         query=nearest,
         filter=None if among else seen,
         params=qdrant.SearchParams(exact=True),

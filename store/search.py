@@ -23,7 +23,7 @@ from store.terms import Sparse, Tokenizer
 QUERY_CHARS: Final = 4000
 """A query is cut here: far more than anyone asks, and the cost of a search grows with it."""
 EXACT_POINTS: Final = 10_000
-LEXICAL_LIMIT: Final = 1000
+LEXICAL_LIMIT: Final = 400
 DENSE_POINTS: Final = 10_000
 NEAREST: Final = 100
 _SLACK: Final = 20
@@ -50,6 +50,7 @@ class Searches:
         self._tokenizer = tokenizer
         self.census = Census(engine.listed)
         self.exact_points, self.dense_points = EXACT_POINTS, DENSE_POINTS
+        """Up to how many points all is looked at; the bench raises them, to compare."""
 
     def by_query(self, scope: Scope, query: str, first: int, size: int) -> Found:
         """The results from number `first` on. An empty query finds all, the latest first."""
