@@ -24,6 +24,7 @@ from events.codec import decode, draft
 from events.envelope import Envelope, Topic, answer_key
 from events.errors import ActorLost, AgentExists, BadInput, Overloaded, UnknownAgent
 from events.settings import flaw
+from events.sources import is_source
 from events.state import State
 from events.types import (
     AgentCreated,
@@ -76,7 +77,7 @@ class Client:
             raise AgentExists(agent)
 
     async def agents(self) -> list[StreamHead]:
-        return await self._log.heads()
+        return [head for head in await self._log.heads() if not is_source(head.agent)]
 
     async def state(self, agent: str) -> State:
         """The agent's state now, folded from the log."""
@@ -132,7 +133,8 @@ class Client:
         return answer
 
     async def _unknown(self, agent: str) -> UnknownAgent:
-        return UnknownAgent(agent, tuple(head.agent for head in await self._log.heads(limit=12)))
+        heads = await self._log.heads(limit=12)
+        return UnknownAgent(agent, tuple(head.agent for head in heads if not is_source(head.agent)))
 
     # --- turns
 
@@ -258,6 +260,10 @@ def check_name(agent: str) -> None:
         raise BadInput(f"'{agent[:40]}' cannot be an agent's name: give 1 to {MAX_NAME_CHARS} printable characters.")
     if agent.startswith("-"):
         raise BadInput(f"'{agent[:40]}' cannot be an agent's name: it begins with a dash.")
+    if is_source(agent):
+        raise BadInput(
+            f"'{agent[:40]}' cannot be an agent's name: what begins with 'source:' is a source of documents."
+        )
 
 
 def check_settings(settings: Settings) -> None:

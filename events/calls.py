@@ -41,7 +41,7 @@ SHOWN_CHARS = 400
 
 def carry_out(state: State, turn: Turn, call: ToolCall, count: Count) -> Event:
     """The event that this call leads to."""
-    checked = check(call, cut_off=turn.finish == "length")
+    checked = check(call, cut_off=turn.finish == "length", documents=bool(state.sources))
     if isinstance(checked, BadCall):
         return FunctionFailed(call=call.id, name=call.name[:80], error=checked.error)
     handler = _AT_ONCE.get(call.name)
@@ -76,6 +76,7 @@ def _ask(state: State, turn: Turn, call: ToolCall, checked: Call) -> Event:
         max_chars=_max_chars(settings, turn),
         page_size=settings.page_size,
         time_ms=turn.time_ms,
+        sources=state.sources,
     )
 
 

@@ -76,8 +76,9 @@ def pressure_warning(time_ms: int) -> bytes:
 
 
 @cache
-def tools_json() -> bytes:
-    return _json(schemas())
+def tools_json(*, documents: bool = False) -> bytes:
+    """The functions as they are offered; with those for documents, where a source is attached."""
+    return _json(schemas(documents=documents))
 
 
 def system_message(state: State) -> bytes:
@@ -111,9 +112,22 @@ def status_message(state: State) -> bytes:
         "archival_passages": state.archival_passages,
         "time": stamp(state.turn.time_ms if state.turn else state.time_ms),
     }
+    if state.sources:
+        fields["attached_sources"] = _sources(state.sources)
     if state.turn and state.turn.note:
         fields["note"] = state.turn.note
     return message("user", _json(fields).decode())
+
+
+_SOURCES_SHOWN: Final = 5
+_SOURCE_CHARS: Final = 24
+
+
+def _sources(sources: tuple[str, ...]) -> str:
+    """The attached sources in a line that stays short, whatever their number and names."""
+    names = ", ".join(clip(source, _SOURCE_CHARS) for source in sources[:_SOURCES_SHOWN])
+    more = len(sources) - _SOURCES_SHOWN
+    return f"{names} and {more} more (list_documents names all)" if more > 0 else names
 
 
 # --- requests -----------------------------------------------------------------------------------------------------
@@ -126,7 +140,8 @@ def reply_request(state: State) -> bytes:
         pieces.append(summary_message(state.summary))
     pieces += [entry.wire for entry in state.queue]
     pieces.append(status_message(state))
-    return _request(state.settings, state.settings.model, pieces, tools=True)
+    tools = tools_json(documents=bool(state.sources))
+    return _request(state.settings, state.settings.model, pieces, tools=tools)
 
 
 def summary_cap_tokens(settings: Settings) -> int:
@@ -147,7 +162,7 @@ def summary_request(state: State, seqs: tuple[int, ...], clip_chars: int) -> byt
         f"Write at most {summary_cap_tokens(state.settings) // 3} words. Only output the summary, nothing else."
     )
     pieces = [message("system", system), message("user", previous + "Messages:\n" + "\n".join(lines))]
-    return _request(state.settings, state.settings.summarizer or state.settings.model, pieces, tools=False)
+    return _request(state.settings, state.settings.summarizer or state.settings.model, pieces)
 
 
 def open_request(state: State) -> bytes:
@@ -162,8 +177,8 @@ def fingerprint(request: bytes) -> bytes:
     return hashlib.sha256(request).digest()
 
 
-def _request(settings: Settings, model: str, pieces: list[bytes], *, tools: bool) -> bytes:
-    tail = b',"tools":' + tools_json() if tools else b""
+def _request(settings: Settings, model: str, pieces: list[bytes], *, tools: bytes = b"") -> bytes:
+    tail = b',"tools":' + tools if tools else b""
     if settings.temperature is not None:
         tail += b',"temperature":%b' % _json(settings.temperature)
     limit = b',"%b":%d}' % (settings.output_parameter.encode(), settings.reserve_tokens)
@@ -229,10 +244,10 @@ def message_tokens(wire: bytes, settings: Settings, count: Count) -> int:
 
 
 @lru_cache(maxsize=32)
-def tools_tokens(encoding: str, count: Count) -> int:
+def tools_tokens(encoding: str, count: Count, *, documents: bool = False) -> int:
     """Tokens of the functions' schemas."""
     total = 0
-    for schema in schemas():
+    for schema in schemas(documents=documents):
         function = schema["function"]
         total += PER_FUNCTION + count(encoding, f"{function['name']}:{function['description']}")
         for name, parameter in function["parameters"]["properties"].items():
@@ -246,7 +261,8 @@ def head_tokens(state: State, count: Count) -> int:
     if state.head_tokens != UNCOUNTED:
         return state.head_tokens
     settings = state.settings
-    return message_tokens(system_message(state), settings, count) + tools_tokens(settings.encoding, count)
+    tools = tools_tokens(settings.encoding, count, documents=bool(state.sources))
+    return message_tokens(system_message(state), settings, count) + tools
 
 
 def with_margin(tokens: int, settings: Settings) -> int:
