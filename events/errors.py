@@ -129,3 +129,12 @@ class ActorLost(PalimpsestError):
     def __init__(self, what: str, *, for_good: bool = True) -> None:
         super().__init__(what)
         self.for_good = for_good
+
+
+class DocumentUnreadable(PalimpsestError):
+    """A file that gives no passages, or not all of them. `reason` stands for itself in a load's report."""
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(f"{path} cannot be read: {reason}")
+        self.path = path
+        self.reason = reason
