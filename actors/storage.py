@@ -24,8 +24,9 @@ from events.codec import decode, draft
 from events.context import clip
 from events.envelope import Draft, Envelope, Topic, answer_key
 from events.errors import LogDamaged, NewerFormat, PalimpsestError, StorageDamaged
-from events.passages import Page, day_bounds, search_page
+from events.passages import Hit, Page, day_bounds, search_page
 from events.types import Event, Found, FunctionCalled, FunctionFailed, FunctionReturned
+from store.points import View
 from store.projection import BEARING, MemoryIndex
 
 T = TypeVar("T")
@@ -102,7 +103,7 @@ class Storage:
         self._searches += 1
         event: Event
         try:
-            event = _returned(call, search(index, asked, call))
+            event = _returned(asked.agent, call, search(index, asked, call))
         except ValueError as error:
             event = FunctionFailed(call=call.call, name=call.name, error=str(error))
         except StorageDamaged:
@@ -127,27 +128,30 @@ def search(index: MemoryIndex, asked: Envelope, call: FunctionCalled) -> Page:
     page = int(call.arguments.get("page", 0))
     if page < 0:
         raise ValueError("Pages are counted from 0.")
-    hidden, size = frozenset(call.hidden), call.page_size
+    views, hidden, size = (View(asked.agent, asked.seq),), frozenset(call.hidden), call.page_size
     if call.name == "conversation_search_date":
         start_ms, end_ms = day_bounds(str(call.arguments["start_date"]), str(call.arguments["end_date"]))
-        return index.by_date(
-            asked.agent, start_ms=start_ms, end_ms=end_ms, as_of=asked.seq, page=page, size=size, hidden=hidden
-        )
+        return index.by_date(views, start_ms=start_ms, end_ms=end_ms, page=page, size=size, hidden=hidden)
     kind = "message" if call.name == "conversation_search" else "passage"
     query = str(call.arguments["query"])
-    return index.search(asked.agent, kind=kind, query=query, as_of=asked.seq, page=page, size=size, hidden=hidden)
+    return index.search(views, kind=kind, query=query, page=page, size=size, hidden=hidden)
 
 
-def _returned(call: FunctionCalled, page: Page) -> FunctionReturned:
+def _returned(agent: str, call: FunctionCalled, page: Page) -> FunctionReturned:
     """The page as the model reads it: each hit clipped, so that the whole stays under the call's cap."""
     room = max(40, (call.max_chars - 60) // max(1, len(page.hits)) - 50)
     hits = [replace(hit, text=clip(hit.text, room)) for hit in page.hits]
     return FunctionReturned(
         call=call.call,
         result=search_page(hits, page.total, int(call.arguments.get("page", 0)), call.page_size),
-        found=tuple(Found(seq=hit.seq, chunk=hit.chunk, score=round(hit.score, 6)) for hit in page.hits),
+        found=tuple(_found(agent, hit) for hit in page.hits),
         total=page.total,
     )
+
+
+def _found(agent: str, hit: Hit) -> Found:
+    stream = "" if hit.stream == agent else hit.stream
+    return Found(seq=hit.seq, chunk=hit.chunk, score=round(hit.score, 6), stream=stream)
 
 
 class StorageActor:
@@ -157,19 +161,19 @@ class StorageActor:
         set_up_logging()
         actor: Any = ray.get_actor(log)
 
-        def fetch(agent: str, seq: int) -> Envelope:
-            return wire.unpack_envelopes(ray.get(actor.read.remote(agent, seq - 1, seq)))[0]
+        def read(stream: str, after: int, to: int) -> list[Envelope]:
+            return wire.unpack_envelopes(ray.get(actor.read.remote(stream, after, to)))
 
         def open_index() -> MemoryIndex:
             from store.embeddings import WordLlamaEmbedder
 
-            index = MemoryIndex.open(Path(path), WordLlamaEmbedder(), fetch)
+            index = MemoryIndex.open(Path(path), WordLlamaEmbedder(), read)
             if index.position <= int(ray.get(actor.status.remote())["position"]):
                 return index
             structlog.get_logger("storage").warning("index is ahead of the log: built again", position=index.position)
             index.close()
             shutil.rmtree(path)
-            return MemoryIndex.open(Path(path), WordLlamaEmbedder(), fetch)
+            return MemoryIndex.open(Path(path), WordLlamaEmbedder(), read)
 
         self._storage = Storage(LogClient(actor), open_index)
         self._task = spawn("storage", self._storage.run)

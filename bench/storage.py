@@ -21,7 +21,7 @@ from events.codec import draft
 from events.envelope import GENESIS, Envelope, place
 from events.types import MessageSent, UserMessageReceived
 from store.embeddings import Embedder, Vectors, WordLlamaEmbedder
-from store.points import Engine, Entry, Mark
+from store.points import Burial, Engine, Entry, Mark, View
 from store.projection import MemoryIndex
 
 START_MS = 1_795_000_000_000
@@ -71,9 +71,9 @@ class Timed:
     def watch(self, engine: Engine) -> None:
         put, flush = engine.put, engine.flush
 
-        def timed_put(entries: list[Entry], vectors: Vectors, mark: Mark) -> None:
+        def timed_put(entries: Sequence[Entry], vectors: Vectors, mark: Mark, burials: Sequence[Burial] = ()) -> None:
             started = time.process_time()
-            put(entries, vectors, mark)
+            put(entries, vectors, mark, burials)
             self.put_s += time.process_time() - started
 
         def timed_flush() -> None:
@@ -81,7 +81,7 @@ class Timed:
             flush()
             self.flush_s += time.process_time() - started
 
-        engine.put, engine.flush = timed_put, timed_flush  # type: ignore[method-assign, assignment]
+        engine.put, engine.flush = timed_put, timed_flush  # type: ignore[method-assign]
 
 
 def apply_all(index: MemoryIndex, timed: Timed, log: list[Envelope], batch: int) -> None:
@@ -140,10 +140,14 @@ def run(path: Path, options: argparse.Namespace) -> None:
     log = list(messages(options.messages, options.agents, options.words))
     timed = Timed(WordLlamaEmbedder())
 
-    def fetch(agent: str, seq: int) -> Envelope:
-        raise LookupError(f"{agent} {seq}: no event here archives an input")
+    streams: dict[str, list[Envelope]] = {}
+    for envelope in log:
+        streams.setdefault(envelope.agent, []).append(envelope)
 
-    index = MemoryIndex.open(path, timed, fetch)
+    def read(stream: str, after: int, to: int) -> list[Envelope]:
+        return [envelope for envelope in streams[stream] if after < envelope.seq <= to]
+
+    index = MemoryIndex.open(path, timed, read)
     timed.watch(index._engine)
     before = rss_mib()
     apply_all(index, timed, log, options.batch)
@@ -151,23 +155,24 @@ def run(path: Path, options: argparse.Namespace) -> None:
     random_ = random.Random(2)
     queries = [sentence(random_, 8) for _ in range(options.searches)]
     agents = [f"agent-{random_.randrange(options.agents)}" for _ in queries]
-    whole: dict[str, Any] = {"as_of": 1 << 40, "page": 0, "size": 5}
+    views = [(View(agent, 1 << 40),) for agent in agents]
+    first: dict[str, Any] = {"page": 0, "size": 5}
 
     def search(n: int) -> int:
-        return index.search(agents[n], kind="message", query=queries[n], **whole).total
+        return index.search(views[n], kind="message", query=queries[n], **first).total
 
     def latest(n: int) -> int:
-        return index.search(agents[n], kind="message", query="", **whole).total
+        return index.search(views[n], kind="message", query="", **first).total
 
     def by_date(n: int) -> int:
-        return index.by_date(agents[n], start_ms=START_MS, end_ms=START_MS + 86_400_000, **whole).total
+        return index.by_date(views[n], start_ms=START_MS, end_ms=START_MS + 86_400_000, **first).total
 
     report("search", search, options.searches)
     report("latest", latest, options.searches)
     report("by date", by_date, options.searches)
     index.close()
     started = time.perf_counter()
-    MemoryIndex.open(path, timed, fetch).close()
+    MemoryIndex.open(path, timed, read).close()
     print(f"reopen  {time.perf_counter() - started:.2f} s")
 
 

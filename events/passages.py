@@ -29,8 +29,9 @@ _WINDOW_CHARS_PER_TOKEN: Final = 8
 
 
 class Hit(msgspec.Struct, frozen=True, array_like=True):
-    """One thing found: chunk `chunk` of the event at `seq`. `time_ms` is the event's time, `speaker` who said it
-    ("memory": a passage of archival storage)."""
+    """One thing found: chunk `chunk` of the event at `seq` of `stream`. `time_ms` is the event's time, `speaker` who
+    said it ("memory": a passage of archival storage). The rest says where in a document it stands, as far as known
+    (lines and pages count from 1)."""
 
     seq: int
     chunk: int
@@ -38,6 +39,13 @@ class Hit(msgspec.Struct, frozen=True, array_like=True):
     time_ms: int
     speaker: str
     text: str
+    stream: str = ""
+    document: str = ""
+    path: str = ""
+    page: int = 0
+    first_line: int = 0
+    last_line: int = 0
+    heading: str = ""
 
 
 class Page(msgspec.Struct, frozen=True, array_like=True):

@@ -84,11 +84,15 @@ class Usage(Value, frozen=True, kw_only=True):
 
 
 class Found(Value, frozen=True, kw_only=True):
-    """One thing a search found: the seq of the event that bore it, the chunk of it, and its score."""
+    """One thing a search found: the seq of the event that bore it, the chunk of it, and its score.
+
+    `stream` is whose event that is, where it is not the asking agent's own (a source, a fork's parent).
+    """
 
     seq: int
     chunk: int = 0
     score: float = 0.0
+    stream: str = ""
 
 
 class Timer(Value, frozen=True, kw_only=True):

@@ -1,7 +1,8 @@
 """What an index puts into a vector engine and gets back, and the contract of an engine.
 
-Rules. (1) Everything is asked for within a `Scope`: an engine's answer is a function of the points in it alone, word
-statistics included. (2) Entries and mark are taken in one step: after a crash both are there, or neither.
+Rules. (1) Every point belongs to a *stream* (an agent's, or a source's) and is born at a seq of it. A search names the
+streams that it sees, each as of a seq (`Scope`); its answer is a function of the points in it alone, word statistics
+included. (2) Entries, deaths and mark are taken in one step: after a crash all are there, or the same batch makes them.
 """
 
 from __future__ import annotations
@@ -17,8 +18,23 @@ from store.embeddings import Vectors
 class Key(msgspec.Struct, frozen=True, array_like=True, order=True):
     """Chunk `chunk` of the event at `seq` of a stream."""
 
+    stream: str
     seq: int
     chunk: int = 0
+
+
+class Place(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Where in a document a passage stands; "" and 0: not known, or in no document. Lines count from 1."""
+
+    document: str = ""
+    path: str = ""
+    page: int = 0
+    first_line: int = 0
+    last_line: int = 0
+    heading: str = ""
+
+
+NOWHERE = Place()
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -27,13 +43,31 @@ class Entry(msgspec.Struct, frozen=True):
     `kind`: message (said by user or agent), passage (archival storage), notice (what the system told the agent).
     """
 
-    agent: str
     key: Key
     kind: str
     speaker: str
     time_ms: int
     text: str
     words: str
+    place: Place = NOWHERE
+
+
+class Burial(msgspec.Struct, frozen=True):
+    """A document of a stream was removed at seq `died`: what was born before is seen by no view of that seq or later.
+
+    `document` "" means all that the stream has. What died before stays dead since then.
+    """
+
+    stream: str
+    document: str
+    died: int
+
+    def takes(self, entry: Entry) -> bool:
+        return (
+            entry.key.stream == self.stream
+            and entry.key.seq < self.died
+            and self.document in {"", entry.place.document}
+        )
 
 
 class Mark(msgspec.Struct, frozen=True):
@@ -44,17 +78,24 @@ class Mark(msgspec.Struct, frozen=True):
     stamp: str
 
 
-class Scope(msgspec.Struct, frozen=True):
-    """What a search may see: one agent's points of a kind, born at seq <= `as_of`.
+class View(msgspec.Struct, frozen=True, array_like=True):
+    """A stream as it was at its seq `as_of`: what was born by then, and had not died."""
 
-    A source that several agents share, a parent's memory, passages that died: they will change this, and only this.
+    stream: str
+    as_of: int
+
+
+class Scope(msgspec.Struct, frozen=True):
+    """What a search may see: the points of a kind in some views.
+
+    The first view is the asking agent's own; the others are the sources that it has, and what a fork inherits.
     """
 
-    agent: str
+    views: tuple[View, ...]
     kind: str
-    as_of: int
     hidden: frozenset[int] = frozenset()
-    """Seqs left out, though they are born: the input that is being answered, and those that still wait."""
+    """Seqs of the first view that are left out, though they are born: the input that is being answered, and those that
+    still wait."""
 
 
 class Match(msgspec.Struct, frozen=True, array_like=True):
@@ -75,6 +116,7 @@ class Stored(msgspec.Struct, frozen=True):
     speaker: str
     time_ms: int
     text: str
+    place: Place = NOWHERE
 
 
 class Engine(Protocol):
@@ -82,8 +124,9 @@ class Engine(Protocol):
 
     def mark(self) -> Mark: ...
 
-    def put(self, entries: Sequence[Entry], vectors: Vectors, mark: Mark) -> None:
-        """Take entries (a row of `vectors` each) and the mark, in one step."""
+    def put(self, entries: Sequence[Entry], vectors: Vectors, mark: Mark, burials: Sequence[Burial] = ()) -> None:
+        """Take entries (a row of `vectors` each), burials and the mark, in one step. A burial counts for the entries of
+        its own batch too. The same again changes nothing."""
         ...
 
     def search(self, scope: Scope, words: str, vector: Sequence[float], take: int) -> Found:
@@ -97,10 +140,15 @@ class Engine(Protocol):
         is the score."""
         ...
 
-    def read(self, agent: str, keys: Sequence[Key]) -> list[Stored]:
-        """In the order asked for."""
+    def read(self, keys: Sequence[Key]) -> list[Stored]:
+        """In the order asked for; keys that name no point are left out."""
         ...
 
     def flush(self) -> None: ...
 
     def close(self) -> None: ...
+
+
+def death(entry: Entry, burials: Sequence[Burial]) -> int:
+    """The seq at which an entry that comes in the same batch as these burials died (0: it lives)."""
+    return next((burial.died for burial in burials if burial.takes(entry)), 0)

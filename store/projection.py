@@ -2,7 +2,7 @@
 
 Rules. (1) It holds nothing that the log does not: a folder that is missing, damaged or of another make is built again
 from position 0. (2) What it has applied, and its position, are one write: whoever opens it goes on from `position`.
-(3) A search as of seq n of an agent is a function of that agent's first n events alone.
+(3) A search is a function of the views that it sees (streams, each as of a seq), and of nothing else in the log.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ from events.types import (
 from store import lexical
 from store.embeddings import Embedder
 from store.index_folder import IndexFolder
-from store.points import Engine, Entry, Key, Mark, Match, Scope
+from store.points import Burial, Engine, Entry, Found, Key, Mark, Match, Scope, Stored, View
 from store.vectors import ENGINE, EdgeEngine
 
-SCHEMA: Final = 1
+SCHEMA: Final = 2
 """Which events bear points and what a point holds. Raise it with any change: indexes are then built again."""
 
 _INPUT_KINDS: Final = frozenset(event.__name__ for event in INPUTS)
@@ -38,8 +38,8 @@ _INPUT_KINDS: Final = frozenset(event.__name__ for event in INPUTS)
 BEARING: Final = _INPUT_KINDS | {"MessageSent", "ArchivalMemoryInserted", "InputArchived"}
 """The kinds of events that bear points: all that an index needs to be shown (`LogReader.tail(kinds=BEARING)`)."""
 
-Fetch = Callable[[str, int], Envelope]
-"""(agent, seq) -> that event, from the log."""
+Read = Callable[[str, int, int], Sequence[Envelope]]
+"""(stream, after, to) -> its events with after < seq <= to, in order, from the log (`LogReader.read`)."""
 
 MESSAGE_CHARS: Final = 1200
 """A longer message is kept in pieces of at most so many characters, so that a page of hits stays readable."""
@@ -53,19 +53,27 @@ QUERY_CHARS: Final = 4000
 _NONE: Final[frozenset[int]] = frozenset()
 
 
+class Batch:
+    """What some events bear, gathered for one write."""
+
+    def __init__(self) -> None:
+        self.entries: list[Entry] = []
+        self.burials: list[Burial] = []
+
+
 class MemoryIndex:
     """Drives an engine by a log. One owner, one thread."""
 
-    def __init__(self, engine: Engine, folder: IndexFolder, embedder: Embedder, fetch: Fetch) -> None:
+    def __init__(self, engine: Engine, folder: IndexFolder, embedder: Embedder, read: Read) -> None:
         self._engine = engine
         self._folder = folder
         self._embedder = embedder
-        self._fetch = fetch
+        self._read = read
         self._mark = engine.mark()
         self._unflushed = 0
 
     @classmethod
-    def open(cls, path: Path, embedder: Embedder, fetch: Fetch, *, log_id: str = "") -> MemoryIndex:
+    def open(cls, path: Path, embedder: Embedder, read: Read, *, log_id: str = "") -> MemoryIndex:
         """The index in a folder, as far as it is; from position 0 if there is none that is whole and of this make.
 
         `log_id` names the log that it follows: another name, another index. Raises StorageUnavailable if another
@@ -74,7 +82,7 @@ class MemoryIndex:
         stamp = f"{ENGINE}/schema {SCHEMA}/words {lexical.VERSION}/{embedder.name}/{embedder.dimension}/{log_id}"
         folder = IndexFolder(path)
         try:
-            return cls(_engine(folder, embedder.dimension, stamp), folder, embedder, fetch)
+            return cls(_engine(folder, embedder.dimension, stamp), folder, embedder, read)
         except BaseException:
             folder.release()
             raise
@@ -89,53 +97,55 @@ class MemoryIndex:
 
         Events must come in the log's order; of those before `position`, only the kinds in BEARING are needed.
         """
-        batch: list[Entry] = []
-        here = {(e.agent, e.seq): e for e in envelopes if e.kind in _INPUT_KINDS}
+        batch, here = Batch(), {(e.agent, e.seq): e for e in envelopes if e.kind in _INPUT_KINDS}
         done = self.position
         for envelope in envelopes:
             if envelope.position <= done:
                 continue
-            if len(batch) >= BATCH_POINTS:
+            if len(batch.entries) >= BATCH_POINTS:
                 self._put(batch, done)
-                batch = []
-            batch.extend(self._entries(envelope, here))
+                batch = Batch()
+            self._bear(envelope, here, batch)
             done = envelope.position
-        if batch or position > self.position:
+        if batch.entries or batch.burials or position > self.position:
             self._put(batch, max(done, position))
 
     def search(
-        self, agent: str, *, kind: str, query: str, as_of: int, page: int, size: int, hidden: frozenset[int] = _NONE
+        self, views: Sequence[View], *, kind: str, query: str, page: int, size: int, hidden: frozenset[int] = _NONE
     ) -> Page:
-        """What matches a query, best first, then newest first; without the seqs `hidden`. An empty query matches all.
+        """What matches a query, best first, then newest first; without the first view's seqs `hidden`. An empty query
+        matches all.
 
         A match shares a word with the query (stop words and endings apart), or is similar enough in meaning.
         """
-        scope, take = Scope(agent, kind, as_of, hidden), (page + 1) * size
+        scope, take = Scope(tuple(views), kind, hidden), (page + 1) * size
         text = query[:QUERY_CHARS].encode("utf-8", "replace").decode().strip()
         if text:
             vector = self._embedder.embed([text])[0].tolist()
             found = self._engine.search(scope, lexical.ready(text), vector, take)
         else:
             found = self._engine.listing(scope, take, latest=True)
-        best = sorted(found.matches, key=lambda match: (-match.score, -match.key.seq, match.key.chunk))
-        return self._page(agent, best, found.total, page, size, scored=bool(text))
+        nth = _ranks(scope)
+        best = sorted(found.matches, key=lambda m: (-m.score, nth[m.key.stream], -m.key.seq, m.key.chunk))
+        return self._page(best, found, page, size, scored=bool(text))
 
     def by_date(
         self,
-        agent: str,
+        views: Sequence[View],
         *,
         start_ms: int,
         end_ms: int,
-        as_of: int,
         page: int,
         size: int,
         hidden: frozenset[int] = _NONE,
     ) -> Page:
-        """What was said from start_ms to end_ms, both inclusive, in the order of time; without the seqs `hidden`."""
-        scope = Scope(agent, "message", as_of, hidden)
+        """What was said from start_ms to end_ms, both inclusive, in the order of time; without the first view's seqs
+        `hidden`."""
+        scope = Scope(tuple(views), "message", hidden)
         found = self._engine.listing(scope, (page + 1) * size, start_ms=start_ms, end_ms=end_ms)
-        first = sorted(found.matches, key=lambda match: (match.score, match.key))
-        return self._page(agent, first, found.total, page, size, scored=False)
+        nth = _ranks(scope)
+        first = sorted(found.matches, key=lambda m: (m.score, -nth[m.key.stream], m.key.seq, m.key.chunk))
+        return self._page(first, found, page, size, scored=False)
 
     def flush(self) -> None:
         self._engine.flush()
@@ -148,45 +158,72 @@ class MemoryIndex:
         finally:
             self._folder.release()
 
-    def _page(self, agent: str, ranked: Sequence[Match], total: int, page: int, size: int, *, scored: bool) -> Page:
+    def _page(self, ranked: Sequence[Match], found: Found, page: int, size: int, *, scored: bool) -> Page:
         wanted = ranked[page * size : (page + 1) * size] if page >= 0 else ()
-        stored = self._engine.read(agent, [match.key for match in wanted])
-        hits = tuple(
-            Hit(s.key.seq, s.key.chunk, match.score if scored else 0.0, s.time_ms, s.speaker, s.text)
-            for match, s in zip(wanted, stored, strict=True)
-        )
-        return Page(hits, total)
+        stored = self._engine.read([match.key for match in wanted])
+        hits = (_hit(s, match.score if scored else 0.0) for match, s in zip(wanted, stored, strict=True))
+        return Page(tuple(hits), found.total)
 
-    def _put(self, batch: Sequence[Entry], position: int) -> None:
-        vectors = self._embedder.embed([entry.text for entry in batch])
-        mark = Mark(position, self._mark.points + len(batch), self._mark.stamp)
-        self._engine.put(batch, vectors, mark)
+    def _put(self, batch: Batch, position: int) -> None:
+        vectors = self._embedder.embed([entry.text for entry in batch.entries])
+        mark = Mark(position, self._mark.points + len(batch.entries), self._mark.stamp)
+        self._engine.put(batch.entries, vectors, mark, batch.burials)
         self._mark = mark
-        self._unflushed += len(batch)
+        self._unflushed += len(batch.entries)
         if self._unflushed >= FLUSH_POINTS:
             self.flush()
 
-    def _entries(self, envelope: Envelope, here: dict[tuple[str, int], Envelope]) -> Iterator[Entry]:
-        """The points that an event bears."""
+    def _bear(self, envelope: Envelope, here: dict[tuple[str, int], Envelope], batch: Batch) -> None:
+        """What an event does to the index: the one place that says it, a case each kind in BEARING.
+
+        An event of a source bears passages with their `Place` (PassagesLoaded), or burials (DocumentRemoved).
+        """
         if envelope.kind not in BEARING:
             return
-        name = ""
         match decode(envelope):
             case UserMessageReceived(text=text, name=name):
-                kind, speaker, texts = "message", name or "user", _pieces(text)
+                batch.entries += _entries(envelope, "message", name or "user", _pieces(text), name)
             case MessageSent(text=text):
-                kind, speaker, texts = "message", "assistant", _pieces(text)
+                batch.entries += _entries(envelope, "message", "assistant", _pieces(text))
             case ArchivalMemoryInserted(text=text, ends=ends):
-                kind, speaker, texts = "passage", "memory", chunks(text, ends)
+                batch.entries += _entries(envelope, "passage", "memory", chunks(text, ends))
             case InputArchived(input=seq, ends=ends):
-                source = here.get((envelope.agent, seq)) or self._fetch(envelope.agent, seq)
-                kind, speaker, texts = "passage", "memory", chunks(input_text(decode(source)), ends)
+                source = here.get((envelope.agent, seq)) or self._read(envelope.agent, seq - 1, seq)[0]
+                batch.entries += _entries(envelope, "passage", "memory", chunks(input_text(decode(source)), ends))
             case notice:
-                kind, speaker, texts = "notice", "system", _pieces(input_text(notice))
-        when = lexical.date_words(envelope.time)
-        for chunk, text in enumerate(texts):
-            words = f"{name} {lexical.ready(text)} {when}"
-            yield Entry(envelope.agent, Key(envelope.seq, chunk), kind, speaker, envelope.time, text, words)
+                batch.entries += _entries(envelope, "notice", "system", _pieces(input_text(notice)))
+
+
+def _entries(envelope: Envelope, kind: str, speaker: str, texts: Sequence[str], name: str = "") -> Iterator[Entry]:
+    """The points of one event: a text each, under its chunk's number."""
+    when = lexical.date_words(envelope.time)
+    for chunk, text in enumerate(texts):
+        words = f"{name} {lexical.ready(text)} {when}"
+        yield Entry(Key(envelope.agent, envelope.seq, chunk), kind, speaker, envelope.time, text, words)
+
+
+def _hit(stored: Stored, score: float) -> Hit:
+    key, place = stored.key, stored.place
+    return Hit(
+        key.seq,
+        key.chunk,
+        score,
+        stored.time_ms,
+        stored.speaker,
+        stored.text,
+        stream=key.stream,
+        document=place.document,
+        path=place.path,
+        page=place.page,
+        first_line=place.first_line,
+        last_line=place.last_line,
+        heading=place.heading,
+    )
+
+
+def _ranks(scope: Scope) -> dict[str, int]:
+    """The views' order, by which equal scores are told apart before seqs, which count in one stream alone."""
+    return {view.stream: number for number, view in enumerate(scope.views)}
 
 
 def _pieces(text: str) -> list[str]:

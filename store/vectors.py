@@ -1,15 +1,16 @@
 """The vector engine: points and searches, on Qdrant's embedded engine. The one module that imports Qdrant.
 
-Rules. (1) Everything is filtered by agent, kind and seq (`Scope`), and word statistics are those of the scope alone: no
-agent's results depend on another's, nor on what came later. (2) A batch and the mark of how far it brings the shard are
-one operation: both are there after a crash, or neither. (3) Search is exact: no graph is built (agents are small, and
-exact search inside one is faster too).
+Rules. (1) Everything is filtered by streams, seqs and kind (`Scope`), and word statistics are those of the scope alone:
+no agent's results depend on another's, nor on what came later. (2) A batch's points and the mark of how far it brings
+the shard are one operation: both are there after a crash, or neither. Burials go before it; done again they do nothing.
+(3) Search is exact: no graph is built (agents are small, and exact search inside one is faster too).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Final
@@ -23,7 +24,7 @@ from qdrant_edge import Expression, FieldCondition, MatchValue, UpdateOperation
 from events.errors import StorageDamaged, StorageUnavailable
 from store.embeddings import Vectors
 from store.lexical import STOP_WORDS, unspaced
-from store.points import Entry, Found, Key, Mark, Match, Scope, Stored
+from store.points import Burial, Entry, Found, Key, Mark, Match, Place, Scope, Stored, View, death
 
 ENGINE: Final = "qdrant-edge"
 
@@ -98,11 +99,13 @@ class EdgeEngine:
             raise StorageDamaged(f"The index in {self._path} lacks the mark of how far it is.")
         return msgspec.convert((found[0].payload or {}).get("mark"), Mark)
 
-    def put(self, entries: Sequence[Entry], vectors: Vectors, mark: Mark) -> None:
+    def put(self, entries: Sequence[Entry], vectors: Vectors, mark: Mark, burials: Sequence[Burial] = ()) -> None:
         rows = vectors.tolist()
-        points = [self._point(entry, row) for entry, row in zip(entries, rows, strict=True)]
+        points = [self._point(entry, row, death(entry, burials)) for entry, row in zip(entries, rows, strict=True)]
         points.append(qdrant.Point(_MARK_ID, {}, {"mark": msgspec.to_builtins(mark)}))
         with _writing(self._path):
+            for burial in burials:
+                self._shard.update(UpdateOperation.set_payload_by_filter(_alive(burial), {"died": burial.died}))
             self._shard.update(UpdateOperation.upsert_points(points))
 
     def search(self, scope: Scope, words: str, vector: Sequence[float], take: int) -> Found:
@@ -110,17 +113,20 @@ class EdgeEngine:
         sparse = self._bm25[scope.kind][unspaced(words)].embed_query(words)
         if not sparse.indices and not any(vector):
             return Found([], 0)
-        return self._ask(seen, take, lambda limit: _fused(sparse, vector, weights, seen, limit), _score)
+        return self._ask(scope, seen, take, lambda limit: _fused(sparse, vector, weights, seen, limit), _score)
 
     def listing(
         self, scope: Scope, take: int, *, start_ms: int | None = None, end_ms: int | None = None, latest: bool = False
     ) -> Found:
         seen = _filter(scope, start_ms, end_ms)
         by_time = qdrant.OrderBy("time_ms", qdrant.Direction.Desc if latest else qdrant.Direction.Asc)
-        return self._ask(seen, take, lambda limit: qdrant.QueryRequest(limit=limit, query=by_time, filter=seen), _order)
+        return self._ask(
+            scope, seen, take, lambda limit: qdrant.QueryRequest(limit=limit, query=by_time, filter=seen), _order
+        )
 
     def _ask(
         self,
+        scope: Scope,
         seen: qdrant.Filter,
         take: int,
         request: Callable[[int], qdrant.QueryRequest],
@@ -134,19 +140,15 @@ class EdgeEngine:
         end = max(0, min(take, len(points)))
         while 0 < end < len(points) and value(points[end]) == value(points[end - 1]):
             end += 1
-        return Found([Match(_key(point.id), value(point)) for point in points[:end]], len(points))
+        names = {_stream_bits(view.stream): view.stream for view in scope.views}
+        return Found([Match(_key(point.id, names), value(point)) for point in points[:end]], len(points))
 
-    def read(self, agent: str, keys: Sequence[Key]) -> list[Stored]:
-        ids: list[int | UUID | str] = [_id(agent, key) for key in keys]
+    def read(self, keys: Sequence[Key]) -> list[Stored]:
+        ids: list[int | UUID | str] = [_id(key) for key in keys]
         with self._reading():
-            records = {
-                _key(r.id): r.payload or {} for r in self._shard.retrieve(ids, with_payload=True, with_vector=False)
-            }
-        return [
-            Stored(key=key, speaker=p["speaker"], time_ms=p["time_ms"], text=p["text"])
-            for key in keys
-            if (p := records.get(key)) is not None
-        ]
+            found = self._shard.retrieve(ids, with_payload=True, with_vector=False)
+        records = {record.id: record.payload or {} for record in found}
+        return [_stored(key, records[id_]) for key, id_ in zip(keys, ids, strict=True) if id_ in records]
 
     def flush(self) -> None:
         with _writing(self._path):
@@ -163,17 +165,9 @@ class EdgeEngine:
         with self._reading():
             return self._shard.count(qdrant.CountRequest(exact=True)) - 1
 
-    def _point(self, entry: Entry, row: list[float]) -> qdrant.Point:
+    def _point(self, entry: Entry, row: list[float], died: int) -> qdrant.Point:
         sparse = self._bm25[entry.kind][unspaced(entry.words)].embed_document(entry.words)
-        payload = {
-            "agent": entry.agent,
-            "kind": entry.kind,
-            "seq": entry.key.seq,
-            "time_ms": entry.time_ms,
-            "speaker": entry.speaker,
-            "text": entry.text,
-        }
-        return qdrant.Point(_id(entry.agent, entry.key), {"dense": row, "words": sparse}, payload)
+        return qdrant.Point(_id(entry.key), {"dense": row, "words": sparse}, _payload(entry, died))
 
     @contextmanager
     def _reading(self) -> Iterator[None]:
@@ -206,9 +200,11 @@ def _config(dimension: int) -> qdrant.EdgeConfig:
 def _indexes() -> dict[str, Any]:
     whole = qdrant.IntegerIndexParams(lookup=False, range=True)
     return {
-        "agent": qdrant.KeywordIndexParams(is_tenant=True),
+        "stream": qdrant.KeywordIndexParams(is_tenant=True),
         "kind": qdrant.KeywordIndexParams(),
+        "document": qdrant.KeywordIndexParams(),
         "seq": whole,
+        "died": whole,
         "time_ms": whole,
     }
 
@@ -229,15 +225,37 @@ def _bm25(weights: Weights, *, unspaced_scripts: bool = False) -> qdrant.Bm25:
 
 
 def _filter(scope: Scope, start_ms: int | None = None, end_ms: int | None = None) -> qdrant.Filter:
-    must: list[Any] = [
-        FieldCondition("agent", match=MatchValue(scope.agent)),
-        FieldCondition("kind", match=MatchValue(scope.kind)),
-        FieldCondition("seq", range=qdrant.RangeFloat(lte=scope.as_of)),
-    ]
+    """All that a scope sees. One view is filtered flat, which the engine plans better than a choice of one."""
+    must: list[Any] = [FieldCondition("kind", match=MatchValue(scope.kind))]
     if start_ms is not None or end_ms is not None:
         must.append(FieldCondition("time_ms", range=qdrant.RangeFloat(gte=start_ms, lte=end_ms)))
-    hidden: list[Any] = [FieldCondition("seq", match=qdrant.MatchAny(sorted(scope.hidden)))] if scope.hidden else []
-    return qdrant.Filter(must=must, must_not=hidden)
+    seen = [_view(view, scope.hidden if number == 0 else frozenset()) for number, view in enumerate(scope.views)]
+    if len(seen) == 1:
+        return qdrant.Filter(must=[*(seen[0].must or ()), *must], must_not=seen[0].must_not)
+    return qdrant.Filter(must=must, min_should=qdrant.MinShould(list(seen), 1))
+
+
+def _view(view: View, hidden: frozenset[int]) -> qdrant.Filter:
+    must: list[Any] = [
+        FieldCondition("stream", match=MatchValue(view.stream)),
+        FieldCondition("seq", range=qdrant.RangeFloat(lte=view.as_of)),
+    ]
+    must_not: list[Any] = [FieldCondition("died", range=qdrant.RangeFloat(lte=view.as_of))]
+    if hidden:
+        must_not.append(FieldCondition("seq", match=qdrant.MatchAny(sorted(hidden))))
+    return qdrant.Filter(must=must, must_not=must_not)
+
+
+def _alive(burial: Burial) -> qdrant.Filter:
+    """What a burial takes: born before it, and not dead yet."""
+    must: list[Any] = [
+        FieldCondition("stream", match=MatchValue(burial.stream)),
+        FieldCondition("seq", range=qdrant.RangeFloat(lt=burial.died)),
+        qdrant.IsEmptyCondition("died"),
+    ]
+    if burial.document:
+        must.append(FieldCondition("document", match=MatchValue(burial.document)))
+    return qdrant.Filter(must=must)
 
 
 def _fused(
@@ -281,16 +299,37 @@ def _order(point: qdrant.ScoredPoint) -> float:
     return float(point.order_value or 0)
 
 
-def _id(agent: str, key: Key) -> UUID:
-    """A point's id: a hash of the stream's name, and the key, which is read from it again."""
-    stream = int.from_bytes(blake2b(agent.encode(), digest_size=8).digest())
-    return UUID(int=stream << 64 | key.seq << _CHUNK_BITS | key.chunk)
+def _payload(entry: Entry, died: int) -> dict[str, Any]:
+    payload = {
+        "stream": entry.key.stream,
+        "kind": entry.kind,
+        "seq": entry.key.seq,
+        "time_ms": entry.time_ms,
+        "speaker": entry.speaker,
+        "text": entry.text,
+        **msgspec.to_builtins(entry.place),
+    }
+    return {**payload, "died": died} if died else payload
 
 
-def _key(point_id: Any) -> Key:
-    """The key in an id, which the engine gives back as a UUID."""
+def _stored(key: Key, payload: dict[str, Any]) -> Stored:
+    return Stored(key, payload["speaker"], payload["time_ms"], payload["text"], msgspec.convert(payload, Place))
+
+
+@lru_cache(maxsize=4096)
+def _stream_bits(stream: str) -> int:
+    return int.from_bytes(blake2b(stream.encode(), digest_size=8).digest())
+
+
+def _id(key: Key) -> UUID:
+    """A point's id: a hash of the stream's name, and the rest of the key, which is read from it again."""
+    return UUID(int=_stream_bits(key.stream) << 64 | key.seq << _CHUNK_BITS | key.chunk)
+
+
+def _key(point_id: Any, names: Mapping[int, str]) -> Key:
+    """The key in an id, which the engine gives back as a UUID; `names` are the streams that it can be of."""
     bits: int = point_id.int
-    return Key(bits >> _CHUNK_BITS & (1 << _SEQ_BITS) - 1, bits & (1 << _CHUNK_BITS) - 1)
+    return Key(names[bits >> 64], bits >> _CHUNK_BITS & (1 << _SEQ_BITS) - 1, bits & (1 << _CHUNK_BITS) - 1)
 
 
 def _no_vectors(dimension: int) -> Vectors:

@@ -15,6 +15,7 @@ from events.passages import Page
 from events.types import FunctionCalled, FunctionReturned, Settings
 from store.embeddings import WordLlamaEmbedder
 from store.folder import DataFolder
+from store.points import View
 from store.projection import MemoryIndex
 from tests.cluster.world import (
     SMALL,
@@ -46,11 +47,11 @@ QUERIES = ("spare key", "harbour in the dark", "clocks", "Kim3", "nothing of the
 def _pages(folder: DataFolder, index: Path, as_of: int) -> list[Page]:
     """What an index finds as of a seq."""
     with log_of(folder) as log:
-        opened = MemoryIndex.open(index, WordLlamaEmbedder(), lambda agent, seq: log.read(agent, seq - 1, seq)[0])
+        opened = MemoryIndex.open(index, WordLlamaEmbedder(), log.read)
         try:
             assert opened.position > 0
             return [
-                opened.search("sam", kind=kind, query=query, as_of=as_of, page=page, size=5)
+                opened.search((View("sam", as_of),), kind=kind, query=query, page=page, size=5)
                 for kind in ("message", "passage")
                 for query in QUERIES
                 for page in (0, 1)

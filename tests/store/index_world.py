@@ -11,6 +11,7 @@ from events.envelope import GENESIS, Envelope, place
 from events.passages import Page
 from events.types import ArchivalMemoryInserted, Event, MessageSent, TurnEnded, UserLoggedIn, UserMessageReceived
 from store.embeddings import WordLlamaEmbedder
+from store.points import View
 from store.projection import MemoryIndex
 
 START_MS = 1_795_361_055_000  # 2026-11-22 15:24:15 UTC
@@ -59,8 +60,8 @@ class Journal:
     def archive(self, agent: str, text: str, *ends: int) -> Envelope:
         return self.add(agent, ArchivalMemoryInserted(call="c", text=text, ends=ends or (len(text),)))
 
-    def fetch(self, agent: str, seq: int) -> Envelope:
-        return next(e for e in self._streams[agent] if e.seq == seq)
+    def read(self, stream: str, after: int, to: int) -> list[Envelope]:
+        return [e for e in self._streams.get(stream, ()) if after < e.seq <= to]
 
     @property
     def position(self) -> int:
@@ -84,7 +85,7 @@ def chatter(turns: int, agents: tuple[str, ...] = ("ann", "bob", "cyd"), seed: i
 
 
 def open_index(path: Path, journal: Journal, log_id: str = "") -> MemoryIndex:
-    return MemoryIndex.open(path, embedder(), journal.fetch, log_id=log_id)
+    return MemoryIndex.open(path, embedder(), journal.read, log_id=log_id)
 
 
 def feed(index: MemoryIndex, journal: Journal, batch: int = 100, to: int | None = None) -> None:
@@ -95,10 +96,16 @@ def feed(index: MemoryIndex, journal: Journal, batch: int = 100, to: int | None 
         index.apply(events, events[-1].position)
 
 
+def own(agent: str, as_of: int = EVERYTHING) -> tuple[View, ...]:
+    """What an agent without sources sees."""
+    return (View(agent, as_of),)
+
+
 def all_pages(index: MemoryIndex, agent: str, query: str, kind: str = "message", as_of: int = EVERYTHING) -> list[Page]:
-    first = index.search(agent, kind=kind, query=query, as_of=as_of, page=0, size=5)
+    views = own(agent, as_of)
+    first = index.search(views, kind=kind, query=query, page=0, size=5)
     pages = range(1, -(-first.total // 5))
-    return [first, *(index.search(agent, kind=kind, query=query, as_of=as_of, page=p, size=5) for p in pages)]
+    return [first, *(index.search(views, kind=kind, query=query, page=p, size=5) for p in pages)]
 
 
 QUERIES = (

@@ -38,6 +38,7 @@ from tests.store.index_world import (
     embedder,
     feed,
     open_index,
+    own,
 )
 
 AGENTS = ("ann", "bob", "cyd")
@@ -67,7 +68,7 @@ def test_user_and_agent_are_found_with_the_events_own_time(index: MemoryIndex, j
     told = journal.answer("ann", "Noted: your flat is in Oslo")
     journal.say("ann", "I like herring")
     feed(index, journal)
-    page = index.search("ann", kind="message", query="Oslo?", as_of=EVERYTHING, page=0, size=5)
+    page = index.search(own("ann"), kind="message", query="Oslo?", page=0, size=5)
     assert page.total == 2
     assert {(h.seq, h.speaker, h.text, h.time_ms) for h in page.hits} == {
         (said.seq, "user", "I live in Oslo", START_MS),
@@ -79,7 +80,7 @@ def test_a_named_user_is_the_speaker_and_is_found_by_name(index: MemoryIndex, jo
     journal.say("ann", "I bake bread", name="Marguerite")
     journal.say("ann", "I bake cakes", name="Theo")
     feed(index, journal)
-    page = index.search("ann", kind="message", query="what does Marguerite bake", as_of=EVERYTHING, page=0, size=5)
+    page = index.search(own("ann"), kind="message", query="what does Marguerite bake", page=0, size=5)
     assert [(h.speaker, h.text) for h in page.hits] == [("Marguerite", "I bake bread"), ("Theo", "I bake cakes")]
 
 
@@ -107,7 +108,7 @@ def test_what_the_system_told_is_no_conversation(index: MemoryIndex, journal: Jo
     journal.say("ann", "oslo, said by me")
     feed(index, journal)
     assert texts(index, "ann", "oslo") == texts(index, "ann", "") == ["oslo, said by me"]
-    assert index.by_date("ann", start_ms=0, end_ms=1 << 50, as_of=EVERYTHING, page=0, size=5).total == 1
+    assert index.by_date(own("ann"), start_ms=0, end_ms=1 << 50, page=0, size=5).total == 1
     assert len(texts(index, "ann", "oslo", kind="notice")) == 3
 
 
@@ -115,7 +116,7 @@ def test_passages_and_messages_are_apart(index: MemoryIndex, journal: Journal) -
     journal.say("ann", "remember that Oslo is cold")
     journal.archive("ann", "Oslo is cold. Lisbon is warm.", 13, 29)
     feed(index, journal)
-    page = index.search("ann", kind="passage", query="Oslo", as_of=EVERYTHING, page=0, size=5)
+    page = index.search(own("ann"), kind="passage", query="Oslo", page=0, size=5)
     assert [(h.seq, h.chunk, h.speaker, h.text) for h in page.hits] == [(2, 0, "memory", "Oslo is cold.")]
     assert texts(index, "ann", "Lisbon", kind="passage") == [" Lisbon is warm."]
 
@@ -125,7 +126,7 @@ def test_an_archived_input_is_cut_from_its_own_event(index: MemoryIndex, journal
     said = journal.say("ann", "first part, on herons; second part, on storks")
     journal.add("ann", InputArchived(input=said.seq, ends=(23, 45)))
     feed(index, journal, batch)
-    page = index.search("ann", kind="passage", query="storks", as_of=EVERYTHING, page=0, size=5)
+    page = index.search(own("ann"), kind="passage", query="storks", page=0, size=5)
     assert [(h.seq, h.chunk, h.text) for h in page.hits] == [(2, 1, "second part, on storks")]
 
 
@@ -178,7 +179,7 @@ def test_pages_cover_every_match_once_and_say_the_true_total(index: MemoryIndex,
     assert len({hit.seq for hit in hits}) == 23
     assert hits == sorted(hits, key=lambda h: (-h.score, -h.seq))
     for page in (5, 1000, -1):
-        beyond = index.search("ann", kind="message", query="herring", as_of=EVERYTHING, page=page, size=5)
+        beyond = index.search(own("ann"), kind="message", query="herring", page=page, size=5)
         assert (beyond.hits, beyond.total) == ((), 23)
 
 
@@ -195,12 +196,12 @@ def test_days_are_listed_in_the_order_of_time(index: MemoryIndex, journal: Journ
         journal.say("ann", f"remark {n}", time_ms=time_ms)
         journal.say("bob", f"other {n}", time_ms=time_ms)
     feed(index, journal)
-    within: dict[str, Any] = {"start_ms": START_MS, "end_ms": START_MS + 9000, "as_of": EVERYTHING, "size": 3}
-    pages = [index.by_date("ann", page=page, **within) for page in range(4)]
+    within: dict[str, Any] = {"start_ms": START_MS, "end_ms": START_MS + 9000, "size": 3}
+    pages = [index.by_date(own("ann"), page=page, **within) for page in range(4)]
     assert [hit.text for page in pages for hit in page.hits] == [f"remark {n}" for n in (0, 2, 3, 5, 6, 1, 4)]
     assert {page.total for page in pages} == {7}
-    assert index.by_date("ann", start_ms=0, end_ms=START_MS - 1, as_of=EVERYTHING, page=0, size=3).total == 0
-    assert index.by_date("ann", **{**within, "as_of": 3}, page=0).total == 3
+    assert index.by_date(own("ann"), start_ms=0, end_ms=START_MS - 1, page=0, size=3).total == 0
+    assert index.by_date(own("ann", 3), **within, page=0).total == 3
 
 
 @pytest.mark.parametrize("query", ["", "   ", "\n\t"])
@@ -226,7 +227,7 @@ def test_a_query_of_stop_words_falls_back_on_meaning(index: MemoryIndex, journal
 def test_odd_queries_are_answered(index: MemoryIndex, journal: Journal, query: str) -> None:
     journal.say("ann", "herring is a fish")
     feed(index, journal)
-    page = index.search("ann", kind="message", query=query, as_of=EVERYTHING, page=0, size=5)
+    page = index.search(own("ann"), kind="message", query=query, page=0, size=5)
     assert page.total == len(page.hits) == ("herring" in query)
 
 
@@ -332,9 +333,9 @@ def test_a_batch_larger_than_one_write_is_taken_whole(index: MemoryIndex, journa
     for n in range(1500):
         journal.say("bob", f"remark {n}")
     feed(index, journal, 10_000)
-    assert index.search("ann", kind="passage", query="", as_of=EVERYTHING, page=0, size=1).total == 2500
+    assert index.search(own("ann"), kind="passage", query="", page=0, size=1).total == 2500
     assert texts(index, "ann", "02499", kind="passage")[0] == "passage 02499. "
-    assert index.search("bob", kind="message", query="", as_of=EVERYTHING, page=0, size=1).total == 1500
+    assert index.search(own("bob"), kind="message", query="", page=0, size=1).total == 1500
 
 
 APPLY_FOR_EVER = """
@@ -499,8 +500,8 @@ def test_what_is_hidden_is_not_found_and_does_not_count(index: MemoryIndex, jour
         journal.say("ann", "the spare key", time_ms=START_MS)
     feed(index, journal)
     hidden = frozenset({2, 4})
-    found = index.search("ann", kind="message", query="key", as_of=EVERYTHING, page=0, size=9, hidden=hidden)
-    dated = index.by_date("ann", start_ms=START_MS, end_ms=START_MS, as_of=EVERYTHING, page=0, size=9, hidden=hidden)
+    found = index.search(own("ann"), kind="message", query="key", page=0, size=9, hidden=hidden)
+    dated = index.by_date(own("ann"), start_ms=START_MS, end_ms=START_MS, page=0, size=9, hidden=hidden)
     assert [hit.seq for hit in found.hits] == [3, 1]
     assert [hit.seq for hit in dated.hits] == [1, 3]
     assert found.total == dated.total == 2

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from events.errors import StorageDamaged
-from store.points import Entry, Found, Key, Mark, Scope
+from store.points import Burial, Entry, Found, Key, Mark, Place, Scope, View
 from store.vectors import WEIGHTS, EdgeEngine
 
 DIMENSION = 4
@@ -25,7 +25,7 @@ def engine(tmp_path: Path) -> Iterator[EdgeEngine]:
 
 
 def entry(seq: int, words: str, agent: str = "ann", kind: str = "message", chunk: int = 0) -> Entry:
-    return Entry(agent, Key(seq, chunk), kind, "user", 1000 * seq, words, words)
+    return Entry(Key(agent, seq, chunk), kind, "user", 1000 * seq, words, words)
 
 
 def put(engine: EdgeEngine, entries: Sequence[Entry], vectors: Sequence[Sequence[float]] | None = None) -> None:
@@ -34,9 +34,14 @@ def put(engine: EdgeEngine, entries: Sequence[Entry], vectors: Sequence[Sequence
     engine.put(entries, rows.reshape(-1, DIMENSION), Mark(mark.position + 1, mark.points + len(entries), mark.stamp))
 
 
-def found(engine: EdgeEngine, words: str, vector: Sequence[float] = NO_MEANING, **scope: object) -> dict[int, float]:
-    wanted = {"agent": "ann", "kind": "message", "as_of": 1000, **scope}
-    every = engine.search(Scope(**wanted), words, vector, 1000)  # type: ignore[arg-type]  # scopes by keyword
+def seen(as_of: int, stream: str = "ann", kind: str = "message") -> Scope:
+    return Scope((View(stream, as_of),), kind)
+
+
+def found(
+    engine: EdgeEngine, words: str, vector: Sequence[float] = NO_MEANING, as_of: int = 1000, scope: Scope | None = None
+) -> dict[int, float]:
+    every = engine.search(scope or seen(as_of), words, vector, 1000)
     assert every.total == len(every.matches)
     return {match.key.seq: match.score for match in every.matches}
 
@@ -103,34 +108,34 @@ def test_all_that_match_are_told_however_many(engine: EdgeEngine) -> None:
 
 def test_entries_are_read_in_the_order_asked_for(engine: EdgeEngine) -> None:
     put(engine, [entry(n, f"text {n}", chunk=c) for n in (1, 2) for c in (0, 1)])
-    keys = [Key(2, 1), Key(1, 0), Key(7, 7)]
-    assert [(s.key, s.text, s.time_ms) for s in engine.read("ann", keys)] == [
-        (Key(2, 1), "text 2", 2000),
-        (Key(1, 0), "text 1", 1000),
+    keys = [Key("ann", 2, 1), Key("ann", 1, 0), Key("ann", 7, 7), Key("bob", 2, 1)]
+    assert [(s.key, s.text, s.time_ms) for s in engine.read(keys)] == [
+        (Key("ann", 2, 1), "text 2", 2000),
+        (Key("ann", 1, 0), "text 1", 1000),
     ]
-    assert engine.read("bob", keys) == engine.read("ann", []) == []
+    assert engine.read([]) == []
 
 
 def test_a_listing_is_bounded_on_both_sides(engine: EdgeEngine) -> None:
     put(engine, [entry(n, "x") for n in range(1, 6)])
-    scope = Scope("ann", "message", 4)
+    scope = seen(4)
     within = engine.listing(scope, 9, start_ms=2000, end_ms=9000)
     assert {m.key.seq: m.score for m in within.matches} == {2: 2000, 3: 3000, 4: 4000}
     assert {m.key.seq for m in engine.listing(scope, 9).matches} == {1, 2, 3, 4}
-    assert engine.listing(Scope("bob", "message", 4), 9) == Found([], 0)
+    assert engine.listing(seen(4, "bob"), 9) == Found([], 0)
 
 
 def test_large_seqs_and_chunks_come_back_from_an_id(engine: EdgeEngine) -> None:
-    keys = [Key((1 << 40) - 1, (1 << 24) - 1), Key(1 << 39, 0), Key(1, 1 << 23)]
-    put(engine, [Entry("ann", key, "message", "user", 1, "apple", "apple") for key in keys])
-    every = engine.search(Scope("ann", "message", 1 << 41), "apple", NO_MEANING, 9)
+    keys = [Key("ann", (1 << 40) - 1, (1 << 24) - 1), Key("ann", 1 << 39, 0), Key("ann", 1, 1 << 23)]
+    put(engine, [Entry(key, "message", "user", 1, "apple", "apple") for key in keys])
+    every = engine.search(seen(1 << 41), "apple", NO_MEANING, 9)
     assert {m.key for m in every.matches} == set(keys)
 
 
 def test_the_first_come_with_their_ties_and_the_total(engine: EdgeEngine) -> None:
     put(engine, [entry(n, "apple apple" if n in {3, 4} else "apple") for n in range(1, 8)])
     put(engine, [entry(9, "fig")])
-    scope = Scope("ann", "message", 9)
+    scope = seen(9)
     for take, seqs in ((0, set()), (1, {3, 4}), (2, {3, 4}), (3, {1, 2, 3, 4, 5, 6, 7}), (99, {1, 2, 3, 4, 5, 6, 7})):
         best = engine.search(scope, "apple", NO_MEANING, take)
         assert ({m.key.seq for m in best.matches}, best.total) == (seqs, 7)
@@ -159,7 +164,99 @@ def test_a_read_that_fails_is_remembered(tmp_path: Path) -> None:
     engine = EdgeEngine.create(tmp_path / "shard", DIMENSION, "stamp")
     put(engine, [entry(1, "apple")])
     with pytest.raises(StorageDamaged, match=r"cannot be read .* Nothing is lost"):
-        engine.search(Scope("ann", "message", 9), "apple", [1.0] * (DIMENSION + 1), 5)
+        engine.search(seen(9), "apple", [1.0] * (DIMENSION + 1), 5)
     engine.close()
     with pytest.raises(StorageDamaged, match="gave read errors when it was last in use"):
         EdgeEngine.load(tmp_path / "shard")
+
+
+# --- streams, documents, deaths -----------------------------------------------------------------------------------
+
+SOURCE = "source:manuals"
+
+
+def passage(seq: int, words: str, document: str, stream: str = SOURCE, chunk: int = 0) -> Entry:
+    place = Place(document=document, path=f"{document}.md", page=2, first_line=10, last_line=12, heading="Part > One")
+    return Entry(Key(stream, seq, chunk), "passage", "memory", 1000 * seq, words, words, place)
+
+
+def bury(engine: EdgeEngine, *burials: Burial, entries: Sequence[Entry] = ()) -> None:
+    mark = engine.mark()
+    rows = np.zeros((len(entries), DIMENSION), np.float32)
+    engine.put(entries, rows, Mark(mark.position + 1, mark.points + len(entries), mark.stamp), burials)
+
+
+def streams(engine: EdgeEngine, words: str, *views: View, hidden: frozenset[int] = frozenset()) -> set[tuple[str, int]]:
+    every = engine.search(Scope(views, "passage", hidden), words, NO_MEANING, 1000)
+    listed = engine.listing(Scope(views, "passage", hidden), 1000)
+    assert every.total == len(every.matches) == listed.total, "all of these hold the word"
+    assert {match.key for match in every.matches} == {match.key for match in listed.matches}
+    return {(match.key.stream, match.key.seq) for match in every.matches}
+
+
+def test_a_search_sees_its_views_and_no_other_stream(engine: EdgeEngine) -> None:
+    put(engine, [entry(n, "apple", kind="passage") for n in (1, 2, 3)])
+    put(engine, [passage(n, "apple", "d") for n in (1, 2, 3)])
+    put(engine, [passage(n, "apple", "d", "source:other") for n in (1, 2, 3)])
+    assert streams(engine, "apple", View("ann", 2)) == {("ann", 1), ("ann", 2)}
+    assert streams(engine, "apple", View("ann", 2), View(SOURCE, 1)) == {("ann", 1), ("ann", 2), (SOURCE, 1)}
+    assert streams(engine, "apple", View("ann", 0), View(SOURCE, 9), View("source:other", 1)) == {
+        *((SOURCE, n) for n in (1, 2, 3)),
+        ("source:other", 1),
+    }
+
+
+def test_what_is_hidden_is_hidden_in_the_first_view_alone(engine: EdgeEngine) -> None:
+    put(engine, [entry(2, "apple", kind="passage"), passage(2, "apple", "d")])
+    assert streams(engine, "apple", View("ann", 9), View(SOURCE, 9), hidden=frozenset({2})) == {(SOURCE, 2)}
+
+
+def test_word_statistics_are_those_of_all_views_together(engine: EdgeEngine) -> None:
+    weights = WEIGHTS["message"]
+    put(engine, [entry(1, "apple"), entry(2, "fig")])
+    put(engine, [entry(n, "apple", agent="mum") for n in (3, 4, 5)])
+    put(engine, [entry(n, "fig", agent="dad") for n in range(6, 90)])
+    documents = {n: ["fig"] if n == 2 else ["apple"] for n in range(1, 6)}
+    scope = Scope((View("ann", 9), View("mum", 9)), "message")
+    expected = bm25(documents, ["apple", "fig"], weights.k1, weights.half)
+    assert found(engine, "apple fig", scope=scope) == pytest.approx(expected, abs=2e-6)
+
+
+def test_a_removed_document_is_seen_as_of_before_its_removal(engine: EdgeEngine) -> None:
+    put(engine, [passage(3, "apple", "one"), passage(4, "apple", "two")])
+    bury(engine, Burial(SOURCE, "one", 6))
+    assert streams(engine, "apple", View(SOURCE, 5)) == {(SOURCE, 3), (SOURCE, 4)}
+    assert streams(engine, "apple", View(SOURCE, 6)) == {(SOURCE, 4)}
+    assert streams(engine, "apple", View("ann", 9), View(SOURCE, 9)) == {(SOURCE, 4)}
+
+
+def test_a_document_that_comes_again_lives_from_then_on(engine: EdgeEngine) -> None:
+    put(engine, [passage(3, "apple", "one")])
+    bury(engine, Burial(SOURCE, "one", 4), Burial(SOURCE, "one", 6), entries=[passage(5, "apple", "one")])
+    put(engine, [passage(7, "apple", "one")])
+    for as_of, seqs in ((3, {3}), (4, set()), (5, {5}), (6, set()), (7, {7})):
+        assert streams(engine, "apple", View(SOURCE, as_of)) == {(SOURCE, seq) for seq in seqs}
+
+
+def test_a_source_that_is_unloaded_dies_whole_and_a_second_time_changes_nothing(engine: EdgeEngine) -> None:
+    put(engine, [passage(3, "apple", "one"), passage(4, "apple", "two"), passage(3, "apple", "one", "source:other")])
+    for _ in range(2):
+        bury(engine, Burial(SOURCE, "one", 5), Burial(SOURCE, "", 6))
+    assert streams(engine, "apple", View(SOURCE, 5), View("source:other", 9)) == {(SOURCE, 4), ("source:other", 3)}
+    assert streams(engine, "apple", View(SOURCE, 9), View("source:other", 9)) == {("source:other", 3)}
+
+
+def test_deaths_are_there_after_a_reopening_and_no_point_is_missed(tmp_path: Path, engine: EdgeEngine) -> None:
+    put(engine, [passage(3, "apple", "one"), passage(4, "apple", "two")])
+    bury(engine, Burial(SOURCE, "one", 5))
+    engine.close()
+    again = EdgeEngine.load(tmp_path / "shard")
+    assert streams(again, "apple", View(SOURCE, 9)) == {(SOURCE, 4)}
+    again.close()
+
+
+def test_a_passage_says_where_it_stands(engine: EdgeEngine) -> None:
+    put(engine, [passage(3, "apple", "one"), entry(1, "pear")])
+    one, two = engine.read([Key(SOURCE, 3), Key("ann", 1)])
+    assert one.place == passage(3, "apple", "one").place
+    assert two.place == Place()
