@@ -112,9 +112,19 @@ class Client:
         check_text(text)
         return await self._input(agent, AlertRaised(text=text), message_id)
 
-    async def stop(self, agent: str, reason: str = "") -> None:
-        """Cancel the agent's running turn; inputs that wait go on after it."""
-        await self._put(agent, StopRequested(reason=reason), f"stop:{uuid.uuid4().hex}")
+    async def stop(self, agent: str, reason: str = "", *, input: int = 0) -> bool:
+        """Cancel the turn of the input at this seq (a ticket's; 0: the oldest that has not ended); the others go on.
+
+        False if there is nothing to stop. A turn that ends before the stop arrives stays as it is.
+        """
+        if not input:
+            opened = (await self._log.open_requests(Topic.TURN, agent)).envelopes
+            if not opened:
+                await self.state(agent)  # raises UnknownAgent
+                return False
+            input = opened[0].seq
+        await self._put(agent, StopRequested(reason=reason, input=input), f"stop:{uuid.uuid4().hex}")
+        return True
 
     async def _input(self, agent: str, event: Event, message_id: str = "", at_ms: int = 0) -> Ticket:
         message_id = message_id or uuid.uuid4().hex
@@ -149,8 +159,9 @@ class Client:
         """Send, and wait for the turn's end."""
         return await self.wait(await self.send(agent, text, message_id=message_id), timeout_s=timeout_s)
 
-    async def stream(self, agent: str, text: str, *, message_id: str = "") -> AsyncIterator[Piece | Reply]:
-        """Send, and yield the words of this turn as they come; last, the Reply, which has the messages whole.
+    async def stream(self, agent: str, text: str, *, message_id: str = "") -> AsyncIterator[Ticket | Piece | Reply]:
+        """Send, and yield the ticket, then the words of this turn as they come; last, the Reply, which has the
+        messages whole.
 
         Kinds of pieces: message, thought, end (of an answer), and again (what was shown of this turn so far is void:
         a part of the system was started anew, and the answer begins again).
@@ -159,6 +170,7 @@ class Client:
         ticket = await self.send(agent, text, message_id=message_id)
         ended = asyncio.create_task(self.wait(ticket))
         try:
+            yield ticket
             while not ended.done():
                 polled = asyncio.create_task(self._pieces(agent, cursor, PIECES_WAIT_S))
                 await asyncio.wait([polled, ended], return_when=asyncio.FIRST_COMPLETED)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import heapq
+from collections.abc import Callable
 from typing import Any
 
 import ray
@@ -32,10 +33,11 @@ MAX_WAITING_INPUTS = 20
 
 
 class Timers:
-    """Runs the timers of a partition."""
+    """Runs the timers of a partition, by a clock of milliseconds since 1970 UTC."""
 
-    def __init__(self, log: LogClient) -> None:
+    def __init__(self, log: LogClient, clock: Callable[[], int] = now_ms) -> None:
         self._client = log
+        self._now_ms = clock
         self._log = structlog.get_logger("timer")
         self._position = 0
         self._due: list[tuple[int, str, str]] = []
@@ -43,18 +45,23 @@ class Timers:
 
     async def run(self) -> None:
         """Recover, then serve for ever."""
-        await self._recover()
+        await self.recover()
         while True:
-            wait_s = max(0.0, min(MAX_WAIT_S, (self._due[0][0] - now_ms()) / 1000)) if self._due else MAX_WAIT_S
-            batch = await until_taken(lambda: self._tail(wait_s), self._log, "tail")  # noqa: B023
-            self._position = batch.position
-            await self._append([made for envelope in batch.envelopes for made in self._take(envelope)])
-            await self._fire(now_ms())
+            await self.step(MAX_WAIT_S)
+
+    async def step(self, max_wait_s: float) -> None:
+        """Take what the log brings, wait at most so long for it or for what is due, and fire what is due by then."""
+        wait_s = max(0.0, min(max_wait_s, (self._due[0][0] - self._now_ms()) / 1000)) if self._due else max_wait_s
+        batch = await until_taken(lambda: self._tail(wait_s), self._log, "tail")
+        self._position = batch.position
+        await self._append([made for envelope in batch.envelopes for made in self._take(envelope)])
+        await self._fire(self._now_ms())
 
     async def _tail(self, wait_s: float) -> Any:
         return await self._client.tail(self._position, BATCH, wait_s, kinds=KINDS)
 
-    async def _recover(self) -> None:
+    async def recover(self) -> None:
+        """Read what is owed."""
         alarms = await until_taken(lambda: self._client.open_requests(Topic.ALARM), self._log, "open requests")
         asked = await until_taken(lambda: self._client.open_requests(Topic.TIMER), self._log, "open requests")
         self._position = min(alarms.position, asked.position)
@@ -82,15 +89,16 @@ class Timers:
             timer = timer_from(call.arguments, id=f"timer-{asked.seq}", now_ms=call.time_ms or asked.time)
         except BadTimer as error:
             return [self._answer(asked, FunctionFailed(call=call.call, name=call.name, error=str(error)))]
-        result = f"Timer {timer.id} is set for {stamp(timer.due_ms)}: {timer.note}"
+        what = "Timed heartbeat" if timer.heartbeat else "Timer"
+        result = f"{what} {timer.id} is set for {stamp(timer.due_ms)}: {timer.note}"
         return [
             self._answer(asked, FunctionReturned(call=call.call, result=result)),
-            setting(asked.agent, timer, now_ms(), cause=asked.key),
+            setting(asked.agent, timer, self._now_ms(), cause=asked.key),
         ]
 
     def _answer(self, asked: Envelope, event: Event) -> Draft:
         key = answer_key(asked.key)
-        return draft(asked.agent, now_ms(), event, key=key, turn=asked.turn, cause=asked.key, closes=asked.key)
+        return draft(asked.agent, self._now_ms(), event, key=key, turn=asked.turn, cause=asked.key, closes=asked.key)
 
     async def _fire(self, now: int) -> None:
         """Fire what is due: the interrupt, and in the same append the next one of a timer that repeats."""

@@ -21,10 +21,12 @@ from prompt_toolkit.patch_stdout import patch_stdout
 from rich.console import Console
 from rich.text import Text
 
-from actors.client import Reply
+from actors.client import Reply, Ticket
 from actors.models.protocol import Piece
+from actors.process import now_ms
 from console.context import print_header, print_messages, view
 from console.describe import describe
+from console.heartbeat import TIMER_ID, heartbeat
 from console.inspect import print_event
 from console.show import Page, one_line, printable, utc
 from console.talk import Talker, ending
@@ -40,6 +42,7 @@ HELP: Final[Mapping[str, str]] = {
     "/context": "its context window, as tokens by part; `/context full` shows the messages too",
     "/events [N]": "the last N events (20)",
     "/timers": "the timers that are set",
+    "/heartbeat": "wake the agent again and again, as `/heartbeat every 30m`; `/heartbeat off` ends it",
     "/thoughts": "show the agent's inner thoughts, or hide them again",
     "/stop": "stop what the agent is doing (while it answers you: Ctrl-C)",
     "/help": "this",
@@ -71,12 +74,15 @@ class Repl:
         self._asked = 0
         """How many replies to this chat's own messages are under way: until they are here, nothing heard is printed."""
         self._own: set[int] = set()
+        self._answering = 0
+        """The input whose answer is under way: what Ctrl-C stops, and not one that comes after it."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._commands: Mapping[str, Callable[[str], Awaitable[None]]] = {
             "/memory": self._memory,
             "/context": self._context,
             "/events": self._events,
             "/timers": self._timers,
+            "/heartbeat": self._heartbeat,
             "/thoughts": self._thoughts,
             "/stop": self._stop,
             "/help": self._help,
@@ -152,11 +158,14 @@ class Repl:
                 if isinstance(item, Reply):
                     self._own.add(item.input)
                     self._voice.end(item)
+                elif isinstance(item, Ticket):
+                    self._answering = item.seq
                 else:
                     self._voice.piece(item)
         finally:
             self._voice.silence()
             self._asked -= 1
+            self._answering = 0
 
     def _interrupt(self) -> None:
         """Ctrl-C while the agent answers."""
@@ -213,6 +222,14 @@ class Repl:
         ]
         Page().table(("timer", "due (UTC)", "repeats", "note"), [(*row[:3], one_line(row[3])) for row in rows])
 
+    async def _heartbeat(self, how: str) -> None:
+        if how == "off":
+            found = await self._client.cancel_timer(self._agent, TIMER_ID)
+            self._note("The timed heartbeat is off." if found else "There is no timed heartbeat of this chat's.")
+            return
+        timer = await self._client.set_timer(self._agent, heartbeat(how, now_ms()))
+        self._note(f"The next timed heartbeat comes at {utc(timer.due_ms)[:19]} UTC, and then every {timer.every_s} s.")
+
     async def _thoughts(self, _: str) -> None:
         self._voice.thoughts = not self._voice.thoughts
         self._note(f"Inner thoughts are {'shown' if self._voice.thoughts else 'hidden'}.")
@@ -220,7 +237,8 @@ class Repl:
     async def _stop(self, _: str) -> None:
         self._voice.silence()
         self._note("(stopping)")
-        await self._client.stop(self._agent)
+        if not await self._client.stop(self._agent, input=self._answering):
+            self._note("The agent does nothing that could be stopped.")
 
     async def _help(self, _: str) -> None:
         for name, what in HELP.items():

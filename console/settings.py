@@ -99,7 +99,7 @@ def born(settings: Settings, count: Count) -> AgentCreated:
 
 def check_change(state: State, settings: Settings, count: Count) -> None:
     """Raises BadInput where an agent, with the core memory that it has by now, could not talk in its new window."""
-    check_window(AgentCreated(system=state.system, blocks=state.blocks, settings=settings), count)
+    check_window(AgentCreated(system=state.system, blocks=state.blocks, settings=settings, format=state.format), count)
 
 
 def check_window(event: AgentCreated, count: Count) -> None:

@@ -41,7 +41,7 @@ SHOWN_CHARS = 400
 
 def carry_out(state: State, turn: Turn, call: ToolCall, count: Count) -> Event:
     """The event that this call leads to."""
-    checked = check(call, cut_off=turn.finish == "length", documents=bool(state.sources))
+    checked = check(call, state.format, cut_off=turn.finish == "length", documents=bool(state.sources))
     if isinstance(checked, BadCall):
         return FunctionFailed(call=call.id, name=call.name[:80], error=checked.error)
     handler = _AT_ONCE.get(call.name)
@@ -50,8 +50,8 @@ def carry_out(state: State, turn: Turn, call: ToolCall, count: Count) -> Event:
     return handler(state, call, checked, count)
 
 
-def wants_heartbeat(call: ToolCall) -> bool:
-    checked = check(call)
+def wants_heartbeat(call: ToolCall, format: int) -> bool:
+    checked = check(call, format)
     return isinstance(checked, Call) and checked.heartbeat
 
 
@@ -209,7 +209,7 @@ def _timers(state: State) -> str:
         repeats = f", cron {timer.cron}" if timer.cron else f", every {timer.every_s / 60:g} minutes"
         lines.append(
             f"{timer.id}: {timer.note or 'timed heartbeat'} (next {stamp(timer.due_ms)}"
-            f"{repeats if timer.cron or timer.every_s else ''})"
+            f"{repeats if timer.cron or timer.every_s else ''}{', timed heartbeat' if timer.heartbeat else ''})"
         )
     return "Timers that are set:\n" + "\n".join(lines)
 

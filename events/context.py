@@ -76,9 +76,9 @@ def pressure_warning(time_ms: int) -> bytes:
 
 
 @cache
-def tools_json(*, documents: bool = False) -> bytes:
+def tools_json(format: int, *, documents: bool = False) -> bytes:
     """The functions as they are offered; with those for documents, where a source is attached."""
-    return _json(schemas(documents=documents))
+    return _json(schemas(format, documents=documents))
 
 
 def system_message(state: State) -> bytes:
@@ -140,7 +140,7 @@ def reply_request(state: State) -> bytes:
         pieces.append(summary_message(state.summary))
     pieces += [entry.wire for entry in state.queue]
     pieces.append(status_message(state))
-    tools = tools_json(documents=bool(state.sources))
+    tools = tools_json(state.format, documents=bool(state.sources))
     return _request(state.settings, state.settings.model, pieces, tools=tools)
 
 
@@ -244,10 +244,10 @@ def message_tokens(wire: bytes, settings: Settings, count: Count) -> int:
 
 
 @lru_cache(maxsize=32)
-def tools_tokens(encoding: str, count: Count, *, documents: bool = False) -> int:
+def tools_tokens(encoding: str, count: Count, format: int, *, documents: bool = False) -> int:
     """Tokens of the functions' schemas."""
     total = 0
-    for schema in schemas(documents=documents):
+    for schema in schemas(format, documents=documents):
         function = schema["function"]
         total += PER_FUNCTION + count(encoding, f"{function['name']}:{function['description']}")
         for name, parameter in function["parameters"]["properties"].items():
@@ -261,7 +261,7 @@ def head_tokens(state: State, count: Count) -> int:
     if state.head_tokens != UNCOUNTED:
         return state.head_tokens
     settings = state.settings
-    tools = tools_tokens(settings.encoding, count, documents=bool(state.sources))
+    tools = tools_tokens(settings.encoding, count, state.format, documents=bool(state.sources))
     return message_tokens(system_message(state), settings, count) + tools
 
 

@@ -169,7 +169,7 @@ def _act(state: State, turn: Turn, count: Count) -> tuple[Event, ...]:
         return (MessageSent(text=turn.content),) if turn.done == 0 else (_end(turn, "yielded"),)
     if turn.done < len(turn.calls):
         return (calls.carry_out(state, turn, turn.calls[turn.done], count),)
-    return (_after_calls(turn),)
+    return (_after_calls(turn, state.format),)
 
 
 def _reject(state: State, turn: Turn) -> AnswerRejected | None:
@@ -183,10 +183,10 @@ def _reject(state: State, turn: Turn) -> AnswerRejected | None:
     return None
 
 
-def _after_calls(turn: Turn) -> Event:
+def _after_calls(turn: Turn, format: int) -> Event:
     if turn.step_failed:
         return HeartbeatRaised(reason="failed")
-    if any(calls.wants_heartbeat(call) for call in turn.calls):
+    if any(calls.wants_heartbeat(call, format) for call in turn.calls):
         return HeartbeatRaised(reason="requested")
     if turn.sent == 0 and turn.input_kind == "UserMessageReceived":
         return HeartbeatRaised(reason="silent")

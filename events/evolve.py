@@ -56,8 +56,10 @@ from events.types import (
     UserMessageReceived,
 )
 
-FORMAT: Final = 1
-"""How contexts are rendered; a stream says which format it was begun with."""
+FORMAT: Final = 2
+"""How the contexts of new agents are rendered; a stream says which format it was begun with, and keeps it.
+
+1: the first. 2: set_timer takes `heartbeat`."""
 
 
 def fold(envelopes: Iterable[Envelope], state: State | None = None) -> State | None:
@@ -128,13 +130,12 @@ def _timer_fired(state: State, at: Envelope, event: TimerFired) -> State:
 
 
 def _stop_requested(state: State, _at: Envelope, event: StopRequested) -> State:
-    """A stop is for the turn that runs, or else for the one that is about to: that of the first waiting input."""
-    if state.turn:
+    """A stop is for the turn of the input that it names; naming none, for the one that runs, or else is about to."""
+    if state.turn and event.input in (0, state.turn.input):
         return _turn(state, stop=event.reason)
-    if not state.pending:
-        return state
-    first, *others = state.pending
-    return replace(state, pending=(replace(first, stop=event.reason), *others))
+    meant = event.input or (state.pending[0].seq if state.pending else 0)
+    pending = tuple(replace(each, stop=event.reason) if each.seq == meant else each for each in state.pending)
+    return replace(state, pending=pending)
 
 
 # --- a turn -------------------------------------------------------------------------------------------------------

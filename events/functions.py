@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import cache
 from math import isnan
 from typing import Any, Final
 
@@ -24,6 +25,8 @@ class Parameter(msgspec.Struct, frozen=True):
     type: str  # "string", "integer", "number" or "boolean"
     description: str
     required: bool = True
+    since: int = 1
+    """The first format of contexts (`AgentCreated.format`) that offers it: agents of earlier ones never hear of it."""
 
 
 class Function(msgspec.Struct, frozen=True):
@@ -134,6 +137,13 @@ FUNCTIONS: Final = (
             Parameter("at", "string", "Fires once, at YYYY-MM-DD HH:MM.", required=False),
             Parameter("every_minutes", "number", "Fires again and again, so many minutes apart.", required=False),
             Parameter("cron", "string", "Fires by a cron expression of five fields.", required=False),
+            Parameter(
+                "heartbeat",
+                "boolean",
+                "true: a timed heartbeat, which is ignored while pause_heartbeats holds.",
+                required=False,
+                since=2,
+            ),
         ),
         topic=Topic.TIMER,
     ),
@@ -180,14 +190,17 @@ FUNCTIONS: Final = (
 )
 
 _by_name: Final = {function.name: function for function in FUNCTIONS}
-_accepted: Final = {
-    function.name: (*function.parameters, _HEARTBEAT) if function.chains else function.parameters
-    for function in FUNCTIONS
-}
 
 
-def schemas(*, documents: bool = False) -> list[dict[str, Any]]:
-    """The functions as a chat-completions request lists them; `documents`: with those for attached sources."""
+@cache
+def _accepted(function: Function, format: int) -> tuple[Parameter, ...]:
+    """The parameters that a context of this format offers."""
+    offered = tuple(parameter for parameter in function.parameters if parameter.since <= format)
+    return (*offered, _HEARTBEAT) if function.chains else offered
+
+
+def schemas(format: int, *, documents: bool = False) -> list[dict[str, Any]]:
+    """The functions as a chat-completions request of this format lists them; `documents`: with those for sources."""
     return [
         {
             "type": "function",
@@ -198,9 +211,9 @@ def schemas(*, documents: bool = False) -> list[dict[str, Any]]:
                     "type": "object",
                     "properties": {
                         parameter.name: {"type": parameter.type, "description": parameter.description}
-                        for parameter in _accepted[function.name]
+                        for parameter in _accepted(function, format)
                     },
-                    "required": [parameter.name for parameter in _accepted[function.name] if parameter.required],
+                    "required": [parameter.name for parameter in _accepted(function, format) if parameter.required],
                 },
             },
         }
@@ -215,7 +228,7 @@ def topic(name: str) -> str:
     return function.topic if function else ""
 
 
-def check(call: ToolCall, *, cut_off: bool = False, documents: bool = True) -> Call | BadCall:
+def check(call: ToolCall, format: int, *, cut_off: bool = False, documents: bool = True) -> Call | BadCall:
     """The call with its arguments in order, or the error for the model. `cut_off`: the answer hit its limit;
     `documents`: whether a source is attached, so that the functions for documents are there."""
     function = _by_name.get(call.name)
@@ -228,7 +241,7 @@ def check(call: ToolCall, *, cut_off: bool = False, documents: bool = True) -> C
         return BadCall(
             f"The arguments of {call.name} are not a JSON object ({why}). Give one JSON object: {_usage(function)}."
         )
-    return _checked(function, given)
+    return _checked(function, given, format)
 
 
 MAX_DEPTH: Final = 32
@@ -261,9 +274,11 @@ def _is_too_deep(text: str) -> bool:
     return False
 
 
-def _checked(function: Function, given: Mapping[str, Any]) -> Call | BadCall:
+def _checked(function: Function, given: Mapping[str, Any], format: int) -> Call | BadCall:
     arguments: dict[str, Scalar] = {}
     for parameter in function.parameters:
+        if parameter.since > format:
+            continue
         value = given.get(parameter.name)
         if value is None:
             if parameter.required:
@@ -302,5 +317,9 @@ def _names(given: Mapping[str, Any]) -> str:
 
 
 def _usage(function: Function) -> str:
-    inner = ", ".join(f'"{p.name}": {p.type}' for p in _accepted[function.name] if p.required)
+    inner = ", ".join(
+        f'"{p.name}": {p.type}'
+        for p in (*function.parameters, *([_HEARTBEAT] if function.chains else []))
+        if p.required
+    )
     return f"{function.name}({{{inner}}})"

@@ -8,7 +8,7 @@ from typing import Final
 from events.codec import draft
 from events.context import PRIMING, Count, measure, summary_cap_tokens, with_margin
 from events.envelope import GENESIS, place
-from events.evolve import evolve
+from events.evolve import FORMAT, evolve
 from events.types import AgentCreated, Block, Settings
 
 SYSTEM: Final = """\
@@ -49,6 +49,7 @@ def newborn(settings: Settings, *, persona: str = PERSONA, human: str = HUMAN, s
             Block(label="human", value=human, description="What the agent knows of the user."),
         ),
         settings=settings,
+        format=FORMAT,
     )
 
 

@@ -160,9 +160,13 @@ class TimerFired(Event, frozen=True, kw_only=True):
 
 
 class StopRequested(Event, frozen=True, kw_only=True):
-    """Cancels the running turn, or else the turn of the first input that waits; with neither it changes nothing."""
+    """Cancels the turn of the input at seq `input`, running or still to begin; one that has ended stays as it is.
+
+    With `input` 0 it is the running turn, or else that of the first input that waits; with neither it changes nothing.
+    """
 
     reason: str = ""
+    input: int = 0
 
 
 # A turn.

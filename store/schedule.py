@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from cronsim import CronSim, CronSimError
+from msgspec.structs import replace
 
 from events.types import Timer
 
@@ -24,6 +25,10 @@ class BadTimer(ValueError):
 
 def timer_from(arguments: Mapping[str, str | int | float | bool], *, id: str, now_ms: int) -> Timer:
     """The timer that set_timer's arguments ask for. Raises BadTimer."""
+    return replace(_scheduled(arguments, id, now_ms), heartbeat=arguments.get("heartbeat") is True)
+
+
+def _scheduled(arguments: Mapping[str, str | int | float | bool], id: str, now_ms: int) -> Timer:
     given = [way for way in WAYS if arguments.get(way) not in (None, "", 0)]
     if len(given) != 1:
         raise BadTimer(f"Give exactly one of {', '.join(WAYS)}; given: {', '.join(given) or 'none'}.")

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from actors.client import Reply
+from actors.client import Reply, Ticket
 from actors.models.protocol import Piece
 from actors.process import now_ms
 from actors.system import Options, System
@@ -105,7 +105,8 @@ def test_a_stop_cancels_the_running_turn_and_no_other(shared: System, stub_url: 
         assert (await client.wait(second)).reason == "yielded"
         kinds = [type(event) for event in await stream_of(shared, "stopped")]
         assert kinds.count(InferenceCancelled) == kinds.count(StopRequested) == 1
-        await client.stop("stopped")
+        assert not await client.stop("stopped"), "nothing runs"
+        assert await client.stop("stopped", input=second.seq), "it comes too late, and changes nothing"
         assert (await client.ask("stopped", "Hello again!")).reason == "yielded"
 
     run(talk())
@@ -161,7 +162,7 @@ def test_the_pieces_of_a_stream_are_the_message(shared: System, stub_url: str, m
         agent = f"stream-{model}"
         client = await born(shared, agent, Settings(model=model, base_url=stub_url))
         before = await client.send(agent, "This is asked first, and shown to nobody.")
-        pieces: list[Piece | Reply] = [piece async for piece in client.stream(agent, "My name is Sam.")]
+        pieces: list[Ticket | Piece | Reply] = [piece async for piece in client.stream(agent, "My name is Sam.")]
         reply = pieces.pop()
         assert isinstance(reply, Reply)
         words = [piece for piece in pieces if isinstance(piece, Piece)]
@@ -186,7 +187,8 @@ def test_a_stream_goes_on_when_the_processor_dies(shared: System, stub_url: str)
         assert isinstance(pieces[-1], Reply)
         assert pieces[-1].reason == "yielded"
         words = ""
-        for piece in pieces[:-1]:
+        assert isinstance(pieces[0], Ticket)
+        for piece in pieces[1:-1]:
             assert isinstance(piece, Piece)
             words = "" if piece.kind == "again" else words + piece.text * (piece.kind == "message")
         assert words in (pieces[-1].text, ""), "what is shown after the break is the whole message, or nothing"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 
-from actors.client import Reply, check_text
+from actors.client import Reply, Ticket, check_text
 from actors.models.protocol import Piece
 from events.codec import draft
 from events.envelope import GENESIS, Envelope, place
@@ -31,7 +31,7 @@ class FakeClient:
         self.meanwhile: dict[str, list[Reply]] = {}
         """Turns that end while the agent answers this message."""
         self.sent: list[str] = []
-        self.stopped: list[str] = []
+        self.stopped: list[tuple[str, int]] = []
         self.changed: list[Settings] = []
         self.heard: asyncio.Queue[Reply] = asyncio.Queue()
         self.alarms: list[Timer] = []
@@ -49,7 +49,7 @@ class FakeClient:
     async def change_settings(self, agent: str, settings: Settings) -> None:  # noqa: ARG002 - the client's signature
         self.changed.append(settings)
 
-    async def stream(self, agent: str, text: str) -> AsyncIterator[Piece | Reply]:  # noqa: ARG002
+    async def stream(self, agent: str, text: str) -> AsyncIterator[Ticket | Piece | Reply]:
         check_text(text)
         if text in self.refused:
             raise self.refused[text]
@@ -58,6 +58,7 @@ class FakeClient:
             self.heard.put_nowait(heard)
         await self.heard.join()
         seq = 2 * len(self.sent)
+        yield Ticket(agent, seq, "")
         for item in self.script.get(text, [Piece("message", text), Piece("end", ""), reply(text, input=seq)]):
             yield item
 
@@ -66,8 +67,17 @@ class FakeClient:
             yield await self.heard.get()
             self.heard.task_done()
 
-    async def stop(self, agent: str, reason: str = "") -> None:
-        self.stopped.append(agent + reason)
+    async def stop(self, agent: str, reason: str = "", *, input: int = 0) -> bool:  # noqa: ARG002
+        self.stopped.append((agent, input))
+        return bool(self.sent)
+
+    async def set_timer(self, agent: str, timer: Timer) -> Timer:  # noqa: ARG002
+        self.alarms.append(timer)
+        return timer
+
+    async def cancel_timer(self, agent: str, timer_id: str) -> bool:  # noqa: ARG002
+        before, self.alarms = self.alarms, [timer for timer in self.alarms if timer.id != timer_id]
+        return before != self.alarms
 
     async def timers(self, agent: str) -> list[Timer]:  # noqa: ARG002
         return self.alarms

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import io
-from collections.abc import Callable
+import os
+import signal
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
@@ -13,7 +15,9 @@ from prompt_toolkit.input import create_pipe_input
 from prompt_toolkit.output import DummyOutput
 from rich.console import Console
 
+from actors.client import Reply, Ticket
 from actors.models.protocol import Piece
+from console.heartbeat import heartbeat
 from console.repl import Repl, Voice
 from events.errors import Overloaded
 from events.prompts import newborn
@@ -73,7 +77,7 @@ def test_commands_are_no_messages_and_a_double_slash_is(tmp_path: Path, capsys: 
     )) + END)  # fmt: skip
     out = capsys.readouterr().out
     assert client.sent == ["/etc"]
-    assert client.stopped == ["ada"]
+    assert client.stopped == [("ada", 0)]
     for said in (
         "/thoughts",
         "persona  104 of 2,000 characters",
@@ -158,3 +162,46 @@ def test_a_failure_is_told_and_markup_is_only_text() -> None:
     assert spoken(piece("message", "\x1b[2J[red]x"), lambda voice: voice.end(reply("\x1b[2J[red]x"))) == (
         "ada> \\x1b[2J[red]x\n"
     )
+
+
+def test_ctrl_c_stops_the_turn_that_is_being_answered_and_no_later_one(tmp_path: Path) -> None:
+    class Interrupted(FakeClient):
+        async def stream(self, agent: str, text: str) -> AsyncIterator[Ticket | Piece | Reply]:
+            async for item in super().stream(agent, text):
+                yield item
+                if isinstance(item, Piece) and item.kind == "message":
+                    os.kill(os.getpid(), signal.SIGINT)
+                    await asyncio.wait_for(self.stop_came.wait(), 10)
+
+        async def stop(self, agent: str, reason: str = "", *, input: int = 0) -> bool:
+            self.stop_came.set()
+            return await super().stop(agent, reason, input=input)
+
+        stop_came = asyncio.Event()
+
+    client = Interrupted()
+    typed(client, tmp_path, f"Hello{ENTER}{END}")
+    assert client.stopped == [("ada", 2)]
+
+
+def test_a_timed_heartbeat_is_set_listed_and_ended(tmp_path: Path, capsys: Captured) -> None:
+    client = FakeClient()
+    lines = ("/heartbeat every 30m", "/timers", "/heartbeat off", "/heartbeat off", "/heartbeat now and then")
+    typed(client, tmp_path, "".join(f"{line}{ENTER}" for line in lines) + END)
+    out = capsys.readouterr().out
+    for said in (
+        "and then every 1800 s",
+        "every 1800 s",
+        "The timed heartbeat is off.",
+        "There is no timed heartbeat",
+        "Say how often, as `/heartbeat every 30m`",
+    ):
+        assert said in out
+    assert client.alarms == []
+
+
+@pytest.mark.parametrize(
+    ("text", "every_s"), [("every 30m", 1800), ("2h", 7200), ("every 1 hour", 3600), ("5 minutes", 300)]
+)
+def test_how_often_is_read_as_it_is_written(text: str, every_s: int) -> None:
+    assert heartbeat(text, 1000) == Timer(id="heartbeat", due_ms=1000 + every_s * 1000, every_s=every_s, heartbeat=True)

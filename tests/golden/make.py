@@ -1,6 +1,6 @@
 """Writes a golden log: a realistic session of one agent in which every kind of event happens.
 
-    python -m tests.golden.make tests/golden/format-1.msgpack
+    python -m tests.golden.make tests/golden/format-2.msgpack
 
 A file that was released is never written again: old logs must fold for ever. A new version of an event gets a new file
 beside the old ones. The file is a msgpack list of envelopes, as the log keeps them.
@@ -78,6 +78,15 @@ def _timers(story: Story) -> None:
     story.fires(timer).answers(say("Tea!"))
     story.sets(msgspec.structs.replace(timer, due_ms=timer.due_ms + 5 * MINUTE_MS))
     story.says("No more tea.").answers(call("cancel_timer", timer="timer-1"), say("Cancelled.", "c2"))
+    story.says("Look around every hour.").answers(
+        call("set_timer", "c1", note="look", every_minutes=60, heartbeat=True), say("I will.", "c2")
+    )
+    look = Timer(id="timer-2", due_ms=story.now_ms + 60 * MINUTE_MS, note="look", every_s=3600, heartbeat=True)
+    key = f"alarm:{look.id}:{look.due_ms}"
+    story.returns(
+        "Timed heartbeat timer-2 is set.", draft(AGENT, story.now_ms, TimerSet(timer=look), key=key, opens=Topic.ALARM)
+    )
+    story.fires(look).answers(content="All is quiet.")
     story.says("Hush.").answers(call("pause_heartbeats", minutes=60), say("I am quiet.", "c2"))
     beat = Timer(id="beat", due_ms=story.now_ms, note="look around", heartbeat=True)
     story.sets(beat).fires(beat)
@@ -87,6 +96,8 @@ def _large_and_late(story: Story) -> None:
     text = "".join(f"Line {number} of the report says that all is well.\n" for number in range(900))
     story.comes(UploadFinished(source="report.txt", detail=text)).answers(say("I have the report."))
     story.says("Think about it.").stops("changed my mind")
+    story.says("Think again.")
+    story.stops("enough", input=story.state.turn.input if story.state.turn else 0)
     story.says("Search it.").answers(call("archival_memory_search", query="line 7", page=1), say("x", "c2")).stops()
     story.comes(AlertRaised(text="The disk is almost full.")).fails("server_error", "The server fell over.")
     story.changes(window_tokens=4000, encoding="cl100k_base", token_margin=1.05)

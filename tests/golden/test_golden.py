@@ -10,9 +10,10 @@ import pytest
 
 from events.codec import decode
 from events.envelope import Envelope
+from events.evolve import FORMAT
 from events.replay import replay
 from events.state import FOLD, to_bytes
-from events.types import AGENT_EVENTS, SummaryWritten
+from events.types import AGENT_EVENTS, AgentCreated, SummaryWritten
 from tests.golden.make import read, session
 
 FOLDER = Path(__file__).parent
@@ -24,6 +25,7 @@ LATER = {"format-1": {"SourceAttached", "SourceDetached"}}
 
 STATES = {
     ("format-1", "1"): "2943f1914f5cf2667d2396ffabc134b601f8c49d2c4b0fe712a2e99ec06cef1c",
+    ("format-2", "1"): "6f4bf6b04b8fca7a4a18e3397d01c15853242a0fc7243e50b23bfe66a3f63991",
 }
 """The digest of the state that each file folds to, by the version of the fold. If it changes, raise `state.FOLD`: else
 the snapshots of the fold before would be taken for those of this one."""
@@ -35,7 +37,14 @@ def golden(request: pytest.FixtureRequest) -> tuple[str, list[Envelope]]:
 
 
 def test_there_is_a_file_of_each_format() -> None:
-    assert [path.stem for path in FORMATS] == ["format-1"]
+    assert [path.stem for path in FORMATS] == [f"format-{number}" for number in range(1, FORMAT + 1)]
+
+
+def test_a_file_is_of_the_format_that_it_is_named_after(golden: tuple[str, list[Envelope]]) -> None:
+    name, stream = golden
+    born = decode(stream[0])
+    assert isinstance(born, AgentCreated)
+    assert name == f"format-{born.format}"
 
 
 def test_a_golden_log_is_proved_whole(golden: tuple[str, list[Envelope]]) -> None:

@@ -19,6 +19,7 @@ from events.types import (
     InputSkipped,
     MemoryPressureWarned,
     MessagesEvicted,
+    StopRequested,
     SummaryWritten,
     TurnEnded,
     TurnStarted,
@@ -63,6 +64,8 @@ class Stream:
         self.ended: dict[int, str] = {}
         """The inputs whose turn has ended, and how."""
         self._keys: set[str] = set()
+        self._meant: set[int] = set()
+        """The inputs whose turns were to be stopped (0: whichever ran)."""
         self._closed: set[str] = set()
         self._open: dict[str, str] = {}
         self._asked_to_go: tuple[int, ...] = ()
@@ -102,6 +105,10 @@ class Stream:
             case TurnEnded():
                 assert event.input not in self.ended, f"promise 3: input {event.input} led to two turns"
                 self.ended[event.input] = event.reason
+                if event.reason == "stopped":
+                    assert self._meant & {0, event.input}, f"promise 4: a stop at {seq} hit a turn that it did not mean"
+            case StopRequested():
+                self._meant.add(event.input)
             case TurnStarted() | InputSkipped():
                 assert event.input > self._taken_up, f"promise 4: input {event.input} was taken up out of order"
                 self._taken_up = event.input

@@ -63,6 +63,8 @@ ACCIDENTS = (
     "everybody but the log",
     "a client sent again",
     "a client stopped a turn",
+    "a client stopped whatever ran",
+    "a client's stop came too late",
     "a client cancelled a timer",
     "the manager died before its append",
     "the manager died after its append",
@@ -302,12 +304,27 @@ class World:
             return False
         name = self.random.choice(ready)
         made = self.scripts[name].pop(0)
-        if self.stops and self._chance(0.05, "a client stopped a turn"):
-            self._append(draft(name, self.now_ms, StopRequested(reason="enough"), key=f"stop:{made.key}"))
+        if self.stops:
+            self._stop(name, made.key)
         self._append(made, expected=MUST_EXIST)
         if made.opens == Topic.TURN:
             self.acknowledged.append((name, made.key))
         return True
+
+    def _stop(self, name: str, key: str) -> None:
+        """A client stops the turn that it sees, whatever runs, or a turn that has ended by the time."""
+        owed = self.log.open_requests(Topic.TURN, name)
+        ended = list(self.watch.streams[name].ended) if name in self.watch.streams else []
+        if owed and self._chance(0.05, "a client stopped a turn"):
+            meant = self.random.choice(owed).seq
+        elif self._chance(0.03, "a client stopped whatever ran"):
+            meant = 0
+        elif ended and self._chance(0.05, "a client's stop came too late"):
+            meant = self.random.choice(ended)
+        else:
+            return
+        stop = StopRequested(reason="enough", input=meant)
+        self._append(draft(name, self.now_ms, stop, key=f"stop:{key}"))
 
     def _cancel(self, alarm: Envelope) -> None:
         event = decode(alarm)

@@ -9,6 +9,7 @@ import msgspec
 from actors.models.offline import respond
 from actors.models.protocol import Answer
 from events.context import PRESSURE_WARNING
+from events.evolve import FORMAT
 from events.functions import FUNCTIONS, schemas
 
 TOOLS: Final = tuple(function.name for function in FUNCTIONS)
@@ -86,7 +87,7 @@ class World:
             {"role": "user", "content": encode(status)},
         ]
         return msgspec.json.encode(
-            {"model": "offline", "messages": messages, "tools": schemas(), "max_completion_tokens": 1024}
+            {"model": "offline", "messages": messages, "tools": schemas(FORMAT), "max_completion_tokens": 1024}
         )
 
     # --- turns ----------------------------------------------------------------------------------------------------

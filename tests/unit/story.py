@@ -19,7 +19,7 @@ from events.codec import decode, draft
 from events.context import fingerprint, measure, open_request, with_margin
 from events.decide import advance
 from events.envelope import Draft, Topic, answer_key
-from events.evolve import fold
+from events.evolve import FORMAT, fold
 from events.prompts import newborn
 from events.state import Phase, State
 from events.types import (
@@ -86,6 +86,7 @@ class Story:
         system: str = "You are an agent in a test.",
         human: str = "",
         limit: int = 2000,
+        format: int = FORMAT,
         **changes: Any,
     ) -> None:
         self.log = MemoryLog()
@@ -97,7 +98,7 @@ class Story:
         self.mark = 0
         born = newborn(settings(**changes), system=system, persona="I am Ada.", human=human)
         blocks = tuple(msgspec.structs.replace(block, limit=limit) for block in born.blocks)
-        self.happens(msgspec.structs.replace(born, blocks=blocks), key="create")
+        self.happens(msgspec.structs.replace(born, blocks=blocks, format=format), key="create")
         if met:
             self.says("Hi.").answers(say("Hello."))
             self.mark = self.state.seq
@@ -134,8 +135,8 @@ class Story:
     def says(self, text: str, name: str = "") -> Story:
         return self.comes(UserMessageReceived(text=text, name=name))
 
-    def stops(self, reason: str = "") -> Story:
-        return self.happens(StopRequested(reason=reason))
+    def stops(self, reason: str = "", input: int = 0) -> Story:
+        return self.happens(StopRequested(reason=reason, input=input))
 
     def changes(self, **changes: Any) -> Story:
         return self.happens(SettingsChanged(settings=msgspec.structs.replace(self.state.settings, **changes)))

@@ -312,6 +312,30 @@ def test_a_stop_is_for_one_turn_only() -> None:
     assert story.phase == Phase.INFERRING
 
 
+def test_a_stop_that_names_an_ended_turn_changes_nothing() -> None:
+    story = Story().says("One.")
+    assert story.state.turn is not None
+    first = story.state.turn.input
+    story.answers(say()).says("Two.").says("Three.").stops(input=first)
+    assert [event.reason for event in story.all(TurnEnded)] == ["yielded"]
+    assert story.phase == Phase.INFERRING
+    assert [pending.stop for pending in story.state.pending] == [None]
+
+
+def test_a_stop_is_for_the_turn_that_it_names_running_or_waiting() -> None:
+    story = Story().says("One.").says("Two.").says("Three.")
+    assert story.state.turn is not None
+    running, (second, third) = story.state.turn.input, [pending.seq for pending in story.state.pending]
+    story.stops(input=third).stops(input=running)
+    assert [(event.input, event.reason) for event in story.all(TurnEnded)] == [(running, "stopped")]
+    story.answers(say())
+    assert {event.input: event.reason for event in story.all(TurnEnded)} == {
+        running: "stopped",
+        second: "yielded",
+        third: "stopped",
+    }
+
+
 # --- the queue of inputs ------------------------------------------------------------------------------------------
 
 

@@ -11,6 +11,7 @@ from events.answers import MAX_ID_CHARS, named, package_answer
 from events.calls import MAX_TIMERS
 from events.codec import draft
 from events.envelope import Topic
+from events.evolve import FORMAT
 from events.functions import FUNCTIONS, MAX_DEPTH, BadCall, Call, arguments_of, check, schemas, topic
 from events.passages import chunks
 from events.state import Phase
@@ -47,7 +48,7 @@ def error_of(*calls: ToolCall, **options: str) -> str:
 
 
 def test_names_and_parameters_are_memgpts() -> None:
-    listed = {f["function"]["name"]: list(f["function"]["parameters"]["properties"]) for f in schemas()}
+    listed = {f["function"]["name"]: list(f["function"]["parameters"]["properties"]) for f in schemas(FORMAT)}
     beat = "request_heartbeat"
     assert {name: listed[name] for name in list(listed)[:8]} == {
         "send_message": ["message"],
@@ -63,10 +64,12 @@ def test_names_and_parameters_are_memgpts() -> None:
 
 
 def test_functions_for_documents_are_offered_only_where_a_source_is_attached() -> None:
-    always = [f["function"]["name"] for f in schemas()]
-    attached = [f["function"]["name"] for f in schemas(documents=True)]
+    always = [f["function"]["name"] for f in schemas(2)]
+    attached = [f["function"]["name"] for f in schemas(2, documents=True)]
     assert attached == [*always, "list_documents", "open_document", "grep_documents"]
-    listed = {f["function"]["name"]: list(f["function"]["parameters"]["properties"]) for f in schemas(documents=True)}
+    listed = {
+        f["function"]["name"]: list(f["function"]["parameters"]["properties"]) for f in schemas(2, documents=True)
+    }
     assert listed["list_documents"] == ["page", "request_heartbeat"]
     assert listed["open_document"] == ["document", "page", "place", "request_heartbeat"]
     assert listed["grep_documents"] == ["text", "document", "page", "request_heartbeat"]
@@ -84,6 +87,27 @@ def test_every_function_has_its_part() -> None:
         "set_timer": Topic.TIMER,
     }
     assert topic("send_message") == topic("no_such_function") == ""
+
+
+def test_timed_heartbeats_are_offered_from_format_2_on() -> None:
+    def offered(format: int) -> list[str]:
+        function = next(f["function"] for f in schemas(format) if f["function"]["name"] == "set_timer")
+        return list(function["parameters"]["properties"])
+
+    assert offered(2) == ["note", "in_minutes", "at", "every_minutes", "cron", "heartbeat", "request_heartbeat"]
+    assert offered(1) == ["note", "in_minutes", "at", "every_minutes", "cron", "request_heartbeat"]
+
+
+@pytest.mark.parametrize(("format", "asked"), [(1, None), (2, True)])
+def test_an_agent_of_an_earlier_format_sets_the_timers_that_it_always_set(format: int, asked: bool | None) -> None:
+    story = Story(format=format).says("Go.").answers(call("set_timer", note="x", every_minutes=5, heartbeat="true"))
+    assert story.the(FunctionCalled).arguments.get("heartbeat") is asked
+
+
+def test_a_timed_heartbeat_is_listed_as_one() -> None:
+    story = Story().sets(Timer(id="t1", due_ms=0, note="look", every_s=300, heartbeat=True))
+    story.says("Go.").answers(call("list_timers", request_heartbeat=True))
+    assert "every 5 minutes, timed heartbeat)" in story.the(FunctionReturned).result
 
 
 # --- core memory --------------------------------------------------------------------------------------------------
@@ -345,14 +369,14 @@ def test_numbers_and_booleans_are_taken_as_text() -> None:
     [(True, True), ("true", True), (" True ", True), (False, False), ("no", False), (1, False), ([], False)],
 )
 def test_a_heartbeat_may_be_spelled_as_text(spelled: object, beats: bool) -> None:
-    checked = check(call("list_timers", request_heartbeat=spelled))
+    checked = check(call("list_timers", request_heartbeat=spelled), FORMAT)
     assert isinstance(checked, Call)
     assert checked.heartbeat is beats
 
 
 @given(name=st.sampled_from([*(f.name for f in FUNCTIONS), "other"]), text=st.text(max_size=200))
 def test_no_text_whatever_breaks_the_check(name: str, text: str) -> None:
-    assert isinstance(check(raw(name, text)), (Call, BadCall))
+    assert isinstance(check(raw(name, text), FORMAT), (Call, BadCall))
 
 
 JSON = st.recursive(
@@ -365,7 +389,7 @@ NAMES = sorted({parameter.name for function in FUNCTIONS for parameter in functi
 
 @given(name=st.sampled_from([f.name for f in FUNCTIONS]), given_=st.dictionaries(st.sampled_from(NAMES), JSON))
 def test_a_checked_call_has_what_it_needs_with_its_type(name: str, given_: dict[str, object]) -> None:
-    checked = check(raw(name, msgspec.json.encode(given_).decode()))
+    checked = check(raw(name, msgspec.json.encode(given_).decode()), FORMAT)
     if isinstance(checked, Call):
         types: dict[str, type | tuple[type, ...]] = {"string": str, "integer": int, "number": (int, float)}
         for parameter in checked.function.parameters:

@@ -113,3 +113,8 @@ def test_a_timer_that_fires_early_is_not_due_at_the_same_moment_again() -> None:
     timer = Timer(id="t", due_ms=NOW_MS, cron="24 15 * * *")
     assert next_due_ms(timer, NOW_MS - 5000) > NOW_MS
     assert next_due_ms(Timer(id="t", due_ms=NOW_MS, every_s=60), NOW_MS - 5000) == NOW_MS + 60_000
+
+
+def test_a_timed_heartbeat_is_asked_for() -> None:
+    assert made(every_minutes=30, heartbeat=True).heartbeat
+    assert not made(every_minutes=30, heartbeat=False).heartbeat

@@ -1,0 +1,175 @@
+"""All parts but storage in one process, without Ray: the real log actor on SQLite, memory manager, LLM processor,
+timers and client, with a model from a script and a clock that stands still until it is moved.
+
+A call of a part goes through the same bytes as with Ray; only the process boundary is missing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from actors.client import Client, Reply, Ticket
+from actors.llm import Processor
+from actors.log import LogActor
+from actors.log_client import LogClient
+from actors.memory import Memory
+from actors.models.protocol import Answer, OnPiece, Piece
+from actors.timer import Timers
+from events.codec import decode
+from events.envelope import Envelope
+from events.prompts import newborn
+from events.types import INPUTS, Settings, ToolCall
+from tests.simulation.world import count
+from tests.unit.story import START_MS
+
+T = TypeVar("T")
+
+LIMIT_S = 30.0
+MINUTE_MS = 60_000
+
+
+def run(work: Coroutine[Any, Any, T]) -> T:
+    """Run to the end; what hangs fails."""
+
+    async def bounded() -> T:
+        async with asyncio.timeout(LIMIT_S):
+            return await work
+
+    return asyncio.run(bounded())
+
+
+class Local:
+    """Stands for the handle of an actor: its methods are called in this process, each as a task."""
+
+    def __init__(self, actor: object) -> None:
+        self._actor = actor
+
+    def __getattr__(self, name: str) -> LocalMethod:
+        return LocalMethod(getattr(self._actor, name))
+
+
+class LocalMethod:
+    def __init__(self, method: Callable[..., Coroutine[Any, Any, Any]]) -> None:
+        self._method = method
+
+    def options(self, **_options: object) -> LocalMethod:
+        return self
+
+    def remote(self, *args: object, **kwargs: object) -> asyncio.Task[Any]:
+        return asyncio.get_running_loop().create_task(self._method(*args, **kwargs))
+
+
+class Scripted:
+    """A model that answers by what the newest message holds: the first entry of the script that occurs in it."""
+
+    def __init__(self, script: dict[str, tuple[ToolCall, ...]]) -> None:
+        self.script = script
+        self.requests: list[bytes] = []
+
+    async def complete(self, request: bytes, *, base_url: str = "", on_piece: OnPiece | None = None) -> Answer:  # noqa: ARG002
+        self.requests.append(request)
+        newest = msgspec.json.decode(request)["messages"][-2]["content"]  # the last is the memory_status
+        calls = next((calls for part, calls in self.script.items() if part in newest), ())
+        return Answer(calls=calls, content="" if calls else "I am here.", finish="tool_calls" if calls else "stop")
+
+    async def aclose(self) -> None:
+        """There is nothing to close."""
+
+
+class Parts:
+    """The parts at work; `now_ms` is the timers' clock, and the time of what `says` sends."""
+
+    def __init__(self, folder: Path, model: Scripted, limits: dict[str, int] | None = None) -> None:
+        self.model = model
+        self.now_ms = START_MS
+        self.log_actor = LogActor(str(folder / "log.sqlite"), limits)
+        self.log = LogClient(Local(self.log_actor))
+        self.memory = Memory(self.log, count)
+        self.processor = Processor(self.log, model, model)
+        self.timers = Timers(self.log, lambda: self.now_ms)
+        self.client = Client(self.log, Local(_Memory(self.memory)), Local(_Llm(self.processor)))
+
+    async def born(self, *agents: str) -> None:
+        for agent in agents:
+            await self.client.create(agent, newborn(Settings()))
+
+    async def says(self, agent: str, text: str) -> Reply:
+        """A user's message now; the timers work on until its turn has ended."""
+        return await self.ended(await self.client.send(agent, text, at_ms=self.now_ms))
+
+    async def ended(self, ticket: Ticket) -> Reply:
+        waiting = asyncio.create_task(self.client.wait(ticket))
+        while not waiting.done():
+            step = asyncio.create_task(self.timers.step(LIMIT_S))
+            await asyncio.wait([waiting, step], return_when=asyncio.FIRST_COMPLETED)
+            if not step.done():
+                step.cancel()
+        return await waiting
+
+    async def passes(self, minutes: int) -> None:
+        """So much time passes, and the timers look at what is due."""
+        await self.timers.step(0.0)  # what was set by now
+        self.now_ms += minutes * MINUTE_MS
+        await self.timers.step(0.0)
+
+    async def last_input(self, agent: str) -> Ticket:
+        inputs = tuple(kind.__name__ for kind in INPUTS)
+        newest = [envelope for envelope in await self.log.read(agent) if envelope.kind in inputs][-1]
+        return Ticket(agent, newest.seq, newest.key)
+
+    async def kinds(self, agent: str, after: int = 0) -> list[str]:
+        return [envelope.kind for envelope in await self.log.read(agent, after=after)]
+
+    async def events(self, agent: str, kind: str) -> list[Any]:
+        return [decode(envelope) for envelope in await self.envelopes(agent, kind)]
+
+    async def envelopes(self, agent: str, kind: str) -> list[Envelope]:
+        return [envelope for envelope in await self.log.read(agent) if envelope.kind == kind]
+
+
+class _Memory:
+    """What a client asks of the memory manager's actor."""
+
+    def __init__(self, memory: Memory) -> None:
+        self._memory = memory
+
+    async def aside(self, known: int, wait_s: float) -> dict[str, str]:
+        return await self._memory.streams.asides(known, wait_s)
+
+
+class _Llm:
+    """What a client asks of the LLM processor's actor."""
+
+    def __init__(self, processor: Processor) -> None:
+        self._watches = processor.watches
+
+    async def watch(self, agent: str) -> int:
+        return self._watches.open(agent)
+
+    async def pieces(self, agent: str, cursor: int, wait_s: float) -> tuple[list[Piece], int]:
+        pieces, following = await self._watches.pieces(agent, cursor, wait_s)
+        return list(pieces), following  # type: ignore[arg-type]
+
+
+@asynccontextmanager
+async def parts(
+    folder: Path, script: dict[str, tuple[ToolCall, ...]] | None = None, limits: dict[str, int] | None = None
+) -> AsyncIterator[Parts]:
+    """The parts, started, and ended in order."""
+    started = Parts(folder, Scripted(script or {}), limits)
+    await started.timers.recover()
+    loops = [asyncio.create_task(part.run()) for part in (started.memory, started.processor)]
+    try:
+        yield started
+    finally:
+        await started.client.close()
+        for loop in loops:
+            loop.cancel()
+        await asyncio.gather(*loops, return_exceptions=True)
+        await started.log.close()
