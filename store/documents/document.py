@@ -20,7 +20,11 @@ from store.documents.chunks import chunk
 from store.documents.decoding import Decoded
 from store.documents.files import digest, reason_of
 from store.documents.parts import Part
+from store.documents.pdf import pdf_parts
 from store.documents.plain import markdown_parts, text_parts
+from store.documents.records import csv_parts, json_parts, jsonl_parts
+from store.documents.web import html_parts
+from store.documents.word import docx_parts
 
 PASSAGE_TOKENS: Final = 200
 OVERLAP_TOKENS: Final = 20
@@ -74,7 +78,23 @@ class Document:
 
     def _parts(self, stream: BinaryIO) -> Iterator[Part]:
         text = Decoded(stream, self._encoding)
-        yield from markdown_parts(text) if self.media_type == media.MARKDOWN else text_parts(text)
+        match self.media_type:
+            case media.PDF:
+                yield from pdf_parts(self.path, self.notes)
+            case media.DOCX:
+                yield from docx_parts(self.path)
+            case media.HTML:
+                yield from html_parts(self.path, stream, self._encoding, self.notes)
+            case media.CSV:
+                yield from csv_parts(text, self.notes)
+            case media.JSON:
+                yield from json_parts(text, self.notes)
+            case media.JSONL:
+                yield from jsonl_parts(text, self.notes)
+            case media.MARKDOWN:
+                yield from markdown_parts(text)
+            case _:
+                yield from text_parts(text)
         self.notes += text.notes
 
     def _open(self) -> BinaryIO:

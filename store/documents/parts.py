@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 PART_CHARS: Final = 65_536
@@ -40,6 +41,45 @@ class Headings:
         """At most HEADING_CHARS characters: the end is what is cut."""
         path = " > ".join(title for _, title in self._open)
         return path if len(path) <= HEADING_CHARS else path[: HEADING_CHARS - 1].rstrip() + "…"
+
+
+class Sections:
+    """Gathers a document's text by sections. One that only has headings so far goes on with the heading after it."""
+
+    def __init__(self) -> None:
+        self._headings = Headings()
+        self._texts: list[str] = []
+        self._chars = 0
+        self._first_line = 0
+        self._has_body = False
+        self._joins = False
+
+    def add(self, text: str, line: int = 0) -> Iterator[Part]:
+        """More of this section; `line` is where the text begins, if lines are known."""
+        if self._chars >= PART_CHARS:
+            yield from self.flush()
+        self._first_line = self._first_line or line
+        self._texts.append(text)
+        self._chars += len(text)
+        self._has_body = self._has_body or not text.isspace()
+
+    def enter(self, level: int, title: str, text: str, line: int = 0) -> Iterator[Part]:
+        """A heading, and the text that it has in the document."""
+        if self._has_body:
+            yield from self.flush()
+            self._joins, self._has_body, self._first_line = False, False, 0
+        self._headings.enter(level, title)
+        self._first_line = self._first_line or line
+        self._texts.append(text)
+        self._chars += len(text)
+
+    def flush(self) -> Iterator[Part]:
+        """What is gathered. What comes then goes on from there."""
+        if self._texts:
+            text = "".join(self._texts)
+            yield Part(text, heading=self._headings.path, first_line=self._first_line, joins=self._joins)
+            self._joins = True
+        self._texts, self._chars = [], 0
 
 
 def well_formed(text: str) -> str:
