@@ -13,6 +13,17 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from actors.checks import (
+    check_born,
+    check_id,
+    check_label,
+    check_name,
+    check_room,
+    check_settings,
+    check_text,
+    check_time,
+    check_timer,
+)
 from actors.log_client import LogClient, unwrapped
 from actors.models.protocol import Piece
 from actors.outbox import Outbox
@@ -22,8 +33,7 @@ from actors.turns import Reply, Ticket, Turns
 from actors.watch import TurnPiece
 from events.codec import decode, draft
 from events.envelope import Envelope, Topic, answer_key
-from events.errors import ActorLost, AgentExists, BadInput, Overloaded, UnknownAgent
-from events.settings import flaw
+from events.errors import ActorLost, AgentExists, Overloaded, UnknownAgent
 from events.sources import is_source
 from events.state import State
 from events.types import (
@@ -41,17 +51,11 @@ from events.types import (
     UserMessageReceived,
 )
 from store.log import MUST_EXIST, Append, Appended, StreamHead
-from store.schedule import BadTimer, next_cron_ms
 
 __all__ = ["Client", "Reply", "Ticket"]
 
-MAX_NAME_CHARS = 100
-MAX_MESSAGE_BYTES = 4_000_000
-MAX_TIME_MS = 253_402_300_799_000
-"""The end of the year 9999: the last moment that a context can show."""
 PIECES_WAIT_S = 5.0
 RESTARTING_S = 0.5
-MAX_EVERY_S = 10 * 366 * 86_400
 
 
 class Client:
@@ -69,7 +73,7 @@ class Client:
     async def create(self, agent: str, born: AgentCreated) -> None:
         """Make an agent. Raises AgentExists, or BadInput where its name cannot be one or its settings make no sense."""
         check_name(agent)
-        check_settings(born.settings)
+        check_born(born)
         # A key of this call's own: made again after the log's process died, it is known for what it is.
         made = draft(agent, now_ms(), born, key=f"create:{uuid.uuid4().hex}")
         answers = await self._outbox.append(Append((made,), {agent: 0}))
@@ -100,16 +104,20 @@ class Client:
         AgentSetAside (its stream cannot be read; nothing was taken), LogUnavailable (a full disk, say).
         """
         check_text(text)
+        check_label(name, "user's name")
         return await self._input(agent, UserMessageReceived(text=text, name=name), message_id, at_ms)
 
     async def login(self, agent: str, *, last_login: str = "") -> Ticket:
+        check_label(last_login, "time of the last login")
         return await self._input(agent, UserLoggedIn(last_login=last_login))
 
     async def upload(self, agent: str, source: str, detail: str = "", *, message_id: str = "") -> Ticket:
+        check_label(source, "upload's source", may_be_empty=False)
+        check_text(detail, "upload's detail", may_be_empty=True)
         return await self._input(agent, UploadFinished(source=source, detail=detail), message_id)
 
     async def alert(self, agent: str, text: str, *, message_id: str = "") -> Ticket:
-        check_text(text)
+        check_text(text, "alert")
         return await self._input(agent, AlertRaised(text=text), message_id)
 
     async def stop(self, agent: str, reason: str = "", *, input: int = 0) -> bool:
@@ -117,6 +125,8 @@ class Client:
 
         False if there is nothing to stop. A turn that ends before the stop arrives stays as it is.
         """
+        check_name(agent)
+        check_label(reason, "reason")
         if not input:
             opened = (await self._log.open_requests(Topic.TURN, agent)).envelopes
             if not opened:
@@ -128,6 +138,8 @@ class Client:
 
     async def _input(self, agent: str, event: Event, message_id: str = "", at_ms: int = 0) -> Ticket:
         message_id = message_id or uuid.uuid4().hex
+        check_name(agent)
+        check_id(message_id)
         check_time(at_ms)
         await self._turns.follow(agent)
         answer = await self._put(agent, event, f"in:{message_id}", opens=Topic.TURN, at_ms=at_ms)
@@ -139,7 +151,10 @@ class Client:
         if answer.outcome == "conflict":
             raise await self._unknown(agent)
         if answer.outcome == "refused":
-            raise Overloaded(f"Agent '{agent}', or the system, has too many inputs waiting.", answer.position / 1000)
+            raise Overloaded(
+                f"Agent '{agent}', or the system, has too many inputs waiting, or too large ones.",
+                answer.position / 1000,
+            )
         return answer
 
     async def _unknown(self, agent: str) -> UnknownAgent:
@@ -216,13 +231,16 @@ class Client:
     # --- timers
 
     async def set_timer(self, agent: str, timer: Timer) -> Timer:
-        """Set a timer for an agent (see `store.schedule`); durable when this returns. One of the same id is replaced.
+        """Set a timer for an agent (see `store.schedule`); durable when this returns. It replaces those of its id.
 
         Raises UnknownAgent, BadInput.
         """
+        check_name(agent)
         check_timer(timer)
-        if await self._alarm(agent, timer.id, timer):
+        set_ = await self._set_timers(agent)
+        if timer in set_:
             return timer
+        check_room(sum(each.id != timer.id for each in set_))
         await self.cancel_timer(agent, timer.id)
         made = replace(setting(agent, timer, now_ms()), key=f"alarm:{timer.id}:{uuid.uuid4().hex}")
         answer = (await self._outbox.append(Append((made,), {agent: MUST_EXIST})))[0]
@@ -234,27 +252,33 @@ class Client:
         return [alarm.timer for alarm in (await self.state(agent)).alarms]
 
     async def cancel_timer(self, agent: str, timer_id: str) -> bool:
-        """Cancel a timer; False if there is none of that id (any more)."""
+        """Cancel all timers of this id; False if there is none (any more)."""
+        found = False
         while alarm := await self._alarm(agent, timer_id):
             cancelled = TimerCancelled(timer_id=timer_id)
             key = answer_key(alarm.key)
             made = draft(agent, now_ms(), cancelled, key=key, cause=alarm.key, closes=alarm.key)
             answer = (await self._outbox.append(Append((made,))))[0]
-            if answer.outcome == "appended":
-                return True
-            # It fired in the meantime (and one that repeats is set again), or our own append was made twice.
-            answered = await self._log.find(agent, key)
-            if answered is not None and answered.kind == "TimerCancelled":
-                return True
-        return False
+            if answer.outcome != "appended":
+                # It fired in the meantime (and one that repeats is set again), or our own append was made twice.
+                answered = await self._log.find(agent, key)
+                found = found or (answered is not None and answered.kind == "TimerCancelled")
+            else:
+                found = True
+        return found
 
-    async def _alarm(self, agent: str, timer_id: str, timer: Timer | None = None) -> Envelope | None:
-        """The event that set the timer of this id (and is exactly `timer`), if it is still to fire."""
+    async def _alarm(self, agent: str, timer_id: str) -> Envelope | None:
+        """The event that set a timer of this id, if it is still to fire."""
         for envelope in (await self._log.open_requests(Topic.ALARM, agent)).envelopes:
             event = decode(envelope)
-            if isinstance(event, TimerSet) and event.timer.id == timer_id and timer in (None, event.timer):
+            if isinstance(event, TimerSet) and event.timer.id == timer_id:
                 return envelope
         return None
+
+    async def _set_timers(self, agent: str) -> list[Timer]:
+        """The timers that are to fire."""
+        events = map(decode, (await self._log.open_requests(Topic.ALARM, agent)).envelopes)
+        return [event.timer for event in events if isinstance(event, TimerSet)]
 
     async def close(self) -> None:
         self._outbox.close()
@@ -264,54 +288,3 @@ class Client:
 def _of_turn(pieces: Iterable[TurnPiece], turn: int) -> Iterator[Piece]:
     """This turn's pieces: others of the agent may be running before it."""
     return (Piece(kind, text) for seq, kind, text in pieces if seq in (turn, 0))
-
-
-def check_name(agent: str) -> None:
-    """Raises BadInput where a name cannot be an agent's."""
-    if not agent.strip() or len(agent) > MAX_NAME_CHARS or not agent.isprintable():
-        raise BadInput(f"'{agent[:40]}' cannot be an agent's name: give 1 to {MAX_NAME_CHARS} printable characters.")
-    if agent.startswith("-"):
-        raise BadInput(f"'{agent[:40]}' cannot be an agent's name: it begins with a dash.")
-    if is_source(agent):
-        raise BadInput(
-            f"'{agent[:40]}' cannot be an agent's name: what begins with 'source:' is a source of documents."
-        )
-
-
-def check_settings(settings: Settings) -> None:
-    """Raises BadInput where settings make no sense."""
-    why = flaw(settings)
-    if why:
-        raise BadInput(why)
-
-
-def check_text(text: str) -> None:
-    """Raises BadInput where a text cannot be a message."""
-    if not text.strip():
-        raise BadInput("The message is empty. Write something.")
-    try:
-        size = len(text.encode())
-    except UnicodeEncodeError:
-        raise BadInput("The message is not valid Unicode text (it holds lone surrogates). Send UTF-8 text.") from None
-    if size > MAX_MESSAGE_BYTES:
-        raise BadInput(
-            f"The message has {size:,} bytes, and at most {MAX_MESSAGE_BYTES:,} can be taken at once. Split it."
-        )
-
-
-def check_time(time_ms: int) -> None:
-    """Raises BadInput where a time cannot be an event's."""
-    if not 0 <= time_ms <= MAX_TIME_MS:
-        raise BadInput(f"{time_ms} is no time: give milliseconds since 1970 UTC, up to the year 9999.")
-
-
-def check_timer(timer: Timer) -> None:
-    """Raises BadInput where a timer cannot be set."""
-    check_time(timer.due_ms)
-    if not 0 <= timer.every_s <= MAX_EVERY_S:
-        raise BadInput(f"A timer cannot repeat every {timer.every_s} s: give 0 (once), or up to {MAX_EVERY_S}.")
-    if timer.cron:
-        try:
-            next_cron_ms(timer.cron, timer.due_ms)
-        except BadTimer as error:
-            raise BadInput(str(error)) from None

@@ -16,6 +16,7 @@ import structlog
 from actors.log_client import LogClient
 from actors.models.protocol import Answer, Model, ModelFailed, Piece
 from actors.models.repair import repair
+from actors.owed import append_owed
 from actors.process import now_ms, set_up_logging, spawn, until_taken
 from actors.streams import Streams
 from actors.watch import TurnPiece, Watches
@@ -140,8 +141,7 @@ class Processor:
             await self._ready.wait()
             self._ready.clear()
             drafts, self._outbox = self._outbox, []
-            answers = await until_taken(lambda drafts=drafts: self._client.append_drafts(drafts), self._log, "append")  # type: ignore[misc]
-            self._done += len(answers)
+            self._done += await append_owed(self._client, [[draft] for draft in drafts], self._log)
 
     def figures(self) -> dict[str, Any]:
         return {

@@ -30,6 +30,7 @@ T = TypeVar("T")
 Waiting = tuple[Append, asyncio.Future[list[Appended]]]
 
 MAX_DRAFTS_A_COMMIT = 4000
+MAX_BYTES_A_COMMIT = 32_000_000
 
 
 class LogActor:
@@ -73,7 +74,7 @@ class LogActor:
         self._trouble = None
         self._door = Door(self._is_known, **self._limits)
         for envelope in self._reader.open_requests(Topic.TURN):
-            self._door.opened(envelope.agent)
+            self._door.opened(envelope.agent, envelope.key, len(envelope.body))
         self._position = self._reader.position()
         self._recent = Recent(self._position)
         self._opened.set()
@@ -94,9 +95,14 @@ class LogActor:
     # --- writing
 
     async def append(self, data: bytes) -> bytes:
-        """Append (a list of `Append`); for each the list of `Appended`, when all are durable."""
+        """Append (a list of `Append`); for each an `Answered`, true for that one alone, when all are settled.
+
+        They may be committed by several transactions: so some may be durable, and others refused.
+        """
         await self._opened.wait()
-        return wire.pack(await asyncio.gather(*(self._append(append) for append in wire.unpack_appends(data))))
+        settling = (self._append(append) for append in wire.unpack_appends(data))
+        outcomes = await asyncio.gather(*settling, return_exceptions=True)
+        return wire.pack([wire.answered(outcome) for outcome in outcomes])
 
     async def _append(self, asked: Append) -> list[Appended]:
         if self._closing:
@@ -104,7 +110,7 @@ class LogActor:
         append, refused = self._door.admit(asked)
         done: asyncio.Future[list[Appended]] = asyncio.get_running_loop().create_future()
         self._queue.append((append, done))
-        self._door.waiting += len(append.drafts)
+        self._door.queued(append.drafts)
         self._wanted.set()
         answers = await done
         if not refused:
@@ -122,12 +128,14 @@ class LogActor:
             await self._commit(self._next_group())
 
     def _next_group(self) -> list[Waiting]:
-        size = count = 0
-        while count < len(self._queue) and size < MAX_DRAFTS_A_COMMIT:
-            size += len(self._queue[count][0].drafts)
+        drafts = size = count = 0
+        while count < len(self._queue) and drafts < MAX_DRAFTS_A_COMMIT and size < MAX_BYTES_A_COMMIT:
+            append = self._queue[count][0]
+            drafts += len(append.drafts)
+            size += sum(len(draft.body) for draft in append.drafts)
+            self._door.begun(append.drafts)
             count += 1
         group, self._queue = self._queue[:count], self._queue[count:]
-        self._door.waiting -= size
         if not self._queue:
             self._wanted.clear()
         return group
@@ -258,6 +266,7 @@ class LogActor:
             "epoch": self._epoch,
             "commits": self._commits,
             "waiting": self._door.waiting,
+            "waiting_bytes": self._door.waiting_bytes,
         }
 
     async def limit_pages(self, max_pages: int | None) -> None:

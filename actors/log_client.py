@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
+import msgspec
 from ray.exceptions import ActorDiedError, ActorUnavailableError, RayTaskError
 
 from actors import wire
@@ -45,12 +46,16 @@ class LogClient:
     def __init__(self, actor: Any) -> None:
         self._actor = actor
 
-    async def append_many(self, appends: Sequence[Append]) -> list[list[Appended]]:
-        """Each append's answers, when all are durable."""
-        return wire.unpack_appended(await unwrapped(self._actor.append.remote(wire.pack(appends))))
+    async def append_packed(self, appends: Sequence[msgspec.Raw]) -> list[list[Appended] | PalimpsestError]:
+        """What became of each append (see `wire.packed`), when all are settled: its answers, or its error."""
+        return wire.unpack_answered(await unwrapped(self._actor.append.remote(wire.pack(appends))))
 
     async def append(self, append: Append) -> list[Appended]:
-        return (await self.append_many([append]))[0]
+        """The append's answers, when they are durable. Raises what the log does; nothing of it was taken then."""
+        (outcome,) = await self.append_packed([wire.packed(append)])
+        if isinstance(outcome, PalimpsestError):
+            raise outcome
+        return outcome
 
     async def append_drafts(self, drafts: Iterable[Draft]) -> list[Appended]:
         return await self.append(Append(tuple(drafts)))

@@ -15,6 +15,7 @@ from actors.process import now_ms, set_up_logging, spawn, until_taken
 from actors.streams import Streams
 from events.context import Count
 from events.envelope import Topic
+from events.errors import BadInput
 from events.memory_manager import FOREIGN, Due, MemoryManager, Plan
 from store.log import Append, Appended, Snapshot
 from store.states import snapshot_of
@@ -70,7 +71,24 @@ class Memory:
         self.streams.set_aside(self._manager.broken)
 
     async def _append(self, plan: Plan, snapshots: tuple[Snapshot, ...]) -> list[Appended]:
-        append = Append(plan.drafts, plan.expected, (CONSUMER, plan.position), snapshots)
+        try:
+            return await self._taken(Append(plan.drafts, plan.expected, (CONSUMER, plan.position), snapshots))
+        except BadInput:
+            return await self._append_apart(plan)
+
+    async def _append_apart(self, plan: Plan) -> list[Appended]:
+        """Agent by agent: one whose next events no log can hold is set aside, and the others go on."""
+        answers: dict[str, list[Appended]] = {}
+        for agent in plan.expected:
+            append = Append(tuple(each for each in plan.drafts if each.agent == agent), plan.expected)
+            try:
+                answers[agent] = await self._taken(append)
+            except BadInput as error:
+                self.streams.set_aside({agent: error})
+                answers[agent] = [Appended("refused", 0)] * len(append.drafts)
+        return [answers[each.agent].pop(0) for each in plan.drafts]
+
+    async def _taken(self, append: Append) -> list[Appended]:
         return await until_taken(lambda: self._client.append(append), self._log, "append")
 
     def figures(self) -> dict[str, Any]:

@@ -1,14 +1,22 @@
-"""What a client has to append: sends that come together are appended together, in one call."""
+"""What a client has to append: sends that come together are appended together, in one call.
+
+Rule: each append has an outcome of its own; what is wrong with one of them is told to its caller alone.
+"""
 
 from __future__ import annotations
 
 import asyncio
 
+import msgspec
+
+from actors import wire
 from actors.log_client import LogClient
-from events.errors import ActorLost
+from events.errors import ActorLost, PalimpsestError
 from store.log import Append, Appended
 
 AT_ONCE = 500
+
+Answer = asyncio.Future[list[Appended]]
 
 
 class Outbox:
@@ -16,13 +24,14 @@ class Outbox:
 
     def __init__(self, log: LogClient) -> None:
         self._log = log
-        self._items: list[tuple[Append, asyncio.Future[list[Appended]]]] = []
+        self._items: list[tuple[msgspec.Raw, Answer]] = []
         self._flusher: asyncio.Task[None] | None = None
 
     async def append(self, append: Append) -> list[Appended]:
         """What became of the append's drafts, when they are durable. Raises what the log does."""
-        future: asyncio.Future[list[Appended]] = asyncio.get_running_loop().create_future()
-        self._items.append((append, future))
+        item = wire.packed(append)
+        future: Answer = asyncio.get_running_loop().create_future()
+        self._items.append((item, future))
         if self._flusher is None or self._flusher.done():
             self._flusher = asyncio.create_task(self._flush())
         return await future
@@ -31,19 +40,23 @@ class Outbox:
         while self._items:
             items, self._items = self._items[:AT_ONCE], self._items[AT_ONCE:]
             try:
-                answers = await self._log.append_many([append for append, _ in items])
+                outcomes = await self._log.append_packed([item for item, _ in items])
             except asyncio.CancelledError:
                 self._fail([*items, *self._items], ActorLost("The client was closed; this may have been written."))
                 raise
             except Exception as error:  # noqa: BLE001 - whatever it is, it is told to those whom it concerns
                 self._fail(items, error)
                 continue
-            for (_, future), answer in zip(items, answers, strict=True):
-                if not future.done():
-                    future.set_result(answer)
+            for (_, future), outcome in zip(items, outcomes, strict=True):
+                if future.done():
+                    continue
+                if isinstance(outcome, PalimpsestError):
+                    future.set_exception(outcome)
+                else:
+                    future.set_result(outcome)
 
     @staticmethod
-    def _fail(items: list[tuple[Append, asyncio.Future[list[Appended]]]], error: Exception) -> None:
+    def _fail(items: list[tuple[msgspec.Raw, Answer]], error: Exception) -> None:
         for _, future in items:
             if not future.done():
                 future.set_exception(error)

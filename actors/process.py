@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 import structlog
 
-from events.errors import ActorLost, Fenced, PalimpsestError
+from events.errors import ActorLost, BadInput, Fenced, PalimpsestError
 
 T = TypeVar("T")
 
@@ -72,14 +72,14 @@ async def _end_for_good() -> None:
 async def until_taken(attempt: Callable[[], Awaitable[T]], log: Any, what: str) -> T:
     """Try until the log takes it: while a disk is full, what is owed waits and nothing is lost.
 
-    Raises Fenced, and ActorLost where the log has ended for good.
+    Raises Fenced, ActorLost where the log has ended for good, and BadInput: what cannot be taken now never will be.
     """
     delay_s = 0.1
     while True:
         try:
             return await attempt()
         except PalimpsestError as error:
-            if isinstance(error, Fenced) or (isinstance(error, ActorLost) and error.for_good):
+            if isinstance(error, (Fenced, BadInput)) or (isinstance(error, ActorLost) and error.for_good):
                 raise
             log.error("waiting for the log", what=what, detail=str(error), retry_s=delay_s)
             await asyncio.sleep(delay_s)

@@ -19,6 +19,7 @@ from msgspec.structs import replace
 
 from actors import wire
 from actors.log_client import LogClient
+from actors.owed import append_owed
 from actors.process import now_ms, set_up_logging, spawn, until_taken
 from events.codec import decode, draft
 from events.context import clip
@@ -66,8 +67,7 @@ class Storage:
             waiting |= {envelope.position: envelope for envelope in asked}
             ready = [waiting.pop(position) for position in sorted(waiting) if position <= index.position]
             drafts = await self._in_thread(lambda: self._answers(index, ready))  # noqa: B023
-            if drafts:
-                await until_taken(lambda: self._client.append_drafts(drafts), self._log, "append")  # noqa: B023
+            await append_owed(self._client, [[draft] for draft in drafts], self._log)
 
     async def _tail(self, after: int) -> wire.Batch:
         return await self._client.tail(after, BATCH, WAIT_S, kinds=KINDS, wake=WAKE, linger_s=LINGER_S)

@@ -34,7 +34,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     address: str = ""
     model: Mapping[str, Any] = {}
     limits: Mapping[str, int] = {}
-    """Of the log's door: max_open, max_open_an_agent, max_waiting."""
+    """Of the log's door: max_open, max_open_an_agent, max_waiting, and the same in bytes (see `actors.door`)."""
     max_pages: int | None = None
     """The log's file may grow to so many pages of 4 KiB (None: as the disk allows)."""
     capacity: int = 4096

@@ -17,6 +17,7 @@ import structlog
 from msgspec.structs import replace
 
 from actors.log_client import LogClient
+from actors.owed import append_owed
 from actors.process import now_ms, set_up_logging, spawn, until_taken
 from events.codec import decode, draft
 from events.context import stamp
@@ -54,7 +55,7 @@ class Timers:
         wait_s = max(0.0, min(max_wait_s, (self._due[0][0] - self._now_ms()) / 1000)) if self._due else max_wait_s
         batch = await until_taken(lambda: self._tail(wait_s), self._log, "tail")
         self._position = batch.position
-        await self._append([made for envelope in batch.envelopes for made in self._take(envelope)])
+        await self._append([self._take(envelope) for envelope in batch.envelopes])
         await self._fire(self._now_ms())
 
     async def _tail(self, wait_s: float) -> Any:
@@ -67,7 +68,7 @@ class Timers:
         self._position = min(alarms.position, asked.position)
         for envelope in alarms.envelopes:
             self._take(envelope)
-        await self._append([made for envelope in asked.envelopes for made in self._take(envelope)])
+        await self._append([self._take(envelope) for envelope in asked.envelopes])
         self._log.info("started", position=self._position, timers=len(self._alarms))
 
     def _take(self, envelope: Envelope) -> list[Draft]:
@@ -121,7 +122,7 @@ class Timers:
                 firing.append(replace(again, key=f"alarm:{hashlib.sha256(key.encode()).hexdigest()[:32]}"))
             firings.append(firing)
         # One append each: a timer that was cancelled meanwhile must not hold back another one of its agent.
-        await asyncio.gather(*(self._append(firing) for firing in firings))
+        await asyncio.gather(*(self._append([firing]) for firing in firings))
 
     def _next_due_ms(self, agent: str, timer: Timer, now: int) -> int:
         try:
@@ -134,10 +135,9 @@ class Timers:
         waiting = await until_taken(lambda: self._client.open_requests(Topic.TURN, agent), self._log, "open requests")
         return len(waiting.envelopes) >= MAX_WAITING_INPUTS
 
-    async def _append(self, drafts: list[Draft]) -> None:
+    async def _append(self, groups: list[list[Draft]]) -> None:
         """Append; what was answered or cancelled meanwhile is refused by the log, and that is well."""
-        if drafts:
-            await until_taken(lambda: self._client.append_drafts(drafts), self._log, "append")
+        await append_owed(self._client, groups, self._log)
 
     def figures(self) -> dict[str, Any]:
         return {"position": self._position, "timers": len(self._alarms)}

@@ -5,9 +5,12 @@ Ray pickles an actor's class by value and cannot pickle a msgspec encoder, so co
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 from events.envelope import Envelope
+from events.errors import BadInput, PalimpsestError, rebuilt
 from store.log import Append, Appended, StreamHead
 from store.states import Stretch
 
@@ -19,6 +22,15 @@ class Batch(msgspec.Struct, frozen=True, array_like=True):
     position: int
 
 
+class Answered(msgspec.Struct, frozen=True, array_like=True):
+    """What became of one append: an answer for each of its drafts, or the error for which nothing of it was taken."""
+
+    answers: list[Appended]
+    error: str = ""
+    message: str = ""
+    fields: dict[str, Any] = {}
+
+
 class Opened(msgspec.Struct, frozen=True, array_like=True):
     """What is open, and the position up to which that is so."""
 
@@ -28,7 +40,7 @@ class Opened(msgspec.Struct, frozen=True, array_like=True):
 
 _encode = msgspec.msgpack.Encoder().encode
 _appends = msgspec.msgpack.Decoder(list[Append])
-_appended = msgspec.msgpack.Decoder(list[list[Appended]])
+_answered = msgspec.msgpack.Decoder(list[Answered])
 _batch = msgspec.msgpack.Decoder(Batch)
 _opened = msgspec.msgpack.Decoder(Opened)
 _envelopes = msgspec.msgpack.Decoder(list[Envelope])
@@ -44,8 +56,29 @@ def unpack_appends(data: bytes) -> list[Append]:
     return _appends.decode(data)
 
 
-def unpack_appended(data: bytes) -> list[list[Appended]]:
-    return _appended.decode(data)
+def packed(append: Append) -> msgspec.Raw:
+    """An append by itself: what cannot be packed is found before it meets others. Raises BadInput."""
+    try:
+        return msgspec.Raw(_encode(append))
+    except (ValueError, TypeError, ArithmeticError) as error:
+        raise BadInput(f"This cannot be written ({error}): nothing of it was sent.") from None
+
+
+def answered(outcome: list[Appended] | BaseException) -> Answered:
+    """An append's outcome. Raises what is none of Palimpsest's own errors."""
+    if isinstance(outcome, PalimpsestError):
+        return Answered([], type(outcome).__name__, str(outcome), outcome.__dict__)
+    if isinstance(outcome, BaseException):
+        raise outcome
+    return Answered(outcome)
+
+
+def unpack_answered(data: bytes) -> list[list[Appended] | PalimpsestError]:
+    """Each append's answers, or its error."""
+    return [
+        rebuilt(each.error, each.message, each.fields) if each.error else each.answers
+        for each in _answered.decode(data)
+    ]
 
 
 def unpack_batch(data: bytes) -> Batch:

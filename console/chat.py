@@ -68,7 +68,7 @@ def command(agent: str, address: str, thoughts: bool, **flags: Any) -> int:
 
 
 async def _chat(folder: DataFolder, agent: str, flags: Flags, address: str, thoughts: bool) -> int:
-    from actors.client import check_name
+    from actors.checks import check_name
 
     check_name(agent)
     if not address:

@@ -16,7 +16,8 @@ from typing import Final
 
 import msgspec
 
-from actors.client import MAX_MESSAGE_BYTES, Reply
+from actors.checks import MAX_MESSAGE_BYTES
+from actors.client import Reply
 from actors.models.protocol import Piece
 from console.options import complain
 from console.show import printable

@@ -5,6 +5,8 @@ A message says what is wrong and what to do next. Expected outcomes are events, 
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class PalimpsestError(Exception):
     """The root. `launch.py` prints its message as one line and exits with 2."""
@@ -12,6 +14,11 @@ class PalimpsestError(Exception):
     def __reduce__(self) -> tuple[object, ...]:
         """Pickle by fields, so that an error crosses a Ray call whole."""
         return (_rebuild, (type(self), self.args, self.__dict__))
+
+
+def rebuilt(kind: str, message: str, fields: dict[str, Any]) -> PalimpsestError:
+    """An error from its class's name, its message and its fields, as they cross from one process to another."""
+    return _rebuild(globals()[kind], (message,), fields)
 
 
 def _rebuild(kind: type[PalimpsestError], args: tuple[object, ...], fields: dict[str, object]) -> PalimpsestError:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 
-from actors.client import Reply, Ticket, check_text
+from actors.checks import check_text
+from actors.client import Reply, Ticket
 from actors.models.protocol import Piece
 from events.codec import draft
 from events.envelope import GENESIS, Envelope, place

@@ -53,7 +53,7 @@ def test_what_the_log_did_not_take_counts_no_more() -> None:
 
 def test_what_was_acknowledged_is_let_in_when_it_is_sent_again() -> None:
     here = door(("a", "1"), max_open_an_agent=1)
-    here.opened("a")
+    here.opened("a", "0", 0)
     assert sent(here, "a", "1")
     noted(here, an_input("a", "1"), outcome="duplicate")
     assert not sent(here, "a", "2")
@@ -61,7 +61,7 @@ def test_what_was_acknowledged_is_let_in_when_it_is_sent_again() -> None:
 
 def test_what_answers_a_request_passes_and_is_counted() -> None:
     here = door(max_open_an_agent=1)
-    here.opened("a")
+    here.opened("a", "0", 0)
     fired = Draft("a", 0, "TimerFired", 1, "a:alarm", b"", opens=Topic.TURN, closes="alarm")
     assert here.admit(Append((fired, an_end("a", "1")))) == (Append((fired, an_end("a", "1"))), {})
     noted(here, fired, an_end("a", "1"))
@@ -72,7 +72,7 @@ def test_what_answers_a_request_passes_and_is_counted() -> None:
 
 def test_only_the_streams_that_must_wait_are_left_out() -> None:
     here = door(max_open_an_agent=1)
-    here.opened("a")
+    here.opened("a", "0", 0)
     append = Append((an_input("a", "1"), an_input("b", "1")), {"a": 1, "b": 1})
     kept, refused = here.admit(append)
     assert kept == Append((an_input("b", "1"),), {"a": 1, "b": 1})
@@ -84,3 +84,57 @@ def test_a_full_queue_of_commits_refuses_too() -> None:
     here = door(max_waiting=10)
     here.waiting = 10
     assert not sent(here, "a", "1")
+
+
+# --- bytes --------------------------------------------------------------------------------------------------------
+
+
+def a_large_input(agent: str, key: str, size: int) -> Draft:
+    return Draft(agent, 0, "UserMessageReceived", 1, key, b"x" * size, opens=Topic.TURN)
+
+
+def is_let_in(to: Door, agent: str, key: str, size: int) -> bool:
+    return not to.admit(Append((a_large_input(agent, key, size),)))[1]
+
+
+def test_an_agents_inputs_are_bounded_in_bytes_and_the_others_have_theirs() -> None:
+    here = door(max_open_bytes_an_agent=100)
+    assert [is_let_in(here, "a", key, 40) for key in "123"] == [True, True, False]
+    assert is_let_in(here, "a", "4", 20)
+    assert is_let_in(here, "b", "1", 100)
+
+
+def test_all_inputs_together_are_bounded_in_bytes() -> None:
+    here = door(max_open_bytes=100)
+    assert [is_let_in(here, agent, "1", 40) for agent in "abc"] == [True, True, False]
+
+
+def test_where_nothing_waits_one_input_comes_in_whatever_its_size() -> None:
+    here = door(max_open_bytes_an_agent=100, max_open_bytes=100, max_waiting_bytes=100)
+    assert is_let_in(here, "a", "1", 1000)
+    assert not is_let_in(here, "a", "2", 1)
+
+
+def test_bytes_are_given_back_when_a_turn_ends_or_the_log_did_not_take_the_input() -> None:
+    here = door(max_open_bytes_an_agent=100)
+    here.opened("a", "in:0", 60)  # read from the log at the start
+    taken, lost, twice = (a_large_input("a", f"in:{key}", 20) for key in "123")
+    assert [not here.admit(Append((each,)))[1] for each in (taken, lost)] == [True, True]
+    here.note((taken,), [Appended("appended", 1, 1)])
+    here.failed((lost,))
+    assert not here.admit(Append((twice,)))[1]
+    here.note((twice,), [Appended("duplicate", 1, 1)])
+    assert not is_let_in(here, "a", "4", 21)
+    noted(here, an_end("a", "0"))
+    assert is_let_in(here, "a", "4", 80)
+    assert not is_let_in(here, "a", "5", 1)
+
+
+def test_what_waits_for_a_commit_is_bounded_in_bytes() -> None:
+    here = door(max_waiting_bytes=100)
+    waiting = (a_large_input("a", "1", 90),)
+    here.queued(waiting)
+    assert not is_let_in(here, "b", "1", 20)
+    here.begun(waiting)
+    assert (here.waiting, here.waiting_bytes) == (0, 0)
+    assert is_let_in(here, "b", "1", 20)

@@ -1,0 +1,165 @@
+"""Each append has an outcome of its own: what is wrong with one is told to its caller, and harms no other."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any
+
+import pytest
+import structlog
+from structlog.testing import capture_logs
+
+from actors import wire
+from actors.outbox import Outbox
+from actors.owed import append_owed
+from actors.process import until_taken
+from events.codec import draft
+from events.envelope import Draft, Topic
+from events.errors import BadInput, Fenced, LogUnavailable, Overloaded
+from events.types import AlertRaised, Event, StopRequested, Timer
+from store.log import Append, Appended
+from tests.parts.world import parts, run
+
+LONE = "half \ud800"
+NEVER_MS = 2**63
+"""A time that packs, and that SQLite cannot hold."""
+
+
+def made(key: str, agent: str = "ada", time_ms: int = 1) -> Draft:
+    return draft(agent, time_ms, StopRequested(), key=key)
+
+
+@pytest.mark.parametrize(
+    "bad", [made(LONE), made("k", agent=LONE), made("k", time_ms=NEVER_MS), made("k", time_ms=2**70)]
+)
+def test_one_bad_append_fails_alone(tmp_path: Path, bad: Draft) -> None:
+    async def live() -> None:
+        async with parts(tmp_path) as here:
+            await here.born("ada")
+            outbox = Outbox(here.log)
+            drafts = [made("first"), bad, made("last")]
+            appends = (outbox.append(Append((each,))) for each in drafts)
+            first, failed, last = await asyncio.gather(*appends, return_exceptions=True)
+            assert isinstance(failed, BadInput)
+            assert isinstance(first, list) and isinstance(last, list)
+            assert [answer.outcome for answer in (*first, *last)] == ["appended", "appended"]
+            assert await here.kinds("ada") == ["AgentCreated", "StopRequested", "StopRequested"]
+
+    run(live())
+
+
+def test_errors_cross_with_their_fields() -> None:
+    outcomes: list[list[Appended] | BaseException] = [
+        [Appended("appended", 3, 4)],
+        Fenced(1, 2),
+        LogUnavailable("full"),
+        Overloaded("Too much.", 1.5),
+    ]
+    came = wire.unpack_answered(wire.pack([wire.answered(outcome) for outcome in outcomes]))
+    assert came[0] == [Appended("appended", 3, 4)]
+    assert [(type(error), str(error)) for error in came[1:]] == [(type(error), str(error)) for error in outcomes[1:]]
+    assert isinstance(came[1], Fenced) and (came[1].epoch, came[1].current) == (1, 2)
+    assert isinstance(came[3], Overloaded) and came[3].retry_after_s == 1.5
+
+
+def test_what_is_no_error_of_ours_fails_the_call() -> None:
+    with pytest.raises(ZeroDivisionError):
+        wire.answered(ZeroDivisionError())
+
+
+def test_a_call_over_several_commits_tells_each_append_what_became_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("actors.log.MAX_DRAFTS_A_COMMIT", 2)
+
+    async def live() -> None:
+        async with parts(tmp_path) as here:
+            await here.born("ada")
+            drafts = [made("1"), made("2"), made("3", time_ms=NEVER_MS), made("4"), made("5")]
+            outcomes = await here.log.append_packed([wire.packed(Append((each,))) for each in drafts])
+            assert [isinstance(outcome, BadInput) for outcome in outcomes] == [False, False, True, False, False]
+            assert len(await here.envelopes("ada", "StopRequested")) == 4
+
+    run(live())
+
+
+def test_a_part_drops_only_the_answer_that_no_log_can_hold(tmp_path: Path) -> None:
+    async def live() -> None:
+        async with parts(tmp_path) as here:
+            await here.born("ada")
+            groups = [[made("1")], [made("2"), made("3", time_ms=NEVER_MS)], [made("4")]]
+            with capture_logs() as lines:
+                settled = await append_owed(here.log, groups, structlog.get_logger())
+            assert settled == 2
+            assert [e.key for e in await here.envelopes("ada", "StopRequested")] == ["1", "4"]
+            dropped = [line for line in lines if line["event"].startswith("answer dropped")]
+            assert [(line["agent"], line["keys"]) for line in dropped] == [("ada", ["2", "3"])]
+
+    run(live())
+
+
+def test_what_can_never_be_taken_is_not_tried_again() -> None:
+    tried = []
+
+    async def attempt() -> None:
+        tried.append(1)
+        raise BadInput("No.")
+
+    with pytest.raises(BadInput):
+        run(until_taken(attempt, structlog.get_logger(), "append"))
+    assert len(tried) == 1
+
+
+def test_an_agent_whose_next_events_no_log_can_hold_is_set_aside_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unholdable(agent: str, time: int, event: Event, **options: Any) -> Draft:
+        return draft(agent, NEVER_MS if agent == "bad" else time, event, **options)
+
+    monkeypatch.setattr("events.decide.draft", unholdable)
+
+    async def live() -> None:
+        async with parts(tmp_path) as here:
+            await here.born("bad", "good")
+            drafts = [
+                draft(agent, 1, AlertRaised(text="Wake up."), key="in:1", opens=Topic.TURN) for agent in ("bad", "good")
+            ]
+            await here.log.append_drafts(drafts)
+            assert (await here.says("good", "Hello.")).text == "I am here."
+            assert list(here.memory.streams.aside) == ["bad"]
+            assert await here.kinds("bad") == ["AgentCreated", "AlertRaised"]
+
+    run(live())
+
+
+LARGE = "x" * 4_000_001
+
+
+def test_what_a_client_may_not_send_is_refused_before_anything_is_sent(tmp_path: Path) -> None:
+    async def live() -> None:
+        async with parts(tmp_path) as here:
+            await here.born("ada")
+            client = here.client
+            refused: dict[str, list[Coroutine[Any, Any, object]]] = {
+                "message id": [client.send("ada", "Hi.", message_id=id) for id in ("x" * 201, "a\nb", LONE, " ")],
+                "user's name": [client.send("ada", "Hi.", name=name) for name in (LONE, "x" * 1001)],
+                "time of the last login": [client.login("ada", last_login=LONE)],
+                "alert": [client.alert("ada", text) for text in ("", LONE, LARGE)],
+                "upload's source": [client.upload("ada", source) for source in ("", LONE, "x" * 1001)],
+                "upload's detail": [client.upload("ada", "f", text) for text in (LONE, LARGE)],
+                "reason": [client.stop("ada", reason) for reason in (LONE, "x" * 1001)],
+                "timer's id": [client.set_timer("ada", Timer(id=id, due_ms=1)) for id in ("", LONE, "x" * 201)],
+                "timer's note": [
+                    client.set_timer("ada", Timer(id="t", due_ms=1, note=n)) for n in (LONE, "x" * 10_001)
+                ],
+                "agent's name": [client.send(LONE, "Hi."), client.stop("a\nb")],
+            }
+            for what, attempts in refused.items():
+                for attempt in attempts:
+                    with pytest.raises(BadInput, match=what):
+                        await attempt
+            assert await here.kinds("ada") == ["AgentCreated"]
+
+    run(live())

@@ -1,0 +1,68 @@
+"""Promise 13 at the client: what is too much is refused with an error that says when to come back, or what to do."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from actors.client import Ticket
+from events.calls import MAX_TIMERS
+from events.codec import draft
+from events.envelope import Draft, Topic
+from events.errors import BadInput, Overloaded
+from events.types import Timer, TimerSet
+from tests.parts.world import parts, run
+from tests.unit.story import START_MS
+
+
+def test_an_agents_waiting_inputs_are_bounded_in_bytes(tmp_path: Path) -> None:
+    async def live() -> None:
+        async with parts(tmp_path, limits={"max_open_bytes_an_agent": 5000}) as here:
+            await here.born("ada")
+            sends = (here.client.send("ada", "x" * 2000) for _ in range(5))
+            outcomes = await asyncio.gather(*sends, return_exceptions=True)
+            sent = [outcome for outcome in outcomes if isinstance(outcome, Ticket)]
+            refused = [outcome for outcome in outcomes if isinstance(outcome, Overloaded)]
+            assert (len(sent), len(refused)) == (2, 3)
+            assert "or too large ones. Nothing was taken. Send it again in 5 s." in str(refused[0])
+            assert refused[0].retry_after_s == 5
+            for ticket in sent:
+                await here.ended(ticket)
+            assert (await here.says("ada", "x" * 4000)).reason == "yielded"
+
+    run(live())
+
+
+def a_set_timer(number: int) -> Draft:
+    timer = Timer(id=f"t{number}", due_ms=START_MS + 10**9)
+    return draft("ada", START_MS, TimerSet(timer=timer), key=f"alarm:{number}", opens=Topic.ALARM)
+
+
+def test_an_agents_timers_are_bounded_for_clients_too(tmp_path: Path) -> None:
+    async def live() -> None:
+        async with parts(tmp_path) as here:
+            await here.born("ada")
+            await here.log.append_drafts([a_set_timer(number) for number in range(MAX_TIMERS)])
+            with pytest.raises(BadInput, match=f"{MAX_TIMERS} timers are set .* Cancel one first"):
+                await here.client.set_timer("ada", Timer(id="one more", due_ms=START_MS + 10**9))
+            later = Timer(id="t7", due_ms=START_MS + 2 * 10**9)
+            assert await here.client.set_timer("ada", later) == later
+            assert len(await here.client.timers("ada")) == MAX_TIMERS
+
+    run(live())
+
+
+def test_all_timers_of_an_id_are_cancelled(tmp_path: Path) -> None:
+    async def live() -> None:
+        async with parts(tmp_path) as here:
+            await here.born("ada")
+            twins = [draft("ada", START_MS, TimerSet(timer=Timer(id="t", due_ms=START_MS + 10**9 + n)), key=f"k{n}",
+                           opens=Topic.ALARM) for n in range(2)]  # fmt: skip
+            await here.log.append_drafts([*twins, a_set_timer(9)])
+            assert await here.client.cancel_timer("ada", "t")
+            assert [timer.id for timer in await here.client.timers("ada")] == ["t9"]
+            assert not await here.client.cancel_timer("ada", "t")
+
+    run(live())
