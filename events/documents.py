@@ -11,7 +11,9 @@ from collections.abc import Sequence
 
 import msgspec
 
-from events.types import Value
+from events.envelope import Envelope
+from events.errors import LogDamaged
+from events.types import PassagesLoaded, Value
 
 
 class Passage(Value, frozen=True, kw_only=True, omit_defaults=True):
@@ -22,6 +24,14 @@ class Passage(Value, frozen=True, kw_only=True, omit_defaults=True):
     first_line: int = 0
     last_line: int = 0
     heading: str = ""
+    overlap: int = 0
+    """So many characters at its beginning repeat the end of the passage before."""
+
+    @property
+    def fresh(self) -> str:
+        """What it adds to the document's text: on a line of its own, unless it ends one."""
+        text = self.text[self.overlap :]
+        return text if text.endswith("\n") else text + "\n"
 
 
 def pack_passages(passages: Sequence[Passage]) -> bytes:
@@ -30,3 +40,11 @@ def pack_passages(passages: Sequence[Passage]) -> bytes:
 
 def unpack_passages(packed: bytes) -> list[Passage]:
     return msgspec.msgpack.decode(zlib.decompress(packed), type=list[Passage])
+
+
+def unpacked(at: Envelope, event: PassagesLoaded) -> list[Passage]:
+    """The passages of an event. Raises LogDamaged where the bytes are not those that `pack_passages` gave."""
+    try:
+        return unpack_passages(event.packed)
+    except (zlib.error, msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise LogDamaged(at.agent, at.seq, f"its passages do not unpack ({error})") from error

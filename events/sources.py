@@ -240,12 +240,3 @@ def loaded_key(document: str, removals: int) -> str:
 
 def removed_key(document: str, removals: int) -> str:
     return f"removed:{_load_of(document, removals)}"
-
-
-# --- what the model reads -------------------------------------------------------------------------------------------
-
-
-def place_text(page: int, first_line: int, last_line: int) -> str:
-    """A place in a document: "page 3", "lines 10-24", or both ("": not known)."""
-    lines = f"lines {first_line}-{last_line}" if last_line > first_line else f"line {first_line}"
-    return ", ".join([f"page {page}"] * bool(page) + [lines] * bool(first_line))

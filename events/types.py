@@ -309,6 +309,8 @@ class FunctionCalled(Event, frozen=True, kw_only=True):
     """The time that the model is shown in this turn."""
     sources: tuple[str, ...] = ()
     """The sources that are attached: what else a search of archival storage sees, and what can be read."""
+    page_chars: int = 0
+    """The cap as it is for a call that stands alone: documents are paged by it, whatever is called beside."""
 
 
 class FunctionReturned(Event, frozen=True, kw_only=True):

@@ -14,20 +14,25 @@ from typing import Final
 import structlog
 
 from events.codec import decode
+from events.documents import unpacked
 from events.envelope import Envelope
 from events.errors import StorageDamaged
 from events.passages import Hit, Page, chunks, input_text, split
+from events.sources import source_of
 from events.types import (
     INPUTS,
     ArchivalMemoryInserted,
+    DocumentRemoved,
     InputArchived,
     MessageSent,
+    PassagesLoaded,
+    SourceUnloaded,
     UserMessageReceived,
 )
 from store import lexical
 from store.embeddings import Embedder
 from store.index_folder import IndexFolder
-from store.points import Burial, Engine, Entry, Found, Key, Mark, Match, Scope, Stored, View
+from store.points import Burial, Engine, Entry, Found, Key, Mark, Match, Place, Scope, Stored, View
 from store.vectors import ENGINE, EdgeEngine
 
 SCHEMA: Final = 2
@@ -35,7 +40,14 @@ SCHEMA: Final = 2
 
 _INPUT_KINDS: Final = frozenset(event.__name__ for event in INPUTS)
 
-BEARING: Final = _INPUT_KINDS | {"MessageSent", "ArchivalMemoryInserted", "InputArchived"}
+BEARING: Final = _INPUT_KINDS | {
+    "MessageSent",
+    "ArchivalMemoryInserted",
+    "InputArchived",
+    "PassagesLoaded",
+    "DocumentRemoved",
+    "SourceUnloaded",
+}
 """The kinds of events that bear points: all that an index needs to be shown (`LogReader.tail(kinds=BEARING)`)."""
 
 Read = Callable[[str, int, int], Sequence[Envelope]]
@@ -174,10 +186,7 @@ class MemoryIndex:
             self.flush()
 
     def _bear(self, envelope: Envelope, here: dict[tuple[str, int], Envelope], batch: Batch) -> None:
-        """What an event does to the index: the one place that says it, a case each kind in BEARING.
-
-        An event of a source bears passages with their `Place` (PassagesLoaded), or burials (DocumentRemoved).
-        """
+        """What an event does to the index: the one place that says it, a case each kind in BEARING."""
         if envelope.kind not in BEARING:
             return
         match decode(envelope):
@@ -190,6 +199,12 @@ class MemoryIndex:
             case InputArchived(input=seq, ends=ends):
                 source = here.get((envelope.agent, seq)) or self._read(envelope.agent, seq - 1, seq)[0]
                 batch.entries += _entries(envelope, "passage", "memory", chunks(input_text(decode(source)), ends))
+            case PassagesLoaded() as loaded:
+                batch.entries += _document_entries(envelope, loaded)
+            case DocumentRemoved(document=document):
+                batch.burials.append(Burial(envelope.agent, document, envelope.seq))
+            case SourceUnloaded():
+                batch.burials.append(Burial(envelope.agent, "", envelope.seq))
             case notice:
                 batch.entries += _entries(envelope, "notice", "system", _pieces(input_text(notice)))
 
@@ -200,6 +215,24 @@ def _entries(envelope: Envelope, kind: str, speaker: str, texts: Sequence[str], 
     for chunk, text in enumerate(texts):
         words = f"{name} {lexical.ready(text)} {when}"
         yield Entry(Key(envelope.agent, envelope.seq, chunk), kind, speaker, envelope.time, text, words)
+
+
+def _document_entries(envelope: Envelope, loaded: PassagesLoaded) -> Iterator[Entry]:
+    """The points of a stretch of a document. Its headings are searched too; when it was loaded says nothing of it."""
+    speaker = source_of(envelope.agent)
+    for chunk, passage in enumerate(unpacked(envelope, loaded)):
+        where = Place(
+            document=loaded.document,
+            path=loaded.path,
+            page=passage.page,
+            first_line=passage.first_line,
+            last_line=passage.last_line,
+            heading=passage.heading,
+        )
+        words = f"{lexical.ready(passage.heading)} {lexical.ready(passage.text)}"
+        yield Entry(
+            Key(envelope.agent, envelope.seq, chunk), "passage", speaker, envelope.time, passage.text, words, where
+        )
 
 
 def _hit(stored: Stored, score: float) -> Hit:

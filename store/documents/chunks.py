@@ -197,8 +197,10 @@ class _Cutter:
         blank = len(text) - len(text.lstrip())
         text = text.strip()
         first, last = self._lines(start + blank, text)
-        place = self._place
-        return Passage(text=text, page=place.page, first_line=first, last_line=last, heading=place.heading)
+        place, overlap = self._place, max(0, fresh - start - blank)
+        return Passage(
+            text=text, page=place.page, first_line=first, last_line=last, heading=place.heading, overlap=overlap
+        )
 
     def _lines(self, begin: int, text: str) -> tuple[int, int]:
         if self._place.last_line or not self._line:

@@ -8,6 +8,7 @@ import pytest
 from events.codec import draft
 from events.envelope import GENESIS, Envelope, place
 from events.errors import LogDamaged, NewerFormat
+from events.passages import place_text
 from events.replay import replay
 from events.sources import (
     OUTLINE,
@@ -19,7 +20,6 @@ from events.sources import (
     loaded_key,
     opened_key,
     passages_key,
-    place_text,
     removed_key,
     source_of,
     stream_of,
