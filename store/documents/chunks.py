@@ -43,15 +43,18 @@ class _Atom(NamedTuple):
     rank: int
 
 
-def chunk(parts: Iterable[Part], count: Count, size_tokens: int, overlap_tokens: int) -> Iterator[Passage]:
-    """The passages of these parts, in order. `overlap_tokens` is less than half of `size_tokens`."""
+def chunk(
+    parts: Iterable[Part], count: Count, size_tokens: int, overlap_tokens: int, held_chars: int = PART_CHARS
+) -> Iterator[Passage]:
+    """The passages of these parts, in order. `overlap_tokens` is at most half of `size_tokens`; of a section about
+    `held_chars` are in memory."""
     cutter: _Cutter | None = None
     for part in parts:
         if cutter is None or not part.joins:
             if cutter is not None:
                 yield from cutter.cut(final=True)
             cutter = _Cutter(part, count, size_tokens, overlap_tokens)
-        if cutter.take(part.text) >= PART_CHARS:
+        if cutter.take(part.text) >= held_chars:
             yield from cutter.cut(final=False)
     if cutter is not None:
         yield from cutter.cut(final=True)

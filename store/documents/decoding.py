@@ -27,6 +27,9 @@ _CANDIDATES: Final = (
     "big5", "euc_kr",
 )  # fmt: skip
 """Encodings that files still come in. Others in which anything can be read (mac_*, cp037) invite wrong guesses."""
+_DETECTED_BYTES: Final = 16_384
+_SURE_BYTES: Final = 20
+"""Fewer bytes beyond ASCII tell Western European from Central European only by chance."""
 _CONTROL: Final = re.compile(r"[\x00-\x06\x0e-\x1a\x1c-\x1f\x7f]")
 _SPARE: Final = 0.02
 """The share of control characters from which bytes are no text. Random bytes have over 10 %."""
@@ -61,10 +64,14 @@ def _wide(sample: bytes) -> str:
 
 
 def _legacy(sample: bytes) -> str:
-    """Windows-1252 unless another fits clearly better (it is slow, so it sees a part of the sample)."""
+    """Windows-1252 where little speaks for another (the detector is slow, so it sees a part of the sample)."""
     from charset_normalizer import from_bytes
 
-    best = from_bytes(sample[:16_384], cp_isolation=list(_CANDIDATES), enable_fallback=False).best()
+    sample = sample[:_DETECTED_BYTES]
+    foreign = sum(byte > 0x7F for byte in sample)
+    if foreign < _SURE_BYTES and foreign * 3 < len(sample):
+        return "cp1252"
+    best = from_bytes(sample, cp_isolation=list(_CANDIDATES), enable_fallback=False).best()
     if best is None or "cp1252" in best.could_be_from_charset:
         return "cp1252"
     return best.encoding

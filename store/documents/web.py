@@ -1,8 +1,8 @@
 """An HTML page's main text, with its headings. The only module that imports selectolax (a binding of Lexbor).
 
 Rules. (1) What a reader does not see is left out (scripts, styles, hidden elements), and so is navigation; of a page
-that marks its main part, the rest. (2) Lexbor reads any bytes as some page, in linear time; the page is in memory, so
-its size is limited. Lines are not known.
+that marks its main part, the rest. (2) Lexbor reads any text as some page; the page is in memory, so its size is
+limited, and so is its depth. Lines are not known.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from selectolax.lexbor import LexborHTMLParser, LexborNode
 
 MOST_BYTES: Final = 64 << 20
+MOST_DEPTH: Final = 5000
 
 _DROPPED: Final = frozenset((
     "script", "style", "template", "noscript", "head", "nav", "svg", "math", "iframe", "object", "canvas", "audio",
@@ -36,6 +37,12 @@ _LINES: Final = frozenset((
     "details",
 ))  # fmt: skip
 _CHARSET: Final = re.compile(rb"<meta[^>]+charset\s*=\s*[\"']?([\w.:-]+)", re.I)
+_TAGS: Final = re.compile(r"<(/?)([a-z][a-z0-9]*)[^<>]*?(/?)>", re.I)
+_UNCLOSED: Final = frozenset((
+    "p", "li", "dt", "dd", "tr", "td", "th", "thead", "tbody", "tfoot", "option", "colgroup", "col", "br", "hr", "img",
+    "input", "meta", "link", "area", "base", "embed", "source", "track", "wbr", "param",
+))  # fmt: skip
+"""Elements that end by themselves."""
 _SPACE: Final = re.compile(r"\s+")
 
 
@@ -46,10 +53,25 @@ def html_parts(path: Path, stream: BinaryIO, encoding: str, notes: list[str]) ->
     if size > MOST_BYTES:
         reason = f"It is an HTML page of {size:,} bytes, and the limit is {MOST_BYTES:,}. Split it, or save it as text."
         raise DocumentUnreadable(str(path), reason)
-    text = Decoded(stream, _declared(stream, encoding))
-    page = LexborHTMLParser("".join(text.chunks()).replace("\0", " "))
-    notes += text.notes
-    yield from _Page().read(page)
+    decoded = Decoded(stream, _declared(stream, encoding))
+    text = "".join(decoded.chunks()).replace("\0", " ")
+    notes += decoded.notes
+    if _depth(text) > MOST_DEPTH:
+        reason = f"It is HTML whose elements are nested more than {MOST_DEPTH:,} deep. Save it as text and load that."
+        raise DocumentUnreadable(str(path), reason)
+    yield from _Page().read(LexborHTMLParser(text))
+
+
+def _depth(text: str) -> int:
+    """About how deep elements are nested: the parser's time grows with the square of that."""
+    depth = deepest = 0
+    for closes, name, closed in _TAGS.findall(text):
+        if closes:
+            depth = max(0, depth - (name.lower() not in _UNCLOSED))
+        elif not closed and name.lower() not in _UNCLOSED:
+            depth += 1
+            deepest = max(deepest, depth)
+    return deepest
 
 
 def _declared(stream: BinaryIO, encoding: str) -> str:

@@ -31,6 +31,8 @@ _MORE: Final = ("word/footnotes.xml", "word/endnotes.xml")
 _W: Final = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
 _STRICT: Final = "{http://purl.oclc.org/ooxml/wordprocessingml/main}"
 _FALLBACK: Final = "{http://schemas.openxmlformats.org/markup-compatibility/2006}Fallback"
+_TITLE: Final = 0
+"""The document's title stands above headings of level 1."""
 _HEADING: Final = re.compile(r"heading ([1-9])$", re.I)
 _BROKEN: Final = (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError)
 
@@ -101,11 +103,11 @@ def _child(element: Element, name: str) -> Element | None:
     return next((each for each in element if each.tag in (_W + name, _STRICT + name)), None)
 
 
-def _outline_level(element: Element) -> int:
-    """The level that a paragraph's or style's properties give it: 1 to 9, or 0."""
+def _outline_level(element: Element) -> int | None:
+    """The level that a paragraph's or style's properties give it: 1 to 9."""
     properties = _child(element, "pPr")
     value = "" if properties is None else _value(_child(properties, "outlineLvl"))
-    return int(value) + 1 if value.isdigit() and int(value) < 9 else 0
+    return int(value) + 1 if value.isdigit() and int(value) < 9 else None
 
 
 def _heading_levels(archive: zipfile.ZipFile) -> dict[str, int]:
@@ -119,8 +121,10 @@ def _heading_levels(archive: zipfile.ZipFile) -> dict[str, int]:
             title = _value(_child(element, "name"))
             found = _HEADING.match(title)
             bases[style] = _value(_child(element, "basedOn"))
-            if level := int(found[1]) if found else 1 if title.lower() == "title" else _outline_level(element):
+            if level := int(found[1]) if found else _outline_level(element):
                 levels[style] = level
+            elif title.lower() == "title":
+                levels[style] = _TITLE
     for style in bases:
         base, seen = bases[style], {style}
         while base and base not in seen and style not in levels:
@@ -177,12 +181,12 @@ class _Reader:
         if not text:
             return
         if self._cells:
-            self._cells[-1].append(text)
+            self._cells[-1].append(" ".join(text.split()))
             return
         properties = _child(element, "pPr")
         style = "" if properties is None else _value(_child(properties, "pStyle"))
-        level = _outline_level(element) or self._levels.get(style, 0)
-        if level:
+        level = _outline_level(element) or self._levels.get(style)
+        if level is not None:
             yield from self._sections.enter(level, text, text + "\n\n")
         else:
             yield from self._sections.add(text + "\n\n")
