@@ -21,6 +21,7 @@ from actors.process import set_up_logging, spawn, until_taken
 from actors.recent import Recent, bounded
 from events.envelope import Envelope, Topic
 from events.errors import BadInput, Fenced, LogUnavailable, PalimpsestError
+from store.folder import DataFolder, FolderLock
 from store.log import Append, Appended, Committed
 from store.sqlite_log import SqliteLog
 from store.sqlite_reader import SqliteReader
@@ -36,12 +37,17 @@ MAX_BYTES_A_COMMIT = 32_000_000
 class LogActor:
     """Serves one partition. All its arguments and results are bytes of `actors.wire`."""
 
-    def __init__(self, path: str, limits: dict[str, int] | None = None, max_pages: int | None = None) -> None:
+    def __init__(
+        self, path: str, limits: dict[str, int] | None = None, max_pages: int | None = None, holder: str = ""
+    ) -> None:
+        """With `holder` the folder is locked in its name, by this process; without, whoever made it has the lock."""
         set_up_logging()
         self._log = structlog.get_logger("log")
         self._path = Path(path)
         self._limits = limits or {}
         self._max_pages = max_pages
+        self._holder = holder
+        self._lock: FolderLock | None = None
         self._store: SqliteLog
         self._reader: SqliteReader
         self._door: Door
@@ -81,6 +87,8 @@ class LogActor:
         self._log.info("started", epoch=self._epoch, position=self._position)
 
     def _open_files(self) -> tuple[SqliteLog, SqliteReader, int]:
+        if self._holder and self._lock is None:
+            self._lock = DataFolder(self._path.parent).lock(self._holder)
         store = SqliteLog(self._path, max_pages=self._max_pages)
         try:
             epoch = store.open_epoch()
@@ -295,6 +303,8 @@ class LogActor:
         self._thread.shutdown(wait=True)
         self._reader.close()
         self._store.close()
+        if self._lock is not None:
+            self._lock.release()
 
 
 def remote(**options: Any) -> Any:

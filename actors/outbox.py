@@ -15,6 +15,8 @@ from events.errors import ActorLost, PalimpsestError
 from store.log import Append, Appended
 
 AT_ONCE = 500
+AT_ONCE_BYTES = 64_000
+"""Of bodies: a call of 100 KB and more goes through Ray's object store, which costs several times as much."""
 
 Answer = asyncio.Future[list[Appended]]
 
@@ -38,7 +40,8 @@ class Outbox:
 
     async def _flush(self) -> None:
         while self._items:
-            items, self._items = self._items[:AT_ONCE], self._items[AT_ONCE:]
+            count = self._fitting()
+            items, self._items = self._items[:count], self._items[count:]
             try:
                 outcomes = await self._log.append_packed([item for item, _ in items])
             except asyncio.CancelledError:
@@ -54,6 +57,15 @@ class Outbox:
                     future.set_exception(outcome)
                 else:
                     future.set_result(outcome)
+
+    def _fitting(self) -> int:
+        """How many of those that wait go into one call: at least one."""
+        size = 0
+        for count, (append, _) in enumerate(self._items[:AT_ONCE]):
+            size += sum(len(draft.body) for draft in append.drafts)
+            if size > AT_ONCE_BYTES and count:
+                return count
+        return min(len(self._items), AT_ONCE)
 
     @staticmethod
     def _fail(items: list[tuple[msgspec.Raw, Answer]], error: Exception) -> None:

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from events.envelope import Envelope
 
-MAX_RECENT = 10_000
-MAX_RECENT_BYTES = 8_000_000
+MAX_RECENT = 4_000
+MAX_RECENT_BYTES = 2_000_000
 MAX_BATCH_BYTES = 4_000_000
 
 

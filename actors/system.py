@@ -1,13 +1,15 @@
 """The one composition root: boots the parts on Ray, and hands out clients.
 
 Without an address the parts belong to this process, under names of their own, on the Ray that it has, or that is
-started for it; with one, they join that cluster, detached, under fixed names, so that every driver finds the same ones.
+started for it. With one, they belong to that cluster, under names made from the data folder's: the first driver makes
+them, every other finds them, and they stay when it leaves. Whoever the parts belong to has the folder's lock.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import logging
 import os
 import uuid
@@ -21,10 +23,19 @@ from actors.client import Client
 from actors.log_client import LogClient, unwrapped
 from events.errors import ActorLost, BadInput
 from store.folder import DataFolder, FolderLock
+from store.sqlite_file import check
 
 NAMESPACE: Final = "palimpsest"
 PARTS: Final = ("log", "memory", "llm", "storage", "timer")
 STOP_S: Final = 20.0
+QUIET_RAY: Final[Mapping[str, str]] = {
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    # No workers in reserve: each is a process of 80 MB that we never use, and they slow the start.
+    "RAY_prestart_worker_first_driver": "0",
+    "RAY_enable_worker_prestart": "0",
+    # No record of every call, which Ray keeps for a dashboard that is not there: 60 MB after some thousand calls.
+    "RAY_task_events_report_interval_ms": "0",
+}
 RESTARTS: Final[Mapping[str, Any]] = {"max_restarts": -1, "max_task_retries": -1, "num_cpus": 0}
 
 
@@ -89,10 +100,12 @@ def _pid(_actor: Any) -> int:
 async def boot(folder: DataFolder, purpose: str, options: Options | None = None) -> System:
     """Start (or with an address, join) a system on a data folder, ready to serve.
 
-    Raises DataFolderBusy if another process has the folder; BadInput if it cannot be made, or the cluster not reached.
+    Raises DataFolderBusy if another process has the folder; BadInput if it cannot be made, or the cluster not reached;
+    NewerFormat or LogUnreadable where its log is not for this code.
     """
     options = options or Options()
     folder.create()
+    check(folder.log_path())
     if options.address:
         return await _boot(folder, None, options)
     lock = folder.lock(purpose)
@@ -110,12 +123,14 @@ async def _boot(folder: DataFolder, lock: FolderLock | None, options: Options) -
     if owns_ray:
         start_ray(options.address)
     parts: dict[str, Any] = {}
+    own, joined = _names(folder, options), False
     try:
-        parts = _parts(folder, options)
+        joined = bool(options.address) and _there("log" + own)
+        parts = _parts(folder, options, own)
         await unwrapped(parts["log"].status.remote())  # if anything is wrong with the log, it knows best what
         await asyncio.gather(*(unwrapped(part.status.remote()) for part in parts.values()))
     except BaseException:
-        _end({} if options.address else parts, owns_ray=owns_ray)
+        _end({} if joined else parts, owns_ray=owns_ray)
         raise
     return System(parts, lock, owns_ray=owns_ray)
 
@@ -145,19 +160,21 @@ def _end(parts: Mapping[str, Any], *, owns_ray: bool) -> None:
 
 def start_ray(address: str) -> None:
     """Connect to a cluster, or start Ray here, quietly and with no dashboard."""
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    for name, value in QUIET_RAY.items():
+        os.environ.setdefault(name, value)
     import ray
 
     quiet: dict[str, Any] = {"namespace": NAMESPACE, "log_to_driver": False, "logging_level": logging.ERROR}
     # Workers import this checkout's rooms, wherever the driver was started.
     environment = {"env_vars": {"PYTHONPATH": os.pathsep.join([str(_home()), os.environ.get("PYTHONPATH", "")])}}
     if address:
+        _show_token()
         try:
             ray.init(address=address, runtime_env=environment, **quiet)
         except ConnectionError as error:
             raise BadInput(
-                f"No Ray cluster answers at {address}: {error}. Start one with `ray start --head`; if it is up, it "
-                "asks for a token (Ray's default): set RAY_AUTH_MODE=token here."
+                f"No Ray cluster answers at {address}: {error}. Start one with `ray start --head`; if it is up, it may "
+                "ask for a token that is not this user's: set RAY_AUTH_TOKEN_PATH to a file that has it."
             ) from None
         return
     ray.init(
@@ -169,32 +186,60 @@ def start_ray(address: str) -> None:
     )
 
 
+def _show_token() -> None:
+    """Show a cluster the token that this user has: `ray start` asks for it where there is one, and `ray.init` does not
+    send it by itself. A cluster that asks for none is not troubled by it."""
+    from ray._private.authentication import authentication_token_setup as setup
+
+    level = setup.logger.level
+    setup.logger.setLevel(logging.ERROR)  # it warns of what is as it should be
+    setup.maybe_enable_token_auth_if_token_available(warn_if_disabled=False)
+    setup.logger.setLevel(level)
+
+
 def _home() -> Path:
     return Path(__file__).resolve().parent.parent
 
 
-def _parts(folder: DataFolder, options: Options) -> dict[str, Any]:
+def _names(folder: DataFolder, options: Options) -> str:
+    """What the parts' names end with: of a cluster's, the same for every driver that names this folder."""
+    if not options.address:
+        return f"-0-{uuid.uuid4().hex[:8]}"
+    return f"-0-{hashlib.sha256(str(folder.path.resolve()).encode()).hexdigest()[:8]}"
+
+
+def _there(name: str) -> bool:
+    """Whether the cluster has this actor."""
+    import ray
+
+    try:
+        ray.get_actor(name)
+    except ValueError:
+        return False
+    return True
+
+
+def _parts(folder: DataFolder, options: Options, own: str) -> dict[str, Any]:
     """The five actors; each restarts by itself, for ever, and reads what it owes from the log.
 
     They find the log by its name: a handle among their arguments would have to be kept for every restart.
     """
     from actors import llm, log, memory, storage, timer
 
-    own = "" if options.address else f"-{uuid.uuid4().hex[:8]}"
-
     def options_of(name: str) -> dict[str, Any]:
         shared = {"lifetime": "detached", "get_if_exists": True} if options.address else {}
         return {**RESTARTS, **shared, "name": name, "max_concurrency": 1000}
 
-    log_name = f"log-0{own}"
+    log_name = f"log{own}"
+    holder = f"the cluster at {options.address}" if options.address else ""
     log_actor = log.remote(**options_of(log_name)).remote(
-        str(folder.log_path()), dict(options.limits), options.max_pages
+        str(folder.log_path()), dict(options.limits), options.max_pages, holder
     )
     memory_options = {"capacity": options.capacity, "snapshot_every": options.snapshot_every}
     return {
         "log": log_actor,
-        "memory": memory.remote(**options_of(f"memory-0{own}")).remote(log_name, memory_options),
-        "llm": llm.remote(**options_of(f"llm-0{own}")).remote(log_name, dict(options.model), options.capacity),
-        "storage": storage.remote(**options_of(f"storage-0{own}")).remote(log_name, str(folder.index_path())),
-        "timer": timer.remote(**options_of(f"timer-0{own}")).remote(log_name),
+        "memory": memory.remote(**options_of(f"memory{own}")).remote(log_name, memory_options),
+        "llm": llm.remote(**options_of(f"llm{own}")).remote(log_name, dict(options.model), options.capacity),
+        "storage": storage.remote(**options_of(f"storage{own}")).remote(log_name, str(folder.index_path())),
+        "timer": timer.remote(**options_of(f"timer{own}")).remote(log_name),
     }

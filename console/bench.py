@@ -26,6 +26,8 @@ from console.options import given_data
 from console.workload import MIXES, message
 
 WARM_UP_TURNS = 2
+REST_S = 2.0
+REST_BYTES = 1_000_000
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -149,6 +151,15 @@ class _Bench:
     def _read(self) -> gauge.Reading:
         return gauge.read(self._log, without=self._stub_pids)
 
+    async def _at_rest(self) -> gauge.Reading:
+        """A reading once memory moves no more: Ray's own processes come up for some seconds after the start."""
+        reading = self._read()
+        while True:
+            await asyncio.sleep(REST_S)
+            last, reading = reading, self._read()
+            if abs(sum(reading.rss_bytes.values()) - sum(last.rss_bytes.values())) < REST_BYTES:
+                return reading
+
     async def _turns(self, first: int, count: int) -> None:
         """Turns first … first + count - 1 of every agent, all agents at once, each waiting for its answers."""
 
@@ -204,16 +215,18 @@ class _Bench:
 
     async def weigh_idle(self, born: Any) -> dict[str, Any]:
         """What so many agents that were created and never used add to the resident memory of all processes."""
-        before = self._read()
+        before = await self._at_rest()
         started = time.perf_counter()
         await self.create([f"idle-{i}" for i in range(self._plan.idle)], born)
         status = await self._system.status()
         while min(part["position"] for part in status.values()) < status["log"]["position"]:
+            await asyncio.sleep(0.05)
             status = await self._system.status()
-        grown = gauge.grown_bytes(before, self._read(), await self._parts())
+        took_s = time.perf_counter() - started
+        grown = gauge.grown_bytes(before, await self._at_rest(), await self._parts())
         return {
             "agents": self._plan.idle,
-            "created_per_s": round(self._plan.idle / (time.perf_counter() - started)),
+            "created_per_s": round(self._plan.idle / took_s),
             "rss_bytes_per_agent": round(sum(grown.values()) / self._plan.idle),
             "rss_bytes_per_agent_by_part": {name: round(size / self._plan.idle) for name, size in grown.items()},
         }

@@ -7,7 +7,8 @@ expectation is looked at: so everything that writes may write again. `store.admi
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
 from typing import Final, Protocol
 
 import msgspec
@@ -25,7 +26,7 @@ class Append(msgspec.Struct, frozen=True, array_like=True):
     MUST_EXIST: any seq from 1). Without an entry anything goes; an entry for an agent without drafts here is not looked
     at. `cursor` is (consumer, position), committed in the same transaction whatever became of the drafts.
     `snapshots` are saved in the same transaction, each only if drafts of its stream were appended: not with a refusal,
-    and not with a retry whose drafts are all there. One at the same seq is replaced.
+    and not with a retry whose drafts are all there. One at the same seq is replaced; those `superseded` are dropped.
     """
 
     drafts: tuple[Draft, ...]
@@ -59,6 +60,17 @@ class Snapshot(msgspec.Struct, frozen=True, array_like=True):
     fold: str
     state: bytes
     digest: bytes
+
+
+SNAPSHOTS_KEPT: Final = 8
+SNAPSHOT_EVENTS: Final = 10_000
+
+
+def superseded(seqs: Iterable[int]) -> list[int]:
+    """Which of a stream's snapshots may go, once others are saved: all but the newest few, and one for every 10,000
+    events, from which any state is folded in a twentieth of a second."""
+    older = sorted(seqs)[:-SNAPSHOTS_KEPT]
+    return [seq for before, seq in pairwise(older) if before // SNAPSHOT_EVENTS == seq // SNAPSHOT_EVENTS]
 
 
 class StreamHead(msgspec.Struct, frozen=True, array_like=True):

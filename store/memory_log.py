@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from events.envelope import GENESIS, Envelope
 from events.errors import Fenced, LogReadOnly
 from store.admission import Batch, Request
-from store.log import Append, Appended, Committed, Snapshot, StreamHead
+from store.log import Append, Appended, Committed, Snapshot, StreamHead, superseded
 
 
 class Memory:
@@ -52,6 +52,9 @@ class Memory:
         self.cursors.update(batch.cursors)
         for snapshot in batch.snapshots:
             self.snapshots.setdefault(snapshot.agent, {})[snapshot.seq] = snapshot
+        for agent in {snapshot.agent for snapshot in batch.snapshots}:
+            for seq in superseded(self.snapshots[agent]):
+                del self.snapshots[agent][seq]
 
 
 class MemoryLog:

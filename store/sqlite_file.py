@@ -62,7 +62,7 @@ _WRITER_PRAGMAS: Final = (
     "PRAGMA checkpoint_fullfsync = ON",
     "PRAGMA wal_autocheckpoint = 4000",  # pages; a page that changes often is then written back once
     "PRAGMA journal_size_limit = 67108864",
-    "PRAGMA cache_size = -16000",
+    "PRAGMA cache_size = -4000",
     "PRAGMA temp_store = MEMORY",
 )
 
@@ -129,6 +129,15 @@ def open_reader(path: Path) -> tuple[sqlite3.Connection, Callable[[], None]]:
         if not wal.exists() or wal.stat().st_size == 0:
             return _checked(f"{path.absolute().as_uri()}?mode=ro&immutable=1", path), _nothing
         return _open_copy(path, wal)
+
+
+def check(path: Path) -> None:
+    """Look whether a log that is there may be opened by this code, before anything is started for it. Raises
+    NewerFormat, LogUnreadable."""
+    if not path.is_file():
+        return
+    with reported(path), contextlib.closing(_connect(f"{path.absolute().as_uri()}?mode=ro")) as connection:
+        check_format(connection, path)
 
 
 def _open_copy(path: Path, wal: Path) -> tuple[sqlite3.Connection, Callable[[], None]]:

@@ -19,11 +19,11 @@ from msgspec.structs import astuple
 from events.envelope import GENESIS, Envelope
 from events.errors import Fenced, LogReadOnly
 from store.admission import Batch, Request
-from store.log import Append, Appended, Committed
+from store.log import Append, Appended, Committed, superseded
 from store.sqlite_file import limit_pages, open_reader, open_writer, reported, roll_back
 from store.sqlite_reader import SqliteReader
 
-HEADS_KEPT: Final = 50_000
+HEADS_KEPT: Final = 8_000
 
 _INSERT_EVENT = "INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _MOVE_STREAM = """INSERT INTO streams VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET
@@ -32,6 +32,8 @@ _INSERT_REQUEST = "INSERT INTO requests VALUES (?, ?, ?)"
 _DELETE_REQUEST = "DELETE FROM requests WHERE topic = ? AND stream = ? AND position = ?"
 _SET_CURSOR = "INSERT OR REPLACE INTO cursors VALUES (?, ?)"
 _SAVE_SNAPSHOT = "INSERT OR REPLACE INTO snapshots VALUES (?, ?, ?, ?, ?, ?)"
+_SNAPSHOT_SEQS = "SELECT seq FROM snapshots WHERE stream = ?"
+_DROP_SNAPSHOT = "DELETE FROM snapshots WHERE stream = ? AND seq = ?"
 _PLACED = "SELECT seq, position FROM events WHERE stream = ? AND key = ?"
 _REQUEST = """SELECT r.topic, r.position FROM events e CROSS JOIN requests r
     ON r.topic = e.opens AND r.stream = e.stream AND r.position = e.position WHERE e.stream = ? AND e.key = ?"""
@@ -209,7 +211,11 @@ class SqliteLog(SqliteReader):
         if batch.snapshots:
             rows = [(ids[s.agent], s.seq, s.chain, s.fold, s.state, s.digest) for s in batch.snapshots]
             write(_SAVE_SNAPSHOT, rows)
+            write(_DROP_SNAPSHOT, [(stream, seq) for stream in {row[0] for row in rows} for seq in self._spent(stream)])
         return {agent: Head(ids[agent], e.seq, e.hash) for agent, e in last.items()}, last_stream
+
+    def _spent(self, stream: int) -> list[int]:
+        return superseded(seq for (seq,) in self._writing.execute(_SNAPSHOT_SEQS, (stream,)))
 
     def _stream_ids(self, agents: dict[str, Envelope]) -> tuple[dict[str, int], int]:
         """The ids of these streams, the new ones numbered on; and the last id."""

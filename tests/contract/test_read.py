@@ -139,6 +139,15 @@ def test_snapshots_stand_newest_first_and_one_at_a_seq(log: LogStore) -> None:
     assert log.snapshots("ada", to=3)[0].state == b"newer"
 
 
+def test_old_snapshots_are_thinned(log: LogStore) -> None:
+    for n in range(1, 61):
+        add(log, event(f"{n}"), event(f"{n}", "bob"), snapshots=[snapshot(n * 500)])
+    newest = [n * 500 for n in range(60, 52, -1)]
+    assert [kept.seq for kept in log.snapshots("ada")] == [*newest, 20_000, 10_000, 500]
+    add(log, event("late", "bob"), snapshots=[snapshot(1, "bob")])
+    assert [kept.seq for kept in log.snapshots("bob")] == [1]
+
+
 def test_dropped_snapshots_are_gone_and_events_stay(log: LogStore) -> None:
     add(log, event("1"), event("1", "bob"), snapshots=[snapshot(1), snapshot(1, "bob")])
     log.drop_snapshots("ada")
