@@ -61,8 +61,8 @@ class Outbox:
     def _fitting(self) -> int:
         """How many of those that wait go into one call: at least one."""
         size = 0
-        for count, (append, _) in enumerate(self._items[:AT_ONCE]):
-            size += sum(len(draft.body) for draft in append.drafts)
+        for count, (item, _) in enumerate(self._items[:AT_ONCE]):
+            size += memoryview(item).nbytes
             if size > AT_ONCE_BYTES and count:
                 return count
         return min(len(self._items), AT_ONCE)
