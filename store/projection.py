@@ -104,6 +104,11 @@ class MemoryIndex:
         """The log's position up to which all events are in."""
         return self._mark.position
 
+    @property
+    def points(self) -> int:
+        """How many messages and passages are in, dead ones too."""
+        return self._mark.points
+
     def apply(self, envelopes: Sequence[Envelope], position: int) -> None:
         """Take the events after the index's position, up to `position`; those it has already are passed over.
 
