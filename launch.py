@@ -17,10 +17,19 @@ COMMANDS: Final = {
         "chat": ("console.chat:command", "Talk with an agent; it is made if there is none."),
         "demo": ("console.tour:command", "See it all in a minute: no key, no server."),
     },
+    "Documents": {
+        "load": ("console.sources:load_command", "Load files and folders for agents to search and read."),
+        "sources": ("console.sources:sources_command", "List the sources, or the documents of one."),
+        "attach": ("console.sources:attach_command", "Let agents see a source."),
+        "detach": ("console.sources:detach_command", "Take a source from agents."),
+        "unload": ("console.sources:unload_command", "Remove documents, or a whole source."),
+    },
     "Look into the log (starts nothing, and works while a chat runs)": {
         "agents": ("console.inspect:agents_command", "List the agents."),
         "events": ("console.inspect:events_command", "List what ever happened to an agent."),
         "context": ("console.context:command", "Show an agent's context window, as it was at any event."),
+        "search": ("console.search:search_command", "Search an agent's memory, as of now or of any event."),
+        "reindex": ("console.search:reindex_command", "Build the index of all memory again from the log."),
         "replay": ("console.replay:command", "Fold agents from the log alone, and prove every context."),
     },
     "Measure": {

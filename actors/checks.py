@@ -11,6 +11,7 @@ from events.calls import MAX_TIMERS
 from events.codec import encode
 from events.errors import BadInput
 from events.settings import flaw
+from events.sources import is_source
 from events.types import AgentCreated, Settings, Timer
 from store.schedule import BadTimer, next_cron_ms
 
@@ -30,6 +31,8 @@ def check_name(agent: str) -> None:
         raise BadInput(f"{shown(agent)} cannot be an agent's name: give 1 to {MAX_NAME_CHARS} printable characters.")
     if agent.startswith("-"):
         raise BadInput(f"{shown(agent)} cannot be an agent's name: it begins with a dash.")
+    if is_source(agent):
+        raise BadInput(f"{shown(agent)} cannot be an agent's name: 'source:' stands before the names of sources.")
 
 
 def check_born(born: AgentCreated) -> None:

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Iterable, Iterator
-from typing import Any
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
+from actors import sources
 from actors.checks import (
     check_born,
     check_id,
@@ -34,6 +36,7 @@ from actors.watch import TurnPiece
 from events.codec import decode, draft
 from events.envelope import Envelope, Topic
 from events.errors import ActorLost, AgentExists, Overloaded, UnknownAgent
+from events.sources import Document, Source, is_source
 from events.state import State
 from events.types import (
     AgentCreated,
@@ -51,6 +54,9 @@ from events.types import (
 )
 from store.log import MUST_EXIST, Append, Appended, StreamHead
 
+if TYPE_CHECKING:
+    from actors.loader import OnProgress, Report
+
 __all__ = ["Client", "Reply", "Ticket"]
 
 PIECES_WAIT_S = 5.0
@@ -60,10 +66,11 @@ RESTARTING_S = 0.5
 class Client:
     """A handle on a running system. Use it from one event loop; close it when done."""
 
-    def __init__(self, log: LogClient, memory: Any, llm: Any) -> None:
+    def __init__(self, log: LogClient, memory: Any, llm: Any, storage: Any = None) -> None:
         self._log = log
         self._memory = memory
         self._llm = llm
+        self._storage = storage
         self._outbox = Outbox(log)
         self._turns = Turns(log, self._aside)
 
@@ -80,7 +87,7 @@ class Client:
             raise AgentExists(agent)
 
     async def agents(self) -> list[StreamHead]:
-        return await self._log.heads()
+        return [head for head in await self._log.heads() if not is_source(head.agent)]
 
     async def state(self, agent: str) -> State:
         """The agent's state now, folded from the log."""
@@ -157,7 +164,8 @@ class Client:
         return answer
 
     async def _unknown(self, agent: str) -> UnknownAgent:
-        return UnknownAgent(agent, tuple(head.agent for head in await self._log.heads(limit=12)))
+        heads = await self._log.heads(limit=12)
+        return UnknownAgent(agent, tuple(head.agent for head in heads if not is_source(head.agent)))
 
     # --- turns
 
@@ -225,6 +233,50 @@ class Client:
     async def _aside(self, known: int, wait_s: float) -> dict[str, str]:
         call = self._memory.aside.options(max_task_retries=0 if wait_s else -1)
         return dict(await unwrapped(call.remote(known, wait_s)))
+
+    # --- sources of documents
+
+    async def load_source(
+        self,
+        source: str,
+        paths: Sequence[Path],
+        *,
+        agents: Sequence[str] = (),
+        passage_tokens: int = 0,
+        overlap_tokens: int = -1,
+        on_progress: OnProgress | None = None,
+    ) -> Report:
+        """Load files and folders into a source, which is made if there is none, and attach it to agents. What is there
+        already is skipped, so that it may be called again after anything. See `actors.loader`."""
+        from actors.loader import Loader
+
+        loader = Loader(self._log, source, on_progress=on_progress)
+        return await loader.load(paths, agents=agents, passage_tokens=passage_tokens, overlap_tokens=overlap_tokens)
+
+    async def attach(self, source: str, agents: Sequence[str]) -> list[str]:
+        """Let agents see a source; those that did not yet. Raises UnknownSource, UnknownAgent."""
+        return await sources.attach(self._log, source, agents)
+
+    async def detach(self, source: str, agents: Sequence[str]) -> list[str]:
+        return await sources.detach(self._log, source, agents)
+
+    async def unload(self, source: str, documents: Sequence[str] = ()) -> list[Document]:
+        """Remove documents, or a whole source; what was removed. Searches as of earlier events still find it."""
+        return await sources.unload(self._log, source, documents)
+
+    async def source(self, name: str) -> Source:
+        """A source with its documents and agents. Raises UnknownSource."""
+        return await sources.known(self._log, name)
+
+    async def sources(self) -> list[str]:
+        """The names of all sources."""
+        return [name async for name in sources.names(self._log)]
+
+    async def indexed(self, *, wait_s: float = 0.0) -> int:
+        """How many of the log's events are not indexed yet; waits up to `wait_s` seconds until none is."""
+        position = int((await self._log.status())["position"])
+        call = self._storage.indexed.options(max_task_retries=0 if wait_s else -1)
+        return max(0, position - int(await unwrapped(call.remote(position, wait_s))))
 
     # --- timers
 

@@ -21,15 +21,14 @@ from actors.process import now_ms, set_up_logging, spawn, until_taken
 from actors.streams import Streams
 from actors.watch import TurnPiece, Watches
 from actors.wire import Batch
-from events.codec import KINDS as KNOWN_KINDS
 from events.codec import decode
 from events.envelope import Draft, Topic
 from events.inference import InferenceDesk, Job, answer, job, sent
-from events.types import InferenceCompleted, InferenceFailed, InferenceRequested
+from events.types import AGENT_EVENTS, AgentCreated, InferenceCompleted, InferenceFailed, InferenceRequested
 
 BATCH = 2000
 WAIT_S = 30.0
-KINDS = tuple(sorted(KNOWN_KINDS.keys() - {"AgentCreated"}))
+KINDS = tuple(sorted(event.__name__ for event in AGENT_EVENTS if event is not AgentCreated))
 """An agent that does nothing costs nothing here: its first event is read when it is first needed."""
 WAKE = ("InferenceRequested", "InferenceCancelled")
 DIFFERS = (

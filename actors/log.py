@@ -249,9 +249,20 @@ class LogActor:
         await self._opened.wait()
         return wire.pack([stretch(self._reader, agent, to) for agent, to in wanted])
 
-    async def read(self, agent: str, after: int = 0, to: int | None = None, limit: int | None = None) -> bytes:
+    async def read(
+        self,
+        agent: str,
+        after: int = 0,
+        to: int | None = None,
+        limit: int | None = None,
+        kinds: frozenset[str] | None = None,
+    ) -> bytes:
         await self._opened.wait()
-        return wire.pack(self._reader.read(agent, after, to, limit))
+        return wire.pack(self._reader.read(agent, after, to, limit, kinds))
+
+    async def seq_at(self, agent: str, position: int) -> int:
+        await self._opened.wait()
+        return self._reader.seq_at(agent, position)
 
     async def find(self, agent: str, key: str) -> bytes:
         """The event of a stream with this key (a list of none or one)."""

@@ -105,8 +105,15 @@ class LogClient:
                 states[agent] = state
         return states, unreadable
 
-    async def read(self, agent: str, after: int = 0, to: int | None = None, limit: int | None = None) -> list[Envelope]:
-        return wire.unpack_envelopes(await unwrapped(self._actor.read.remote(agent, after, to, limit)))
+    async def read(
+        self,
+        agent: str,
+        after: int = 0,
+        to: int | None = None,
+        limit: int | None = None,
+        kinds: frozenset[str] | None = None,
+    ) -> list[Envelope]:
+        return wire.unpack_envelopes(await unwrapped(self._actor.read.remote(agent, after, to, limit, kinds)))
 
     async def find(self, agent: str, key: str) -> Envelope | None:
         found = wire.unpack_envelopes(await unwrapped(self._actor.find.remote(agent, key)))

@@ -62,7 +62,7 @@ class Outbox:
         """How many of those that wait go into one call: at least one."""
         size = 0
         for count, (item, _) in enumerate(self._items[:AT_ONCE]):
-            size += len(bytes(item))
+            size += memoryview(item).nbytes
             if size > AT_ONCE_BYTES and count:
                 return count
         return min(len(self._items), AT_ONCE)

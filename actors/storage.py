@@ -7,6 +7,7 @@ that the agent had by n. Applying and searching run in one thread of their own; 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -15,22 +16,23 @@ from typing import Any, TypeVar
 
 import ray
 import structlog
-from msgspec.structs import replace
 
 from actors import wire
 from actors.log_client import LogClient
 from actors.owed import append_owed
 from actors.process import now_ms, set_up_logging, spawn, until_taken
 from events.codec import decode, draft
-from events.context import clip
 from events.envelope import Draft, Envelope, Topic, answer_key
 from events.errors import LogDamaged, NewerFormat, PalimpsestError, StorageDamaged
-from events.passages import Hit, Page, day_bounds, search_page
-from events.types import Event, Found, FunctionCalled, FunctionFailed, FunctionReturned
-from store.points import View
+from events.types import Event, FunctionCalled, FunctionFailed, FunctionReturned
+from store.functions import ON_DOCUMENTS, SourceLog, look_up, returned, search, seqs_of
+from store.library import Library
 from store.projection import BEARING, MemoryIndex
 
 T = TypeVar("T")
+
+CarryOut = Callable[[Envelope, FunctionCalled], FunctionReturned]
+"""How a function is carried out. Raises ValueError with a text for the model."""
 
 KINDS = (*sorted(BEARING), "FunctionCalled")
 WAKE = ("FunctionCalled",)
@@ -43,10 +45,15 @@ LINGER_S = 1.0
 class Storage:
     """Keeps an index on a log, and answers its searches. `open_index` opens it (blocking)."""
 
-    def __init__(self, log: LogClient, open_index: Callable[[], MemoryIndex]) -> None:
+    def __init__(self, log: LogClient, reader: SourceLog, open_index: Callable[[], MemoryIndex]) -> None:
         self._client = log
+        self._reader = reader
+        self._library = Library(reader)
         self._open_index = open_index
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="index")
+        self._reading = ThreadPoolExecutor(1, thread_name_prefix="documents")
+        self._to_read: asyncio.Queue[Envelope] = asyncio.Queue()
+        self._applied = asyncio.Condition()
         self._log = structlog.get_logger("storage")
         self._index: MemoryIndex | None = None
         self._searches = 0
@@ -54,22 +61,49 @@ class Storage:
         """What was open up to this position has an index that was built for it from nothing."""
 
     async def run(self) -> None:
-        """Open the index, catch up, answer what is open, then serve for ever."""
+        """Serve for ever: searches in one thread, documents in another, so that no long reading holds up a search."""
+        tasks = [asyncio.create_task(self._serve()), asyncio.create_task(self._read_documents())]
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
+        for result in await asyncio.gather(*tasks, return_exceptions=True):
+            if isinstance(result, BaseException) and not isinstance(result, asyncio.CancelledError):
+                raise result
+
+    async def _read_documents(self) -> None:
+        """Documents are read in the log alone: what is asked need not be indexed first."""
+        loop = asyncio.get_running_loop()
+        while True:
+            asked = await self._to_read.get()
+            drafts = await loop.run_in_executor(self._reading, self._answers, [asked], self._looked_up)
+            await append_owed(self._client, [[draft] for draft in drafts], self._log)
+
+    async def _serve(self) -> None:
+        """Open the index, catch up, answer what is open, then what is asked."""
         index = await until_taken(lambda: self._in_thread(self._open_index), self._log, "index")
         self._index = index
+
+        def searched(asked: Envelope, call: FunctionCalled) -> FunctionReturned:
+            page = search(index, asked, call, seqs_of(call, asked, self._reader))
+            return returned(asked.agent, call, page)
+
         opened = await until_taken(lambda: self._client.open_requests(Topic.STORAGE), self._log, "open requests")
         self._built_for = 0 if index.position else opened.position
         self._log.info("started", position=index.position, behind=opened.position - index.position)
-        waiting = {envelope.position: envelope for envelope in opened.envelopes}
+        waiting = {envelope.position: envelope for envelope in self._without_documents(opened.envelopes)}
         while True:
             batch = await until_taken(lambda: self._tail(index.position), self._log, "tail")
             bearing = [envelope for envelope in batch.envelopes if envelope.kind in BEARING]
             await self._in_thread(lambda: self._apply(index, bearing, batch.position))  # noqa: B023
             # Of those that an index being built again passes by, what was not open at the start has its answer.
             asked = [e for e in batch.envelopes if e.opens == Topic.STORAGE and e.position > opened.position]
-            waiting |= {envelope.position: envelope for envelope in asked}
+            waiting |= {envelope.position: envelope for envelope in self._without_documents(asked)}
             ready = [waiting.pop(position) for position in sorted(waiting) if position <= index.position]
-            drafts = await self._in_thread(lambda: self._answers(index, ready))  # noqa: B023
+            async with self._applied:
+                self._applied.notify_all()
+            drafts = await self._in_thread(lambda: self._answers(ready, searched))  # noqa: B023
             await append_owed(self._client, [[draft] for draft in drafts], self._log)
 
     async def _tail(self, after: int) -> wire.Batch:
@@ -90,7 +124,25 @@ class Storage:
                     self._log.error("event passed over", agent=envelope.agent, seq=envelope.seq, detail=str(error))
             index.apply([], position)
 
-    def _answers(self, index: MemoryIndex, ready: list[Envelope]) -> list[Draft]:
+    def _without_documents(self, asked: list[Envelope]) -> list[Envelope]:
+        """The searches among these; what asks for documents goes to those who read them."""
+        searches = []
+        for envelope in asked:
+            try:
+                call = decode(envelope)
+                on_documents = isinstance(call, FunctionCalled) and call.name in ON_DOCUMENTS
+            except (LogDamaged, NewerFormat):
+                on_documents = False  # its agent is set aside; `_answers` says so
+            if on_documents:
+                self._to_read.put_nowait(envelope)
+            else:
+                searches.append(envelope)
+        return searches
+
+    def _looked_up(self, asked: Envelope, call: FunctionCalled) -> FunctionReturned:
+        return look_up(self._library, asked, call, self._reader)
+
+    def _answers(self, ready: list[Envelope], carry_out: CarryOut) -> list[Draft]:
         drafts = []
         for asked in ready:
             try:
@@ -99,14 +151,14 @@ class Storage:
                 self._log.error("search passed over", agent=asked.agent, seq=asked.seq, detail=str(error))
                 continue
             assert isinstance(call, FunctionCalled), "storage is asked by FunctionCalled"
-            drafts.append(self._answer(index, asked, call))
+            drafts.append(self._answer(asked, call, carry_out))
         return drafts
 
-    def _answer(self, index: MemoryIndex, asked: Envelope, call: FunctionCalled) -> Draft:
+    def _answer(self, asked: Envelope, call: FunctionCalled, carry_out: CarryOut) -> Draft:
         self._searches += 1
         event: Event
         try:
-            event = _returned(asked.agent, call, search(index, asked, call))
+            event = carry_out(asked, call)
         except ValueError as error:
             event = FunctionFailed(call=call.call, name=call.name, error=str(error))
         except PalimpsestError as error:
@@ -121,40 +173,42 @@ class Storage:
         if self._index is not None:
             await self._in_thread(self._index.close)
 
+    async def indexed(self, position: int, wait_s: float) -> int:
+        """The position up to which all is indexed; waits up to `wait_s` seconds until it is this one."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(wait_s), self._applied:
+                await self._applied.wait_for(lambda: self._position >= position)
+        return self._position
+
+    @property
+    def _position(self) -> int:
+        return self._index.position if self._index else 0
+
     def figures(self) -> dict[str, Any]:
-        position = self._index.position if self._index else 0
-        return {"position": position, "searches": self._searches}
+        return {"position": self._position, "searches": self._searches}
 
 
-def search(index: MemoryIndex, asked: Envelope, call: FunctionCalled) -> Page:
-    """The page that a storage function asks for, as of its own seq. Raises ValueError with a text for the model."""
-    page = int(call.arguments.get("page", 0))
-    if page < 0:
-        raise ValueError("Pages are counted from 0.")
-    views, hidden, size = (View(asked.agent, asked.seq),), frozenset(call.hidden), call.page_size
-    if call.name == "conversation_search_date":
-        start_ms, end_ms = day_bounds(str(call.arguments["start_date"]), str(call.arguments["end_date"]))
-        return index.by_date(views, start_ms=start_ms, end_ms=end_ms, page=page, size=size, hidden=hidden)
-    kind = "message" if call.name == "conversation_search" else "passage"
-    query = str(call.arguments["query"])
-    return index.search(views, kind=kind, query=query, page=page, size=size, hidden=hidden)
+class RemoteLog:
+    """The log actor as a reader for threads of this process: calls that wait."""
 
+    def __init__(self, actor: Any) -> None:
+        self._actor = actor
 
-def _returned(agent: str, call: FunctionCalled, page: Page) -> FunctionReturned:
-    """The page as the model reads it: each hit clipped, so that the whole stays under the call's cap."""
-    room = max(40, (call.max_chars - 60) // max(1, len(page.hits)) - 50)
-    hits = [replace(hit, text=clip(hit.text, room)) for hit in page.hits]
-    return FunctionReturned(
-        call=call.call,
-        result=search_page(hits, page.total, int(call.arguments.get("page", 0)), call.page_size),
-        found=tuple(_found(agent, hit) for hit in page.hits),
-        total=page.total,
-    )
+    def read(
+        self,
+        agent: str,
+        after: int = 0,
+        to: int | None = None,
+        limit: int | None = None,
+        kinds: frozenset[str] | None = None,
+    ) -> list[Envelope]:
+        return wire.unpack_envelopes(ray.get(self._actor.read.remote(agent, after, to, limit, kinds)))
 
+    def seq_at(self, agent: str, position: int) -> int:
+        return int(ray.get(self._actor.seq_at.remote(agent, position)))
 
-def _found(agent: str, hit: Hit) -> Found:
-    stream = "" if hit.stream == agent else hit.stream
-    return Found(seq=hit.seq, chunk=hit.chunk, score=round(hit.score, 6), stream=stream)
+    def position(self) -> int:
+        return int(ray.get(self._actor.status.remote())["position"])
 
 
 class StorageActor:
@@ -163,26 +217,28 @@ class StorageActor:
     def __init__(self, log: str, path: str) -> None:
         set_up_logging()
         actor: Any = ray.get_actor(log)
-
-        def read(stream: str, after: int, to: int) -> list[Envelope]:
-            return wire.unpack_envelopes(ray.get(actor.read.remote(stream, after, to)))
+        reader = RemoteLog(actor)
 
         def open_index() -> MemoryIndex:
             from store.embeddings import WordLlamaEmbedder
 
-            index = MemoryIndex.open(Path(path), WordLlamaEmbedder(), read)
-            if index.position <= int(ray.get(actor.status.remote())["position"]):
+            index = MemoryIndex.open(Path(path), WordLlamaEmbedder(), reader.read)
+            if index.position <= reader.position():
                 return index
             structlog.get_logger("storage").warning("index is ahead of the log: built again", position=index.position)
             index.close()
             shutil.rmtree(path)
-            return MemoryIndex.open(Path(path), WordLlamaEmbedder(), read)
+            return MemoryIndex.open(Path(path), WordLlamaEmbedder(), reader.read)
 
-        self._storage = Storage(LogClient(actor), open_index)
+        self._storage = Storage(LogClient(actor), reader, open_index)
         self._task = spawn("storage", self._storage.run)
 
     async def status(self) -> dict[str, Any]:
         return self._storage.figures()
+
+    async def indexed(self, position: int, wait_s: float) -> int:
+        """The position up to which all is indexed; waits up to `wait_s` until it is this one."""
+        return await self._storage.indexed(position, wait_s)
 
     async def flush_and_close(self) -> None:
         """Write all that is in memory, and let the folder go: for an orderly stop."""

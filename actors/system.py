@@ -62,7 +62,8 @@ class System:
         self._clients: list[Client] = []
 
     def client(self) -> Client:
-        client = Client(LogClient(self.parts["log"]), self.parts["memory"], self.parts["llm"])
+        parts = self.parts
+        client = Client(LogClient(parts["log"]), parts["memory"], parts["llm"], parts["storage"])
         self._clients.append(client)
         return client
 

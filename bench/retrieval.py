@@ -21,7 +21,6 @@ from pathlib import Path
 
 import msgspec
 
-from actors.storage import search
 from bench.retrieval_sets import LOCOMO_CATEGORIES, BadData, Conversation, Lookup, Turn, find, kv, locomo, nq
 from events.codec import draft
 from events.envelope import GENESIS, Envelope, place
@@ -29,6 +28,7 @@ from events.errors import BadInput
 from events.passages import Hit
 from events.types import AgentCreated, ArchivalMemoryInserted, Event, FunctionCalled, Settings, UserMessageReceived
 from store.embeddings import EMBEDDERS, Embedder, embedder_named
+from store.functions import search
 from store.projection import MemoryIndex
 
 START_MS = 1_795_000_000_000

@@ -73,7 +73,7 @@ async def _chat(folder: DataFolder, agent: str, flags: Flags, address: str, thou
     check_name(agent)
     if not address:
         _foresee(folder, agent, flags)
-    with _starting(address):
+    with starting(address):
         from actors.system import Options, boot
 
         system = await boot(folder, f"chat {agent}", Options(address=address))
@@ -138,7 +138,7 @@ def _interactive() -> bool:
 
 
 @contextlib.contextmanager
-def _starting(address: str) -> Iterator[None]:
+def starting(address: str) -> Iterator[None]:
     """Say that Ray starts, which takes some seconds: with a sign of life on a terminal."""
     what = f"Joining Ray at {address} …" if address else "Starting Ray …"
     if not sys.stderr.isatty():

@@ -10,12 +10,18 @@ import msgspec
 from console.show import one_line, utc
 from events.envelope import Envelope
 from events.types import (
+    AgentAttached,
     AgentCreated,
+    AgentDetached,
     AlertRaised,
     AnswerRejected,
     ArchivalMemoryInserted,
     CoreMemoryAppended,
     CoreMemoryReplaced,
+    DocumentLoaded,
+    DocumentOpened,
+    DocumentRefused,
+    DocumentRemoved,
     Event,
     EvictionStarted,
     FunctionCalled,
@@ -32,8 +38,13 @@ from events.types import (
     MemoryPressureWarned,
     MessageSent,
     MessagesEvicted,
+    PassagesLoaded,
     Settings,
     SettingsChanged,
+    SourceAttached,
+    SourceCreated,
+    SourceDetached,
+    SourceUnloaded,
     StopRequested,
     SummaryWritten,
     Timer,
@@ -136,6 +147,15 @@ def _ended(event: TurnEnded) -> str:
     return f"{event.reason}{detail}, steps {event.steps}, {event.tokens:,} tokens"
 
 
+def _document(event: DocumentOpened | PassagesLoaded) -> str:
+    return f"{one_line(event.document, 40)} {one_line(event.path)}"
+
+
+def _loaded(event: DocumentLoaded) -> str:
+    notes = f"; {one_line('; '.join(event.notes), 200)}" if event.notes else ""
+    return f"{one_line(event.document, 40)}, passages {event.passages:,}, {event.chars:,} characters{notes}"
+
+
 _SAY: Final[dict[type[Event], Callable[[Any], str]]] = {
     AgentCreated: _created,
     SettingsChanged: lambda e: _settings(e.settings),
@@ -169,6 +189,17 @@ _SAY: Final[dict[type[Event], Callable[[Any], str]]] = {
     EvictionStarted: lambda e: f"{e.reason}: {seqs(e.seqs)}, from {e.tokens:,} down to {e.target_tokens:,} tokens",
     MessagesEvicted: lambda e: f"{len(e.seqs)} messages: {seqs(e.seqs)}",
     SummaryWritten: _summary,
+    SourceAttached: lambda e: one_line(e.source),
+    SourceDetached: lambda e: one_line(e.source),
+    SourceCreated: lambda e: f"passages of {e.passage_tokens:,} tokens, {e.overlap_tokens:,} of them overlapping",
+    DocumentOpened: lambda e: f"{_document(e)}, {one_line(e.media_type, 80)}, {e.size_bytes:,} bytes",
+    PassagesLoaded: lambda e: f"{_document(e)}, passages {e.first} to {e.first + e.count - 1}, {e.chars:,} characters",
+    DocumentLoaded: _loaded,
+    DocumentRefused: lambda e: f"{one_line(e.path)}: {one_line(e.reason, 400)}",
+    DocumentRemoved: lambda e: f"{one_line(e.document, 40)}: {one_line(e.reason)}",
+    SourceUnloaded: lambda _: "all documents",
+    AgentAttached: lambda e: one_line(e.agent),
+    AgentDetached: lambda e: one_line(e.agent),
 }
 
 

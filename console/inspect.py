@@ -17,6 +17,7 @@ from console.show import Page, one_line, utc
 from events.codec import KINDS, decode
 from events.envelope import Envelope, Topic
 from events.errors import BadInput, LogDamaged, NewerFormat, UnknownAgent
+from events.sources import is_source
 from events.types import INPUTS, Event
 from store.log import LogReader, StreamHead
 from store.sqlite_log import SqliteLog
@@ -41,7 +42,7 @@ def head_of(log: LogReader, agent: str) -> StreamHead:
     """Where the agent's stream stands. Raises UnknownAgent."""
     head = log.head(agent)
     if head is None:
-        raise UnknownAgent(agent, tuple(head.agent for head in log.heads(limit=KNOWN)))
+        raise UnknownAgent(agent, tuple(head.agent for head in log.heads(limit=KNOWN) if not is_source(head.agent)))
     return head
 
 
@@ -64,7 +65,7 @@ def stretches(log: LogReader, agent: str, first: int, last: int) -> Iterator[Env
 def agents_command(as_json: bool) -> None:
     """List the agents: how many events each has, since when, and what it still waits for."""
     with reading() as log:
-        heads = log.heads()
+        heads = [head for head in log.heads() if not is_source(head.agent)]
         owed = _counts(log.open_requests(Topic.TURN))
         timers = _counts(log.open_requests(Topic.ALARM))
     if as_json:

@@ -73,7 +73,7 @@ def _ended(log: LogReader, head: StreamHead, replayer: Replayer, checks: _Snapsh
     """The end of the stream: it must be where the log says, also where nothing else is verified."""
     found = _found(replayer, checks)
     what = ""
-    last = replayer.state.seq if replayer.state else 0
+    last = replayer.events
     if last < head.seq:
         what = f"the log lacks events {last + 1} to {head.seq}: the end of the stream is cut off"
     elif checks and replayer.hash != head.hash:

@@ -41,7 +41,7 @@ SHOWN_CHARS = 400
 
 def carry_out(state: State, turn: Turn, call: ToolCall, count: Count) -> Event:
     """The event that this call leads to."""
-    checked = check(call, state.format, cut_off=turn.finish == "length")
+    checked = check(call, state.format, cut_off=turn.finish == "length", documents=bool(state.sources))
     if isinstance(checked, BadCall):
         return FunctionFailed(call=call.id, name=call.name[:80], error=checked.error)
     handler = _AT_ONCE.get(call.name)
@@ -73,15 +73,17 @@ def _ask(state: State, turn: Turn, call: ToolCall, checked: Call) -> Event:
         name=call.name,
         arguments=dict(checked.arguments),
         hidden=(turn.input, *(pending.seq for pending in state.pending)),
-        max_chars=_max_chars(settings, turn),
+        max_chars=_max_chars(settings, len(turn.calls)),
         page_size=settings.page_size,
         time_ms=turn.time_ms,
+        sources=state.sources,
+        page_chars=_max_chars(settings, 1) if state.sources else 0,
     )
 
 
-def _max_chars(settings: Settings, turn: Turn) -> int:
+def _max_chars(settings: Settings, calls: int) -> int:
     """The most that a result may have, so that those of all calls of an answer fit the window together."""
-    return max(MIN_RESULT_CHARS, min(settings.result_chars, budget_tokens(settings) // 2 // max(1, len(turn.calls))))
+    return max(MIN_RESULT_CHARS, min(settings.result_chars, budget_tokens(settings) // 2 // max(1, calls)))
 
 
 # --- decided at once ----------------------------------------------------------------------------------------------
@@ -195,7 +197,7 @@ def _cancel_timer(state: State, call: ToolCall, checked: Call, _count: Count) ->
 
 
 def _list_timers(state: State, call: ToolCall, _checked: Call, _count: Count) -> Event:
-    max_chars = _max_chars(state.settings, state.turn) if state.turn else state.settings.result_chars
+    max_chars = _max_chars(state.settings, len(state.turn.calls)) if state.turn else state.settings.result_chars
     return FunctionReturned(call=call.id, result=clip(_timers(state), max_chars))
 
 

@@ -76,8 +76,9 @@ def pressure_warning(time_ms: int) -> bytes:
 
 
 @cache
-def tools_json(format: int) -> bytes:
-    return _json(schemas(format))
+def tools_json(format: int, *, documents: bool = False) -> bytes:
+    """The functions as they are offered; with those for documents, where a source is attached."""
+    return _json(schemas(format, documents=documents))
 
 
 def system_message(state: State) -> bytes:
@@ -111,9 +112,22 @@ def status_message(state: State) -> bytes:
         "archival_passages": state.archival_passages,
         "time": stamp(state.turn.time_ms if state.turn else state.time_ms),
     }
+    if state.sources:
+        fields["attached_sources"] = _sources(state.sources)
     if state.turn and state.turn.note:
         fields["note"] = state.turn.note
     return message("user", _json(fields).decode())
+
+
+_SOURCES_SHOWN: Final = 5
+_SOURCE_CHARS: Final = 24
+
+
+def _sources(sources: tuple[str, ...]) -> str:
+    """The attached sources in a line that stays short, whatever their number and names."""
+    names = ", ".join(clip(source, _SOURCE_CHARS) for source in sources[:_SOURCES_SHOWN])
+    more = len(sources) - _SOURCES_SHOWN
+    return f"{names} and {more} more (list_documents names all)" if more > 0 else names
 
 
 # --- requests -----------------------------------------------------------------------------------------------------
@@ -126,7 +140,8 @@ def reply_request(state: State) -> bytes:
         pieces.append(summary_message(state.summary))
     pieces += [entry.wire for entry in state.queue]
     pieces.append(status_message(state))
-    return _request(state.settings, state.settings.model, pieces, tools=tools_json(state.format))
+    tools = tools_json(state.format, documents=bool(state.sources))
+    return _request(state.settings, state.settings.model, pieces, tools=tools)
 
 
 def summary_cap_tokens(settings: Settings) -> int:
@@ -229,10 +244,10 @@ def message_tokens(wire: bytes, settings: Settings, count: Count) -> int:
 
 
 @lru_cache(maxsize=32)
-def tools_tokens(encoding: str, count: Count, format: int) -> int:
+def tools_tokens(encoding: str, count: Count, format: int, *, documents: bool = False) -> int:
     """Tokens of the functions' schemas."""
     total = 0
-    for schema in schemas(format):
+    for schema in schemas(format, documents=documents):
         function = schema["function"]
         total += PER_FUNCTION + count(encoding, f"{function['name']}:{function['description']}")
         for name, parameter in function["parameters"]["properties"].items():
@@ -246,7 +261,8 @@ def head_tokens(state: State, count: Count) -> int:
     if state.head_tokens != UNCOUNTED:
         return state.head_tokens
     settings = state.settings
-    return message_tokens(system_message(state), settings, count) + tools_tokens(settings.encoding, count, state.format)
+    tools = tools_tokens(settings.encoding, count, state.format, documents=bool(state.sources))
+    return message_tokens(system_message(state), settings, count) + tools
 
 
 def with_margin(tokens: int, settings: Settings) -> int:

@@ -35,6 +35,13 @@ class UnknownAgent(PalimpsestError):
         self.agent = agent
 
 
+class UnknownSource(PalimpsestError):
+    def __init__(self, source: str, known: tuple[str, ...] = ()) -> None:
+        there = f"Known sources: {', '.join(known)}." if known else "There is no source yet."
+        super().__init__(f"There is no source '{source}'. {there} `load {source or 'NAME'} PATH` makes one.")
+        self.source = source
+
+
 class AgentExists(PalimpsestError):
     def __init__(self, agent: str) -> None:
         super().__init__(f"There is an agent '{agent}' already. Choose another name, or use it: `chat {agent}`.")
@@ -136,3 +143,12 @@ class ActorLost(PalimpsestError):
     def __init__(self, what: str, *, for_good: bool = True) -> None:
         super().__init__(what)
         self.for_good = for_good
+
+
+class DocumentUnreadable(PalimpsestError):
+    """A file that gives no passages, or not all of them. `reason` stands for itself in a load's report."""
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(f"{path} cannot be read: {reason}")
+        self.path = path
+        self.reason = reason

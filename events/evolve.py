@@ -42,6 +42,8 @@ from events.types import (
     MessageSent,
     MessagesEvicted,
     SettingsChanged,
+    SourceAttached,
+    SourceDetached,
     StopRequested,
     SummaryWritten,
     TimerCancelled,
@@ -178,7 +180,7 @@ def _input_skipped(state: State, _at: Envelope, event: InputSkipped) -> State:
 
 
 def _turn_ended(state: State, _at: Envelope, _event: TurnEnded) -> State:
-    return replace(state, turn=None, eviction=None, turns=state.turns + 1)
+    return _with_sources(replace(state, turn=None, eviction=None, turns=state.turns + 1), _sources(state))
 
 
 def _heartbeat_raised(state: State, at: Envelope, event: HeartbeatRaised) -> State:
@@ -355,6 +357,34 @@ def _without_alarm(state: State, key: str) -> State:
     return replace(state, alarms=tuple(alarm for alarm in state.alarms if alarm.key != key))
 
 
+# --- sources ------------------------------------------------------------------------------------------------------
+
+
+def _source_attached(state: State, _at: Envelope, event: SourceAttached) -> State:
+    now = _sources(state)
+    return _with_sources(state, now if event.source in now else (*now, event.source))
+
+
+def _source_detached(state: State, _at: Envelope, event: SourceDetached) -> State:
+    return _with_sources(state, tuple(source for source in _sources(state) if source != event.source))
+
+
+def _sources(state: State) -> tuple[str, ...]:
+    return state.sources if state.next_sources is None else state.next_sources
+
+
+def _with_sources(state: State, sources: tuple[str, ...]) -> State:
+    """A turn goes on with the sources that it began with: what its input may take of the window was reckoned with them.
+
+    The first source brings functions into the context, the last one takes them away: the head is counted anew.
+    """
+    if state.turn is not None:
+        return replace(state, next_sources=None if sources == state.sources else sources)
+    if sources == state.sources:
+        return state
+    return replace(state, sources=sources, next_sources=None, head_tokens=UNCOUNTED)
+
+
 # --- memory pressure ----------------------------------------------------------------------------------------------
 
 
@@ -419,4 +449,6 @@ _EVOLVE: Final[dict[type[Event], Callable[[State, Envelope, Any], State]]] = {
     EvictionStarted: _eviction_started,
     MessagesEvicted: _messages_evicted,
     SummaryWritten: _summary_written,
+    SourceAttached: _source_attached,
+    SourceDetached: _source_detached,
 }

@@ -38,6 +38,8 @@ class Function(msgspec.Struct, frozen=True):
     topic: str = ""
     chains: bool = True
     """Whether it takes `request_heartbeat`."""
+    documents: bool = False
+    """Whether it is offered only to an agent that has a source attached."""
 
 
 class Call(msgspec.Struct, frozen=True):
@@ -151,6 +153,40 @@ FUNCTIONS: Final = (
         (Parameter("timer", "string", "The timer's id, as list_timers shows it."),),
     ),
     Function("list_timers", "Lists the timers that are set.", ()),
+    Function(
+        "list_documents",
+        "Lists the documents of the attached sources, with their sizes.",
+        (_PAGE,),
+        topic=Topic.STORAGE,
+        documents=True,
+    ),
+    Function(
+        "open_document",
+        "Opens a document and reads it page by page.",
+        (
+            Parameter("document", "string", "The document's path or id, as list_documents and searches show it."),
+            Parameter("page", "integer", "Page to read, counted from 0: read on with the next one.", required=False),
+            Parameter(
+                "place",
+                "string",
+                "Instead of page: where to open it, as 'line 120' or, in a PDF, 'page 7'.",
+                required=False,
+            ),
+        ),
+        topic=Topic.STORAGE,
+        documents=True,
+    ),
+    Function(
+        "grep_documents",
+        "Finds every place where a text stands in the attached documents, word for word, in upper or lower case.",
+        (
+            Parameter("text", "string", "The text to find."),
+            Parameter("document", "string", "Only in this document (path or id).", required=False),
+            _PAGE,
+        ),
+        topic=Topic.STORAGE,
+        documents=True,
+    ),
 )
 
 _by_name: Final = {function.name: function for function in FUNCTIONS}
@@ -163,8 +199,8 @@ def _accepted(function: Function, format: int) -> tuple[Parameter, ...]:
     return (*offered, _HEARTBEAT) if function.chains else offered
 
 
-def schemas(format: int) -> list[dict[str, Any]]:
-    """The functions as a chat-completions request of this format lists them."""
+def schemas(format: int, *, documents: bool = False) -> list[dict[str, Any]]:
+    """The functions as a chat-completions request of this format lists them; `documents`: with those for sources."""
     return [
         {
             "type": "function",
@@ -182,6 +218,7 @@ def schemas(format: int) -> list[dict[str, Any]]:
             },
         }
         for function in FUNCTIONS
+        if documents or not function.documents
     ]
 
 
@@ -191,11 +228,13 @@ def topic(name: str) -> str:
     return function.topic if function else ""
 
 
-def check(call: ToolCall, format: int, *, cut_off: bool = False) -> Call | BadCall:
-    """The call with its arguments in order, or the error for the model. `cut_off`: the answer hit its limit."""
+def check(call: ToolCall, format: int, *, cut_off: bool = False, documents: bool = True) -> Call | BadCall:
+    """The call with its arguments in order, or the error for the model. `cut_off`: the answer hit its limit;
+    `documents`: whether a source is attached, so that the functions for documents are there."""
     function = _by_name.get(call.name)
-    if function is None:
-        return BadCall(f"There is no function '{call.name[:80]}'. The functions are: {', '.join(_by_name)}.")
+    if function is None or (function.documents and not documents):
+        names = ", ".join(each.name for each in FUNCTIONS if documents or not each.documents)
+        return BadCall(f"There is no function '{call.name[:80]}'. The functions are: {names}.")
     given = arguments_of(call.arguments or "{}")
     if isinstance(given, str):
         why = "the answer was cut off at its length limit: say less at once" if cut_off else given

@@ -26,6 +26,8 @@ from events.types import (
     InferenceCompleted,
     InferenceFailed,
     SettingsChanged,
+    SourceAttached,
+    SourceDetached,
     StopRequested,
     TimerCancelled,
     TimerSet,
@@ -41,6 +43,8 @@ _FOREIGN: Final[tuple[type[Event], ...]] = (
     FunctionFailed,
     TimerSet,
     TimerCancelled,
+    SourceAttached,
+    SourceDetached,
 )
 
 FOREIGN: Final = frozenset(event.__name__ for event in _FOREIGN)

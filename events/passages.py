@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from events.context import stamp
+from events.context import clip, stamp
 from events.types import AlertRaised, Event, TimerFired, UploadFinished, UserLoggedIn, UserMessageReceived
 
 DAY_MS: Final = 86_400_000
@@ -170,8 +170,26 @@ def search_page(hits: Sequence[Hit], total: int, page: int, size: int) -> str:
         there = "is 1 result" if total == 1 else f"are {total} results"
         pages = "on page 0" if last == 0 else f"on pages 0 to {last}"
         return f"No results on page {page}: there {there}, {pages}."
-    lines = [f"timestamp: {stamp(hit.time_ms)}, {hit.speaker}: {hit.text}" for hit in hits]
+    lines = [f"timestamp: {stamp(hit.time_ms)}, {label(hit)}: {hit.text}" for hit in hits]
     return f"Showing {len(hits)} of {total} results (page {page}/{last}): {json.dumps(lines, ensure_ascii=False)}"
+
+
+def label(hit: Hit, chars: int = 400) -> str:
+    """Who said it; of a document, all that it takes to cite it, in about so many characters at most."""
+    if not hit.path:
+        return hit.speaker
+    parts = [f"source: {clip(hit.speaker, chars // 4)}", f"document: {clip(hit.path, chars // 2)}"]
+    where = place_text(hit.page, hit.first_line, hit.last_line)
+    parts += [where] * bool(where)
+    heading = clip(hit.heading.replace("”", '"'), chars // 4)
+    parts += [f"under “{heading}”"] * bool(heading)
+    return ", ".join(parts)
+
+
+def place_text(page: int, first_line: int, last_line: int) -> str:
+    """A place in a document: "page 3", "lines 10-24", or both ("": not known)."""
+    lines = f"lines {first_line}-{last_line}" if last_line > first_line else f"line {first_line}"
+    return ", ".join([f"page {page}"] * bool(page) + [lines] * bool(first_line))
 
 
 def day_bounds(start_date: str, end_date: str) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""Replay: a stream folded again from the log alone, and proved.
+"""Replay: a stream (an agent's, or a source's) folded again from the log alone, and proved.
 
 Proved are (1) the hash chain: no event is altered, missing or out of order; (2) each inference: the request rendered
 from the fold has the fingerprint that the memory manager asked for, and the one that the LLM processor really sent.
@@ -16,8 +16,9 @@ from events.context import fingerprint, open_request
 from events.envelope import GENESIS, Envelope, chain
 from events.errors import PalimpsestError
 from events.evolve import evolve
+from events.sources import Source, fold_source, is_source
 from events.state import FOLD, State, from_bytes, to_bytes
-from events.types import InferenceCompleted, InferenceFailed, InferenceRequested
+from events.types import Event, InferenceCompleted, InferenceFailed, InferenceRequested
 
 
 class Difference(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,6 +48,8 @@ class Replayer:
         self.agent = agent
         self.verify = verify
         self.state: State | None = None
+        self.source: Source | None = None
+        """What a source's stream amounts to; it has no `state`."""
         self.hash = GENESIS
         self.events = 0
         self.contexts = 0
@@ -59,11 +62,20 @@ class Replayer:
             return self._differs(envelope, what)
         try:
             event = decode(envelope)
-            self.state = evolve(self.state, envelope, event)
+            if is_source(self.agent):
+                if envelope.seq != self.events + 1:
+                    return self._differs(envelope, f"it follows event {self.events}: events between them are missing")
+                self.source = fold_source([envelope], self.source)
+            else:
+                self.state = evolve(self.state, envelope, event)
         except PalimpsestError as error:
             return self._differs(envelope, str(error))
         self.hash = envelope.hash
         self.events += 1
+        return self._check(envelope, event) if self.state else None
+
+    def _check(self, envelope: Envelope, event: Event) -> Difference | None:
+        assert self.state is not None, "an event was folded"
         match event:
             case InferenceRequested() if self.verify:
                 return self._check_asked(envelope, event, self.state)

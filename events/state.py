@@ -142,6 +142,10 @@ class State(Part, frozen=True, kw_only=True):
     archival_passages: int = 0
     greeted: bool = False
     turns: int = 0
+    sources: tuple[str, ...] = ()
+    """The sources that are attached, in the order of their attaching."""
+    next_sources: tuple[str, ...] | None = None
+    """Those that are attached once the running turn has ended, where that makes a difference: a turn sees one set."""
 
 
 _encoder = msgspec.msgpack.Encoder()

@@ -307,6 +307,10 @@ class FunctionCalled(Event, frozen=True, kw_only=True):
     page_size: int = 5
     time_ms: int = 0
     """The time that the model is shown in this turn."""
+    sources: tuple[str, ...] = ()
+    """The sources that are attached: what else a search of archival storage sees, and what can be read."""
+    page_chars: int = 0
+    """The cap as it is for a call that stands alone: documents are paged by it, whatever is called beside."""
 
 
 class FunctionReturned(Event, frozen=True, kw_only=True):
@@ -374,6 +378,95 @@ class SummaryWritten(Event, frozen=True, kw_only=True):
     note: str = ""
 
 
+# Sources. An agent's stream says which sources are attached to it.
+
+
+class SourceAttached(Event, frozen=True, kw_only=True):
+    """The agent sees the documents of this source from now on. One that is attached already stays so."""
+
+    source: str
+
+
+class SourceDetached(Event, frozen=True, kw_only=True):
+    source: str
+
+
+# A source, a named set of documents, has a stream of its own ("source:NAME"). It holds these events and no others.
+
+
+class SourceCreated(Event, frozen=True, kw_only=True):
+    """Seq 1 of a source's stream: how its documents are cut into passages."""
+
+    passage_tokens: int
+    overlap_tokens: int
+    format: int = 1
+
+
+class DocumentOpened(Event, frozen=True, kw_only=True):
+    """A document begins to be loaded. `document` is its id: it names these bytes (`sha256`, in hex) at this path."""
+
+    document: str
+    path: str
+    media_type: str
+    size_bytes: int
+    sha256: str
+
+
+class PassagesLoaded(Event, frozen=True, kw_only=True):
+    """A stretch of a document: `count` passages from number `first` (from 0) on, packed (`events.documents`).
+
+    `chars`, `page` and `line` let a reader find its place without unpacking: the characters that these passages add to
+    the document, and the page and line at which they begin (0: not known).
+    """
+
+    document: str
+    path: str
+    first: int
+    count: int
+    chars: int
+    packed: bytes
+    page: int = 0
+    line: int = 0
+
+
+class DocumentLoaded(Event, frozen=True, kw_only=True):
+    """The document is there whole. What it read and could not use stands in `notes`."""
+
+    document: str
+    passages: int
+    chars: int
+    notes: tuple[str, ...] = ()
+
+
+class DocumentRefused(Event, frozen=True, kw_only=True):
+    """A file was not loaded; `reason` says why and what to do. `sha256`: of its bytes, where they could be read."""
+
+    path: str
+    reason: str
+    sha256: str = ""
+
+
+class DocumentRemoved(Event, frozen=True, kw_only=True):
+    """The document's passages die with this event: searches as of earlier ones still find them."""
+
+    document: str
+    reason: str = ""
+
+
+class SourceUnloaded(Event, frozen=True, kw_only=True):
+    """Every document of the source is removed."""
+
+
+class AgentAttached(Event, frozen=True, kw_only=True):
+    """In the same append the agent's stream gets SourceAttached."""
+
+    agent: str
+
+
+class AgentDetached(Event, frozen=True, kw_only=True):
+    agent: str
+
+
 INPUTS: tuple[type[Event], ...] = (
     UserMessageReceived,
     UserLoggedIn,
@@ -383,7 +476,20 @@ INPUTS: tuple[type[Event], ...] = (
 )
 """The inputs that lead to a turn."""
 
-ALL_EVENTS: tuple[type[Event], ...] = (
+SOURCE_EVENTS: tuple[type[Event], ...] = (
+    SourceCreated,
+    DocumentOpened,
+    PassagesLoaded,
+    DocumentLoaded,
+    DocumentRefused,
+    DocumentRemoved,
+    SourceUnloaded,
+    AgentAttached,
+    AgentDetached,
+)
+"""What stands in a source's stream."""
+
+AGENT_EVENTS: tuple[type[Event], ...] = (
     AgentCreated,
     SettingsChanged,
     *INPUTS,
@@ -412,4 +518,9 @@ ALL_EVENTS: tuple[type[Event], ...] = (
     EvictionStarted,
     MessagesEvicted,
     SummaryWritten,
+    SourceAttached,
+    SourceDetached,
 )
+"""What stands in an agent's stream."""
+
+ALL_EVENTS: tuple[type[Event], ...] = (*AGENT_EVENTS, *SOURCE_EVENTS)

@@ -96,8 +96,15 @@ class Committed(msgspec.Struct, frozen=True):
 class LogReader(Protocol):
     """Reading; any number of readers, also while a writer is at work."""
 
-    def read(self, agent: str, after: int = 0, to: int | None = None, limit: int | None = None) -> list[Envelope]:
-        """Events of one stream with after < seq <= to, in order. An unknown stream has none."""
+    def read(
+        self,
+        agent: str,
+        after: int = 0,
+        to: int | None = None,
+        limit: int | None = None,
+        kinds: frozenset[str] | None = None,
+    ) -> list[Envelope]:
+        """Events of one stream with after < seq <= to, in order, of the wanted kinds. An unknown stream has none."""
         ...
 
     def tail(self, after: int, limit: int, kinds: frozenset[str] | None = None) -> tuple[list[Envelope], int]:
@@ -127,6 +134,10 @@ class LogReader(Protocol):
 
     def hash_at(self, agent: str, seq: int) -> bytes | None:
         """The stream's stored hash at seq."""
+        ...
+
+    def seq_at(self, agent: str, position: int) -> int:
+        """The seq of the stream's last event at or before a position of the partition (0: it has none there)."""
         ...
 
     def find(self, agent: str, key: str) -> Envelope | None:

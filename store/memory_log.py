@@ -91,9 +91,17 @@ class MemoryLog:
 
     # --- reading
 
-    def read(self, agent: str, after: int = 0, to: int | None = None, limit: int | None = None) -> list[Envelope]:
+    def read(
+        self,
+        agent: str,
+        after: int = 0,
+        to: int | None = None,
+        limit: int | None = None,
+        kinds: frozenset[str] | None = None,
+    ) -> list[Envelope]:
         with self._memory.lock:
-            return self._memory.streams.get(agent, [])[after:to][:limit]
+            stretch = self._memory.streams.get(agent, [])[after:to]
+        return [envelope for envelope in stretch if kinds is None or envelope.kind in kinds][:limit]
 
     def tail(self, after: int, limit: int, kinds: frozenset[str] | None = None) -> tuple[list[Envelope], int]:
         found: list[Envelope] = []
@@ -140,6 +148,10 @@ class MemoryLog:
         with self._memory.lock:
             stream = self._memory.streams.get(agent, [])
             return stream[seq - 1].hash if 1 <= seq <= len(stream) else None
+
+    def seq_at(self, agent: str, position: int) -> int:
+        with self._memory.lock:
+            return sum(envelope.position <= position for envelope in self._memory.streams.get(agent, []))
 
     def find(self, agent: str, key: str) -> Envelope | None:
         with self._memory.lock:

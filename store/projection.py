@@ -7,7 +7,7 @@ from position 0. (2) What it has applied, and its position, are one write: whoev
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -15,14 +15,19 @@ import numpy as np
 import structlog
 
 from events.codec import decode
+from events.documents import unpacked
 from events.envelope import Envelope
 from events.errors import PalimpsestError, StorageDamaged
 from events.passages import Hit, Page, chunks, input_text
+from events.sources import is_source, source_of
 from events.types import (
     INPUTS,
     ArchivalMemoryInserted,
+    DocumentRemoved,
     InputArchived,
     MessageSent,
+    PassagesLoaded,
+    SourceUnloaded,
     UserLoggedIn,
     UserMessageReceived,
 )
@@ -41,7 +46,14 @@ SCHEMA: Final = 3
 
 _INPUT_KINDS: Final = frozenset(event.__name__ for event in INPUTS)
 
-BEARING: Final = _INPUT_KINDS | {"MessageSent", "ArchivalMemoryInserted", "InputArchived"}
+BEARING: Final = _INPUT_KINDS | {
+    "MessageSent",
+    "ArchivalMemoryInserted",
+    "InputArchived",
+    "PassagesLoaded",
+    "DocumentRemoved",
+    "SourceUnloaded",
+}
 """The kinds of events that bear points: all that an index needs to be shown (`LogReader.tail(kinds=BEARING)`)."""
 
 BATCH_POINTS: Final = 1000
@@ -97,6 +109,11 @@ class MemoryIndex:
     def position(self) -> int:
         """The log's position up to which all events are in."""
         return self._mark.position
+
+    @property
+    def points(self) -> int:
+        """How many messages and passages are in, dead ones too."""
+        return self._mark.points
 
     def apply(self, envelopes: Sequence[Envelope], position: int) -> None:
         """Take the events after the index's position, up to `position`; those it has already are passed over.
@@ -209,22 +226,28 @@ class MemoryIndex:
                 source = here.get((envelope.agent, seq)) or self._read(envelope.agent, seq - 1, seq)[0]
                 texts = chunks(input_text(decode(source)), ends)
                 self._passages(envelope, batch, ((piece, NOWHERE) for piece in texts))
+            case PassagesLoaded() as loaded:
+                self._passages(envelope, batch, _placed(envelope, loaded))
+            case DocumentRemoved(document=document):
+                batch.burials.append(Burial(envelope.agent, document, envelope.seq))
+            case SourceUnloaded():
+                batch.burials.append(Burial(envelope.agent, "", envelope.seq))
             case notice:
                 if isinstance(notice, UserLoggedIn):
                     self._heard.log_in(envelope)
                 self._notice(envelope, batch, input_text(notice))
 
-    def _passages(
-        self, envelope: Envelope, batch: Batch, passages: Iterable[tuple[str, Place]], first: int = 0
-    ) -> None:
-        """Passages of archival storage, numbered from `first`. A heading and a file's name are words of it too."""
-        words, day = self._words, lexical.date_words(envelope.time)
-        for chunk, (text, place) in enumerate(passages, first):
+    def _passages(self, envelope: Envelope, batch: Batch, passages: Iterable[tuple[str, Place]]) -> None:
+        """Passages of archival storage or of a document. A heading and a file's name are words of it too, and so is
+        the day that it was archived; when a document was loaded says nothing of it."""
+        words, source = self._words, source_of(envelope.agent) if is_source(envelope.agent) else ""
+        day = "" if source else lexical.date_words(envelope.time)
+        for chunk, (text, place) in enumerate(passages):
             about = words.short_counts(lexical.ready(f"{place.heading} {place.path} {day}"))
             terms = together((words.counts(lexical.ready(text)), about))
             weighted = Sparse.of(saturated(terms, PASSAGE_K1, PASSAGE_B, PASSAGE_WORDS))
             key = Key(envelope.agent, envelope.seq, chunk)
-            batch.add(Entry(key, "passage", "memory", envelope.time, text, weighted, place=place))
+            batch.add(Entry(key, "passage", source or "memory", envelope.time, text, weighted, place=place))
 
     def _notice(self, envelope: Envelope, batch: Batch, text: str) -> None:
         for chunk, piece in enumerate(pieces(text)):
@@ -255,6 +278,19 @@ def _units(rows: Vectors) -> Vectors:
     lengths = np.linalg.norm(rows, axis=1, keepdims=True)
     units: Vectors = np.divide(rows, lengths, out=np.zeros_like(rows), where=lengths > 0)
     return units
+
+
+def _placed(envelope: Envelope, loaded: PassagesLoaded) -> Iterator[tuple[str, Place]]:
+    for passage in unpacked(envelope, loaded):
+        place = Place(
+            document=loaded.document,
+            path=loaded.path,
+            page=passage.page,
+            first_line=passage.first_line,
+            last_line=passage.last_line,
+            heading=passage.heading,
+        )
+        yield passage.text, place
 
 
 def _hit(stored: Stored, score: float) -> Hit:

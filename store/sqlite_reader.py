@@ -22,7 +22,8 @@ _ALL: Final = -1  # as a LIMIT
 # The columns stand in the order of Envelope's fields, and of StreamHead's and Snapshot's.
 _REST = "e.seq, e.position, e.time, e.kind, e.version, e.key, e.body, e.turn, e.cause, e.opens, e.closes, e.hash"
 _OF_STREAM = "stream = (SELECT id FROM streams WHERE agent = ?)"
-_READ = f"SELECT ?, {_REST} FROM events e WHERE {_OF_STREAM} AND seq > ? AND seq <= ? ORDER BY seq LIMIT ?"
+_READ = f"SELECT ?, {_REST} FROM events e WHERE {_OF_STREAM} AND seq > ? AND seq <= ? {{wanted}} ORDER BY seq LIMIT ?"
+_SEQ_AT = f"SELECT seq FROM events WHERE {_OF_STREAM} AND position <= ? ORDER BY seq DESC LIMIT 1"
 _TAIL = f"""SELECT s.agent, {_REST} FROM events e CROSS JOIN streams s ON s.id = e.stream
     WHERE e.position > ? AND e.position <= ? {{wanted}} ORDER BY e.position LIMIT ?"""
 _HEAD = "SELECT agent, seq, hash, position, created_ms, updated_ms FROM streams"
@@ -58,15 +59,22 @@ class SqliteReader:
             self._reading.close()
             self._clean_up()
 
-    def read(self, agent: str, after: int = 0, to: int | None = None, limit: int | None = None) -> list[Envelope]:
+    def read(
+        self,
+        agent: str,
+        after: int = 0,
+        to: int | None = None,
+        limit: int | None = None,
+        kinds: frozenset[str] | None = None,
+    ) -> list[Envelope]:
         last, most = _LAST if to is None else to, _ALL if limit is None else limit
-        return self._envelopes(_READ, (agent, agent, after, last, most))
+        query = _READ.format(wanted=_wanted(kinds))
+        return self._envelopes(query, (agent, agent, after, last, *sorted(kinds or ()), most))
 
     def tail(self, after: int, limit: int, kinds: frozenset[str] | None = None) -> tuple[list[Envelope], int]:
         # The end is read first: what is committed between the two queries is left to the next call, not skipped.
         end = max(after, self.position())
-        wanted = "" if kinds is None else f"AND e.kind IN ({', '.join('?' * len(kinds))})"
-        found = self._envelopes(_TAIL.format(wanted=wanted), (after, end, *sorted(kinds or ()), limit))
+        found = self._envelopes(_TAIL.format(wanted=_wanted(kinds)), (after, end, *sorted(kinds or ()), limit))
         if len(found) < limit:
             return found, end
         return found, found[-1].position if found else after
@@ -101,6 +109,10 @@ class SqliteReader:
         row = self._row(f"SELECT hash FROM events WHERE {_OF_STREAM} AND seq = ?", (agent, seq))
         return row[0] if row else None
 
+    def seq_at(self, agent: str, position: int) -> int:
+        row = self._row(_SEQ_AT, (agent, position))
+        return row[0] if row else 0
+
     def find(self, agent: str, key: str) -> Envelope | None:
         row = self._row(f"SELECT ?, {_REST} FROM events e WHERE {_OF_STREAM} AND key = ?", (agent, agent, key))
         return Envelope(*row) if row else None
@@ -116,3 +128,8 @@ class SqliteReader:
     def _row(self, query: str, values: tuple[object, ...]) -> tuple[Any, ...] | None:
         rows = self._rows(query, values)
         return rows[0] if rows else None
+
+
+def _wanted(kinds: frozenset[str] | None) -> str:
+    """The condition that an event is of one of so many kinds (none: "IN ()", which nothing fulfils)."""
+    return "" if kinds is None else f"AND e.kind IN ({', '.join('?' * len(kinds))})"

@@ -163,12 +163,17 @@ def _next_page(view: View, name: str, asked: list[Done], question: Question) -> 
     if name not in view.tools or any(not d.ok for d in asked):
         return ()
     if not asked:
-        size = view.status.archival_passages if name == "archival_memory_search" else view.status.recall_messages
-        empty = size == 0 or (name == "conversation_search" and view.is_first)
-        return () if empty else (Call(name, {"query": question.query, "page": 0}),)
+        return () if _is_empty(view, name) else (Call(name, {"query": question.query, "page": 0}),)
     last = max(_read(d).last for d in asked)
     page = 1 + max(_page_asked(d) for d in asked)
     return (Call(name, {"query": question.query, "page": page}),) if page <= min(last, PAGES - 1) else ()
+
+
+def _is_empty(view: View, name: str) -> bool:
+    """Whether a storage holds nothing that could be found."""
+    if name == "archival_memory_search":
+        return view.status.archival_passages == 0 and not view.status.attached_sources
+    return view.status.recall_messages == 0 or view.is_first
 
 
 def _page_asked(done: Done) -> int:

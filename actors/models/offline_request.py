@@ -59,6 +59,7 @@ class Entry(msgspec.Struct, frozen=True):
     last_login: str = ""
     recall_messages: int = -1
     archival_passages: int = -1
+    attached_sources: str = ""
 
 
 class _Result(msgspec.Struct, frozen=True):

@@ -30,6 +30,7 @@ _OWN_WORDS: Final = (
     "I found nothing", "On 20", "Noted", "From my", "You told me", "Let me look", "Reminder:", "I am Palimpsest",
     "I have that", "My summary", "I am sorry", "Hello", "In what I keep", "I said", "Done", "Forgotten", "All right",
     "You are welcome", "Goodbye", "Your reminders", "Checking in", "When should I remind", "My name is", "I cannot",
+    "From the document",
     "Your message is empty", "A notice from", "I have received", "All is well", "My core memory", "I could not",
 )  # fmt: skip
 
@@ -68,7 +69,8 @@ _ASKS_ALL: Final = re.compile(
 
 
 class Item(msgspec.Struct, frozen=True):
-    """Something that may answer. `who`: user, assistant, memory, summary; `time` as rendered ("" unknown)."""
+    """Something that may answer. `who`: user, assistant, memory, summary, document; `time` as rendered ("" unknown).
+    `source` says where it is from; of a document, all that it takes to cite it."""
 
     who: str
     text: str
@@ -166,7 +168,7 @@ def _trust(question: Question, who: str) -> float:
     """How much a speaker's words count: the user's most, unless the agent's own are asked for."""
     if who == "assistant":
         return 1.3 if question.of_agent else 0.5
-    return (0.7 if question.of_agent else 1.0) * {"summary": 0.95, "memory": 0.98}.get(who, 1.0)
+    return (0.7 if question.of_agent else 1.0) * {"summary": 0.95, "memory": 0.98, "document": 0.98}.get(who, 1.0)
 
 
 def _most(question: Question, item: Item) -> float:
@@ -233,6 +235,8 @@ def told(one: Hit) -> str:
             return f"On {day} I said: {quote}" if day else f"I said: {quote}"
         case "summary":
             return f"My summary of earlier messages says: {quote}"
+        case "document":
+            return f"From the document {one.item.source}: {quote}"
         case _:
             source = f" (source: {one.item.source})" if one.item.source else ""
             return f"In what I keep in archival memory since {day or 'earlier'}{source}: {quote}"
@@ -242,6 +246,10 @@ def told(one: Hit) -> str:
 
 _PAGE: Final = re.compile(r"Showing \d+ of (\d+) results? \(page (\d+)/(\d+)\):\s*", re.I)
 _ITEM: Final = re.compile(r"timestamp: ([^,]*), (\w[\w ]{0,30}): (.*)", re.S)
+_DOCUMENT: Final = re.compile(
+    r"timestamp: ([^,]*), source: (.*?), document: (.*?)((?:, (?:pages?|lines?) [\d-]+)*(?:, under “[^”]*”)?): (.*)",
+    re.S,
+)
 _SOURCE: Final = re.compile(r",? source: ([^,\n]{1,200})$")
 _items: Final = msgspec.json.Decoder(list[str])
 
@@ -265,6 +273,9 @@ def read_page(result: str) -> Page:
 
 
 def _item(text: str) -> Item:
+    document = _DOCUMENT.match(text)
+    if document is not None:
+        return Item("document", document[5], document[1], f"{document[3]}{document[4]} (source: {document[2]})")
     match = _ITEM.match(text)
     if match is None:
         return Item("memory", text)

@@ -36,6 +36,7 @@ SAMPLES: Final[dict[str, object]] = {
     "int": 12_345,
     "bytes": b"\x01" * 32,
     "tuple[int, ...]": tuple(range(2, 2000, 2)),
+    "tuple[str, ...]": (NASTY, "b"),
     "tuple[Block, ...]": (Block(label=NASTY),),
     "tuple[ToolCall, ...]": (ToolCall(id="a", name=NASTY, arguments=NASTY), ToolCall(id="b", name="f", arguments="{}")),
     "tuple[Found, ...]": (Found(seq=3),),

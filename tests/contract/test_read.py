@@ -103,6 +103,28 @@ def test_a_cursor_beyond_the_end_stays(log: LogStore) -> None:
     assert log.tail(9, 5) == ([], 9)
 
 
+# --- a stream's events of some kinds, and where it stood at a position
+
+
+def test_a_read_of_kinds_passes_the_others_over(log: LogStore) -> None:
+    add(log, *(event(f"{n}", kind=kind) for n, kind in enumerate("abacaab")))
+    add(log, event("x", "bob", kind="b"))
+    wanted = frozenset("bc")
+    assert [e.seq for e in log.read("ada", kinds=wanted)] == [2, 4, 7]
+    assert [e.seq for e in log.read("ada", after=2, to=6, kinds=wanted)] == [4]
+    assert [e.seq for e in log.read("ada", limit=2, kinds=wanted)] == [2, 4]
+    assert log.read("ada", kinds=frozenset()) == []
+
+
+def test_seq_at_says_where_a_stream_stood_at_a_position(log: LogStore) -> None:
+    for n in range(3):
+        add(log, event(f"a{n}"), event(f"b{n}", "bob"), event(f"c{n}", "bob"))
+    streams = {agent: [e.position for e in log.read(agent)] for agent in ("ada", "bob", "nobody")}
+    for position in range(11):
+        for agent, positions in streams.items():
+            assert log.seq_at(agent, position) == sum(p <= position for p in positions), (agent, position)
+
+
 # --- snapshots
 
 

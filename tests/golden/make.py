@@ -17,7 +17,17 @@ import msgspec
 from events.codec import draft
 from events.envelope import Envelope, Topic
 from events.state import FOLD, Phase, to_bytes
-from events.types import AlertRaised, Timer, TimerSet, ToolCall, UploadFinished, Usage, UserLoggedIn
+from events.types import (
+    AlertRaised,
+    SourceAttached,
+    SourceDetached,
+    Timer,
+    TimerSet,
+    ToolCall,
+    UploadFinished,
+    Usage,
+    UserLoggedIn,
+)
 from tests.unit.story import AGENT, MINUTE_MS, Story, call, say
 
 SYSTEM = "You are Ada, an agent whose memory outlasts her window. Everything but send_message is private."
@@ -27,6 +37,7 @@ def session() -> Story:
     """Some days of an agent's life, in a window small enough to fill up."""
     story = Story(met=False, system=SYSTEM, human="Name: Eve.", model="gpt-test", summarizer="gpt-small")
     _first_day(story)
+    _sources(story)
     _timers(story)
     _large_and_late(story)
     _pressure(story)
@@ -90,6 +101,15 @@ def _large_and_late(story: Story) -> None:
     story.says("Search it.").answers(call("archival_memory_search", query="line 7", page=1), say("x", "c2")).stops()
     story.comes(AlertRaised(text="The disk is almost full.")).fails("server_error", "The server fell over.")
     story.changes(window_tokens=4000, encoding="cl100k_base", token_margin=1.05)
+
+
+def _sources(story: Story) -> None:
+    story.happens(SourceAttached(source="manuals"))
+    story.says("What do the manuals say of valves?").answers(
+        call("grep_documents", text="valve", request_heartbeat=True)
+    )
+    story.returns("Showing 1 of 1 results (page 0/0): []").answers(say("Nothing."))
+    story.happens(SourceDetached(source="manuals"))
 
 
 def _pressure(story: Story) -> None:

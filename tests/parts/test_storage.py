@@ -50,7 +50,8 @@ def test_a_query_that_breaks_a_fresh_index_too_is_answered_as_failed(tmp_path: P
             await here.says("ada", "Hello.")
 
             def storage(position: int) -> asyncio.Task[None]:
-                return asyncio.create_task(Storage(here.log, lambda: Brittle(position)).run())  # type: ignore[arg-type, return-value]
+                opened = Storage(here.log, here.log_actor._reader, lambda: Brittle(position))  # type: ignore[arg-type, return-value]
+                return asyncio.create_task(opened.run())
 
             first = storage(position=3)
             ticket = await here.client.send("ada", "Look for poison.")

@@ -30,6 +30,8 @@ from events.types import (
     InferenceRequested,
     Settings,
     SettingsChanged,
+    SourceAttached,
+    SourceDetached,
     StopRequested,
     Timer,
     TimerCancelled,
@@ -131,6 +133,8 @@ def _answer(dice: random.Random) -> tuple[tuple[ToolCall, ...], str]:
         return (call("pause_heartbeats", minutes=360), say), ""
     if roll < 0.56:
         return (call("list_timers"), call("cancel_timer", timer=f"beat-{dice.randrange(8)}"), say), ""
+    if roll < 0.62:
+        return (call("grep_documents", text="words", request_heartbeat=True),), "I look it up."
     return (say,), "I answer."
 
 
@@ -170,7 +174,9 @@ class World:
         for number in range(inputs):
             time_ms = START_MS + 60_000 * (number + 1)
             event = self._sent(script, number, time_ms)
-            opens = {TimerSet: Topic.ALARM, SettingsChanged: ""}.get(type(event), Topic.TURN)
+            opens = {TimerSet: Topic.ALARM, SettingsChanged: "", SourceAttached: "", SourceDetached: ""}.get(
+                type(event), Topic.TURN
+            )
             made.append(draft(name, time_ms, event, key=f"in:{number}", opens=opens))
         return made
 
@@ -188,6 +194,10 @@ class World:
             return TimerSet(timer=Timer(id=f"beat-{number}", due_ms=time_ms + 60_000, heartbeat=True))
         if roll < 0.20:
             return SettingsChanged(settings=Settings(window_tokens=5000, reserve_tokens=500, encoding="other"))
+        if roll < 0.23:
+            return SourceAttached(source=f"shelf-{number}")
+        if roll < 0.25:
+            return SourceDetached(source=f"shelf-{number - 1}")
         return UserMessageReceived(text=text)
 
     # --- the parts

@@ -14,12 +14,15 @@ import numpy as np
 import pytest
 from structlog.testing import capture_logs
 
-from events.codec import KINDS
+from events.codec import KINDS, decode
+from events.documents import Passage
 from events.errors import StorageUnavailable
-from events.passages import DAY_MS
+from events.passages import DAY_MS, search_page
 from events.types import (
     AlertRaised,
+    DocumentOpened,
     InputArchived,
+    SourceUnloaded,
     Timer,
     TimerFired,
     TurnEnded,
@@ -28,6 +31,7 @@ from events.types import (
     UserMessageReceived,
 )
 from store.engine_edge import EdgeEngine
+from store.points import View
 from store.projection import BEARING, MemoryIndex
 from store.surroundings import MESSAGE_CHARS, PAUSE_MS
 from tests.store.index_world import (
@@ -43,6 +47,7 @@ from tests.store.index_world import (
     open_index,
     own,
 )
+from tests.store.library_world import Desk
 
 AGENTS = ("ann", "bob", "cyd")
 
@@ -584,3 +589,68 @@ def points(index: MemoryIndex) -> list[tuple[object, object]]:
         for record in records
         if isinstance(record.vector, dict) and "mark" not in (record.payload or {})
     ]
+
+
+# --- documents ----------------------------------------------------------------------------------------------------
+
+
+def test_a_documents_passages_are_found_with_what_it_takes_to_cite_them(tmp_path: Path) -> None:
+    desk, index = shelf(tmp_path)
+    hits = index.search(seen(desk), kind="passage", query="valve", page=0, size=5).hits
+    assert [(h.speaker, h.path, h.first_line, h.last_line, h.heading) for h in hits] == [
+        ("manuals", "pumps.md", 10, 12, "Pumps > Valves")
+    ]
+    assert search_page(hits, 1, 0, 5) == (
+        'Showing 1 of 1 results (page 0/0): ["timestamp: 2026-11-22 15:24:15 UTC, source: manuals, document: pumps.md, '
+        'lines 10-12, under “Pumps > Valves”: Open the red valve first."]'
+    )
+    by_heading = index.search(seen(desk), kind="passage", query="pumps", page=0, size=5).hits
+    assert [h.path for h in by_heading] == ["pumps.md"]
+    index.close()
+
+
+def test_a_removed_document_is_found_as_of_before_and_not_after(tmp_path: Path) -> None:
+    desk, index = shelf(tmp_path)
+    before = seen(desk)
+    (first, *_) = desk.read("source:manuals", kinds=frozenset({"DocumentOpened"}))
+    opened = decode(first)
+    assert isinstance(opened, DocumentOpened)
+    desk.remove("manuals", opened.document)
+    catch_up(index, desk)
+    assert index.search(before, kind="passage", query="valve", page=0, size=5).total == 1
+    assert index.search(seen(desk), kind="passage", query="valve", page=0, size=5).total == 0
+    assert index.search(seen(desk), kind="passage", query="drill", page=0, size=5).total == 1
+    desk.add("source:manuals", SourceUnloaded())
+    catch_up(index, desk)
+    assert index.search(seen(desk), kind="passage", query="", page=0, size=5).total == 0
+    desk.document("manuals", "pumps.md", [Passage(text="The valve is back.")])
+    catch_up(index, desk)
+    assert index.search(seen(desk), kind="passage", query="valve", page=0, size=5).total == 1
+    anew = MemoryIndex.open(tmp_path / "anew", embedder(), desk.read)
+    catch_up(anew, desk)
+    for views in (before, seen(desk)):
+        for query in ("valve", "drill", ""):
+            pages = [each.search(views, kind="passage", query=query, page=0, size=5) for each in (index, anew)]
+            assert pages[0] == pages[1], "what is built again finds the same"
+    index.close()
+    anew.close()
+
+
+def shelf(tmp_path: Path) -> tuple[Desk, MemoryIndex]:
+    """A source of two documents, and the index that has them."""
+    desk = Desk()
+    desk.source("manuals")
+    valve = Passage(text="Open the red valve first.", first_line=10, last_line=12, heading="Pumps > Valves")
+    desk.document("manuals", "pumps.md", [valve])
+    desk.document("manuals", "drills.md", [Passage(text="A drill makes holes.")])
+    index = MemoryIndex.open(tmp_path / "index", embedder(), desk.read)
+    catch_up(index, desk)
+    return desk, index
+
+
+def catch_up(index: MemoryIndex, desk: Desk) -> None:
+    index.apply(*desk.tail(index.position, 1 << 30, BEARING))
+
+
+def seen(desk: Desk) -> tuple[View, ...]:
+    return View("ada", 0), View("source:manuals", desk.seq_at("source:manuals", desk.position()))

@@ -63,12 +63,27 @@ def test_names_and_parameters_are_memgpts() -> None:
     assert list(listed)[8:] == ["set_timer", "cancel_timer", "list_timers"]
 
 
+def test_functions_for_documents_are_offered_only_where_a_source_is_attached() -> None:
+    always = [f["function"]["name"] for f in schemas(2)]
+    attached = [f["function"]["name"] for f in schemas(2, documents=True)]
+    assert attached == [*always, "list_documents", "open_document", "grep_documents"]
+    listed = {
+        f["function"]["name"]: list(f["function"]["parameters"]["properties"]) for f in schemas(2, documents=True)
+    }
+    assert listed["list_documents"] == ["page", "request_heartbeat"]
+    assert listed["open_document"] == ["document", "page", "place", "request_heartbeat"]
+    assert listed["grep_documents"] == ["text", "document", "page", "request_heartbeat"]
+
+
 def test_every_function_has_its_part() -> None:
     asked = {function.name: topic(function.name) for function in FUNCTIONS if function.topic}
     assert asked == {
         "conversation_search": Topic.STORAGE,
         "conversation_search_date": Topic.STORAGE,
         "archival_memory_search": Topic.STORAGE,
+        "list_documents": Topic.STORAGE,
+        "open_document": Topic.STORAGE,
+        "grep_documents": Topic.STORAGE,
         "set_timer": Topic.TIMER,
     }
     assert topic("send_message") == topic("no_such_function") == ""
@@ -310,7 +325,7 @@ def test_timers_are_limited() -> None:
 def test_an_unknown_function_is_answered_with_those_there_are() -> None:
     error = error_of(call("fly_to_the_moon"), say())
     assert "There is no function 'fly_to_the_moon'" in error
-    assert all(function.name in error for function in FUNCTIONS)
+    assert all(function.name in error for function in FUNCTIONS if not function.documents)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,186 @@
+"""Sources on a log: which there are, and which agents have them attached.
+
+Rules. (1) A source's stream and its agents' streams tell the same of an attachment, in one append. (2) What is done
+already is not done again: every call here may be made twice.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import AsyncIterator, Iterable, Sequence
+from difflib import get_close_matches
+from itertools import islice
+from typing import Final, Protocol
+
+from actors.process import now_ms
+from events.codec import draft
+from events.context import clip
+from events.envelope import Draft, Envelope
+from events.errors import BadInput, UnknownAgent, UnknownSource
+from events.sources import OUTLINE, PREFIX, Document, Source, fold_source, is_source, removed_key, source_of, stream_of
+from events.types import (
+    AgentAttached,
+    AgentDetached,
+    DocumentRemoved,
+    Event,
+    SourceAttached,
+    SourceDetached,
+    SourceUnloaded,
+)
+from store.log import MUST_EXIST, Append, Appended, StreamHead
+
+MAX_NAME_CHARS: Final = 64
+READ_EVENTS: Final = 1000
+AGENTS_AT_ONCE: Final = 100
+HEADS_AT_ONCE: Final = 500
+KNOWN: Final = 12
+
+
+class Log(Protocol):
+    """The part of `LogClient` that sources need."""
+
+    async def append(self, append: Append) -> list[Appended]: ...
+
+    async def read(
+        self,
+        agent: str,
+        after: int = 0,
+        to: int | None = None,
+        limit: int | None = None,
+        kinds: frozenset[str] | None = None,
+    ) -> list[Envelope]: ...
+
+    async def heads(self, after: str = "", limit: int | None = None) -> list[StreamHead]: ...
+
+
+def check_source(name: str) -> None:
+    """Raises BadInput where a name cannot be a source's."""
+    if not name.strip() or name != name.strip() or len(name) > MAX_NAME_CHARS or not name.isprintable():
+        raise BadInput(
+            f"'{clip(name, 40)}' cannot be a source's name: give 1 to {MAX_NAME_CHARS} printable characters, "
+            "none of them blank at either end."
+        )
+    if name.startswith("-") or is_source(name):
+        raise BadInput(f"'{clip(name, 40)}' cannot be a source's name: leave '-' and 'source:' at its beginning out.")
+
+
+async def fold(log: Log, name: str, source: Source | None = None) -> Source | None:
+    """The source as it is now, folded on from what is given (None: there is none)."""
+    after = source.seq if source else 0
+    while chunk := await log.read(stream_of(name), after, None, READ_EVENTS, OUTLINE):
+        source = fold_source(chunk, source)
+        after = chunk[-1].seq
+    return source
+
+
+async def known(log: Log, name: str) -> Source:
+    """The source of this name. Raises UnknownSource."""
+    check_source(name)
+    source = await fold(log, name)
+    if source is None:
+        raise UnknownSource(name, tuple([each async for each in names(log, KNOWN)]))
+    return source
+
+
+async def names(log: Log, limit: int | None = None) -> AsyncIterator[str]:
+    """The names of the sources, in order."""
+    after, left = PREFIX, limit
+    while heads := await log.heads(after, HEADS_AT_ONCE):
+        for head in heads:
+            if not is_source(head.agent) or left == 0:
+                return
+            yield source_of(head.agent)
+            left = None if left is None else left - 1
+        after = heads[-1].agent
+
+
+async def attach(log: Log, name: str, agents: Sequence[str]) -> list[str]:
+    """Attach a source to agents; those that did not have it yet. Raises UnknownSource, UnknownAgent."""
+    source = await known(log, name)
+    await check_agents(log, agents)
+    fresh = [agent for agent in dict.fromkeys(agents) if agent not in source.agents]
+    pairs = [(agent, SourceAttached(source=name), AgentAttached(agent=agent)) for agent in fresh]
+    await _append_pairs(log, name, pairs, "attach")
+    return fresh
+
+
+async def detach(log: Log, name: str, agents: Sequence[str]) -> list[str]:
+    """Detach a source from agents; those that had it. Raises UnknownSource, UnknownAgent."""
+    source = await known(log, name)
+    await check_agents(log, agents)
+    theirs = [agent for agent in dict.fromkeys(agents) if agent in source.agents]
+    await _detach(log, name, theirs)
+    return theirs
+
+
+async def _detach(log: Log, name: str, agents: Sequence[str]) -> None:
+    pairs = [(agent, SourceDetached(source=name), AgentDetached(agent=agent)) for agent in agents]
+    await _append_pairs(log, name, pairs, "detach")
+
+
+async def check_agents(log: Log, agents: Iterable[str]) -> None:
+    """Raises UnknownAgent for the first that there is not."""
+    for agent in dict.fromkeys(agents):
+        if is_source(agent) or not await log.read(agent, limit=1):
+            heads = await log.heads(limit=KNOWN)
+            raise UnknownAgent(agent, tuple(head.agent for head in heads if not is_source(head.agent)))
+
+
+async def _append_pairs(log: Log, name: str, pairs: Sequence[tuple[str, Event, Event]], what: str) -> None:
+    """What an agent's stream and the source's are told together, some agents at once."""
+    left = iter(pairs)
+    while part := list(islice(left, AGENTS_AT_ONCE)):
+        # A key of this call's own: made again after the log's process died, it is known for what it is.
+        key = f"{what}:{uuid.uuid4().hex}"
+        drafts: list[Draft] = []
+        for number, (agent, theirs, ours) in enumerate(part):
+            drafts.append(draft(agent, now_ms(), theirs, key=f"{key}:{name}"))
+            drafts.append(draft(stream_of(name), now_ms(), ours, key=f"{key}:{number}"))
+        await log.append(Append(tuple(drafts), {agent: MUST_EXIST for agent, _, _ in part}))
+
+
+async def unload(log: Log, name: str, documents: Sequence[str] = ()) -> list[Document]:
+    """Remove documents (paths or ids) from a source, or with none named all of them, and detach it from its agents.
+
+    What was removed. Raises UnknownSource, and BadInput where a document is not there.
+    """
+    source = await known(log, name)
+    if documents:
+        chosen = [_named(source, wanted) for wanted in dict.fromkeys(documents)]
+        await remove(log, name, chosen, "unloaded")
+        return chosen
+    there = [*source.loaded, *source.loading]
+    await _detach(log, name, list(source.agents))
+    if there or source.refused:
+        made = draft(stream_of(name), now_ms(), SourceUnloaded(), key=f"unload:{source.seq}")
+        await log.append(Append((made,)))
+    return there
+
+
+def _named(source: Source, wanted: str) -> Document:
+    found = source.named(wanted) or [document for document in source.loading if wanted in (document.path, document.id)]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        each = ", ".join(f"{document.path} ({document.id})" for document in found[:5])
+        raise BadInput(f"'{clip(wanted, 80)}' can be {len(found)} documents: {each}. Name one by its id.")
+    near = get_close_matches(wanted, [document.path for document in source.loaded][:5000], n=3)
+    hint = f" Did you mean {' or '.join(near)}?" if near else ""
+    raise BadInput(
+        f"There is no document '{clip(wanted, 80)}' in source '{source.name}'.{hint} `sources {source.name}` lists all."
+    )
+
+
+async def remove(log: Log, name: str, documents: Sequence[Document], reason: str) -> None:
+    """Let documents die."""
+    made = tuple(
+        draft(
+            stream_of(name),
+            now_ms(),
+            DocumentRemoved(document=document.id, reason=reason),
+            key=removed_key(document.id, document.removals),
+        )
+        for document in documents
+    )
+    if made:
+        await log.append(Append(made))

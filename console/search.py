@@ -1,0 +1,202 @@
+"""`search` and `reindex`: what an agent finds, now or as of any event, and the index built anew. Nothing starts Ray.
+
+Rule: a search takes the index if nobody has it, and brings it up to the log; where a running system has it, an index of
+just what the agent sees is built from the log in a temporary folder. Both find the same.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import heapq
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import click
+import msgspec
+
+from console.inspect import head_of, reading
+from console.options import data_folder
+from console.show import Page, many, one_line, terminal, utc
+from events.envelope import Envelope
+from events.errors import BadInput, StorageUnavailable
+from events.passages import Hit, label
+from events.passages import Page as Found
+from events.sources import stream_of
+from store.folder import DataFolder
+from store.index_folder import IndexFolder
+from store.log import LogReader
+from store.points import View
+from store.projection import BEARING, MemoryIndex
+from store.states import load
+
+BATCH: Final = 1000
+SLOW: Final = 20_000
+"""So many events behind, a catch-up shows its progress."""
+KINDS: Final = {"recall": "message", "archival": "passage"}
+TEXT_CHARS: Final = 600
+
+
+def open_index(path: Path, log: LogReader) -> MemoryIndex:
+    from store.embeddings import WordLlamaEmbedder
+
+    return MemoryIndex.open(path, WordLlamaEmbedder(), log.read)
+
+
+def catch_up(index: MemoryIndex, log: LogReader) -> None:
+    """Apply to the index what the log has gained, with a bar where that takes a while."""
+    end = log.position()
+    with _bar("Indexing", end - index.position) as step:
+        while index.position < end:
+            before = index.position
+            index.apply(*log.tail(before, BATCH, BEARING))
+            step(index.position - before)
+    index.flush()
+
+
+@contextlib.contextmanager
+def _bar(what: str, total: int) -> Iterator[Callable[[int], None]]:
+    if total < SLOW:
+        yield lambda _: None
+    elif not sys.stderr.isatty():
+        click.echo(f"{what} {total:,} events …", err=True)
+        yield lambda _: None
+    else:
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        with Progress(*columns, console=terminal(sys.stderr), transient=True) as bar:
+            task = bar.add_task(what, total=total)
+            yield lambda done: bar.advance(task, done)
+
+
+# --- search -------------------------------------------------------------------------------------------------------
+
+
+@click.command("search")
+@click.argument("agent")
+@click.argument("query")
+@click.option("--in", "where", type=click.Choice(list(KINDS)), help="Only what was said, or only archival storage.")
+@click.option("--at", type=click.IntRange(min=1), metavar="SEQ", help="As of this event of the agent (default: now).")
+@click.option("--page", default=0, type=click.IntRange(min=0), metavar="P", help="Page of the results, from 0.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def search_command(agent: str, query: str, *, where: str | None, at: int | None, page: int, as_json: bool) -> None:
+    """Search AGENT's memory as its own functions do: what was said (recall), and its passages and the documents of its
+    sources (archival). With --at, as it was after that event: what came later is not there, what was removed is.
+    """
+    with reading() as log:
+        views = views_at(log, agent, at)
+        with _index(log, views) as index:
+            found = {name: index.search(views if name == "archival" else views[:1], kind=kind, query=query, page=page,
+                                        size=5)
+                     for name, kind in KINDS.items() if where in (None, name)}  # fmt: skip
+    if as_json:
+        row: dict[str, Any] = {"agent": agent, "as_of": views[0].as_of, "query": query, "page": page}
+        row |= {
+            name: {"total": each.total, "hits": [_object(hit) for hit in each.hits]} for name, each in found.items()
+        }
+        sys.stdout.write(msgspec.json.encode(row).decode() + "\n")
+        return
+    for name, each in found.items():
+        _print(Page(), name, each, page)
+
+
+def views_at(log: LogReader, agent: str, at: int | None) -> tuple[View, ...]:
+    """What an agent sees after its event `at` (None: now). Raises UnknownAgent; BadInput if it has no such event."""
+    head = head_of(log, agent)
+    if at is not None and at > head.seq:
+        raise BadInput(f"Agent '{agent}' has events 1 to {head.seq}: there is no event {at}.")
+    state = load(log, agent, to=at)
+    if state is None:
+        raise BadInput(f"'{one_line(agent)}' has no memory that could be searched: name an agent.")
+    position = log.position() if at is None else log.read(agent, at - 1, at)[0].position
+    streams = [stream_of(source) for source in state.sources]
+    sources = [View(stream, seq) for stream in streams if (seq := log.seq_at(stream, position))]
+    return View(agent, state.seq), *sources
+
+
+@contextlib.contextmanager
+def _index(log: LogReader, views: tuple[View, ...]) -> Iterator[MemoryIndex]:
+    try:
+        index = open_index(data_folder().index_path(), log)
+    except StorageUnavailable as error:
+        click.echo(
+            f"{error} So an index of what this agent sees is built from the log, just for this search.", err=True
+        )
+        with (
+            tempfile.TemporaryDirectory(prefix="palimpsest-") as folder,
+            contextlib.closing(open_index(Path(folder) / "index", log)) as private,
+        ):
+            _fill(private, log, views)
+            yield private
+        return
+    with contextlib.closing(index):
+        catch_up(index, log)
+        yield index
+
+
+def _fill(index: MemoryIndex, log: LogReader, views: tuple[View, ...]) -> None:
+    """Apply the events of the streams in view, in the log's order."""
+    merged = heapq.merge(*(_events(log, view) for view in views), key=lambda envelope: envelope.position)
+    batch: list[Envelope] = []
+    for envelope in merged:
+        batch.append(envelope)
+        if len(batch) >= BATCH:
+            index.apply(batch, batch[-1].position)
+            batch = []
+    if batch:
+        index.apply(batch, batch[-1].position)
+
+
+def _events(log: LogReader, view: View) -> Iterator[Envelope]:
+    after = 0
+    while chunk := log.read(view.stream, after, view.as_of, 50, BEARING):
+        yield from chunk
+        after = chunk[-1].seq
+
+
+def _object(hit: Hit) -> dict[str, Any]:
+    row: dict[str, Any] = {"seq": hit.seq, "chunk": hit.chunk, "score": round(hit.score, 6), "time_ms": hit.time_ms}
+    row |= {"speaker": hit.speaker, "text": hit.text}
+    if hit.path:
+        row |= {"source": hit.speaker, "document": hit.document, "path": hit.path, "page": hit.page}
+        row |= {"first_line": hit.first_line, "last_line": hit.last_line, "heading": hit.heading}
+    return row
+
+
+def _print(page: Page, name: str, found: Found, number: int) -> None:
+    last = max(0, found.total - 1) // 5
+    page.line((f"{name}: ", "bold"), f"{many(found.total, 'result')}, page {number} of 0 to {last}")
+    for hit in found.hits:
+        page.line(
+            (f"  {hit.seq:>6}  {utc(hit.time_ms)[:16]}  {hit.score:.3f}  ", "dim"), (one_line(label(hit), 300), "cyan")
+        )
+        page.line(f"          {one_line(hit.text, TEXT_CHARS)}")
+
+
+# --- reindex ------------------------------------------------------------------------------------------------------
+
+
+@click.command("reindex")
+def reindex_command() -> None:
+    """Drop the index and build it again from the log, which has all that it holds."""
+    folder = data_folder()
+    with reading() as log, folder.lock("reindex"):
+        _drop(folder)
+        with contextlib.closing(open_index(folder.index_path(), log)) as index:
+            catch_up(index, log)
+            click.echo(f"Built again from the log: {many(index.position, 'event')}, {many(index.points, 'point')}.")
+
+
+def _drop(folder: DataFolder) -> None:
+    """Raises StorageUnavailable where another process has the index."""
+    held = IndexFolder(folder.index_path())
+    try:
+        for part in (held.shard, held.path / "shard.bad"):
+            if part.exists():
+                shutil.rmtree(part)
+    finally:
+        held.release()

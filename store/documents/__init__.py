@@ -1,0 +1,19 @@
+"""Files into passages: which files there are (`find`), what one is (`open_document`), and its text in pieces.
+
+Rules. (1) A file's kind is told by its content; its name only decides between kinds of text. (2) Memory is bounded
+whatever the file's size. (3) The same bytes give the same passages, and what cannot be read says why and what to do.
+"""
+
+from store.documents.document import OVERLAP_TOKENS, PASSAGE_TOKENS, Document, open_document
+from store.documents.files import Found, Refused, digest, find
+
+__all__ = [
+    "OVERLAP_TOKENS",
+    "PASSAGE_TOKENS",
+    "Document",
+    "Found",
+    "Refused",
+    "digest",
+    "find",
+    "open_document",
+]

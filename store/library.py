@@ -1,0 +1,343 @@
+"""The documents of sources, read from the log: what there is, a document page by page, and every place of a text.
+
+Rules. (1) An answer is a function of the sources as they were at the seqs that are given. (2) Memory is bounded
+whatever a document's size: a stretch of passages at a time is unpacked. (3) A page of a document is cut by its
+characters alone, so that pages read one after another give the whole text.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from difflib import get_close_matches
+from typing import Final, NamedTuple, Protocol
+
+import msgspec
+
+from events.codec import decode
+from events.context import clip
+from events.documents import Passage, unpacked
+from events.envelope import Envelope
+from events.passages import Hit, place_text
+from events.sources import OUTLINE, Document, Source, fold_source, stream_of
+from events.types import PassagesLoaded
+
+EVENTS_AT_ONCE: Final = 2000
+STRETCHES_AT_ONCE: Final = 50
+OUTLINES_KEPT: Final = 64
+TEXT_CHARS: Final = 1000
+"""No longer text is looked for."""
+SNIPPET_CHARS: Final = 80
+"""So much is shown on each side of a match."""
+_STRETCHES: Final = frozenset({PassagesLoaded.__name__})
+_PLACE: Final = re.compile(r"\s*(lines?|pages?)\s*(\d{1,9})\b", re.I)
+_NAMED: Final = 5
+
+
+class Reads(Protocol):
+    """The part of a log's reader that is needed here."""
+
+    def read(
+        self,
+        agent: str,
+        after: int = 0,
+        to: int | None = None,
+        limit: int | None = None,
+        kinds: frozenset[str] | None = None,
+    ) -> list[Envelope]: ...
+
+
+class Shelf(NamedTuple):
+    """A document, and the source that has it."""
+
+    source: Source
+    document: Document
+
+
+class Stretch(msgspec.Struct, frozen=True):
+    """Where a PassagesLoaded stands: its seq, the character of the document at which it begins, its page and line."""
+
+    seq: int
+    start: int
+    page: int
+    line: int
+
+
+class Reading(msgspec.Struct, frozen=True):
+    """A page of a document: `page` of `pages` (from 0), its text, and the place at which it stands."""
+
+    page: int
+    pages: int
+    text: str
+    place: str
+
+
+class Matches(msgspec.Struct, frozen=True):
+    """A page of the places where a text stands, and how many there are in all."""
+
+    hits: tuple[Hit, ...]
+    total: int
+
+
+class Library:
+    """Reads the documents of sources. One owner, one thread."""
+
+    def __init__(self, log: Reads) -> None:
+        self._log = log
+        self._sources: dict[str, Source] = {}
+        self._outlines: OrderedDict[tuple[str, str, int], list[Stretch]] = OrderedDict()
+
+    def sources(self, seqs: Mapping[str, int]) -> list[Source]:
+        """The sources of these names as of these seqs; those that do not exist then are left out."""
+        found = (self._source(name, seq) for name, seq in seqs.items())
+        return [source for source in found if source is not None]
+
+    def _source(self, name: str, to: int) -> Source | None:
+        """Folded on from what is held, or anew where that is past `to` already."""
+        held = self._sources.pop(name, None)
+        source = held if held is not None and held.seq <= to else None
+        stream, after = stream_of(name), source.seq if source else 0
+        while chunk := self._log.read(stream, after, to, EVENTS_AT_ONCE, OUTLINE):
+            source = fold_source(chunk, source)
+            after = chunk[-1].seq
+        if source is not None:
+            self._sources[name] = source
+        return source
+
+    def find(self, sources: Sequence[Source], wanted: str) -> Shelf:
+        """The one document that is meant. Raises ValueError, for the model, where there is none, or more than one."""
+        wanted = wanted.strip()
+        found = [Shelf(source, document) for source in sources for document in source.named(_bare(source, wanted))]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            each = "; ".join(f"{s.document.id} ({s.source.name}: {clip(s.document.path, 60)})" for s in found[:_NAMED])
+            more = f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
+            raise ValueError(f"'{clip(wanted, 80)}' can be {len(found)} documents: {each}{more}. Give the id of one.")
+        raise ValueError(_unknown(sources, wanted))
+
+    # --- reading
+
+    def page(self, shelf: Shelf, page: int, chars: int) -> Reading:
+        """A page of so many characters. Raises ValueError, for the model, where there is no such page."""
+        pages = max(1, -(-shelf.document.chars // chars))
+        if not 0 <= page < pages:
+            there = "only page 0" if pages == 1 else f"pages 0 to {pages - 1}"
+            raise ValueError(f"There is no page {page}: {clip(shelf.document.path, 80)} has {there}.")
+        start, end = page * chars, (page + 1) * chars
+        pieces: list[str] = []
+        first = last = Passage(text="")
+        for at, passage in self._from(shelf, start):
+            if at >= end:
+                break
+            fresh = passage.fresh
+            if at + len(fresh) <= start:
+                continue
+            pieces.append(fresh[max(0, start - at) : end - at])
+            first, last = first if first.text else passage, passage
+        return Reading(page, pages, "".join(pieces), _span(first, last))
+
+    def page_at(self, shelf: Shelf, place: str, chars: int) -> int:
+        """The page on which a place stands: "line 120", or "page 7" of a PDF. Raises ValueError, for the model."""
+        given = _PLACE.match(place)
+        if given is None:
+            raise ValueError(f"'{clip(place, 40)}' is no place: give it as 'line 120', or in a PDF as 'page 7'.")
+        number, by_line = int(given[2]), given[1].lower().startswith("line")
+        known = False
+        for at, passage in self._from(shelf, self._before(shelf, number, by_line=by_line)):
+            known = known or bool(passage.first_line if by_line else passage.page)
+            if by_line and passage.first_line and number <= max(passage.last_line, passage.first_line):
+                return (at + _line_start(passage, number)) // chars
+            if not by_line and passage.page >= number:
+                return at // chars
+        what = "lines" if by_line else "pages"
+        if not known:
+            other = "'page 7', or" if by_line and shelf.document.media_type == "application/pdf" else "only"
+            raise ValueError(f"The {what} of {clip(shelf.document.path, 80)} are not known: give {other} a `page`.")
+        raise ValueError(f"{clip(shelf.document.path, 80)} ends before {what[:-1]} {number}.")
+
+    def _before(self, shelf: Shelf, number: int, *, by_line: bool) -> int:
+        """The character at which the last stretch begins that certainly stands before a line, or a page."""
+        start = 0
+        for stretch in self._outline(shelf):
+            here = stretch.line if by_line else stretch.page
+            if here >= number:
+                break
+            if here:
+                start = stretch.start
+        return start
+
+    def _from(self, shelf: Shelf, start: int) -> Iterator[tuple[int, Passage]]:
+        """The passages of a document with the characters at which they begin, from the stretch on that has `start`."""
+        outline = self._outline(shelf)
+        number = max(0, bisect_right(outline, start, key=lambda stretch: stretch.start) - 1)
+        for stretch in outline[number:]:
+            (envelope,) = self._log.read(stream_of(shelf.source.name), stretch.seq - 1, stretch.seq)
+            at = stretch.start
+            for passage in unpacked(envelope, _loaded(envelope)):
+                yield at, passage
+                at += len(passage.fresh)
+
+    def _outline(self, shelf: Shelf) -> list[Stretch]:
+        """The document's stretches, in its order; kept for the documents read last."""
+        document, stream = shelf.document, stream_of(shelf.source.name)
+        name = stream, document.id, document.opened
+        if name not in self._outlines:
+            events = self._stretches(stream, document.opened, document.closed)
+            mine = sorted((e.first, at.seq, e.chars, e.page, e.line) for at, e in events if e.document == document.id)
+            start, outline = 0, []
+            for _, seq, chars, page, line in mine:
+                outline.append(Stretch(seq, start, page, line))
+                start += chars
+            self._outlines[name] = outline
+            while len(self._outlines) > OUTLINES_KEPT:
+                self._outlines.popitem(last=False)
+        self._outlines.move_to_end(name)
+        return self._outlines[name]
+
+    def _stretches(self, stream: str, after: int, to: int) -> Iterator[tuple[Envelope, PassagesLoaded]]:
+        while chunk := self._log.read(stream, after, to, STRETCHES_AT_ONCE, _STRETCHES):
+            for envelope in chunk:
+                yield envelope, _loaded(envelope)
+            after = chunk[-1].seq
+
+    # --- finding a text
+
+    def grep(self, sources: Sequence[Source], text: str, only: Shelf | None, page: int, size: int) -> Matches:
+        """Every place where a text stands, upper or lower case and white space apart, source by source in the order of
+        loading. Raises ValueError, for the model, where the text is none to look for."""
+        pattern = _pattern(text)
+        hits: list[Hit] = []
+        total = 0
+        for source in [only.source] if only else sources:
+            for hit in self._matches(source, pattern, only.document if only else None):
+                if page * size <= total < (page + 1) * size:
+                    hits.append(hit())
+                total += 1
+        return Matches(tuple(hits), total)
+
+    def _matches(self, source: Source, pattern: re.Pattern[str], only: Document | None) -> Iterator[_Match]:
+        loaded = {document.id: document for document in ([only] if only else source.loaded)}
+        after, to = (only.opened, only.closed) if only else (0, source.seq)
+        tails: dict[str, str] = {}
+        for envelope, event in _in_order(self._stretches(stream_of(source.name), after, to), loaded):
+            tail = tails.pop(event.document, "")
+            for chunk, passage in enumerate(unpacked(envelope, event)):
+                whole = tail + passage.fresh
+                for found in pattern.finditer(whole.lower()):
+                    if found.end() > len(tail):
+                        yield _Match(source, envelope, event, chunk, passage, found.start() - len(tail), whole, found)
+                tail = whole[-TEXT_CHARS:]
+            if event.first + event.count < loaded[event.document].passages:
+                tails[event.document] = tail
+
+
+class _Match(NamedTuple):
+    """A match, whose text is only made if it is shown."""
+
+    source: Source
+    at: Envelope
+    event: PassagesLoaded
+    chunk: int
+    passage: Passage
+    start: int
+    whole: str
+    found: re.Match[str]
+
+    def __call__(self) -> Hit:
+        passage, line = self.passage, 0
+        if passage.first_line:
+            before = passage.text[: max(0, passage.overlap + self.start)].count("\n")
+            line = min(passage.first_line + before, max(passage.last_line, passage.first_line))
+        low, high = self.found.start() - SNIPPET_CHARS, self.found.end() + SNIPPET_CHARS
+        around = " ".join(self.whole[max(0, low) : high].split())
+        return Hit(
+            self.at.seq,
+            self.chunk,
+            0.0,
+            self.at.time,
+            self.source.name,
+            f"{'… ' * (low > 0)}{around}{' …' * (high < len(self.whole))}",
+            stream=self.at.agent,
+            document=self.event.document,
+            path=self.event.path,
+            page=passage.page,
+            first_line=line,
+            last_line=line,
+            heading=passage.heading,
+        )
+
+
+def _pattern(text: str) -> re.Pattern[str]:
+    words = text.lower().split()
+    if not words:
+        raise ValueError("text is empty. Give the text to find.")
+    if len(text) > TEXT_CHARS:
+        raise ValueError(f"text has {len(text):,} characters. Give at most {TEXT_CHARS:,} of them.")
+    return re.compile(r"\s+".join(map(re.escape, words)))
+
+
+def _in_order(
+    events: Iterable[tuple[Envelope, PassagesLoaded]], loaded: Mapping[str, Document]
+) -> Iterator[tuple[Envelope, PassagesLoaded]]:
+    """The stretches of the loaded documents, each document's in its order.
+
+    What was in flight together, and sent again, may stand in another: it is held back until its turn comes.
+    """
+    following: dict[str, int] = {}
+    early: dict[tuple[str, int], tuple[Envelope, PassagesLoaded]] = {}
+    for envelope, event in events:
+        document = loaded.get(event.document)
+        if document is None or not document.opened < envelope.seq < document.closed:
+            continue
+        early[event.document, event.first] = envelope, event
+        while due := early.pop((event.document, following.get(event.document, 0)), None):
+            following[event.document] = due[1].first + due[1].count
+            yield due
+
+
+def _loaded(envelope: Envelope) -> PassagesLoaded:
+    event = decode(envelope)
+    assert isinstance(event, PassagesLoaded), "only these kinds are read"
+    return event
+
+
+def _bare(source: Source, wanted: str) -> str:
+    """A document's name without its source's, where that stands before it."""
+    for mark in (": ", ":", "/"):
+        if wanted.startswith(source.name + mark):
+            return wanted[len(source.name) + len(mark) :].strip()
+    return wanted
+
+
+def _unknown(sources: Sequence[Source], wanted: str) -> str:
+    shown = clip(wanted, 80)
+    for source in sources:
+        if any(wanted in (document.path, document.id) for document in source.loading):
+            return f"'{shown}' is still being loaded. Search what is there, or try again later."
+    paths = [document.path for source in sources for document in source.loaded]
+    if not paths:
+        return f"There is no document '{shown}': the attached sources hold none yet."
+    near = get_close_matches(wanted.lower(), paths[:5000], n=3, cutoff=0.4) or paths[:3]
+    named = ", ".join(f"'{clip(path, 80)}'" for path in near)
+    return f"There is no document '{shown}'. There are {len(paths)}, among them {named}; list_documents shows all."
+
+
+def _line_start(passage: Passage, number: int) -> int:
+    """Where in what a passage adds a line begins (0: at its start, or before)."""
+    before = passage.first_line + passage.text[: passage.overlap].count("\n")
+    start = 0
+    for _ in range(number - before):
+        start = passage.fresh.find("\n", start) + 1
+        if not start:
+            return 0
+    return min(start, len(passage.fresh) - 1)
+
+
+def _span(first: Passage, last: Passage) -> str:
+    """The place from one passage to another."""
+    if first.page:
+        return f"pages {first.page}-{last.page}" if last.page > first.page else f"page {first.page}"
+    return place_text(0, first.first_line, last.last_line)
