@@ -19,11 +19,12 @@ from typing import Final
 from store import tokens
 from store.documents import open_document
 
-_WORDS: Final = (
-    "the of and to in is that it was for on are as with they be at one have this from by hot but some what there we can "
-    "out other were all your when up use word how said an each which their time will way about many then would write "
+_TEXT: Final = (
+    "the of and to in is that it was for on are as with they be at one have this from by hot but some what there we "
+    "can out other were all your when up use word how said an each which their time will way about many then would "
     "agent memory passage search document index archive process storage inference recovery snapshot deterministic"
-).split()
+)
+_WORDS: Final = _TEXT.split()
 
 
 def main(megabytes: float) -> None:
