@@ -165,7 +165,7 @@ class World:
         self.late: list[Append] = []
         """Appends of managers that died: they may arrive after the next one has begun."""
         for name in self.names:
-            born = newborn(Settings(window_tokens=script.choice((3000, 4096, 6000)), reserve_tokens=400))
+            born = newborn(Settings(window_tokens=script.choice((3600, 4096, 6000)), reserve_tokens=400))
             self._append(draft(name, START_MS, born, key="create"), expected=0)
 
     def _script(self, script: random.Random, name: str, inputs: int) -> list[Draft]:
