@@ -15,7 +15,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from events.codec import KINDS
-from events.errors import StorageUnavailable
+from events.errors import BadInput, EmbedderChanged, StorageUnavailable
 from events.passages import DAY_MS
 from events.types import (
     AlertRaised,
@@ -27,8 +27,9 @@ from events.types import (
     UserLoggedIn,
     UserMessageReceived,
 )
+from store.embeddings import WordLlamaEmbedder, embedder_named
 from store.engine_edge import EdgeEngine
-from store.projection import BEARING, MemoryIndex
+from store.projection import BEARING, MemoryIndex, reindex
 from store.surroundings import MESSAGE_CHARS, PAUSE_MS
 from tests.store.index_world import (
     EVERYTHING,
@@ -584,3 +585,32 @@ def points(index: MemoryIndex) -> list[tuple[object, object]]:
         for record in records
         if isinstance(record.vector, dict) and "mark" not in (record.payload or {})
     ]
+
+
+# --- embedders ----------------------------------------------------------------------------------------------------
+
+
+class Other(WordLlamaEmbedder):
+    name = "another"  # type: ignore[misc]  # by another name
+
+
+def test_a_changed_embedder_is_refused_until_the_index_is_dropped(tmp_path: Path) -> None:
+    journal = chatter(10)
+    path = tmp_path / "memory"
+    index = open_index(path, journal)
+    feed(index, journal)
+    with pytest.raises(StorageUnavailable, match="in use by another process"):
+        reindex(path)
+    index.close()
+    for _ in range(2):  # the refusal changes nothing, and lets the folder go
+        with pytest.raises(EmbedderChanged, match=r"made with the embedder wordllama.* another .* is set.*reindex"):
+            MemoryIndex.open(path, Other(), journal.read)
+    reindex(path)
+    index = MemoryIndex.open(path, Other(), journal.read)
+    assert index.position == 0
+    index.close()
+
+
+def test_an_embedder_that_is_not_there_is_named() -> None:
+    with pytest.raises(BadInput, match=r"no embedder 'nonsense' here.*wordllama"):
+        embedder_named("nonsense")
