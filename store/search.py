@@ -1,6 +1,6 @@
 """Searches over an engine: what a query matches, how that is ranked, and how much of it there is.
 
-Rules. (1) What matches shares a word with the query, itself or in its context, or is among the `NEAREST` in meaning.
+Rules. (1) What matches shares a word with the query, itself or in its context, or is over the floor in meaning.
 (2) Totals are exact, and so are the results in scopes of up to `EXACT_POINTS`; in larger ones each arm gives its best
 `LEXICAL_LIMIT`, and over `DENSE_POINTS` meaning only ranks what words have found. (3) Equal scores: newest first.
 """
@@ -25,7 +25,6 @@ QUERY_CHARS: Final = 4000
 EXACT_POINTS: Final = 10_000
 LEXICAL_LIMIT: Final = 400
 DENSE_POINTS: Final = 10_000
-NEAREST: Final = 100
 _SLACK: Final = 20
 """Results asked for beyond those wanted, so that ties with the last of them seldom need a second request."""
 
@@ -96,6 +95,11 @@ class Searches:
                 return Found(_page(some, scope, first, size, ascending=not latest), total)
             limit *= 4
 
+    def _dense_limit(self, points: int, lexical: bool) -> int:
+        if points <= self.dense_points:
+            return points
+        return 0 if lexical else LEXICAL_LIMIT
+
     def _terms(self, text: str, speaker: str) -> Collection[int]:
         """A query's words. The name of the one whom it is about is no word to look for: what others say of them would
         come first; unless it is all there is."""
@@ -112,7 +116,7 @@ class Searches:
             blend=blend_of(scope.kind, self._embedder.name),
             speaker=speaker,
             lexical_limit=count.points if exact else LEXICAL_LIMIT,
-            dense_limit=NEAREST if count.points <= self.dense_points or not words.terms else 0,
+            dense_limit=self._dense_limit(count.points, bool(words.terms)),
             limit=0,
         )
 
