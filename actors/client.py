@@ -34,7 +34,7 @@ from actors.timer import setting
 from actors.turns import Reply, Ticket, Turns
 from actors.watch import TurnPiece
 from events.codec import decode, draft
-from events.envelope import Envelope, Topic, answer_key
+from events.envelope import Envelope, Topic
 from events.errors import ActorLost, AgentExists, Overloaded, UnknownAgent
 from events.sources import Document, Source, is_source
 from events.state import State
@@ -306,15 +306,11 @@ class Client:
         found = False
         while alarm := await self._alarm(agent, timer_id):
             cancelled = TimerCancelled(timer_id=timer_id)
-            key = answer_key(alarm.key)
+            key = f"cancel:{alarm.key}"  # not its answer's: a firing, with what it sets again, must find it closed
             made = draft(agent, now_ms(), cancelled, key=key, cause=alarm.key, closes=alarm.key)
             answer = (await self._outbox.append(Append((made,))))[0]
-            if answer.outcome != "appended":
-                # It fired in the meantime (and one that repeats is set again), or our own append was made twice.
-                answered = await self._log.find(agent, key)
-                found = found or (answered is not None and answered.kind == "TimerCancelled")
-            else:
-                found = True
+            # Else it fired in the meantime, and one that repeats is set again.
+            found = found or answer.outcome in ("appended", "duplicate")
         return found
 
     async def _alarm(self, agent: str, timer_id: str) -> Envelope | None:

@@ -111,7 +111,7 @@ class Processor:
         model = self._offline if each.model == "offline" else self._hosted
         on_piece = self.watches.listener(each.agent, each.turn) if each.purpose == "reply" else None
         started = asyncio.get_running_loop().time()
-        event: InferenceCompleted | InferenceFailed
+        made: Draft | None = None
         try:
             if handed != each.asked:
                 self._log.error("context differs from the one asked for", agent=each.agent, key=each.key)
@@ -119,20 +119,20 @@ class Processor:
                 raise ModelFailed("bad_request", DIFFERS)
             came = await model.complete(each.request, base_url=each.base_url, on_piece=on_piece)
             took_ms = int((asyncio.get_running_loop().time() - started) * 1000)
-            event = completed(came, handed, took_ms)
+            made = answer(each, completed(came, handed, took_ms), now_ms())  # what cannot be written breaks here
         except ModelFailed as error:
-            event = InferenceFailed(error=error.error, detail=error.detail, sent=handed, attempts=error.attempts)
+            failed = InferenceFailed(error=error.error, detail=error.detail, sent=handed, attempts=error.attempts)
             self._log.warning("inference failed", agent=each.agent, error=error.error, detail=error.detail)
         except Exception as error:  # noqa: BLE001 - whatever a model's code does, the turn must not wait for ever
             # Its text is left out, here and in the log: nobody has looked for a key in it.
             where = traceback.format_tb(error.__traceback__)[-1].strip()
             self._log.error("inference broke", agent=each.agent, error=type(error).__name__, where=where)
             detail = f"Its answer could not be worked with ({type(error).__name__}): try another model, or report this."
-            event = InferenceFailed(error="bad_answer", detail=detail, sent=handed)
+            failed = InferenceFailed(error="bad_answer", detail=detail, sent=handed)
         if on_piece:
             on_piece(Piece("end", ""))
         self._running.pop((each.agent, each.key), None)
-        self._outbox.append(answer(each, event, now_ms()))
+        self._outbox.append(made or answer(each, failed, now_ms()))
         self._ready.set()
 
     async def _flush(self) -> None:

@@ -16,7 +16,7 @@ from store.log import Append, Appended
 
 AT_ONCE = 500
 AT_ONCE_BYTES = 64_000
-"""Of bodies: a call of 100 KB and more goes through Ray's object store, which costs several times as much."""
+"""A call of 100 KB and more goes through Ray's object store, which costs several times as much."""
 
 Answer = asyncio.Future[list[Appended]]
 

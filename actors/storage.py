@@ -57,6 +57,8 @@ class Storage:
         self._log = structlog.get_logger("storage")
         self._index: MemoryIndex | None = None
         self._searches = 0
+        self._built_for = 0
+        """What was open up to this position has an index that was built for it from nothing."""
 
     async def run(self) -> None:
         """Serve for ever: searches in one thread, documents in another, so that no long reading holds up a search."""
@@ -88,6 +90,7 @@ class Storage:
             return returned(asked.agent, call, page)
 
         opened = await until_taken(lambda: self._client.open_requests(Topic.STORAGE), self._log, "open requests")
+        self._built_for = 0 if index.position else opened.position
         self._log.info("started", position=index.position, behind=opened.position - index.position)
         waiting = {envelope.position: envelope for envelope in self._without_documents(opened.envelopes)}
         while True:
@@ -158,9 +161,9 @@ class Storage:
             event = carry_out(asked, call)
         except ValueError as error:
             event = FunctionFailed(call=call.call, name=call.name, error=str(error))
-        except StorageDamaged:
-            raise  # this process ends; the next one builds the index again
         except PalimpsestError as error:
+            if isinstance(error, StorageDamaged) and asked.position > self._built_for:
+                raise  # this process ends, and the next one builds the index again; if that does not help, it says so
             self._log.error("search failed", agent=asked.agent, detail=str(error))
             event = FunctionFailed(call=call.call, name=call.name, error=f"Storage cannot answer now: {error}")
         key = answer_key(asked.key)

@@ -26,7 +26,7 @@ from events.errors import LogDamaged, NewerFormat
 from events.types import Event, FunctionCalled, FunctionFailed, FunctionReturned, Timer, TimerFired, TimerSet
 from store.schedule import BadTimer, next_due_ms, timer_from
 
-KINDS = ("FunctionCalled", "TimerSet")
+KINDS = ("FunctionCalled", "TimerSet", "TimerCancelled")
 BATCH = 2000
 MAX_WAIT_S = 30.0
 MAX_WAITING_INPUTS = 20
@@ -72,7 +72,10 @@ class Timers:
         self._log.info("started", position=self._position, timers=len(self._alarms))
 
     def _take(self, envelope: Envelope) -> list[Draft]:
-        """Note a timer that was set; answer a call of set_timer. What cannot be read holds up no other agent."""
+        """Note a timer that was set or cancelled; answer a call of set_timer. What cannot be read holds up no other
+        agent."""
+        if envelope.kind == "TimerCancelled":
+            self._alarms.pop((envelope.agent, envelope.closes), None)
         if envelope.opens not in (Topic.ALARM, Topic.TIMER):
             return []
         try:

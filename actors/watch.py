@@ -58,14 +58,15 @@ class Watches:
 
     def __init__(self) -> None:
         self._by_agent: dict[str, Watch] = {}
+        self._looked_at = time.monotonic()
 
     def open(self, agent: str) -> int:
         """Begin to watch an agent, if nobody does yet; the cursor of what comes next."""
-        self._forget()
         return self._of(agent).end
 
     def listener(self, agent: str, turn: int) -> OnPiece | None:
-        """What takes the pieces of a turn's answer; None if nobody watches."""
+        """What takes the pieces of a turn's answer; None if nobody watches (any more)."""
+        self._forget()
         watch = self._by_agent.get(agent)
         if watch is None:
             return None
@@ -84,7 +85,11 @@ class Watches:
         return watch
 
     def _forget(self) -> None:
+        """Drop the watches that nobody asks any more: looked at with the answers, and not with each of them."""
         now = time.monotonic()
+        if now - self._looked_at <= FORGOTTEN_AFTER_S:
+            return
+        self._looked_at = now
         gone = [agent for agent, watch in self._by_agent.items() if now - watch.asked_at > FORGOTTEN_AFTER_S]
         for agent in gone:
             del self._by_agent[agent]

@@ -24,9 +24,10 @@ import msgspec
 from bench.retrieval_sets import LOCOMO_CATEGORIES, BadData, Conversation, Lookup, Turn, find, kv, locomo, nq
 from events.codec import draft
 from events.envelope import GENESIS, Envelope, place
+from events.errors import BadInput
 from events.passages import Hit
 from events.types import AgentCreated, ArchivalMemoryInserted, Event, FunctionCalled, Settings, UserMessageReceived
-from store.embeddings import Embedder, WordLlamaEmbedder
+from store.embeddings import EMBEDDERS, Embedder, embedder_named
 from store.functions import search
 from store.projection import MemoryIndex
 
@@ -163,15 +164,15 @@ def main() -> int:
     parser.add_argument("--json", action="store_true", help="print the figures as one JSON object on the last line")
     for kind in ("locomo", "nq", "kv"):
         parser.add_argument(f"--{kind}", type=Path, metavar="FILE", help=f"the {kind} file, instead of the folder's")
-    parser.add_argument("--embedder", default="wordllama", metavar="NAME")
+    parser.add_argument("--embedder", default="wordllama", metavar="NAME", help=f"one of: {', '.join(EMBEDDERS)}")
     options = parser.parse_args()
     try:
-        sets = load(options)
-    except BadData as error:
+        sets, embedder = load(options), embedder_named(options.embedder)
+    except (BadData, BadInput) as error:
         print(f"bench.retrieval: {error}", file=sys.stderr)
         return 2
     with tempfile.TemporaryDirectory() as folder:
-        run(sets, Path(folder), WordLlamaEmbedder(), as_json=options.json)
+        run(sets, Path(folder), embedder, as_json=options.json)
     return 0
 
 

@@ -19,6 +19,7 @@ from typing import Any
 
 from events.codec import draft
 from events.envelope import GENESIS, Envelope, place
+from events.passages import Page
 from events.types import MessageSent, UserMessageReceived
 from store.embeddings import Embedder, Vectors, WordLlamaEmbedder
 from store.points import Burial, Engine, Entry, Mark, View
@@ -116,6 +117,24 @@ def report(name: str, call: Callable[[int], int], rounds: int) -> None:
     )
 
 
+def compare(index: MemoryIndex, views: Sequence[tuple[View, ...]], queries: Sequence[str], count: int = 10) -> None:
+    """How much of the first results of an exhaustive search the bounded one has, and whether the totals agree."""
+
+    def ask() -> list[Page]:
+        pairs = zip(views, queries, strict=False)
+        return [index.search(seen, kind="message", query=query, page=0, size=count) for seen, query in pairs]
+
+    bounded, searches = ask(), index._searches
+    limits = searches.exact_points, searches.dense_points
+    searches.exact_points = searches.dense_points = 1 << 60
+    exact = ask()
+    searches.exact_points, searches.dense_points = limits
+    shared = [{hit.seq for hit in a.hits} & {hit.seq for hit in b.hits} for a, b in zip(bounded, exact, strict=True)]
+    same = sum(map(len, shared)) / max(1, sum(len(page.hits) for page in exact))
+    off = max(abs(a.total - b.total) for a, b in zip(bounded, exact, strict=True))
+    print(f"bounded recall@{count} against exact {same:.4f}; totals differ by at most {off} (matches in meaning alone)")
+
+
 def disk_mib(path: Path) -> float:
     return sum(f.stat().st_blocks * 512 for f in path.rglob("*") if f.is_file()) / 2**20
 
@@ -168,6 +187,7 @@ def run(path: Path, options: argparse.Namespace) -> None:
         return index.by_date(views[n], start_ms=START_MS, end_ms=START_MS + 86_400_000, **first).total
 
     report("search", search, options.searches)
+    compare(index, views, queries[:40])
     report("latest", latest, options.searches)
     report("by date", by_date, options.searches)
     index.close()

@@ -230,7 +230,11 @@ def advance(state: State, count: Count, now_ms: int) -> tuple[State, list[Draft]
 
 
 def _draft(state: State, event: Event, now_ms: int) -> Draft:
-    """The event's draft: its key is its seq (an expected seq guards it), and it opens or closes what its kind does."""
+    """The event's draft: its key is its seq (an expected seq guards it), and it opens or closes what its kind does.
+
+    What calls off a timer or its setting has not the key of the answer: that answer comes with other drafts (the timer
+    that is set, or set again), and would, as a duplicate, let these in alone. So all of it meets a closed request.
+    """
     turn = state.turn
     cause = (turn.request_key or turn.input_key) if turn else ""
     opens, closes, key = "", "", f"m{state.seq + 1}"
@@ -242,10 +246,9 @@ def _draft(state: State, event: Event, now_ms: int) -> Draft:
         case InferenceCancelled() if turn:
             closes, key = turn.request_key, answer_key(turn.request_key)
         case FunctionFailed() if turn and turn.phase == Phase.CALLING:
-            closes, key = turn.request_key, answer_key(turn.request_key)
+            closes = turn.request_key
         case TimerCancelled():
             closes = calls.alarm_key(state, event.timer_id)
-            key = answer_key(closes)
         case TurnEnded() if turn:
             closes = turn.input_key
         case InputArchived() | InputSkipped() | TurnStarted():

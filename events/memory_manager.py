@@ -146,11 +146,6 @@ class MemoryManager:
             return None
         return Plan(tuple(drafts), expected, self.position)
 
-    @property
-    def busy(self) -> bool:
-        """Whether agents still wait to be decided."""
-        return bool(self._dirty)
-
     def settle(self, outcomes: Sequence[tuple[str, str]]) -> list[str]:
         """Learn what became of the plan: (agent, outcome) for each draft, as `store.log.Appended` has it.
 

@@ -14,6 +14,8 @@ from typing import Any, Final, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from events.errors import BadInput
+
 Vectors = NDArray[np.float32]
 
 TEXT_CHARS: Final = 8_000
@@ -71,3 +73,20 @@ def _load() -> Any:
     root.setLevel(level)
     package = Path(wordllama.__file__).parent
     return wordllama.WordLlama.load(cache_dir=package, disable_download=True)
+
+
+# --- by name ------------------------------------------------------------------------------------------------------
+
+EMBEDDERS: Final = ("wordllama", "minilm", "openai:MODEL")
+"""What a setting may name; the last with the name of a model of an OpenAI-compatible server."""
+
+
+def embedder_named(name: str) -> Embedder:
+    """The embedder that a setting names. Raises BadInput if there is none, or if what it needs is not installed."""
+    if name == "wordllama":
+        return WordLlamaEmbedder()
+    if name == "minilm":
+        from store.minilm import MiniLmEmbedder
+
+        return MiniLmEmbedder()
+    raise BadInput(f"There is no embedder '{name}' here. There are: {', '.join(EMBEDDERS)}.")

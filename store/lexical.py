@@ -14,7 +14,7 @@ from datetime import UTC, date, datetime
 from functools import lru_cache
 from typing import Final
 
-VERSION: Final = 1
+VERSION: Final = 2
 
 _STOP_WORDS: Final = (
     # articles, pronouns, auxiliaries, prepositions, conjunctions
@@ -29,6 +29,29 @@ _STOP_WORDS: Final = (
     "s t d ll m re ve don doesn didn isn aren wasn weren won wouldn couldn shouldn hasn haven hadn"
 )
 STOP_WORDS: Final = frozenset(_STOP_WORDS.split())
+
+_IRREGULAR: Final = (
+    "become became, begin began begun, bend bent, bite bit bitten, bleed bled, blow blew blown, "
+    "break broke broken, breed bred, bring brought, build built, burn burnt, buy bought, catch caught, "
+    "choose chose chosen, come came, creep crept, deal dealt, dig dug, draw drew drawn, dream dreamt, "
+    "drink drank drunk, drive drove driven, eat ate eaten, fall fell fallen, feed fed, feel felt, fight fought, "
+    "find found, flee fled, fly flew flown, forbid forbade forbidden, forget forgot forgotten, "
+    "forgive forgave forgiven, freeze froze frozen, give gave given, go went gone, grow grew grown, hang hung, "
+    "hear heard, hide hid hidden, hold held, keep kept, kneel knelt, know knew known, lead led, lean leant, "
+    "learn learnt, leave left, lend lent, light lit, lose lost, make made, mean meant, meet met, pay paid, "
+    "ride rode ridden, ring rang rung, rise rose risen, run ran, see saw seen, seek sought, sell sold, "
+    "send sent, sew sewn, shake shook shaken, shine shone, shoot shot, show shown, shrink shrank shrunk, "
+    "sing sang sung, sink sank sunk, sit sat, sleep slept, slide slid, speak spoke spoken, spend spent, "
+    "spin spun, spill spilt, stand stood, steal stole stolen, stick stuck, strike struck, swear swore sworn, "
+    "sweep swept, swim swam swum, swing swung, take took taken, teach taught, tear tore torn, think thought, "
+    "throw threw thrown, understand understood, wake woke woken, wear wore worn, weave wove woven, weep wept, "
+    "win won, write wrote written, child children, man men, woman women, person people, foot feet, tooth teeth, "
+    "mouse mice, goose geese, wife wives, knife knives, life lives, leaf leaves, wolf wolves, shelf shelves, "
+    "half halves, loaf loaves"
+)
+_GROUPS: Final = tuple(group.split() for group in _IRREGULAR.split(","))
+LEMMAS: Final = {form: group[0] for group in _GROUPS for form in group[1:]}
+"""Irregular forms, each with the plain one that it counts as: went is go, children is child."""
 
 _CALENDAR: Final = (
     "January February March April May June July August September October November December",

@@ -83,16 +83,6 @@ class MemoryLog:
             self._memory.write(batch)
             return Committed(answers, batch.envelopes)
 
-    def set_cursor(self, consumer: str, position: int) -> None:
-        with self._memory.lock:
-            self._check_epoch()
-            self._memory.cursors[consumer] = position
-
-    def drop_snapshots(self, agent: str) -> None:
-        with self._memory.lock:
-            self._check_epoch()
-            self._memory.snapshots.pop(agent, None)
-
     def _check_epoch(self) -> None:
         if self._epoch == 0:
             raise LogReadOnly("the log in memory")

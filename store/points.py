@@ -7,12 +7,13 @@ included. (2) Entries, deaths and mark are taken in one step: after a crash all 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 import msgspec
 
 from store.embeddings import Vectors
+from store.terms import Sparse
 
 
 class Key(msgspec.Struct, frozen=True, array_like=True, order=True):
@@ -37,8 +38,12 @@ class Place(msgspec.Struct, frozen=True, omit_defaults=True):
 NOWHERE = Place()
 
 
+NO_TERMS = Sparse([], [])
+
+
 class Entry(msgspec.Struct, frozen=True):
-    """What is to be indexed: `text` is what a search shows, `words` what lexical search sees.
+    """What is to be indexed. `text` is what a search shows; `words` are its terms, and `context` those of it and of
+    what was said before it (`reach` points back), both with BM25's weights but for the IDF.
 
     `kind`: message (said by user or agent), passage (archival storage), notice (what the system told the agent).
     """
@@ -48,8 +53,24 @@ class Entry(msgspec.Struct, frozen=True):
     speaker: str
     time_ms: int
     text: str
-    words: str
+    words: Sparse
+    context: Sparse = NO_TERMS
+    reach: int = 0
+    asks: bool = False
+    """It is a question, which seldom holds what is looked for."""
     place: Place = NOWHERE
+
+
+class Listed(msgspec.Struct, frozen=True, array_like=True):
+    """What a census counts of a point."""
+
+    key: Key
+    time_ms: int
+    speaker: str
+    document: str
+    died: int
+    reach: int
+    terms: list[int]
 
 
 class Burial(msgspec.Struct, frozen=True):
@@ -98,17 +119,49 @@ class Scope(msgspec.Struct, frozen=True):
     still wait."""
 
 
+class Part(msgspec.Struct, frozen=True, array_like=True):
+    """A scope's view as an engine has to look for it. `as_of` None: all points of it are born by then."""
+
+    stream: str
+    kind: str
+    as_of: int | None = None
+    mortal: bool = False
+    """Some of its points have died."""
+    hidden: tuple[int, ...] = ()
+
+
+class Blend(msgspec.Struct, frozen=True):
+    """How scores become one: x / (x + half) of x = words + context * around, and dense * cosine, and `speaker` for what
+    the named one said, less `asks` for questions. A cosine under `floor` counts nothing."""
+
+    half: float
+    around: float
+    dense: float
+    floor: float
+    speaker: float = 0.0
+    asks: float = 0.0
+
+
+class Ask(msgspec.Struct, frozen=True):
+    """One search of an engine. `words` are the query's terms with their IDF; `vector` may be empty.
+
+    At most `lexical_limit` points come from each lexical arm, and `dense_limit` from the dense one; with `dense_limit`
+    0 the cosine is taken of what the words found alone. `speaker` "": none is named.
+    """
+
+    parts: tuple[Part, ...]
+    words: Sparse
+    vector: list[float]
+    blend: Blend
+    speaker: str
+    lexical_limit: int
+    dense_limit: int
+    limit: int
+
+
 class Match(msgspec.Struct, frozen=True, array_like=True):
     key: Key
     score: float
-
-
-class Found(msgspec.Struct, frozen=True):
-    """The first of all that was found, with whatever ties with the last of them, in no order among equals; and how many
-    there are in all."""
-
-    matches: list[Match]
-    total: int
 
 
 class Stored(msgspec.Struct, frozen=True):
@@ -129,15 +182,19 @@ class Engine(Protocol):
         its own batch too. The same again changes nothing."""
         ...
 
-    def search(self, scope: Scope, words: str, vector: Sequence[float], take: int) -> Found:
-        """The best `take` of all that match by a word, or by a similarity over the floor; scores are rounded."""
+    def search(self, ask: Ask) -> tuple[list[Match], list[Key]]:
+        """The best `ask.limit`, best first; and all that its dense arm found. Scores are rounded."""
         ...
 
     def listing(
-        self, scope: Scope, take: int, *, start_ms: int | None = None, end_ms: int | None = None, latest: bool = False
-    ) -> Found:
-        """The first `take` in the order of time (`latest`: the last) of all with start_ms <= time <= end_ms; the time
+        self, parts: Sequence[Part], limit: int, *, start_ms: int | None, end_ms: int | None, latest: bool
+    ) -> list[Match]:
+        """The first `limit` in the order of time (`latest`: the last) of all with start_ms <= time <= end_ms; the time
         is the score."""
+        ...
+
+    def listed(self, stream: str, kind: str) -> Iterator[Listed]:
+        """All points of a kind that a stream ever had."""
         ...
 
     def read(self, keys: Sequence[Key]) -> list[Stored]:

@@ -7,18 +7,19 @@ from position 0. (2) What it has applied, and its position, are one write: whoev
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
+import numpy as np
 import structlog
 
 from events.codec import decode
 from events.documents import unpacked
 from events.envelope import Envelope
-from events.errors import StorageDamaged
-from events.passages import Hit, Page, chunks, input_text, split
-from events.sources import source_of
+from events.errors import PalimpsestError, StorageDamaged
+from events.passages import Hit, Page, chunks, input_text
+from events.sources import is_source, source_of
 from events.types import (
     INPUTS,
     ArchivalMemoryInserted,
@@ -27,15 +28,20 @@ from events.types import (
     MessageSent,
     PassagesLoaded,
     SourceUnloaded,
+    UserLoggedIn,
     UserMessageReceived,
 )
 from store import lexical
-from store.embeddings import Embedder
+from store.embeddings import Embedder, Vectors
+from store.engine_edge import ENGINE, EdgeEngine
 from store.index_folder import IndexFolder
-from store.points import Burial, Engine, Entry, Found, Key, Mark, Match, Place, Scope, Stored, View
-from store.vectors import ENGINE, EdgeEngine
+from store.points import NOWHERE, Burial, Engine, Entry, Key, Mark, Place, Scope, Stored, View
+from store.ranking import PASSAGE_B, PASSAGE_K1, PASSAGE_WORDS, SMOOTHING
+from store.search import Found, Searches
+from store.surroundings import K1, Read, Said, Surroundings, around, pieces
+from store.terms import Sparse, Tokenizer, saturated, together
 
-SCHEMA: Final = 2
+SCHEMA: Final = 3
 """Which events bear points and what a point holds. Raise it with any change: indexes are then built again."""
 
 _INPUT_KINDS: Final = frozenset(event.__name__ for event in INPUTS)
@@ -50,27 +56,24 @@ BEARING: Final = _INPUT_KINDS | {
 }
 """The kinds of events that bear points: all that an index needs to be shown (`LogReader.tail(kinds=BEARING)`)."""
 
-Read = Callable[[str, int, int], Sequence[Envelope]]
-"""(stream, after, to) -> its events with after < seq <= to, in order, from the log (`LogReader.read`)."""
-
-MESSAGE_CHARS: Final = 1200
-"""A longer message is kept in pieces of at most so many characters, so that a page of hits stays readable."""
 BATCH_POINTS: Final = 1000
 FLUSH_POINTS: Final = 5000
 """Points between two flushes: what a start replays after a crash (some 0.2 s), or reads again after a power loss."""
-QUERY_CHARS: Final = 4000
-"""A query is cut here: far more than anyone asks, and the cost of a search grows with it."""
-
 
 _NONE: Final[frozenset[int]] = frozenset()
 
 
 class Batch:
-    """What some events bear, gathered for one write."""
+    """What some events bear, gathered for one write; `before` are the texts that stand before each entry's."""
 
     def __init__(self) -> None:
         self.entries: list[Entry] = []
+        self.before: list[tuple[str, ...]] = []
         self.burials: list[Burial] = []
+
+    def add(self, entry: Entry, before: tuple[str, ...] = ()) -> None:
+        self.entries.append(entry)
+        self.before.append(before)
 
 
 class MemoryIndex:
@@ -81,6 +84,9 @@ class MemoryIndex:
         self._folder = folder
         self._embedder = embedder
         self._read = read
+        self._words = Tokenizer()
+        self._heard = Surroundings(read, self._words)
+        self._searches = Searches(engine, embedder, self._words)
         self._mark = engine.mark()
         self._unflushed = 0
 
@@ -114,8 +120,15 @@ class MemoryIndex:
 
         Events must come in the log's order; of those before `position`, only the kinds in BEARING are needed.
         """
-        batch, here = Batch(), {(e.agent, e.seq): e for e in envelopes if e.kind in _INPUT_KINDS}
-        done = self.position
+        here = {(e.agent, e.seq): e for e in envelopes if e.kind in _INPUT_KINDS}
+        try:
+            self._apply(envelopes, position, here)
+        except PalimpsestError:
+            self._heard.forget()
+            raise
+
+    def _apply(self, envelopes: Sequence[Envelope], position: int, here: dict[tuple[str, int], Envelope]) -> None:
+        batch, done = Batch(), self.position
         for envelope in envelopes:
             if envelope.position <= done:
                 continue
@@ -133,18 +146,11 @@ class MemoryIndex:
         """What matches a query, best first, then newest first; without the first view's seqs `hidden`. An empty query
         matches all.
 
-        A match shares a word with the query (stop words and endings apart), or is similar enough in meaning.
+        What matches shares a word with the query (stop words and endings apart), itself or in its context, or is
+        similar enough in meaning.
         """
-        scope, take = Scope(tuple(views), kind, hidden), (page + 1) * size
-        text = query[:QUERY_CHARS].encode("utf-8", "replace").decode().strip()
-        if text:
-            vector = self._embedder.embed([text])[0].tolist()
-            found = self._engine.search(scope, lexical.ready(text), vector, take)
-        else:
-            found = self._engine.listing(scope, take, latest=True)
-        nth = _ranks(scope)
-        best = sorted(found.matches, key=lambda m: (-m.score, nth[m.key.stream], -m.key.seq, m.key.chunk))
-        return self._page(best, found, page, size, scored=bool(text))
+        scope = Scope(tuple(views), kind, hidden)
+        return self._page(self._searches.by_query(scope, query, page * size, size), scored=bool(query.strip()))
 
     def by_date(
         self,
@@ -159,10 +165,8 @@ class MemoryIndex:
         """What was said from start_ms to end_ms, both inclusive, in the order of time; without the first view's seqs
         `hidden`."""
         scope = Scope(tuple(views), "message", hidden)
-        found = self._engine.listing(scope, (page + 1) * size, start_ms=start_ms, end_ms=end_ms)
-        nth = _ranks(scope)
-        first = sorted(found.matches, key=lambda m: (m.score, -nth[m.key.stream], m.key.seq, m.key.chunk))
-        return self._page(first, found, page, size, scored=False)
+        found = self._searches.by_time(scope, page * size, size, start_ms=start_ms, end_ms=end_ms)
+        return self._page(found, scored=False)
 
     def flush(self) -> None:
         self._engine.flush()
@@ -175,58 +179,110 @@ class MemoryIndex:
         finally:
             self._folder.release()
 
-    def _page(self, ranked: Sequence[Match], found: Found, page: int, size: int, *, scored: bool) -> Page:
-        wanted = ranked[page * size : (page + 1) * size] if page >= 0 else ()
-        stored = self._engine.read([match.key for match in wanted])
-        hits = (_hit(s, match.score if scored else 0.0) for match, s in zip(wanted, stored, strict=True))
+    def _page(self, found: Found, *, scored: bool) -> Page:
+        stored = self._engine.read([match.key for match in found.matches])
+        hits = (_hit(s, match.score if scored else 0.0) for match, s in zip(found.matches, stored, strict=True))
         return Page(tuple(hits), found.total)
 
     def _put(self, batch: Batch, position: int) -> None:
-        vectors = self._embedder.embed([entry.text for entry in batch.entries])
         mark = Mark(position, self._mark.points + len(batch.entries), self._mark.stamp)
-        self._engine.put(batch.entries, vectors, mark, batch.burials)
+        self._engine.put(batch.entries, self._vectors(batch), mark, batch.burials)
+        self._searches.census.put(batch.entries, batch.burials)
         self._mark = mark
         self._unflushed += len(batch.entries)
         if self._unflushed >= FLUSH_POINTS:
             self.flush()
 
+    def _vectors(self, batch: Batch) -> Vectors:
+        """A row an entry: its text's, and a part of those before it."""
+        number: dict[str, int] = {}
+        for entry, before in zip(batch.entries, batch.before, strict=True):
+            for text in (entry.text, *before):
+                number.setdefault(text, len(number))
+        units = _units(self._embedder.embed(list(number)))
+        rows = np.zeros((len(batch.entries), self._embedder.dimension), np.float32)
+        for n, (entry, before) in enumerate(zip(batch.entries, batch.before, strict=True)):
+            rows[n] = units[number[entry.text]]
+            for weight, text in zip(SMOOTHING, before, strict=False):
+                rows[n] += np.float32(weight) * units[number[text]]
+        return rows
+
+    # What an event does to the index: the one place that says it, a case each kind in BEARING. An event of a source
+    # bears passages, each with its Place (`_passages`), or burials (`batch.burials.append(Burial(…))`).
+
     def _bear(self, envelope: Envelope, here: dict[tuple[str, int], Envelope], batch: Batch) -> None:
-        """What an event does to the index: the one place that says it, a case each kind in BEARING."""
         if envelope.kind not in BEARING:
             return
         match decode(envelope):
             case UserMessageReceived(text=text, name=name):
-                batch.entries += _entries(envelope, "message", name or "user", _pieces(text), name)
+                for chunk, (said, before) in enumerate(self._heard.hear(envelope, text, name)):
+                    batch.add(_message(envelope, chunk, name or "user", said, before), _texts(before))
             case MessageSent(text=text):
-                batch.entries += _entries(envelope, "message", "assistant", _pieces(text))
+                for chunk, (said, before) in enumerate(self._heard.hear(envelope, text)):
+                    batch.add(_message(envelope, chunk, "assistant", said, before), _texts(before))
             case ArchivalMemoryInserted(text=text, ends=ends):
-                batch.entries += _entries(envelope, "passage", "memory", chunks(text, ends))
+                self._passages(envelope, batch, ((piece, NOWHERE) for piece in chunks(text, ends)))
             case InputArchived(input=seq, ends=ends):
                 source = here.get((envelope.agent, seq)) or self._read(envelope.agent, seq - 1, seq)[0]
-                batch.entries += _entries(envelope, "passage", "memory", chunks(input_text(decode(source)), ends))
+                texts = chunks(input_text(decode(source)), ends)
+                self._passages(envelope, batch, ((piece, NOWHERE) for piece in texts))
             case PassagesLoaded() as loaded:
-                batch.entries += _document_entries(envelope, loaded)
+                self._passages(envelope, batch, _placed(envelope, loaded))
             case DocumentRemoved(document=document):
                 batch.burials.append(Burial(envelope.agent, document, envelope.seq))
             case SourceUnloaded():
                 batch.burials.append(Burial(envelope.agent, "", envelope.seq))
             case notice:
-                batch.entries += _entries(envelope, "notice", "system", _pieces(input_text(notice)))
+                if isinstance(notice, UserLoggedIn):
+                    self._heard.log_in(envelope)
+                self._notice(envelope, batch, input_text(notice))
+
+    def _passages(self, envelope: Envelope, batch: Batch, passages: Iterable[tuple[str, Place]]) -> None:
+        """Passages of archival storage or of a document. A heading and a file's name are words of it too, and so is
+        the day that it was archived; when a document was loaded says nothing of it."""
+        words, source = self._words, source_of(envelope.agent) if is_source(envelope.agent) else ""
+        day = "" if source else lexical.date_words(envelope.time)
+        for chunk, (text, place) in enumerate(passages):
+            about = words.short_counts(lexical.ready(f"{place.heading} {place.path} {day}"))
+            terms = together((words.counts(lexical.ready(text)), about))
+            weighted = Sparse.of(saturated(terms, PASSAGE_K1, PASSAGE_B, PASSAGE_WORDS))
+            key = Key(envelope.agent, envelope.seq, chunk)
+            batch.add(Entry(key, "passage", source or "memory", envelope.time, text, weighted, place=place))
+
+    def _notice(self, envelope: Envelope, batch: Batch, text: str) -> None:
+        for chunk, piece in enumerate(pieces(text)):
+            weighted = Sparse.of(saturated(self._words.counts(lexical.ready(piece)), K1))
+            key = Key(envelope.agent, envelope.seq, chunk)
+            batch.add(Entry(key, "notice", "system", envelope.time, piece, weighted))
 
 
-def _entries(envelope: Envelope, kind: str, speaker: str, texts: Sequence[str], name: str = "") -> Iterator[Entry]:
-    """The points of one event: a text each, under its chunk's number."""
-    when = lexical.date_words(envelope.time)
-    for chunk, text in enumerate(texts):
-        words = f"{name} {lexical.ready(text)} {when}"
-        yield Entry(Key(envelope.agent, envelope.seq, chunk), kind, speaker, envelope.time, text, words)
+def _message(envelope: Envelope, chunk: int, speaker: str, said: Said, before: Sequence[Said]) -> Entry:
+    return Entry(
+        Key(envelope.agent, envelope.seq, chunk),
+        "message",
+        speaker,
+        envelope.time,
+        said.text,
+        Sparse.of(said.terms),
+        context=Sparse.of(around(said, before)),
+        reach=len(before),
+        asks=said.text.rstrip().endswith("?"),
+    )
 
 
-def _document_entries(envelope: Envelope, loaded: PassagesLoaded) -> Iterator[Entry]:
-    """The points of a stretch of a document. Its headings are searched too; when it was loaded says nothing of it."""
-    speaker = source_of(envelope.agent)
-    for chunk, passage in enumerate(unpacked(envelope, loaded)):
-        where = Place(
+def _texts(before: Sequence[Said]) -> tuple[str, ...]:
+    return tuple(said.text for said in before[: len(SMOOTHING)])
+
+
+def _units(rows: Vectors) -> Vectors:
+    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+    units: Vectors = np.divide(rows, lengths, out=np.zeros_like(rows), where=lengths > 0)
+    return units
+
+
+def _placed(envelope: Envelope, loaded: PassagesLoaded) -> Iterator[tuple[str, Place]]:
+    for passage in unpacked(envelope, loaded):
+        place = Place(
             document=loaded.document,
             path=loaded.path,
             page=passage.page,
@@ -234,10 +290,7 @@ def _document_entries(envelope: Envelope, loaded: PassagesLoaded) -> Iterator[En
             last_line=passage.last_line,
             heading=passage.heading,
         )
-        words = f"{lexical.ready(passage.heading)} {lexical.ready(passage.text)}"
-        yield Entry(
-            Key(envelope.agent, envelope.seq, chunk), "passage", speaker, envelope.time, passage.text, words, where
-        )
+        yield passage.text, place
 
 
 def _hit(stored: Stored, score: float) -> Hit:
@@ -257,18 +310,6 @@ def _hit(stored: Stored, score: float) -> Hit:
         last_line=place.last_line,
         heading=place.heading,
     )
-
-
-def _ranks(scope: Scope) -> dict[str, int]:
-    """The views' order, by which equal scores are told apart before seqs, which count in one stream alone."""
-    return {view.stream: number for number, view in enumerate(scope.views)}
-
-
-def _pieces(text: str) -> list[str]:
-    """A message as recall keeps it: whole, unless it is very long. Empty ones bear nothing."""
-    if len(text) <= MESSAGE_CHARS:
-        return [text] if text else []
-    return chunks(text, split(text, len, MESSAGE_CHARS))
 
 
 def _engine(folder: IndexFolder, dimension: int, stamp: str) -> EdgeEngine:

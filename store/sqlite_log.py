@@ -123,18 +123,6 @@ class SqliteLog(SqliteReader):
             self._last = batch.position, last_stream
             return Committed(answers, batch.envelopes)
 
-    def set_cursor(self, consumer: str, position: int) -> None:
-        with self._transaction():
-            self._check_epoch()
-            self._writing.execute(_SET_CURSOR, (consumer, position))
-
-    def drop_snapshots(self, agent: str) -> None:
-        with self._transaction():
-            self._check_epoch()
-            self._writing.execute(
-                "DELETE FROM snapshots WHERE stream = (SELECT id FROM streams WHERE agent = ?)", (agent,)
-            )
-
     # --- what an admission asks (store.admission.Facts), inside the transaction
 
     def end(self, agent: str) -> tuple[int, bytes]:

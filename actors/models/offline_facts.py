@@ -35,7 +35,8 @@ class Fact(msgspec.Struct, frozen=True):
 
 _CLAUSE: Final = re.compile(
     r"[;\n]+\s*|(?<=[^,]),?\s+(?:and|but|so)\s+(?=(?:i|i['’]m|i['’]ve|my|call me|you can call|your name|we)\b)"
-    r"|,\s+(?=(?:i|i['’]m|i['’]ve|my|call me)\b)|\s+[-–—]+\s+(?=(?:i|my)\b)",
+    r"|(?:,|(?<!said)(?<!says)(?<!wrote)(?<!asked):)\s+(?=(?:(?:so )?now )?(?:i|i['’]m|i['’]ve|my|call me)\b)"
+    r"|\s+[-–—]+\s+(?=(?:i|my)\b)",
     re.I,
 )
 _LEAD: Final = re.compile(
@@ -158,6 +159,8 @@ def _has(match: re.Match[str]) -> tuple[str, ...]:
     value = clean(match[1])
     known = {word.strip(",.").lower() for word in value.split()[:5]}
     named = re.search(r"\b(?:called|named)\s+\w", value, re.I)
+    if value.lower().startswith("moved"):
+        return ()
     return (f"Has {value}.",) if named or known & (KIN | THINGS) else ()
 
 
@@ -236,6 +239,7 @@ _LIKES = r"like|love|adore|enjoy|hate|detest|dislike|prefer|can['’]t stand|can
 _I: Final = _patterns(
     (rf"{_IM} (\d{{1,3}})(?: years old| years of age|)$", _one("Is {} years old.")),
     (rf"{_IVE} moved (?:from .+? )?(?:back )?to (.+)", _one("Lives in {}.")),
+    (rf"{_IVE} moved(?: house| home)?,? and(?: (?:now|i|we))* live in (.+)", _one("Lives in {}.")),
     (rf"(?:{_IM}|(?:i|we){_ADVERBS}) (?:live|living|reside) (?:in|on) (.+)", _one("Lives in {}.")),
     (rf"(?:{_IM}|(?:i|we){_ADVERBS}) (?:live|living) at (.+)", _one("Address: {}.")),
     (rf"(?:{_IM}|i(?: originally)? come) from (.+)", _one("Comes from {}.")),

@@ -24,6 +24,7 @@ from events.errors import (
 from events.prompts import newborn
 from events.types import Settings
 from store.folder import DataFolder
+from store.log import Append
 from store.sqlite_log import SqliteLog
 from tests.cluster.world import (
     Crowd,
@@ -61,7 +62,7 @@ def test_a_log_that_was_taken_over_is_let_go_for_good(folder: DataFolder) -> Non
                 with pytest.raises(ActorLost):
                     await client.send("sam", "Hello?")
                 assert other.position() == before, "nothing was written by the one that was replaced"
-                other.set_cursor("test", 1)  # raises Fenced if somebody took the log back
+                other.append([Append((), cursor=("test", 1))])  # raises Fenced if somebody took the log back
                 assert epoch == 2
 
     run(talk())

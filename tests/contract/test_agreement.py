@@ -81,18 +81,6 @@ class Agreement(RuleBasedStateMachine):
         for name, log in self.logs.items():
             assert log.append([append]) == [answer], name
 
-    @rule(agent=st.sampled_from(AGENTS))
-    def drop_snapshots(self, agent: str) -> None:
-        self.oracle.snapshots = {key: s for key, s in self.oracle.snapshots.items() if s.agent != agent}
-        for log in self.logs.values():
-            log.drop_snapshots(agent)
-
-    @rule(position=st.integers(0, 9))
-    def set_cursor(self, position: int) -> None:
-        self.oracle.cursors["memory"] = position
-        for log in self.logs.values():
-            log.set_cursor("memory", position)
-
     @rule(crashed=st.booleans())
     def replace_the_writer(self, crashed: bool) -> None:
         for name, old in self.logs.items():

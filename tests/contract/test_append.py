@@ -218,9 +218,9 @@ def test_a_cursor_is_committed_whatever_became_of_the_drafts(log: LogStore) -> N
     assert outcomes(add(log, event("2"), expected={"ada": 9}, cursor=("memory", 5))) == ["conflict"]
     assert log.cursor("memory") == 5
     add(log, cursor=("memory", 6))
-    log.set_cursor("index", 2)
+    add(log, cursor=("index", 2))
     assert (log.cursor("memory"), log.cursor("index")) == (6, 2)
-    log.set_cursor("memory", 0)
+    add(log, cursor=("memory", 0))
     assert log.cursor("memory") == 0
 
 

@@ -146,12 +146,3 @@ def test_old_snapshots_are_thinned(log: LogStore) -> None:
     assert [kept.seq for kept in log.snapshots("ada")] == [*newest, 20_000, 10_000, 500]
     add(log, event("late", "bob"), snapshots=[snapshot(1, "bob")])
     assert [kept.seq for kept in log.snapshots("bob")] == [1]
-
-
-def test_dropped_snapshots_are_gone_and_events_stay(log: LogStore) -> None:
-    add(log, event("1"), event("1", "bob"), snapshots=[snapshot(1), snapshot(1, "bob")])
-    log.drop_snapshots("ada")
-    log.drop_snapshots("nobody")
-    assert log.snapshots("ada") == []
-    assert log.snapshots("bob") == [snapshot(1, "bob")]
-    assert keys(log.read("ada")) == ["1"]

@@ -18,7 +18,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from actors.models.answers import AnswerBuilder, whole_answer
+from actors.models.answers import MAX_TOKENS, AnswerBuilder, whole_answer
 from actors.models.failures import Failure
 from actors.models.offline import OfflineModel
 from actors.models.openai import STREAM_OPTIONS, OpenAIModel
@@ -275,6 +275,11 @@ def test_lenient_reading() -> None:
     details = {"prompt_tokens": 9, "completion_tokens": 2.0, "prompt_tokens_details": {"cached_tokens": 8}}
     assert whole(content="x", usage=details).usage == Usage(prompt=9, completion=2, cached=8)
     assert whole(content="x", usage={"prompt_tokens": None, "prompt_tokens_details": None}).usage == Usage()
+    absurd = {"prompt_tokens": 10**30, "completion_tokens": -5, "prompt_tokens_details": {"cached_tokens": "many"}}
+    assert whole(content="x", usage=absurd).usage == Usage(prompt=MAX_TOKENS)
+    assert whole(content="x", usage={"prompt_tokens": 1e300, "completion_tokens": 2.5}).usage == Usage(
+        prompt=MAX_TOKENS, completion=2
+    )
 
 
 @pytest.mark.parametrize("indices", [(0, 1), (None, None), (0, 0)], ids=["indexed", "no index", "always 0"])

@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import structlog
 from structlog.testing import capture_logs
 
 from actors import wire
-from actors.outbox import Outbox
+from actors.log_client import LogClient
+from actors.outbox import AT_ONCE_BYTES, Outbox
 from actors.owed import append_owed
 from actors.process import until_taken
 from events.codec import draft
 from events.envelope import Draft, Topic
-from events.errors import BadInput, Fenced, LogUnavailable, Overloaded
+from events.errors import BadInput, Fenced, LogUnavailable, Overloaded, PalimpsestError
 from events.types import AlertRaised, Event, StopRequested, Timer
 from store.log import Append, Appended
-from tests.parts.world import parts, run
+from tests.parts.world import Local, parts, run
 
 LONE = "half \ud800"
 NEVER_MS = 2**63
@@ -81,6 +83,29 @@ def test_a_call_over_several_commits_tells_each_append_what_became_of_it(
             outcomes = await here.log.append_packed([wire.packed(Append((each,))) for each in drafts])
             assert [isinstance(outcome, BadInput) for outcome in outcomes] == [False, False, True, False, False]
             assert len(await here.envelopes("ada", "StopRequested")) == 4
+
+    run(live())
+
+
+def test_what_is_gathered_stays_small_enough_for_a_call(tmp_path: Path) -> None:
+    calls: list[list[msgspec.Raw]] = []
+
+    class Counting(LogClient):
+        async def append_packed(self, items: Sequence[msgspec.Raw]) -> list[list[Appended] | PalimpsestError]:
+            calls.append(list(items))
+            return await super().append_packed(items)
+
+    async def live() -> None:
+        async with parts(tmp_path) as here:
+            await here.born("ada")
+            outbox = Outbox(Counting(Local(here.log_actor)))
+            sizes = (10, *[AT_ONCE_BYTES // 4] * 9, 2 * AT_ONCE_BYTES, 10)
+            drafts = [draft("ada", 1, AlertRaised(text="x" * size), key=f"{n}") for n, size in enumerate(sizes)]
+            await asyncio.gather(*(outbox.append(Append((each,))) for each in drafts))
+            assert sum(map(len, calls)) == len(drafts)
+            assert all(len(call) == 1 or sum(len(bytes(item)) for item in call) <= AT_ONCE_BYTES for call in calls)
+            assert max(map(len, calls)) > 1
+            assert len(await here.envelopes("ada", "AlertRaised")) == len(drafts)
 
     run(live())
 

@@ -7,7 +7,7 @@ A call of a part goes through the same bytes as with Ray; only the process bound
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -68,7 +68,7 @@ class LocalMethod:
 class Scripted:
     """A model that answers by what the newest message holds: the first entry of the script that occurs in it."""
 
-    def __init__(self, script: dict[str, tuple[ToolCall, ...]]) -> None:
+    def __init__(self, script: Mapping[str, tuple[ToolCall, ...]]) -> None:
         self.script = script
         self.requests: list[bytes] = []
 
@@ -85,12 +85,12 @@ class Scripted:
 class Parts:
     """The parts at work; `now_ms` is the timers' clock, and the time of what `says` sends."""
 
-    def __init__(self, folder: Path, model: Scripted, limits: dict[str, int] | None = None) -> None:
+    def __init__(self, folder: Path, model: Scripted, limits: dict[str, int] | None, memory: dict[str, int]) -> None:
         self.model = model
         self.now_ms = START_MS
         self.log_actor = LogActor(str(folder / "log.sqlite"), limits)
         self.log = LogClient(Local(self.log_actor))
-        self.memory = Memory(self.log, count)
+        self.memory = Memory(self.log, count, **memory)
         self.processor = Processor(self.log, model, model)
         self.timers = Timers(self.log, lambda: self.now_ms)
         self.client = Client(self.log, Local(_Memory(self.memory)), Local(_Llm(self.processor)))
@@ -122,6 +122,9 @@ class Parts:
         inputs = tuple(kind.__name__ for kind in INPUTS)
         newest = [envelope for envelope in await self.log.read(agent) if envelope.kind in inputs][-1]
         return Ticket(agent, newest.seq, newest.key)
+
+    async def position(self) -> int:
+        return int((await self.log.status())["position"])
 
     async def kinds(self, agent: str, after: int = 0) -> list[str]:
         return [envelope.kind for envelope in await self.log.read(agent, after=after)]
@@ -159,10 +162,13 @@ class _Llm:
 
 @asynccontextmanager
 async def parts(
-    folder: Path, script: dict[str, tuple[ToolCall, ...]] | None = None, limits: dict[str, int] | None = None
+    folder: Path,
+    script: Mapping[str, tuple[ToolCall, ...]] | None = None,
+    limits: dict[str, int] | None = None,
+    **memory: int,
 ) -> AsyncIterator[Parts]:
     """The parts, started, and ended in order."""
-    started = Parts(folder, Scripted(script or {}), limits)
+    started = Parts(folder, Scripted(script or {}), limits, memory)
     await started.timers.recover()
     loops = [asyncio.create_task(part.run()) for part in (started.memory, started.processor)]
     try:

@@ -330,7 +330,7 @@ class World:
         event = decode(alarm)
         assert isinstance(event, TimerSet), "an alarm is a timer that was set"
         gone = TimerCancelled(timer_id=event.timer.id)
-        self._append(draft(alarm.agent, self.now_ms, gone, key=answer_key(alarm.key), closes=alarm.key))
+        self._append(draft(alarm.agent, self.now_ms, gone, key=f"cancel:{alarm.key}", closes=alarm.key))
 
     stops = True
     """Whether clients sometimes stop the turn that runs, or cancel a timer."""
@@ -346,8 +346,6 @@ class World:
         manager = self.manager
         limit = 1000 if self.calm else self.random.randrange(1, 12)
         envelopes, position = self.log.tail(manager.position, limit, FOREIGN)
-        if position == manager.position and not manager.busy:
-            return False
         for agent, to in manager.missing(envelopes).items():
             state = load(self.log, agent, to=to)
             if state:

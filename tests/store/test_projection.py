@@ -17,7 +17,7 @@ from structlog.testing import capture_logs
 from events.codec import KINDS, decode
 from events.documents import Passage
 from events.errors import StorageUnavailable
-from events.passages import search_page
+from events.passages import DAY_MS, search_page
 from events.types import (
     AlertRaised,
     DocumentOpened,
@@ -30,8 +30,10 @@ from events.types import (
     UserLoggedIn,
     UserMessageReceived,
 )
+from store.engine_edge import EdgeEngine
 from store.points import View
-from store.projection import BEARING, MESSAGE_CHARS, MemoryIndex
+from store.projection import BEARING, MemoryIndex
+from store.surroundings import MESSAGE_CHARS, PAUSE_MS
 from tests.store.index_world import (
     EVERYTHING,
     START_MS,
@@ -72,7 +74,7 @@ def texts(index: MemoryIndex, agent: str, query: str, kind: str = "message", as_
 def test_user_and_agent_are_found_with_the_events_own_time(index: MemoryIndex, journal: Journal) -> None:
     said = journal.say("ann", "I live in Oslo", time_ms=START_MS)
     told = journal.answer("ann", "Noted: your flat is in Oslo")
-    journal.say("ann", "I like herring")
+    journal.say("ann", "I like herring", time_ms=START_MS + DAY_MS)
     feed(index, journal)
     page = index.search(own("ann"), kind="message", query="Oslo?", page=0, size=5)
     assert page.total == 2
@@ -175,8 +177,8 @@ def test_a_long_message_is_kept_in_pieces_that_are_all_found(index: MemoryIndex,
 
 def test_pages_cover_every_match_once_and_say_the_true_total(index: MemoryIndex, journal: Journal) -> None:
     for n in range(23):
-        journal.say("ann", f"herring number {n}")
-        journal.say("ann", "nothing of the kind")
+        journal.say("ann", "nothing of the kind", time_ms=START_MS + 2 * n * DAY_MS)
+        journal.say("ann", f"herring number {n}", time_ms=START_MS + (2 * n + 1) * DAY_MS)
     feed(index, journal)
     pages = all_pages(index, "ann", "herring")
     assert [len(page.hits) for page in pages] == [5, 5, 5, 5, 3]
@@ -219,8 +221,8 @@ def test_an_empty_query_shows_the_latest_first(index: MemoryIndex, journal: Jour
 
 
 def test_a_query_of_stop_words_falls_back_on_meaning(index: MemoryIndex, journal: Journal) -> None:
-    journal.say("ann", "who is it that you are")
-    journal.say("ann", "granite quarries")
+    journal.say("ann", "who is it that you are", time_ms=START_MS)
+    journal.say("ann", "granite quarries", time_ms=START_MS + DAY_MS)
     feed(index, journal)
     assert texts(index, "ann", "who are you") == ["who is it that you are"]
 
@@ -511,6 +513,82 @@ def test_what_is_hidden_is_not_found_and_does_not_count(index: MemoryIndex, jour
     assert [hit.seq for hit in found.hits] == [3, 1]
     assert [hit.seq for hit in dated.hits] == [1, 3]
     assert found.total == dated.total == 2
+
+
+# --- what was said before -----------------------------------------------------------------------------------------
+
+
+def test_an_answer_is_found_by_the_question_before_it(index: MemoryIndex, journal: Journal) -> None:
+    journal.say("ann", "What is the terrier called?")
+    journal.answer("ann", "Biscuit.")
+    journal.say("ann", "Biscuit for tea", time_ms=START_MS + DAY_MS)
+    feed(index, journal)
+    page = index.search(own("ann"), kind="message", query="terrier", page=0, size=5)
+    assert [hit.text for hit in page.hits] == ["What is the terrier called?", "Biscuit."]
+    assert page.total == 2
+
+
+def test_a_login_and_a_pause_begin_a_session(index: MemoryIndex, journal: Journal) -> None:
+    journal.say("ann", "the terrier barks", time_ms=START_MS)
+    journal.say("ann", "after a pause", time_ms=START_MS + PAUSE_MS)
+    journal.say("ann", "the heron stalks", time_ms=START_MS + PAUSE_MS)
+    journal.add("ann", UserLoggedIn(), time_ms=START_MS + PAUSE_MS)
+    journal.say("ann", "after a login", time_ms=START_MS + PAUSE_MS)
+    feed(index, journal)
+    assert texts(index, "ann", "terrier") == ["the terrier barks"]
+    assert texts(index, "ann", "heron") == ["the heron stalks"]
+
+
+def test_who_is_named_comes_first(index: MemoryIndex, journal: Journal) -> None:
+    journal.say("ann", "Theo, which bread do you bake?", name="Marguerite")
+    journal.say("ann", "I bake rye bread, Marguerite", name="Theo")
+    feed(index, journal)
+    assert texts(index, "ann", "What bread does Theo bake?")[0] == "I bake rye bread, Marguerite"
+
+
+def test_irregular_forms_are_one_word(index: MemoryIndex, journal: Journal) -> None:
+    journal.say("ann", "the children went swimming")
+    feed(index, journal)
+    assert (
+        texts(index, "ann", "where did the child go") == texts(index, "ann", "swam") == ["the children went swimming"]
+    )
+
+
+@pytest.mark.parametrize("batch", [1, 13])
+def test_contexts_are_the_same_after_restarts_in_the_middle(tmp_path: Path, batch: int) -> None:
+    """What was said before is read from the log where it is not held: the points are the same to the last bit."""
+    journal = chatter(60)
+    whole = open_index(tmp_path / "whole", journal)
+    feed(whole, journal)
+    cut = tmp_path / "cut"
+    for _ in range(0, journal.position, 40):
+        index = open_index(cut, journal)
+        feed(index, journal, batch, to=min(index.position + 40, journal.position))
+        index.close()
+    index = open_index(cut, journal)
+    feed(index, journal)
+    assert points(index) == points(whole)
+    assert answers(index, AGENTS) == answers(whole, AGENTS)
+    index.close()
+    whole.close()
+
+
+def points(index: MemoryIndex) -> list[tuple[object, object]]:
+    """All points of a shard, with their vectors."""
+    from qdrant_edge import ScrollRequest, SparseVector
+
+    engine = index._engine
+    assert isinstance(engine, EdgeEngine)
+    records, _ = engine._shard.scroll(ScrollRequest(limit=10_000, with_payload=True, with_vector=True))
+
+    def plain(vector: object) -> object:
+        return sorted(zip(vector.indices, vector.values, strict=True)) if isinstance(vector, SparseVector) else vector
+
+    return [
+        (record.payload, {name: plain(v) for name, v in record.vector.items()})
+        for record in records
+        if isinstance(record.vector, dict) and "mark" not in (record.payload or {})
+    ]
 
 
 # --- documents ----------------------------------------------------------------------------------------------------

@@ -543,4 +543,4 @@ def test_a_late_return_after_a_stop_is_refused_by_the_log() -> None:
     story.stops()
     late = FunctionReturned(call="c1", result="found")
     made = draft(AGENT, story.now_ms, late, key=answer_key(asked.key), closes=asked.key)
-    assert story.log.append([Append((made,))])[0][0].outcome == "duplicate"
+    assert story.log.append([Append((made,))])[0][0].outcome == "closed"

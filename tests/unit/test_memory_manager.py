@@ -96,7 +96,6 @@ def test_what_it_wrote_itself_is_not_decided_again() -> None:
     partition.append(partition.plan())
     assert partition.tail() == []
     assert partition.manager.plan(START_MS) is None
-    assert not partition.manager.busy
 
 
 def test_an_agent_that_was_overtaken_is_named_and_decided_again() -> None:

@@ -67,6 +67,10 @@ def test_several_facts_in_one_message_are_kept_by_one_call() -> None:
         ("Favourite colour: green.", "my favourite colour is now red", "Favourite colour: red."),
         ("Car is red.", "my car is blue", "Car is blue."),
         ("Likes olives.", "I hate olives", "Hates olives."),
+        ("Name: Sam.\nLives in Oslo.", "I moved: I live in Lima now.", "Name: Sam.\nLives in Lima."),
+        ("Lives in Oslo.", "I've moved house, now I live in Lima.", "Lives in Lima."),
+        ("Lives in Oslo.", "We moved and live in Lima now.", "Lives in Lima."),
+        ("Lives in Oslo.", "My brother said: I live in Rome.", "Lives in Oslo."),
         ("Lives in Oslo.\nNote: Lives in Oslo.", "I moved to Bergen", "Lives in Bergen.\nNote: Lives in Oslo."),
     ],
 )

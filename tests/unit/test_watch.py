@@ -78,9 +78,14 @@ def test_what_nobody_fetches_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_a_watch_that_nobody_asks_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watch, "FORGOTTEN_AFTER_S", -1.0)
+    now = 1000.0
+    monkeypatch.setattr("actors.watch.time.monotonic", lambda: now)
     watches = Watches()
     watches.open("a")
     watches.open("b")
-    assert watches.listener("a", 1) is None
-    assert watches.listener("b", 1) is not None
+    assert watches.listener("a", 1) is not None
+    now += watch.FORGOTTEN_AFTER_S
+    asyncio.run(watches.pieces("b", 0, 0.0))
+    now += 1.0
+    assert watches.listener("a", 2) is None, "whoever else is watched: an answer is enough"
+    assert watches.listener("b", 2) is not None

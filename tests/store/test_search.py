@@ -1,4 +1,4 @@
-"""The engine: scores that are exact and those of the scope alone, one write for points and mark, errors by name."""
+"""Engine and searches: exact scores, of the scope alone; points and mark in one step; errors by name."""
 
 from __future__ import annotations
 
@@ -10,11 +10,31 @@ import numpy as np
 import pytest
 
 from events.errors import StorageDamaged
-from store.points import Burial, Entry, Found, Key, Mark, Place, Scope, View
-from store.vectors import WEIGHTS, EdgeEngine
+from store.embeddings import Vectors
+from store.engine_edge import EdgeEngine
+from store.points import Burial, Engine, Entry, Key, Mark, Place, Scope, View
+from store.ranking import blend_of
+from store.search import Found, Searches
+from store.terms import Sparse, Tokenizer, saturated
 
 DIMENSION = 4
 NO_MEANING = [0.0] * DIMENSION
+K1 = 0.9
+TOKENIZER = Tokenizer()
+BLEND = blend_of("message", "fixed")
+
+
+class Fixed:
+    """An embedder that means what a test says."""
+
+    name = "fixed"
+    dimension = DIMENSION
+
+    def __init__(self, vector: Sequence[float]) -> None:
+        self._vector = vector
+
+    def embed(self, texts: Sequence[str]) -> Vectors:
+        return np.array([self._vector for _ in texts], np.float32)
 
 
 @pytest.fixture
@@ -24,11 +44,15 @@ def engine(tmp_path: Path) -> Iterator[EdgeEngine]:
     engine.close()
 
 
+def weighted(words: str) -> Sparse:
+    return Sparse.of(saturated(TOKENIZER.counts(words), K1))
+
+
 def entry(seq: int, words: str, agent: str = "ann", kind: str = "message", chunk: int = 0) -> Entry:
-    return Entry(Key(agent, seq, chunk), kind, "user", 1000 * seq, words, words)
+    return Entry(Key(agent, seq, chunk), kind, "someone", 1000 * seq, words, weighted(words))
 
 
-def put(engine: EdgeEngine, entries: Sequence[Entry], vectors: Sequence[Sequence[float]] | None = None) -> None:
+def put(engine: Engine, entries: Sequence[Entry], vectors: Sequence[Sequence[float]] | None = None) -> None:
     rows = np.array(vectors if vectors is not None else [NO_MEANING] * len(entries), np.float32)
     mark = engine.mark()
     engine.put(entries, rows.reshape(-1, DIMENSION), Mark(mark.position + 1, mark.points + len(entries), mark.stamp))
@@ -38,15 +62,19 @@ def seen(as_of: int, stream: str = "ann", kind: str = "message") -> Scope:
     return Scope((View(stream, as_of),), kind)
 
 
+def search(engine: Engine, scope: Scope, words: str, vector: Sequence[float] = NO_MEANING, size: int = 1000) -> Found:
+    return Searches(engine, Fixed(vector), TOKENIZER).by_query(scope, words, 0, size)
+
+
 def found(
-    engine: EdgeEngine, words: str, vector: Sequence[float] = NO_MEANING, as_of: int = 1000, scope: Scope | None = None
+    engine: Engine, words: str, vector: Sequence[float] = NO_MEANING, as_of: int = 1000, scope: Scope | None = None
 ) -> dict[int, float]:
-    every = engine.search(scope or seen(as_of), words, vector, 1000)
+    every = search(engine, scope or seen(as_of), words, vector)
     assert every.total == len(every.matches)
     return {match.key.seq: match.score for match in every.matches}
 
 
-def bm25(documents: dict[int, list[str]], query: list[str], k1: float, half: float) -> dict[int, float]:
+def bm25(documents: dict[int, list[str]], query: list[str]) -> dict[int, float]:
     """BM25 by the book (b = 0), and the fold of it that ranks."""
     scores = {}
     for seq, words in documents.items():
@@ -55,9 +83,9 @@ def bm25(documents: dict[int, list[str]], query: list[str], k1: float, half: flo
             n = sum(term in other for other in documents.values())
             idf = log((len(documents) - n + 0.5) / (n + 0.5) + 1)
             tf = words.count(term)
-            score += idf * tf * (k1 + 1) / (tf + k1)
+            score += idf * tf * (K1 + 1) / (tf + K1)
         if score:
-            scores[seq] = round(score / (score + half), 6)
+            scores[seq] = round(score / (score + BLEND.half), 6)
     return scores
 
 
@@ -68,10 +96,9 @@ def test_scores_are_bm25_over_the_scope_alone(engine: EdgeEngine) -> None:
     put(engine, [entry(seq, words) for seq, words in DOCUMENTS.items()])
     put(engine, [entry(n, "apple fig", agent="bob") for n in range(1, 50)])
     put(engine, [entry(n, "apple fig", kind="passage") for n in range(100, 150)])
-    weights = WEIGHTS["message"]
     for as_of in (2, 3, 5, 1000):
         documents = {seq: words.split() for seq, words in DOCUMENTS.items() if seq <= as_of}
-        expected = bm25(documents, ["apple", "fig"], weights.k1, weights.half)
+        expected = bm25(documents, ["apple", "fig"])
         assert found(engine, "apple fig", as_of=as_of) == pytest.approx(expected, abs=2e-6)
 
 
@@ -85,8 +112,8 @@ def test_scores_stay_when_points_are_put_again(engine: EdgeEngine) -> None:
 
 def test_similarity_counts_over_its_floor_only(engine: EdgeEngine) -> None:
     put(engine, [entry(n, "w") for n in (1, 2, 3)], [[2, 0, 0, 0], [1, 1, 0, 0], [0.1, 1, 0, 0]])
-    dense = WEIGHTS["message"].dense
-    assert found(engine, "", [1, 0, 0, 0]) == pytest.approx({1: dense, 2: dense * 0.5**0.5}, abs=2e-6)
+    dense = BLEND.dense
+    assert found(engine, "the", [1, 0, 0, 0]) == pytest.approx({1: dense, 2: dense * 0.5**0.5}, abs=2e-6)
 
 
 def test_words_and_similarity_add_up(engine: EdgeEngine) -> None:
@@ -98,7 +125,7 @@ def test_words_and_similarity_add_up(engine: EdgeEngine) -> None:
 def test_a_query_of_nothing_matches_nothing(engine: EdgeEngine) -> None:
     put(engine, [entry(1, "apple")])
     assert found(engine, "the of who") == {}
-    assert found(engine, "") == {}
+    assert found(engine, "?!") == {}
 
 
 def test_all_that_match_are_told_however_many(engine: EdgeEngine) -> None:
@@ -116,31 +143,39 @@ def test_entries_are_read_in_the_order_asked_for(engine: EdgeEngine) -> None:
     assert engine.read([]) == []
 
 
+def listing(engine: Engine, scope: Scope, size: int, **bounds: int | bool) -> Found:
+    return Searches(engine, Fixed(NO_MEANING), TOKENIZER).by_time(scope, 0, size, **bounds)  # type: ignore[arg-type]
+
+
 def test_a_listing_is_bounded_on_both_sides(engine: EdgeEngine) -> None:
     put(engine, [entry(n, "x") for n in range(1, 6)])
-    scope = seen(4)
-    within = engine.listing(scope, 9, start_ms=2000, end_ms=9000)
+    within = listing(engine, seen(4), 9, start_ms=2000, end_ms=9000)
     assert {m.key.seq: m.score for m in within.matches} == {2: 2000, 3: 3000, 4: 4000}
-    assert {m.key.seq for m in engine.listing(scope, 9).matches} == {1, 2, 3, 4}
-    assert engine.listing(seen(4, "bob"), 9) == Found([], 0)
+    assert {m.key.seq for m in listing(engine, seen(4), 9).matches} == {1, 2, 3, 4}
+    assert listing(engine, seen(4, "bob"), 9).total == 0
 
 
 def test_large_seqs_and_chunks_come_back_from_an_id(engine: EdgeEngine) -> None:
     keys = [Key("ann", (1 << 40) - 1, (1 << 24) - 1), Key("ann", 1 << 39, 0), Key("ann", 1, 1 << 23)]
-    put(engine, [Entry(key, "message", "user", 1, "apple", "apple") for key in keys])
-    every = engine.search(seen(1 << 41), "apple", NO_MEANING, 9)
+    put(engine, [Entry(key, "message", "someone", 1, "apple", weighted("apple")) for key in keys])
+    every = search(engine, seen(1 << 41), "apple", size=9)
     assert {m.key for m in every.matches} == set(keys)
 
 
-def test_the_first_come_with_their_ties_and_the_total(engine: EdgeEngine) -> None:
+def test_equal_scores_come_newest_first_and_the_total_is_told(engine: EdgeEngine) -> None:
     put(engine, [entry(n, "apple apple" if n in {3, 4} else "apple") for n in range(1, 8)])
     put(engine, [entry(9, "fig")])
-    scope = seen(9)
-    for take, seqs in ((0, set()), (1, {3, 4}), (2, {3, 4}), (3, {1, 2, 3, 4, 5, 6, 7}), (99, {1, 2, 3, 4, 5, 6, 7})):
-        best = engine.search(scope, "apple", NO_MEANING, take)
-        assert ({m.key.seq for m in best.matches}, best.total) == (seqs, 7)
-    assert [m.key.seq for m in engine.listing(scope, 2, latest=True).matches] == [9, 7]
-    assert engine.listing(scope, 2).total == 8
+    ranked = [4, 3, 7, 6, 5, 2, 1]
+    for size in (0, 1, 2, 3, 99):
+        best = search(engine, seen(9), "apple", size=size)
+        assert ([m.key.seq for m in best.matches], best.total) == (ranked[:size], 7)
+    assert [m.key.seq for m in listing(engine, seen(9), 2, latest=True).matches] == [9, 7]
+    assert listing(engine, seen(9), 2).total == 8
+
+
+def test_many_ties_are_told_apart_however_many_there_are(engine: EdgeEngine) -> None:
+    put(engine, [entry(n, "apple") for n in range(1, 301)])
+    assert [m.key.seq for m in search(engine, seen(299), "apple", size=3).matches] == [299, 298, 297]
 
 
 def test_the_mark_comes_back_with_the_points(tmp_path: Path, engine: EdgeEngine) -> None:
@@ -164,7 +199,7 @@ def test_a_read_that_fails_is_remembered(tmp_path: Path) -> None:
     engine = EdgeEngine.create(tmp_path / "shard", DIMENSION, "stamp")
     put(engine, [entry(1, "apple")])
     with pytest.raises(StorageDamaged, match=r"cannot be read .* Nothing is lost"):
-        engine.search(seen(9), "apple", [1.0] * (DIMENSION + 1), 5)
+        search(engine, seen(9), "apple", [1.0] * (DIMENSION + 1))
     engine.close()
     with pytest.raises(StorageDamaged, match="gave read errors when it was last in use"):
         EdgeEngine.load(tmp_path / "shard")
@@ -177,7 +212,7 @@ SOURCE = "source:manuals"
 
 def passage(seq: int, words: str, document: str, stream: str = SOURCE, chunk: int = 0) -> Entry:
     place = Place(document=document, path=f"{document}.md", page=2, first_line=10, last_line=12, heading="Part > One")
-    return Entry(Key(stream, seq, chunk), "passage", "memory", 1000 * seq, words, words, place)
+    return Entry(Key(stream, seq, chunk), "passage", "memory", 1000 * seq, words, weighted(words), place=place)
 
 
 def bury(engine: EdgeEngine, *burials: Burial, entries: Sequence[Entry] = ()) -> None:
@@ -187,8 +222,8 @@ def bury(engine: EdgeEngine, *burials: Burial, entries: Sequence[Entry] = ()) ->
 
 
 def streams(engine: EdgeEngine, words: str, *views: View, hidden: frozenset[int] = frozenset()) -> set[tuple[str, int]]:
-    every = engine.search(Scope(views, "passage", hidden), words, NO_MEANING, 1000)
-    listed = engine.listing(Scope(views, "passage", hidden), 1000)
+    every = search(engine, Scope(views, "passage", hidden), words)
+    listed = listing(engine, Scope(views, "passage", hidden), 1000)
     assert every.total == len(every.matches) == listed.total, "all of these hold the word"
     assert {match.key for match in every.matches} == {match.key for match in listed.matches}
     return {(match.key.stream, match.key.seq) for match in every.matches}
@@ -212,13 +247,12 @@ def test_what_is_hidden_is_hidden_in_the_first_view_alone(engine: EdgeEngine) ->
 
 
 def test_word_statistics_are_those_of_all_views_together(engine: EdgeEngine) -> None:
-    weights = WEIGHTS["message"]
     put(engine, [entry(1, "apple"), entry(2, "fig")])
     put(engine, [entry(n, "apple", agent="mum") for n in (3, 4, 5)])
     put(engine, [entry(n, "fig", agent="dad") for n in range(6, 90)])
     documents = {n: ["fig"] if n == 2 else ["apple"] for n in range(1, 6)}
     scope = Scope((View("ann", 9), View("mum", 9)), "message")
-    expected = bm25(documents, ["apple", "fig"], weights.k1, weights.half)
+    expected = bm25(documents, ["apple", "fig"])
     assert found(engine, "apple fig", scope=scope) == pytest.approx(expected, abs=2e-6)
 
 

@@ -1,0 +1,209 @@
+"""Which points a stream has, and which words stand in them: what totals and word statistics are counted from.
+
+Rules. (1) It is a cache of what the engine holds, read from it when a stream is first searched and kept up with every
+write; nothing rests here. (2) A count is exact, as of any seq: of what was born by then, had not died, and is not
+hidden. (3) A few hundred bytes a point of the streams lately searched; the least lately used are dropped.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from math import log
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from store.points import Burial, Entry, Key, Listed, Part, Scope, View, death
+
+HELD_POINTS: Final = 400_000
+"""Points of all streams held together, over which the least lately searched stream is dropped."""
+
+Mask = NDArray[np.bool_]
+
+
+class Shelf:
+    """The points of one kind of one stream, in order of seq and chunk."""
+
+    def __init__(self, listed: Iterable[Listed]) -> None:
+        self._seqs, self._chunks, self._times = array("q"), array("q"), array("q")
+        self._deaths, self._reach = array("q"), array("q")
+        self._documents: list[str] = []
+        self._terms: dict[int, array[int]] = {}
+        self.speakers: dict[str, int] = {}
+        """Each with the seq at which it was first heard."""
+        self.mortal = False
+        """Whether anything on it has died."""
+        for one in sorted(listed, key=lambda one: one.key):
+            self.add(one)
+
+    def __len__(self) -> int:
+        return len(self._seqs)
+
+    @property
+    def head(self) -> int:
+        """The seq of the last point (0: none)."""
+        return self._seqs[-1] if self._seqs else 0
+
+    def add(self, one: Listed) -> None:
+        at = (one.key.seq, one.key.chunk)
+        if self._seqs and at <= (self._seqs[-1], self._chunks[-1]):
+            return  # put again: it is here
+        number = len(self._seqs)
+        self._seqs.append(one.key.seq)
+        self._chunks.append(one.key.chunk)
+        self._times.append(one.time_ms)
+        self._deaths.append(one.died)
+        self._reach.append(one.reach)
+        self._documents.append(one.document)
+        self.mortal = self.mortal or one.died > 0
+        self.speakers.setdefault(one.speaker, one.key.seq)
+        terms = self._terms
+        for term in one.terms:
+            where = terms.get(term)
+            if where is None:
+                where = terms[term] = array("I")
+            where.append(number)
+
+    def bury(self, burial: Burial) -> None:
+        for number, seq in enumerate(self._seqs):
+            if not self._deaths[number] and seq < burial.died and burial.document in {"", self._documents[number]}:
+                self._deaths[number] = burial.died
+                self.mortal = True
+
+    def seen(self, as_of: int, hidden: frozenset[int], start_ms: int | None, end_ms: int | None) -> Mask:
+        """Which points a view of it has, by their number."""
+        seqs = _numbers(self._seqs)
+        mask = seqs <= as_of
+        if self.mortal:
+            deaths = _numbers(self._deaths)
+            mask &= (deaths == 0) | (deaths > as_of)
+        if hidden:
+            mask &= ~np.isin(seqs, list(hidden))
+        if start_ms is not None or end_ms is not None:
+            times = _numbers(self._times)
+            mask &= (times >= (start_ms or 0)) & (times <= (end_ms if end_ms is not None else 1 << 62))
+        return mask
+
+    def where(self, term: int) -> NDArray[np.uint32]:
+        found = self._terms.get(term)
+        return np.frombuffer(found, np.uint32) if found else np.zeros(0, np.uint32)
+
+    def matching(self, terms: Iterable[int], seen: Mask) -> Mask:
+        """Which points share a term, or have a point in their context that does."""
+        said = np.zeros(len(self), np.bool_)
+        for term in terms:
+            said[self.where(term)] = True
+        reach = _numbers(self._reach)
+        if reach.any():
+            before = np.concatenate(([0], np.cumsum(said)))
+            here = np.arange(len(self))
+            said |= before[here] - before[here - reach] > 0
+        return said & seen
+
+    def number(self, key: Key) -> int:
+        """A point's number, which is on the shelf."""
+        low = int(np.searchsorted(_numbers(self._seqs), key.seq))
+        while self._chunks[low] != key.chunk:
+            low += 1
+        return low
+
+
+class Count:
+    """What a scope holds: how many points, how often each term, who speaks."""
+
+    def __init__(self, shelves: Sequence[Shelf], seen: Sequence[Mask], views: Sequence[View]) -> None:
+        self._shelves = shelves
+        self._seen = seen
+        self._streams = {view.stream: number for number, view in enumerate(views)}
+        self.speakers = frozenset(
+            name
+            for shelf, view in zip(shelves, views, strict=True)
+            for name, seq in shelf.speakers.items()
+            if seq <= view.as_of
+        )
+        self.points = sum(int(np.count_nonzero(mask)) for mask in seen)
+
+    def idf(self, terms: Iterable[int]) -> dict[int, float]:
+        """Of the terms that stand anywhere in the scope."""
+        found: dict[int, float] = {}
+        for term in terms:
+            pairs = zip(self._shelves, self._seen, strict=True)
+            n = sum(int(np.count_nonzero(mask[shelf.where(term)])) for shelf, mask in pairs)
+            if n:
+                found[term] = log((self.points - n + 0.5) / (n + 0.5) + 1)
+        return found
+
+    def match(self, terms: Sequence[int]) -> Matched:
+        pairs = zip(self._shelves, self._seen, strict=True)
+        return Matched(self._shelves, self._streams, [shelf.matching(terms, mask) for shelf, mask in pairs])
+
+
+class Matched:
+    """Which points of a scope match some terms."""
+
+    def __init__(self, shelves: Sequence[Shelf], streams: Mapping[str, int], masks: Sequence[Mask]) -> None:
+        self._shelves, self._streams, self._masks = shelves, streams, masks
+        self.total = sum(int(np.count_nonzero(mask)) for mask in masks)
+
+    def __contains__(self, key: Key) -> bool:
+        at = self._streams[key.stream]
+        return bool(self._masks[at][self._shelves[at].number(key)])
+
+
+class Census:
+    """The shelves of the streams lately searched. `listing` reads one from the engine."""
+
+    def __init__(self, listing: Callable[[str, str], Iterable[Listed]]) -> None:
+        self._listing = listing
+        self._shelves: OrderedDict[tuple[str, str], Shelf] = OrderedDict()
+
+    def count(self, scope: Scope, start_ms: int | None = None, end_ms: int | None = None) -> Count:
+        shelves = [self._shelf(view.stream, scope.kind) for view in scope.views]
+        seen = [
+            shelf.seen(view.as_of, scope.hidden if number == 0 else frozenset(), start_ms, end_ms)
+            for number, (shelf, view) in enumerate(zip(shelves, scope.views, strict=True))
+        ]
+        return Count(shelves, seen, scope.views)
+
+    def parts(self, scope: Scope) -> tuple[Part, ...]:
+        """What an engine has to look for: without conditions that all points of a shelf meet, which cost time."""
+        found = []
+        for number, view in enumerate(scope.views):
+            shelf = self._shelf(view.stream, scope.kind)
+            if len(shelf):
+                as_of = view.as_of if view.as_of < shelf.head or shelf.mortal else None
+                hidden = tuple(sorted(scope.hidden)) if number == 0 else ()
+                found.append(Part(view.stream, scope.kind, as_of, shelf.mortal, hidden))
+        return tuple(found)
+
+    def put(self, entries: Sequence[Entry], burials: Sequence[Burial]) -> None:
+        """Keep up with a write: of what is held alone."""
+        for burial in burials:
+            for (stream, _), shelf in self._shelves.items():
+                if stream == burial.stream:
+                    shelf.bury(burial)
+        for entry in entries:
+            shelf_ = self._shelves.get((entry.key.stream, entry.kind))
+            if shelf_ is not None:
+                shelf_.add(listed(entry, death(entry, burials)))
+
+    def _shelf(self, stream: str, kind: str) -> Shelf:
+        name = (stream, kind)
+        shelf = self._shelves.pop(name, None)
+        if shelf is None:
+            shelf = Shelf(self._listing(stream, kind))
+        self._shelves[name] = shelf
+        while len(self._shelves) > 8 and sum(map(len, self._shelves.values())) > HELD_POINTS:
+            self._shelves.popitem(last=False)
+        return shelf
+
+
+def listed(entry: Entry, died: int) -> Listed:
+    return Listed(entry.key, entry.time_ms, entry.speaker, entry.place.document, died, entry.reach, entry.words.terms)
+
+
+def _numbers(values: array[int]) -> NDArray[np.int64]:
+    return np.frombuffer(values, np.int64) if values else np.zeros(0, np.int64)

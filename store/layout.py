@@ -1,0 +1,99 @@
+"""How a point lies in a collection, whichever engine holds it: its id, its payload, its vectors' names.
+
+Rules. (1) An id is a hash of the stream's name and the rest of the key: the same point put twice is one. (2) Any change
+here changes what is in an index: raise `projection.SCHEMA`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from hashlib import blake2b
+from typing import Any, Final
+from uuid import UUID
+
+import msgspec
+
+from store.points import Entry, Key, Listed, Mark, Place, Stored
+
+DENSE: Final = "dense"
+WORDS: Final = "words"
+CONTEXT: Final = "context"
+
+TENANT: Final = "shelf"
+"""The payload field that every search is filtered by: the kind and the stream."""
+WHOLE_NUMBERS: Final = ("seq", "time_ms", "died")
+KEYWORDS: Final = ("stream", "document", "speaker", "form")
+"""The other indexed payload fields."""
+
+QUESTION: Final = "question"
+"""The `form` of a message that asks."""
+
+MARK_ID: Final = UUID(int=0)
+SCORE_DIGITS: Final = 6
+
+_SEQ_BITS, _CHUNK_BITS = 40, 24
+
+
+def shelf(stream: str, kind: str) -> str:
+    return f"{kind}/{stream}"
+
+
+def id_of(key: Key) -> UUID:
+    return UUID(int=_stream_bits(key.stream) << 64 | key.seq << _CHUNK_BITS | key.chunk)
+
+
+def names_of(streams: set[str]) -> dict[int, str]:
+    """What `key_of` tells a point's stream by."""
+    return {_stream_bits(stream): stream for stream in streams}
+
+
+def key_of(point_id: UUID, names: Mapping[int, str]) -> Key:
+    bits = point_id.int
+    return Key(names[bits >> 64], bits >> _CHUNK_BITS & (1 << _SEQ_BITS) - 1, bits & (1 << _CHUNK_BITS) - 1)
+
+
+def payload_of(entry: Entry, died: int) -> dict[str, Any]:
+    payload = {
+        TENANT: shelf(entry.key.stream, entry.kind),
+        "stream": entry.key.stream,
+        "seq": entry.key.seq,
+        "time_ms": entry.time_ms,
+        "speaker": entry.speaker,
+        "text": entry.text,
+        **msgspec.to_builtins(entry.place),
+    }
+    extra = (("reach", entry.reach), ("form", QUESTION if entry.asks else ""), ("died", died))
+    return {**payload, **{name: value for name, value in extra if value}}
+
+
+def stored_of(key: Key, payload: dict[str, Any]) -> Stored:
+    return Stored(key, payload["speaker"], payload["time_ms"], payload["text"], msgspec.convert(payload, Place))
+
+
+LISTED_FIELDS: Final = ("time_ms", "speaker", "document", "died", "reach")
+
+
+def listed_of(key: Key, payload: dict[str, Any], terms: list[int]) -> Listed:
+    return Listed(
+        key,
+        payload["time_ms"],
+        payload["speaker"],
+        payload.get("document", ""),
+        payload.get("died", 0),
+        payload.get("reach", 0),
+        terms,
+    )
+
+
+def mark_payload(mark: Mark) -> dict[str, Any]:
+    return {"mark": msgspec.to_builtins(mark)}
+
+
+def mark_of(payload: dict[str, Any] | None) -> Mark:
+    return msgspec.convert((payload or {}).get("mark"), Mark)
+
+
+@lru_cache(maxsize=4096)
+def _stream_bits(stream: str) -> int:
+    return int.from_bytes(blake2b(stream.encode(), digest_size=8).digest())

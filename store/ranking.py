@@ -1,0 +1,28 @@
+"""The numbers behind the ranking: BM25's for each kind of text, and how scores are blended, by embedder.
+
+Chosen on five conversations of LoCoMo, each held out in turn, and on 1,300 passages of NQ; flat around the choice
+(`bench/retrieval.py` measures).
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from store.points import Blend
+
+PASSAGE_K1: Final = 1.2
+PASSAGE_B: Final = 0.75
+PASSAGE_WORDS: Final = 100
+"""A usual passage's length without stop words."""
+
+SMOOTHING: Final = (0.7, 0.35)
+"""A message's vector takes in those of the two before it, at these weights."""
+
+_TURNS: Final = Blend(half=30.0, around=1.5, dense=0.2, floor=0.3, speaker=0.18, asks=0.05)
+_PASSAGES: Final = Blend(half=10.0, around=0.0, dense=0.5, floor=0.3)
+_BLENDS: Final = {"message": _TURNS, "notice": _TURNS, "passage": _PASSAGES}
+_OF_EMBEDDER: Final[dict[str, dict[str, Blend]]] = {}
+
+
+def blend_of(kind: str, embedder: str) -> Blend:
+    return _OF_EMBEDDER.get(embedder, _BLENDS)[kind]

@@ -1,0 +1,142 @@
+"""Searches over an engine: what a query matches, how that is ranked, and how much of it there is.
+
+Rules. (1) What matches shares a word with the query, itself or in its context, or is among the `NEAREST` in meaning.
+(2) Totals are exact, and so are the results in scopes of up to `EXACT_POINTS`; in larger ones each arm gives its best
+`LEXICAL_LIMIT`, and over `DENSE_POINTS` meaning only ranks what words have found. (3) Equal scores: newest first.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Sequence
+from typing import Final
+
+from msgspec.structs import replace
+
+from store import lexical
+from store.census import Census, Count
+from store.embeddings import Embedder
+from store.points import Ask, Engine, Match, Scope
+from store.ranking import blend_of
+from store.terms import Sparse, Tokenizer
+
+QUERY_CHARS: Final = 4000
+"""A query is cut here: far more than anyone asks, and the cost of a search grows with it."""
+EXACT_POINTS: Final = 10_000
+LEXICAL_LIMIT: Final = 400
+DENSE_POINTS: Final = 10_000
+NEAREST: Final = 100
+_SLACK: Final = 20
+"""Results asked for beyond those wanted, so that ties with the last of them seldom need a second request."""
+
+_PRONOUNS: Final = {"i": "user", "me": "user", "my": "user", "mine": "user", "you": "assistant", "your": "assistant"}
+_WORD: Final = re.compile(r"\w+")
+
+
+class Found:
+    """Keys of one page with their scores, and how many there are on all."""
+
+    def __init__(self, matches: Sequence[Match], total: int) -> None:
+        self.matches = matches
+        self.total = total
+
+
+class Searches:
+    """Asks an engine, by the counts of a census."""
+
+    def __init__(self, engine: Engine, embedder: Embedder, tokenizer: Tokenizer) -> None:
+        self._engine = engine
+        self._embedder = embedder
+        self._tokenizer = tokenizer
+        self.census = Census(engine.listed)
+        self.exact_points, self.dense_points = EXACT_POINTS, DENSE_POINTS
+        """Up to how many points all is looked at; the bench raises them, to compare."""
+
+    def by_query(self, scope: Scope, query: str, first: int, size: int) -> Found:
+        """The results from number `first` on. An empty query finds all, the latest first."""
+        text = query[:QUERY_CHARS].encode("utf-8", "replace").decode().strip()
+        if not text:
+            return self.by_time(scope, first, size, latest=True)
+        count = self.census.count(scope)
+        speaker = named(text, count.speakers)
+        idf = count.idf(self._terms(text, speaker))
+        vector = self._embedder.embed([text])[0].tolist() if count.points else []
+        meaning = vector if any(vector) else []
+        if not idf and not meaning:
+            return Found((), 0)
+        matched = count.match(list(idf))
+        ask = self._ask(scope, count, Sparse.of(idf), meaning, speaker)
+        ask = _wide(ask, max(0, first + size) + _SLACK)
+        best, near = self._engine.search(ask)
+        while len(best) == ask.limit and best[-1].score == best[max(0, first + size - 1)].score:
+            ask = _wide(ask, ask.limit * 4)
+            best, near = self._engine.search(ask)
+        total = matched.total + sum(key not in matched for key in near)
+        return Found(_page(best, scope, first, size), total)
+
+    def by_time(
+        self,
+        scope: Scope,
+        first: int,
+        size: int,
+        *,
+        start_ms: int | None = None,
+        end_ms: int | None = None,
+        latest: bool = False,
+    ) -> Found:
+        """What a scope has from start_ms to end_ms, both inclusive, in the order of time (`latest`: the last first)."""
+        total = self.census.count(scope, start_ms, end_ms).points
+        end = min(first + size, total)
+        if first < 0 or end <= first:
+            return Found((), total)
+        parts, limit = self.census.parts(scope), end + _SLACK
+        while True:
+            some = self._engine.listing(parts, limit, start_ms=start_ms, end_ms=end_ms, latest=latest)
+            if len(some) < limit or some[-1].score != some[end - 1].score:
+                return Found(_page(some, scope, first, size, ascending=not latest), total)
+            limit *= 4
+
+    def _terms(self, text: str, speaker: str) -> Collection[int]:
+        """A query's words. The name of the one whom it is about is no word to look for: what others say of them would
+        come first; unless it is all there is."""
+        terms = self._tokenizer.counts(lexical.ready(text))
+        others = terms.keys() - self._tokenizer.short_counts(speaker).keys()
+        return [term for term in terms if term in others] if others else list(terms)
+
+    def _ask(self, scope: Scope, count: Count, words: Sparse, vector: list[float], speaker: str) -> Ask:
+        exact = count.points <= self.exact_points
+        return Ask(
+            parts=self.census.parts(scope),
+            words=words,
+            vector=vector,
+            blend=blend_of(scope.kind, self._embedder.name),
+            speaker=speaker,
+            lexical_limit=count.points if exact else LEXICAL_LIMIT,
+            dense_limit=NEAREST if count.points <= self.dense_points or not words.terms else 0,
+            limit=0,
+        )
+
+
+def named(query: str, speakers: Collection[str]) -> str:
+    """The speaker whom a query is about, if it names exactly one: by name, or as I and you; else ""."""
+    words = {word.lower() for word in _WORD.findall(query)}
+    found = {name for name in speakers if (parts := _WORD.findall(name.lower())) and words.issuperset(parts)}
+    found |= {_PRONOUNS[word] for word in words & _PRONOUNS.keys()} & set(speakers)
+    return found.pop() if len(found) == 1 else ""
+
+
+def _wide(ask: Ask, limit: int) -> Ask:
+    return replace(ask, limit=limit, lexical_limit=max(ask.lexical_limit, limit))
+
+
+def _page(found: Sequence[Match], scope: Scope, first: int, size: int, *, ascending: bool = False) -> Sequence[Match]:
+    """Found ones in order: by score; among equals by the views' order and the seq (which count in one stream alone)."""
+    nth = {view.stream: number for number, view in enumerate(scope.views)}
+
+    def order(match: Match) -> tuple[float, int, int, int]:
+        key = match.key
+        if ascending:
+            return (match.score, -nth[key.stream], key.seq, key.chunk)
+        return (-match.score, nth[key.stream], -key.seq, key.chunk)
+
+    return sorted(found, key=order)[first : first + size] if first >= 0 else ()
