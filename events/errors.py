@@ -125,6 +125,18 @@ class StorageDamaged(StorageUnavailable):
     """The files of a vector index cannot be read, or are not those that are wanted: it is built again from the log."""
 
 
+class EmbedderChanged(PalimpsestError):
+    """An index was made with another embedder than the one that is set."""
+
+    def __init__(self, path: str, made: str, wanted: str) -> None:
+        super().__init__(
+            f"The index in {path} was made with the embedder {made}, and {wanted} is set. Set {made} again, or build "
+            "the index anew from the log, which may take a while: `launch.py reindex`."
+        )
+        self.made = made
+        self.wanted = wanted
+
+
 class AgentSetAside(PalimpsestError):
     """An agent whose stream cannot be read. Its inputs are kept; the other agents are served."""
 

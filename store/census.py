@@ -202,7 +202,7 @@ class Census:
 
 
 def listed(entry: Entry, died: int) -> Listed:
-    return Listed(entry.key, entry.time_ms, entry.speaker, entry.place.document, died, entry.reach, entry.words.terms)
+    return Listed(entry.key, entry.time_ms, entry.speaker, entry.place.document, died, entry.reach, entry.own)
 
 
 def _numbers(values: array[int]) -> NDArray[np.int64]:

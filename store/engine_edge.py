@@ -113,12 +113,12 @@ class EdgeEngine:
                 limit=_SCROLL,
                 filter=wanted,
                 with_payload=list(layout.LISTED_FIELDS),
-                with_vector=[layout.WORDS],
+                with_vector=False,
             )
             with self._reading():
                 records, offset = self._shard.scroll(request)
             for record in records:
-                yield layout.listed_of(_key(record, names), record.payload or {}, _terms(record))
+                yield layout.listed_of(_key(record, names), record.payload or {})
             if offset is None:
                 return
 
@@ -166,7 +166,7 @@ def _config(dimension: int) -> qdrant.EdgeConfig:
     """No graph (m=0), and one search thread: a search beside a busy turn is not to take both cores."""
     return qdrant.EdgeConfig(
         vectors={layout.DENSE: qdrant.EdgeVectorParams(dimension, qdrant.Distance.Cosine)},
-        sparse_vectors={name: qdrant.EdgeSparseVectorParams() for name in (layout.WORDS, layout.CONTEXT)},
+        sparse_vectors={layout.WORDS: qdrant.EdgeSparseVectorParams()},
         hnsw_config=qdrant.HnswIndexConfig(m=0, ef_construct=16, full_scan_threshold=10, payload_m=0),
         max_search_threads=1,
     )
@@ -183,17 +183,11 @@ def _indexes() -> dict[str, Any]:
 
 def _point(entry: Entry, row: list[float], died: int) -> qdrant.Point:
     vectors: dict[str, Any] = {layout.DENSE: row, layout.WORDS: _sparse(entry.words)}
-    if entry.context.terms:
-        vectors[layout.CONTEXT] = _sparse(entry.context)
     return qdrant.Point(layout.id_of(entry.key), vectors, layout.payload_of(entry, died))
 
 
 def _sparse(sparse: Sparse) -> qdrant.SparseVector:
     return qdrant.SparseVector(sparse.terms, sparse.weights)
-
-
-def _terms(record: qdrant.Record) -> list[int]:
-    return cast(qdrant.SparseVector, cast(dict[str, Any], record.vector)[layout.WORDS]).indices
 
 
 def _key(point: qdrant.ScoredPoint | qdrant.Record, names: dict[int, str]) -> Key:
@@ -235,25 +229,18 @@ def _alive(burial: Burial) -> qdrant.Filter:
     return qdrant.Filter(must=must)
 
 
-def _arms(ask: Ask, seen: qdrant.Filter) -> list[tuple[float, qdrant.Prefetch]]:
-    """The lexical arms, each with its weight; none where the query has no words that are known."""
+def _lexical(ask: Ask, seen: qdrant.Filter) -> list[qdrant.Prefetch]:
+    """The lexical arm; none where the query has no words that are known."""
     if not ask.words.terms:
         return []
-    words, weights = _sparse(ask.words), {layout.WORDS: 1.0, layout.CONTEXT: ask.blend.around}
-    return [
-        (
-            weight,
-            qdrant.Prefetch(limit=ask.lexical_limit, query=qdrant.Query.Nearest(words, using=name), filter=seen),
-        )
-        for name, weight in weights.items()
-        if weight
-    ]
+    query = qdrant.Query.Nearest(_sparse(ask.words), using=layout.WORDS)
+    return [qdrant.Prefetch(limit=ask.lexical_limit, query=query, filter=seen)]
 
 
 def _dense(ask: Ask, seen: qdrant.Filter, lexical: Sequence[qdrant.Prefetch]) -> qdrant.Prefetch:
-    """The nearest over the floor; or, with no limit of its own, the cosine of what the first lexical arm found."""
+    """The nearest over the floor; or, with no limit of its own, the cosine of what the lexical arm found."""
     nearest = qdrant.Query.Nearest(ask.vector, using=layout.DENSE)
-    among = [] if ask.dense_limit else list(lexical[:1])
+    among = [] if ask.dense_limit else list(lexical)
     return qdrant.Prefetch(
         limit=ask.dense_limit or ask.lexical_limit,
         query=nearest,
@@ -276,11 +263,10 @@ def _nearest(ask: Ask, seen: qdrant.Filter) -> qdrant.QueryRequest:
 
 def _fused(ask: Ask, seen: qdrant.Filter) -> qdrant.QueryRequest:
     """All arms and their blend in one request."""
-    lexical = _arms(ask, seen)
-    arms = [arm for _, arm in lexical]
+    arms = _lexical(ask, seen)
     terms: list[Expression] = []
     if arms:
-        x = _sum([_times(weight, Expression.Variable(f"$score[{n}]")) for n, (weight, _) in enumerate(lexical)])
+        x = Expression.Variable("$score[0]")
         terms.append(Expression.Div(x, _sum([x, Expression.Constant(ask.blend.half)]), 0.0))
     if ask.vector:
         arms = [*arms, _dense(ask, seen, arms)]

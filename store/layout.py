@@ -6,6 +6,8 @@ here changes what is in an index: raise `projection.SCHEMA`.
 
 from __future__ import annotations
 
+from array import array
+from base64 import b64decode, b64encode
 from collections.abc import Mapping
 from functools import lru_cache
 from hashlib import blake2b
@@ -18,7 +20,6 @@ from store.points import Entry, Key, Listed, Mark, Place, Stored
 
 DENSE: Final = "dense"
 WORDS: Final = "words"
-CONTEXT: Final = "context"
 
 TENANT: Final = "shelf"
 """The payload field that every search is filtered by: the kind and the stream."""
@@ -61,6 +62,7 @@ def payload_of(entry: Entry, died: int) -> dict[str, Any]:
         "time_ms": entry.time_ms,
         "speaker": entry.speaker,
         "text": entry.text,
+        "terms": b64encode(array("I", entry.own).tobytes()).decode(),
         **msgspec.to_builtins(entry.place),
     }
     extra = (("reach", entry.reach), ("form", QUESTION if entry.asks else ""), ("died", died))
@@ -71,10 +73,10 @@ def stored_of(key: Key, payload: dict[str, Any]) -> Stored:
     return Stored(key, payload["speaker"], payload["time_ms"], payload["text"], msgspec.convert(payload, Place))
 
 
-LISTED_FIELDS: Final = ("time_ms", "speaker", "document", "died", "reach")
+LISTED_FIELDS: Final = ("terms", "time_ms", "speaker", "document", "died", "reach")
 
 
-def listed_of(key: Key, payload: dict[str, Any], terms: list[int]) -> Listed:
+def listed_of(key: Key, payload: dict[str, Any]) -> Listed:
     return Listed(
         key,
         payload["time_ms"],
@@ -82,7 +84,7 @@ def listed_of(key: Key, payload: dict[str, Any], terms: list[int]) -> Listed:
         payload.get("document", ""),
         payload.get("died", 0),
         payload.get("reach", 0),
-        terms,
+        array("I", b64decode(payload["terms"])).tolist(),
     )
 
 

@@ -38,12 +38,9 @@ class Place(msgspec.Struct, frozen=True, omit_defaults=True):
 NOWHERE = Place()
 
 
-NO_TERMS = Sparse([], [])
-
-
 class Entry(msgspec.Struct, frozen=True):
-    """What is to be indexed. `text` is what a search shows; `words` are its terms, and `context` those of it and of
-    what was said before it (`reach` points back), both with BM25's weights but for the IDF.
+    """What is to be indexed. `text` is what a search shows; `words` are its terms with BM25's weights but for the
+    IDF, those of what was said before it (`reach` points back) included; `own` are the terms of its own text.
 
     `kind`: message (said by user or agent), passage (archival storage), notice (what the system told the agent).
     """
@@ -54,7 +51,7 @@ class Entry(msgspec.Struct, frozen=True):
     time_ms: int
     text: str
     words: Sparse
-    context: Sparse = NO_TERMS
+    own: list[int]
     reach: int = 0
     asks: bool = False
     """It is a question, which seldom holds what is looked for."""
@@ -131,11 +128,10 @@ class Part(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Blend(msgspec.Struct, frozen=True):
-    """How scores become one: x / (x + half) of x = words + context * around, and dense * cosine, and `speaker` for what
+    """How scores become one: x / (x + half) of x = words, and dense * cosine, and `speaker` for what
     the named one said, less `asks` for questions. A cosine under `floor` counts nothing."""
 
     half: float
-    around: float
     dense: float
     floor: float
     speaker: float = 0.0
@@ -145,7 +141,7 @@ class Blend(msgspec.Struct, frozen=True):
 class Ask(msgspec.Struct, frozen=True):
     """One search of an engine. `words` are the query's terms with their IDF; `vector` may be empty.
 
-    At most `lexical_limit` points come from each lexical arm, and `dense_limit` from the dense one; with `dense_limit`
+    At most `lexical_limit` points come from the lexical arm, and `dense_limit` from the dense one; with `dense_limit`
     0 the cosine is taken of what the words found alone. `speaker` "": none is named.
     """
 

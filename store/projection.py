@@ -17,7 +17,7 @@ import structlog
 from events.codec import decode
 from events.documents import unpacked
 from events.envelope import Envelope
-from events.errors import PalimpsestError, StorageDamaged
+from events.errors import EmbedderChanged, PalimpsestError, StorageDamaged
 from events.passages import Hit, Page, chunks, input_text
 from events.sources import is_source, source_of
 from events.types import (
@@ -41,7 +41,7 @@ from store.search import Found, Searches
 from store.surroundings import K1, Read, Said, Surroundings, around, pieces
 from store.terms import Sparse, Tokenizer, saturated, together
 
-SCHEMA: Final = 3
+SCHEMA: Final = 4
 """Which events bear points and what a point holds. Raise it with any change: indexes are then built again."""
 
 _INPUT_KINDS: Final = frozenset(event.__name__ for event in INPUTS)
@@ -247,13 +247,14 @@ class MemoryIndex:
             terms = together((words.counts(lexical.ready(text)), about))
             weighted = Sparse.of(saturated(terms, PASSAGE_K1, PASSAGE_B, PASSAGE_WORDS))
             key = Key(envelope.agent, envelope.seq, chunk)
-            batch.add(Entry(key, "passage", source or "memory", envelope.time, text, weighted, place=place))
+            speaker = source or "memory"
+            batch.add(Entry(key, "passage", speaker, envelope.time, text, weighted, weighted.terms, place=place))
 
     def _notice(self, envelope: Envelope, batch: Batch, text: str) -> None:
         for chunk, piece in enumerate(pieces(text)):
             weighted = Sparse.of(saturated(self._words.counts(lexical.ready(piece)), K1))
             key = Key(envelope.agent, envelope.seq, chunk)
-            batch.add(Entry(key, "notice", "system", envelope.time, piece, weighted))
+            batch.add(Entry(key, "notice", "system", envelope.time, piece, weighted, weighted.terms))
 
 
 def _message(envelope: Envelope, chunk: int, speaker: str, said: Said, before: Sequence[Said]) -> Entry:
@@ -263,8 +264,8 @@ def _message(envelope: Envelope, chunk: int, speaker: str, said: Said, before: S
         speaker,
         envelope.time,
         said.text,
-        Sparse.of(said.terms),
-        context=Sparse.of(around(said, before)),
+        Sparse.of(together((said.terms, around(said, before)))),
+        own=list(said.terms),
         reach=len(before),
         asks=said.text.rstrip().endswith("?"),
     )
@@ -312,6 +313,23 @@ def _hit(stored: Stored, score: float) -> Hit:
     )
 
 
+def reindex(path: Path) -> None:
+    """Drop an index, so that the next opening builds it anew from the log, with whatever embedder is set then. Raises
+    StorageUnavailable if a process has it open."""
+    folder = IndexFolder(path)
+    try:
+        if folder.shard.exists():
+            folder.set_aside()
+    finally:
+        folder.release()
+
+
+def _embedder_in(stamp: str) -> str:
+    """The embedder and its dimension that a stamp names ("": of a form that is not known)."""
+    parts = stamp.split("/")
+    return f"{parts[3]} ({parts[4]} dimensions)" if len(parts) >= 6 else ""
+
+
 def _engine(folder: IndexFolder, dimension: int, stamp: str) -> EdgeEngine:
     """The shard that is there, or a new one in place of one that is of no use."""
     if folder.shard.exists():
@@ -320,7 +338,10 @@ def _engine(folder: IndexFolder, dimension: int, stamp: str) -> EdgeEngine:
             if engine.mark().stamp == stamp:
                 return engine
             why = f"it is of another make ({engine.mark().stamp}, wanted {stamp})"
+            made, wanted = _embedder_in(engine.mark().stamp), _embedder_in(stamp)
             engine.close()
+            if made and made != wanted:
+                raise EmbedderChanged(str(folder.path), made, wanted)
         except StorageDamaged as error:
             why = str(error)
         aside = folder.set_aside()

@@ -15,11 +15,14 @@ PASSAGE_B: Final = 0.75
 PASSAGE_WORDS: Final = 100
 """A usual passage's length without stop words."""
 
+AROUND: Final = 1.5
+"""What a word of a message and its context together weighs, beside the message's own words."""
+
 SMOOTHING: Final = (0.7, 0.35)
 """A message's vector takes in those of the two before it, at these weights."""
 
-_TURNS: Final = Blend(half=30.0, around=1.5, dense=0.2, floor=0.3, speaker=0.18, asks=0.05)
-_PASSAGES: Final = Blend(half=10.0, around=0.0, dense=0.5, floor=0.3)
+_TURNS: Final = Blend(half=30.0, dense=0.2, floor=0.3, speaker=0.18, asks=0.05)
+_PASSAGES: Final = Blend(half=10.0, dense=0.5, floor=0.3)
 _BLENDS: Final = {"message": _TURNS, "notice": _TURNS, "passage": _PASSAGES}
 _OF_EMBEDDER: Final[dict[str, dict[str, Blend]]] = {}
 

@@ -20,6 +20,7 @@ from events.errors import LogDamaged, NewerFormat
 from events.passages import chunks, split
 from events.types import MessageSent, UserLoggedIn, UserMessageReceived
 from store import lexical
+from store.ranking import AROUND
 from store.terms import Tokenizer, saturated, together
 
 Read = Callable[[str, int, int], Sequence[Envelope]]
@@ -125,14 +126,15 @@ class Surroundings:
 
 
 def around(said: Said, before: Sequence[Said]) -> dict[int, float]:
-    """The terms of a message and its context in one: the two before it count as much as itself, the others little.
+    """What the terms of a message and its context add to its own: the two before it count as much as itself, the others
+    little.
 
     The day counts once, in the message's own terms; here only those stand of another day than its own.
     """
     near = together((said.spoken, *(_heard(one, said) for one in before[:_NEAR])))
     for term, weight in together(_heard(one, said) for one in before[_NEAR:]).items():
         near[term] = near.get(term, 0.0) + _FAR_WEIGHT * weight
-    return saturated(near, K1)
+    return {term: AROUND * weight for term, weight in saturated(near, K1).items()}
 
 
 def _heard(one: Said, said: Said) -> dict[int, float]:

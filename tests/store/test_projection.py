@@ -16,7 +16,7 @@ from structlog.testing import capture_logs
 
 from events.codec import KINDS, decode
 from events.documents import Passage
-from events.errors import StorageUnavailable
+from events.errors import BadInput, EmbedderChanged, StorageUnavailable
 from events.passages import DAY_MS, search_page
 from events.types import (
     AlertRaised,
@@ -30,9 +30,10 @@ from events.types import (
     UserLoggedIn,
     UserMessageReceived,
 )
+from store.embeddings import WordLlamaEmbedder, embedder_named
 from store.engine_edge import EdgeEngine
 from store.points import View
-from store.projection import BEARING, MemoryIndex
+from store.projection import BEARING, MemoryIndex, reindex
 from store.surroundings import MESSAGE_CHARS, PAUSE_MS
 from tests.store.index_world import (
     EVERYTHING,
@@ -654,3 +655,32 @@ def catch_up(index: MemoryIndex, desk: Desk) -> None:
 
 def seen(desk: Desk) -> tuple[View, ...]:
     return View("ada", 0), View("source:manuals", desk.seq_at("source:manuals", desk.position()))
+
+
+# --- embedders ----------------------------------------------------------------------------------------------------
+
+
+class Other(WordLlamaEmbedder):
+    name = "another"  # type: ignore[misc]  # by another name
+
+
+def test_a_changed_embedder_is_refused_until_the_index_is_dropped(tmp_path: Path) -> None:
+    journal = chatter(10)
+    path = tmp_path / "memory"
+    index = open_index(path, journal)
+    feed(index, journal)
+    with pytest.raises(StorageUnavailable, match="in use by another process"):
+        reindex(path)
+    index.close()
+    for _ in range(2):  # the refusal changes nothing, and lets the folder go
+        with pytest.raises(EmbedderChanged, match=r"made with the embedder wordllama.* another .* is set.*reindex"):
+            MemoryIndex.open(path, Other(), journal.read)
+    reindex(path)
+    index = MemoryIndex.open(path, Other(), journal.read)
+    assert index.position == 0
+    index.close()
+
+
+def test_an_embedder_that_is_not_there_is_named() -> None:
+    with pytest.raises(BadInput, match=r"no embedder 'nonsense' here.*wordllama"):
+        embedder_named("nonsense")

@@ -44,12 +44,14 @@ def engine(tmp_path: Path) -> Iterator[EdgeEngine]:
     engine.close()
 
 
-def weighted(words: str) -> Sparse:
-    return Sparse.of(saturated(TOKENIZER.counts(words), K1))
+def both(words: str) -> tuple[Sparse, list[int]]:
+    """The weighted terms of some words, and the terms alone."""
+    sparse = Sparse.of(saturated(TOKENIZER.counts(words), K1))
+    return sparse, sparse.terms
 
 
 def entry(seq: int, words: str, agent: str = "ann", kind: str = "message", chunk: int = 0) -> Entry:
-    return Entry(Key(agent, seq, chunk), kind, "someone", 1000 * seq, words, weighted(words))
+    return Entry(Key(agent, seq, chunk), kind, "someone", 1000 * seq, words, *both(words))
 
 
 def put(engine: Engine, entries: Sequence[Entry], vectors: Sequence[Sequence[float]] | None = None) -> None:
@@ -157,7 +159,7 @@ def test_a_listing_is_bounded_on_both_sides(engine: EdgeEngine) -> None:
 
 def test_large_seqs_and_chunks_come_back_from_an_id(engine: EdgeEngine) -> None:
     keys = [Key("ann", (1 << 40) - 1, (1 << 24) - 1), Key("ann", 1 << 39, 0), Key("ann", 1, 1 << 23)]
-    put(engine, [Entry(key, "message", "someone", 1, "apple", weighted("apple")) for key in keys])
+    put(engine, [Entry(key, "message", "someone", 1, "apple", *both("apple")) for key in keys])
     every = search(engine, seen(1 << 41), "apple", size=9)
     assert {m.key for m in every.matches} == set(keys)
 
@@ -212,7 +214,7 @@ SOURCE = "source:manuals"
 
 def passage(seq: int, words: str, document: str, stream: str = SOURCE, chunk: int = 0) -> Entry:
     place = Place(document=document, path=f"{document}.md", page=2, first_line=10, last_line=12, heading="Part > One")
-    return Entry(Key(stream, seq, chunk), "passage", "memory", 1000 * seq, words, weighted(words), place=place)
+    return Entry(Key(stream, seq, chunk), "passage", "memory", 1000 * seq, words, *both(words), place=place)
 
 
 def bury(engine: EdgeEngine, *burials: Burial, entries: Sequence[Entry] = ()) -> None:
