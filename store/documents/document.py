@@ -8,7 +8,9 @@ what was mended on the way, and is whole at the stream's end.
 from __future__ import annotations
 
 import functools
+import stat
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -52,7 +54,7 @@ class Document:
         if limit_bytes is not None and size > limit_bytes:
             reason = f"It has {size:,} bytes, and the limit is {limit_bytes:,}. Split it, or raise the limit."
             raise DocumentUnreadable(str(path), reason)
-        with self._open() as stream:
+        with self._open() as stream, self._refusing():
             self.media_type, self._encoding = media.media_type(path, stream)
 
     def passages(self, size_tokens: int = PASSAGE_TOKENS, overlap_tokens: int = OVERLAP_TOKENS) -> Iterator[Passage]:
@@ -68,7 +70,7 @@ class Document:
         self.notes = []
         count = functools.partial(tokens.count, ENCODING)
         some = False
-        with self._open() as stream:
+        with self._open() as stream, self._refusing():
             for passage in chunk(self._parts(stream), count, size_tokens, overlap_tokens):
                 some = True
                 yield passage
@@ -97,22 +99,30 @@ class Document:
                 yield from text_parts(text)
         self.notes += text.notes
 
-    def _open(self) -> BinaryIO:
+    @contextmanager
+    def _refusing(self) -> Iterator[None]:
+        """What the system says of a file that cannot be read, as a reason for the report."""
         try:
-            return self.path.open("rb")
-        except (OSError, ValueError) as error:
+            yield
+        except OSError as error:
             raise DocumentUnreadable(str(self.path), reason_of(error, self.path)) from error
+
+    def _open(self) -> BinaryIO:
+        with self._refusing():
+            return self.path.open("rb")
 
     def _stat(self) -> tuple[int, int, int]:
         """What differs if the file is written or replaced: size, time of the last change, and inode."""
-        try:
+        with self._refusing():
             status = self.path.stat()
-        except (OSError, ValueError) as error:
-            raise DocumentUnreadable(str(self.path), reason_of(error, self.path)) from error
+        if not stat.S_ISREG(status.st_mode):
+            raise DocumentUnreadable(str(self.path), "It is not a file. Name the folder's files, or leave it out.")
         return status.st_size, status.st_mtime_ns, status.st_ino
 
     def _check_unchanged(self) -> None:
-        if self._stat() != self._stamp or (self._sha256 and digest(self.path)[0] != self._sha256):
+        with self._refusing():
+            changed = self._stat() != self._stamp or (self._sha256 and digest(self.path)[0] != self._sha256)
+        if changed:
             reason = "It was changed while it was read. Load it again when nothing writes to it."
             raise DocumentUnreadable(str(self.path), reason)
 

@@ -37,6 +37,7 @@ _LINES: Final = frozenset((
     "details",
 ))  # fmt: skip
 _CHARSET: Final = re.compile(rb"<meta[^>]+charset\s*=\s*[\"']?([\w.:-]+)", re.I)
+_CHARSETS: Final = re.compile(r"(cp\d|iso8859|iso2022|koi8|shift_jis|euc_|gb|big5|mac-|tis-620|johab)")
 _TAGS: Final = re.compile(r"<(/?)([a-z][a-z0-9]*)[^<>]*?(/?)>", re.I)
 _UNCLOSED: Final = frozenset((
     "p", "li", "dt", "dd", "tr", "td", "th", "thead", "tbody", "tfoot", "option", "colgroup", "col", "br", "hr", "img",
@@ -81,9 +82,11 @@ def _declared(stream: BinaryIO, encoding: str) -> str:
     if encoding.startswith("utf") or found is None:
         return encoding
     try:
-        return codecs.lookup(found[1].decode("ascii")).name
+        declared = codecs.lookup(found[1].decode("ascii")).name
     except LookupError:
         return encoding
+    # Browsers take Latin-1 for Windows-1252 too. Python's other codecs (base64, idna ...) are no charsets.
+    return "cp1252" if declared == "iso8859-1" else declared if _CHARSETS.match(declared) else encoding
 
 
 class _Page:

@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from events.errors import BadInput, DocumentUnreadable
 from store.documents import digest, open_document
-from tests.documents.files import W, docx, encrypted, paragraph, pdf, written, zipped
+from tests.documents.files import W, docx, encrypted, paragraph, pdf, table, written, zipped
+
+SOUND = {
+    "a.pdf": pdf(["First page.\nMore.", "Second page."], [("Start", 0), ("End", 1)]),
+    "a.docx": docx(paragraph("Title", "berschrift1") + paragraph("Words.") + table([["a", "b"], ["c", "d"]])),
+    "a.html": b"<!doctype html><html><meta charset=cp1251><body><h1>A</h1><p>caf\xe9<table><tr><td>1</table></html>",
+    "a.json": b'[{"a": 1, "b": [true, {"c": "\\u00e9"}]}, "x", -1.5e3]',
+    "a.csv": b'name,"note"\r\nA,"two\nlines ""x"""\r\nB,caf\xc3\xa9\r\n',
+    "a.md": b"---\nx: y\n---\n# A\n\nText\n===\n\n```\ncode\n```\n",
+}
 
 
 def refusal(path: Path, content: bytes | str, **options: int) -> str:
@@ -108,3 +120,25 @@ def test_sizes_that_make_no_sense_are_refused(tmp_path: Path, size: int, overlap
     document = open_document(written(tmp_path / "a.txt", "Words"))
     with pytest.raises(BadInput, match="a passage has at least 16 tokens, and the overlap is at most half of it"):
         document.passages(size, overlap)
+
+
+def test_a_folder_and_a_pipe_are_no_files(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path, tmp_path / "pipe"):
+        with pytest.raises(DocumentUnreadable, match="It is not a file"):
+            open_document(path)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.sampled_from(sorted(SOUND)), st.data())
+def test_damaged_files_give_passages_or_a_reason(name: str, data: st.DataObject) -> None:
+    damaged = bytearray(SOUND[name])
+    for _ in range(data.draw(st.integers(0, 8))):
+        at = data.draw(st.integers(0, len(damaged) - 1))
+        damaged[at : at + data.draw(st.integers(0, 6))] = data.draw(st.binary(max_size=6))
+    with tempfile.TemporaryDirectory() as folder:
+        path = written(Path(folder) / name, bytes(damaged))
+        try:
+            assert list(open_document(path).passages())
+        except DocumentUnreadable as error:
+            assert error.reason.endswith(".")
