@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import heapq
-import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -26,11 +25,9 @@ from events.errors import BadInput, StorageUnavailable
 from events.passages import Hit, label
 from events.passages import Page as Found
 from events.sources import stream_of
-from store.folder import DataFolder
-from store.index_folder import IndexFolder
 from store.log import LogReader
 from store.points import View
-from store.projection import BEARING, MemoryIndex
+from store.projection import BEARING, MemoryIndex, reindex
 from store.states import load
 
 BATCH: Final = 1000
@@ -185,18 +182,7 @@ def reindex_command() -> None:
     """Drop the index and build it again from the log, which has all that it holds."""
     folder = data_folder()
     with reading() as log, folder.lock("reindex"):
-        _drop(folder)
+        reindex(folder.index_path())
         with contextlib.closing(open_index(folder.index_path(), log)) as index:
             catch_up(index, log)
             click.echo(f"Built again from the log: {many(index.position, 'event')}, {many(index.points, 'point')}.")
-
-
-def _drop(folder: DataFolder) -> None:
-    """Raises StorageUnavailable where another process has the index."""
-    held = IndexFolder(folder.index_path())
-    try:
-        for part in (held.shard, held.path / "shard.bad"):
-            if part.exists():
-                shutil.rmtree(part)
-    finally:
-        held.release()

@@ -247,9 +247,8 @@ class MemoryIndex:
             terms = together((words.counts(lexical.ready(text)), about))
             weighted = Sparse.of(saturated(terms, PASSAGE_K1, PASSAGE_B, PASSAGE_WORDS))
             key = Key(envelope.agent, envelope.seq, chunk)
-            batch.add(
-                Entry(key, "passage", source or "memory", envelope.time, text, weighted, weighted.terms, place=place)
-            )
+            speaker = source or "memory"
+            batch.add(Entry(key, "passage", speaker, envelope.time, text, weighted, weighted.terms, place=place))
 
     def _notice(self, envelope: Envelope, batch: Batch, text: str) -> None:
         for chunk, piece in enumerate(pieces(text)):

@@ -246,10 +246,12 @@ def told(one: Hit) -> str:
 
 _PAGE: Final = re.compile(r"Showing \d+ of (\d+) results? \(page (\d+)/(\d+)\):\s*", re.I)
 _ITEM: Final = re.compile(r"timestamp: ([^,]*), (\w[\w ]{0,30}): (.*)", re.S)
-_DOCUMENT: Final = re.compile(
-    r"timestamp: ([^,]*), source: (.*?), document: (.*?)((?:, (?:pages?|lines?) [\d-]+)*(?:, under “[^”]*”)?): (.*)",
-    re.S,
+_WHERE: Final = r"(?:, (?:pages?|lines?) [\d-]+)"
+_DOCUMENTS: Final = tuple(
+    re.compile(rf"timestamp: ([^,]*), source: (.{{1,100}}?), document: (.{{1,400}}?)({where}): (.*)", re.S)
+    for where in (rf"{_WHERE}+(?:, under “[^”]*”)?", r"(?:, under “[^”]*”)?")
 )
+"""A document's line: first as it is with a place, which tells where a path ends that holds a colon; then without."""
 _SOURCE: Final = re.compile(r",? source: ([^,\n]{1,200})$")
 _items: Final = msgspec.json.Decoder(list[str])
 
@@ -273,7 +275,7 @@ def read_page(result: str) -> Page:
 
 
 def _item(text: str) -> Item:
-    document = _DOCUMENT.match(text)
+    document = next((found for pattern in _DOCUMENTS if (found := pattern.match(text))), None)
     if document is not None:
         return Item("document", document[5], document[1], f"{document[3]}{document[4]} (source: {document[2]})")
     match = _ITEM.match(text)

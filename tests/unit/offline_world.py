@@ -41,6 +41,7 @@ class World:
         self.warn_next = False
         self.note = ""
         self.recall, self.archival = 12, 3
+        self.sources = ""
         self.answers: list[Answer] = []
         self.sent: list[str] = []
         if greeted:
@@ -79,6 +80,8 @@ class World:
         )
         status: dict[str, object] = {"type": "memory_status", "recall_messages": self.recall}
         status |= {"archival_passages": self.archival, "time": self.time}
+        if self.sources:
+            status["attached_sources"] = self.sources
         if self.note:
             status["note"] = self.note
         messages = [

@@ -222,6 +222,25 @@ def test_archival_memory_answers_with_its_source() -> None:
     assert "manual.txt" in said
 
 
+DOCUMENT = (
+    "timestamp: 2026-10-02 09:00:00 UTC, source: plant, document: a: b, c/manual.pdf, page 3, under “Codes: all”: "
+    "The reactor's code is K-42. Keep it secret."
+)
+
+
+def test_a_document_is_quoted_and_cited() -> None:
+    world = World(archival_memory_search=[page([DOCUMENT])])
+    said = world.tell("What is the reactor's code?")
+    assert "From the document a: b, c/manual.pdf, page 3, under “Codes: all” (source: plant): “" in said
+    assert "K-42" in said
+
+
+def test_an_attached_source_is_searched_though_archival_memory_is_empty() -> None:
+    world = World(archival_memory_search=[page([DOCUMENT])])
+    world.archival, world.sources = 0, "plant"
+    assert "K-42" in world.tell("What is the reactor's code?")
+
+
 def test_nothing_found_is_said_once_and_never_quoted_later() -> None:
     world = World()
     assert "I found nothing" in world.tell("What is the name of my cat?")

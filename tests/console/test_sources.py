@@ -1,0 +1,184 @@
+"""The commands on sources, and `search`: on a real log, without Ray."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from actors.direct import DirectLog
+from actors.loader import Loader
+from store.folder import DataFolder
+from store.index_folder import IndexFolder
+from tests.console.conftest import Launch
+from tests.console.kernel import Kernel
+
+
+@pytest.fixture
+def shelf(kernel: Kernel, tmp_path: Path) -> Path:
+    """A source of two documents, and a file that is none; ada has it attached."""
+    folder = tmp_path / "shelf"
+    folder.mkdir()
+    (folder / "pumps.md").write_text("# Pumps\n\nOpen the red valve first.\n")
+    (folder / "lund.txt").write_text("The archive in Lund was founded in 1923.\n")
+    (folder / "empty.txt").write_text("")
+    asyncio.run(Loader(DirectLog(kernel.log), "manuals").load([folder], agents=["ada"]))
+    return folder
+
+
+def decoded(printed: Any) -> Any:
+    assert printed.code == 0, printed.err
+    return msgspec.json.decode(printed.out)
+
+
+def test_sources_are_listed_and_agents_are_apart_from_them(launched: Launch, shelf: Path) -> None:
+    assert shelf.exists()
+    line = "manuals documents 2 passages 2 characters 76 loading 0 refused 1 agents 1"
+    assert " ".join(launched("sources").lines[0].split()) == line
+    (row,) = decoded(launched("sources", "--json"))
+    assert (row["source"], row["documents"], row["agents"]) == ("manuals", 2, ["ada"])
+    assert "source:" not in launched("agents").text
+
+
+def test_a_sources_documents_are_listed_with_what_was_refused(launched: Launch, shelf: Path) -> None:
+    assert shelf.exists()
+    printed = launched("sources", "manuals")
+    assert [line.split()[1] for line in printed.lines[:2]] == ["lund.txt", "pumps.md"]
+    assert printed.lines[2].startswith("refused empty.txt: It is empty")
+    assert printed.lines[3] == "2 documents, 2 passages; attached to ada."
+    row = decoded(launched("sources", "manuals", "--json"))
+    assert [document["path"] for document in row["documents"]] == ["lund.txt", "pumps.md"]
+    unknown = launched("sources", "manual")
+    assert (unknown.code, "Known sources: manuals" in unknown.err) == (2, True)
+
+
+def test_no_source_yet_says_what_to_do(launched: Launch) -> None:
+    printed = launched("sources")
+    assert (printed.code, printed.text) == (0, "")
+    assert "load NAME PATH" in printed.err
+
+
+def test_attach_and_detach_say_what_they_did(launched: Launch, shelf: Path) -> None:
+    assert shelf.exists()
+    assert launched("attach", "manuals", "ada", "ben o'neil").lines == [
+        "Attached manuals to ben o'neil.",
+        "ada had it already.",
+    ]
+    assert launched("detach", "manuals", "ada").lines == ["Detached manuals from ada."]
+    assert launched("detach", "manuals", "ada").lines == ["ada did not have it."]
+    assert "SourceDetached" in launched("events", "ada").lines[-1]
+
+
+@pytest.mark.parametrize("command", ["attach", "detach"])
+def test_an_unknown_source_or_agent_is_an_error_that_says_what_to_do(
+    launched: Launch, shelf: Path, command: str
+) -> None:
+    assert shelf.exists()
+    source, agent = launched(command, "manual", "ada"), launched(command, "manuals", "eve")
+    assert (source.code, agent.code) == (2, 2)
+    assert "There is no source 'manual'. Known sources: manuals. `load manual PATH` makes one." in source.err
+    assert "There is no agent 'eve'. Known agents: ada, ben o'neil." in agent.err
+
+
+def test_a_folder_in_use_is_left_alone(launched: Launch, shelf: Path, kernel: Kernel) -> None:
+    assert shelf.exists()
+    with DataFolder(kernel.folder).lock("chat ada"):
+        printed = launched("attach", "manuals", "ada")
+        assert printed.code == 2
+        assert "chat ada" in printed.err
+        assert launched("reindex").code == 2
+
+
+def test_unload_takes_a_document_and_then_the_rest(launched: Launch, shelf: Path) -> None:
+    assert shelf.exists()
+    assert launched("unload", "manuals", "lund.txt").lines == ["Removed 1 document (1 passage) from manuals."]
+    assert launched("unload", "manuals", "lund.txt").code == 2
+    assert launched("unload", "manuals").lines == ["Removed 1 document (1 passage) from manuals."]
+    assert launched("sources", "manuals").lines == [
+        "0 documents, 0 passages; attached to no agent (`attach SOURCE AGENT` lets one read it)."
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        (("load", "manuals", "/nowhere/at/all"), "There is no file or folder '/nowhere/at/all'"),
+        (("load", "-", "."), "cannot be a source's name"),
+        (("load", "manuals", ".", "--attach", "eve"), "There is no agent 'eve'"),
+        (("load", "manuals", ".", "--passage-tokens", "3"), "16 to 2000 tokens"),
+    ],
+)
+def test_what_cannot_be_loaded_is_refused_before_ray_starts(
+    launched: Launch, arguments: tuple[str, ...], why: str
+) -> None:
+    printed = launched(*arguments)
+    assert printed.code == 2
+    assert why in printed.err
+    assert "Ray" not in printed.err
+
+
+# --- search -------------------------------------------------------------------------------------------------------
+
+
+def test_a_search_finds_what_the_agent_would(launched: Launch, shelf: Path) -> None:
+    assert shelf.exists()
+    printed = launched("search", "ada", "red valve")
+    assert printed.lines[-3].startswith("archival: 1 result")
+    assert "source: manuals, document: pumps.md, lines 1-3, under “Pumps”" in printed.lines[-2]
+    row = decoded(launched("search", "ada", "weather", "--in", "recall", "--page", "1", "--json"))
+    assert (row["recall"]["total"], len(row["recall"]["hits"]), "archival" in row) == (25, 5, False)
+    hit = decoded(launched("search", "ada", "Lund", "--in", "archival", "--json"))["archival"]["hits"][0]
+    assert (hit["source"], hit["path"], hit["first_line"]) == ("manuals", "lund.txt", 1)
+    assert decoded(launched("search", "ben o'neil", "Lund", "--in", "archival", "--json"))["archival"]["total"] == 0
+
+
+def test_a_search_as_of_an_event_sees_what_there_was(launched: Launch, shelf: Path, kernel: Kernel) -> None:
+    assert shelf.exists()
+    now = launched("events", "ada").lines
+    attached = next(n for n, line in enumerate(now, 1) if "SourceAttached" in line)
+    told = next(n for n, line in enumerate(now, 1) if "UploadFinished" in line)
+    launched("unload", "manuals", "lund.txt")
+
+    def total(*at: str) -> int:
+        row = decoded(launched("search", "ada", "Lund", "--in", "archival", "--json", *at))
+        return int(row["archival"]["total"])
+
+    assert total() == 0
+    assert total("--at", str(told)) == 1, "it was removed later"
+    assert total("--at", str(attached)) == 0, "it was not loaded yet"
+    assert launched("search", "ada", "x", "--at", "99999").code == 2
+    assert launched("search", "eve", "x").code == 2
+    assert launched("search", "source:manuals", "x").code == 2
+    assert kernel.folder.exists()
+
+
+def test_a_search_beside_a_running_system_builds_an_index_of_its_own(
+    launched: Launch, shelf: Path, kernel: Kernel
+) -> None:
+    assert shelf.exists()
+    query = ("search", "ada", "red valve weather", "--json")
+    free = launched(*query)
+    held = IndexFolder(DataFolder(kernel.folder).index_path())
+    beside = launched(*query)
+    held.release()
+    assert beside.out == free.out
+    assert "in use by another process" in beside.err
+    assert "just for this search" in beside.err
+
+
+def test_reindex_builds_the_same_again(launched: Launch, shelf: Path) -> None:
+    assert shelf.exists()
+    before = launched("search", "ada", "red valve weather", "--json").out
+    printed = launched("reindex")
+    assert (printed.code, printed.text[:25]) == (0, "Built again from the log:")
+    assert launched("search", "ada", "red valve weather", "--json").out == before
+
+
+def test_a_query_of_any_length_and_a_page_past_the_end_are_answered(launched: Launch, shelf: Path) -> None:
+    assert shelf.exists()
+    assert launched("search", "ada", "valve " * 16_667, "--in", "archival").code == 0
+    row = decoded(launched("search", "ada", "valve", "--in", "archival", "--page", "7", "--json"))
+    assert (row["archival"]["total"], row["archival"]["hits"]) == (1, [])
