@@ -88,12 +88,24 @@ class Burial(msgspec.Struct, frozen=True):
         )
 
 
+class Tip(msgspec.Struct, frozen=True):
+    """An event by its place, and its hash as hexadecimal digits: no other log has it."""
+
+    stream: str
+    seq: int
+    hash: str
+
+
 class Mark(msgspec.Struct, frozen=True):
-    """How far a shard is: the log position that it holds, how many points that makes, and what made it (`stamp`)."""
+    """How far a shard is: the log position that it holds, how many points that makes, and what made it (`stamp`).
+
+    `tip` is the last event that it was shown: what tells its log from another one.
+    """
 
     position: int
     points: int
     stamp: str
+    tip: Tip | None = None
 
 
 class View(msgspec.Struct, frozen=True, array_like=True):

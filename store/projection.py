@@ -35,7 +35,7 @@ from store import lexical
 from store.embeddings import Embedder, Vectors
 from store.engine_edge import ENGINE, EdgeEngine
 from store.index_folder import IndexFolder
-from store.points import NOWHERE, Burial, Engine, Entry, Key, Mark, Place, Scope, Stored, View
+from store.points import NOWHERE, Burial, Engine, Entry, Key, Mark, Place, Scope, Stored, Tip, View
 from store.ranking import PASSAGE_B, PASSAGE_K1, PASSAGE_WORDS, SMOOTHING
 from store.search import Found, Searches
 from store.surroundings import K1, Read, Said, Surroundings, around, pieces
@@ -88,19 +88,18 @@ class MemoryIndex:
         self._heard = Surroundings(read, self._words)
         self._searches = Searches(engine, embedder, self._words)
         self._mark = engine.mark()
+        self._tip: Envelope | None = None
         self._unflushed = 0
 
     @classmethod
-    def open(cls, path: Path, embedder: Embedder, read: Read, *, log_id: str = "") -> MemoryIndex:
-        """The index in a folder, as far as it is; from position 0 if there is none that is whole and of this make.
-
-        `log_id` names the log that it follows: another name, another index. Raises StorageUnavailable if another
-        process has the folder.
+    def open(cls, path: Path, embedder: Embedder, read: Read) -> MemoryIndex:
+        """The index in a folder, as far as it is; from position 0 if there is none that is whole, of this make, and of
+        the log that `read` reads. Raises StorageUnavailable if another process has the folder.
         """
-        stamp = f"{ENGINE}/schema {SCHEMA}/words {lexical.VERSION}/{embedder.name}/{embedder.dimension}/{log_id}"
+        stamp = f"{ENGINE}/schema {SCHEMA}/words {lexical.VERSION}/{embedder.name}/{embedder.dimension}/"
         folder = IndexFolder(path)
         try:
-            return cls(_engine(folder, embedder.dimension, stamp), folder, embedder, read)
+            return cls(_engine(folder, embedder.dimension, stamp, read), folder, embedder, read)
         except BaseException:
             folder.release()
             raise
@@ -136,6 +135,7 @@ class MemoryIndex:
                 self._put(batch, done)
                 batch = Batch()
             self._bear(envelope, here, batch)
+            self._tip = envelope
             done = envelope.position
         if batch.entries or batch.burials or position > self.position:
             self._put(batch, max(done, position))
@@ -185,7 +185,8 @@ class MemoryIndex:
         return Page(tuple(hits), found.total)
 
     def _put(self, batch: Batch, position: int) -> None:
-        mark = Mark(position, self._mark.points + len(batch.entries), self._mark.stamp)
+        tip = Tip(self._tip.agent, self._tip.seq, self._tip.hash.hex()) if self._tip else self._mark.tip
+        mark = Mark(position, self._mark.points + len(batch.entries), self._mark.stamp, tip)
         self._engine.put(batch.entries, self._vectors(batch), mark, batch.burials)
         self._searches.census.put(batch.entries, batch.burials)
         self._mark = mark
@@ -330,15 +331,23 @@ def _embedder_in(stamp: str) -> str:
     return f"{parts[3]} ({parts[4]} dimensions)" if len(parts) >= 6 else ""
 
 
-def _engine(folder: IndexFolder, dimension: int, stamp: str) -> EdgeEngine:
+def _is_of(mark: Mark, read: Read) -> bool:
+    """Whether this is the log that was shown to the index."""
+    if mark.tip is None:
+        return True
+    return any(e.hash.hex() == mark.tip.hash for e in read(mark.tip.stream, mark.tip.seq - 1, mark.tip.seq))
+
+
+def _engine(folder: IndexFolder, dimension: int, stamp: str, read: Read) -> EdgeEngine:
     """The shard that is there, or a new one in place of one that is of no use."""
     if folder.shard.exists():
         try:
             engine = EdgeEngine.load(folder.shard)
-            if engine.mark().stamp == stamp:
+            mark = engine.mark()
+            if mark.stamp == stamp and _is_of(mark, read):
                 return engine
-            why = f"it is of another make ({engine.mark().stamp}, wanted {stamp})"
-            made, wanted = _embedder_in(engine.mark().stamp), _embedder_in(stamp)
+            why = f"it is of another make ({mark.stamp}, wanted {stamp})" if mark.stamp != stamp else "of another log"
+            made, wanted = _embedder_in(mark.stamp), _embedder_in(stamp)
             engine.close()
             if made and made != wanted:
                 raise EmbedderChanged(str(folder.path), made, wanted)

@@ -84,8 +84,8 @@ def chatter(turns: int, agents: tuple[str, ...] = ("ann", "bob", "cyd"), seed: i
     return journal
 
 
-def open_index(path: Path, journal: Journal, log_id: str = "") -> MemoryIndex:
-    return MemoryIndex.open(path, embedder(), journal.read, log_id=log_id)
+def open_index(path: Path, journal: Journal) -> MemoryIndex:
+    return MemoryIndex.open(path, embedder(), journal.read)
 
 
 def feed(index: MemoryIndex, journal: Journal, batch: int = 100, to: int | None = None) -> None:

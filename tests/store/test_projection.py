@@ -463,16 +463,22 @@ def test_a_damaged_folder_is_set_aside_and_built_again(
 def test_an_index_of_another_log_is_built_again(tmp_path: Path) -> None:
     journal = chatter(5)
     path = tmp_path / "memory"
-    index = open_index(path, journal, log_id="one")
+    index = open_index(path, journal)
     feed(index, journal)
     index.close()
-    index = open_index(path, journal, log_id="one")
-    assert index.position == journal.position
+    index = open_index(path, journal)
+    index.apply([], journal.position + 3)  # events that bear nothing
     index.close()
-    for _ in range(2):  # the second time there is a folder set aside already
-        index = open_index(path, journal, log_id=f"two {_}")
+    index = open_index(path, journal)
+    assert index.position == journal.position + 3
+    index.close()
+    for seed in (2, 3):  # the second time there is a folder set aside already
+        other = chatter(9, seed=seed)
+        assert other.position > journal.position, "that it is ahead of the log is not what tells"
+        index = open_index(path, other)
         assert index.position == 0
         assert texts(index, "ann", "") == []
+        feed(index, other)
         index.close()
 
 
