@@ -129,7 +129,8 @@ def test_a_search_finds_what_the_agent_would(launched: Launch, shelf: Path) -> N
     assert printed.lines[-3].startswith("archival: 1 result")
     assert "source: manuals, document: pumps.md, lines 1-3, under “Pumps”" in printed.lines[-2]
     row = decoded(launched("search", "ada", "weather", "--in", "recall", "--page", "1", "--json"))
-    assert (row["recall"]["total"], len(row["recall"]["hits"]), "archival" in row) == (25, 5, False)
+    assert row["recall"]["total"] >= 25
+    assert (len(row["recall"]["hits"]), "archival" in row) == (5, False)
     hit = decoded(launched("search", "ada", "Lund", "--in", "archival", "--json"))["archival"]["hits"][0]
     assert (hit["source"], hit["path"], hit["first_line"]) == ("manuals", "lund.txt", 1)
     assert decoded(launched("search", "ben o'neil", "Lund", "--in", "archival", "--json"))["archival"]["total"] == 0
