@@ -24,6 +24,13 @@ _DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _BREAK: Final = re.compile("\\n+\\s*|(?<=[.!?\u2026])[\"')\\]\u201d\u2019]*\\s+|(?<=[\u3002\uff01\uff1f])")
 """Where a paragraph, a line or a sentence ends (the last: full stops of Chinese and Japanese)."""
 
+_WORD: Final = re.compile(r"\w+")
+
+EXCERPTS: Final = 200
+"""So many places where an excerpt might begin are looked at."""
+EXCERPT_CHARS: Final = 400
+"""So much of the query is looked for in it."""
+
 _WINDOW_CHARS_PER_TOKEN: Final = 8
 """No piece of more characters a token is counted at once: it would not fit, and tokenisers are slow on giant words."""
 
@@ -53,6 +60,28 @@ class Page(msgspec.Struct, frozen=True, array_like=True):
 
     hits: tuple[Hit, ...]
     total: int
+
+
+# --- excerpts ---------------------------------------------------------------------------------------------------
+
+
+def excerpt(text: str, query: str, chars: int) -> str:
+    """At most so many characters of a text: from its beginning or from where a line or sentence begins, whichever
+    shows the most of the query's words. What is left out on either side is marked."""
+    if len(text) <= chars:
+        return text
+    low = text.lower()
+    long = (word for word in _WORD.findall(query[:EXCERPT_CHARS].lower()) if len(word) > 2)
+    starts = {word[: max(4, len(word) - 2)] for word in long}
+    begins = [0, *(found.end() for found in _BREAK.finditer(text))][:EXCERPTS]
+    shown = [sum(start in low[begin : begin + chars - 4] for start in starts) for begin in begins]
+    at = shown.index(max(shown))
+    while at and at + 1 < len(begins) and shown[at + 1] == shown[at]:
+        at += 1  # as near to the words as may be
+    best = begins[at]
+    # No later than where the rest of the text has room: nothing is left empty.
+    begin = min(best, next((begin for begin in begins if len(text) - begin <= chars - 2), best))
+    return "… " + clip(text[begin:], chars - 2) if begin else clip(text, chars)
 
 
 # --- inputs -----------------------------------------------------------------------------------------------------

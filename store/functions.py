@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from events.context import clip
 from events.envelope import Envelope
 from events.functions import FUNCTIONS
-from events.passages import Hit, Page, day_bounds, label, search_page
+from events.passages import Hit, Page, day_bounds, excerpt, label, search_page
 from events.sources import Source, stream_of
 from events.types import Found, FunctionCalled, FunctionReturned
 from store.library import Library, Reads, Shelf
@@ -74,9 +74,9 @@ def _page_of(call: FunctionCalled) -> int:
 
 
 def returned(agent: str, call: FunctionCalled, page: Page) -> FunctionReturned:
-    """The page as the model reads it: each hit clipped, so that the whole stays under the call's cap."""
+    """The page as the model reads it: of each hit an excerpt, so that the whole stays under the call's cap."""
     room = max(40, (call.max_chars - 60) // max(1, len(page.hits)) - 50)
-    hits = [_clipped(hit, room) for hit in page.hits]
+    hits = [_clipped(hit, str(call.arguments.get("query", "")), room) for hit in page.hits]
     return FunctionReturned(
         call=call.call,
         result=search_page(hits, page.total, int(call.arguments.get("page", 0)), call.page_size),
@@ -85,12 +85,12 @@ def returned(agent: str, call: FunctionCalled, page: Page) -> FunctionReturned:
     )
 
 
-def _clipped(hit: Hit, room: int) -> Hit:
+def _clipped(hit: Hit, query: str, room: int) -> Hit:
     """A document's hit gives a third of its room, at most, to what it takes to cite it."""
     if not hit.path:
-        return replace(hit, text=clip(hit.text, room))
+        return replace(hit, text=excerpt(hit.text, query, room))
     hit = replace(hit, path=clip(hit.path, max(40, room // 4)), heading=clip(hit.heading, max(20, room // 8)))
-    return replace(hit, text=clip(hit.text, max(40, room - len(label(hit)))))
+    return replace(hit, text=excerpt(hit.text, query, max(40, room - len(label(hit)))))
 
 
 def found(agent: str, hit: Hit) -> Found:

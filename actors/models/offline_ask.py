@@ -41,6 +41,11 @@ _ABOUT_ME: Final = re.compile(
     r"|\bwhat (?:have|did) i (?:told|tell) you(?: about (?:me|myself))?(?: so far)?\W*$",
     re.I,
 )
+_LIST: Final = re.compile(
+    r"\b(?:what|which) (?:documents?|files?|sources?)\b.*\b(?:you|there|attached|loaded)\b"
+    r"|\blist (?:\w+ ){0,2}(?:documents|files|sources)\b",
+    re.I,
+)
 _TALKED: Final = re.compile(r"\b(?:what|which)\b.*\b(?:say|said|tell|told|talk|discuss|mention|write|happen|do)", re.I)
 
 
@@ -48,6 +53,8 @@ def ask(view: View, text: str) -> Part:
     """The answer to a question, or the searches that it needs."""
     if _ABOUT_ME.search(text):
         return _about_user(view)
+    if "list_documents" in view.tools and _LIST.search(text):
+        return _documents(view)
     dated = _dated(view, text)
     if dated is not None:
         return dated
@@ -66,6 +73,13 @@ def _about_user(view: View) -> Part:
     if not lines:
         return Part("Core memory holds nothing about the user.", "My core memory holds nothing about you yet.")
     return Part("Core memory says what I know.", f"From my core memory: {' '.join(map(spoken, lines))}")
+
+
+def _documents(view: View) -> Part:
+    asked = [done for done in view.done if done.name == "list_documents"]
+    if not asked:
+        return Part("I list what is attached.", calls=(Call("list_documents", {"page": 0}),), waits=True)
+    return Part("These are attached.", clip(asked[-1].result, 1000))
 
 
 def _unclear(text: str) -> str:

@@ -18,7 +18,7 @@ Argument = str | int | float | bool
 
 HEARTBEATS: Final = vocabulary(
     """core_memory_append core_memory_replace conversation_search conversation_search_date archival_memory_insert
-    archival_memory_search set_timer cancel_timer list_timers"""
+    archival_memory_search set_timer cancel_timer list_timers list_documents"""
 )
 """The functions that take `request_heartbeat`."""
 

@@ -138,7 +138,7 @@ def _apart(question: Question, text: str) -> float:
 
 def hit(question: Question, item: Item) -> Hit | None:
     """How well an item answers; None where it does not, or may not be quoted."""
-    text = item.text[:READ_CHARS]
+    text = item.text[:READ_CHARS] if item.who != "document" else _flowing(item.text[:READ_CHARS])
     if item.who == "assistant" and is_own(text):
         return None
     parts = [sentence for sentence in sentences(text) if not is_question(sentence)]
@@ -152,7 +152,13 @@ def hit(question: Question, item: Item) -> Hit | None:
         return None
     best = max(range(len(parts)), key=lambda at: (coverage(question, held[at]), -at))
     score = _score(question, item, share, parts[best])
-    return Hit(item, _quote(parts, best), share, round(score, 3))
+    first = best if item.who == "document" else 0
+    return Hit(item, _quote(parts[first:], best - first), share, round(score, 3))
+
+
+def _flowing(text: str) -> str:
+    """A document's text without the line ends inside a paragraph, and without headings, which its citation has."""
+    return _WRAPPED.sub(" ", _HEADING.sub("", text))
 
 
 def _score(question: Question, item: Item, share: float, sentence: str) -> float:
@@ -169,6 +175,11 @@ def _trust(question: Question, who: str) -> float:
     if who == "assistant":
         return 1.3 if question.of_agent else 0.5
     return (0.7 if question.of_agent else 1.0) * {"summary": 0.95, "memory": 0.98, "document": 0.98}.get(who, 1.0)
+
+
+_HEADING: Final = re.compile(r"^#{1,6} .*$\n?", re.M)
+_WRAPPED: Final = re.compile(r"(?<=[^\n.!?:|])\n(?=[^\s#|>*•–-])(?!\d+[.)] )")
+"""A line end within a sentence: what follows is no list, table, quotation or empty line."""
 
 
 def _most(question: Question, item: Item) -> float:

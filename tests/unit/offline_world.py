@@ -90,7 +90,12 @@ class World:
             {"role": "user", "content": encode(status)},
         ]
         return msgspec.json.encode(
-            {"model": "offline", "messages": messages, "tools": schemas(FORMAT), "max_completion_tokens": 1024}
+            {
+                "model": "offline",
+                "messages": messages,
+                "tools": schemas(FORMAT, documents=bool(self.sources)),
+                "max_completion_tokens": 1024,
+            }
         )
 
     # --- turns ----------------------------------------------------------------------------------------------------
@@ -154,7 +159,7 @@ class World:
             case "conversation_search" | "archival_memory_search" | "conversation_search_date":
                 scripted = self.results.get(name) or ["No results found."]
                 return True, scripted.pop(0)
-            case "set_timer" | "list_timers" | "cancel_timer":
+            case "set_timer" | "list_timers" | "cancel_timer" | "list_documents":
                 return True, (self.results.get(name) or ["None"]).pop(0)
         return True, "None"
 

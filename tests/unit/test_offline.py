@@ -235,6 +235,21 @@ def test_a_document_is_quoted_and_cited() -> None:
     assert "K-42" in said
 
 
+def test_a_documents_sentence_is_quoted_across_its_lines_and_without_its_heading() -> None:
+    text = "## Codes\\nMuch has been said of codes.\\nThe reactor's\\ncode is K-42.\\n- a list\\n- of other things"
+    found = f"timestamp: 2026-10-02 09:00:00 UTC, source: plant, document: codes.md, lines 1-5: {text}"
+    world = World(archival_memory_search=[page([found.replace("\\n", "\n")])])
+    said = world.tell("What is the reactor's code?")
+    assert "From the document codes.md, lines 1-5 (source: plant): “The reactor's code is K-42. - a list" in said
+
+
+def test_the_documents_are_listed_when_asked_for() -> None:
+    world = World(list_documents=["Documents 1 to 1 of 1 (page 0/0):\n0a plant: manual.pdf, 3 passages"])
+    world.sources = "plant"
+    assert "manual.pdf" in world.tell("Which documents do you have?")
+    assert world.calls("list_documents") == [{"page": 0, "request_heartbeat": True}]
+
+
 def test_an_attached_source_is_searched_though_archival_memory_is_empty() -> None:
     world = World(archival_memory_search=[page([DOCUMENT])])
     world.archival, world.sources = 0, "plant"

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from events.passages import DAY_MS, Hit, chunks, day_bounds, input_text, search_page, split
+from events.passages import DAY_MS, Hit, chunks, day_bounds, excerpt, input_text, search_page, split
 from events.types import AlertRaised, MessageSent, Timer, TimerFired, UploadFinished, UserLoggedIn, UserMessageReceived
 
 
@@ -151,3 +151,17 @@ def test_day_bounds_take_both_days_whole() -> None:
 def test_dates_that_are_none_get_an_error_that_teaches(start: str, end: str, says: str) -> None:
     with pytest.raises(ValueError, match=says):
         day_bounds(start, end)
+
+
+@given(st.text(), st.text(max_size=40), st.integers(40, 200))
+def test_an_excerpt_keeps_its_limit_and_is_of_the_text(text: str, query: str, chars: int) -> None:
+    shown = excerpt(text, query, chars)
+    assert len(shown) <= max(chars, 0)
+    assert shown == text or shown.removeprefix("… ").removesuffix(" …") in text
+
+
+def test_an_excerpt_shows_what_was_asked_for() -> None:
+    text = "It begins slowly. " * 20 + "The reactor's code is K-42. " + "It ends slowly. " * 20
+    assert excerpt(text, "What is the code of the reactor?", 60).startswith("… The reactor's code is K-42. It ends")
+    assert excerpt(text, "nothing of it", 60).startswith("It begins slowly.")
+    assert excerpt(text, "", 60).startswith("It begins slowly.")
