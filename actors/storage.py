@@ -1,14 +1,15 @@
 """The storage actor: recall and archival memory, a projection of the log, and the searches in it.
 
 It applies what the log brings, then answers the searches that are open up to there: so a search at seq n finds all
-that the agent had by n. Applying and searching run in one thread of their own; the loop stays free.
+that the agent had by n. Applying and searching run in one thread of their own; the loop stays free. While its index
+cannot be had it goes on trying, and what is asked meanwhile waits for `PATIENCE_S`, then fails with an event.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import shutil
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -18,12 +19,22 @@ import ray
 import structlog
 
 from actors import wire
+from actors.index import IndexSettings, drop_index, open_index
 from actors.log_client import LogClient
 from actors.owed import append_owed
 from actors.process import now_ms, set_up_logging, spawn, until_taken
 from events.codec import decode, draft
 from events.envelope import Draft, Envelope, Topic, answer_key
-from events.errors import LogDamaged, NewerFormat, PalimpsestError, StorageDamaged
+from events.errors import (
+    BadInput,
+    EmbedderChanged,
+    LogDamaged,
+    NewerFormat,
+    PalimpsestError,
+    StorageAway,
+    StorageDamaged,
+    StorageUnavailable,
+)
 from events.types import Event, FunctionCalled, FunctionFailed, FunctionReturned
 from store.functions import ON_DOCUMENTS, SourceLog, look_up, returned, search, seqs_of
 from store.library import Library
@@ -31,7 +42,7 @@ from store.projection import BEARING, MemoryIndex
 
 T = TypeVar("T")
 
-CarryOut = Callable[[Envelope, FunctionCalled], FunctionReturned]
+CarryOut = Callable[[Envelope, FunctionCalled], Event]
 """How a function is carried out. Raises ValueError with a text for the model."""
 
 KINDS = (*sorted(BEARING), "FunctionCalled")
@@ -40,16 +51,63 @@ BATCH = 2000
 WAIT_S = 30.0
 LINGER_S = 1.0
 """What nobody has searched for yet is indexed in batches, at the latest after so long; a search finds it all anyway."""
+PATIENCE_S = 15.0
+"""So long a search waits for an index that cannot be had, before it fails."""
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 5.0
+
+
+class Outage:
+    """Why there is no index, since when, and how long to wait before it is tried again."""
+
+    def __init__(self, patience_s: float) -> None:
+        self._patience_s = patience_s
+        self._since_s = 0.0
+        self._pause_s = FIRST_PAUSE_S
+        self.why: PalimpsestError | None = None
+
+    def note(self, why: PalimpsestError) -> None:
+        if self.why is None:
+            self._since_s = time.monotonic()
+        self.why = why
+
+    def end(self) -> None:
+        self.why = None
+        self._pause_s = FIRST_PAUSE_S
+
+    @property
+    def hopeless(self) -> bool:
+        """Only another setting can mend it."""
+        return isinstance(self.why, (BadInput, EmbedderChanged))
+
+    @property
+    def long(self) -> bool:
+        """Searches are not to wait any longer."""
+        return self.why is not None and (self.hopeless or time.monotonic() - self._since_s >= self._patience_s)
+
+    async def pause(self) -> None:
+        await asyncio.sleep(self._pause_s)
+        self._pause_s = min(self._pause_s * 2, LONGEST_PAUSE_S)
 
 
 class Storage:
     """Keeps an index on a log, and answers its searches. `open_index` opens it (blocking)."""
 
-    def __init__(self, log: LogClient, reader: SourceLog, open_index: Callable[[], MemoryIndex]) -> None:
+    def __init__(
+        self,
+        log: LogClient,
+        reader: SourceLog,
+        open_index: Callable[[], MemoryIndex],
+        *,
+        patience_s: float = PATIENCE_S,
+    ) -> None:
         self._client = log
         self._reader = reader
         self._library = Library(reader)
         self._open_index = open_index
+        self._outage = Outage(patience_s)
+        self._tried = asyncio.Event()
+        self._handed = 0
+        """What asks for documents is with those who read them, up to this position."""
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="index")
         self._reading = ThreadPoolExecutor(1, thread_name_prefix="documents")
         self._to_read: asyncio.Queue[Envelope] = asyncio.Queue()
@@ -81,9 +139,46 @@ class Storage:
             await append_owed(self._client, [[draft] for draft in drafts], self._log)
 
     async def _serve(self) -> None:
-        """Open the index, catch up, answer what is open, then what is asked."""
-        index = await until_taken(lambda: self._in_thread(self._open_index), self._log, "index")
-        self._index = index
+        """Keep an index; where what it needs went out of reach, close it, and open it again."""
+        while True:
+            index = self._index = await self._opened()
+            try:
+                await self._keep(index)
+            except StorageAway as error:
+                self._outage.note(error)
+                self._log.error("index out of reach", detail=str(error))
+            self._index = None
+            await self._in_thread(index.close)
+            await self._outage.pause()
+
+    async def _opened(self) -> MemoryIndex:
+        """The index, once it can be opened. Where its settings must be changed first, that is never: `check` says so,
+        and whoever boots the system ends it."""
+        while True:
+            if not self._outage.hopeless:
+                try:
+                    return await self._in_thread(self._open_index)
+                except (StorageUnavailable, BadInput, EmbedderChanged) as error:
+                    self._outage.note(error)
+                    self._log.error("no index", detail=str(error))
+                finally:
+                    self._tried.set()
+            await self._do_without(refuse=self._outage.long)
+            await self._outage.pause()
+
+    async def _do_without(self, *, refuse: bool) -> None:
+        """What can be done without an index: have documents read; and, if so, refuse the searches that are open."""
+        opened = await until_taken(lambda: self._client.open_requests(Topic.STORAGE), self._log, "open requests")
+        searches = self._without_documents(opened.envelopes)
+        if refuse:
+
+            def refused(_asked: Envelope, call: FunctionCalled) -> Event:
+                return _failed(call, self._outage.why)
+
+            await append_owed(self._client, [[draft] for draft in self._answers(searches, refused)], self._log)
+
+    async def _keep(self, index: MemoryIndex) -> None:
+        """Catch up, answer what is open, then what is asked."""
 
         def searched(asked: Envelope, call: FunctionCalled) -> FunctionReturned:
             page = search(index, asked, call, seqs_of(call, asked, self._reader))
@@ -104,6 +199,7 @@ class Storage:
             async with self._applied:
                 self._applied.notify_all()
             drafts = await self._in_thread(lambda: self._answers(ready, searched))  # noqa: B023
+            self._outage.end()
             await append_owed(self._client, [[draft] for draft in drafts], self._log)
 
     async def _tail(self, after: int) -> wire.Batch:
@@ -126,7 +222,7 @@ class Storage:
 
     def _without_documents(self, asked: list[Envelope]) -> list[Envelope]:
         """The searches among these; what asks for documents goes to those who read them."""
-        searches = []
+        searches, handed = [], self._handed
         for envelope in asked:
             try:
                 call = decode(envelope)
@@ -134,7 +230,9 @@ class Storage:
             except (LogDamaged, NewerFormat):
                 on_documents = False  # its agent is set aside; `_answers` says so
             if on_documents:
-                self._to_read.put_nowait(envelope)
+                if envelope.position > handed:
+                    self._to_read.put_nowait(envelope)
+                self._handed = max(self._handed, envelope.position)
             else:
                 searches.append(envelope)
         return searches
@@ -164,8 +262,10 @@ class Storage:
         except PalimpsestError as error:
             if isinstance(error, StorageDamaged) and asked.position > self._built_for:
                 raise  # this process ends, and the next one builds the index again; if that does not help, it says so
+            if isinstance(error, StorageAway) and not self._outage.long:
+                raise  # it is asked again once the index is back
             self._log.error("search failed", agent=asked.agent, detail=str(error))
-            event = FunctionFailed(call=call.call, name=call.name, error=f"Storage cannot answer now: {error}")
+            event = _failed(call, error)
         key = answer_key(asked.key)
         return draft(asked.agent, now_ms(), event, key=key, turn=asked.turn, cause=asked.key, closes=asked.key)
 
@@ -184,8 +284,19 @@ class Storage:
     def _position(self) -> int:
         return self._index.position if self._index else 0
 
+    async def check(self) -> None:
+        """Wait until the index was opened, or could not be. Raises what only another setting can mend."""
+        await self._tried.wait()
+        if self._outage.why is not None and self._outage.hopeless:
+            raise self._outage.why
+
     def figures(self) -> dict[str, Any]:
-        return {"position": self._position, "searches": self._searches}
+        why = self._outage.why
+        return {"position": self._position, "searches": self._searches, "trouble": str(why) if why else ""}
+
+
+def _failed(call: FunctionCalled, why: PalimpsestError | None) -> FunctionFailed:
+    return FunctionFailed(call=call.call, name=call.name, error=f"Storage cannot answer now: {why}")
 
 
 class RemoteLog:
@@ -214,26 +325,26 @@ class RemoteLog:
 class StorageActor:
     """The Ray actor around it."""
 
-    def __init__(self, log: str, path: str) -> None:
+    def __init__(self, log: str, path: str, settings: IndexSettings) -> None:
         set_up_logging()
         actor: Any = ray.get_actor(log)
         reader = RemoteLog(actor)
 
-        def open_index() -> MemoryIndex:
-            from store.embeddings import WordLlamaEmbedder
-
-            index = MemoryIndex.open(Path(path), WordLlamaEmbedder(), reader.read)
+        def opened() -> MemoryIndex:
+            index = open_index(Path(path), settings, reader.read)
             if index.position <= reader.position():
                 return index
             structlog.get_logger("storage").warning("index is ahead of the log: built again", position=index.position)
             index.close()
-            shutil.rmtree(path)
-            return MemoryIndex.open(Path(path), WordLlamaEmbedder(), reader.read)
+            drop_index(Path(path))
+            return open_index(Path(path), settings, reader.read)
 
-        self._storage = Storage(LogClient(actor), reader, open_index)
+        self._storage = Storage(LogClient(actor), reader, opened)
         self._task = spawn("storage", self._storage.run)
 
     async def status(self) -> dict[str, Any]:
+        """The figures, once the index was opened or could not be. Raises what only another setting can mend."""
+        await self._storage.check()
         return self._storage.figures()
 
     async def indexed(self, position: int, wait_s: float) -> int:

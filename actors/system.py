@@ -20,6 +20,7 @@ from typing import Any, Final
 import msgspec
 
 from actors.client import Client
+from actors.index import IndexSettings
 from actors.log_client import LogClient, unwrapped
 from events.errors import ActorLost, BadInput
 from store.folder import DataFolder, FolderLock
@@ -50,13 +51,18 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     """The log's file may grow to so many pages of 4 KiB (None: as the disk allows)."""
     capacity: int = 4096
     snapshot_every: int = 500
+    index: IndexSettings = IndexSettings()
 
 
 class System:
     """The parts of a running system, by name, each a Ray actor."""
 
-    def __init__(self, parts: Mapping[str, Any], lock: FolderLock | None, *, owns_ray: bool) -> None:
+    def __init__(
+        self, parts: Mapping[str, Any], lock: FolderLock | None, *, owns_ray: bool, notes: tuple[str, ...] = ()
+    ) -> None:
         self.parts = parts
+        self.notes = notes
+        """What its user should know from the start: what does not work for now."""
         self._lock = lock
         self._owns_ray = owns_ray
         self._clients: list[Client] = []
@@ -102,7 +108,8 @@ async def boot(folder: DataFolder, purpose: str, options: Options | None = None)
     """Start (or with an address, join) a system on a data folder, ready to serve.
 
     Raises DataFolderBusy if another process has the folder; BadInput if it cannot be made, or the cluster not reached;
-    NewerFormat or LogUnreadable where its log is not for this code.
+    NewerFormat or LogUnreadable where its log is not for this code; EmbedderChanged where its index is of another
+    embedder.
     """
     options = options or Options()
     folder.create()
@@ -129,11 +136,12 @@ async def _boot(folder: DataFolder, lock: FolderLock | None, options: Options) -
         joined = bool(options.address) and _there("log" + own)
         parts = _parts(folder, options, own)
         await unwrapped(parts["log"].status.remote())  # if anything is wrong with the log, it knows best what
-        await asyncio.gather(*(unwrapped(part.status.remote()) for part in parts.values()))
+        status = await asyncio.gather(*(unwrapped(part.status.remote()) for part in parts.values()))
     except BaseException:
         _end({} if joined else parts, owns_ray=owns_ray)
         raise
-    return System(parts, lock, owns_ray=owns_ray)
+    notes = tuple(f"Storage cannot be searched now. {each['trouble']}" for each in status if each.get("trouble"))
+    return System(parts, lock, owns_ray=owns_ray, notes=notes)
 
 
 async def _flush(parts: Mapping[str, Any]) -> None:
@@ -241,6 +249,8 @@ def _parts(folder: DataFolder, options: Options, own: str) -> dict[str, Any]:
         "log": log_actor,
         "memory": memory.remote(**options_of(f"memory{own}")).remote(log_name, memory_options),
         "llm": llm.remote(**options_of(f"llm{own}")).remote(log_name, dict(options.model), options.capacity),
-        "storage": storage.remote(**options_of(f"storage{own}")).remote(log_name, str(folder.index_path())),
+        "storage": storage.remote(**options_of(f"storage{own}")).remote(
+            log_name, str(folder.index_path()), options.index
+        ),
         "timer": timer.remote(**options_of(f"timer{own}")).remote(log_name),
     }

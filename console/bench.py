@@ -22,7 +22,7 @@ import click
 import msgspec
 
 from console import gauge
-from console.options import given_data
+from console.options import given_data, index_options, index_settings
 from console.workload import MIXES, message
 
 WARM_UP_TURNS = 2
@@ -57,6 +57,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 @click.option("--mix", type=click.Choice(MIXES), default="chat", show_default=True, help="memory: facts and questions.")
 @click.option("--growth", is_flag=True, help="Compare each agent's 50th turns with its last ones, in CPU and bytes.")
 @click.option("--idle", default=0, show_default=True, help="Also create so many idle agents, and weigh them.")
+@index_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object as the last line.")
 def command(as_json: bool, **settings: Any) -> None:
     """Measure what a turn costs: throughput, latency, CPU, memory and bytes."""
@@ -97,7 +98,7 @@ async def _run(plan: Plan, folder: Path, url: str, stub_pids: list[int]) -> dict
 
     data = DataFolder(folder)
     started = time.perf_counter()
-    system = await boot(data, "bench", Options(model={"max_in_flight": 256} if url else {}))
+    system = await boot(data, "bench", Options(model={"max_in_flight": 256} if url else {}, index=index_settings()))
     boot_s = time.perf_counter() - started
     settings = Settings(
         model="stub" if url else "offline",

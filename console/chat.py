@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from console.options import data_folder
+from console.options import data_folder, index_options, index_settings
 from console.settings import (
     HOW_TO_HOST,
     OFFLINE,
@@ -54,6 +54,7 @@ DEFAULT_AGENT: Final = "palimpsest"
     help="The context window in tokens (offline 8,192, else 32,768).",
 )
 @click.option("--address", default="", metavar="A", help="Join the Ray cluster at this address, or `auto`.")
+@index_options
 @click.option("--thoughts", is_flag=True, help="Show the agent's inner thoughts.")
 def command(agent: str, address: str, thoughts: bool, **flags: Any) -> int:
     """Talk with AGENT (default: palimpsest), which is made if there is none.
@@ -71,13 +72,16 @@ async def _chat(folder: DataFolder, agent: str, flags: Flags, address: str, thou
     from actors.checks import check_name
 
     check_name(agent)
+    settings = index_settings()
     if not address:
         _foresee(folder, agent, flags)
     with starting(address):
         from actors.system import Options, boot
 
-        system = await boot(folder, f"chat {agent}", Options(address=address))
+        system = await boot(folder, f"chat {agent}", Options(address=address, index=settings))
     try:
+        for note in system.notes:
+            click.echo(note, err=True)
         client = system.client()
         for note in await settle(client, agent, flags):
             click.echo(note, err=True)

@@ -10,16 +10,19 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import click
 from click.exceptions import NoSuchCommand
 
 from events.errors import PalimpsestError
 from store.folder import DataFolder, default_data_folder
+
+if TYPE_CHECKING:
+    from actors.index import IndexSettings
 
 PROGRAM: Final = "python launch.py"
 INTERRUPTED: Final = 130
@@ -56,6 +59,42 @@ def given_data() -> Path | None:
 
 def data_folder() -> DataFolder:
     return DataFolder(given_data() or default_data_folder(os.environ))
+
+
+# --- the index's settings -----------------------------------------------------------------------------------------
+
+_EMBEDDER: Final = "palimpsest.embedder"
+
+
+def index_options(command: Callable[..., object]) -> Callable[..., object]:
+    """Decorates a command with what says which index it has; `index_settings` finds what is given."""
+    return click.option(
+        "--embedder",
+        metavar="NAME",
+        expose_value=False,
+        callback=_keeper(_EMBEDDER),
+        help="What makes the index's dense vectors: wordllama, minilm or openai:MODEL. Default: $PALIMPSEST_EMBEDDER, "
+        "else wordllama. To change it, `reindex` with it.",
+    )(command)
+
+
+def _keeper(name: str) -> Callable[[click.Context, click.Parameter, str | None], None]:
+    def keep(context: click.Context, _option: click.Parameter, value: str | None) -> None:
+        if value is not None:
+            context.meta[name] = value.strip()
+
+    return keep
+
+
+def index_settings() -> IndexSettings:
+    """What this call's options and the environment say. Raises BadInput where that can never work."""
+    from actors.index import IndexSettings, check_settings
+    from store.embeddings import DEFAULT
+
+    given = click.get_current_context().meta
+    settings = IndexSettings(embedder=given.get(_EMBEDDER) or os.environ.get("PALIMPSEST_EMBEDDER") or DEFAULT)
+    check_settings(settings)
+    return settings
 
 
 class LazyGroup(click.Group):

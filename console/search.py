@@ -17,8 +17,9 @@ from typing import Any, Final
 import click
 import msgspec
 
+from actors.index import drop_index, open_index
 from console.inspect import head_of, reading
-from console.options import data_folder
+from console.options import data_folder, index_options, index_settings
 from console.show import Page, many, one_line, terminal, utc
 from events.envelope import Envelope
 from events.errors import BadInput, StorageUnavailable
@@ -27,7 +28,7 @@ from events.passages import Page as Found
 from events.sources import stream_of
 from store.log import LogReader
 from store.points import View
-from store.projection import BEARING, MemoryIndex, reindex
+from store.projection import BEARING, MemoryIndex
 from store.states import load
 
 BATCH: Final = 1000
@@ -35,12 +36,6 @@ SLOW: Final = 20_000
 """So many events behind, a catch-up shows its progress."""
 KINDS: Final = {"recall": "message", "archival": "passage"}
 TEXT_CHARS: Final = 600
-
-
-def open_index(path: Path, log: LogReader) -> MemoryIndex:
-    from store.embeddings import WordLlamaEmbedder
-
-    return MemoryIndex.open(path, WordLlamaEmbedder(), log.read)
 
 
 def catch_up(index: MemoryIndex, log: LogReader) -> None:
@@ -79,6 +74,7 @@ def _bar(what: str, total: int) -> Iterator[Callable[[int], None]]:
 @click.option("--in", "where", type=click.Choice(list(KINDS)), help="Only what was said, or only archival storage.")
 @click.option("--at", type=click.IntRange(min=1), metavar="SEQ", help="As of this event of the agent (default: now).")
 @click.option("--page", default=0, type=click.IntRange(min=0), metavar="P", help="Page of the results, from 0.")
+@index_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def search_command(agent: str, query: str, *, where: str | None, at: int | None, page: int, as_json: bool) -> None:
     """Search AGENT's memory as its own functions do: what was said (recall), and its passages and the documents of its
@@ -117,15 +113,16 @@ def views_at(log: LogReader, agent: str, at: int | None) -> tuple[View, ...]:
 
 @contextlib.contextmanager
 def _index(log: LogReader, views: tuple[View, ...]) -> Iterator[MemoryIndex]:
+    settings = index_settings()
     try:
-        index = open_index(data_folder().index_path(), log)
+        index = open_index(data_folder().index_path(), settings, log.read)
     except StorageUnavailable as error:
         click.echo(
             f"{error} So an index of what this agent sees is built from the log, just for this search.", err=True
         )
         with (
             tempfile.TemporaryDirectory(prefix="palimpsest-") as folder,
-            contextlib.closing(open_index(Path(folder) / "index", log)) as private,
+            contextlib.closing(open_index(Path(folder) / "index", settings, log.read)) as private,
         ):
             _fill(private, log, views)
             yield private
@@ -178,11 +175,12 @@ def _print(page: Page, name: str, found: Found, number: int) -> None:
 
 
 @click.command("reindex")
+@index_options
 def reindex_command() -> None:
     """Drop the index and build it again from the log, which has all that it holds."""
-    folder = data_folder()
+    folder, settings = data_folder(), index_settings()
     with reading() as log, folder.lock("reindex"):
-        reindex(folder.index_path())
-        with contextlib.closing(open_index(folder.index_path(), log)) as index:
+        drop_index(folder.index_path())
+        with contextlib.closing(open_index(folder.index_path(), settings, log.read)) as index:
             catch_up(index, log)
             click.echo(f"Built again from the log: {many(index.position, 'event')}, {many(index.points, 'point')}.")

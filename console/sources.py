@@ -19,7 +19,7 @@ import msgspec
 from console.chat import starting
 from console.describe import plain
 from console.inspect import head_of, reading
-from console.options import data_folder
+from console.options import data_folder, index_options, index_settings
 from console.show import Page, many, one_line, terminal
 from events.errors import BadInput, UnknownSource
 from events.sources import OUTLINE, PREFIX, Document, Source, fold_source, is_source, source_of, stream_of
@@ -28,8 +28,10 @@ from store.log import LogReader
 from store.sqlite_log import SqliteLog
 
 if TYPE_CHECKING:
+    from actors.index import IndexSettings
     from actors.loader import Progress, Report
     from actors.sources import Log
+    from actors.system import System
 
 READ_EVENTS: Final = 2000
 INDEX_WAIT_S: Final = 2.0
@@ -49,6 +51,7 @@ _json = click.option("--json", "as_json", is_flag=True, help="Print one JSON obj
 @click.option("--attach", "agents", multiple=True, metavar="AGENT", help="Attach it to this agent; may be given again.")
 @click.option("--passage-tokens", default=0, metavar="N", help="The size of a new source's passages.")
 @click.option("--overlap-tokens", default=-1, metavar="N", help="How much of it each shares with the one before.")
+@index_options
 @_address
 @_json
 def load_command(
@@ -75,11 +78,11 @@ def load_command(
         check_sizes(passage_tokens, max(0, overlap_tokens))
     if not any(path.exists() or path.is_symlink() for path in paths):
         raise BadInput(f"There is no file or folder '{one_line(str(paths[0]))}'. Check the path.")
-    folder = data_folder()
+    folder, settings = data_folder(), index_settings()
     if not address:
         _foresee(folder, agents)
     sizes = {"passage_tokens": passage_tokens, "overlap_tokens": overlap_tokens}
-    report = asyncio.run(_load(folder, source, paths, agents=agents, sizes=sizes, address=address))
+    report = asyncio.run(_load(folder, source, paths, agents=agents, sizes=sizes, address=address, settings=settings))
     if as_json:
         sys.stdout.write(msgspec.json.encode(plain(report)).decode() + "\n")
     else:
@@ -106,16 +109,17 @@ async def _load(
     agents: tuple[str, ...],
     sizes: dict[str, int],
     address: str,
+    settings: IndexSettings,
 ) -> Report:
     with starting(address):
         from actors.system import Options, boot
 
-        system = await boot(folder, f"load {source}", Options(address=address))
+        system = await boot(folder, f"load {source}", Options(address=address, index=settings))
     try:
         client = system.client()
         with _showing() as on_progress:
             report = await client.load_source(source, paths, agents=agents, on_progress=on_progress, **sizes)
-        await _until_indexed(client)
+        await _until_indexed(system)
     except asyncio.CancelledError:
         click.echo("Interrupted. What is loaded stays: the same command goes on from here.", err=True)
         raise
@@ -124,14 +128,17 @@ async def _load(
     return report
 
 
-async def _until_indexed(client: Any) -> None:
-    """Wait until searches find all that was loaded, and say so."""
-    left, told = await client.indexed(wait_s=INDEX_WAIT_S), False
-    while left:
+async def _until_indexed(system: System) -> None:
+    """Wait until searches find all that was loaded, and say so; or why they do not yet."""
+    client, told = system.client(), False
+    while await client.indexed(wait_s=INDEX_WAIT_S):
+        trouble = (await system.status())["storage"]["trouble"]
+        if trouble:
+            click.echo(f"It is in the log, and will be searched once the index can take it in. {trouble}", err=True)
+            return
         if not told:
             click.echo("Loaded; the index takes it in …", err=True)
         told = True
-        left = await client.indexed(wait_s=INDEX_WAIT_S)
     click.echo("Indexed: searches find it all.", err=True)
 
 

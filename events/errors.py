@@ -125,13 +125,19 @@ class StorageDamaged(StorageUnavailable):
     """The files of a vector index cannot be read, or are not those that are wanted: it is built again from the log."""
 
 
+class StorageAway(StorageUnavailable):
+    """What storage needs elsewhere (a Qdrant server, an embeddings server) does not answer, or refuses: it is tried
+    again, and what needs it waits, or fails with an event that says so."""
+
+
 class EmbedderChanged(PalimpsestError):
-    """An index was made with another embedder than the one that is set."""
+    """An index was made with another embedder than the one that is set; both as a setting names them."""
 
     def __init__(self, path: str, made: str, wanted: str) -> None:
         super().__init__(
-            f"The index in {path} was made with the embedder {made}, and {wanted} is set. Set {made} again, or build "
-            "the index anew from the log, which may take a while: `launch.py reindex`."
+            f"The index in {path} was made with the embedder {made}, and {wanted} is set. Give `--embedder "
+            f"{made.partition(' ')[0]}` again; or build the index anew from the log, which may take a while: "
+            f"`launch.py reindex --embedder {wanted.partition(' ')[0]}`."
         )
         self.made = made
         self.wanted = wanted

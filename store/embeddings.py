@@ -77,16 +77,36 @@ def _load() -> Any:
 
 # --- by name ------------------------------------------------------------------------------------------------------
 
-EMBEDDERS: Final = ("wordllama", "minilm", "openai:MODEL")
+DEFAULT: Final = "wordllama"
+OPENAI: Final = "openai:"
+EMBEDDERS: Final = (DEFAULT, "minilm", f"{OPENAI}MODEL")
 """What a setting may name; the last with the name of a model of an OpenAI-compatible server."""
 
+_SETTINGS: Final = {WordLlamaEmbedder.name: "wordllama", "all-minilm-l6-v2": "minilm"}
 
-def embedder_named(name: str) -> Embedder:
-    """The embedder that a setting names. Raises BadInput if there is none, or if what it needs is not installed."""
-    if name == "wordllama":
-        return WordLlamaEmbedder()
-    if name == "minilm":
+
+def setting_of(name: str) -> str:
+    """What a setting calls the embedder of this name."""
+    return _SETTINGS.get(name, name)
+
+
+def check_embedder(setting: str) -> None:
+    """Raises BadInput if a setting names no embedder, or one that is not installed. Loads nothing."""
+    if setting == "minilm":
+        from store.minilm import folder
+
+        folder()
+    elif setting != DEFAULT and not (setting.startswith(OPENAI) and setting.removeprefix(OPENAI).strip()):
+        raise BadInput(f"There is no embedder '{setting}' here. There are: {', '.join(EMBEDDERS)}.")
+
+
+def embedder_named(setting: str) -> Embedder:
+    """The local embedder that a setting names. Raises BadInput as `check_embedder` does, and for one on a server."""
+    check_embedder(setting)
+    if setting == "minilm":
         from store.minilm import MiniLmEmbedder
 
         return MiniLmEmbedder()
-    raise BadInput(f"There is no embedder '{name}' here. There are: {', '.join(EMBEDDERS)}.")
+    if setting.startswith(OPENAI):
+        raise BadInput(f"The embedder '{setting}' is on a server: it is made where servers are spoken to.")
+    return WordLlamaEmbedder()

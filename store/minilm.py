@@ -31,14 +31,14 @@ class MiniLmEmbedder:
     dimension: Final = 384
 
     def __init__(self) -> None:
-        folder = _folder()
+        where = folder()
         from safetensors.numpy import load_file
         from tokenizers import Tokenizer
 
-        self._tokenizer: Any = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        self._tokenizer: Any = Tokenizer.from_file(str(where / "tokenizer.json"))
         self._tokenizer.no_padding()
         self._tokenizer.enable_truncation(MAX_TOKENS)
-        self._weights: dict[str, Array] = load_file(folder / "model.safetensors")
+        self._weights: dict[str, Array] = load_file(where / "model.safetensors")
 
     def embed(self, texts: Sequence[str]) -> Array:
         rows = np.zeros((len(texts), self.dimension), np.float32)
@@ -94,7 +94,8 @@ def _gelu(x: Array) -> Array:
     return gelu
 
 
-def _folder() -> Path:
+def folder() -> Path:
+    """Where the weights are. Raises BadInput if they are not installed."""
     spec = find_spec(PACKAGE)
     if spec is None or spec.origin is None:
         raise BadInput(

@@ -32,7 +32,7 @@ from events.types import (
     UserMessageReceived,
 )
 from store import lexical
-from store.embeddings import Embedder, Vectors
+from store.embeddings import Embedder, Vectors, setting_of
 from store.engine_edge import ENGINE, EdgeEngine
 from store.index_folder import IndexFolder
 from store.points import NOWHERE, Burial, Engine, Entry, Key, Mark, Place, Scope, Stored, Tip, View
@@ -326,9 +326,10 @@ def reindex(path: Path) -> None:
 
 
 def _embedder_in(stamp: str) -> str:
-    """The embedder and its dimension that a stamp names ("": of a form that is not known)."""
+    """The embedder and its dimension that a stamp names ("": of a form that is not known). A model's name may hold
+    slashes."""
     parts = stamp.split("/")
-    return f"{parts[3]} ({parts[4]} dimensions)" if len(parts) >= 6 else ""
+    return f"{setting_of('/'.join(parts[3:-2]))} ({parts[-2]} dimensions)" if len(parts) >= 6 else ""
 
 
 def _is_of(mark: Mark, read: Read) -> bool:

@@ -8,10 +8,13 @@ import shutil
 import signal
 from pathlib import Path
 
+import pytest
+
 from actors.client import Client
 from actors.log_client import LogClient
 from actors.system import System
 from events.envelope import Topic
+from events.errors import EmbedderChanged
 from events.passages import Page
 from events.types import FunctionReturned, Settings
 from store.embeddings import WordLlamaEmbedder
@@ -30,6 +33,11 @@ from tests.cluster.world import (
     stream_of,
     waited_for,
 )
+
+
+class Other(WordLlamaEmbedder):
+    name = "another"  # type: ignore[misc]  # by another name
+
 
 QUESTION = "Where is the spare key?"
 
@@ -91,6 +99,19 @@ def test_a_deleted_index_is_built_again_from_the_log(folder: DataFolder, tmp_pat
     assert _pages(folder, folder.index_path(), seq) == found, "promise 7: the same, built again"
     assert len([page for page in found if page.hits]) >= 5
     check_promises(folder)
+
+
+def test_a_system_does_not_boot_on_the_index_of_another_embedder(folder: DataFolder) -> None:
+    folder.create()
+    MemoryIndex.open(folder.index_path(), Other(), lambda *_: []).close()
+
+    async def boots() -> None:
+        async with running(folder):
+            raise AssertionError("it booted")
+
+    for _ in range(2):
+        with pytest.raises(EmbedderChanged, match="reindex --embedder wordllama`"):
+            run(boots())
 
 
 def test_a_search_that_is_open_when_storage_dies_is_answered(shared: System) -> None:

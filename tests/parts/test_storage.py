@@ -1,9 +1,10 @@
-"""The storage actor on an engine that breaks on one query: it is built again once, and then the query is answered."""
+"""The storage actor where its engine breaks on one query, cannot be had for a while, or is of another embedder."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,17 +12,20 @@ import pytest
 
 from actors.storage import Storage
 from events.envelope import Envelope
-from events.errors import StorageDamaged
+from events.errors import EmbedderChanged, StorageAway, StorageDamaged
 from events.passages import Page
-from tests.parts.world import parts, run
+from store.projection import MemoryIndex
+from tests.parts.world import Parts, parts, run
 from tests.unit.story import call, say
 
 
 class Brittle:
-    """An index that takes everything, finds nothing, and breaks where it is asked for poison."""
+    """An index that takes everything, finds nothing, and breaks where it is asked for poison. Asked for the away,
+    it may be out of reach."""
 
-    def __init__(self, position: int) -> None:
+    def __init__(self, position: int = 0, away: bool = False) -> None:
         self.position = position
+        self._away = away
 
     def apply(self, _envelopes: Sequence[Envelope], position: int) -> None:
         self.position = position
@@ -29,6 +33,8 @@ class Brittle:
     def search(self, _agent: str, *, query: str, **_options: Any) -> Page:
         if query == "poison":
             raise StorageDamaged("The index cannot be read.")
+        if query == "the away" and self._away:
+            raise StorageAway("The server went away.")
         return Page((), 0)
 
     def close(self) -> None:
@@ -38,6 +44,7 @@ class Brittle:
 SCRIPT = {
     "Look for poison": (call("conversation_search", query="poison", request_heartbeat=True),),
     "Look for bread": (call("conversation_search", query="bread", request_heartbeat=True),),
+    "Look for the away": (call("conversation_search", query="the away", request_heartbeat=True),),
     "Function call failed": (say("That cannot be searched for."),),
     "Function called using": (say("I found nothing."),),
 }
@@ -66,5 +73,85 @@ def test_a_query_that_breaks_a_fresh_index_too_is_answered_as_failed(tmp_path: P
             last = storage(position=0)
             assert (await here.ended(later)).text == "That cannot be searched for."
             last.cancel()
+
+    run(live())
+
+
+class Door:
+    """Opens an index, unless `trouble` is in the way: the first one is out of reach for some, or each one (`again`)."""
+
+    def __init__(self, trouble: Exception | None = None, *, again: bool = False) -> None:
+        self.trouble = trouble
+        self.tried = 0
+        self._again = again
+
+    def open(self) -> MemoryIndex:
+        self.tried += 1
+        if self.trouble:
+            raise self.trouble
+        return Brittle(away=self._again or self.tried == 1)  # type: ignore[return-value]  # what storage asks of one
+
+
+@asynccontextmanager
+async def kept(here: Parts, door: Door, patience_s: float = 0.0) -> AsyncIterator[Storage]:
+    storage = Storage(here.log, here.log_actor._reader, door.open, patience_s=patience_s)
+    task = asyncio.create_task(storage.run())
+    try:
+        yield storage
+    finally:
+        task.cancel()
+
+
+def test_without_an_index_turns_go_on_and_a_search_fails_with_an_event_that_says_why(tmp_path: Path) -> None:
+    async def live() -> None:
+        door = Door(StorageAway("The Qdrant server is down: start it."))
+        async with parts(tmp_path, SCRIPT) as here, kept(here, door) as storage:
+            await storage.check()
+            assert "server is down" in storage.figures()["trouble"]
+            await here.born("ada")
+            assert (await here.says("ada", "Hello.")).reason == "yielded"
+            assert (await here.says("ada", "Look for bread.")).text == "That cannot be searched for."
+            (failed,) = await here.events("ada", "FunctionFailed")
+            assert failed.error == "Storage cannot answer now: The Qdrant server is down: start it."
+            door.trouble = None
+            while storage.figures()["trouble"]:  # noqa: ASYNC110 - it is tried again by itself
+                await asyncio.sleep(0.01)
+            assert (await here.says("ada", "Look for bread.")).text == "I found nothing."
+
+    run(live())
+
+
+def test_a_search_waits_for_an_index_that_is_away_for_a_moment(tmp_path: Path) -> None:
+    async def live() -> None:
+        door = Door()
+        async with parts(tmp_path, SCRIPT) as here, kept(here, door, patience_s=60.0) as storage:
+            await here.born("ada")
+            assert (await here.says("ada", "Look for the away.")).text == "I found nothing."
+            assert (door.tried, storage.figures()["trouble"]) == (2, "")
+
+    run(live())
+
+
+def test_a_search_that_its_server_never_answers_fails_in_the_end(tmp_path: Path) -> None:
+    async def live() -> None:
+        door = Door(again=True)
+        async with parts(tmp_path, SCRIPT) as here, kept(here, door, patience_s=0.2):
+            await here.born("ada")
+            assert (await here.says("ada", "Look for the away.")).text == "That cannot be searched for."
+            assert door.tried <= 4, "with pauses between"
+            assert (await here.says("ada", "Look for bread.")).text == "I found nothing."
+
+    run(live())
+
+
+def test_another_embedder_is_told_to_whoever_boots_and_never_tried_again(tmp_path: Path) -> None:
+    async def live() -> None:
+        door = Door(EmbedderChanged("here", "wordllama (256 dimensions)", "minilm (384 dimensions)"))
+        async with parts(tmp_path, SCRIPT) as here, kept(here, door) as storage:
+            with pytest.raises(EmbedderChanged, match=r"launch\.py reindex --embedder minilm`"):
+                await storage.check()
+            await here.born("ada")
+            assert (await here.says("ada", "Look for bread.")).text == "That cannot be searched for."
+            assert door.tried == 1
 
     run(live())

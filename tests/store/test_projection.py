@@ -679,7 +679,9 @@ def test_a_changed_embedder_is_refused_until_the_index_is_dropped(tmp_path: Path
         reindex(path)
     index.close()
     for _ in range(2):  # the refusal changes nothing, and lets the folder go
-        with pytest.raises(EmbedderChanged, match=r"made with the embedder wordllama.* another .* is set.*reindex"):
+        with pytest.raises(
+            EmbedderChanged, match=r"embedder wordllama \(256.* another \(.*reindex --embedder another`"
+        ):
             MemoryIndex.open(path, Other(), journal.read)
     reindex(path)
     index = MemoryIndex.open(path, Other(), journal.read)
