@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -20,6 +21,13 @@ Vectors = NDArray[np.float32]
 
 TEXT_CHARS: Final = 8_000
 """A text is embedded by its beginning: chunks are far shorter, and what is longer is no longer one thought."""
+
+
+KNOWN_WORDS: Final = 100_000
+"""So many words' tokens are kept (some 30 MB); with more, all are forgotten and learnt again."""
+WORD_CHARS: Final = 40
+_MARKS: Final = ("\u2581", "<s>", "</s>", "<unk>")
+"""The vocabulary's own sign for a space, and its special tokens: a text with any of them is not split."""
 
 
 class Embedder(Protocol):
@@ -51,15 +59,35 @@ class WordLlamaEmbedder:
         self._tokenizer = model.tokenizer
         self._tokenizer.no_padding()
         self._table: Vectors = model.embedding
+        self._known: dict[str, tuple[int, ...]] = {}
 
     def embed(self, texts: Sequence[str]) -> Vectors:
-        encoded = self._tokenizer.encode_batch_fast([text[:TEXT_CHARS] for text in texts], add_special_tokens=False)
         rows = np.zeros((len(texts), self.dimension), np.float32)
-        for row, tokens in zip(rows, encoded, strict=True):
-            ids = tokens.ids
+        for row, ids in zip(rows, self.tokens([text[:TEXT_CHARS] for text in texts]), strict=True):
             if ids:
                 np.divide(self._table.take(ids, axis=0, mode="clip").sum(axis=0), np.float32(len(ids)), out=row)
         return rows
+
+    def tokens(self, texts: Sequence[str]) -> list[list[int]]:
+        """Each text's tokens: those of its words, one after the other, since none of the vocabulary's holds a space
+        between others; so most of them are known from earlier texts. Where spaces stand in rows it is taken whole."""
+        split = [text.split(" ") if _splits(text) else [text] for text in texts]
+        known = self._known
+        fresh = list({piece for pieces in split for piece in pieces}.difference(known))
+        encoded = self._tokenizer.encode_batch_fast(fresh, add_special_tokens=False)
+        known.update((piece, tuple(tokens.ids)) for piece, tokens in zip(fresh, encoded, strict=True))
+        ids = [list(chain.from_iterable(map(known.__getitem__, pieces))) for pieces in split]
+        if len(known) > KNOWN_WORDS:
+            known.clear()
+        for piece in fresh:
+            if len(piece) > WORD_CHARS:
+                known.pop(piece, None)
+        return ids
+
+
+def _splits(text: str) -> bool:
+    """Whether its words stand between single spaces, so that its tokens are theirs."""
+    return "  " not in text and text == text.strip(" ") and not any(mark in text for mark in _MARKS)
 
 
 def _load() -> Any:

@@ -48,18 +48,18 @@ class Tokenizer:
     def counts(self, text: str) -> dict[int, float]:
         model = self._unspaced if unspaced(text) else self._spaced
         sparse = model.embed_document(text)
-        plain = self._plain
-        counted: dict[int, float] = {}
-        for form, weight in zip(sparse.indices, sparse.values, strict=True):
-            term = plain.get(form, form)
-            counted[term] = counted.get(term, 0.0) + round(weight)
+        counted: dict[int, float] = dict(zip(sparse.indices, map(float, map(round, sparse.values)), strict=True))
+        for form in self._plain.keys() & counted.keys():
+            plain = self._plain[form]
+            counted[plain] = counted.pop(form) + counted.get(plain, 0.0)
         return counted
 
 
 def together(several: Iterable[Counts]) -> dict[int, float]:
     """The sum of several texts' counts."""
-    total: dict[int, float] = {}
-    for counts in several:
+    each = iter(several)
+    total = dict(next(each, {}))
+    for counts in each:
         for term, count in counts.items():
             total[term] = total.get(term, 0.0) + count
     return total

@@ -1,0 +1,235 @@
+"""How fast documents are loaded, what they take, and how they are searched: `python -m bench.load [--json]`.
+
+Every run boots a real system on a folder of its own and loads a plain text that is made from a seed, as `launch.py
+load` does: until it is durable and searches find it. Searches are timed in the storage actor, by its own method.
+
+    python -m bench.load --passages 100000     passages a second, bytes, search latencies
+    python -m bench.load --beside              what a load takes from the turns of agents beside it
+    python -m bench.load --attach 1000         what it takes to attach one source to so many agents
+    python -m bench.load --kills 50            SIGKILL amid loads and turns, and the proof that nothing is lost
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import tempfile
+import time
+from collections.abc import Coroutine, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from actors.client import Client
+from actors.system import System, boot
+from bench import corpus
+from bench.storage import disk_mib
+from console import gauge
+from console.workload import message
+from events.codec import draft
+from events.envelope import GENESIS, place
+from events.prompts import newborn
+from events.types import FunctionCalled, Settings
+from store.folder import DataFolder
+
+SOURCE: Final = "bench"
+AGENT: Final = "reader"
+SEARCHES: Final = 200
+QUERY_WORDS: Final = 8
+TALK_S: Final = 6.0
+REST_S: Final = 2.0
+REST_BYTES: Final = 2_000_000
+WAIT_S: Final = 5.0
+
+Figures = dict[str, Any]
+
+
+# --- what every run needs -------------------------------------------------------------------------------------------
+
+
+async def load(client: Client, path: Path, *agents: str, source: str = SOURCE) -> tuple[int, float, float]:
+    """Load a file, until searches find it: its passages, the seconds until it was durable, and until it was found."""
+    started = time.perf_counter()
+    report = await client.load_source(source, [path], agents=agents)
+    durable_s = time.perf_counter() - started
+    while await client.indexed(wait_s=WAIT_S):
+        pass
+    return report.passages, durable_s, time.perf_counter() - started
+
+
+async def at_rest(log: Path) -> gauge.Reading:
+    """A reading of the whole process tree, once its memory moves no more."""
+    reading = gauge.read(log)
+    while True:
+        await asyncio.sleep(REST_S)
+        last, reading = reading, gauge.read(log)
+        if abs(sum(reading.rss_bytes.values()) - sum(last.rss_bytes.values())) < REST_BYTES:
+            return reading
+
+
+async def searches(system: System, agent: str, source: str = SOURCE, count: int = SEARCHES) -> Figures:
+    """Searches of archival storage by an agent that has the source; the first, which counts its words, apart."""
+    client = system.client()
+    state = await client.state(agent)
+    position = int((await system.status())["log"]["position"])
+    settings = Settings()
+
+    def call(number: int) -> tuple[Any, FunctionCalled]:
+        event = FunctionCalled(
+            call="c",
+            name="archival_memory_search",
+            arguments={"query": " ".join(corpus.words(1000 + number, QUERY_WORDS)), "page": 0},
+            page_size=settings.page_size,
+            sources=(source,),
+        )
+        return place(draft(agent, 0, event, key=f"bench{number}"), state.seq, position, GENESIS), event
+
+    took_s = await system.parts["storage"].__ray_call__.remote(_timed, [call(number) for number in range(count + 1)])
+    first, rest = took_s[0], sorted(took_s[1:])
+    return {
+        "first_search_ms": round(first * 1000, 1),
+        "search_p50_ms": round(gauge.percentile(rest, 0.50) * 1000, 2),
+        "search_p95_ms": round(gauge.percentile(rest, 0.95) * 1000, 2),
+    }
+
+
+def _timed(actor: Any, calls: list[tuple[Any, FunctionCalled]]) -> list[float]:
+    """Runs in the storage actor's process."""
+    found: list[float] = actor._storage.timed(calls)
+    return found
+
+
+async def warm(client: Client, folder: Path) -> None:
+    """An agent, and a source of one passage: what a process loads when it is first needed is there."""
+    small = folder / "small.txt"
+    corpus.write(small, 1, seed=99)
+    await client.create(AGENT, newborn(Settings()))
+    await load(client, small, AGENT, source="small")
+
+
+# --- the load itself ------------------------------------------------------------------------------------------------
+
+
+async def measure(folder: Path, passages: int) -> Figures:
+    data, text = DataFolder(folder / "data"), folder / "text.txt"
+    size = corpus.write(text, passages)
+    system = await boot(data, "bench.load")
+    try:
+        client = system.client()
+        await warm(client, folder)
+        before, disk = await at_rest(data.log_path()), _disk(data)
+        count, durable_s, searchable_s = await load(client, text, AGENT)
+        loaded = await at_rest(data.log_path())
+        found = await searches(system, AGENT)
+        after = await at_rest(data.log_path())
+        names = {pid: name for name, pid in (await system.pids()).items()} | {os.getpid(): "loader"}
+    finally:
+        await system.stop()
+    each = 100_000 / count / 2**20
+    return {
+        "passages": count,
+        "text_bytes": size,
+        "passages_per_s": round(count / searchable_s),
+        "durable_per_s": round(count / durable_s),
+        "cpu_us_a_passage": round(gauge.cpu_between_s(before, loaded) / count * 1e6),
+        "cpu_us_by_part": {k: round(v * 1000) for k, v in gauge.by_part(before, loaded, names, count).items()},
+        "disk_mib_per_100k": {k: round((v - disk[k]) * each) for k, v in _disk(data).items()},
+        "rss_mib_per_100k": _rss(before, loaded, names, each),
+        "rss_mib_per_100k_searched": _rss(before, after, names, each),
+        **found,
+    }
+
+
+def _disk(data: DataFolder) -> dict[str, int]:
+    log = sum(path.stat().st_blocks * 512 for path in data.log_path().parent.glob(f"{data.log_path().name}*"))
+    return {"log": log, "index": round(disk_mib(data.index_path()) * 2**20)}
+
+
+def _rss(before: gauge.Reading, after: gauge.Reading, names: Mapping[int, str], each: float) -> dict[str, int]:
+    grown = gauge.grown_bytes(before, after, names)
+    return {name: round(size * each) for name, size in {**grown, "all": sum(grown.values())}.items()}
+
+
+# --- turns beside a load --------------------------------------------------------------------------------------------
+
+
+async def measure_beside(folder: Path, passages: int, agents: int) -> Figures:
+    """Turns of agents that talk without a pause: alone, beside a load, and alone again."""
+    data, text = DataFolder(folder / "data"), folder / "text.txt"
+    corpus.write(text, passages)
+    system = await boot(data, "bench.load")
+    try:
+        client = system.client()
+        await warm(client, folder)
+        names = [f"talker-{number}" for number in range(agents)]
+        await asyncio.gather(*(client.create(name, newborn(Settings())) for name in names))
+        await talk(client, names, asyncio.create_task(asyncio.sleep(REST_S)))
+        before = await talk(client, names, asyncio.create_task(asyncio.sleep(TALK_S)))
+        loading = asyncio.create_task(load(system.client(), text))
+        beside = await talk(client, names, loading)
+        after = await talk(client, names, asyncio.create_task(asyncio.sleep(TALK_S)))
+        count, _, searchable_s = loading.result()
+    finally:
+        await system.stop()
+    alone = {name: (before[name] + after[name]) / 2 for name in before}
+    return {
+        "agents": agents,
+        "alone": _rounded(alone),
+        "beside_a_load": _rounded(beside),
+        "turns_kept": round(beside["turns_per_s"] / alone["turns_per_s"], 3),
+        "p50_ratio": round(beside["p50_ms"] / alone["p50_ms"], 3),
+        "passages_per_s_beside": round(count / searchable_s),
+    }
+
+
+async def talk(client: Client, names: list[str], until: asyncio.Task[Any]) -> dict[str, float]:
+    """Turns a second, and their latencies, of these agents until something has ended."""
+    took_s: list[float] = []
+
+    async def one(number: int, name: str) -> None:
+        while not until.done():
+            asked = time.perf_counter()
+            await client.ask(name, message("memory", number, len(took_s)))
+            took_s.append(time.perf_counter() - asked)
+
+    started = time.perf_counter()
+    await asyncio.gather(until, *(one(number, name) for number, name in enumerate(names)))
+    turns_per_s = len(took_s) / (time.perf_counter() - started)
+    took_s.sort()
+    latencies = {f"p{share}_ms": gauge.percentile(took_s, share / 100) * 1000 for share in (50, 95)}
+    return {"turns_per_s": turns_per_s, **latencies}
+
+
+def _rounded(figures: Mapping[str, float]) -> dict[str, float]:
+    return {name: round(value, 1) for name, value in figures.items()}
+
+
+# --- the command ----------------------------------------------------------------------------------------------------
+
+
+def _chosen(options: argparse.Namespace, folder: Path) -> Coroutine[Any, Any, Figures]:
+    if options.beside:
+        return measure_beside(folder, options.passages or 20_000, options.agents)
+    return measure(folder, options.passages or 100_000)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--passages", type=int, default=0, help="about so many (100,000; with --attach 50,000)")
+    parser.add_argument("--beside", action="store_true", help="compare turns with and without a load beside them")
+    parser.add_argument("--agents", type=int, default=20, help="agents that talk, with --beside")
+    parser.add_argument("--json", action="store_true", help="print one JSON object as the last line")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="palimpsest-bench-") as folder:
+        load_s = os.getloadavg()[0]
+        figures = asyncio.run(_chosen(options, Path(folder)))
+    figures = {**figures, "machine": gauge.machine(), "load_average_before": round(load_s, 2)}
+    for name, value in figures.items():
+        print(f"{name:<28}{value:>16,}" if isinstance(value, int) else f"{name:<28}{value}")
+    if options.json:
+        print(json.dumps(figures))
+
+
+if __name__ == "__main__":
+    main()
