@@ -205,7 +205,7 @@ def _names(agents: tuple[str, ...]) -> str:
 
 
 @contextlib.asynccontextmanager
-async def _writing(address: str, purpose: str) -> AsyncIterator[Log]:
+async def _writing(address: str, what: str, source: str) -> AsyncIterator[Log]:
     """The log: the file itself, where nobody else has it, or the cluster's."""
     folder = data_folder()
     if address:
@@ -213,7 +213,7 @@ async def _writing(address: str, purpose: str) -> AsyncIterator[Log]:
             from actors.log_client import LogClient
             from actors.system import Options, boot
 
-            system = await boot(folder, purpose, Options(address=address))
+            system = await boot(folder, f"{what} {source}", Options(address=address))
         try:
             yield LogClient(system.parts["log"])
         finally:
@@ -222,8 +222,8 @@ async def _writing(address: str, purpose: str) -> AsyncIterator[Log]:
     from actors.direct import DirectLog
 
     if not folder.log_path().exists():
-        raise UnknownSource("")
-    with folder.lock(purpose), SqliteLog(folder.log_path()) as log:
+        raise UnknownSource(source)
+    with folder.lock(f"{what} {source}"), SqliteLog(folder.log_path()) as log:
         log.open_epoch()
         yield DirectLog(log)
 
@@ -237,7 +237,7 @@ def attach_command(source: str, agents: tuple[str, ...], address: str) -> None:
     from actors.sources import attach
 
     async def work() -> list[str]:
-        async with _writing(address, f"attach {source}") as log:
+        async with _writing(address, "attach", source) as log:
             return await attach(log, source, agents)
 
     _say(asyncio.run(work()), agents, f"Attached {one_line(source)} to", "had it already")
@@ -252,7 +252,7 @@ def detach_command(source: str, agents: tuple[str, ...], address: str) -> None:
     from actors.sources import detach
 
     async def work() -> list[str]:
-        async with _writing(address, f"detach {source}") as log:
+        async with _writing(address, "detach", source) as log:
             return await detach(log, source, agents)
 
     _say(asyncio.run(work()), agents, f"Detached {one_line(source)} from", "did not have it")
@@ -278,7 +278,7 @@ def unload_command(source: str, documents: tuple[str, ...], address: str) -> Non
     from actors.sources import unload
 
     async def work() -> list[Document]:
-        async with _writing(address, f"unload {source}") as log:
+        async with _writing(address, "unload", source) as log:
             return await unload(log, source, documents)
 
     gone = asyncio.run(work())

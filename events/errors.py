@@ -38,7 +38,7 @@ class UnknownAgent(PalimpsestError):
 class UnknownSource(PalimpsestError):
     def __init__(self, source: str, known: tuple[str, ...] = ()) -> None:
         there = f"Known sources: {', '.join(known)}." if known else "There is no source yet."
-        super().__init__(f"There is no source '{source}'. {there} `load {source or 'NAME'} PATH` makes one.")
+        super().__init__(f"There is no source '{source}'. {there} `load {source} PATH` makes one.")
         self.source = source
 
 

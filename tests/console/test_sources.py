@@ -61,6 +61,18 @@ def test_no_source_yet_says_what_to_do(launched: Launch) -> None:
     assert "load NAME PATH" in printed.err
 
 
+@pytest.mark.parametrize(
+    "arguments", [("attach", "manuals", "ada"), ("detach", "manuals", "ada"), ("unload", "manuals")]
+)
+def test_a_folder_without_a_log_has_no_source_of_that_name(
+    call: Launch, tmp_path: Path, arguments: tuple[str, ...]
+) -> None:
+    printed = call("--data", str(tmp_path / "new"), *arguments)
+    assert printed.code == 2
+    assert "There is no source 'manuals'. There is no source yet. `load manuals PATH` makes one." in printed.err
+    assert not (tmp_path / "new").exists()
+
+
 def test_attach_and_detach_say_what_they_did(launched: Launch, shelf: Path) -> None:
     assert shelf.exists()
     assert launched("attach", "manuals", "ada", "ben o'neil").lines == [
