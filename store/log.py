@@ -63,12 +63,12 @@ class Snapshot(msgspec.Struct, frozen=True, array_like=True):
 
 
 SNAPSHOTS_KEPT: Final = 8
-SNAPSHOT_EVENTS: Final = 10_000
+SNAPSHOT_EVENTS: Final = 5_000
 
 
 def superseded(seqs: Iterable[int]) -> list[int]:
-    """Which of a stream's snapshots may go, once others are saved: all but the newest few, and one for every 10,000
-    events, from which any state is folded in a twentieth of a second."""
+    """Which of a stream's snapshots may go, once others are saved: all but the newest few, and one for every 5,000
+    events, from which any state is folded in a few hundredths of a second."""
     older = sorted(seqs)[:-SNAPSHOTS_KEPT]
     return [seq for before, seq in pairwise(older) if before // SNAPSHOT_EVENTS == seq // SNAPSHOT_EVENTS]
 

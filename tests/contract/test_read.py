@@ -143,6 +143,6 @@ def test_old_snapshots_are_thinned(log: LogStore) -> None:
     for n in range(1, 61):
         add(log, event(f"{n}"), event(f"{n}", "bob"), snapshots=[snapshot(n * 500)])
     newest = [n * 500 for n in range(60, 52, -1)]
-    assert [kept.seq for kept in log.snapshots("ada")] == [*newest, 20_000, 10_000, 500]
+    assert [kept.seq for kept in log.snapshots("ada")] == [*newest, 25_000, 20_000, 15_000, 10_000, 5_000, 500]
     add(log, event("late", "bob"), snapshots=[snapshot(1, "bob")])
     assert [kept.seq for kept in log.snapshots("bob")] == [1]
