@@ -17,7 +17,7 @@ from typing import Any, Final
 import click
 import msgspec
 
-from console.inspect import head_of, reading
+from console.inspect import agent_head, reading
 from console.options import data_folder
 from console.show import Page, many, one_line, terminal, utc
 from events.envelope import Envelope
@@ -35,6 +35,8 @@ SLOW: Final = 20_000
 """So many events behind, a catch-up shows its progress."""
 KINDS: Final = {"recall": "message", "archival": "passage"}
 TEXT_CHARS: Final = 600
+PAGE_SIZE: Final = 5
+MOST_PAGE: Final = 1_000_000
 
 
 def open_index(path: Path, log: LogReader) -> MemoryIndex:
@@ -78,7 +80,7 @@ def _bar(what: str, total: int) -> Iterator[Callable[[int], None]]:
 @click.argument("query")
 @click.option("--in", "where", type=click.Choice(list(KINDS)), help="Only what was said, or only archival storage.")
 @click.option("--at", type=click.IntRange(min=1), metavar="SEQ", help="As of this event of the agent (default: now).")
-@click.option("--page", default=0, type=click.IntRange(min=0), metavar="P", help="Page of the results, from 0.")
+@click.option("--page", default=0, type=click.IntRange(0, MOST_PAGE), metavar="P", help="Page of the results, from 0.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def search_command(agent: str, query: str, *, where: str | None, at: int | None, page: int, as_json: bool) -> None:
     """Search AGENT's memory as its own functions do: what was said (recall), and its passages and the documents of its
@@ -88,7 +90,7 @@ def search_command(agent: str, query: str, *, where: str | None, at: int | None,
         views = views_at(log, agent, at)
         with _index(log, views) as index:
             found = {name: index.search(views if name == "archival" else views[:1], kind=kind, query=query, page=page,
-                                        size=5)
+                                        size=PAGE_SIZE)
                      for name, kind in KINDS.items() if where in (None, name)}  # fmt: skip
     if as_json:
         row: dict[str, Any] = {"agent": agent, "as_of": views[0].as_of, "query": query, "page": page}
@@ -103,12 +105,11 @@ def search_command(agent: str, query: str, *, where: str | None, at: int | None,
 
 def views_at(log: LogReader, agent: str, at: int | None) -> tuple[View, ...]:
     """What an agent sees after its event `at` (None: now). Raises UnknownAgent; BadInput if it has no such event."""
-    head = head_of(log, agent)
+    head = agent_head(log, agent)
     if at is not None and at > head.seq:
         raise BadInput(f"Agent '{agent}' has events 1 to {head.seq}: there is no event {at}.")
     state = load(log, agent, to=at)
-    if state is None:
-        raise BadInput(f"'{one_line(agent)}' has no memory that could be searched: name an agent.")
+    assert state is not None, "a stream with a head has events"
     position = log.position() if at is None else log.read(agent, at - 1, at)[0].position
     streams = [stream_of(source) for source in state.sources]
     sources = [View(stream, seq) for stream in streams if (seq := log.seq_at(stream, position))]
@@ -165,8 +166,9 @@ def _object(hit: Hit) -> dict[str, Any]:
 
 
 def _print(page: Page, name: str, found: Found, number: int) -> None:
-    last = max(0, found.total - 1) // 5
-    page.line((f"{name}: ", "bold"), f"{many(found.total, 'result')}, page {number} of 0 to {last}")
+    last = max(0, found.total - 1) // PAGE_SIZE
+    where = f"page {number} (of 0 to {last})" if number <= last else f"none on page {number}: pages are 0 to {last}"
+    page.line((f"{name}: ", "bold"), f"{many(found.total, 'result')}, {where}")
     for hit in found.hits:
         page.line(
             (f"  {hit.seq:>6}  {utc(hit.time_ms)[:16]}  {hit.score:.3f}  ", "dim"), (one_line(label(hit), 300), "cyan")

@@ -18,7 +18,7 @@ import msgspec
 
 from console.chat import starting
 from console.describe import plain
-from console.inspect import head_of, reading
+from console.inspect import agent_head, reading
 from console.options import data_folder
 from console.show import Page, many, one_line, terminal
 from events.errors import BadInput, UnknownSource
@@ -95,7 +95,7 @@ def _foresee(folder: DataFolder, agents: tuple[str, ...]) -> None:
         raise BadInput(f"There is no agent '{one_line(agents[0])}' yet: `chat {one_line(agents[0])}` makes it.")
     with SqliteLog.open_readonly(folder.log_path()) as log:
         for agent in agents:
-            head_of(log, agent)
+            agent_head(log, agent)
 
 
 async def _load(

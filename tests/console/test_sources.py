@@ -73,6 +73,27 @@ def test_a_folder_without_a_log_has_no_source_of_that_name(
     assert not (tmp_path / "new").exists()
 
 
+@pytest.mark.parametrize("arguments", [("context",), ("search", "valve"), ("load", "more", ".", "--attach")])
+def test_a_source_is_no_agent(launched: Launch, shelf: Path, arguments: tuple[str, ...]) -> None:
+    assert shelf.exists()
+    name, *rest = arguments
+    agent = "source:manuals"
+    printed = launched(name, *rest, agent) if name == "load" else launched(name, agent, *rest)
+    assert printed.code == 2
+    assert "'source:manuals' is a source" in printed.err
+    assert "`sources manuals` and `events source:manuals`" in printed.err
+
+
+def test_replay_counts_sources_apart_and_offers_no_window_of_one(launched: Launch, shelf: Path) -> None:
+    assert shelf.exists()
+    every, one = launched("replay", "--all", "--verify"), launched("replay", "source:manuals", "--verify")
+    assert (every.code, one.code) == (0, 0)
+    assert one.lines[0] == "source:manuals: 9 events folded"
+    assert "2 agents, 1 source, " in every.text
+    assert every.lines[-1] == "Look at any window: python launch.py context ada --at SEQ"
+    assert "Look at any window" not in one.text
+
+
 def test_attach_and_detach_say_what_they_did(launched: Launch, shelf: Path) -> None:
     assert shelf.exists()
     assert launched("attach", "manuals", "ada", "ben o'neil").lines == [
@@ -146,6 +167,13 @@ def test_a_search_finds_what_the_agent_would(launched: Launch, shelf: Path) -> N
     hit = decoded(launched("search", "ada", "Lund", "--in", "archival", "--json"))["archival"]["hits"][0]
     assert (hit["source"], hit["path"], hit["first_line"]) == ("manuals", "lund.txt", 1)
     assert decoded(launched("search", "ben o'neil", "Lund", "--in", "archival", "--json"))["archival"]["total"] == 0
+
+
+def test_a_page_past_the_end_says_which_there_are(launched: Launch, shelf: Path) -> None:
+    assert shelf.exists()
+    printed = launched("search", "ada", "red valve", "--in", "archival", "--page", "9")
+    assert printed.lines == ["archival: 1 result, none on page 9: pages are 0 to 0"]
+    assert launched("search", "ada", "red valve", "--page", str(10**20)).code == 2
 
 
 def test_a_search_as_of_an_event_sees_what_there_was(launched: Launch, shelf: Path, kernel: Kernel) -> None:
