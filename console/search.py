@@ -10,7 +10,8 @@ import contextlib
 import heapq
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -31,8 +32,9 @@ from store.projection import BEARING, MemoryIndex, reindex
 from store.states import load
 
 BATCH: Final = 1000
-SLOW: Final = 20_000
-"""So many events behind, a catch-up shows its progress."""
+PART_BYTES: Final = 200_000
+SLOW_S: Final = 0.5
+"""A catch-up that takes longer shows its progress."""
 KINDS: Final = {"recall": "message", "archival": "passage"}
 TEXT_CHARS: Final = 600
 PAGE_SIZE: Final = 5
@@ -50,26 +52,64 @@ def catch_up(index: MemoryIndex, log: LogReader) -> None:
     end = log.position()
     with _bar("Indexing", end - index.position) as step:
         while index.position < end:
+            envelopes, position = log.tail(index.position, BATCH, BEARING)
+            for part in _parts(envelopes):
+                before = index.position
+                index.apply(part, part[-1].position)
+                step(index.position - before)
             before = index.position
-            index.apply(*log.tail(before, BATCH, BEARING))
+            index.apply([], position)
             step(index.position - before)
     index.flush()
 
 
+def _parts(envelopes: Sequence[Envelope]) -> Iterator[list[Envelope]]:
+    """Some seconds' work at most in each: one stretch of a document holds as much as hundreds of messages."""
+    part: list[Envelope] = []
+    size = 0
+    for envelope in envelopes:
+        part.append(envelope)
+        size += len(envelope.body)
+        if size >= PART_BYTES:
+            yield part
+            part, size = [], 0
+    if part:
+        yield part
+
+
 @contextlib.contextmanager
 def _bar(what: str, total: int) -> Iterator[Callable[[int], None]]:
-    if total < SLOW:
-        yield lambda _: None
-    elif not sys.stderr.isatty():
-        click.echo(f"{what} {total:,} events …", err=True)
-        yield lambda _: None
-    else:
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    if not sys.stderr.isatty():
+        yield _said_once(f"{what} {many(total, 'event')} …")
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-        columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        with Progress(*columns, console=terminal(sys.stderr), transient=True) as bar:
-            task = bar.add_task(what, total=total)
-            yield lambda done: bar.advance(task, done)
+    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    bar = Progress(*columns, console=terminal(sys.stderr), transient=True)
+    task, started = bar.add_task(what, total=total), time.monotonic()
+
+    def step(done: int) -> None:
+        bar.advance(task, done)
+        if time.monotonic() - started > SLOW_S:
+            bar.start()
+
+    try:
+        yield step
+    finally:
+        bar.stop()
+
+
+def _said_once(text: str) -> Callable[[int], None]:
+    """A step that says a line, where it turns out to be slow."""
+    started, told = time.monotonic(), False
+
+    def step(_done: int) -> None:
+        nonlocal told
+        if not told and time.monotonic() - started > SLOW_S:
+            told = True
+            click.echo(text, err=True)
+
+    return step
 
 
 # --- search -------------------------------------------------------------------------------------------------------

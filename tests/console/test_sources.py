@@ -169,6 +169,19 @@ def test_a_search_finds_what_the_agent_would(launched: Launch, shelf: Path) -> N
     assert decoded(launched("search", "ben o'neil", "Lund", "--in", "archival", "--json"))["archival"]["total"] == 0
 
 
+def test_a_slow_reindex_says_how_much_it_has_to_do(
+    launched: Launch, shelf: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert shelf.exists()
+    quick = launched("reindex")
+    monkeypatch.setattr("console.search.SLOW_S", -1.0)
+    monkeypatch.setattr("console.search.PART_BYTES", 1)
+    slow = launched("reindex")
+    assert (quick.err, quick.lines) == ("", slow.lines), "built in small parts it is the same"
+    assert slow.err.count("Indexing ") == 1
+    assert slow.err.strip().endswith("events …")
+
+
 def test_a_page_past_the_end_says_which_there_are(launched: Launch, shelf: Path) -> None:
     assert shelf.exists()
     printed = launched("search", "ada", "red valve", "--in", "archival", "--page", "9")
