@@ -221,7 +221,9 @@ def _print(page: Page, name: str, found: Found, number: int) -> None:
 
 @click.command("reindex")
 def reindex_command() -> None:
-    """Drop the index and build it again from the log, which has all that it holds."""
+    """Drop the index and build it again from the log, which has all that it holds. Nothing else may have the data
+    folder meanwhile.
+    """
     folder = data_folder()
     with reading() as log, folder.lock("reindex"):
         reindex(folder.index_path())

@@ -11,6 +11,8 @@ import pytest
 
 from actors.direct import DirectLog
 from actors.loader import Loader
+from console.show import Page
+from console.sources import _print_report
 from store.folder import DataFolder
 from store.index_folder import IndexFolder
 from tests.console.conftest import Launch
@@ -151,6 +153,25 @@ def test_what_cannot_be_loaded_is_refused_before_ray_starts(
     assert printed.code == 2
     assert why in printed.err
     assert "Ray" not in printed.err
+
+
+def test_a_load_says_what_took_an_others_place_and_that_there_was_nothing(
+    kernel: Kernel, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one, other, none = tmp_path / "one", tmp_path / "other", tmp_path / "none"
+    for folder in (one, other, none):
+        folder.mkdir()
+    (one / "README.md").write_text("The first.")
+    (other / "README.md").write_text("The second.")
+    log = DirectLog(kernel.log)
+    for folder in (one, other, none):
+        _print_report(Page(), asyncio.run(Loader(log, "notes").load([folder])))
+    first, second, place, third, nothing = capsys.readouterr().out.splitlines()
+    assert first.startswith("Source notes: 1 document loaded")
+    assert second.startswith("Source notes: 1 document loaded")
+    assert place == "  1 document took the place of what stood at the same path: README.md"
+    assert third.startswith("Source notes: 0 documents loaded")
+    assert "There is no file under what was named" in nothing
 
 
 # --- search -------------------------------------------------------------------------------------------------------
