@@ -124,6 +124,8 @@ def test_a_folder_in_use_is_left_alone(launched: Launch, shelf: Path, kernel: Ke
         printed = launched("attach", "manuals", "ada")
         assert printed.code == 2
         assert "chat ada" in printed.err
+        assert "`search`, `sources` and `replay` read it while it runs" in printed.err
+        assert launched("sources").code == launched("search", "ada", "red valve").code == 0
         assert launched("reindex").code == 2
 
 
