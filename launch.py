@@ -29,10 +29,10 @@ COMMANDS: Final = {
         "events": ("console.inspect:events_command", "List what ever happened to an agent."),
         "context": ("console.context:command", "Show an agent's context window, as it was at any event."),
         "search": ("console.search:search_command", "Search an agent's memory, as of now or of any event."),
-        "reindex": ("console.search:reindex_command", "Build the index of all memory again from the log."),
         "replay": ("console.replay:command", "Fold agents from the log alone, and prove every context."),
     },
-    "Measure": {
+    "Mend and measure": {
+        "reindex": ("console.search:reindex_command", "Build the index of all memory again from the log."),
         "bench": ("console.bench:command", "Measure what a turn costs."),
     },
 }

@@ -285,10 +285,19 @@ class Storage:
 
     async def indexed(self, position: int, wait_s: float) -> int:
         """The position up to which all is indexed; waits up to `wait_s` seconds until it is this one."""
+        reached = await self._reached()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(wait_s), self._applied:
-                await self._applied.wait_for(lambda: self._position >= position)
-        return self._position
+                while (reached := await self._reached()) < position:
+                    await self._applied.wait()
+        return reached
+
+    async def _reached(self) -> int:
+        """The index's position; further, where nothing that comes after it is to be indexed: nobody is woken for that,
+        so that the index passes by only later."""
+        here = self._position
+        later = await until_taken(lambda: self._client.tail(here, 1, 0.0, kinds=KINDS), self._log, "tail")
+        return here if later.envelopes else max(here, later.position)
 
     @property
     def _position(self) -> int:

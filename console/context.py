@@ -14,7 +14,7 @@ import click
 import msgspec
 
 from console.describe import call_text
-from console.inspect import CHUNK, head_of, reading
+from console.inspect import CHUNK, agent_head, reading
 from console.show import Page, Part, one_line, printable
 from events.codec import decode
 from events.context import PRIMING, Count, measure, open_request, with_margin
@@ -127,7 +127,7 @@ def view_at(log: LogReader, agent: str, at: int | None) -> View:
 
     Raises UnknownAgent, and BadInput where the agent has no such event.
     """
-    head = head_of(log, agent)
+    head = agent_head(log, agent)
     if at is not None and not 1 <= at <= head.seq:
         raise BadInput(f"Agent '{agent}' has events 1 to {head.seq}: there is no event {at} to look at (--at SEQ).")
     state = load(log, agent, at or last_asked(log, agent, head.seq) or head.seq)

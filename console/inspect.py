@@ -17,7 +17,7 @@ from console.show import Page, one_line, utc
 from events.codec import KINDS, decode
 from events.envelope import Envelope, Topic
 from events.errors import BadInput, LogDamaged, NewerFormat, UnknownAgent
-from events.sources import is_source
+from events.sources import is_source, source_of
 from events.types import INPUTS, Event
 from store.log import LogReader, StreamHead
 from store.sqlite_log import SqliteLog
@@ -43,6 +43,17 @@ def head_of(log: LogReader, agent: str) -> StreamHead:
     head = log.head(agent)
     if head is None:
         raise UnknownAgent(agent, tuple(head.agent for head in log.heads(limit=KNOWN) if not is_source(head.agent)))
+    return head
+
+
+def agent_head(log: LogReader, agent: str) -> StreamHead:
+    """The same where only an agent will do. Raises BadInput for a source's stream."""
+    head = head_of(log, agent)
+    if is_source(agent):
+        raise BadInput(
+            f"'{agent}' is a source, which has no context and no memory of its own: name an agent. "
+            f"`sources {source_of(agent)}` and `events {agent}` show what it has."
+        )
     return head
 
 

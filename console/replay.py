@@ -23,6 +23,7 @@ from events.codec import decode
 from events.envelope import Envelope
 from events.errors import BadInput, LogDamaged, NewerFormat
 from events.replay import Replayer, freeze
+from events.sources import is_source
 from events.state import FOLD
 from store.log import LogReader, StreamHead
 
@@ -180,7 +181,7 @@ def exit_code(results: list[Found]) -> int:
 
 def print_found(page: Page, found: Found, verify: bool) -> None:
     """An agent's line."""
-    proved = f", {many(found.contexts, 'context')} proved" if verify else ""
+    proved = f", {many(found.contexts, 'context')} proved" if verify and not is_source(found.agent) else ""
     thrown = f", {many(len(found.thrown_away), 'bad snapshot')}, to be thrown away (seq {_list(found.thrown_away)})"
     page.line(
         (one_line(found.agent), "bold"),
@@ -189,8 +190,8 @@ def print_found(page: Page, found: Found, verify: bool) -> None:
         (thrown * bool(found.thrown_away), "yellow"),
     )
     if found.difference:
-        name = one_line(found.agent)
-        page.line((f"  DIFFERENCE in agent {name}, event {found.seq} ({found.kind}): {found.difference}", "bold red"))
+        name = one_line(found.agent if is_source(found.agent) else f"agent {found.agent}")
+        page.line((f"  DIFFERENCE in {name}, event {found.seq} ({found.kind}): {found.difference}", "bold red"))
     if found.unreadable:
         page.line((f"  NOT READ from event {found.seq} ({one_line(found.kind)}) on: {found.unreadable}", "yellow"))
 
@@ -205,7 +206,7 @@ def print_totals(page: Page, results: list[Found], seconds: float, verify: bool)
     differing = [found for found in results if found.difference]
     page.line()
     page.line(
-        f"{many(len(results), 'agent')}, {many(events, 'event')} folded in {seconds:.2f} s",
+        f"{_streams(results)}, {many(events, 'event')} folded in {seconds:.2f} s",
         f" ({events / max(seconds, 1e-9):,.0f} events/s).",
     )
     if not verify:
@@ -218,10 +219,16 @@ def print_totals(page: Page, results: list[Found], seconds: float, verify: bool)
         page.line("A snapshot is a cache: readers pass over a bad one and fold the events; nothing is lost.")
     for found in differing:
         page.line((f"{one_line(found.agent)} differs first at event {found.seq} ({found.kind}).", "bold red"))
-    shown = (differing or results)[0] if results else None
+    shown = next((found for found in differing or results if not is_source(found.agent)), None)
     if shown:
         at = max(1, shown.seq - 1) if differing else "SEQ"
         page.line(("Look at any window: ", "dim"), f"{PROGRAM} context {_quoted(shown.agent)} --at {at}")
+
+
+def _streams(results: list[Found]) -> str:
+    sources = sum(is_source(found.agent) for found in results)
+    agents = len(results) - sources
+    return ", ".join([many(agents, "agent")] * bool(agents or not sources) + [many(sources, "source")] * bool(sources))
 
 
 def _quoted(agent: str) -> str:

@@ -10,7 +10,8 @@ import contextlib
 import heapq
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,7 +19,7 @@ import click
 import msgspec
 
 from actors.index import drop_index, open_index
-from console.inspect import head_of, reading
+from console.inspect import agent_head, reading
 from console.options import data_folder, index_options, index_settings
 from console.show import Page, many, one_line, terminal, utc
 from events.envelope import Envelope
@@ -32,10 +33,13 @@ from store.projection import BEARING, MemoryIndex
 from store.states import load
 
 BATCH: Final = 1000
-SLOW: Final = 20_000
-"""So many events behind, a catch-up shows its progress."""
+PART_BYTES: Final = 200_000
+SLOW_S: Final = 0.5
+"""A catch-up that takes longer shows its progress."""
 KINDS: Final = {"recall": "message", "archival": "passage"}
 TEXT_CHARS: Final = 600
+PAGE_SIZE: Final = 5
+MOST_PAGE: Final = 1_000_000
 
 
 def catch_up(index: MemoryIndex, log: LogReader) -> None:
@@ -43,26 +47,64 @@ def catch_up(index: MemoryIndex, log: LogReader) -> None:
     end = log.position()
     with _bar("Indexing", end - index.position) as step:
         while index.position < end:
+            envelopes, position = log.tail(index.position, BATCH, BEARING)
+            for part in _parts(envelopes):
+                before = index.position
+                index.apply(part, part[-1].position)
+                step(index.position - before)
             before = index.position
-            index.apply(*log.tail(before, BATCH, BEARING))
+            index.apply([], position)
             step(index.position - before)
     index.flush()
 
 
+def _parts(envelopes: Sequence[Envelope]) -> Iterator[list[Envelope]]:
+    """Some seconds' work at most in each: one stretch of a document holds as much as hundreds of messages."""
+    part: list[Envelope] = []
+    size = 0
+    for envelope in envelopes:
+        part.append(envelope)
+        size += len(envelope.body)
+        if size >= PART_BYTES:
+            yield part
+            part, size = [], 0
+    if part:
+        yield part
+
+
 @contextlib.contextmanager
 def _bar(what: str, total: int) -> Iterator[Callable[[int], None]]:
-    if total < SLOW:
-        yield lambda _: None
-    elif not sys.stderr.isatty():
-        click.echo(f"{what} {total:,} events …", err=True)
-        yield lambda _: None
-    else:
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    if not sys.stderr.isatty():
+        yield _said_once(f"{what} {many(total, 'event')} …")
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-        columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        with Progress(*columns, console=terminal(sys.stderr), transient=True) as bar:
-            task = bar.add_task(what, total=total)
-            yield lambda done: bar.advance(task, done)
+    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    bar = Progress(*columns, console=terminal(sys.stderr), transient=True)
+    task, started = bar.add_task(what, total=total), time.monotonic()
+
+    def step(done: int) -> None:
+        bar.advance(task, done)
+        if time.monotonic() - started > SLOW_S:
+            bar.start()
+
+    try:
+        yield step
+    finally:
+        bar.stop()
+
+
+def _said_once(text: str) -> Callable[[int], None]:
+    """A step that says a line, where it turns out to be slow."""
+    started, told = time.monotonic(), False
+
+    def step(_done: int) -> None:
+        nonlocal told
+        if not told and time.monotonic() - started > SLOW_S:
+            told = True
+            click.echo(text, err=True)
+
+    return step
 
 
 # --- search -------------------------------------------------------------------------------------------------------
@@ -73,7 +115,7 @@ def _bar(what: str, total: int) -> Iterator[Callable[[int], None]]:
 @click.argument("query")
 @click.option("--in", "where", type=click.Choice(list(KINDS)), help="Only what was said, or only archival storage.")
 @click.option("--at", type=click.IntRange(min=1), metavar="SEQ", help="As of this event of the agent (default: now).")
-@click.option("--page", default=0, type=click.IntRange(min=0), metavar="P", help="Page of the results, from 0.")
+@click.option("--page", default=0, type=click.IntRange(0, MOST_PAGE), metavar="P", help="Page of the results, from 0.")
 @index_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def search_command(agent: str, query: str, *, where: str | None, at: int | None, page: int, as_json: bool) -> None:
@@ -84,7 +126,7 @@ def search_command(agent: str, query: str, *, where: str | None, at: int | None,
         views = views_at(log, agent, at)
         with _index(log, views) as index:
             found = {name: index.search(views if name == "archival" else views[:1], kind=kind, query=query, page=page,
-                                        size=5)
+                                        size=PAGE_SIZE)
                      for name, kind in KINDS.items() if where in (None, name)}  # fmt: skip
     if as_json:
         row: dict[str, Any] = {"agent": agent, "as_of": views[0].as_of, "query": query, "page": page}
@@ -99,12 +141,11 @@ def search_command(agent: str, query: str, *, where: str | None, at: int | None,
 
 def views_at(log: LogReader, agent: str, at: int | None) -> tuple[View, ...]:
     """What an agent sees after its event `at` (None: now). Raises UnknownAgent; BadInput if it has no such event."""
-    head = head_of(log, agent)
+    head = agent_head(log, agent)
     if at is not None and at > head.seq:
         raise BadInput(f"Agent '{agent}' has events 1 to {head.seq}: there is no event {at}.")
     state = load(log, agent, to=at)
-    if state is None:
-        raise BadInput(f"'{one_line(agent)}' has no memory that could be searched: name an agent.")
+    assert state is not None, "a stream with a head has events"
     position = log.position() if at is None else log.read(agent, at - 1, at)[0].position
     streams = [stream_of(source) for source in state.sources]
     sources = [View(stream, seq) for stream in streams if (seq := log.seq_at(stream, position))]
@@ -162,8 +203,9 @@ def _object(hit: Hit) -> dict[str, Any]:
 
 
 def _print(page: Page, name: str, found: Found, number: int) -> None:
-    last = max(0, found.total - 1) // 5
-    page.line((f"{name}: ", "bold"), f"{many(found.total, 'result')}, page {number} of 0 to {last}")
+    last = max(0, found.total - 1) // PAGE_SIZE
+    where = f"page {number} (of 0 to {last})" if number <= last else f"none on page {number}: pages are 0 to {last}"
+    page.line((f"{name}: ", "bold"), f"{many(found.total, 'result')}, {where}")
     for hit in found.hits:
         page.line(
             (f"  {hit.seq:>6}  {utc(hit.time_ms)[:16]}  {hit.score:.3f}  ", "dim"), (one_line(label(hit), 300), "cyan")
@@ -177,7 +219,9 @@ def _print(page: Page, name: str, found: Found, number: int) -> None:
 @click.command("reindex")
 @index_options
 def reindex_command() -> None:
-    """Drop the index and build it again from the log, which has all that it holds."""
+    """Drop the index and build it again from the log, which has all that it holds. Nothing else may have the data
+    folder meanwhile.
+    """
     folder, settings = data_folder(), index_settings()
     with reading() as log, folder.lock("reindex"):
         drop_index(folder.index_path())

@@ -18,7 +18,7 @@ import msgspec
 
 from console.chat import starting
 from console.describe import plain
-from console.inspect import head_of, reading
+from console.inspect import agent_head, reading
 from console.options import data_folder, index_options, index_settings
 from console.show import Page, many, one_line, terminal
 from events.errors import BadInput, UnknownSource
@@ -49,8 +49,10 @@ _json = click.option("--json", "as_json", is_flag=True, help="Print one JSON obj
 @click.argument("source")
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--attach", "agents", multiple=True, metavar="AGENT", help="Attach it to this agent; may be given again.")
-@click.option("--passage-tokens", default=0, metavar="N", help="The size of a new source's passages.")
-@click.option("--overlap-tokens", default=-1, metavar="N", help="How much of it each shares with the one before.")
+@click.option("--passage-tokens", default=0, metavar="N", help="The size of a new source's passages (default: 200).")
+@click.option(
+    "--overlap-tokens", default=-1, metavar="N", help="How much each shares with the one before (default: 20)."
+)
 @index_options
 @_address
 @_json
@@ -98,7 +100,7 @@ def _foresee(folder: DataFolder, agents: tuple[str, ...]) -> None:
         raise BadInput(f"There is no agent '{one_line(agents[0])}' yet: `chat {one_line(agents[0])}` makes it.")
     with SqliteLog.open_readonly(folder.log_path()) as log:
         for agent in agents:
-            head_of(log, agent)
+            agent_head(log, agent)
 
 
 async def _load(
@@ -183,6 +185,12 @@ def _print_report(page: Page, report: Report) -> None:
         f": {many(len(report.loaded), 'document')} loaded ({many(report.passages, 'passage')} in {report.seconds:.1f} "
         f"s, {rate:,.0f}/s), {len(report.skipped):,} skipped (there already), {len(report.refused):,} refused.",
     )
+    if not (report.loaded or report.skipped or report.refused):
+        page.line(("  There is no file under what was named: name a folder that has some, or the files.", "yellow"))
+    replaced = [loaded.path for loaded in report.loaded if loaded.replaced]
+    if replaced:
+        shown = one_line(", ".join(replaced), 300)
+        page.line(f"  {many(len(replaced), 'document')} took the place of what stood at the same path: {shown}")
     for loaded in report.loaded:
         for note in loaded.notes:
             page.line((f"  {one_line(loaded.path)}: {one_line(note, 300)}", "dim"))

@@ -111,7 +111,7 @@ class DataFolderBusy(PalimpsestError):
     def __init__(self, folder: str, holder: str) -> None:
         super().__init__(
             f"The data folder {folder} is in use by {holder}. Stop that one, or give another folder with --data DIR. "
-            "(`events`, `context`, `replay` and `agents` read it while it runs.)"
+            "(`agents`, `events`, `context`, `search`, `sources` and `replay` read it while it runs.)"
         )
         self.folder = folder
         self.holder = holder

@@ -44,8 +44,10 @@ class IndexFolder:
     def set_aside(self) -> Path:
         """Move a shard that is of no use out of the way (over the one moved before), and say where it is."""
         aside = self.path / "shard.bad"
-        if aside.exists():
+        if aside.is_dir() and not aside.is_symlink():
             shutil.rmtree(aside)
+        else:
+            aside.unlink(missing_ok=True)
         self.shard.rename(aside)
         return aside
 

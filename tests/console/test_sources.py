@@ -11,6 +11,8 @@ import pytest
 
 from actors.direct import DirectLog
 from actors.loader import Loader
+from console.show import Page
+from console.sources import _print_report
 from store.folder import DataFolder
 from store.index_folder import IndexFolder
 from tests.console.conftest import Launch
@@ -73,6 +75,27 @@ def test_a_folder_without_a_log_has_no_source_of_that_name(
     assert not (tmp_path / "new").exists()
 
 
+@pytest.mark.parametrize("arguments", [("context",), ("search", "valve"), ("load", "more", ".", "--attach")])
+def test_a_source_is_no_agent(launched: Launch, shelf: Path, arguments: tuple[str, ...]) -> None:
+    assert shelf.exists()
+    name, *rest = arguments
+    agent = "source:manuals"
+    printed = launched(name, *rest, agent) if name == "load" else launched(name, agent, *rest)
+    assert printed.code == 2
+    assert "'source:manuals' is a source" in printed.err
+    assert "`sources manuals` and `events source:manuals`" in printed.err
+
+
+def test_replay_counts_sources_apart_and_offers_no_window_of_one(launched: Launch, shelf: Path) -> None:
+    assert shelf.exists()
+    every, one = launched("replay", "--all", "--verify"), launched("replay", "source:manuals", "--verify")
+    assert (every.code, one.code) == (0, 0)
+    assert one.lines[0] == "source:manuals: 9 events folded"
+    assert "2 agents, 1 source, " in every.text
+    assert every.lines[-1] == "Look at any window: python launch.py context ada --at SEQ"
+    assert "Look at any window" not in one.text
+
+
 def test_attach_and_detach_say_what_they_did(launched: Launch, shelf: Path) -> None:
     assert shelf.exists()
     assert launched("attach", "manuals", "ada", "ben o'neil").lines == [
@@ -101,6 +124,8 @@ def test_a_folder_in_use_is_left_alone(launched: Launch, shelf: Path, kernel: Ke
         printed = launched("attach", "manuals", "ada")
         assert printed.code == 2
         assert "chat ada" in printed.err
+        assert "`search`, `sources` and `replay` read it while it runs" in printed.err
+        assert launched("sources").code == launched("search", "ada", "red valve").code == 0
         assert launched("reindex").code == 2
 
 
@@ -132,6 +157,25 @@ def test_what_cannot_be_loaded_is_refused_before_ray_starts(
     assert "Ray" not in printed.err
 
 
+def test_a_load_says_what_took_an_others_place_and_that_there_was_nothing(
+    kernel: Kernel, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one, other, none = tmp_path / "one", tmp_path / "other", tmp_path / "none"
+    for folder in (one, other, none):
+        folder.mkdir()
+    (one / "README.md").write_text("The first.")
+    (other / "README.md").write_text("The second.")
+    log = DirectLog(kernel.log)
+    for folder in (one, other, none):
+        _print_report(Page(), asyncio.run(Loader(log, "notes").load([folder])))
+    first, second, place, third, nothing = capsys.readouterr().out.splitlines()
+    assert first.startswith("Source notes: 1 document loaded")
+    assert second.startswith("Source notes: 1 document loaded")
+    assert place == "  1 document took the place of what stood at the same path: README.md"
+    assert third.startswith("Source notes: 0 documents loaded")
+    assert "There is no file under what was named" in nothing
+
+
 # --- search -------------------------------------------------------------------------------------------------------
 
 
@@ -146,6 +190,26 @@ def test_a_search_finds_what_the_agent_would(launched: Launch, shelf: Path) -> N
     hit = decoded(launched("search", "ada", "Lund", "--in", "archival", "--json"))["archival"]["hits"][0]
     assert (hit["source"], hit["path"], hit["first_line"]) == ("manuals", "lund.txt", 1)
     assert decoded(launched("search", "ben o'neil", "Lund", "--in", "archival", "--json"))["archival"]["total"] == 0
+
+
+def test_a_slow_reindex_says_how_much_it_has_to_do(
+    launched: Launch, shelf: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert shelf.exists()
+    quick = launched("reindex")
+    monkeypatch.setattr("console.search.SLOW_S", -1.0)
+    monkeypatch.setattr("console.search.PART_BYTES", 1)
+    slow = launched("reindex")
+    assert (quick.err, quick.lines) == ("", slow.lines), "built in small parts it is the same"
+    assert slow.err.count("Indexing ") == 1
+    assert slow.err.strip().endswith("events …")
+
+
+def test_a_page_past_the_end_says_which_there_are(launched: Launch, shelf: Path) -> None:
+    assert shelf.exists()
+    printed = launched("search", "ada", "red valve", "--in", "archival", "--page", "9")
+    assert printed.lines == ["archival: 1 result, none on page 9: pages are 0 to 0"]
+    assert launched("search", "ada", "red valve", "--page", str(10**20)).code == 2
 
 
 def test_a_search_as_of_an_event_sees_what_there_was(launched: Launch, shelf: Path, kernel: Kernel) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from actors.storage import Storage
+from actors.storage import WAIT_S, Storage
 from events.replay import replay
 from events.sources import stream_of
 from events.types import FunctionCalled, FunctionFailed, FunctionReturned, ToolCall
@@ -58,6 +58,29 @@ async def reading(folder: Path) -> AsyncIterator[Parts]:
                 await serving
             await storage.close()
             reader.close()
+
+
+def test_what_bears_nothing_holds_up_nobody_who_waits_for_the_index(tmp_path: Path) -> None:
+    async def wait() -> int:
+        (tmp_path / "files").mkdir()
+        async with parts(tmp_path) as living:
+            reader = SqliteLog.open_readonly(tmp_path / "log.sqlite")
+            storage = Storage(
+                living.log, reader, lambda: MemoryIndex.open(tmp_path / "index", WordLlamaEmbedder(), reader.read)
+            )
+            serving = asyncio.create_task(storage.run())
+            await living.born("ada")
+            await living.says("ada", "Hello.")  # its turn ends with an event that is not indexed
+            reached = await storage.indexed(await living.position(), WAIT_S / 2) - await living.position()
+            await living.client.load_source("manuals", [tmp_path / "files"])  # nothing but the source's own first event
+            reached += await storage.indexed(await living.position(), WAIT_S / 2) - await living.position()
+            serving.cancel()
+            await asyncio.gather(serving, return_exceptions=True)
+            await storage.close()
+            reader.close()
+            return reached
+
+    assert run(wait()) == 0, "it would have waited until the tail's time is up"
 
 
 async def result_of(living: Parts, text: str) -> str:
