@@ -21,9 +21,12 @@ from collections.abc import Coroutine, Mapping
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
+
 from actors.client import Client
 from actors.system import System, boot
 from bench import corpus
+from bench.kills import check, kill_again_and_again
 from bench.storage import disk_mib
 from console import gauge
 from console.workload import message
@@ -208,6 +211,18 @@ def _rounded(figures: Mapping[str, float]) -> dict[str, float]:
 # --- the command ----------------------------------------------------------------------------------------------------
 
 
+def measure_kills(folder: Path, kills: int, seed: int) -> Figures:
+    """Kill storage and the whole tree so many times amid loads and turns; what the proof afterwards found."""
+    done = kill_again_and_again(folder, kills, seed=seed)
+    proof = check(folder, seed=seed)
+    return {
+        "kills_of_storage": done.storage,
+        "kills_of_all": done.tree,
+        "sound": proof.sound,
+        **msgspec.to_builtins(proof),
+    }
+
+
 def _chosen(options: argparse.Namespace, folder: Path) -> Coroutine[Any, Any, Figures]:
     if options.beside:
         return measure_beside(folder, options.passages or 20_000, options.agents)
@@ -219,11 +234,16 @@ def main() -> None:
     parser.add_argument("--passages", type=int, default=0, help="about so many (100,000; with --attach 50,000)")
     parser.add_argument("--beside", action="store_true", help="compare turns with and without a load beside them")
     parser.add_argument("--agents", type=int, default=20, help="agents that talk, with --beside")
+    parser.add_argument("--kills", type=int, default=0, metavar="N", help="kill storage or the whole tree N times")
+    parser.add_argument("--seed", type=int, default=1, help="with --kills")
     parser.add_argument("--json", action="store_true", help="print one JSON object as the last line")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="palimpsest-bench-") as folder:
         load_s = os.getloadavg()[0]
-        figures = asyncio.run(_chosen(options, Path(folder)))
+        if options.kills:
+            figures = measure_kills(Path(folder), options.kills, options.seed)
+        else:
+            figures = asyncio.run(_chosen(options, Path(folder)))
     figures = {**figures, "machine": gauge.machine(), "load_average_before": round(load_s, 2)}
     for name, value in figures.items():
         print(f"{name:<28}{value:>16,}" if isinstance(value, int) else f"{name:<28}{value}")
