@@ -18,13 +18,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
 from actors.client import Client
-from actors.system import Options, boot
+from actors.system import boot
 from bench.openai_stub import Case, Reply, Stub, calling, completion, default_message, last_user_text, spoken, tool_call
 from bench.retrieval_sets import BadData, find, key_values
 from console import gauge
@@ -57,7 +58,7 @@ class Task(msgspec.Struct, frozen=True):
 def task(name: str, pairs: Pairs, level: int, dice: random.Random) -> Task:
     """A chain of `level` + 1 keys in these pairs, each the value of the one before."""
     chain = dice.sample([key for key, _ in pairs], level + 1)
-    overwritten = {**dict(pairs), **dict(zip(chain, chain[1:], strict=False))}
+    overwritten = {**dict(pairs), **dict(pairwise(chain))}
     return Task(name, level, [(key, overwritten[key]) for key, _ in pairs], chain[0], overwritten[chain[-1]])
 
 

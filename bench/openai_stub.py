@@ -141,8 +141,8 @@ def refusal(status: int, message: str, code: str | None, kind: str = "invalid_re
 
 
 class Stub:
-    """The server's state, and what it answers. `delay_s` is the delay of "stub-slow"; `backend` "echo" or "offline"; `more`
-    are behaviours of the caller's own."""
+    """The server's state, and what it answers. `delay_s` is the delay of "stub-slow"; `backend` "echo" or "offline";
+    `more` are behaviours of the caller's own."""
 
     def __init__(
         self, *, delay_s: float = 0.5, backend: str = "echo", more: Mapping[str, Behaviour] | None = None
