@@ -29,6 +29,7 @@ from actors.checks import (
 from actors.log_client import LogClient, unwrapped
 from actors.models.protocol import Piece
 from actors.outbox import Outbox
+from actors.pace import Pace
 from actors.process import now_ms
 from actors.timer import setting
 from actors.turns import Reply, Ticket, Turns
@@ -250,7 +251,8 @@ class Client:
         already is skipped, so that it may be called again after anything. See `actors.loader`."""
         from actors.loader import Loader
 
-        loader = Loader(self._log, source, on_progress=on_progress)
+        pace = Pace(self._position, self._indexed) if self._storage is not None else None
+        loader = Loader(self._log, source, on_progress=on_progress, pace=pace)
         return await loader.load(paths, agents=agents, passage_tokens=passage_tokens, overlap_tokens=overlap_tokens)
 
     async def attach(self, source: str, agents: Sequence[str]) -> list[str]:
@@ -274,9 +276,15 @@ class Client:
 
     async def indexed(self, *, wait_s: float = 0.0) -> int:
         """How many of the log's events are not indexed yet; waits up to `wait_s` seconds until none is."""
-        position = int((await self._log.status())["position"])
+        position = await self._position()
+        return max(0, position - await self._indexed(position, wait_s))
+
+    async def _position(self) -> int:
+        return int((await self._log.status())["position"])
+
+    async def _indexed(self, position: int, wait_s: float) -> int:
         call = self._storage.indexed.options(max_task_retries=0 if wait_s else -1)
-        return max(0, position - int(await unwrapped(call.remote(position, wait_s))))
+        return int(await unwrapped(call.remote(position, wait_s)))
 
     # --- timers
 

@@ -16,6 +16,7 @@ from typing import Final, TypeVar
 
 import msgspec
 
+from actors.pace import Pace
 from actors.process import now_ms
 from actors.sources import AGENTS_AT_ONCE, Log, attach, check_agents, check_source, fold, remove
 from events.codec import decode, draft
@@ -101,12 +102,13 @@ OnProgress = Callable[[Progress], None]
 class Loader:
     """One load of one source."""
 
-    def __init__(self, log: Log, name: str, *, on_progress: OnProgress | None = None) -> None:
+    def __init__(self, log: Log, name: str, *, on_progress: OnProgress | None = None, pace: Pace | None = None) -> None:
         check_source(name)
         self._log = log
         self._name = name
         self._stream = stream_of(name)
         self._on_progress = on_progress
+        self._pace = pace
         self._source: Source
         self._loaded: list[Loaded] = []
         self._skipped: list[str] = []
@@ -242,7 +244,7 @@ class Loader:
                 if len(flying) >= IN_FLIGHT:
                     done, flying = await asyncio.wait(flying, return_when=asyncio.FIRST_COMPLETED)
                     for task in done:
-                        task.result()
+                        await self._wrote(task.result())
                 self._done_bytes = before + min(size_bytes, cutter.text_bytes)
                 self._report(document.path)
         finally:
@@ -251,6 +253,10 @@ class Loader:
             if isinstance(outcome, BaseException):
                 raise outcome
         return cutter.count, cutter.chars
+
+    async def _wrote(self, answers: Sequence[Appended]) -> None:
+        if self._pace is not None:
+            await self._pace.wrote(answers[0].position)
 
     async def _replace(self, document: Document) -> bool:
         """Let go what else stands at the document's path; whether a whole one did."""

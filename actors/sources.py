@@ -6,6 +6,7 @@ already is not done again: every call here may be made twice.
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from collections.abc import AsyncIterator, Iterable, Sequence
 from difflib import get_close_matches
@@ -120,10 +121,13 @@ async def _detach(log: Log, name: str, agents: Sequence[str]) -> None:
 
 async def check_agents(log: Log, agents: Iterable[str]) -> None:
     """Raises UnknownAgent for the first that there is not."""
-    for agent in dict.fromkeys(agents):
-        if is_source(agent) or not await log.read(agent, limit=1):
-            heads = await log.heads(limit=KNOWN)
-            raise UnknownAgent(agent, tuple(head.agent for head in heads if not is_source(head.agent)))
+    left = iter(dict.fromkeys(agents))
+    while part := list(islice(left, AGENTS_AT_ONCE)):
+        firsts = await asyncio.gather(*(log.read(agent, limit=1) for agent in part))
+        for agent, first in zip(part, firsts, strict=True):
+            if is_source(agent) or not first:
+                heads = await log.heads(limit=KNOWN)
+                raise UnknownAgent(agent, tuple(head.agent for head in heads if not is_source(head.agent)))
 
 
 async def _append_pairs(log: Log, name: str, pairs: Sequence[tuple[str, Event, Event]], what: str) -> None:

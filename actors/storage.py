@@ -46,7 +46,7 @@ CarryOut = Callable[[Envelope, FunctionCalled], Event]
 """How a function is carried out. Raises ValueError with a text for the model."""
 
 KINDS = (*sorted(BEARING), "FunctionCalled")
-WAKE = ("FunctionCalled",)
+WAKE = ("FunctionCalled", "PassagesLoaded")
 BATCH = 2000
 WAIT_S = 30.0
 LINGER_S = 1.0

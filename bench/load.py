@@ -21,9 +21,12 @@ from collections.abc import Coroutine, Mapping
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
+
 from actors.client import Client
 from actors.system import System, boot
 from bench import corpus
+from bench.kills import check, kill_again_and_again
 from bench.storage import disk_mib
 from console import gauge
 from console.workload import message
@@ -36,9 +39,11 @@ from store.folder import DataFolder
 SOURCE: Final = "bench"
 AGENT: Final = "reader"
 SEARCHES: Final = 200
+SEARCHERS: Final = 50
 QUERY_WORDS: Final = 8
 TALK_S: Final = 6.0
 REST_S: Final = 2.0
+MOST_READINGS: Final = 10
 REST_BYTES: Final = 2_000_000
 WAIT_S: Final = 5.0
 
@@ -59,13 +64,14 @@ async def load(client: Client, path: Path, *agents: str, source: str = SOURCE) -
 
 
 async def at_rest(log: Path) -> gauge.Reading:
-    """A reading of the whole process tree, once its memory moves no more."""
+    """A reading of the whole process tree, once its memory moves no more (or goes on and on)."""
     reading = gauge.read(log)
-    while True:
+    for _ in range(MOST_READINGS):
         await asyncio.sleep(REST_S)
         last, reading = reading, gauge.read(log)
         if abs(sum(reading.rss_bytes.values()) - sum(last.rss_bytes.values())) < REST_BYTES:
-            return reading
+            break
+    return reading
 
 
 async def searches(system: System, agent: str, source: str = SOURCE, count: int = SEARCHES) -> Figures:
@@ -208,7 +214,66 @@ def _rounded(figures: Mapping[str, float]) -> dict[str, float]:
 # --- the command ----------------------------------------------------------------------------------------------------
 
 
+async def measure_attach(folder: Path, passages: int, agents: int) -> Figures:
+    """What attaching a source to agents adds, bytes each; they are there, with another one attached, and idle."""
+    data, text = DataFolder(folder / "data"), folder / "text.txt"
+    corpus.write(text, passages)
+    system = await boot(data, "bench.load")
+    try:
+        client = system.client()
+        await warm(client, folder)
+        names = [f"agent-{number}" for number in range(agents)]
+        await asyncio.gather(*(client.create(name, newborn(Settings())) for name in names))
+        count, *_ = await load(client, text, AGENT)
+        await searches(system, AGENT)
+        # Buffers and caches that are bounded whatever the agents' number are full by then: another source fills them.
+        await client.attach("small", names)
+        before, log = await at_rest(data.log_path()), _disk(data)
+        started = time.perf_counter()
+        await client.attach(SOURCE, names)
+        attach_s = time.perf_counter() - started
+        while await client.indexed(wait_s=WAIT_S):
+            pass
+        attached, disk = await at_rest(data.log_path()), _disk(data)
+        for name in names[:SEARCHERS]:
+            found = await searches(system, name, count=1)
+        after = await at_rest(data.log_path())
+        parts = {pid: name for name, pid in (await system.pids()).items()} | {os.getpid(): "client"}
+    finally:
+        await system.stop()
+
+    def each(grown: Mapping[str, int], number: int) -> dict[str, int]:
+        return {name: round(size / number) for name, size in {**grown, "all": sum(grown.values())}.items()}
+
+    return {
+        "agents": agents,
+        "passages": count,
+        "attach_s": round(attach_s, 2),
+        "log_bytes_an_agent": round((attached.log_bytes - before.log_bytes) / agents),
+        "disk_bytes_an_agent": each({name: size - log[name] for name, size in disk.items()}, agents),
+        "rss_bytes_an_agent": each(gauge.grown_bytes(before, attached, parts), agents),
+        f"rss_bytes_an_agent_that_searched (of {SEARCHERS})": each(
+            gauge.grown_bytes(attached, after, parts), SEARCHERS
+        ),
+        **found,
+    }
+
+
+def measure_kills(folder: Path, kills: int, seed: int) -> Figures:
+    """Kill storage and the whole tree so many times amid loads and turns; what the proof afterwards found."""
+    done = kill_again_and_again(folder, kills, seed=seed)
+    proof = check(folder, seed=seed)
+    return {
+        "kills_of_storage": done.storage,
+        "kills_of_all": done.tree,
+        "sound": proof.sound,
+        **msgspec.to_builtins(proof),
+    }
+
+
 def _chosen(options: argparse.Namespace, folder: Path) -> Coroutine[Any, Any, Figures]:
+    if options.attach:
+        return measure_attach(folder, options.passages or 50_000, options.attach)
     if options.beside:
         return measure_beside(folder, options.passages or 20_000, options.agents)
     return measure(folder, options.passages or 100_000)
@@ -219,11 +284,17 @@ def main() -> None:
     parser.add_argument("--passages", type=int, default=0, help="about so many (100,000; with --attach 50,000)")
     parser.add_argument("--beside", action="store_true", help="compare turns with and without a load beside them")
     parser.add_argument("--agents", type=int, default=20, help="agents that talk, with --beside")
+    parser.add_argument("--attach", type=int, default=0, metavar="N", help="attach one source to N agents")
+    parser.add_argument("--kills", type=int, default=0, metavar="N", help="kill storage or the whole tree N times")
+    parser.add_argument("--seed", type=int, default=1, help="with --kills")
     parser.add_argument("--json", action="store_true", help="print one JSON object as the last line")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="palimpsest-bench-") as folder:
         load_s = os.getloadavg()[0]
-        figures = asyncio.run(_chosen(options, Path(folder)))
+        if options.kills:
+            figures = measure_kills(Path(folder), options.kills, options.seed)
+        else:
+            figures = asyncio.run(_chosen(options, Path(folder)))
     figures = {**figures, "machine": gauge.machine(), "load_average_before": round(load_s, 2)}
     for name, value in figures.items():
         print(f"{name:<28}{value:>16,}" if isinstance(value, int) else f"{name:<28}{value}")

@@ -141,9 +141,13 @@ def refusal(status: int, message: str, code: str | None, kind: str = "invalid_re
 
 
 class Stub:
-    """The server's state, and what it answers. `delay_s` is the delay of "stub-slow"; `backend` "echo" or "offline"."""
+    """The server's state, and what it answers. `delay_s` is the delay of "stub-slow"; `backend` "echo" or "offline";
+    `more` are behaviours of the caller's own."""
 
-    def __init__(self, *, delay_s: float = 0.5, backend: str = "echo") -> None:
+    def __init__(
+        self, *, delay_s: float = 0.5, backend: str = "echo", more: Mapping[str, Behaviour] | None = None
+    ) -> None:
+        self._behaviours = {**BEHAVIOURS, **(more or {})}
         self.delay_s = delay_s
         self.backend = backend
         self.count = 0
@@ -186,7 +190,7 @@ class Stub:
         except msgspec.MsgspecError as error:
             return refusal(400, f"The body is not a chat-completions request: {error}", None)
         name, _, argument = asked.model.partition(":")
-        return BEHAVIOURS.get(name, _default)(Case(self, asked, received, argument))
+        return self._behaviours.get(name, _default)(Case(self, asked, received, argument))
 
     def first_time(self, body: bytes) -> bool:
         """Whether this very request was not seen before; the last ten thousand are remembered."""

@@ -83,6 +83,14 @@ def kv(path: Path) -> Lookup:
     return Lookup(pool, [(row["key"], at[f"{row['key']}: {row['value']}"]) for row in rows])
 
 
+def key_values(path: Path) -> list[list[tuple[str, str]]]:
+    """Each row's pairs of a key and its value."""
+    return [
+        _of(path, number, lambda row: [(str(key), str(value)) for key, value in row["ordered_kv_records"]], row)
+        for number, row in enumerate(_rows(path))
+    ]
+
+
 # --- rows ---------------------------------------------------------------------------------------------------------
 
 
