@@ -25,8 +25,9 @@ ONE_MODULE_EACH = {
     "openai": {"actors/models/openai.py"},
     "tiktoken": {"store/tokens.py"},
     "qdrant_edge": {"store/terms.py", "store/engine_edge.py"},
+    "qdrant_client": {"store/engine_server.py"},
 }
-"""Libraries, each with the module that alone imports it (tests apart); of Qdrant's, its tokenizer and its engine."""
+"""Libraries, each with the module that alone imports it (tests apart); of Qdrant's, its tokenizer and its engines."""
 
 FORBIDDEN_NAMES = ("helper", "util", "utils", "common", "misc", "base", "v2", "manager")
 MAY_BE_NAMED = {"events/memory_manager.py": "MemGPT's own word for a part of it"}
