@@ -23,17 +23,17 @@ if TYPE_CHECKING:
 
 
 class IndexSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """What an index is opened with. `qdrant_url` "": it is embedded, in the data folder."""
+    """What an index is opened with. `qdrant_url` "": it is embedded, in the data folder. `embedder_url`: the base URL
+    of the server that openai:MODEL asks ("": OpenAI's own)."""
 
     embedder: str = DEFAULT
+    embedder_url: str = ""
     qdrant_url: str = ""
 
 
 def check_settings(settings: IndexSettings) -> None:
     """Raises BadInput where these settings can never work; asks no server."""
     check_embedder(settings.embedder)
-    if settings.embedder.startswith(OPENAI):
-        embedder_named(settings.embedder)
     if settings.qdrant_url:
         from store.engine_server import connected
 
@@ -45,7 +45,7 @@ def open_index(path: Path, settings: IndexSettings, read: Read) -> MemoryIndex:
     StorageUnavailable, BadInput."""
     from store.projection import MemoryIndex
 
-    embedder = _embedder(settings.embedder)
+    embedder = _embedder(settings.embedder, settings.embedder_url)
     return MemoryIndex.at(_home(path, settings), embedder, read)
 
 
@@ -57,9 +57,13 @@ def drop_index(path: Path, settings: IndexSettings) -> None:
 
 
 @lru_cache(maxsize=1)
-def _embedder(name: str) -> Embedder:
+def _embedder(setting: str, url: str) -> Embedder:
     """Loaded once a process: an index that went out of reach is opened again and again."""
-    return embedder_named(name)
+    if setting.startswith(OPENAI):
+        from actors.models.openai_embeddings import OpenAIEmbedder
+
+        return OpenAIEmbedder(setting, api_key=os.environ.get("OPENAI_API_KEY", ""), base_url=url)
+    return embedder_named(setting)
 
 
 def _home(path: Path, settings: IndexSettings) -> Home:

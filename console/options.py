@@ -82,8 +82,8 @@ def index_options(command: Callable[..., object]) -> Callable[..., object]:
         metavar="NAME",
         expose_value=False,
         callback=_keeper(_EMBEDDER),
-        help="What makes the index's dense vectors: wordllama, minilm or openai:MODEL. Default: $PALIMPSEST_EMBEDDER, "
-        "else wordllama. To change it, `reindex` with it.",
+        help="What makes the index's dense vectors: wordllama, minilm or openai:MODEL (its key in $OPENAI_API_KEY, its "
+        "server in $OPENAI_BASE_URL). Default: $PALIMPSEST_EMBEDDER, else wordllama. To change it, `reindex` with it.",
     )
     return embedder(url(command))
 
@@ -104,6 +104,7 @@ def index_settings() -> IndexSettings:
     given = click.get_current_context().meta
     settings = IndexSettings(
         embedder=given.get(_EMBEDDER) or os.environ.get("PALIMPSEST_EMBEDDER") or DEFAULT,
+        embedder_url=os.environ.get("OPENAI_BASE_URL", ""),
         qdrant_url=given.get(_QDRANT_URL, os.environ.get("QDRANT_URL", "")),
     )
     check_settings(settings)
