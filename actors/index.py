@@ -1,11 +1,14 @@
 """Which index a log has: its embedder, and where it lies. The one place that opens and drops one, for the storage actor
 and for the commands that need no Ray.
 
-Rule: no key is a setting. OPENAI_API_KEY is read from the environment of the process that opens the index.
+Rule: no key is a setting. QDRANT_API_KEY and OPENAI_API_KEY are read from the environment of the process that opens the
+index, there and then.
 """
 
 from __future__ import annotations
 
+import os
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,36 +17,61 @@ import msgspec
 from store.embeddings import DEFAULT, OPENAI, Embedder, check_embedder, embedder_named
 
 if TYPE_CHECKING:
+    from store.points import Home
     from store.projection import MemoryIndex
     from store.surroundings import Read
 
 
 class IndexSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """What an index is opened with."""
+    """What an index is opened with. `qdrant_url` "": it is embedded, in the data folder. `embedder_url`: the base URL
+    of the server that openai:MODEL asks ("": OpenAI's own)."""
 
     embedder: str = DEFAULT
+    embedder_url: str = ""
+    qdrant_url: str = ""
 
 
 def check_settings(settings: IndexSettings) -> None:
     """Raises BadInput where these settings can never work; asks no server."""
     check_embedder(settings.embedder)
-    if settings.embedder.startswith(OPENAI):
-        embedder_named(settings.embedder)
+    if settings.qdrant_url:
+        from store.engine_server import connected
+
+        connected(settings.qdrant_url, os.environ.get("QDRANT_API_KEY", "")).close()
 
 
 def open_index(path: Path, settings: IndexSettings, read: Read) -> MemoryIndex:
-    """The index of the log that `read` reads, as far as it is. Raises EmbedderChanged, StorageUnavailable, BadInput."""
+    """The index of the log that `read` reads, as far as it is; `path` is its folder. Raises EmbedderChanged,
+    StorageUnavailable, BadInput."""
     from store.projection import MemoryIndex
 
-    return MemoryIndex.open(path, made_embedder(settings), read)
+    embedder = _embedder(settings.embedder, settings.embedder_url)
+    return MemoryIndex.at(_home(path, settings), embedder, read)
 
 
-def drop_index(path: Path) -> None:
-    """Drop the index, so that the next opening builds it anew."""
+def drop_index(path: Path, settings: IndexSettings) -> None:
+    """Drop the index, so that the next opening builds it anew. Raises StorageUnavailable if a process has it open."""
     from store.projection import reindex
 
-    reindex(path)
+    reindex(_home(path, settings))
 
 
-def made_embedder(settings: IndexSettings) -> Embedder:
-    return embedder_named(settings.embedder)
+@lru_cache(maxsize=1)
+def _embedder(setting: str, url: str) -> Embedder:
+    """Loaded once a process: an index that went out of reach is opened again and again."""
+    if setting.startswith(OPENAI):
+        from actors.models.openai_embeddings import OpenAIEmbedder
+
+        return OpenAIEmbedder(setting, api_key=os.environ.get("OPENAI_API_KEY", ""), base_url=url)
+    return embedder_named(setting)
+
+
+def _home(path: Path, settings: IndexSettings) -> Home:
+    if settings.qdrant_url:
+        from store.engine_server import ServerHome, connected
+
+        client = connected(settings.qdrant_url, os.environ.get("QDRANT_API_KEY", ""))
+        return ServerHome(path, client, settings.qdrant_url)
+    from store.engine_edge import EdgeHome
+
+    return EdgeHome(path)

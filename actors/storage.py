@@ -355,7 +355,7 @@ class StorageActor:
                 return index
             structlog.get_logger("storage").warning("index is ahead of the log: built again", position=index.position)
             index.close()
-            drop_index(Path(path))
+            drop_index(Path(path), settings)
             return open_index(Path(path), settings, reader.read)
 
         self._storage = Storage(LogClient(actor), reader, opened)

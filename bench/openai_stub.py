@@ -6,8 +6,8 @@ machine with what is measured: standard library and msgspec, one `asyncio.Protoc
 
     python bench/openai_stub.py --port 0          # prints the port that it chose as its first line
 
-POST …/chat/completions; POST /script (a JSON list of messages, or of {"status", "headers", "body"}, which requests for
-"stub-script" consume in order); GET /requests (the last headers and bodies); GET /count.
+POST …/chat/completions; POST …/embeddings; POST /script (a JSON list of messages, or of {"status", "headers", "body"},
+which requests for "stub-script" consume in order); GET /requests (the last headers and bodies); GET /count.
 """
 
 from __future__ import annotations
@@ -40,6 +40,14 @@ class Asked(msgspec.Struct):
     stream: bool = False
 
 
+class Embedded(msgspec.Struct):
+    """A request for embeddings."""
+
+    model: str
+    input: list[str]
+    dimensions: int = 32
+
+
 class Turn(msgspec.Struct):
     role: str = ""
     content: Any = None
@@ -62,6 +70,14 @@ class Received(msgspec.Struct, frozen=True):
     path: str
     headers: dict[str, str]
     body: bytes
+
+
+def vector_of(text: str, dimensions: int) -> list[float]:
+    """A bag of words, each hashed to one of the dimensions."""
+    vector = [0.0] * dimensions
+    for word in text.lower().split():
+        vector[int.from_bytes(hashlib.blake2s(word.encode(), digest_size=4).digest()) % dimensions] += 1.0
+    return vector
 
 
 def last_user_text(asked: Asked) -> str:
@@ -172,6 +188,8 @@ class Stub:
         path = received.path.partition("?")[0]
         if path.endswith("/chat/completions"):
             return self._complete(received)
+        if path.endswith("/embeddings"):
+            return self._embed(received)
         if path == "/script" and received.method == "POST":
             self.script = deque(msgspec.json.decode(received.body, type=list[dict[str, Any]]))
             return Reply(body=b"{}")
@@ -191,6 +209,21 @@ class Stub:
             return refusal(400, f"The body is not a chat-completions request: {error}", None)
         name, _, argument = asked.model.partition(":")
         return self._behaviours.get(name, _default)(Case(self, asked, received, argument))
+
+    def _embed(self, received: Received) -> Reply:
+        """Vectors that hang on the words alone, of "dimensions" or 32. "stub-echo-key" and the failures are as for
+        chats; "stub-short:N" takes texts of at most N characters."""
+        self.count += 1
+        self.requests.append(received)
+        wanted = msgspec.json.decode(received.body, type=Embedded)
+        name, _, argument = wanted.model.partition(":")
+        if name in BEHAVIOURS and name != "stub":
+            return BEHAVIOURS[name](Case(self, Asked(model=wanted.model), received, argument))
+        if name == "stub-short" and any(len(text) > int(argument) for text in wanted.input):
+            return refusal(400, f"This model takes {argument} characters.", None)
+        rows = [{"index": n, "embedding": vector_of(text, wanted.dimensions)} for n, text in enumerate(wanted.input)]
+        rows.reverse()  # the protocol has an index, and says nothing of the order
+        return Reply(body=msgspec.json.encode({"object": "list", "model": wanted.model, "data": rows}))
 
     def first_time(self, body: bytes) -> bool:
         """Whether this very request was not seen before; the last ten thousand are remembered."""

@@ -64,18 +64,28 @@ def data_folder() -> DataFolder:
 # --- the index's settings -----------------------------------------------------------------------------------------
 
 _EMBEDDER: Final = "palimpsest.embedder"
+_QDRANT_URL: Final = "palimpsest.qdrant-url"
 
 
 def index_options(command: Callable[..., object]) -> Callable[..., object]:
     """Decorates a command with what says which index it has; `index_settings` finds what is given."""
-    return click.option(
+    url = click.option(
+        "--qdrant-url",
+        metavar="URL",
+        expose_value=False,
+        callback=_keeper(_QDRANT_URL),
+        help="Keep the index on this Qdrant server, with the key in $QDRANT_API_KEY. Default: $QDRANT_URL, else in the "
+        "data folder.",
+    )
+    embedder = click.option(
         "--embedder",
         metavar="NAME",
         expose_value=False,
         callback=_keeper(_EMBEDDER),
-        help="What makes the index's dense vectors: wordllama, minilm or openai:MODEL. Default: $PALIMPSEST_EMBEDDER, "
-        "else wordllama. To change it, `reindex` with it.",
-    )(command)
+        help="What makes the index's dense vectors: wordllama, minilm or openai:MODEL (its key in $OPENAI_API_KEY, its "
+        "server in $OPENAI_BASE_URL). Default: $PALIMPSEST_EMBEDDER, else wordllama. To change it, `reindex` with it.",
+    )
+    return embedder(url(command))
 
 
 def _keeper(name: str) -> Callable[[click.Context, click.Parameter, str | None], None]:
@@ -92,7 +102,11 @@ def index_settings() -> IndexSettings:
     from store.embeddings import DEFAULT
 
     given = click.get_current_context().meta
-    settings = IndexSettings(embedder=given.get(_EMBEDDER) or os.environ.get("PALIMPSEST_EMBEDDER") or DEFAULT)
+    settings = IndexSettings(
+        embedder=given.get(_EMBEDDER) or os.environ.get("PALIMPSEST_EMBEDDER") or DEFAULT,
+        embedder_url=os.environ.get("OPENAI_BASE_URL", ""),
+        qdrant_url=given.get(_QDRANT_URL, os.environ.get("QDRANT_URL", "")),
+    )
     check_settings(settings)
     return settings
 

@@ -17,6 +17,7 @@ from typing import Any, Final
 
 import click
 import msgspec
+from msgspec.structs import replace
 
 from actors.index import drop_index, open_index
 from console.inspect import agent_head, reading
@@ -161,9 +162,10 @@ def _index(log: LogReader, views: tuple[View, ...]) -> Iterator[MemoryIndex]:
         click.echo(
             f"{error} So an index of what this agent sees is built from the log, just for this search.", err=True
         )
+        embedded = replace(settings, qdrant_url="")
         with (
             tempfile.TemporaryDirectory(prefix="palimpsest-") as folder,
-            contextlib.closing(open_index(Path(folder) / "index", settings, log.read)) as private,
+            contextlib.closing(open_index(Path(folder) / "index", embedded, log.read)) as private,
         ):
             _fill(private, log, views)
             yield private
@@ -224,7 +226,7 @@ def reindex_command() -> None:
     """
     folder, settings = data_folder(), index_settings()
     with reading() as log, folder.lock("reindex"):
-        drop_index(folder.index_path())
+        drop_index(folder.index_path(), settings)
         with contextlib.closing(open_index(folder.index_path(), settings, log.read)) as index:
             catch_up(index, log)
             click.echo(f"Built again from the log: {many(index.position, 'event')}, {many(index.points, 'point')}.")

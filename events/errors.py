@@ -133,9 +133,9 @@ class StorageAway(StorageUnavailable):
 class EmbedderChanged(PalimpsestError):
     """An index was made with another embedder than the one that is set; both as a setting names them."""
 
-    def __init__(self, path: str, made: str, wanted: str) -> None:
+    def __init__(self, index: str, made: str, wanted: str) -> None:
         super().__init__(
-            f"The index in {path} was made with the embedder {made}, and {wanted} is set. Give `--embedder "
+            f"{index} was made with the embedder {made}, and {wanted} is set. Give `--embedder "
             f"{made.partition(' ')[0]}` again; or build the index anew from the log, which may take a while: "
             f"`launch.py reindex --embedder {wanted.partition(' ')[0]}`."
         )

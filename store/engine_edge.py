@@ -20,13 +20,35 @@ from qdrant_edge import Expression, FieldCondition, MatchValue, UpdateOperation
 from events.errors import StorageDamaged, StorageUnavailable
 from store import layout
 from store.embeddings import Vectors
+from store.index_folder import IndexFolder
 from store.points import Ask, Burial, Entry, Key, Listed, Mark, Match, Part, Stored, death
 from store.terms import Sparse
 
-ENGINE: Final = "qdrant-edge"
-
 _DAMAGED: Final = "damaged"
 _SCROLL: Final = 2000
+
+
+class EdgeHome:
+    """The folder of an embedded index, held by this process."""
+
+    engine: Final = "qdrant-edge"
+
+    def __init__(self, path: Path) -> None:
+        """Raises StorageUnavailable if another process has it."""
+        self._folder = IndexFolder(path)
+        self.name = f"The index in {path}"
+
+    def load(self) -> EdgeEngine | None:
+        return EdgeEngine.load(self._folder.shard) if self._folder.shard.exists() else None
+
+    def create(self, dimension: int, stamp: str) -> EdgeEngine:
+        return EdgeEngine.create(self._folder.shard, dimension, stamp)
+
+    def clear(self) -> str:
+        return f"moved to {self._folder.set_aside()}" if self._folder.shard.exists() else ""
+
+    def release(self) -> None:
+        self._folder.release()
 
 
 class EdgeEngine:
@@ -81,7 +103,9 @@ class EdgeEngine:
         points.append(qdrant.Point(layout.MARK_ID, {}, layout.mark_payload(mark)))
         with _writing(self._path):
             for burial in burials:
-                self._shard.update(UpdateOperation.set_payload_by_filter(_alive(burial), {"died": burial.died}))
+                self._shard.update(
+                    UpdateOperation.set_payload_by_filter(_where(layout.taken_by(burial)), {"died": burial.died})
+                )
             self._shard.update(UpdateOperation.upsert_points(points))
 
     def search(self, ask: Ask) -> tuple[list[Match], list[Key]]:
@@ -106,7 +130,7 @@ class EdgeEngine:
 
     def listed(self, stream: str, kind: str) -> Iterator[Listed]:
         names, offset = layout.names_of({stream}), None
-        wanted = qdrant.Filter(must=[FieldCondition(layout.TENANT, match=MatchValue(layout.shelf(stream, kind)))])
+        wanted = _where(layout.on_shelf(stream, kind))
         while True:
             request = qdrant.ScrollRequest(
                 offset=offset,
@@ -196,37 +220,28 @@ def _key(point: qdrant.ScoredPoint | qdrant.Record, names: dict[int, str]) -> Ke
 
 def _filter(parts: Sequence[Part], start_ms: int | None = None, end_ms: int | None = None) -> qdrant.Filter:
     """All that some parts hold. One is filtered flat, which the engine plans better than a choice of one."""
-    must: list[Any] = []
-    if start_ms is not None or end_ms is not None:
-        must.append(FieldCondition("time_ms", range=qdrant.RangeFloat(gte=start_ms, lte=end_ms)))
-    seen = [_part(part) for part in parts]
+    seen, when = [layout.in_part(part) for part in parts], layout.in_time(start_ms, end_ms)
     if len(seen) == 1:
-        return qdrant.Filter(must=[*(seen[0].must or ()), *must], must_not=seen[0].must_not)
-    return qdrant.Filter(must=must, min_should=qdrant.MinShould(list(seen), 1))
+        return _where(layout.Where((*seen[0].must, *when), seen[0].must_not))
+    return qdrant.Filter(must=_conditions(when), min_should=qdrant.MinShould([_where(each) for each in seen], 1))
 
 
-def _part(part: Part) -> qdrant.Filter:
-    must: list[Any] = [FieldCondition(layout.TENANT, match=MatchValue(layout.shelf(part.stream, part.kind)))]
-    must_not: list[Any] = []
-    if part.as_of is not None:
-        must.append(FieldCondition("seq", range=qdrant.RangeFloat(lte=part.as_of)))
-    if part.mortal:
-        must_not.append(FieldCondition("died", range=qdrant.RangeFloat(lte=part.as_of)))
-    if part.hidden:
-        must_not.append(FieldCondition("seq", match=qdrant.MatchAny(list(part.hidden))))
-    return qdrant.Filter(must=must, must_not=must_not)
+def _where(where: layout.Where) -> qdrant.Filter:
+    return qdrant.Filter(must=_conditions(where.must), must_not=_conditions(where.must_not))
 
 
-def _alive(burial: Burial) -> qdrant.Filter:
-    """What a burial takes: born before it, and not dead yet."""
-    must: list[Any] = [
-        FieldCondition("stream", match=MatchValue(burial.stream)),
-        FieldCondition("seq", range=qdrant.RangeFloat(lt=burial.died)),
-        qdrant.IsEmptyCondition("died"),
-    ]
-    if burial.document:
-        must.append(FieldCondition("document", match=MatchValue(burial.document)))
-    return qdrant.Filter(must=must)
+def _conditions(conditions: Sequence[layout.Condition]) -> list[Any]:
+    return [_condition(condition) for condition in conditions]
+
+
+def _condition(condition: layout.Condition) -> Any:
+    if condition.missing:
+        return qdrant.IsEmptyCondition(condition.field)
+    if condition.equals is not None:
+        return FieldCondition(condition.field, match=MatchValue(condition.equals))
+    if condition.one_of:
+        return FieldCondition(condition.field, match=qdrant.MatchAny(list(condition.one_of)))
+    return FieldCondition(condition.field, range=qdrant.RangeFloat(gte=condition.at_least, lte=condition.at_most))
 
 
 def _lexical(ask: Ask, seen: qdrant.Filter) -> list[qdrant.Prefetch]:

@@ -1,4 +1,5 @@
-"""How a point lies in a collection, whichever engine holds it: its id, its payload, its vectors' names.
+"""How a point lies in a collection, whichever engine holds it: its id, its payload, its vectors' names, and which
+points a search sees.
 
 Rules. (1) An id is a hash of the stream's name and the rest of the key: the same point put twice is one. (2) Any change
 here changes what is in an index: raise `projection.SCHEMA`.
@@ -16,7 +17,7 @@ from uuid import UUID
 
 import msgspec
 
-from store.points import Entry, Key, Listed, Mark, Place, Stored
+from store.points import Burial, Entry, Key, Listed, Mark, Part, Place, Stored
 
 DENSE: Final = "dense"
 WORDS: Final = "words"
@@ -67,6 +68,64 @@ def payload_of(entry: Entry, died: int) -> dict[str, Any]:
     }
     extra = (("reach", entry.reach), ("form", QUESTION if entry.asks else ""), ("died", died))
     return {**payload, **{name: value for name, value in extra if value}}
+
+
+# --- what a search sees, as conditions on payloads ----------------------------------------------------------------
+
+
+class Condition(msgspec.Struct, frozen=True, kw_only=True):
+    """What a payload's field has to be: the one of these that is given."""
+
+    field: str
+    equals: str | None = None
+    one_of: tuple[int, ...] = ()
+    at_least: int | None = None
+    at_most: int | None = None
+    missing: bool = False
+
+
+class Where(msgspec.Struct, frozen=True):
+    """Which points: those that meet all of `must`, and none of `must_not`."""
+
+    must: tuple[Condition, ...]
+    must_not: tuple[Condition, ...] = ()
+
+
+def on_shelf(stream: str, kind: str) -> Where:
+    return Where((Condition(field=TENANT, equals=shelf(stream, kind)),))
+
+
+def in_part(part: Part) -> Where:
+    must = list(on_shelf(part.stream, part.kind).must)
+    must_not = []
+    if part.as_of is not None:
+        must.append(Condition(field="seq", at_most=part.as_of))
+    if part.mortal:
+        must_not.append(Condition(field="died", at_most=part.as_of))
+    if part.hidden:
+        must_not.append(Condition(field="seq", one_of=part.hidden))
+    return Where(tuple(must), tuple(must_not))
+
+
+def in_time(start_ms: int | None, end_ms: int | None) -> tuple[Condition, ...]:
+    if start_ms is None and end_ms is None:
+        return ()
+    return (Condition(field="time_ms", at_least=start_ms, at_most=end_ms),)
+
+
+def taken_by(burial: Burial) -> Where:
+    """What a burial takes: born before it, and not dead yet."""
+    must = [
+        Condition(field="stream", equals=burial.stream),
+        Condition(field="seq", at_most=burial.died - 1),
+        Condition(field="died", missing=True),
+    ]
+    if burial.document:
+        must.append(Condition(field="document", equals=burial.document))
+    return Where(tuple(must))
+
+
+# --- what comes back ----------------------------------------------------------------------------------------------
 
 
 def stored_of(key: Key, payload: dict[str, Any]) -> Stored:

@@ -214,6 +214,34 @@ class Engine(Protocol):
     def close(self) -> None: ...
 
 
+class Home(Protocol):
+    """Where an index lies, held by this process until `release`."""
+
+    @property
+    def engine(self) -> str:
+        """What keeps it there."""
+        ...
+
+    @property
+    def name(self) -> str:
+        """How a message's sentence begins that is about it."""
+        ...
+
+    def load(self) -> Engine | None:
+        """What is there; None: nothing. Raises StorageDamaged where it is of no use, StorageUnavailable."""
+        ...
+
+    def create(self, dimension: int, stamp: str) -> Engine:
+        """A new one, at position 0."""
+        ...
+
+    def clear(self) -> str:
+        """Make room for a new one; what became of what was there ("": nothing was)."""
+        ...
+
+    def release(self) -> None: ...
+
+
 def death(entry: Entry, burials: Sequence[Burial]) -> int:
     """The seq at which an entry that comes in the same batch as these burials died (0: it lives)."""
     return next((burial.died for burial in burials if burial.takes(entry)), 0)

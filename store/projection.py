@@ -33,9 +33,8 @@ from events.types import (
 )
 from store import lexical
 from store.embeddings import Embedder, Vectors, setting_of
-from store.engine_edge import ENGINE, EdgeEngine
-from store.index_folder import IndexFolder
-from store.points import NOWHERE, Burial, Engine, Entry, Key, Mark, Place, Scope, Stored, Tip, View
+from store.engine_edge import EdgeHome
+from store.points import NOWHERE, Burial, Engine, Entry, Home, Key, Mark, Place, Scope, Stored, Tip, View
 from store.ranking import PASSAGE_B, PASSAGE_K1, PASSAGE_WORDS, SMOOTHING
 from store.search import Found, Searches
 from store.surroundings import K1, Read, Said, Surroundings, around, pieces
@@ -79,9 +78,9 @@ class Batch:
 class MemoryIndex:
     """Drives an engine by a log. One owner, one thread."""
 
-    def __init__(self, engine: Engine, folder: IndexFolder, embedder: Embedder, read: Read) -> None:
+    def __init__(self, engine: Engine, home: Home, embedder: Embedder, read: Read) -> None:
         self._engine = engine
-        self._folder = folder
+        self._home = home
         self._embedder = embedder
         self._read = read
         self._words = Tokenizer()
@@ -93,15 +92,19 @@ class MemoryIndex:
 
     @classmethod
     def open(cls, path: Path, embedder: Embedder, read: Read) -> MemoryIndex:
-        """The index in a folder, as far as it is; from position 0 if there is none that is whole, of this make, and of
-        the log that `read` reads. Raises StorageUnavailable if another process has the folder.
+        """The embedded index in a folder. Raises as `at`, and StorageUnavailable if another process has it."""
+        return cls.at(EdgeHome(path), embedder, read)
+
+    @classmethod
+    def at(cls, home: Home, embedder: Embedder, read: Read) -> MemoryIndex:
+        """The index that lies there, as far as it is; from position 0 if there is none that is whole, of this make, and
+        of the log that `read` reads. The home is its own from now on. Raises EmbedderChanged, StorageUnavailable.
         """
-        stamp = f"{ENGINE}/schema {SCHEMA}/words {lexical.VERSION}/{embedder.name}/{embedder.dimension}/"
-        folder = IndexFolder(path)
         try:
-            return cls(_engine(folder, embedder.dimension, stamp, read), folder, embedder, read)
+            stamp = f"{home.engine}/schema {SCHEMA}/words {lexical.VERSION}/{embedder.name}/{embedder.dimension}/"
+            return cls(_engine(home, embedder.dimension, stamp, read), home, embedder, read)
         except BaseException:
-            folder.release()
+            home.release()
             raise
 
     @property
@@ -177,7 +180,7 @@ class MemoryIndex:
         try:
             self._engine.close()
         finally:
-            self._folder.release()
+            self._home.release()
 
     def _page(self, found: Found, *, scored: bool) -> Page:
         stored = self._engine.read([match.key for match in found.matches])
@@ -314,15 +317,12 @@ def _hit(stored: Stored, score: float) -> Hit:
     )
 
 
-def reindex(path: Path) -> None:
-    """Drop an index, so that the next opening builds it anew from the log, with whatever embedder is set then. Raises
-    StorageUnavailable if a process has it open."""
-    folder = IndexFolder(path)
+def reindex(home: Home) -> None:
+    """Drop an index, so that the next opening builds it anew from the log, with whatever embedder is set then."""
     try:
-        if folder.shard.exists():
-            folder.set_aside()
+        home.clear()
     finally:
-        folder.release()
+        home.release()
 
 
 def _embedder_in(stamp: str) -> str:
@@ -339,11 +339,12 @@ def _is_of(mark: Mark, read: Read) -> bool:
     return any(e.hash.hex() == mark.tip.hash for e in read(mark.tip.stream, mark.tip.seq - 1, mark.tip.seq))
 
 
-def _engine(folder: IndexFolder, dimension: int, stamp: str, read: Read) -> EdgeEngine:
-    """The shard that is there, or a new one in place of one that is of no use."""
-    if folder.shard.exists():
-        try:
-            engine = EdgeEngine.load(folder.shard)
+def _engine(home: Home, dimension: int, stamp: str, read: Read) -> Engine:
+    """What is there, or a new one in place of one that is of no use."""
+    why = ""
+    try:
+        engine = home.load()
+        if engine is not None:
             mark = engine.mark()
             if mark.stamp == stamp and _is_of(mark, read):
                 return engine
@@ -351,10 +352,10 @@ def _engine(folder: IndexFolder, dimension: int, stamp: str, read: Read) -> Edge
             made, wanted = _embedder_in(mark.stamp), _embedder_in(stamp)
             engine.close()
             if made and made != wanted:
-                raise EmbedderChanged(str(folder.path), made, wanted)
-        except StorageDamaged as error:
-            why = str(error)
-        aside = folder.set_aside()
+                raise EmbedderChanged(home.name, made, wanted)
+    except StorageDamaged as error:
+        why = str(error)
+    if why:
         log = structlog.get_logger("storage")
-        log.warning("index is built again from the log", path=str(folder.path), why=why, set_aside=str(aside))
-    return EdgeEngine.create(folder.shard, dimension, stamp)
+        log.warning("index is built again from the log", index=home.name, why=why, before=home.clear())
+    return home.create(dimension, stamp)

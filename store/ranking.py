@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from store.embeddings import OPENAI
 from store.points import Blend
 
 PASSAGE_K1: Final = 1.2
@@ -24,10 +25,10 @@ SMOOTHING: Final = (0.7, 0.35)
 _TURNS: Final = Blend(half=30.0, dense=0.2, floor=0.3, speaker=0.18, asks=0.05)
 _PASSAGES: Final = Blend(half=10.0, dense=0.5, floor=0.3)
 _BLENDS: Final = {"message": _TURNS, "notice": _TURNS, "passage": _PASSAGES}
-_OF_EMBEDDER: Final[dict[str, dict[str, Blend]]] = {
-    "all-minilm-l6-v2": {**_BLENDS, "passage": Blend(half=10.0, dense=1.0, floor=0.3)},
-}
+_OF_ENCODERS: Final = {**_BLENDS, "passage": Blend(half=10.0, dense=1.0, floor=0.3)}
+"""Of sentence encoders: measured with MiniLM, and taken for those on a server, unmeasured."""
 
 
 def blend_of(kind: str, embedder: str) -> Blend:
-    return _OF_EMBEDDER.get(embedder, _BLENDS)[kind]
+    encoder = embedder == "all-minilm-l6-v2" or embedder.startswith(OPENAI)
+    return (_OF_ENCODERS if encoder else _BLENDS)[kind]

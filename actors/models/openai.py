@@ -118,10 +118,10 @@ class OpenAIModel:
         return backoff_s * (1 - 0.25 * self._jitter())
 
     def _detail(self, failure: Failure, url: str) -> str:
-        scrubber = Scrubber(self._secrets | _credentials(url))
+        scrubber = Scrubber(self._secrets | credentials_in(url))
         when = f" It asks to come back in {failure.after_s:.0f} s." if failure.after_s else ""
         quote = f" It said: {scrubber.clean(failure.quote)}" if failure.quote else ""
-        return f"{_public(url)}: {failure.detail}{when}{quote}"
+        return f"{public_url(url)}: {failure.detail}{when}{quote}"
 
     async def _attempt(self, url: str, request: bytes, on_piece: OnPiece | None) -> Answer | Failure:
         async with self._slots:
@@ -240,12 +240,12 @@ def _cut_off() -> Failure:
     return Failure("bad_answer", "The answer was cut off in the middle: check the server's log.", again=True)
 
 
-def _public(url: str) -> str:
+def public_url(url: str) -> str:
     """A base_url without what may be secret in it."""
     parts = urllib.parse.urlsplit(url)
     return urllib.parse.urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 
-def _credentials(url: str) -> set[str]:
+def credentials_in(url: str) -> set[str]:
     parts = urllib.parse.urlsplit(url)
     return {secret for secret in (parts.username, parts.password, parts.query) if secret}

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from actors.client import Client
+from actors.index import IndexSettings
 from actors.log_client import LogClient
-from actors.system import System
+from actors.system import Options, System
 from events.envelope import Topic
 from events.errors import EmbedderChanged
 from events.passages import Page
@@ -112,6 +113,21 @@ def test_a_system_does_not_boot_on_the_index_of_another_embedder(folder: DataFol
     for _ in range(2):
         with pytest.raises(EmbedderChanged, match="reindex --embedder wordllama`"):
             run(boots())
+
+
+def test_without_its_qdrant_server_a_system_boots_says_so_and_talks(folder: DataFolder) -> None:
+    async def talk() -> None:
+        options = Options(index=IndexSettings(qdrant_url="http://127.0.0.1:9"))
+        async with running(folder, options) as system:
+            (note,) = system.notes
+            assert "http://127.0.0.1:9 does not answer" in note
+            client = await born(system, "sam", Settings())
+            assert (await client.ask("sam", "Hello!")).reason == "yielded"
+            before = (await system.pids())["storage"]
+            assert "does not answer" in (await system.status())["storage"]["trouble"]
+            assert (await system.pids())["storage"] == before
+
+    run(talk())
 
 
 def test_a_search_that_is_open_when_storage_dies_is_answered(shared: System) -> None:

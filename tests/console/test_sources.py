@@ -274,6 +274,25 @@ def test_another_embedder_is_refused_with_the_command_that_changes_it(
     assert "`launch.py reindex --embedder wordllama`" in launched(*query).err
 
 
+def test_a_qdrant_server_that_is_down_is_said_to_be(
+    launched: Launch, shelf: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert shelf.exists()
+    monkeypatch.setenv("QDRANT_API_KEY", "qd-secret-0815")
+    down = ("--qdrant-url", "http://127.0.0.1:9")
+    query = ("search", "ada", "red valve weather", "--json")
+    beside = launched(*query, *down)
+    assert beside.out == launched(*query).out
+    assert "http://127.0.0.1:9 does not answer" in beside.err
+    assert "just for this search" in beside.err
+    refused = launched("reindex", *down)
+    assert (refused.code, len(refused.err.splitlines())) == (2, 1)
+    assert "Start it, or check --qdrant-url" in refused.err
+    assert "secret" not in beside.err + refused.err
+    wrong = launched("chat", "ada", "--qdrant-url", "localhost:6333")
+    assert (wrong.code, "must be as http://localhost:6333" in wrong.err) == (2, True)
+
+
 @pytest.mark.parametrize("command", [("search", "ada", "x"), ("reindex",), ("chat", "ada"), ("load", "s", ".")])
 def test_an_embedder_that_is_not_there_is_refused_before_anything_starts(
     launched: Launch, command: tuple[str, ...]

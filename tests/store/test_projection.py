@@ -31,7 +31,7 @@ from events.types import (
     UserMessageReceived,
 )
 from store.embeddings import WordLlamaEmbedder, embedder_named
-from store.engine_edge import EdgeEngine
+from store.engine_edge import EdgeEngine, EdgeHome
 from store.points import View
 from store.projection import BEARING, MemoryIndex, reindex
 from store.surroundings import MESSAGE_CHARS, PAUSE_MS
@@ -684,14 +684,14 @@ def test_a_changed_embedder_is_refused_until_the_index_is_dropped(tmp_path: Path
     index = open_index(path, journal)
     feed(index, journal)
     with pytest.raises(StorageUnavailable, match="in use by another process"):
-        reindex(path)
+        reindex(EdgeHome(path))
     index.close()
     for _ in range(2):  # the refusal changes nothing, and lets the folder go
         with pytest.raises(
             EmbedderChanged, match=r"embedder wordllama \(256.* another \(.*reindex --embedder another`"
         ):
             MemoryIndex.open(path, Other(), journal.read)
-    reindex(path)
+    reindex(EdgeHome(path))
     index = MemoryIndex.open(path, Other(), journal.read)
     assert index.position == 0
     index.close()

@@ -1,4 +1,4 @@
-"""Engine and searches: exact scores, of the scope alone; points and mark in one step; errors by name."""
+"""Engines and searches: exact scores, of the scope alone; points and mark in one step; errors by name."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from store.points import Burial, Engine, Entry, Key, Mark, Place, Scope, View
 from store.ranking import blend_of
 from store.search import Found, Searches
 from store.terms import Sparse, Tokenizer, saturated
+from tests.store.engines import Homes
 
 DIMENSION = 4
 NO_MEANING = [0.0] * DIMENSION
@@ -38,10 +39,12 @@ class Fixed:
 
 
 @pytest.fixture
-def engine(tmp_path: Path) -> Iterator[EdgeEngine]:
-    engine = EdgeEngine.create(tmp_path / "shard", DIMENSION, "stamp")
+def engine(homes: Homes, tmp_path: Path) -> Iterator[Engine]:
+    home = homes.home(tmp_path / "index")
+    engine = home.create(DIMENSION, "stamp")
     yield engine
     engine.close()
+    home.release()
 
 
 def both(words: str) -> tuple[Sparse, list[int]]:
@@ -94,7 +97,7 @@ def bm25(documents: dict[int, list[str]], query: list[str]) -> dict[int, float]:
 DOCUMENTS = {1: "apple pear apple", 2: "pear fig", 3: "fig fig fig", 4: "plum", 5: "apple plum"}
 
 
-def test_scores_are_bm25_over_the_scope_alone(engine: EdgeEngine) -> None:
+def test_scores_are_bm25_over_the_scope_alone(engine: Engine) -> None:
     put(engine, [entry(seq, words) for seq, words in DOCUMENTS.items()])
     put(engine, [entry(n, "apple fig", agent="bob") for n in range(1, 50)])
     put(engine, [entry(n, "apple fig", kind="passage") for n in range(100, 150)])
@@ -104,7 +107,7 @@ def test_scores_are_bm25_over_the_scope_alone(engine: EdgeEngine) -> None:
         assert found(engine, "apple fig", as_of=as_of) == pytest.approx(expected, abs=2e-6)
 
 
-def test_scores_stay_when_points_are_put_again(engine: EdgeEngine) -> None:
+def test_scores_stay_when_points_are_put_again(engine: Engine) -> None:
     entries = [entry(seq, words) for seq, words in DOCUMENTS.items()]
     put(engine, entries)
     once = found(engine, "apple fig")
@@ -112,30 +115,30 @@ def test_scores_stay_when_points_are_put_again(engine: EdgeEngine) -> None:
     assert found(engine, "apple fig") == once
 
 
-def test_similarity_counts_over_its_floor_only(engine: EdgeEngine) -> None:
+def test_similarity_counts_over_its_floor_only(engine: Engine) -> None:
     put(engine, [entry(n, "w") for n in (1, 2, 3)], [[2, 0, 0, 0], [1, 1, 0, 0], [0.1, 1, 0, 0]])
     dense = BLEND.dense
     assert found(engine, "the", [1, 0, 0, 0]) == pytest.approx({1: dense, 2: dense * 0.5**0.5}, abs=2e-6)
 
 
-def test_words_and_similarity_add_up(engine: EdgeEngine) -> None:
+def test_words_and_similarity_add_up(engine: Engine) -> None:
     put(engine, [entry(1, "apple"), entry(2, "apple"), entry(3, "fig")], [[1, 0, 0, 0], [0, 1, 0, 0], [1, 0, 0, 0]])
     scores = found(engine, "apple", [1, 0, 0, 0])
     assert scores[1] == pytest.approx(scores[2] + scores[3], abs=2e-6)
 
 
-def test_a_query_of_nothing_matches_nothing(engine: EdgeEngine) -> None:
+def test_a_query_of_nothing_matches_nothing(engine: Engine) -> None:
     put(engine, [entry(1, "apple")])
     assert found(engine, "the of who") == {}
     assert found(engine, "?!") == {}
 
 
-def test_all_that_match_are_told_however_many(engine: EdgeEngine) -> None:
+def test_all_that_match_are_told_however_many(engine: Engine) -> None:
     put(engine, [entry(n, "apple") for n in range(1, 1001)])
     assert set(found(engine, "apple", as_of=900)) == set(range(1, 901))
 
 
-def test_entries_are_read_in_the_order_asked_for(engine: EdgeEngine) -> None:
+def test_entries_are_read_in_the_order_asked_for(engine: Engine) -> None:
     put(engine, [entry(n, f"text {n}", chunk=c) for n in (1, 2) for c in (0, 1)])
     keys = [Key("ann", 2, 1), Key("ann", 1, 0), Key("ann", 7, 7), Key("bob", 2, 1)]
     assert [(s.key, s.text, s.time_ms) for s in engine.read(keys)] == [
@@ -149,7 +152,7 @@ def listing(engine: Engine, scope: Scope, size: int, **bounds: int | bool) -> Fo
     return Searches(engine, Fixed(NO_MEANING), TOKENIZER).by_time(scope, 0, size, **bounds)  # type: ignore[arg-type]
 
 
-def test_a_listing_is_bounded_on_both_sides(engine: EdgeEngine) -> None:
+def test_a_listing_is_bounded_on_both_sides(engine: Engine) -> None:
     put(engine, [entry(n, "x") for n in range(1, 6)])
     within = listing(engine, seen(4), 9, start_ms=2000, end_ms=9000)
     assert {m.key.seq: m.score for m in within.matches} == {2: 2000, 3: 3000, 4: 4000}
@@ -157,14 +160,14 @@ def test_a_listing_is_bounded_on_both_sides(engine: EdgeEngine) -> None:
     assert listing(engine, seen(4, "bob"), 9).total == 0
 
 
-def test_large_seqs_and_chunks_come_back_from_an_id(engine: EdgeEngine) -> None:
+def test_large_seqs_and_chunks_come_back_from_an_id(engine: Engine) -> None:
     keys = [Key("ann", (1 << 40) - 1, (1 << 24) - 1), Key("ann", 1 << 39, 0), Key("ann", 1, 1 << 23)]
     put(engine, [Entry(key, "message", "someone", 1, "apple", *both("apple")) for key in keys])
     every = search(engine, seen(1 << 41), "apple", size=9)
     assert {m.key for m in every.matches} == set(keys)
 
 
-def test_equal_scores_come_newest_first_and_the_total_is_told(engine: EdgeEngine) -> None:
+def test_equal_scores_come_newest_first_and_the_total_is_told(engine: Engine) -> None:
     put(engine, [entry(n, "apple apple" if n in {3, 4} else "apple") for n in range(1, 8)])
     put(engine, [entry(9, "fig")])
     ranked = [4, 3, 7, 6, 5, 2, 1]
@@ -175,18 +178,27 @@ def test_equal_scores_come_newest_first_and_the_total_is_told(engine: EdgeEngine
     assert listing(engine, seen(9), 2).total == 8
 
 
-def test_many_ties_are_told_apart_however_many_there_are(engine: EdgeEngine) -> None:
+def test_many_ties_are_told_apart_however_many_there_are(engine: Engine) -> None:
     put(engine, [entry(n, "apple") for n in range(1, 301)])
     assert [m.key.seq for m in search(engine, seen(299), "apple", size=3).matches] == [299, 298, 297]
 
 
-def test_the_mark_comes_back_with_the_points(tmp_path: Path, engine: EdgeEngine) -> None:
+def test_the_mark_comes_back_with_the_points(tmp_path: Path, homes: Homes) -> None:
+    home = homes.home(tmp_path / "index")
+    assert home.load() is None
+    engine = home.create(DIMENSION, "stamp")
     put(engine, [entry(1, "apple")])
     engine.close()
-    again = EdgeEngine.load(tmp_path / "shard")
+    home.release()
+    home = homes.home(tmp_path / "index")
+    again = home.load()
+    assert again is not None
     assert again.mark() == Mark(1, 1, "stamp")
     assert set(found(again, "apple")) == {1}
     again.close()
+    assert home.clear() != ""
+    assert (home.load(), home.clear()) == (None, "")
+    home.release()
 
 
 def test_a_shard_with_points_missing_is_damaged(tmp_path: Path) -> None:
@@ -217,13 +229,13 @@ def passage(seq: int, words: str, document: str, stream: str = SOURCE, chunk: in
     return Entry(Key(stream, seq, chunk), "passage", "memory", 1000 * seq, words, *both(words), place=place)
 
 
-def bury(engine: EdgeEngine, *burials: Burial, entries: Sequence[Entry] = ()) -> None:
+def bury(engine: Engine, *burials: Burial, entries: Sequence[Entry] = ()) -> None:
     mark = engine.mark()
     rows = np.zeros((len(entries), DIMENSION), np.float32)
     engine.put(entries, rows, Mark(mark.position + 1, mark.points + len(entries), mark.stamp), burials)
 
 
-def streams(engine: EdgeEngine, words: str, *views: View, hidden: frozenset[int] = frozenset()) -> set[tuple[str, int]]:
+def streams(engine: Engine, words: str, *views: View, hidden: frozenset[int] = frozenset()) -> set[tuple[str, int]]:
     every = search(engine, Scope(views, "passage", hidden), words)
     listed = listing(engine, Scope(views, "passage", hidden), 1000)
     assert every.total == len(every.matches) == listed.total, "all of these hold the word"
@@ -231,7 +243,7 @@ def streams(engine: EdgeEngine, words: str, *views: View, hidden: frozenset[int]
     return {(match.key.stream, match.key.seq) for match in every.matches}
 
 
-def test_a_search_sees_its_views_and_no_other_stream(engine: EdgeEngine) -> None:
+def test_a_search_sees_its_views_and_no_other_stream(engine: Engine) -> None:
     put(engine, [entry(n, "apple", kind="passage") for n in (1, 2, 3)])
     put(engine, [passage(n, "apple", "d") for n in (1, 2, 3)])
     put(engine, [passage(n, "apple", "d", "source:other") for n in (1, 2, 3)])
@@ -243,12 +255,12 @@ def test_a_search_sees_its_views_and_no_other_stream(engine: EdgeEngine) -> None
     }
 
 
-def test_what_is_hidden_is_hidden_in_the_first_view_alone(engine: EdgeEngine) -> None:
+def test_what_is_hidden_is_hidden_in_the_first_view_alone(engine: Engine) -> None:
     put(engine, [entry(2, "apple", kind="passage"), passage(2, "apple", "d")])
     assert streams(engine, "apple", View("ann", 9), View(SOURCE, 9), hidden=frozenset({2})) == {(SOURCE, 2)}
 
 
-def test_word_statistics_are_those_of_all_views_together(engine: EdgeEngine) -> None:
+def test_word_statistics_are_those_of_all_views_together(engine: Engine) -> None:
     put(engine, [entry(1, "apple"), entry(2, "fig")])
     put(engine, [entry(n, "apple", agent="mum") for n in (3, 4, 5)])
     put(engine, [entry(n, "fig", agent="dad") for n in range(6, 90)])
@@ -258,7 +270,7 @@ def test_word_statistics_are_those_of_all_views_together(engine: EdgeEngine) -> 
     assert found(engine, "apple fig", scope=scope) == pytest.approx(expected, abs=2e-6)
 
 
-def test_a_removed_document_is_seen_as_of_before_its_removal(engine: EdgeEngine) -> None:
+def test_a_removed_document_is_seen_as_of_before_its_removal(engine: Engine) -> None:
     put(engine, [passage(3, "apple", "one"), passage(4, "apple", "two")])
     bury(engine, Burial(SOURCE, "one", 6))
     assert streams(engine, "apple", View(SOURCE, 5)) == {(SOURCE, 3), (SOURCE, 4)}
@@ -266,7 +278,7 @@ def test_a_removed_document_is_seen_as_of_before_its_removal(engine: EdgeEngine)
     assert streams(engine, "apple", View("ann", 9), View(SOURCE, 9)) == {(SOURCE, 4)}
 
 
-def test_a_document_that_comes_again_lives_from_then_on(engine: EdgeEngine) -> None:
+def test_a_document_that_comes_again_lives_from_then_on(engine: Engine) -> None:
     put(engine, [passage(3, "apple", "one")])
     bury(engine, Burial(SOURCE, "one", 4), Burial(SOURCE, "one", 6), entries=[passage(5, "apple", "one")])
     put(engine, [passage(7, "apple", "one")])
@@ -274,7 +286,7 @@ def test_a_document_that_comes_again_lives_from_then_on(engine: EdgeEngine) -> N
         assert streams(engine, "apple", View(SOURCE, as_of)) == {(SOURCE, seq) for seq in seqs}
 
 
-def test_a_source_that_is_unloaded_dies_whole_and_a_second_time_changes_nothing(engine: EdgeEngine) -> None:
+def test_a_source_that_is_unloaded_dies_whole_and_a_second_time_changes_nothing(engine: Engine) -> None:
     put(engine, [passage(3, "apple", "one"), passage(4, "apple", "two"), passage(3, "apple", "one", "source:other")])
     for _ in range(2):
         bury(engine, Burial(SOURCE, "one", 5), Burial(SOURCE, "", 6))
@@ -282,16 +294,22 @@ def test_a_source_that_is_unloaded_dies_whole_and_a_second_time_changes_nothing(
     assert streams(engine, "apple", View(SOURCE, 9), View("source:other", 9)) == {("source:other", 3)}
 
 
-def test_deaths_are_there_after_a_reopening_and_no_point_is_missed(tmp_path: Path, engine: EdgeEngine) -> None:
+def test_deaths_are_there_after_a_reopening_and_no_point_is_missed(tmp_path: Path, homes: Homes) -> None:
+    home = homes.home(tmp_path / "index")
+    engine = home.create(DIMENSION, "stamp")
     put(engine, [passage(3, "apple", "one"), passage(4, "apple", "two")])
     bury(engine, Burial(SOURCE, "one", 5))
     engine.close()
-    again = EdgeEngine.load(tmp_path / "shard")
+    home.release()
+    home = homes.home(tmp_path / "index")
+    again = home.load()
+    assert again is not None
     assert streams(again, "apple", View(SOURCE, 9)) == {(SOURCE, 4)}
     again.close()
+    home.release()
 
 
-def test_a_passage_says_where_it_stands(engine: EdgeEngine) -> None:
+def test_a_passage_says_where_it_stands(engine: Engine) -> None:
     put(engine, [passage(3, "apple", "one"), entry(1, "pear")])
     one, two = engine.read([Key(SOURCE, 3), Key("ann", 1)])
     assert one.place == passage(3, "apple", "one").place
