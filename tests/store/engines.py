@@ -1,5 +1,6 @@
 """The engines that the shared tests run on: the embedded one; a server's, through qdrant-client's own local mode, which
-keeps all in memory; and a real server, where QDRANT_URL names one."""
+keeps all in memory; the same over real HTTP (`rest`); and a real server, where QDRANT_URL names one.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +16,7 @@ from store.engine_edge import EdgeHome
 from store.engine_server import ServerHome, connected
 from store.points import Home
 
-KINDS = ("edge", "local", "server")
+KINDS = ("edge", "local", "http", "server")
 NO_SERVER = "no Qdrant server: `QDRANT_URL=http://localhost:6333 make test` runs it on one"
 
 
