@@ -215,7 +215,7 @@ def _rounded(figures: Mapping[str, float]) -> dict[str, float]:
 
 
 async def measure_attach(folder: Path, passages: int, agents: int) -> Figures:
-    """What attaching a source to agents adds, bytes each; they are there, with another one attached, and idle."""
+    """What attaching a source to agents adds, bytes each; they are there, and idle."""
     data, text = DataFolder(folder / "data"), folder / "text.txt"
     corpus.write(text, passages)
     system = await boot(data, "bench.load")
@@ -227,7 +227,9 @@ async def measure_attach(folder: Path, passages: int, agents: int) -> Figures:
         count, *_ = await load(client, text, AGENT)
         await searches(system, AGENT)
         # Buffers and caches that are bounded whatever the agents' number are full by then: another source fills them.
-        await client.attach("small", names)
+        for _ in range(3):
+            await client.attach("small", names)
+            await client.detach("small", names)
         before, log = await at_rest(data.log_path()), _disk(data)
         started = time.perf_counter()
         await client.attach(SOURCE, names)
