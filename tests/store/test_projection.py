@@ -425,9 +425,9 @@ HEALED = ("versions", "tracker.dat")
 def test_what_stands_where_a_shard_is_set_aside_is_no_hindrance(tmp_path: Path) -> None:
     for name in ("shard", "shard.bad"):
         (tmp_path / name).write_text("no shard")
-    reindex(tmp_path)
+    reindex(EdgeHome(tmp_path))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["lock", "shard.bad"]
-    reindex(tmp_path)
+    reindex(EdgeHome(tmp_path))
 
 
 @pytest.mark.parametrize(
