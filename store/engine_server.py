@@ -299,17 +299,23 @@ def _lexical(ask: Ask, seen: models.Filter) -> list[models.Prefetch]:
 
 
 def _dense(ask: Ask, seen: models.Filter, lexical: list[models.Prefetch]) -> models.Prefetch:
-    """The nearest over the floor; or, with no limit of its own, the cosine of what the lexical arm found."""
-    among = [] if ask.dense_limit else lexical
-    return models.Prefetch(
-        prefetch=among or None,
-        query=ask.vector,
-        using=layout.DENSE,
-        filter=None if among else seen,
-        params=models.SearchParams(exact=True),
-        score_threshold=ask.blend.floor,
-        limit=ask.dense_limit or ask.lexical_limit,
-    )
+    """The nearest over the floor, and the cosine of what the lexical arm found."""
+
+    def arm(limit: int, among: list[models.Prefetch] | None = None) -> models.Prefetch:
+        return models.Prefetch(
+            prefetch=among,
+            query=ask.vector,
+            using=layout.DENSE,
+            filter=None if among else seen,
+            params=models.SearchParams(exact=True),
+            score_threshold=ask.blend.floor,
+            limit=limit,
+        )
+
+    nearest = [arm(ask.dense_limit)] if ask.dense_limit else []
+    if nearest and (not lexical or ask.dense_limit >= ask.lexical_limit):
+        return nearest[0]  # all that words find is among them, or they find nothing
+    return arm(ask.lexical_limit + ask.dense_limit, [*lexical, *nearest])
 
 
 def _nearest(ask: Ask, seen: models.Filter) -> models.QueryRequest:

@@ -153,8 +153,8 @@ class Blend(msgspec.Struct, frozen=True):
 class Ask(msgspec.Struct, frozen=True):
     """One search of an engine. `words` are the query's terms with their IDF; `vector` may be empty.
 
-    At most `lexical_limit` points come from the lexical arm, and `dense_limit` from the dense one; with `dense_limit`
-    0 the cosine is taken of what the words found alone. `speaker` "": none is named.
+    At most `lexical_limit` points come from the lexical arm, and `dense_limit` from the dense one; the cosine is taken
+    of all of them. `speaker` "": none is named.
     """
 
     parts: tuple[Part, ...]

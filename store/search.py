@@ -1,8 +1,9 @@
 """Searches over an engine: what a query matches, how that is ranked, and how much of it there is.
 
 Rules. (1) What matches shares a word with the query, itself or in its context, or is over the floor in meaning.
-(2) Totals are exact, and so are the results in scopes of up to `EXACT_POINTS`; in larger ones each arm gives its best
-`LEXICAL_LIMIT`, and over `DENSE_POINTS` meaning only ranks what words have found. (3) Equal scores: newest first.
+(2) What words find is counted exactly in any scope. Up to `EXACT_POINTS` all that words or meaning find is ranked and
+counted; in larger scopes it is the best `LEXICAL_LIMIT` by words and the best `DENSE_LIMIT` by meaning; over
+`DENSE_POINTS` meaning only ranks what words have found. (3) Equal scores: newest first.
 """
 
 from __future__ import annotations
@@ -22,9 +23,11 @@ from store.terms import Sparse, Tokenizer
 
 QUERY_CHARS: Final = 4000
 """A query is cut here: far more than anyone asks, and the cost of a search grows with it."""
-EXACT_POINTS: Final = 10_000
+EXACT_POINTS: Final = 2_000
 LEXICAL_LIMIT: Final = 400
 DENSE_POINTS: Final = 10_000
+DENSE_LIMIT: Final = 300
+"""Fewer than by words: an engine takes a dense limit that is as large to hold all that words find."""
 _SLACK: Final = 20
 """Results asked for beyond those wanted, so that ties with the last of them seldom need a second request."""
 
@@ -96,9 +99,9 @@ class Searches:
             limit *= 4
 
     def _dense_limit(self, points: int, lexical: bool) -> int:
-        if points <= self.dense_points:
+        if points <= self.exact_points:
             return points
-        return 0 if lexical else LEXICAL_LIMIT
+        return 0 if lexical and points > self.dense_points else DENSE_LIMIT
 
     def _terms(self, text: str, speaker: str) -> Collection[int]:
         """A query's words. The name of the one whom it is about is no word to look for: what others say of them would
