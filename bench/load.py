@@ -42,9 +42,6 @@ SEARCHES: Final = 200
 SEARCHERS: Final = 50
 QUERY_WORDS: Final = 8
 TALK_S: Final = 6.0
-REST_S: Final = 2.0
-MOST_READINGS: Final = 10
-REST_BYTES: Final = 2_000_000
 WAIT_S: Final = 5.0
 
 Figures = dict[str, Any]
@@ -61,17 +58,6 @@ async def load(client: Client, path: Path, *agents: str, source: str = SOURCE) -
     while await client.indexed(wait_s=WAIT_S):
         pass
     return report.passages, durable_s, time.perf_counter() - started
-
-
-async def at_rest(log: Path) -> gauge.Reading:
-    """A reading of the whole process tree, once its memory moves no more (or goes on and on)."""
-    reading = gauge.read(log)
-    for _ in range(MOST_READINGS):
-        await asyncio.sleep(REST_S)
-        last, reading = reading, gauge.read(log)
-        if abs(sum(reading.rss_bytes.values()) - sum(last.rss_bytes.values())) < REST_BYTES:
-            break
-    return reading
 
 
 async def searches(system: System, agent: str, source: str = SOURCE, count: int = SEARCHES) -> Figures:
@@ -124,11 +110,11 @@ async def measure(folder: Path, passages: int) -> Figures:
     try:
         client = system.client()
         await warm(client, folder)
-        before, disk = await at_rest(data.log_path()), _disk(data)
+        before, disk = await gauge.at_rest(data.log_path()), _disk(data)
         count, durable_s, searchable_s = await load(client, text, AGENT)
-        loaded = await at_rest(data.log_path())
+        loaded = await gauge.at_rest(data.log_path())
         found = await searches(system, AGENT)
-        after = await at_rest(data.log_path())
+        after = await gauge.at_rest(data.log_path())
         names = {pid: name for name, pid in (await system.pids()).items()} | {os.getpid(): "loader"}
     finally:
         await system.stop()
@@ -170,7 +156,7 @@ async def measure_beside(folder: Path, passages: int, agents: int) -> Figures:
         await warm(client, folder)
         names = [f"talker-{number}" for number in range(agents)]
         await asyncio.gather(*(client.create(name, newborn(Settings())) for name in names))
-        await talk(client, names, asyncio.create_task(asyncio.sleep(REST_S)))
+        await talk(client, names, asyncio.create_task(asyncio.sleep(gauge.REST_S)))
         before = await talk(client, names, asyncio.create_task(asyncio.sleep(TALK_S)))
         loading = asyncio.create_task(load(system.client(), text))
         beside = await talk(client, names, loading)
@@ -230,16 +216,16 @@ async def measure_attach(folder: Path, passages: int, agents: int) -> Figures:
         for _ in range(3):
             await client.attach("small", names)
             await client.detach("small", names)
-        before, log = await at_rest(data.log_path()), _disk(data)
+        before, log = await gauge.at_rest(data.log_path()), _disk(data)
         started = time.perf_counter()
         await client.attach(SOURCE, names)
         attach_s = time.perf_counter() - started
         while await client.indexed(wait_s=WAIT_S):
             pass
-        attached, disk = await at_rest(data.log_path()), _disk(data)
+        attached, disk = await gauge.at_rest(data.log_path()), _disk(data)
         for name in names[:SEARCHERS]:
             found = await searches(system, name, count=1)
-        after = await at_rest(data.log_path())
+        after = await gauge.at_rest(data.log_path())
         parts = {pid: name for name, pid in (await system.pids()).items()} | {os.getpid(): "client"}
     finally:
         await system.stop()

@@ -26,8 +26,6 @@ from console.options import given_data, index_options, index_settings
 from console.workload import MIXES, message
 
 WARM_UP_TURNS = 2
-REST_S = 2.0
-REST_BYTES = 1_000_000
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -152,15 +150,6 @@ class _Bench:
     def _read(self) -> gauge.Reading:
         return gauge.read(self._log, without=self._stub_pids)
 
-    async def _at_rest(self) -> gauge.Reading:
-        """A reading once memory moves no more: Ray's own processes come up for some seconds after the start."""
-        reading = self._read()
-        while True:
-            await asyncio.sleep(REST_S)
-            last, reading = reading, self._read()
-            if abs(sum(reading.rss_bytes.values()) - sum(last.rss_bytes.values())) < REST_BYTES:
-                return reading
-
     async def _turns(self, first: int, count: int) -> None:
         """Turns first … first + count - 1 of every agent, all agents at once, each waiting for its answers."""
 
@@ -216,7 +205,7 @@ class _Bench:
 
     async def weigh_idle(self, born: Any) -> dict[str, Any]:
         """What so many agents that were created and never used add to the resident memory of all processes."""
-        before = await self._at_rest()
+        before = await gauge.at_rest(self._log, without=self._stub_pids)
         started = time.perf_counter()
         await self.create([f"idle-{i}" for i in range(self._plan.idle)], born)
         status = await self._system.status()
@@ -224,7 +213,7 @@ class _Bench:
             await asyncio.sleep(0.05)
             status = await self._system.status()
         took_s = time.perf_counter() - started
-        grown = gauge.grown_bytes(before, await self._at_rest(), await self._parts())
+        grown = gauge.grown_bytes(before, await gauge.at_rest(self._log, without=self._stub_pids), await self._parts())
         return {
             "agents": self._plan.idle,
             "created_per_s": round(self._plan.idle / took_s),

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import platform
 import sqlite3
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Final
 
 import msgspec
 import psutil
+
+REST_S: Final = 2.0
+REST_BYTES: Final = 1_000_000
+MOST_READINGS: Final = 10
 
 
 class Reading(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,6 +42,17 @@ def read(log: Path, *, without: Sequence[int] = ()) -> Reading:
         except psutil.NoSuchProcess:
             continue
     return Reading(cpu_s=cpu_s, rss_bytes=rss_bytes, log_bytes=log_bytes(log))
+
+
+async def at_rest(log: Path, *, without: Sequence[int] = ()) -> Reading:
+    """A reading once memory moves no more, or will not come to rest: Ray's own processes come up for some seconds."""
+    reading = read(log, without=without)
+    for _ in range(MOST_READINGS):
+        await asyncio.sleep(REST_S)
+        last, reading = reading, read(log, without=without)
+        if abs(sum(reading.rss_bytes.values()) - sum(last.rss_bytes.values())) < REST_BYTES:
+            break
+    return reading
 
 
 def log_bytes(log: Path) -> int:
