@@ -10,9 +10,10 @@ from __future__ import annotations
 import os
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
+import structlog
 
 from store.embeddings import DEFAULT, OPENAI, Embedder, check_embedder, embedder_named
 
@@ -40,13 +41,28 @@ def check_settings(settings: IndexSettings) -> None:
         connected(settings.qdrant_url, os.environ.get("QDRANT_API_KEY", "")).close()
 
 
-def open_index(path: Path, settings: IndexSettings, read: Read) -> MemoryIndex:
-    """The index of the log that `read` reads, as far as it is; `path` is its folder. Raises EmbedderChanged,
-    StorageUnavailable, BadInput."""
+class Log(Protocol):
+    """The part of a log's reader that an index needs."""
+
+    @property
+    def read(self) -> Read: ...
+
+    def position(self) -> int: ...
+
+
+def open_index(path: Path, settings: IndexSettings, log: Log) -> MemoryIndex:
+    """The index of a log, as far as it is, and built again where it is ahead of it; `path` is its folder. Raises
+    EmbedderChanged, StorageUnavailable, BadInput."""
     from store.projection import MemoryIndex
 
     embedder = _embedder(settings.embedder, settings.embedder_url)
-    return MemoryIndex.at(_home(path, settings), embedder, read)
+    index = MemoryIndex.at(_home(path, settings), embedder, log.read)
+    if index.position <= log.position():
+        return index
+    structlog.get_logger("storage").warning("index is ahead of the log: built again", position=index.position)
+    index.close()
+    drop_index(path, settings)
+    return MemoryIndex.at(_home(path, settings), embedder, log.read)
 
 
 def drop_index(path: Path, settings: IndexSettings) -> None:

@@ -19,7 +19,7 @@ import ray
 import structlog
 
 from actors import wire
-from actors.index import IndexSettings, drop_index, open_index
+from actors.index import IndexSettings, open_index
 from actors.log_client import LogClient
 from actors.owed import append_owed
 from actors.process import now_ms, set_up_logging, spawn, until_taken
@@ -349,16 +349,7 @@ class StorageActor:
         actor: Any = ray.get_actor(log)
         reader = RemoteLog(actor)
 
-        def opened() -> MemoryIndex:
-            index = open_index(Path(path), settings, reader.read)
-            if index.position <= reader.position():
-                return index
-            structlog.get_logger("storage").warning("index is ahead of the log: built again", position=index.position)
-            index.close()
-            drop_index(Path(path), settings)
-            return open_index(Path(path), settings, reader.read)
-
-        self._storage = Storage(LogClient(actor), reader, opened)
+        self._storage = Storage(LogClient(actor), reader, lambda: open_index(Path(path), settings, reader))
         self._task = spawn("storage", self._storage.run)
 
     async def status(self) -> dict[str, Any]:

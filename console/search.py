@@ -157,7 +157,7 @@ def views_at(log: LogReader, agent: str, at: int | None) -> tuple[View, ...]:
 def _index(log: LogReader, views: tuple[View, ...]) -> Iterator[MemoryIndex]:
     settings = index_settings()
     try:
-        index = open_index(data_folder().index_path(), settings, log.read)
+        index = open_index(data_folder().index_path(), settings, log)
     except StorageUnavailable as error:
         click.echo(
             f"{error} So an index of what this agent sees is built from the log, just for this search.", err=True
@@ -165,7 +165,7 @@ def _index(log: LogReader, views: tuple[View, ...]) -> Iterator[MemoryIndex]:
         embedded = replace(settings, qdrant_url="")
         with (
             tempfile.TemporaryDirectory(prefix="palimpsest-") as folder,
-            contextlib.closing(open_index(Path(folder) / "index", embedded, log.read)) as private,
+            contextlib.closing(open_index(Path(folder) / "index", embedded, log)) as private,
         ):
             _fill(private, log, views)
             yield private
@@ -227,6 +227,6 @@ def reindex_command() -> None:
     folder, settings = data_folder(), index_settings()
     with reading() as log, folder.lock("reindex"):
         drop_index(folder.index_path(), settings)
-        with contextlib.closing(open_index(folder.index_path(), settings, log.read)) as index:
+        with contextlib.closing(open_index(folder.index_path(), settings, log)) as index:
             catch_up(index, log)
             click.echo(f"Built again from the log: {many(index.position, 'event')}, {many(index.points, 'point')}.")
