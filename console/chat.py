@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from console.options import data_folder, index_options, index_settings
+from console.options import address_option, data_folder, index_options, index_settings
 from console.settings import (
     HOW_TO_HOST,
     OFFLINE,
@@ -53,7 +53,7 @@ DEFAULT_AGENT: Final = "palimpsest"
     metavar="N",
     help="The context window in tokens (offline 8,192, else 32,768).",
 )
-@click.option("--address", default="", metavar="A", help="Join the Ray cluster at this address, or `auto`.")
+@address_option
 @index_options
 @click.option("--thoughts", is_flag=True, help="Show the agent's inner thoughts.")
 def command(agent: str, address: str, thoughts: bool, **flags: Any) -> int:

@@ -61,6 +61,11 @@ def data_folder() -> DataFolder:
     return DataFolder(given_data() or default_data_folder(os.environ))
 
 
+address_option = click.option(
+    "--address", default="", metavar="A", help="Join the Ray cluster at this address, or `auto`."
+)
+
+
 # --- the index's settings -----------------------------------------------------------------------------------------
 
 _EMBEDDER: Final = "palimpsest.embedder"

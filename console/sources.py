@@ -19,11 +19,12 @@ import msgspec
 from console.chat import starting
 from console.describe import plain
 from console.inspect import agent_head, reading
-from console.options import data_folder, index_options, index_settings
+from console.options import address_option, data_folder, index_options, index_settings
 from console.show import Page, many, one_line, terminal
 from events.errors import BadInput, UnknownSource
-from events.sources import OUTLINE, PREFIX, Document, Source, fold_source, is_source, source_of, stream_of
+from events.sources import PREFIX, Document, Source, is_source, source_of
 from store.folder import DataFolder
+from store.library import folded
 from store.log import LogReader
 from store.sqlite_log import SqliteLog
 
@@ -33,12 +34,10 @@ if TYPE_CHECKING:
     from actors.sources import Log
     from actors.system import System
 
-READ_EVENTS: Final = 2000
 INDEX_WAIT_S: Final = 2.0
 SHOWN: Final = 40
 """As many refused files are shown; --json has all."""
 
-_address = click.option("--address", default="", metavar="A", help="Join the Ray cluster at this address, or `auto`.")
 _json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 
 
@@ -54,7 +53,7 @@ _json = click.option("--json", "as_json", is_flag=True, help="Print one JSON obj
     "--overlap-tokens", default=-1, metavar="N", help="How much each shares with the one before (default: 20)."
 )
 @index_options
-@_address
+@address_option
 @_json
 def load_command(
     source: str,
@@ -239,7 +238,7 @@ async def _writing(address: str, what: str, source: str) -> AsyncIterator[Log]:
 @click.command("attach")
 @click.argument("source")
 @click.argument("agents", nargs=-1, required=True)
-@_address
+@address_option
 def attach_command(source: str, agents: tuple[str, ...], address: str) -> None:
     """Let AGENTS search and read the documents of SOURCE. Nothing is copied."""
     from actors.sources import attach
@@ -254,7 +253,7 @@ def attach_command(source: str, agents: tuple[str, ...], address: str) -> None:
 @click.command("detach")
 @click.argument("source")
 @click.argument("agents", nargs=-1, required=True)
-@_address
+@address_option
 def detach_command(source: str, agents: tuple[str, ...], address: str) -> None:
     """Take SOURCE from AGENTS: they do not see its documents any more."""
     from actors.sources import detach
@@ -277,7 +276,7 @@ def _say(done: list[str], asked: tuple[str, ...], what: str, otherwise: str) -> 
 @click.command("unload")
 @click.argument("source")
 @click.argument("documents", nargs=-1)
-@_address
+@address_option
 def unload_command(source: str, documents: tuple[str, ...], address: str) -> None:
     """Remove DOCUMENTS (paths or ids) from SOURCE; with none named, all of them, and detach it from its agents.
 
@@ -334,14 +333,6 @@ def all_sources(log: LogReader) -> Iterator[Source]:
             if found:
                 yield found
         after = heads[-1].agent
-
-
-def folded(log: LogReader, name: str, to: int | None = None) -> Source | None:
-    """A source from the log, as of a seq of its own (None: now)."""
-    source: Source | None = None
-    while chunk := log.read(stream_of(name), source.seq if source else 0, to, READ_EVENTS, OUTLINE):
-        source = fold_source(chunk, source)
-    return source
 
 
 def _known(log: LogReader, name: str) -> Source:

@@ -49,6 +49,13 @@ class Reads(Protocol):
     ) -> list[Envelope]: ...
 
 
+def folded(log: Reads, name: str, to: int | None = None, source: Source | None = None) -> Source | None:
+    """A source as of a seq of its own (None: now), folded on from what is given; None if there is none."""
+    while chunk := log.read(stream_of(name), source.seq if source else 0, to, EVENTS_AT_ONCE, OUTLINE):
+        source = fold_source(chunk, source)
+    return source
+
+
 class Shelf(NamedTuple):
     """A document, and the source that has it."""
 
@@ -97,11 +104,7 @@ class Library:
     def _source(self, name: str, to: int) -> Source | None:
         """Folded on from what is held, or anew where that is past `to` already."""
         held = self._sources.pop(name, None)
-        source = held if held is not None and held.seq <= to else None
-        stream, after = stream_of(name), source.seq if source else 0
-        while chunk := self._log.read(stream, after, to, EVENTS_AT_ONCE, OUTLINE):
-            source = fold_source(chunk, source)
-            after = chunk[-1].seq
+        source = folded(self._log, name, to, held if held is not None and held.seq <= to else None)
         if source is not None:
             self._sources[name] = source
         return source
@@ -226,7 +229,7 @@ class Library:
             tail = tails.pop(event.document, "")
             for chunk, passage in enumerate(unpacked(envelope, event)):
                 whole = tail + passage.fresh
-                for found in pattern.finditer(whole.lower()):
+                for found in pattern.finditer(_low(whole)):
                     if found.end() > len(tail):
                         yield _Match(source, envelope, event, chunk, passage, found.start() - len(tail), whole, found)
                 tail = whole[-TEXT_CHARS:]
@@ -271,12 +274,20 @@ class _Match(NamedTuple):
 
 
 def _pattern(text: str) -> re.Pattern[str]:
-    words = text.lower().split()
+    words = _low(text).split()
     if not words:
         raise ValueError("text is empty. Give the text to find.")
     if len(text) > TEXT_CHARS:
         raise ValueError(f"text has {len(text):,} characters. Give at most {TEXT_CHARS:,} of them.")
     return re.compile(r"\s+".join(map(re.escape, words)))
+
+
+def _low(text: str) -> str:
+    """Lower case, character by character where some would grow: what is found stands at the same place in the text."""
+    low = text.lower()
+    if len(low) == len(text):
+        return low
+    return "".join(small if len(small := character.lower()) == 1 else character for character in text)
 
 
 def _in_order(

@@ -200,6 +200,15 @@ def test_grep_finds_what_stands_across_two_passages_once(desk: Desk) -> None:
     assert carry_out(desk, "grep_documents", text="fox. fox").total == 0, "no place spans two documents"
 
 
+def test_grep_shows_the_place_also_behind_letters_that_grow_in_lower_case(desk: Desk) -> None:
+    desk.document("manuals", "a.txt", [Passage(text="İ" * 200 + "\nThe valve of İZMİR.", first_line=1, last_line=2)])
+    for text in ("the VALVE", "of İzmİr"):
+        found = carry_out(desk, "grep_documents", text=text)
+        assert found.total == 1, text
+        assert "document: a.txt, line 2" in found.result
+        assert "The valve of İZMİR." in found.result
+
+
 def test_grep_takes_no_signs_for_patterns(desk: Desk) -> None:
     desk.document("manuals", "a.txt", [Passage(text="a.b (c) [d]* \\n €5")])
     for text in ("a.b", "(c)", "[D]*", "\\N", "€5"):
