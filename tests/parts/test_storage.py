@@ -15,7 +15,7 @@ from events.envelope import Envelope
 from events.errors import EmbedderChanged, StorageAway, StorageDamaged
 from events.passages import Page
 from store.projection import MemoryIndex
-from tests.parts.world import Parts, parts, run
+from tests.parts.world import LIMIT_S, Parts, parts, run
 from tests.unit.story import call, say
 
 
@@ -114,8 +114,8 @@ def test_without_an_index_turns_go_on_and_a_search_fails_with_an_event_that_says
             (failed,) = await here.events("ada", "FunctionFailed")
             assert failed.error == "Storage cannot answer now: The Qdrant server is down: start it."
             door.trouble = None
-            while storage.figures()["trouble"]:  # noqa: ASYNC110 - it is tried again by itself
-                await asyncio.sleep(0.01)
+            position = await here.position()
+            assert await storage.indexed(position, LIMIT_S) >= position, "it is tried again by itself"
             assert (await here.says("ada", "Look for bread.")).text == "I found nothing."
 
     run(live())

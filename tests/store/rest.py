@@ -6,7 +6,7 @@ So what the client puts on the wire is read back by the protocol's own models, a
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -70,22 +70,22 @@ def plain(value: Any) -> Any:
     return {name: plain(each) for name, each in value.items()} if isinstance(value, dict) else value
 
 
+Reply = Callable[[str, str, Mapping[str, str], bytes], tuple[int, dict[str, Any]]]
+"""(method, path, headers, body) -> status, and what is said."""
+
+
 @contextmanager
-def serving(memory: QdrantClient) -> Iterator[str]:
-    """The server's URL."""
-    one_at_a_time = threading.Lock()
+def over_http(reply: Reply) -> Iterator[str]:
+    """A server's URL."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
         def _answer(self) -> None:
             body = self.rfile.read(int(self.headers.get("content-length") or 0))
-            with one_at_a_time:
-                result = answer(memory, self.command, urlsplit(self.path).path, body)
-            error = f"Not found: {self.command} {self.path}"
-            said = {"status": "ok" if result is not None else {"error": error}, "time": 0.0, "result": plain(result)}
-            data = msgspec.json.encode(said)
-            self.send_response(200 if result is not None else 404)
+            status, said = reply(self.command, urlsplit(self.path).path, dict(self.headers), body)
+            data = msgspec.json.encode({"time": 0.0, **said})
+            self.send_response(status)
             self.send_header("content-type", "application/json")
             self.send_header("content-length", str(len(data)))
             self.end_headers()
@@ -106,3 +106,32 @@ def serving(memory: QdrantClient) -> Iterator[str]:
         server.shutdown()
         thread.join()
         server.server_close()
+
+
+@contextmanager
+def serving(memory: QdrantClient) -> Iterator[str]:
+    """The URL of a Qdrant server that holds what is in memory."""
+    one_at_a_time = threading.Lock()
+
+    def reply(method: str, path: str, _headers: Mapping[str, str], body: bytes) -> tuple[int, dict[str, Any]]:
+        with one_at_a_time:
+            result = answer(memory, method, path, body)
+        if result is None:
+            return 404, {"status": {"error": f"Not found: {method} {path}"}, "result": None}
+        return 200, {"status": "ok", "result": plain(result)}
+
+    with over_http(reply) as url:
+        yield url
+
+
+@contextmanager
+def answering(status: int, said: str, seen: list[str] | None = None) -> Iterator[str]:
+    """The URL of a server that says the same to everything; `seen` gathers the keys that it is given."""
+
+    def reply(_method: str, _path: str, headers: Mapping[str, str], _body: bytes) -> tuple[int, dict[str, Any]]:
+        if seen is not None:
+            seen.append(headers.get("api-key", ""))
+        return status, {"status": {"error": said}, "result": None}
+
+    with over_http(reply) as url:
+        yield url

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import shutil
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +20,7 @@ from store.points import View
 from store.projection import MemoryIndex, reindex
 from tests.store.engines import Homes, Memory
 from tests.store.index_world import EVERYTHING, START_MS, Journal, answers, chatter, embedder, feed, own
-from tests.store.rest import serving
+from tests.store.rest import answering, serving
 from tests.store.test_projection import Other
 
 AGENTS = ("ann", "bob", "cyd")
@@ -199,41 +196,6 @@ def test_neither_a_copy_of_a_folder_nor_another_has_its_collection(tmp_path: Pat
 
 
 # --- over HTTP: down, a wrong key, a question that is refused -------------------------------------------------------
-
-
-@contextmanager
-def answering(status: int, said: str, seen: list[str] | None = None) -> Iterator[str]:
-    """A server that says the same to everything."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def handle(self) -> None:
-            super().handle()
-
-        def _answer(self) -> None:
-            self.rfile.read(int(self.headers.get("content-length") or 0))
-            if seen is not None:
-                seen.append(self.headers.get("api-key") or "")
-            body = msgspec.json.encode({"status": {"error": said}, "time": 0.0, "result": None})
-            self.send_response(status)
-            self.send_header("content-type", "application/json")
-            self.send_header("content-length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        do_GET = do_POST = do_PUT = do_DELETE = _answer  # noqa: N815 - the library's names
-
-        def log_message(self, *_: object) -> None:
-            """Quiet."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 def at(url: str, path: Path) -> MemoryIndex:
