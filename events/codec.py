@@ -84,4 +84,4 @@ def draft(
     closes: str = "",
 ) -> Draft:
     """An event made ready for the log."""
-    return Draft(agent, time, type(event).__name__, event.version, key, encode(event), turn, cause, opens, closes)
+    return Draft(agent, time, kind_of(event), event.version, key, encode(event), turn, cause, opens, closes)

@@ -66,7 +66,6 @@ _REQUEST: Final = re.compile(
     r"(?:remember|don['’]t forget|do not forget|note|call me|call yourself|remind|forget|cancel|set|delete|wake)\b",
     re.I,
 )
-_ABOUT_MEMORY: Final = re.compile(r"(?:do|did|can|could) you (?:still )?(?:remember|recall|know)\b", re.I)
 
 
 def is_question(sentence: str) -> bool:
