@@ -29,6 +29,7 @@ COMMANDS: Final = {
         "events": ("console.timeline:command", "Tell what ever happened to an agent, turn by turn."),
         "context": ("console.context:command", "Show an agent's context window, as it was at any event."),
         "state": ("console.state:command", "Show an agent's memory, queue and what is open, as of any event."),
+        "diff": ("console.diff:command", "Show what changed between two events, or between two agents."),
         "search": ("console.search:search_command", "Search an agent's memory, as of now or of any event."),
         "replay": ("console.replay:command", "Fold agents from the log alone, and prove every context."),
     },

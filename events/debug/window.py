@@ -23,6 +23,10 @@ KINDS: Final = {"input": "inputs", "alert": "alerts", "assistant": "agent's own"
 HEAD: Final = "system text, core memory, functions"
 SUMMARY: Final = "recursive summary"
 STATUS: Final = "memory status"
+FRAMING: Final = "framing"
+REQUEST: Final = "a summary's request"
+PARTS: Final = (REQUEST, HEAD, SUMMARY, *(f"queue: {name}" for name in KINDS.values()), STATUS, FRAMING)
+"""The names of a window's parts, in the order of its messages."""
 
 
 class Share(msgspec.Struct, frozen=True):
@@ -50,7 +54,7 @@ def window(state: State, asked: InferenceRequested | None = None, count: Count |
     for what the log has no count of."""
     if asked and asked.purpose == "summary":
         tokens = without_margin(asked.tokens, state.settings)
-        return Window(shares=(Share("a summary's request", 2, tokens),), total_tokens=asked.tokens)
+        return Window(shares=(Share(REQUEST, 2, tokens),), total_tokens=asked.tokens)
     entries = tuple(entry.tokens for entry in state.queue)
     summary = state.summary.tokens if state.summary else 0
     if asked:
@@ -79,7 +83,7 @@ def _parts(state: State, head: int, summary: int, entries: tuple[int, ...], stat
         tokens = tuple(n for entry, n in zip(state.queue, entries, strict=True) if entry.kind == kind)
         if tokens:
             shares.append(_share(f"queue: {name}", tokens))
-    return (*shares, _share(STATUS, (status,)), Share("framing", 0, PRIMING))
+    return (*shares, _share(STATUS, (status,)), Share(FRAMING, 0, PRIMING))
 
 
 def _share(name: str, tokens: tuple[int, ...]) -> Share:
