@@ -11,7 +11,8 @@ from datetime import UTC, datetime
 from cronsim import CronSim, CronSimError
 from msgspec.structs import replace
 
-from events.types import Timer
+from events.context import stamp
+from events.types import FunctionCalled, FunctionFailed, FunctionReturned, Timer
 
 MIN_EVERY_S = 60
 CRON_FIELDS = 5
@@ -21,6 +22,18 @@ WAYS = ("in_minutes", "at", "every_minutes", "cron")
 
 class BadTimer(ValueError):
     """A timer that cannot be set; the message says how to mend it."""
+
+
+def set_timer(call: FunctionCalled, id: str, asked_ms: int) -> tuple[FunctionReturned | FunctionFailed, Timer | None]:
+    """The answer to a call of set_timer, and the timer to be set, if it can be. `asked_ms`: where the call has no time
+    of its own."""
+    try:
+        timer = timer_from(call.arguments, id=id, now_ms=call.time_ms or asked_ms)
+    except BadTimer as error:
+        return FunctionFailed(call=call.call, name=call.name, error=str(error)), None
+    what = "Timed heartbeat" if timer.heartbeat else "Timer"
+    result = f"{what} {timer.id} is set for {stamp(timer.due_ms)}: {timer.note}"
+    return FunctionReturned(call=call.call, result=result), timer
 
 
 def timer_from(arguments: Mapping[str, str | int | float | bool], *, id: str, now_ms: int) -> Timer:
