@@ -11,6 +11,7 @@ The rules, for the drafts of one stream in one append:
     a caller that expects seq n decided upon the events up to n. If some of its drafts are there and the stream still is
     at n, it knew of them, and the rest follows; if the stream has gone on, it decided upon a past, and must read again.
 (3) Then every request that a draft closes must be open: opened in the log or by an earlier draft, and closed by none.
+    An append `at_rest` opens and closes nothing, and is not asked.
 A key that comes twice in one append is looked at once: the second has the fate of the first, as its duplicate.
 """
 
@@ -68,8 +69,8 @@ class Batch:
     def admit(self, append: Append) -> list[Appended]:
         """Decide upon one append; the answers stand in the order of its drafts."""
         fresh = self._fresh(append.drafts)
-        refused = self._refused(fresh, append.expected)
-        answers = [self._answer(draft, refused) for draft in append.drafts]
+        refused = self._refused(fresh, append)
+        answers = [self._answer(draft, refused, append.at_rest) for draft in append.drafts]
         if append.cursor is not None:
             consumer, position = append.cursor
             self.cursors[consumer] = position
@@ -84,14 +85,14 @@ class Batch:
                 fresh.setdefault(draft.agent, {}).setdefault(draft.key, draft)
         return fresh
 
-    def _refused(self, fresh: Mapping[str, Mapping[str, Draft]], expected: Mapping[str, int]) -> dict[str, Appended]:
+    def _refused(self, fresh: Mapping[str, Mapping[str, Draft]], append: Append) -> dict[str, Appended]:
         """The answer to all the fresh drafts of a stream, for each stream that cannot take them."""
         refused = {}
         for agent, drafts in fresh.items():
             seq = self._end(agent)[0]
-            if not _as_expected(seq, expected.get(agent)):
+            if not _as_expected(seq, append.expected.get(agent)):
                 refused[agent] = Appended("conflict", seq)
-            elif not self._all_open(drafts.values()):
+            elif not append.at_rest and not self._all_open(drafts.values()):
                 refused[agent] = Appended("closed", seq)
         return refused
 
@@ -109,13 +110,13 @@ class Batch:
                 opened.add(draft.key)
         return True
 
-    def _answer(self, draft: Draft, refused: Mapping[str, Appended]) -> Appended:
+    def _answer(self, draft: Draft, refused: Mapping[str, Appended], at_rest: bool) -> Appended:
         place = self._placed(draft)
         if place is not None:
             return Appended("duplicate", *place)
-        return refused.get(draft.agent) or self._take(draft)
+        return refused.get(draft.agent) or self._take(draft, at_rest)
 
-    def _take(self, draft: Draft) -> Appended:
+    def _take(self, draft: Draft, at_rest: bool) -> Appended:
         seq, previous = self._end(draft.agent)
         seq += 1
         self.position += 1
@@ -123,9 +124,9 @@ class Batch:
         self.envelopes.append(envelope)
         self._ends[draft.agent] = seq, envelope.hash
         self._places[draft.agent, draft.key] = seq, self.position
-        if draft.closes:
+        if draft.closes and not at_rest:
             self._close(draft.agent, draft.closes)
-        if draft.opens:
+        if draft.opens and not at_rest:
             self._open(Request(draft.agent, draft.key, draft.opens, self.position))
         return Appended("appended", seq, self.position)
 

@@ -18,6 +18,9 @@ from events.envelope import Draft, Envelope
 MUST_EXIST: Final = -1
 """As an expected seq: the stream must exist, whatever its seq."""
 
+DECIDER: Final = "memory"
+"""The memory manager as a consumer: its cursor says up to where it has decided."""
+
 
 class Append(msgspec.Struct, frozen=True, array_like=True):
     """What one caller appends at once.
@@ -27,12 +30,14 @@ class Append(msgspec.Struct, frozen=True, array_like=True):
     at. `cursor` is (consumer, position), committed in the same transaction whatever became of the drafts.
     `snapshots` are saved in the same transaction, each only if drafts of its stream were appended: not with a refusal,
     and not with a retry whose drafts are all there. One at the same seq is replaced; those `superseded` are dropped.
+    `at_rest`: what the drafts open and close has no effect, as it had its effect elsewhere (an import).
     """
 
     drafts: tuple[Draft, ...]
     expected: Mapping[str, int] = {}
     cursor: tuple[str, int] | None = None
     snapshots: tuple[Snapshot, ...] = ()
+    at_rest: bool = False
 
 
 class Appended(msgspec.Struct, frozen=True, array_like=True):
