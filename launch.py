@@ -31,6 +31,13 @@ COMMANDS: Final = {
         "search": ("console.search:search_command", "Search an agent's memory, as of now or of any event."),
         "replay": ("console.replay:command", "Fold agents from the log alone, and prove every context."),
     },
+    "Agents as files (starts nothing)": {
+        "export": (
+            "console.bundles:export_command",
+            "Write an agent, with all that its contexts hang on, to one file.",
+        ),
+        "import": ("console.bundles:import_command", "Take such a file in; the agent is at rest."),
+    },
     "Mend and measure": {
         "reindex": ("console.search:reindex_command", "Build the index of all memory again from the log."),
         "bench": ("console.bench:command", "Measure what a turn costs."),

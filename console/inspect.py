@@ -12,7 +12,8 @@ import click
 import msgspec
 
 from console.describe import as_object, describe
-from console.options import data_folder
+from console.options import bundle_option, data_folder, given_bundle
+from console.progress import bar
 from console.show import Page, one_line, utc
 from events.codec import KINDS, decode
 from events.envelope import Envelope, Topic
@@ -33,9 +34,17 @@ _MEMORY: Final = frozenset({"MemoryPressureWarned", "EvictionStarted", "Messages
 
 @contextlib.contextmanager
 def reading() -> Iterator[LogReader]:
-    """The data folder's log, for reading. Raises BadInput where there is none."""
-    with SqliteLog.open_readonly(data_folder().log_path()) as log:
-        yield log
+    """The log of the data folder, or of the bundle that is given, for reading. Raises BadInput where there is none."""
+    bundle = given_bundle()
+    if bundle is None:
+        with SqliteLog.open_readonly(data_folder().log_path()) as log:
+            yield log
+        return
+    from store.bundle_log import read_bundle
+
+    with bar(f"Reading {one_line(bundle.name)}") as step:
+        bundled = read_bundle(bundle, step)
+    yield bundled
 
 
 def head_of(log: LogReader, agent: str) -> StreamHead:
@@ -72,6 +81,7 @@ def stretches(log: LogReader, agent: str, first: int, last: int) -> Iterator[Env
 
 
 @click.command("agents")
+@bundle_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
 def agents_command(as_json: bool) -> None:
     """List the agents: how many events each has, since when, and what it still waits for."""
@@ -120,6 +130,7 @@ def _write_json(row: object) -> None:
 
 @click.command("events")
 @click.argument("agent")
+@bundle_option
 @click.option("--from", "first", type=click.IntRange(min=1), default=1, metavar="N", help="From this event on.")
 @click.option("--to", "last", type=click.IntRange(min=1), metavar="N", help="Up to and with this event.")
 @click.option("--kind", "kinds", multiple=True, metavar="KIND", help="Only events of this kind; may be given again.")
