@@ -50,10 +50,6 @@ def account(log: LogReader, agent: str, asked: Question, at: int) -> Account:
     if asked.block not in ("", *found.provenance.blocks):
         there = ", ".join(found.provenance.blocks) or "none"
         raise BadInput(f"Agent '{agent}' has no block '{asked.block}' in core memory. Its blocks are: {there}.")
-    if wanted and not wanted.exact and not _any(found):
-        exact = Wanted(wanted.text, terms, exact=True)
-        again = _fold(log, agent, at, terms, exact)
-        wanted, found = (exact, again) if _any(again) else (wanted, found)
     return _Explained(log, agent, at, terms).account(found, asked, wanted)
 
 
@@ -65,10 +61,6 @@ def _fold(log: LogReader, agent: str, at: int, terms: Terms, wanted: Wanted | No
         if wanted and isinstance(event, InputArchived):
             found.look_into(envelope.seq, _text_of_input(log, agent, event.input), event.ends)
     return found
-
-
-def _any(found: Sentences) -> bool:
-    return bool(found.core() or found.gone or found.archival or found.summary())
 
 
 def _text_of_input(log: LogReader, agent: str, seq: int) -> str:

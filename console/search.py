@@ -162,17 +162,24 @@ def _index(log: LogReader, views: tuple[View, ...]) -> Iterator[MemoryIndex]:
         click.echo(
             f"{error} So an index of what this agent sees is built from the log, just for this search.", err=True
         )
-        embedded = replace(settings, qdrant_url="")
-        with (
-            tempfile.TemporaryDirectory(prefix="palimpsest-") as folder,
-            contextlib.closing(open_index(Path(folder) / "index", embedded, log)) as private,
-        ):
-            _fill(private, log, views)
+        with private_index(log, views) as private:
             yield private
         return
     with contextlib.closing(index):
         catch_up(index, log)
         yield index
+
+
+@contextlib.contextmanager
+def private_index(log: LogReader, views: tuple[View, ...]) -> Iterator[MemoryIndex]:
+    """An index of just these views, in a temporary folder."""
+    embedded = replace(index_settings(), qdrant_url="")
+    with (
+        tempfile.TemporaryDirectory(prefix="palimpsest-") as folder,
+        contextlib.closing(open_index(Path(folder) / "index", embedded, log)) as private,
+    ):
+        _fill(private, log, views)
+        yield private
 
 
 def _fill(index: MemoryIndex, log: LogReader, views: tuple[View, ...]) -> None:

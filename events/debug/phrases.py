@@ -8,6 +8,7 @@ same as in the agents' own searches.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection
 from itertools import pairwise
 from typing import Final
@@ -72,7 +73,7 @@ class Wanted:
         self.words: dict[str, frozenset[int]] = {word: each for word, each in words.items() if each}
         self.only_stop_words = not self.words
         self.exact = exact or quoted or self.only_stop_words
-        self._plain = plain(self.text)
+        self._pattern = _pattern(self.text)
 
     @property
     def how(self) -> str:
@@ -84,12 +85,17 @@ class Wanted:
 
     def match(self, text: str) -> Match:
         if self.exact:
-            whole = self._plain in plain(text)
+            whole = self._pattern.search(text) is not None
             return Match(whole=whole, found=int(whole), words=1, missing=() if whole else (self.text,))
         there = frozenset(self._terms(text))
         missing = tuple(word for word, each in self.words.items() if not each <= there)
         whole = not missing and (len(text) <= REACH_CHARS or bool(self._stretches(text)))
         return Match(whole=whole, found=len(self.words) - len(missing), words=len(self.words), missing=missing)
+
+    def shares(self, query: str, text: str) -> bool:
+        """Whether a query has a word of what is looked for, or of a text."""
+        asked = frozenset(self._terms(query))
+        return bool(asked & (frozenset().union(*self.words.values()) | frozenset(self._terms(text))))
 
     def holds(self, text: str) -> bool:
         return self.match(text).whole
@@ -120,13 +126,16 @@ class Wanted:
         return found
 
     def _lines(self, text: str) -> list[Span]:
-        """The sentences that a word-for-word match touches; all, where white space hides its place."""
-        spans, low = sentences(text), text.lower()
-        starts = []
-        at = low.find(self._plain) if len(low) == len(text) else -1
-        while at >= 0:
-            starts.append(at)
-            at = low.find(self._plain, at + 1)
-        size = len(self._plain)
-        touched = [(s, e) for s, e in spans if any(s < at + size and at < e for at in starts)]
-        return touched or spans
+        """The sentences that a word-for-word match touches."""
+        found = [match.span() for match in self._pattern.finditer(text)]
+        return [(s, e) for s, e in sentences(text) if any(s < end and start < e for start, end in found)]
+
+
+def _pattern(text: str) -> re.Pattern[str]:
+    """The text word for word: not within a word, in scripts that set spaces between words."""
+    begin, end = (r"\b" if edge.isalnum() and edge < _UNSPACED else "" for edge in (text[0], text[-1]))
+    return re.compile(begin + r"\s+".join(map(re.escape, text.split())) + end, re.IGNORECASE)
+
+
+_UNSPACED: Final = "\u0e00"
+"""From here on there are scripts without spaces (Thai, Chinese, Japanese …)."""

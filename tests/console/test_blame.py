@@ -132,10 +132,12 @@ def test_a_text_in_an_archived_input_was_written_by_the_input() -> None:
     assert [writer.kind for writer in found.writers] == ["UserMessageReceived"]
 
 
-def test_a_part_of_a_word_is_found_word_for_word_where_no_words_are() -> None:
-    found = blamed(moved(), "berg")
-    assert "word for word" in found.matched
-    assert [each.sentence.text for each in found.standing] == ["Lives in Bergen with Ana."]
+def test_word_for_word_is_word_for_word() -> None:
+    assert len(blamed(moved(), "ana with").standing) == 1
+    assert blamed(moved(), "ana with", exact=True).standing == ()
+    assert blamed(moved(), '"with ana"').matched.startswith("word for word")
+    assert len(blamed(moved(), '"with  ANA"').standing) == 1
+    assert blamed(moved(), '"with an"').standing == (), "not within a word"
 
 
 def test_a_text_that_never_stood_there_gives_nothing() -> None:
