@@ -29,6 +29,8 @@ COMMANDS: Final = {
         "events": ("console.inspect:events_command", "List what ever happened to an agent."),
         "context": ("console.context:command", "Show an agent's context window, as it was at any event."),
         "search": ("console.search:search_command", "Search an agent's memory, as of now or of any event."),
+        "blame": ("console.blame:command", "Show who wrote what stands in an agent's memory, and why."),
+        "why": ("console.why:command", "Say why an agent did not come up with what it was told."),
         "replay": ("console.replay:command", "Fold agents from the log alone, and prove every context."),
     },
     "Agents as files (starts nothing)": {

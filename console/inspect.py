@@ -66,11 +66,13 @@ def agent_head(log: LogReader, agent: str) -> StreamHead:
     return head
 
 
-def stretches(log: LogReader, agent: str, first: int, last: int) -> Iterator[Envelope]:
-    """Events first … last of a stream, read in chunks, so that memory stays bounded."""
+def stretches(
+    log: LogReader, agent: str, first: int, last: int, kinds: frozenset[str] | None = None
+) -> Iterator[Envelope]:
+    """Events first … last of a stream, of the wanted kinds, read in chunks, so that memory stays bounded."""
     after = first - 1
     while after < last:
-        chunk = log.read(agent, after=after, to=last, limit=CHUNK)
+        chunk = log.read(agent, after=after, to=last, limit=CHUNK, kinds=kinds)
         if not chunk:
             return
         yield from chunk
