@@ -26,7 +26,7 @@ COMMANDS: Final = {
     },
     "Look into the log (starts nothing, and works while a chat runs)": {
         "agents": ("console.inspect:agents_command", "List the agents."),
-        "events": ("console.inspect:events_command", "List what ever happened to an agent."),
+        "events": ("console.timeline:command", "Tell what ever happened to an agent, turn by turn."),
         "context": ("console.context:command", "Show an agent's context window, as it was at any event."),
         "search": ("console.search:search_command", "Search an agent's memory, as of now or of any event."),
         "blame": ("console.blame:command", "Show who wrote what stands in an agent's memory, and why."),
