@@ -244,7 +244,7 @@ class Counterfactual:
         self._put(answer(asked, came, self._now_ms), came)
 
     def _set_timer(self, asked: Envelope, call: FunctionCalled) -> None:
-        came, timer = set_timer(call, f"timer-{asked.seq - self._state.shift}", asked.time)
+        came, timer = set_timer(call, asked)
         self._put(self._reply(asked, came), came)
         if timer:
             made = setting(asked.agent, timer, self._now_ms, cause=asked.key)

@@ -88,7 +88,7 @@ class Timers:
         return self._set(envelope, event) if isinstance(event, FunctionCalled) else []
 
     def _set(self, asked: Envelope, call: FunctionCalled) -> list[Draft]:
-        event, timer = set_timer(call, f"timer-{asked.seq}", asked.time)
+        event, timer = set_timer(call, asked)
         answered = [self._answer(asked, event)]
         return [*answered, setting(asked.agent, timer, self._now_ms(), cause=asked.key)] if timer else answered
 

@@ -7,26 +7,15 @@ has it, or the agent is in a bundle, the rerun works on a copy in memory, and on
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import sys
-import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
-import msgspec
-from msgspec.structs import replace
 
-from console.describe import plain
-from console.inspect import agent_head, reading, stretches
-from console.options import PROGRAM, data_folder, index_options, index_settings
+from console.options import index_options
 from console.show import Page, many, one_line
-from events.debug.compare import Comparison, Pair, Prices, Totals, compare, turns
-from events.debug.recording import Recorded, recorded
-from events.errors import BadInput
-from events.types import FunctionCalled, InferenceRequested
+from events.debug.compare import Comparison, Pair, Totals
 
 if TYPE_CHECKING:
     from actors.rerun import Outcome
@@ -89,7 +78,9 @@ def print_outcome(page: Page, agent: str, outcome: Outcome, compared: Comparison
 
 def _parting(outcome: Outcome) -> Iterator[str]:
     apart = outcome.divergence
-    asked = f"{many(outcome.model_answers, 'answer')} of the model, {many(outcome.recorded_answers, 'recorded answer')}."
+    asked = (
+        f"{many(outcome.model_answers, 'answer')} of the model, {many(outcome.recorded_answers, 'recorded answer')}."
+    )
     if apart is None:
         yield f"The runs never part: every context and every answer is as recorded. {asked}"
         return

@@ -12,6 +12,7 @@ from cronsim import CronSim, CronSimError
 from msgspec.structs import replace
 
 from events.context import stamp
+from events.envelope import Envelope
 from events.types import FunctionCalled, FunctionFailed, FunctionReturned, Timer
 
 MIN_EVERY_S = 60
@@ -24,11 +25,10 @@ class BadTimer(ValueError):
     """A timer that cannot be set; the message says how to mend it."""
 
 
-def set_timer(call: FunctionCalled, id: str, asked_ms: int) -> tuple[FunctionReturned | FunctionFailed, Timer | None]:
-    """The answer to a call of set_timer, and the timer to be set, if it can be. `asked_ms`: where the call has no time
-    of its own."""
+def set_timer(call: FunctionCalled, asked: Envelope) -> tuple[FunctionReturned | FunctionFailed, Timer | None]:
+    """The answer to a call of set_timer, and the timer to be set, if it can be."""
     try:
-        timer = timer_from(call.arguments, id=id, now_ms=call.time_ms or asked_ms)
+        timer = timer_from(call.arguments, id=f"timer-{call.number or asked.seq}", now_ms=call.time_ms or asked.time)
     except BadTimer as error:
         return FunctionFailed(call=call.call, name=call.name, error=str(error)), None
     what = "Timed heartbeat" if timer.heartbeat else "Timer"

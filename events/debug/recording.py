@@ -14,6 +14,7 @@ import msgspec
 
 from events.codec import decode
 from events.envelope import Draft, Envelope
+from events.forks import TAKEN_UP
 from events.types import (
     INPUTS,
     AgentForked,
@@ -37,9 +38,6 @@ from events.types import (
     TimerSet,
     TurnEnded,
 )
-
-ADOPTED: Final = "fork"
-"""The cause of what a fork takes up again: the key of its first event."""
 
 _OUTSIDE: Final = (*INPUTS, StopRequested, SettingsChanged, SourceAttached, SourceDetached)
 
@@ -74,7 +72,7 @@ def recorded(envelopes: Iterable[Envelope]) -> list[Recorded]:
 
 def is_beginning(made: Envelope | Draft, event: Event) -> bool:
     """Whether it belongs to a fork's beginning: the fork itself, and what it took up again of its parent's."""
-    return isinstance(event, AgentForked | InputAdopted) or (isinstance(event, TimerSet) and made.cause == ADOPTED)
+    return isinstance(event, AgentForked | InputAdopted) or (isinstance(event, TimerSet) and made.cause == TAKEN_UP)
 
 
 def content(event: Event) -> tuple[object, ...]:

@@ -5,10 +5,8 @@ from __future__ import annotations
 
 import asyncio
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from msgspec.structs import replace
 
 from actors.counterfactual import Outcome
 from actors.rerun import Plan, rerun
