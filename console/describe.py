@@ -73,7 +73,7 @@ def quoted(text: str, chars: int = 90) -> str:
     return f'"{one_line(text, chars)}"'
 
 
-def seqs(numbers: tuple[int, ...]) -> str:
+def seqs(numbers: tuple[int, ...], chars: int = 60) -> str:
     """Seqs as ranges: 2-7, 9. Long lists are clipped."""
     runs: list[list[int]] = []
     for number in numbers:
@@ -81,7 +81,7 @@ def seqs(numbers: tuple[int, ...]) -> str:
             runs[-1][1:] = [number]
         else:
             runs.append([number])
-    return one_line(", ".join("-".join(map(str, run)) for run in runs), 60) or "none"
+    return one_line(", ".join("-".join(map(str, run)) for run in runs), chars) or "none"
 
 
 def call_text(name: str, arguments: str, chars: int = 90) -> str:

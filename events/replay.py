@@ -23,11 +23,13 @@ from events.types import AgentForked, Event, InferenceCompleted, InferenceFailed
 
 
 class Difference(msgspec.Struct, frozen=True, kw_only=True):
-    """The first thing in a stream that is not as the log says."""
+    """A thing in a stream that is not as the log says. Where it is a `context` that renders otherwise than it was
+    recorded, the fold is sound, and may go on."""
 
     agent: str
     seq: int
     what: str
+    context: bool = False
 
 
 class Proof(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,7 +69,8 @@ class Replayer:
         self.events = 0
         """How many were fed, and good."""
         self.contexts = 0
-        self._asked: dict[str, bytes] = {}
+        self._asked: dict[str, tuple[bytes, bool]] = {}
+        """The open request's fingerprint by its key, and whether its context rendered so."""
 
     def feed(self, envelope: Envelope) -> Difference | None:
         """Take the next event; the difference, if this is where one shows."""
@@ -100,24 +103,25 @@ class Replayer:
         return None
 
     def _check_asked(self, envelope: Envelope, event: InferenceRequested, state: State) -> Difference | None:
-        rendered = fingerprint(open_request(state))
-        if rendered != event.fingerprint:
-            return self._differs(envelope, "the context rendered from the log is not the one that was asked for")
-        self._asked = {envelope.key: rendered}
-        return None
+        good = fingerprint(open_request(state)) == event.fingerprint
+        self._asked = {envelope.key: (event.fingerprint, good)}
+        if good:
+            return None
+        what = "the context rendered from the log is not the one that was asked for"
+        return self._differs(envelope, what, context=True)
 
     def _check_sent(self, envelope: Envelope, event: InferenceCompleted | InferenceFailed) -> Difference | None:
         """A failure may have sent nothing at all."""
-        asked = self._asked.pop(envelope.closes, b"")
+        asked, good = self._asked.pop(envelope.closes, (b"", False))
         if isinstance(event, InferenceFailed) and not event.sent:
             return None
         if event.sent != asked:
             return self._differs(envelope, "the request that was sent is not the one that the log gives")
-        self.contexts += 1
+        self.contexts += good
         return None
 
-    def _differs(self, envelope: Envelope, what: str) -> Difference:
-        return Difference(agent=self.agent, seq=envelope.seq, what=what)
+    def _differs(self, envelope: Envelope, what: str, *, context: bool = False) -> Difference:
+        return Difference(agent=self.agent, seq=envelope.seq, what=what, context=context)
 
     def here(self) -> Proved | None:
         """Where the replay stands; None for a source, or before its first event."""

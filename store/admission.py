@@ -11,6 +11,7 @@ The rules, for the drafts of one stream in one append:
     a caller that expects seq n decided upon the events up to n. If some of its drafts are there and the stream still is
     at n, it knew of them, and the rest follows; if the stream has gone on, it decided upon a past, and must read again.
 (3) Then every request that a draft closes must be open: opened in the log or by an earlier draft, and closed by none.
+    An append `at_rest` opens and closes nothing, and is not asked.
 (4) A stream that is to be begun as a fork must not be there, and its parent must have the seq that it goes on from. Who
     forks where the parent is a fork itself, and has inherited that event, forks the stream that really has it.
 A key that comes twice in one append is looked at once: the second has the fate of the first, as its duplicate.
@@ -77,7 +78,7 @@ class Batch:
         """Decide upon one append; the answers stand in the order of its drafts."""
         fresh = self._fresh(append.drafts)
         refused = self._refused(fresh, append)
-        answers = [self._answer(draft, refused) for draft in append.drafts]
+        answers = [self._answer(draft, refused, append.at_rest) for draft in append.drafts]
         if append.cursor is not None:
             consumer, position = append.cursor
             self.cursors[consumer] = position
@@ -99,7 +100,7 @@ class Batch:
             seq, parent = self._end(agent)[0], append.forks.get(agent)
             if not _as_expected(seq, append.expected.get(agent)) or (parent is not None and seq):
                 refused[agent] = Appended("conflict", seq)
-            elif not self._all_open(drafts.values()):
+            elif not append.at_rest and not self._all_open(drafts.values()):
                 refused[agent] = Appended("closed", seq)
             elif parent is not None and not self._begin(agent, parent):
                 refused[agent] = Appended("no parent", 0)
@@ -138,13 +139,13 @@ class Batch:
                 opened.add(draft.key)
         return True
 
-    def _answer(self, draft: Draft, refused: Mapping[str, Appended]) -> Appended:
+    def _answer(self, draft: Draft, refused: Mapping[str, Appended], at_rest: bool) -> Appended:
         place = self._placed(draft)
         if place is not None:
             return Appended("duplicate", *place)
-        return refused.get(draft.agent) or self._take(draft)
+        return refused.get(draft.agent) or self._take(draft, at_rest)
 
-    def _take(self, draft: Draft) -> Appended:
+    def _take(self, draft: Draft, at_rest: bool) -> Appended:
         seq, previous = self._end(draft.agent)
         seq += 1
         self.position += 1
@@ -152,9 +153,9 @@ class Batch:
         self.envelopes.append(envelope)
         self._ends[draft.agent] = seq, envelope.hash
         self._places[draft.agent, draft.key] = seq, self.position
-        if draft.closes:
+        if draft.closes and not at_rest:
             self._close(draft.agent, draft.closes)
-        if draft.opens:
+        if draft.opens and not at_rest:
             self._open(Request(draft.agent, draft.key, draft.opens, self.position))
         return Appended("appended", seq, self.position)
 

@@ -19,6 +19,9 @@ from events.types import Parent
 MUST_EXIST: Final = -1
 """As an expected seq: the stream must exist, whatever its seq."""
 
+DECIDER: Final = "memory"
+"""The memory manager as a consumer: its cursor says up to where it has decided."""
+
 
 class Append(msgspec.Struct, frozen=True, array_like=True):
     """What one caller appends at once.
@@ -30,6 +33,7 @@ class Append(msgspec.Struct, frozen=True, array_like=True):
     and not with a retry whose drafts are all there. One at the same seq is replaced; those `superseded` are dropped.
     `forks` maps streams that are to be begun here to what they go on from: the first draft of such a one has the seq
     after the parent's, and is chained to it.
+    `at_rest`: what the drafts open and close has no effect, as it had its effect elsewhere (an import).
     """
 
     drafts: tuple[Draft, ...]
@@ -37,6 +41,7 @@ class Append(msgspec.Struct, frozen=True, array_like=True):
     cursor: tuple[str, int] | None = None
     snapshots: tuple[Snapshot, ...] = ()
     forks: Mapping[str, Parent] = {}
+    at_rest: bool = False
 
 
 class Appended(msgspec.Struct, frozen=True, array_like=True):
