@@ -39,6 +39,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     system: str | None = None
     blocks: tuple[Block, ...] | None = None
     recorded_answers: bool = False
+    said: tuple[str, ...] = ()
+    """What is otherwise, in words."""
 
 
 async def rerun(
@@ -48,7 +50,7 @@ async def rerun(
     infer: Infer,
     functions: Functions,
     count: Count,
-    on_progress: Callable[[int, int], None] = lambda _done, _of: None,
+    on_progress: Callable[[int], None] = lambda _done: None,
 ) -> Outcome:
     """Carry out a plan on a log that is open for writing. Raises ModelUnavailable with nothing written."""
     before = load(log, plan.agent, plan.first)
@@ -70,7 +72,7 @@ async def rerun(
         count=count,
         changes=_changes(before.settings, plan.settings),
         recorded_answers=plan.recorded_answers,
-        on_progress=lambda done: on_progress(done, len(recording)),
+        on_progress=on_progress,
     )
     return await run.run()
 
@@ -93,3 +95,28 @@ def _recording(log: LogStore, plan: Plan, before: State) -> list[Recorded]:
 def _changes(before: Settings, after: Settings | None) -> dict[str, Any]:
     names = Settings.__struct_fields__ if after else ()
     return {name: getattr(after, name) for name in names if getattr(after, name) != getattr(before, name)}
+
+
+class Models:
+    """The models that an agent may have: the offline one, and hosted ones with the key in OPENAI_API_KEY."""
+
+    def __init__(self) -> None:
+        self._offline = OfflineModel()
+        self._hosted = LazyHosted({})
+
+    async def infer(self, job: Job) -> InferenceCompleted | InferenceFailed:
+        return await infer(job, self._offline if job.model == MODEL else self._hosted, _SILENT)
+
+    async def aclose(self) -> None:
+        await self._hosted.aclose()
+
+
+class _Silent:
+    """Whoever runs something again by hand has it told by the comparison, not by log lines."""
+
+    def warning(self, *_: object, **__: object) -> None: ...
+
+    error = warning
+
+
+_SILENT: Final = _Silent()

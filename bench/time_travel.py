@@ -23,11 +23,13 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from bench.replay import AGENT, Maker
-from events.codec import decode
+from bench.replay import AGENT, START_MS, Maker
+from events.codec import decode, draft
 from events.evolve import evolve
 from events.state import State
+from events.types import AgentForked, Parent
 from store.folder import DataFolder
+from store.log import Append
 from store.sqlite_log import SqliteLog
 from store.states import load
 
@@ -98,8 +100,11 @@ def _forks(log: SqliteLog, seq: int) -> Callable[[], object]:
     numbers = iter(range(1_000_000))
 
     def call() -> State | None:
-        name = f"fork-{next(numbers)}"
-        log.append([begin_fork(log, AGENT, seq, name)])
+        name, parent = f"fork-{next(numbers)}", Parent(agent=AGENT, seq=seq)
+        hash = log.hash_at(AGENT, seq)
+        assert hash is not None, "the agent has this event"
+        made = draft(name, START_MS, AgentForked(parent=parent, hash=hash), key="fork")
+        log.append([Append((made,), {name: 0}, forks={name: parent})])
         return load(log, name)
 
     return call

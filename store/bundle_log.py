@@ -59,6 +59,14 @@ def read_bundle(path: Path, progress: Progress = no_progress) -> BundleLog:
         return BundleLog(reader.manifest, memory)
 
 
+def held(log: LogReader, agent: str, at: int) -> BundleLog:
+    """An agent of a log, up to an event, as its bundle would be read: a copy in memory that may be written to."""
+    manifest, memory = manifest_of(log, agent, at), Memory()
+    for each in merged(log, manifest):
+        _put(memory, replace(each, position=len(memory.events) + 1), manifest)
+    return BundleLog(manifest, memory)
+
+
 def _put(memory: Memory, each: Envelope, agent: str) -> None:
     memory.events.append(each)
     memory.streams.setdefault(each.agent, []).append(each)

@@ -39,7 +39,7 @@ from events.types import (
     TurnEnded,
 )
 
-_OUTSIDE: Final = (*INPUTS, StopRequested, SettingsChanged, SourceAttached, SourceDetached)
+_OUTSIDE: Final[tuple[type[Event], ...]] = (*INPUTS, StopRequested, SettingsChanged, SourceAttached, SourceDetached)
 
 
 class Recorded(msgspec.Struct, frozen=True):

@@ -30,10 +30,13 @@ async def nobody(_job: Job) -> InferenceCompleted | InferenceFailed:
 
 
 class Stored:
-    """The simulation's storage: what it answers hangs on the call alone."""
+    """The simulation's storage."""
+
+    def __init__(self, log: MemoryLog) -> None:
+        self._log = log
 
     def carry_out(self, asked: Envelope, call: FunctionCalled) -> Event:
-        return searched(asked, call)
+        return searched(self._log, asked, call)
 
 
 class Nothing:
@@ -57,7 +60,7 @@ def contexts(log: MemoryLog, agent: str, after: int) -> list[bytes]:
 
 
 def run(log: MemoryLog, plan: Plan) -> Outcome:
-    model, functions = (nobody, Nothing()) if plan.recorded_answers else (sound, Stored())
+    model, functions = (nobody, Nothing()) if plan.recorded_answers else (sound, Stored(log))
     return asyncio.run(rerun(log, plan, infer=model, functions=functions, count=count))
 
 
