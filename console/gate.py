@@ -112,9 +112,7 @@ def _print(page: Page, verdict: Verdict, path: Path) -> None:
     for each in verdict.histories:
         _print_changes(page, each, path)
     if not verdict.sound and verdict.versions:
-        pairs = "; ".join(
-            f"{name} {then or 'none'} -> {now or 'none'}" for name, (then, now) in verdict.versions.items()
-        )
+        told = (f"{name} {then or 'none'} -> {now or 'none'}" for name, (then, now) in verdict.versions.items())
         page.line(f"  Other versions than it was made with: {one_line('; '.join(told), 400)}")
 
 
