@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from actors.counterfactual import Counterfactual, Functions, Infer, Outcome
+from actors.inferring import infer
 from actors.ledger import Ledger
+from actors.models.hosted import LazyHosted
+from actors.models.offline import MODEL, OfflineModel
 from events.codec import decode, draft
 from events.context import Count
 from events.debug.recording import Recorded, recorded
 from events.decide import placed
 from events.evolve import evolve
 from events.forks import KEPT
+from events.inference import Job
 from events.state import Phase, State
 from events.types import (
     AgentForked,
     Block,
     InferenceCancelled,
+    InferenceCompleted,
+    InferenceFailed,
     Parent,
     Settings,
 )

@@ -184,9 +184,7 @@ async def _run(place: _Place, plan: Plan) -> Outcome:
     functions, models = DirectFunctions(place.log, opened, catch_up), Models()
     with contextlib.closing(functions), bar(f"Running {one_line(plan.agent)} again", None) as step:
         try:
-            return await rerun(
-                place.log, plan, infer=models.infer, functions=functions, count=count, on_progress=step
-            )
+            return await rerun(place.log, plan, infer=models.infer, functions=functions, count=count, on_progress=step)
         finally:
             await models.aclose()
 
@@ -227,7 +225,9 @@ def print_outcome(page: Page, plan: Plan, outcome: Outcome, compared: Comparison
     """Where the runs part, the turns with other answers side by side, the sums, and what to type next."""
     fork = one_line(outcome.fork)
     otherwise = "; ".join(plan.said) or "nothing is otherwise"
-    page.line((f"{one_line(plan.agent)} run again from event {plan.first} as ", "dim"), (fork, "bold"), f": {otherwise}")
+    page.line(
+        (f"{one_line(plan.agent)} run again from event {plan.first} as ", "dim"), (fork, "bold"), f": {otherwise}"
+    )
     for line in _parting(outcome):
         page.line(line)
     others = compared.other_answers
@@ -251,7 +251,9 @@ def print_outcome(page: Page, plan: Plan, outcome: Outcome, compared: Comparison
 def _print_next(page: Page, plan: Plan, kept: bool, file: Path | None) -> None:
     fork = shlex.quote(plan.fork)
     if kept:
-        page.line(("Look at it: ", "dim"), f"{PROGRAM} events {fork}", ("   forget it: it is only read from now on", "dim"))
+        page.line(
+            ("Look at it: ", "dim"), f"{PROGRAM} events {fork}", ("   forget it: it is only read from now on", "dim")
+        )
     elif file is not None:
         page.line(("Look at it: ", "dim"), f"{PROGRAM} events {fork} --bundle {shlex.quote(str(file))}")
 
