@@ -24,11 +24,18 @@ from actors.wire import Batch
 from events.codec import decode
 from events.envelope import Draft, Topic
 from events.inference import InferenceDesk, Job, answer, job, sent
-from events.types import AGENT_EVENTS, AgentCreated, InferenceCompleted, InferenceFailed, InferenceRequested
+from events.types import (
+    AGENT_EVENTS,
+    AgentCreated,
+    AgentForked,
+    InferenceCompleted,
+    InferenceFailed,
+    InferenceRequested,
+)
 
 BATCH = 2000
 WAIT_S = 30.0
-KINDS = tuple(sorted(event.__name__ for event in AGENT_EVENTS if event is not AgentCreated))
+KINDS = tuple(sorted(event.__name__ for event in AGENT_EVENTS if event not in (AgentCreated, AgentForked)))
 """An agent that does nothing costs nothing here: its first event is read when it is first needed."""
 WAKE = ("InferenceRequested", "InferenceCancelled")
 DIFFERS = (

@@ -90,7 +90,9 @@ class Timers:
 
     def _set(self, asked: Envelope, call: FunctionCalled) -> list[Draft]:
         try:
-            timer = timer_from(call.arguments, id=f"timer-{asked.seq}", now_ms=call.time_ms or asked.time)
+            timer = timer_from(
+                call.arguments, id=f"timer-{call.number or asked.seq}", now_ms=call.time_ms or asked.time
+            )
         except BadTimer as error:
             return [self._answer(asked, FunctionFailed(call=call.call, name=call.name, error=str(error)))]
         what = "Timed heartbeat" if timer.heartbeat else "Timer"

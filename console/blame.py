@@ -17,6 +17,7 @@ from msgspec.structs import replace
 from console.blame_page import print_account
 from console.describe import plain
 from console.inspect import agent_head, reading, stretches
+from console.options import bundle_option
 from console.show import Page
 from console.words import search_terms
 from events.codec import decode
@@ -198,6 +199,7 @@ def states_at(log: LogReader, agent: str, seqs: Iterable[int]) -> Iterator[State
 
 @click.command("blame")
 @click.argument("agent")
+@bundle_option
 @click.argument("text", required=False)
 @click.option("--block", metavar="NAME", help="Only this block of core memory.")
 @click.option("--summary", is_flag=True, help="The recursive summary: its sentences, and every message it covers.")

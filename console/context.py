@@ -15,6 +15,7 @@ import msgspec
 
 from console.describe import call_text
 from console.inspect import CHUNK, agent_head, reading
+from console.options import bundle_option
 from console.show import Page, Part, one_line, printable
 from events.codec import decode
 from events.context import PRIMING, Count, measure, open_request, with_margin
@@ -251,6 +252,7 @@ def _unwrapped(content: str) -> str:
 
 @click.command("context")
 @click.argument("agent")
+@bundle_option
 @click.option("--at", type=int, metavar="SEQ", help="The window after this event (default: the last inference's).")
 @click.option("--json", "as_json", is_flag=True, help="Print the very request: its SHA-256 is the fingerprint.")
 def command(agent: str, at: int | None, as_json: bool) -> None:

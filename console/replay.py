@@ -17,7 +17,7 @@ import msgspec
 
 from console.describe import plain
 from console.inspect import head_of, reading, stretches
-from console.options import PROGRAM, complain
+from console.options import PROGRAM, bundle_option, complain
 from console.show import Page, many, one_line
 from events.codec import decode
 from events.envelope import Envelope
@@ -39,6 +39,8 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     contexts: int
     snapshots: int = 0
     thrown_away: tuple[int, ...] = ()
+    redacted: int = 0
+    """So many contexts hold masked text (in a bundle that was redacted): they cannot be proved, and are no damage."""
     seq: int = 0
     kind: str = ""
     difference: str = ""
@@ -49,13 +51,24 @@ def replay_agent(log: LogReader, head: StreamHead, *, verify: bool) -> Found:
     """Fold one agent's stream up to its head, in chunks; stop at the first difference."""
     replayer = Replayer(head.agent, verify=verify)
     checks = _Snapshots(log, head.agent) if verify else None
+    excused, redacted = unprovable(log, head.agent), 0
     for envelope in stretches(log, head.agent, 1, head.seq):
         difference = replayer.feed(envelope)
-        if difference:
-            return _stopped(replayer, checks, envelope, difference.what)
+        if difference and difference.context and envelope.seq in excused:
+            redacted += 1
+        elif difference:
+            found = _stopped(replayer, checks, envelope, difference.what)
+            return msgspec.structs.replace(found, redacted=redacted)
         if checks:
             checks.look(replayer)
-    return _ended(log, head, replayer, checks)
+    return msgspec.structs.replace(_ended(log, head, replayer, checks), redacted=redacted)
+
+
+def unprovable(log: LogReader, agent: str) -> frozenset[int]:
+    """The seqs of the requests that a redaction has left without proof."""
+    from store.bundle_log import BundleLog
+
+    return log.unprovable(agent) if isinstance(log, BundleLog) else frozenset()
 
 
 def _stopped(replayer: Replayer, checks: _Snapshots | None, at: Envelope, what: str) -> Found:
@@ -133,6 +146,7 @@ def _is_whole(state: bytes, digest: bytes) -> bool:
 
 @click.command("replay")
 @click.argument("agent", required=False)
+@bundle_option
 @click.option("--all", "everyone", is_flag=True, help="Replay every agent.")
 @click.option(
     "--verify", is_flag=True, help="Prove every context, the hash chain, the streams' ends and the snapshots."
@@ -186,6 +200,7 @@ def print_found(page: Page, found: Found, verify: bool) -> None:
     page.line(
         (one_line(found.agent), "bold"),
         f": {many(found.events, 'event')} folded{proved}",
+        (f", {many(found.redacted, 'context')} redacted, not provable" * bool(found.redacted), "yellow"),
         f", {many(found.snapshots, 'snapshot')} good" * bool(found.snapshots),
         (thrown * bool(found.thrown_away), "yellow"),
     )
@@ -215,6 +230,8 @@ def print_totals(page: Page, results: list[Found], seconds: float, verify: bool)
         page.line(
             (f"Proved: {many(contexts, 'context')}, byte for byte, and every event's place in the hash chain.", "green")
         )
+    if any(found.redacted for found in results):
+        page.line("What was masked is gone: the contexts that held it cannot be proved, the others can.")
     if any(found.thrown_away for found in results):
         page.line("A snapshot is a cache: readers pass over a bad one and fold the events; nothing is lost.")
     for found in differing:

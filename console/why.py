@@ -15,7 +15,7 @@ import msgspec
 
 from console.describe import plain
 from console.inspect import CHUNK, agent_head, reading, stretches
-from console.options import index_options
+from console.options import bundle_option, index_options
 from console.ranks import rank
 from console.show import Page
 from console.why_page import print_verdict
@@ -172,6 +172,7 @@ class LogFacts:
 
 @click.command("why")
 @click.argument("agent")
+@bundle_option
 @click.argument("text")
 @click.option("--at", type=int, metavar="SEQ", help="Judge the answer at this event (default: the last one).")
 @click.option("--exact", is_flag=True, help='Look for TEXT word for word (so does TEXT in "quotation marks").')
