@@ -16,6 +16,7 @@ import msgspec
 
 from console.describe import call_text
 from console.inspect import CHUNK, agent_head, reading
+from console.options import bundle_option
 from console.show import Page, Part, one_line, printable
 from events.codec import decode
 from events.context import Count, open_request
@@ -241,6 +242,7 @@ def _unwrapped(content: str) -> str:
 
 @click.command("context")
 @click.argument("agent")
+@bundle_option
 @click.option("--at", type=int, metavar="SEQ", help="The window after this event (default: the last inference's).")
 @click.option("--count", "counting", is_flag=True, help="Count what the log has no count of (takes half a second).")
 @click.option("--json", "as_json", is_flag=True, help="Print the very request: its SHA-256 is the fingerprint.")

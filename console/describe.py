@@ -13,6 +13,7 @@ from events.types import (
     AgentAttached,
     AgentCreated,
     AgentDetached,
+    AgentForked,
     AlertRaised,
     AnswerRejected,
     ArchivalMemoryInserted,
@@ -33,6 +34,7 @@ from events.types import (
     InferenceCompleted,
     InferenceFailed,
     InferenceRequested,
+    InputAdopted,
     InputArchived,
     InputSkipped,
     MemoryPressureWarned,
@@ -110,6 +112,17 @@ def _created(event: AgentCreated) -> str:
     return f"{_settings(event.settings)}, core memory: {blocks}{fork}"
 
 
+def _forked(event: AgentForked) -> str:
+    parts = [f"from {one_line(event.parent.agent, 60)} at {event.parent.seq}, timers {event.timers}"]
+    if event.settings is not None:
+        parts.append(_settings(event.settings))
+    if event.system is not None:
+        parts.append(f"system {quoted(event.system)}")
+    if event.blocks is not None:
+        parts.append(f"core memory: {', '.join(one_line(block.label, 40) for block in event.blocks)}")
+    return ", ".join(parts)
+
+
 def timer_text(timer: Timer) -> str:
     """A timer in a line: its id, its note, when it is due, and how it repeats."""
     again = f", every {timer.every_s} s" if timer.every_s else f", cron {timer.cron}" if timer.cron else ""
@@ -159,12 +172,14 @@ def _loaded(event: DocumentLoaded) -> str:
 
 _SAY: Final[dict[type[Event], Callable[[Any], str]]] = {
     AgentCreated: _created,
+    AgentForked: _forked,
     SettingsChanged: lambda e: _settings(e.settings),
     UserMessageReceived: lambda e: (f"{one_line(e.name, 40)}: " if e.name else "") + quoted(e.text),
     UserLoggedIn: lambda e: f"last login {one_line(e.last_login) or 'never'}",
     UploadFinished: lambda e: one_line(e.source) + (f": {one_line(e.detail)}" if e.detail else ""),
     AlertRaised: lambda e: quoted(e.text),
     TimerFired: lambda e: timer_text(e.timer),
+    InputAdopted: lambda e: f"input {e.input}, as it was at the fork",
     StopRequested: lambda e: one_line(e.reason) or "no reason given",
     InputArchived: lambda e: f"input {e.input} went to archival storage in {len(e.ends)} passages",
     TurnStarted: lambda e: f"input {e.input}" + (f", its first {e.first_chars:,} characters" * bool(e.first_chars)),

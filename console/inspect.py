@@ -10,7 +10,8 @@ from typing import Final
 import click
 import msgspec
 
-from console.options import data_folder
+from console.options import bundle_option, data_folder, given_bundle
+from console.progress import bar
 from console.show import Page, one_line, utc
 from events.envelope import Envelope, Topic
 from events.errors import BadInput, UnknownAgent
@@ -25,9 +26,17 @@ KNOWN: Final = 12
 
 @contextlib.contextmanager
 def reading() -> Iterator[LogReader]:
-    """The data folder's log, for reading. Raises BadInput where there is none."""
-    with SqliteLog.open_readonly(data_folder().log_path()) as log:
-        yield log
+    """The log of the data folder, or of the bundle that is given, for reading. Raises BadInput where there is none."""
+    bundle = given_bundle()
+    if bundle is None:
+        with SqliteLog.open_readonly(data_folder().log_path()) as log:
+            yield log
+        return
+    from store.bundle_log import read_bundle
+
+    with bar(f"Reading {one_line(bundle.name)}") as step:
+        bundled = read_bundle(bundle, step)
+    yield bundled
 
 
 def head_of(log: LogReader, agent: str) -> StreamHead:
@@ -49,11 +58,13 @@ def agent_head(log: LogReader, agent: str) -> StreamHead:
     return head
 
 
-def stretches(log: LogReader, agent: str, first: int, last: int) -> Iterator[Envelope]:
-    """Events first … last of a stream, read in chunks, so that memory stays bounded."""
+def stretches(
+    log: LogReader, agent: str, first: int, last: int, kinds: frozenset[str] | None = None
+) -> Iterator[Envelope]:
+    """Events first … last of a stream, of the wanted kinds, read in chunks, so that memory stays bounded."""
     after = first - 1
     while after < last:
-        chunk = log.read(agent, after=after, to=last, limit=CHUNK)
+        chunk = log.read(agent, after=after, to=last, limit=CHUNK, kinds=kinds)
         if not chunk:
             return
         yield from chunk
@@ -64,6 +75,7 @@ def stretches(log: LogReader, agent: str, first: int, last: int) -> Iterator[Env
 
 
 @click.command("agents")
+@bundle_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
 def agents_command(as_json: bool) -> None:
     """List the agents: how many events each has, since when, and what it still waits for."""

@@ -19,7 +19,7 @@ import msgspec
 from console.chat import starting
 from console.describe import plain
 from console.inspect import agent_head, reading
-from console.options import address_option, data_folder, index_options, index_settings
+from console.options import address_option, bundle_option, data_folder, index_options, index_settings
 from console.show import Page, many, one_line, terminal
 from events.errors import BadInput, UnknownSource
 from events.sources import PREFIX, Document, Source, is_source, source_of
@@ -299,6 +299,7 @@ def unload_command(source: str, documents: tuple[str, ...], address: str) -> Non
 
 @click.command("sources")
 @click.argument("source", required=False)
+@bundle_option
 @_json
 def sources_command(source: str | None, as_json: bool) -> None:
     """List the sources; with SOURCE, its documents. Starts nothing, and works while a load runs."""

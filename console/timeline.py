@@ -22,6 +22,7 @@ from msgspec.structs import replace
 
 from console.describe import as_object, describe
 from console.inspect import CHUNK, head_of, reading, stretches
+from console.options import bundle_option
 from console.show import Page, one_line, utc
 from console.story import LABELS, StoryPage
 from events.codec import KINDS, decode
@@ -54,6 +55,7 @@ class Stretch(msgspec.Struct, frozen=True, kw_only=True):
 
 @click.command("events")
 @click.argument("agent")
+@bundle_option
 @click.option("--since", "--from", "since", metavar="WHEN", help="From this event on, or this time (UTC).")
 @click.option("--until", "--to", "until", metavar="WHEN", help="Up to and with this event, or this time (UTC).")
 @click.option("--turn", metavar="N", help="One turn: the seq of its input or of any event in it; or 12th.")

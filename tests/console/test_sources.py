@@ -197,7 +197,7 @@ def test_a_slow_reindex_says_how_much_it_has_to_do(
 ) -> None:
     assert shelf.exists()
     quick = launched("reindex")
-    monkeypatch.setattr("console.search.SLOW_S", -1.0)
+    monkeypatch.setattr("console.progress.SLOW_S", -1.0)
     monkeypatch.setattr("console.search.PART_BYTES", 1)
     slow = launched("reindex")
     assert (quick.err, quick.lines) == ("", slow.lines), "built in small parts it is the same"
