@@ -18,7 +18,7 @@ from events.debug.overview import Covering, EventAt, Overview, Running, overview
 from events.envelope import Envelope
 from events.errors import BadInput
 from events.passages import input_text
-from events.state import Phase, State
+from events.state import State
 from events.types import ArchivalMemoryInserted, Event, InputArchived, MessageSent, TurnStarted
 from store.log import LogReader
 
@@ -203,7 +203,6 @@ def _window(seen: Overview) -> str:
     tokens = counted(seen.window.total_tokens, seen.window.uncounted)
     share = 100 * seen.window.total_tokens / seen.window_tokens
     warned = "; the agent was warned" if seen.warned else ""
-    warned += "; the request is a summary's" if seen.running and seen.running.phase == Phase.SUMMARISING else ""
     return (
         f"{tokens} of {seen.window_tokens:,} tokens ({share:.0f} %{' at least' * bool(seen.window.uncounted)}){warned}"
     )

@@ -117,6 +117,7 @@ EventAt = Callable[[int], Event | None]
 def overview(state: State, event_at: EventAt, opened: Envelope | None = None) -> Overview:
     """The state laid out. `event_at` finds the summaries before this one; `opened` is the request that is open."""
     asked = event_at(opened.seq) if opened else None
+    reply = asked if isinstance(asked, InferenceRequested) and asked.purpose == "reply" else None
     return Overview(
         agent=state.agent,
         seq=state.seq,
@@ -126,7 +127,7 @@ def overview(state: State, event_at: EventAt, opened: Envelope | None = None) ->
         parent=state.parent,
         settings=changes(Settings(), state.settings),
         window_tokens=state.settings.window_tokens,
-        window=window(state, asked if isinstance(asked, InferenceRequested) else None),
+        window=window(state, reply),
         blocks=tuple(
             BlockUse(label=b.label, chars=len(b.value), limit=b.limit, value=b.value, description=b.description)
             for b in state.blocks
