@@ -14,6 +14,7 @@ import msgspec
 from console.context import counted, open_inference, recorded, state_at
 from console.describe import plain, seqs, timer_text
 from console.inspect import agent_head, reading
+from console.options import bundle_option
 from console.show import Page, Part, many, one_line, printable, took, utc
 from events.debug.diff import KINDS, BlockEdit, Moved, Place, StateDiff, diff, pieces
 from events.debug.window import PARTS, Share, gist
@@ -91,6 +92,7 @@ def _parted(first: list[Place], second: list[Place]) -> Place | None:
 
 @click.command("diff")
 @click.argument("what", nargs=-1, required=True, metavar="AGENT SEQ [AGENT] [SEQ]")
+@bundle_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(what: tuple[str, ...], as_json: bool) -> None:
     """Show what changed between two events: what entered the window, what left it and where it went, core memory, the
@@ -159,7 +161,7 @@ def _tokens(found: StateDiff) -> Iterator[tuple[str, str, str, str]]:
     before = {share.name: share for share in found.window_before.shares}
     after = {share.name: share for share in found.window_after.shares}
     nothing = Share("", 0, 0)
-    for name in sorted({**before, **after}, key=_ORDER.get):
+    for name in sorted({**before, **after}, key=_ORDER.__getitem__):
         yield _row(name, before.get(name, nothing), after.get(name, nothing))
     totals = [Share("", 0, each.total_tokens, each.uncounted) for each in (found.window_before, found.window_after)]
     yield _row("total, with the margin", *totals)
