@@ -112,7 +112,8 @@ REFUSED = [
     (("--turn", "0"), "give the seq of an event of 1 to "),
     (("--turn", "100000"), "give the seq of an event of 1 to "),
     (("--turn", "first"), "give the seq of an event of 1 to "),
-    (("--turn", "99th"), "has had 25 turns: there is no 99th"),
+    (("--turn", "99th"), ": there is no 99th"),
+    (("--turn", "0th"), "has had 25 turns by event "),
     (("--turn", "1"), "(AgentCreated) belongs to no turn"),
     (("--follow", "--until", "9"), "--follow has no end"),
 ]
