@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator, Mapping
+from typing import Final
 
 import click
 import msgspec
@@ -32,6 +33,9 @@ from events.state import State
 from events.types import ArchivalMemoryInserted, InputArchived
 from store.log import LogReader
 from store.states import load
+
+SHOWN: Final = 20
+"""So many passages that have a text are explained, the latest, and so many places where it once stood."""
 
 
 class Question(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,15 +85,16 @@ class _Explained:
         standing = [] if asked.summary else found.core(asked.block)
         if wanted:
             standing += self._passages(found, wanted)
+        gone = found.gone[-SHOWN:]
         sayings = found.summary() if asked.summary or wanted else []
         over = {seq: each for written in found.provenance.blocks.values() for seq, each in written.over.items()}
-        wrote = {seq for s in (*standing, *found.gone) if s.place != "summary" for seq in s.writers}
-        wrote |= {sentence.until for sentence in found.gone}
+        wrote = {seq for s in (*standing, *gone) if s.place != "summary" for seq in s.writers}
+        wrote |= {sentence.until for sentence in gone}
         writers = {seq: self._writer(seq, over.get(seq)) for seq in sorted(wrote)}
         for each in writers.values():
             if each.window:
                 self._wanted_of.setdefault(each.window.seq, [])
-        shown = [self._look_at(sentence, writers) for sentence in (*standing, *found.gone)]
+        shown = [self._look_at(sentence, writers) for sentence in (*standing, *gone)]
         told = [self._look_behind(saying) for saying in sayings]
         messages = self._look()
         blamed = [Blamed(sentence=s, hints=_hints(looks)) for s, looks in shown]
@@ -107,11 +112,12 @@ class _Explained:
             gone=tuple(blamed[len(standing) :]),
             summary=summary if asked.summary or sayings else None,
             writers=tuple(_with_messages(each, messages) for each in writers.values()),
+            more=max(0, len(found.archival) - SHOWN) + len(found.gone) - len(gone),
         )
 
     def _passages(self, found: Sentences, wanted: Wanted) -> list[Sentence]:
         sentences: list[Sentence] = []
-        for seq, chunk in found.archival:
+        for seq, chunk in found.archival[-SHOWN:]:
             (at,) = self._log.read(self._agent, seq - 1, seq)
             match decode(at):
                 case ArchivalMemoryInserted(text=text) as event:

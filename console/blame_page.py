@@ -35,6 +35,9 @@ def print_account(page: Page, account: Account, text: str | None) -> None:
         page.line((_once(each.sentence), "bold red"))
         _print_sentence(page, account.agent, each, writers, explained)
         _print_end(page, account.agent, writers[each.sentence.until], explained)
+    if account.more:
+        page.line()
+        page.line(f"{many(account.more, 'older place')} that have it, or had it, are not shown: give more words.")
     if not (account.standing or account.summary or account.gone):
         _print_nothing(page, account)
 

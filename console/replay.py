@@ -10,6 +10,7 @@ import hashlib
 import sys
 import time
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any, Final
 
 import click
@@ -17,7 +18,7 @@ import msgspec
 
 from console.describe import plain
 from console.inspect import head_of, reading, stretches
-from console.options import PROGRAM, bundle_option, complain
+from console.options import PROGRAM, bundle_option, complain, given_bundle
 from console.show import Page, many, one_line
 from events.codec import decode
 from events.envelope import Envelope
@@ -179,12 +180,24 @@ def _is_whole(state: bytes, digest: bytes) -> bool:
 @click.option(
     "--verify", is_flag=True, help="Prove every context, the hash chain, the streams' ends and the snapshots."
 )
+@click.option(
+    "--against",
+    metavar="DIR",
+    type=click.Path(path_type=Path),
+    help="Replay and prove all bundles of this folder, in place of the log: which contexts does this code change?",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def command(agent: str | None, everyone: bool, verify: bool, as_json: bool) -> int:
+def command(agent: str | None, *, everyone: bool, verify: bool, against: Path | None, as_json: bool) -> int:
     """Fold agents again from the log alone; with --verify, prove every context window that they ever had.
 
     Exit code 0: no difference. 1: the log differs, and the first difference of each agent is named.
     """
+    if against is not None:
+        if agent or given_bundle():
+            raise BadInput("--against DIR replays all bundles of DIR: leave AGENT and --bundle out.")
+        from console.gate import gate
+
+        return gate(against.expanduser(), as_json=as_json)
     if bool(agent) == everyone:
         raise BadInput("Say which agent to replay, or --all: `replay AGENT --verify`, `replay --all --verify`.")
     started = time.perf_counter()

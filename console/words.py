@@ -5,7 +5,14 @@ Rule: the tokenizer (Qdrant's own, a tenth of a second) is loaded only by a comm
 
 from __future__ import annotations
 
+from collections.abc import Set
+from functools import lru_cache
+from typing import Final
+
 from events.debug.phrases import Terms
+
+KEPT: Final = 4096
+"""So many texts are cut once: a stream says many things again and again, and a block stays as it was but for a line."""
 
 
 def search_terms() -> Terms:
@@ -14,4 +21,9 @@ def search_terms() -> Terms:
     from store.terms import Tokenizer
 
     tokenizer = Tokenizer()
-    return lambda text: tokenizer.counts(ready(text)).keys()
+
+    @lru_cache(maxsize=KEPT)
+    def terms(text: str) -> Set[int]:
+        return tokenizer.counts(ready(text)).keys()
+
+    return terms

@@ -82,6 +82,8 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     gone: tuple[Blamed, ...]
     summary: BlamedSummary | None
     writers: tuple[Writer, ...]
+    more: int = 0
+    """So many passages, and places where it once stood, have the text besides, and are older."""
 
 
 class Sentences:

@@ -9,7 +9,7 @@ same as in the agents' own searches.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Set
 from itertools import pairwise
 from typing import Final
 
@@ -18,7 +18,7 @@ import msgspec
 from events.errors import BadInput
 from events.passages import BREAK
 
-Terms = Callable[[str], Collection[int]]
+Terms = Callable[[str], Set[int]]
 """A text's words as numbers: stop words out, endings cut."""
 
 Span = tuple[int, int]
@@ -64,13 +64,14 @@ class Wanted:
 
     def __init__(self, text: str, terms: Terms, *, exact: bool = False) -> None:
         given = text.strip()
-        quoted = len(given) > 2 and given[0] + given[-1] in {'""', "“”"}
+        quoted = len(given) > 1 and given[0] + given[-1] in {'""', "“”"}
         self.text = given[1:-1].strip() if quoted else given
         if not self.text:
             raise BadInput("The text to look for is empty: give a few words of it.")
         self._terms = terms
         words = {word: frozenset(terms(word)) for word in self.text.split()}
         self.words: dict[str, frozenset[int]] = {word: each for word, each in words.items() if each}
+        self._given = tuple(self.words.items())
         self.only_stop_words = not self.words
         self.exact = exact or quoted or self.only_stop_words
         self._pattern = _pattern(self.text)
@@ -87,8 +88,8 @@ class Wanted:
         if self.exact:
             whole = self._pattern.search(text) is not None
             return Match(whole=whole, found=int(whole), words=1, missing=() if whole else (self.text,))
-        there = frozenset(self._terms(text))
-        missing = tuple(word for word, each in self.words.items() if not each <= there)
+        there = self._terms(text)
+        missing = tuple(word for word, each in self._given if not there >= each)
         whole = not missing and (len(text) <= REACH_CHARS or bool(self._stretches(text)))
         return Match(whole=whole, found=len(self.words) - len(missing), words=len(self.words), missing=missing)
 

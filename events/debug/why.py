@@ -198,7 +198,10 @@ class _Judge:
 
     def _not_searched(self, known: list[Told], searches: list[Search]) -> Verdict:
         stores = _listed(sorted({_STORES[each.store] for each in known}))
-        elsewhere = [Evidence(seq=s.seq, what=f"{s.call.name}, for something else", text=s.query) for s in searches]
+        elsewhere = [
+            Evidence(seq=each.seq, what=f"{each.call.name}, which looked {_aside(each, known)}", text=each.query)
+            for each in searches
+        ]
         gone = self._gone(known)
         left = "had left the window" if gone else "was not in the window"
         says = f"It was said, and {left}. It was in {stores}, and in this turn the agent did not search for it."
@@ -365,6 +368,10 @@ def _is_for(wanted: Wanted, search: Search, known: Iterable[Told]) -> bool:
     except ValueError:
         return False
     return any(start_ms <= each.time_ms <= end_ms for each in known)
+
+
+def _aside(search: Search, known: Iterable[Told]) -> str:
+    return "for something else" if any(_sees(search, each) for each in known) else "elsewhere"
 
 
 def _is_on(search: Search, told: Told) -> bool:
