@@ -32,6 +32,7 @@ from events.state import State
 from events.types import (
     INPUTS,
     AgentCreated,
+    AgentForked,
     AnswerRejected,
     ArchivalMemoryInserted,
     CoreMemoryAppended,
@@ -321,6 +322,10 @@ class Timeline:
         self._settings = event.settings
         yield _noted(at)
 
+    def _forked(self, at: Moment, event: AgentForked) -> Parts:
+        self._settings = event.settings or self._settings
+        yield _noted(at)
+
     def _settled(self, at: Moment, event: SettingsChanged) -> Parts:
         found = changes(self._settings, event.settings) if self._settings else ()
         self._settings = event.settings
@@ -369,5 +374,6 @@ _TELL: Final[dict[type[Event], Callable[[Timeline, Moment, Any], Parts]]] = {
     MessagesEvicted: Timeline._evicted,
     SummaryWritten: Timeline._summary,
     AgentCreated: Timeline._created,
+    AgentForked: Timeline._forked,
     SettingsChanged: Timeline._settled,
 }
