@@ -19,6 +19,7 @@ from events.debug.turns import LOOKS_IN, RANKED, Search, Turn
 from events.debug.verdict import Cause, Evidence, Facts, Next, Verdict
 from events.debug.windows import Held, held, hits_of
 from events.passages import day_bounds
+from events.sources import is_source
 from events.state import State
 from events.types import CoreMemoryReplaced, Event, FunctionReturned, MessageSent, MessagesEvicted, SummaryWritten
 
@@ -140,7 +141,8 @@ class _Judge:
         findable = [each for each in known if each.store]
         if not findable:
             return self._unsearchable(known)
-        searches = [s for s in self._turn.searches if s.seq < (self._turn.decisive or self._turn.end)]
+        until = self._turn.decisive or self._turn.end
+        searches = [search for search in self._turn.searches if 0 < search.returned <= until]
         fitting = [(s, mine) for s in searches if (mine := [t for t in findable if _sees(s, t)])]
         if not fitting:
             return self._not_searched(findable, searches)
@@ -375,7 +377,9 @@ def _aside(search: Search, known: Iterable[Told]) -> str:
 
 
 def _is_on(search: Search, told: Told) -> bool:
-    """Whether a page has it, by its seq and chunk."""
+    """Whether a page has it, by its seq and chunk. What a fork has of its parent's is its own."""
     return any(
-        (hit.stream, hit.seq) == (told.stream, told.seq) and told.chunk in (-1, hit.chunk) for hit in search.found
+        (hit.stream if is_source(hit.stream) else "", hit.seq) == (told.stream, told.seq)
+        and told.chunk in (-1, hit.chunk)
+        for hit in search.found
     )
