@@ -206,7 +206,7 @@ def test_it_prints_who_wrote_what(launched: Launch, kernel: Kernel) -> None:
     assert printed.text.count("CoreMemoryAppended") >= 1
     assert "core memory, human" in printed.text
     assert 'call         core_memory_append(name="human", content="Kind.")' in printed.text
-    assert "look         context ada --at" in printed.text
+    assert f"look         context ada --data {kernel.folder} --at" in printed.text
     assert "\x1b" not in launched("blame", "ben o'neil").text
 
 
@@ -228,7 +228,7 @@ def test_as_json_it_is_one_object(launched: Launch) -> None:
 def test_nowhere_points_to_why(launched: Launch) -> None:
     printed = launched("blame", "ben o'neil", "zebra")
     assert printed.code == 0
-    assert "why 'ben o'\"'\"'neil' TEXT" in printed.text
+    assert "why 'ben o'\"'\"'neil' --data " in printed.text
 
 
 @pytest.mark.parametrize(

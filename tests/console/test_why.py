@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from pathlib import Path
 
@@ -388,9 +389,12 @@ def test_it_prints_the_verdict_with_its_evidence(launched: Launch, kernel: Kerne
     assert printed.code == 0
     assert "SAID, BUT EVICTED, AND NOT SEARCHED FOR" in printed.text
     assert '"message 3": all of its words (message, 3)' in printed.text
-    assert "next         search ada 'message 3' --at" in printed.text
-    assert "next         context ada --at" in printed.text
-    assert kernel.log.head("ada") is not None
+    head = kernel.log.head("ada")
+    assert head is not None
+    searched, context = (line for line in printed.lines if line.startswith("next "))
+    assert re.fullmatch(r"next +search ada 'message 3' --at \d+ --data \S+", searched)
+    assert re.fullmatch(r"next +context ada --at \d+ --data \S+", context)
+    assert launched(*context.split()[1:5]).code == 0, "it can be typed as it stands"
 
 
 def saved(story: Story, folder: Path) -> None:
