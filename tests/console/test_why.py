@@ -20,6 +20,7 @@ from events.documents import Passage, pack_passages
 from events.envelope import Draft
 from events.sources import stream_of
 from events.types import (
+    AgentForked,
     AlertRaised,
     CoreMemoryReplaced,
     DocumentLoaded,
@@ -31,6 +32,7 @@ from events.types import (
     FunctionReturned,
     MessageSent,
     MessagesEvicted,
+    Parent,
     PassagesLoaded,
     SourceAttached,
     SourceCreated,
@@ -379,6 +381,22 @@ def test_words_count_in_one_place_only() -> None:
     near = "Hello. My sister is here. Ana paints. Goodbye."
     (span,) = wanted.where(near + " Words." * 80)
     assert near[span[0] : span[1]] == "My sister is here. Ana paints."
+
+
+def test_a_fork_is_judged_by_what_it_has_of_its_parent() -> None:
+    story = forgotten()
+    story.says(QUESTION).answers(say("I do not know."))
+    at = seqs_of(story, MessageSent)[-1]
+    chain = story.log.hash_at(AGENT, at)
+    assert chain is not None
+    parent = Parent(agent=AGENT, seq=at)
+    born = AgentForked(parent=parent, hash=chain)
+    story.log.append([Append((draft("fay", 1, born, key="fork"),), forks={"fay": parent})])
+    theirs = judged(story)
+    ours = verdict_at(story.log, "fay", Wanted(TEXT, search_terms()), None, no_rank)
+    assert ours.cause == theirs.cause == Cause.NOT_SEARCHED
+    assert ours.evidence == theirs.evidence
+    assert ours.next[0].command[:2] == ("search", "fay")
 
 
 # --- the command
