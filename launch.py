@@ -29,6 +29,7 @@ COMMANDS: Final = {
         "events": ("console.inspect:events_command", "List what ever happened to an agent."),
         "context": ("console.context:command", "Show an agent's context window, as it was at any event."),
         "search": ("console.search:search_command", "Search an agent's memory, as of now or of any event."),
+        "bisect": ("console.bisect:command", "Find the event after which a check on an agent turns bad."),
         "replay": ("console.replay:command", "Fold agents from the log alone, and prove every context."),
     },
     "Agents as files (starts nothing)": {

@@ -43,7 +43,7 @@ def test_help_says_what_this_is_and_what_to_try(call: Launch) -> None:
     assert tried == ["demo", "chat", "replay"]
     commands = {name for section in launch.COMMANDS.values() for name in section}
     documents = {"load", "sources", "attach", "detach", "unload", "search", "reindex"}
-    bundles = {"export", "import"}
+    bundles = {"export", "import", "bisect"}
     assert commands == {"chat", "demo", "agents", "events", "context", "replay", "bench"} | documents | bundles
     assert all(any(line.split()[:1] == [name] for line in printed.lines) for name in commands)
 
