@@ -18,7 +18,7 @@ import click
 import msgspec
 from msgspec.structs import replace
 
-from actors.index import IndexSettings, drop_index, open_index
+from actors.index import drop_index, open_index
 from console.inspect import agent_head, reading
 from console.options import bundle_option, data_folder, given_bundle, index_options, index_settings
 from console.progress import bar
@@ -121,7 +121,7 @@ def views_at(log: LogReader, agent: str, at: int | None) -> tuple[View, ...]:
 def _index(log: LogReader, views: tuple[View, ...]) -> Iterator[MemoryIndex]:
     settings = index_settings()
     if given_bundle():
-        with _private(log, views, settings) as private:
+        with private_index(log, views) as private:
             yield private
         return
     try:
@@ -130,7 +130,7 @@ def _index(log: LogReader, views: tuple[View, ...]) -> Iterator[MemoryIndex]:
         click.echo(
             f"{error} So an index of what this agent sees is built from the log, just for this search.", err=True
         )
-        with _private(log, views, settings) as private:
+        with private_index(log, views) as private:
             yield private
         return
     with contextlib.closing(index):
@@ -139,15 +139,15 @@ def _index(log: LogReader, views: tuple[View, ...]) -> Iterator[MemoryIndex]:
 
 
 @contextlib.contextmanager
-def _private(log: LogReader, views: tuple[View, ...], settings: IndexSettings) -> Iterator[MemoryIndex]:
-    """An index of what is in view, for one search."""
-    embedded = replace(settings, qdrant_url="")
+def private_index(log: LogReader, views: tuple[View, ...]) -> Iterator[MemoryIndex]:
+    """An index of just these views, in a temporary folder."""
+    embedded = replace(index_settings(), qdrant_url="")
     with (
         tempfile.TemporaryDirectory(prefix="palimpsest-") as folder,
-        contextlib.closing(open_index(Path(folder) / "index", embedded, log)) as index,
+        contextlib.closing(open_index(Path(folder) / "index", embedded, log)) as private,
     ):
-        _fill(index, log, views)
-        yield index
+        _fill(private, log, views)
+        yield private
 
 
 def _fill(index: MemoryIndex, log: LogReader, views: tuple[View, ...]) -> None:

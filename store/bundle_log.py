@@ -13,10 +13,14 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Final
 
+from msgspec.structs import replace
+
 from events.envelope import Envelope
 from events.errors import BadInput
 from store.admission import Request
 from store.bundle import BundleReader, Progress, no_progress
+from store.exporting import manifest_of, merged
+from store.log import LogReader
 from store.manifest import Manifest
 from store.memory_log import Memory, MemoryLog
 
@@ -79,6 +83,15 @@ def read_bundle(path: Path, progress: Progress = no_progress) -> BundleLog:
             if each.position % 1000 == 0:
                 progress(1000)
         return BundleLog(reader.manifest, memory)
+
+
+def held(log: LogReader, agent: str, at: int) -> MemoryLog:
+    """An agent of a log as its bundle would hold it up to an event: a copy in memory that may be written to."""
+    manifest, memory = manifest_of(log, agent, at), Memory()
+    memory.forks = {each.name: each.parent for each in manifest.streams if each.parent}
+    for each in merged(log, manifest):
+        _put(memory, replace(each, position=len(memory.events) + 1), agent)
+    return MemoryLog(memory)
 
 
 def _put(memory: Memory, each: Envelope, agent: str) -> None:

@@ -1,1 +1,1 @@
-"""The replay debugger's questions: pure functions from events and states to frozen structs, with nothing printed."""
+"""The replay debugger's questions, as pure functions: envelopes and states in, frozen structs out; no I/O."""
