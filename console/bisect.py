@@ -123,11 +123,7 @@ def _stdin(state: State) -> bytes:
     "--bad", type=click.IntRange(min=1), metavar="SEQ", help="It is bad after this event (default: the last)."
 )
 @click.option(
-    "--good",
-    type=click.IntRange(min=1),
-    default=1,
-    metavar="SEQ",
-    help="It is good after this one (default: the first).",
+    "--good", type=click.IntRange(min=1), metavar="SEQ", help="It is good after this one (default: the first)."
 )
 @click.option("--check", "text", metavar="TEXT", help="Good is where this text stands.")
 @click.option(

@@ -14,6 +14,7 @@ import msgspec
 from console.context import counted, open_inference, recorded, state_at
 from console.describe import plain, seqs, timer_text
 from console.inspect import agent_head, reading
+from console.options import bundle_option
 from console.show import Page, Part, many, one_line, printable, took, utc
 from events.debug.diff import KINDS, BlockEdit, Moved, Place, StateDiff, diff, pieces
 from events.debug.window import PARTS, Share, gist
@@ -91,6 +92,7 @@ def _parted(first: list[Place], second: list[Place]) -> Place | None:
 
 @click.command("diff")
 @click.argument("what", nargs=-1, required=True, metavar="AGENT SEQ [AGENT] [SEQ]")
+@bundle_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(what: tuple[str, ...], as_json: bool) -> None:
     """Show what changed between two events: what entered the window, what left it and where it went, core memory, the

@@ -11,6 +11,7 @@ import msgspec
 from console.context import counted, recorded, state_at
 from console.describe import call_text, plain, quoted, seqs, timer_text
 from console.inspect import CHUNK, agent_head, reading
+from console.options import bundle_option
 from console.show import Page, Part, many, one_line, printable, took, utc
 from events.codec import decode
 from events.debug.overview import Covering, EventAt, Overview, Running, overview
@@ -93,6 +94,7 @@ def _kept(envelope: Envelope, event_at: EventAt) -> Kept:
 
 @click.command("state")
 @click.argument("agent")
+@bundle_option
 @click.option("--at", type=int, metavar="SEQ", help="After this event (default: now).")
 @click.option("--recall", is_flag=True, help="List what recall storage held, the newest first.")
 @click.option("--archival", is_flag=True, help="List what archival storage held, the newest first.")
