@@ -10,8 +10,8 @@ from collections.abc import Mapping
 
 from events.envelope import Envelope
 from events.state import State
-from store import states
 from store.log import Append, Appended, LogStore, StreamHead
+from store.states import load
 
 
 class DirectLog:
@@ -34,13 +34,9 @@ class DirectLog:
         return await asyncio.to_thread(self._store.read, agent, after, to, limit, kinds)
 
     async def states(self, wanted: Mapping[str, int | None]) -> dict[str, State]:
-        """The states of these agents at these seqs (None: now); agents that do not exist are left out."""
-
-        def load() -> dict[str, State]:
-            loaded = {agent: states.load(self._store, agent, to) for agent, to in wanted.items()}
-            return {agent: state for agent, state in loaded.items() if state is not None}
-
-        return await asyncio.to_thread(load)
+        """As `LogClient.states`."""
+        found = {agent: await asyncio.to_thread(load, self._store, agent, to) for agent, to in wanted.items()}
+        return {agent: state for agent, state in found.items() if state is not None}
 
     async def heads(self, after: str = "", limit: int | None = None) -> list[StreamHead]:
         return await asyncio.to_thread(self._store.heads, after, limit)

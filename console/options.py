@@ -61,6 +61,32 @@ def data_folder() -> DataFolder:
     return DataFolder(given_data() or default_data_folder(os.environ))
 
 
+_BUNDLE: Final = "palimpsest.bundle"
+
+
+def bundle_option(command: Callable[..., object]) -> Callable[..., object]:
+    """Decorates a command that reads by `console.inspect.reading`: with `--bundle FILE` it reads a bundle."""
+    return click.option(
+        "--bundle",
+        metavar="FILE",
+        type=click.Path(path_type=Path),
+        expose_value=False,
+        callback=_keep_bundle,
+        help="Read this bundle (a file that `export` wrote) in place of the data folder.",
+    )(command)
+
+
+def _keep_bundle(context: click.Context, _option: click.Parameter, value: Path | None) -> None:
+    if value is not None:
+        context.meta[_BUNDLE] = value.expanduser()
+
+
+def given_bundle() -> Path | None:
+    """What `--bundle` says in this call; None: nothing."""
+    found: Path | None = click.get_current_context().meta.get(_BUNDLE)
+    return found
+
+
 address_option = click.option(
     "--address", default="", metavar="A", help="Join the Ray cluster at this address, or `auto`."
 )

@@ -10,6 +10,7 @@ import hashlib
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, Final
 
 import click
@@ -17,7 +18,7 @@ import msgspec
 
 from console.describe import plain
 from console.inspect import head_of, reading, stretches
-from console.options import PROGRAM, complain
+from console.options import PROGRAM, bundle_option, complain, given_bundle
 from console.show import Page, many, one_line
 from events.codec import decode
 from events.envelope import Envelope
@@ -39,6 +40,8 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     contexts: int
     snapshots: int = 0
     thrown_away: tuple[int, ...] = ()
+    redacted: int = 0
+    """So many contexts hold masked text (in a bundle that was redacted): they cannot be proved, and are no damage."""
     seq: int = 0
     kind: str = ""
     difference: str = ""
@@ -49,13 +52,24 @@ def replay_agent(log: LogReader, head: StreamHead, *, verify: bool) -> Found:
     """Fold one agent's stream up to its head, in chunks; stop at the first difference."""
     replayer = Replayer(head.agent, verify=verify)
     checks = _Snapshots(log, head.agent) if verify else None
+    excused, redacted = unprovable(log, head.agent), 0
     for envelope in stretches(log, head.agent, 1, head.seq):
         difference = replayer.feed(envelope)
-        if difference:
-            return _stopped(replayer, checks, envelope, difference.what)
+        if difference and difference.context and envelope.seq in excused:
+            redacted += 1
+        elif difference:
+            found = _stopped(replayer, checks, envelope, difference.what)
+            return msgspec.structs.replace(found, redacted=redacted)
         if checks:
             checks.look(replayer)
-    return _ended(log, head, replayer, checks)
+    return msgspec.structs.replace(_ended(log, head, replayer, checks), redacted=redacted)
+
+
+def unprovable(log: LogReader, agent: str) -> frozenset[int]:
+    """The seqs of the requests that a redaction has left without proof."""
+    from store.bundle_log import BundleLog
+
+    return log.unprovable(agent) if isinstance(log, BundleLog) else frozenset()
 
 
 def _stopped(replayer: Replayer, checks: _Snapshots | None, at: Envelope, what: str) -> Found:
@@ -133,16 +147,29 @@ def _is_whole(state: bytes, digest: bytes) -> bool:
 
 @click.command("replay")
 @click.argument("agent", required=False)
+@bundle_option
 @click.option("--all", "everyone", is_flag=True, help="Replay every agent.")
 @click.option(
     "--verify", is_flag=True, help="Prove every context, the hash chain, the streams' ends and the snapshots."
 )
+@click.option(
+    "--against",
+    metavar="DIR",
+    type=click.Path(path_type=Path),
+    help="Replay and prove all bundles of this folder, in place of the log: which contexts does this code change?",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def command(agent: str | None, everyone: bool, verify: bool, as_json: bool) -> int:
+def command(agent: str | None, *, everyone: bool, verify: bool, against: Path | None, as_json: bool) -> int:
     """Fold agents again from the log alone; with --verify, prove every context window that they ever had.
 
     Exit code 0: no difference. 1: the log differs, and the first difference of each agent is named.
     """
+    if against is not None:
+        if agent or given_bundle():
+            raise BadInput("--against DIR replays all bundles of DIR: leave AGENT and --bundle out.")
+        from console.gate import gate
+
+        return gate(against.expanduser(), as_json=as_json)
     if bool(agent) == everyone:
         raise BadInput("Say which agent to replay, or --all: `replay AGENT --verify`, `replay --all --verify`.")
     started = time.perf_counter()
@@ -186,6 +213,7 @@ def print_found(page: Page, found: Found, verify: bool) -> None:
     page.line(
         (one_line(found.agent), "bold"),
         f": {many(found.events, 'event')} folded{proved}",
+        (f", {many(found.redacted, 'context')} redacted, not provable" * bool(found.redacted), "yellow"),
         f", {many(found.snapshots, 'snapshot')} good" * bool(found.snapshots),
         (thrown * bool(found.thrown_away), "yellow"),
     )
@@ -215,6 +243,8 @@ def print_totals(page: Page, results: list[Found], seconds: float, verify: bool)
         page.line(
             (f"Proved: {many(contexts, 'context')}, byte for byte, and every event's place in the hash chain.", "green")
         )
+    if any(found.redacted for found in results):
+        page.line("What was masked is gone: the contexts that held it cannot be proved, the others can.")
     if any(found.thrown_away for found in results):
         page.line("A snapshot is a cache: readers pass over a bad one and fold the events; nothing is lost.")
     for found in differing:

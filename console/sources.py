@@ -17,7 +17,7 @@ import msgspec
 from console.chat import starting
 from console.describe import plain
 from console.inspect import reading
-from console.options import address_option, data_folder, json_option
+from console.options import address_option, bundle_option, data_folder, json_option
 from console.show import Page, many, names_of, one_line
 from events.errors import UnknownSource
 from events.sources import PREFIX, Document, Source, is_source, source_of
@@ -122,6 +122,7 @@ def unload_command(source: str, documents: tuple[str, ...], address: str) -> Non
 
 @click.command("sources")
 @click.argument("source", required=False)
+@bundle_option
 @json_option
 def sources_command(source: str | None, as_json: bool) -> None:
     """List the sources; with SOURCE, its documents. Starts nothing, and works while a load runs."""

@@ -107,6 +107,43 @@ class NewerFormat(PalimpsestError):
     """Written by a newer Palimpsest than this one."""
 
 
+class BundleUnreadable(PalimpsestError):
+    """A file that is no bundle, or not all of one, or not the one that was written."""
+
+    def __init__(self, path: str, why: str) -> None:
+        super().__init__(
+            f"The bundle {path} cannot be read: {why}. Nothing was changed. Copy it again from where it was made "
+            "(in binary mode), or have it exported again."
+        )
+        self.path = path
+        self.why = why
+
+
+class BundleUnwritable(PalimpsestError):
+    """The disk took no bundle; nothing was left there."""
+
+    def __init__(self, path: str, why: str) -> None:
+        super().__init__(
+            f"The bundle {path} cannot be written: {why}. Nothing was left there. "
+            "Make room, check the folder's rights, or name another place."
+        )
+        self.path = path
+        self.why = why
+
+
+class NameTaken(PalimpsestError):
+    """A stream of this name has another history here, or goes on by itself; nothing was written."""
+
+    def __init__(self, stream: str, *, renamed: bool) -> None:
+        other = "give the agent another name (`import FILE --as NAME`)" if renamed else "import it into another folder"
+        other += "" if renamed else " (`--data DIR`): only the bundle's own agent can be renamed"
+        super().__init__(
+            f"'{stream}' is here already, with another history than the bundle's (or it is at work). "
+            f"Nothing was written: {other}."
+        )
+        self.stream = stream
+
+
 class DataFolderBusy(PalimpsestError):
     def __init__(self, folder: str, holder: str) -> None:
         super().__init__(
@@ -183,3 +220,10 @@ class WindowTooSmall(BadInput):
         )
         self.agent = agent
         self.least_tokens = least_tokens
+
+
+class ModelUnavailable(PalimpsestError):
+    """A rerun's model cannot be had, so there was no rerun."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(f"The model cannot be had, so nothing was run and nothing was written. {detail}")

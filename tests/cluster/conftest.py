@@ -20,6 +20,7 @@ OWN_RAY: Final = ("test_address.py", "test_kills.py")
 """Their tests start other Rays, and may run beside the rest (`pytest -n 2`)."""
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     here = Path(__file__).parent
     for item in items:

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from store.embeddings import KNOWN_WORDS, WordLlamaEmbedder
+from store.embeddings import WordLlamaEmbedder
+from store.known import Known
 
 EMBEDDER = WordLlamaEmbedder()
 TRICKY = (
@@ -17,6 +18,8 @@ TRICKY = (
     "a ",
     "a  b",
     "a b",
+    "a   b    c  ",
+    "  a b\n  c\n\td",
     "a\n\nb c",
     "\u2581 a",
     "a \u2581b",
@@ -24,6 +27,10 @@ TRICKY = (
     "a </s> b",
     "x" * 60 + " y",
 )
+
+
+def tokens(texts: list[str]) -> list[list[int]]:
+    return [ids.tolist() for ids in EMBEDDER.tokens(texts)]
 
 
 def whole(text: str) -> list[int]:
@@ -34,11 +41,25 @@ def whole(text: str) -> list[int]:
 
 @pytest.mark.parametrize("text", TRICKY)
 def test_odd_texts(text: str) -> None:
-    assert EMBEDDER.tokens([text]) == [whole(text)]
+    assert tokens([text]) == [whole(text)]
 
 
 @settings(max_examples=150, deadline=None)
 @given(st.lists(st.text(alphabet="ab é\n\t.,1-\u2581\u4e2d\U0001f600<s>/", max_size=30), max_size=4))
 def test_any_texts(texts: list[str]) -> None:
-    assert EMBEDDER.tokens(texts) == [whole(text) for text in texts]
-    assert len(EMBEDDER._known) <= KNOWN_WORDS
+    assert tokens(texts) == [whole(text) for text in texts]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.lists(st.text(alphabet="abc", max_size=3), max_size=6), max_size=12))
+def test_what_is_known_of_words_is_bounded_and_theirs(texts: list[list[str]]) -> None:
+    known = Known(lambda words: [word.encode() for word in words], held=8)
+    for text in texts:
+        assert known.of([text, text]) == ["".join(text).encode()] * 2
+        assert len(known) <= 8 + 2 * 6
+
+
+def test_long_words_are_not_kept() -> None:
+    known = Known(lambda words: [word.encode() for word in words])
+    assert known.of([["x" * 100, "a"]]) == [b"x" * 100 + b"a"]
+    assert len(known) == 1
