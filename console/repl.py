@@ -27,9 +27,9 @@ from actors.process import now_ms
 from console.context import print_header, print_messages, view
 from console.describe import describe
 from console.heartbeat import TIMER_ID, heartbeat
-from console.inspect import print_event
 from console.show import Page, one_line, printable, utc
 from console.talk import Talker, ending
+from console.timeline import print_event
 from events.codec import decode
 from events.context import Count
 from events.errors import PalimpsestError

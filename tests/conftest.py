@@ -1,16 +1,35 @@
-"""For all tests: what the environment says of indexes is not theirs, but for the tests that ask for a server."""
+"""For all tests: what the environment says of indexes is not theirs, but for the tests that ask for a server.
+
+Temporary folders lie in memory where the machine has room for them: an index that is made and synced a hundred times
+over waits for the disk, and no test pulls the plug of one (a killed process leaves what it wrote either way).
+"""
 
 from __future__ import annotations
 
 import os
+import shutil
+from pathlib import Path
+from typing import Any, Final
 
 import pytest
 
 SERVER_URL = pytest.StashKey[str]()
+IN_MEMORY: Final = Path("/dev/shm")
+ROOM_BYTES: Final = 2_000_000_000
+"""Ray's own objects lie there too."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """`QDRANT_URL=… pytest` runs the engine's tests on that server too, and no other test."""
-    config.stash[SERVER_URL] = os.environ.pop("QDRANT_URL", "")
+    passed_on = getattr(config, "workerinput", {})
+    config.stash[SERVER_URL] = passed_on.get("server_url") or os.environ.pop("QDRANT_URL", "")
     for name in ("PALIMPSEST_EMBEDDER", "QDRANT_COLLECTION"):
         os.environ.pop(name, None)
+    if os.access(IN_MEMORY, os.W_OK) and shutil.disk_usage(IN_MEMORY).free > ROOM_BYTES:
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(IN_MEMORY))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """A process that `pytest -n` starts is told what this one took out of the environment."""
+    node.workerinput["server_url"] = node.config.stash[SERVER_URL]

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
 import pytest
 
@@ -15,15 +16,19 @@ from events.types import FunctionReturned, SummaryWritten
 from store.folder import DataFolder
 from tests.cluster.world import HOME, KEY, SLOW, Crowd, all_contexts, check_promises, log_of, run, running
 
+OWN_RAY: Final = ("test_address.py", "test_kills.py")
+"""Their tests start other Rays, and may run beside the rest (`pytest -n 2`)."""
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     here = Path(__file__).parent
     for item in items:
         if item.path.is_relative_to(here):
             item.add_marker(pytest.mark.cluster)
+            item.add_marker(pytest.mark.xdist_group(item.path.name if item.path.name in OWN_RAY else "one Ray"))
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="session")
 def one_ray() -> Iterator[None]:
     """Ray, with a key in the environment that must turn up nowhere."""
     import ray
@@ -39,13 +44,20 @@ def one_ray() -> Iterator[None]:
         os.environ["OPENAI_API_KEY"] = before
 
 
+@pytest.fixture(autouse=True)
+def on_ray(request: pytest.FixtureRequest) -> None:
+    """The one Ray, for all but those that start their own."""
+    if request.path.name not in OWN_RAY:
+        request.getfixturevalue("one_ray")
+
+
 @pytest.fixture(scope="session")
 def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> DataFolder:
     return DataFolder(tmp_path_factory.mktemp("shared"))
 
 
 @pytest.fixture(scope="session")
-def shared(shared_folder: DataFolder) -> Iterator[System]:
+def shared(one_ray: None, shared_folder: DataFolder) -> Iterator[System]:  # noqa: ARG001
     """A system for the tests that leave it as they found it."""
     options = Options(model={"timeout_s": 2.0, "connect_timeout_s": 2.0, "max_retries": 1})
     system = run(boot(shared_folder, "tests", options))
@@ -70,7 +82,10 @@ def folder(tmp_path: Path) -> DataFolder:
 
 
 @pytest.fixture(scope="session")
-def calm(tmp_path_factory: pytest.TempPathFactory) -> tuple[Crowd, dict[str, list[str]]]:
+def calm(
+    one_ray: None,  # noqa: ARG001
+    tmp_path_factory: pytest.TempPathFactory,
+) -> tuple[Crowd, dict[str, list[str]]]:
     """A run without accidents: what was answered, and every context."""
     folder = DataFolder(tmp_path_factory.mktemp("calm"))
 

@@ -104,7 +104,7 @@ def test_attach_and_detach_say_what_they_did(launched: Launch, shelf: Path) -> N
     ]
     assert launched("detach", "manuals", "ada").lines == ["Detached manuals from ada."]
     assert launched("detach", "manuals", "ada").lines == ["ada did not have it."]
-    assert "SourceDetached" in launched("events", "ada").lines[-1]
+    assert "SourceDetached" in launched("events", "ada", "--flat").lines[-1]
 
 
 @pytest.mark.parametrize("command", ["attach", "detach"])
@@ -197,7 +197,7 @@ def test_a_slow_reindex_says_how_much_it_has_to_do(
 ) -> None:
     assert shelf.exists()
     quick = launched("reindex")
-    monkeypatch.setattr("console.search.SLOW_S", -1.0)
+    monkeypatch.setattr("console.progress.SLOW_S", -1.0)
     monkeypatch.setattr("console.search.PART_BYTES", 1)
     slow = launched("reindex")
     assert (quick.err, quick.lines) == ("", slow.lines), "built in small parts it is the same"
@@ -214,7 +214,7 @@ def test_a_page_past_the_end_says_which_there_are(launched: Launch, shelf: Path)
 
 def test_a_search_as_of_an_event_sees_what_there_was(launched: Launch, shelf: Path, kernel: Kernel) -> None:
     assert shelf.exists()
-    now = launched("events", "ada").lines
+    now = launched("events", "ada", "--flat").lines
     attached = next(n for n, line in enumerate(now, 1) if "SourceAttached" in line)
     told = next(n for n, line in enumerate(now, 1) if "UploadFinished" in line)
     launched("unload", "manuals", "lund.txt")
