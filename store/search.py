@@ -54,6 +54,8 @@ class Searches:
         self.census = Census(engine.listed)
         self.exact_points, self.dense_points = EXACT_POINTS, DENSE_POINTS
         """Up to how many points all is looked at; the bench raises them, to compare."""
+        self.blend_of = blend_of
+        """How scores are blended, by kind and embedder; the bench tries others."""
 
     def by_query(self, scope: Scope, query: str, first: int, size: int) -> Found:
         """The results from number `first` on. An empty query finds all, the latest first."""
@@ -100,7 +102,7 @@ class Searches:
             limit *= 4
 
     def _blend(self, scope: Scope) -> Blend:
-        return blend_of(scope.kind, self._embedder.name)
+        return self.blend_of(scope.kind, self._embedder.name)
 
     def _dense_limit(self, points: int, lexical: bool) -> int:
         if points <= self.exact_points:
