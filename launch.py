@@ -28,10 +28,17 @@ COMMANDS: Final = {
         "agents": ("console.inspect:agents_command", "List the agents."),
         "events": ("console.timeline:command", "Tell what ever happened to an agent, turn by turn."),
         "context": ("console.context:command", "Show an agent's context window, as it was at any event."),
+        "state": ("console.state:command", "Show an agent's memory, queue and what is open, as of any event."),
+        "diff": ("console.diff:command", "Show what changed between two events, or between two agents."),
         "search": ("console.search:search_command", "Search an agent's memory, as of now or of any event."),
         "blame": ("console.blame:command", "Show who wrote what stands in an agent's memory, and why."),
         "why": ("console.why:command", "Say why an agent did not come up with what it was told."),
+        "rerun": ("console.rerun:command", "Run an agent again under other settings, and compare."),
         "replay": ("console.replay:command", "Fold agents from the log alone, and prove every context."),
+    },
+    "Fork": {
+        "fork": ("console.fork:command", "Make an agent that goes on from any event of one, without a copy."),
+        "resume": ("console.resume:command", "Let a fork go on with what was under way where it was forked."),
     },
     "Agents as files (starts nothing)": {
         "export": (

@@ -123,7 +123,8 @@ def _forked(event: AgentForked) -> str:
     return ", ".join(parts)
 
 
-def _timer(timer: Timer) -> str:
+def timer_text(timer: Timer) -> str:
+    """A timer in a line: its id, its note, when it is due, and how it repeats."""
     again = f", every {timer.every_s} s" if timer.every_s else f", cron {timer.cron}" if timer.cron else ""
     note = f" {quoted(timer.note)}" if timer.note else ""
     return f"{one_line(timer.id, 40)}{note}, due {utc(timer.due_ms)} UTC{again}{', heartbeat' * timer.heartbeat}"
@@ -177,7 +178,7 @@ _SAY: Final[dict[type[Event], Callable[[Any], str]]] = {
     UserLoggedIn: lambda e: f"last login {one_line(e.last_login) or 'never'}",
     UploadFinished: lambda e: one_line(e.source) + (f": {one_line(e.detail)}" if e.detail else ""),
     AlertRaised: lambda e: quoted(e.text),
-    TimerFired: lambda e: _timer(e.timer),
+    TimerFired: lambda e: timer_text(e.timer),
     InputAdopted: lambda e: f"input {e.input}, as it was at the fork",
     StopRequested: lambda e: one_line(e.reason) or "no reason given",
     InputArchived: lambda e: f"input {e.input} went to archival storage in {len(e.ends)} passages",
@@ -198,7 +199,7 @@ _SAY: Final[dict[type[Event], Callable[[Any], str]]] = {
     FunctionCalled: lambda e: f"{one_line(e.name, 40)}({_arguments(e.arguments, 90)})",
     FunctionReturned: _returned,
     FunctionFailed: lambda e: f"{one_line(e.name, 40)}: {one_line(e.error)}",
-    TimerSet: lambda e: _timer(e.timer),
+    TimerSet: lambda e: timer_text(e.timer),
     TimerCancelled: lambda e: one_line(e.timer_id, 40),
     MemoryPressureWarned: lambda e: f"{e.tokens:,} of {e.window_tokens:,} tokens",
     EvictionStarted: lambda e: f"{e.reason}: {seqs(e.seqs)}, from {e.tokens:,} down to {e.target_tokens:,} tokens",

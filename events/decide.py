@@ -20,7 +20,7 @@ from events.context import (
 )
 from events.envelope import Draft, Envelope, Topic, answer_key
 from events.evolve import evolve
-from events.forks import adoptions, is_awake
+from events.forks import TAKEN_UP, adoptions, is_awake
 from events.functions import topic
 from events.inputs import first_page, text_of
 from events.passages import split
@@ -246,7 +246,7 @@ def _drafted(state: State, events: tuple[Event, ...], now_ms: int, drafts: list[
     for event in events:
         made = _draft(state, event, now_ms)
         drafts.append(made)
-        state = evolve(state, _placed(made, state.seq + 1), event)
+        state = evolve(state, placed(made, state.seq + 1), event)
     return state
 
 
@@ -276,7 +276,7 @@ def _draft(state: State, event: Event, now_ms: int) -> Draft:
         case InputAdopted():
             opens, number, cause = Topic.TURN, event.input, ""
         case TimerSet() if state.unadopted:
-            opens, number, cause, key = Topic.ALARM, 0, "", state.unadopted.alarms[0]
+            opens, number, cause, key = Topic.ALARM, 0, TAKEN_UP, state.unadopted.alarms[0]
         case InputArchived() | InputSkipped() | TurnStarted():
             cause = next(p.key for p in state.pending if p.seq == event.input)
             closes = cause if isinstance(event, InputSkipped) else ""
@@ -285,7 +285,7 @@ def _draft(state: State, event: Event, now_ms: int) -> Draft:
     return draft(state.agent, now_ms, event, key=key, turn=number, cause=cause, opens=opens, closes=closes)
 
 
-def _placed(made: Draft, seq: int) -> Envelope:
+def placed(made: Draft, seq: int) -> Envelope:
     """The draft as the fold will see it."""
     return Envelope(
         made.agent, seq, 0, made.time, made.kind, made.version, made.key, made.body, made.turn, made.cause,

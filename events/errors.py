@@ -207,3 +207,10 @@ class DocumentUnreadable(PalimpsestError):
         super().__init__(f"{path} cannot be read: {reason}")
         self.path = path
         self.reason = reason
+
+
+class ModelUnavailable(PalimpsestError):
+    """A rerun's model cannot be had, so there was no rerun."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(f"The model cannot be had, so nothing was run and nothing was written. {detail}")

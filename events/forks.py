@@ -17,6 +17,8 @@ from events.errors import LogDamaged
 from events.state import UNCOUNTED, Alarm, Eviction, Phase, State, Turn, Unadopted
 from events.types import AgentForked, Event, InputAdopted, Settings, TimerSet
 
+TAKEN_UP: Final = "fork"
+"""The cause of a timer that a fork sets again because its parent had set it: nobody asked for it in the fork."""
 DROPPED: Final = "dropped"
 KEPT: Final = "kept"
 

@@ -6,14 +6,21 @@ as of an event still is. (2) What the agent waits for is open, as it was; what i
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from bisect import bisect_right
+from collections.abc import Callable
+from itertools import islice
+from operator import attrgetter
 from pathlib import Path
 from typing import Final
+
+from msgspec.structs import replace
 
 from events.envelope import Envelope
 from events.errors import BadInput
 from store.admission import Request
 from store.bundle import BundleReader, Progress, no_progress
+from store.exporting import manifest_of, merged
+from store.log import LogReader
 from store.manifest import Manifest
 from store.memory_log import Memory, MemoryLog
 
@@ -27,22 +34,40 @@ class BundleLog(MemoryLog):
     def __init__(self, manifest: Manifest, memory: Memory) -> None:
         super().__init__(memory)
         self.manifest = manifest
+        self._wholes: dict[str, list[Envelope]] = {}
 
     def unprovable(self, agent: str) -> frozenset[int]:
         """The seqs of an agent's requests whose contexts hold masked text, its ancestors' included."""
-        by_name = {each.stream: each.unprovable for each in self.manifest.redactions}
-        lines = lineage(self.manifest, agent)
-        return frozenset(seq for name in lines for seq in by_name.get(name, ()))
+        line = {agent, *(parent.agent for parent in self.lineage(agent))}
+        return frozenset(seq for each in self.manifest.redactions if each.stream in line for seq in each.unprovable)
+
+    # What does not change may be found at once, also in the midst of a long stream: event n is number n - 1.
+
+    def read(
+        self,
+        agent: str,
+        after: int = 0,
+        to: int | None = None,
+        limit: int | None = None,
+        kinds: frozenset[str] | None = None,
+    ) -> list[Envelope]:
+        wanted = (e for e in islice(self._whole(agent), after, to) if kinds is None or e.kind in kinds)
+        return list(islice(wanted, limit))
+
+    def hash_at(self, agent: str, seq: int) -> bytes | None:
+        whole = self._whole(agent)
+        return whole[seq - 1].hash if 1 <= seq <= len(whole) else None
+
+    def seq_at(self, agent: str, position: int) -> int:
+        return bisect_right(self._whole(agent), position, key=_position)
+
+    def _whole(self, agent: str) -> list[Envelope]:
+        if agent not in self._wholes:
+            self._wholes[agent] = self._memory.whole(agent)
+        return self._wholes[agent]
 
 
-def lineage(manifest: Manifest, agent: str) -> Iterator[str]:
-    """The streams that an agent's history goes through, its own first."""
-    parents = {stream.name: stream.parent for stream in manifest.streams}
-    name: str | None = agent
-    while name in parents:
-        yield name
-        parent = parents.pop(name)
-        name = parent.agent if parent else None
+_position: Final[Callable[[Envelope], int]] = attrgetter("position")
 
 
 def read_bundle(path: Path, progress: Progress = no_progress) -> BundleLog:
@@ -50,6 +75,7 @@ def read_bundle(path: Path, progress: Progress = no_progress) -> BundleLog:
     is too large to be held in memory."""
     with BundleReader(path) as reader:
         memory = Memory()
+        memory.forks = {each.name: each.parent for each in reader.manifest.streams if each.parent}
         for each in reader.envelopes():
             _put(memory, each, reader.manifest.agent)
             if reader.unpacked > MOST_BYTES:
@@ -57,6 +83,15 @@ def read_bundle(path: Path, progress: Progress = no_progress) -> BundleLog:
             if each.position % 1000 == 0:
                 progress(1000)
         return BundleLog(reader.manifest, memory)
+
+
+def held(log: LogReader, agent: str, at: int) -> MemoryLog:
+    """An agent of a log as its bundle would hold it up to an event: a copy in memory that may be written to."""
+    manifest, memory = manifest_of(log, agent, at), Memory()
+    memory.forks = {each.name: each.parent for each in manifest.streams if each.parent}
+    for each in merged(log, manifest):
+        _put(memory, replace(each, position=len(memory.events) + 1), agent)
+    return MemoryLog(memory)
 
 
 def _put(memory: Memory, each: Envelope, agent: str) -> None:

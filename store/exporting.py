@@ -22,6 +22,7 @@ from events.errors import BadInput, LogDamaged
 from events.sources import is_source, stream_of
 from events.types import (
     AgentCreated,
+    AgentForked,
     InferenceCompleted,
     Parent,
     Settings,
@@ -37,7 +38,7 @@ CHUNK: Final = 2000
 STRETCHES: Final = 20
 """So many events of a source at once: each may hold hundreds of passages."""
 
-_BIRTHS: Final = frozenset({"AgentCreated", "AgentForked"})
+_BIRTHS: Final = frozenset({AgentCreated.__name__, AgentForked.__name__})
 _TELLING: Final = _BIRTHS | {"SettingsChanged", "SourceAttached", "InferenceCompleted"}
 
 
@@ -113,6 +114,8 @@ class _Survey:
         event = decode(at)
         match event:
             case AgentCreated(settings=settings) | SettingsChanged(settings=settings):
+                self._settings(settings)
+            case AgentForked(settings=settings) if settings is not None:
                 self._settings(settings)
             case SourceAttached(source=source):
                 self.sources[source] = None

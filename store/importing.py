@@ -18,6 +18,7 @@ from events.errors import BadInput, LogDamaged, NameTaken
 from events.replay import Replayer
 from events.sources import is_source
 from events.state import State
+from events.types import Parent
 from store.bundle import BundleReader, Progress, no_progress
 from store.log import DECIDER, Append, LogStore
 from store.manifest import Manifest, Stream
@@ -179,8 +180,11 @@ def _write(log: LogStore, path: Path, proof: _Proof, there: Mapping[str, int]) -
     with BundleReader(path) as reader:
         streams = {each.name: each for each in reader.manifest.streams if each.name in there}
         for at in reader.envelopes():
-            if at.agent in streams and at.seq >= streams[at.agent].first + there[at.agent]:
-                batch.add(_draft(at, proof.name_of(at.agent)), at.seq)
+            stream = streams.get(at.agent)
+            if stream is None or at.seq < stream.first + there[at.agent]:
+                continue
+            parent = stream.parent if at.seq == stream.first else None
+            batch.add(_draft(at, proof.name_of(at.agent)), at.seq, parent)
     batch.append()
 
 
@@ -193,19 +197,36 @@ class _Batch:
 
     def __init__(self, log: LogStore) -> None:
         self._log = log
+        self._appends: list[Append] = []
+        self._position = log.position()
+        self._begin()
+
+    def _begin(self) -> None:
         self._drafts: list[Draft] = []
         self._expected: dict[str, int] = {}
+        self._forks: dict[str, Parent] = {}
         self._size = 0
 
-    def add(self, draft: Draft, seq: int) -> None:
+    def add(self, draft: Draft, seq: int, parent: Parent | None) -> None:
+        """The next draft; a fork's first one in an append of its own, which sees its parent in those before."""
+        if parent:
+            self._end()
+            self._forks[draft.agent] = parent
+        self._expected.setdefault(draft.agent, 0 if parent else seq - 1)
         self._drafts.append(draft)
-        self._expected.setdefault(draft.agent, seq - 1)
         self._size += len(draft.body)
         if self._size >= BATCH_BYTES:
             self.append()
 
+    def _end(self) -> None:
+        self._position += len(self._drafts)
+        cursor = DECIDER, self._position
+        self._appends.append(Append(tuple(self._drafts), self._expected, cursor, forks=self._forks, at_rest=True))
+        self._begin()
+
     def append(self) -> None:
-        cursor = DECIDER, self._log.position() + len(self._drafts)
-        (answers,) = self._log.append([Append(tuple(self._drafts), self._expected, cursor, at_rest=True)])
-        assert all(answer.outcome == "appended" for answer in answers), "the streams are where they were found"
-        self._drafts, self._expected, self._size = [], {}, 0
+        """All that was added, in one transaction."""
+        self._end()
+        answers = self._log.append(self._appends)
+        assert all(one.outcome == "appended" for each in answers for one in each), "the streams are as they were found"
+        self._appends = []

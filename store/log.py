@@ -33,7 +33,7 @@ class Append(msgspec.Struct, frozen=True, array_like=True):
     and not with a retry whose drafts are all there. One at the same seq is replaced; those `superseded` are dropped.
     `forks` maps streams that are to be begun here to what they go on from: the first draft of such a one has the seq
     after the parent's, and is chained to it.
-    `at_rest`: what the drafts open and close has no effect, as it had its effect elsewhere (an import).
+    `at_rest`: what the drafts open and close has no effect here, as it had its effect elsewhere (an import, a rerun).
     """
 
     drafts: tuple[Draft, ...]

@@ -2,9 +2,9 @@
 
 Rules. (1) A text is found as it stands and as JSON has it (escaped, however often), in fields of any depth and in the
 packed passages of documents; a pattern is looked for as the fields stand. (2) Lengths stay, so that what counts
-characters stays right; the few fields that hold a word of ours, which the fold reads, stay too. (3) From the first
-masked event on the chain is made again: it shows that nothing was altered since, and not what the original was.
-(4) It is told which contexts do not match their fingerprints any more.
+characters stays right; the few fields with a word of ours or a stream's name, which the fold reads, stay too. (3) From
+the first masked event on the chain is made again: it shows that nothing was altered since, and not what the original
+was. (4) It is told which contexts do not match their fingerprints any more.
 """
 
 from __future__ import annotations
@@ -18,22 +18,27 @@ from typing import Any, Final
 import msgspec
 from msgspec.structs import replace
 
+from events.codec import decode, encode
 from events.documents import pack_passages, unpack_passages
 from events.envelope import GENESIS, Envelope, chain
 from events.errors import BadInput, LogDamaged
 from events.replay import Replayer
 from events.sources import is_source
+from events.types import AgentForked
 
 BLOCK: Final = "█"
 
-_OURS: Final = frozenset({"purpose", "finish", "author", "encoding", "output_parameter"})
-_REASONED: Final = {
+_OURS: Final = frozenset({"purpose", "finish", "author", "encoding", "output_parameter", "timers", "agent", "stream"})
+_OURS_IN: Final = {
     "TurnEnded": frozenset({"reason"}),
     "HeartbeatRaised": frozenset({"reason"}),
     "EvictionStarted": frozenset({"reason"}),
     "InferenceFailed": frozenset({"error"}),
+    "SourceAttached": frozenset({"source"}),
+    "SourceDetached": frozenset({"source"}),
+    "FunctionCalled": frozenset({"sources"}),
 }
-"""The fields that hold a word of ours, of every kind and of some."""
+"""The fields that hold a word of ours, or the name of a stream: of every kind, and of some."""
 
 _SHORT: Final = {"\n": "n", "\t": "t", "\r": "r", "\b": "b", "\f": "f", '"': '"', "\\": "\\", "/": "/"}
 """What JSON writes behind a backslash."""
@@ -109,7 +114,7 @@ class _Walk:
     def __init__(self, kind: str, masks: Masks) -> None:
         self.places = 0
         self._masks = masks
-        self._ours = _OURS | _REASONED.get(kind, frozenset())
+        self._ours = _OURS | _OURS_IN.get(kind, frozenset())
 
     def value(self, value: Any) -> Any:
         match value:
@@ -144,6 +149,12 @@ class _Walk:
             self.places += len(own)
             masked.append(replace(passage, text=_blocked(text, own), heading=self.value(passage.heading)))
         return pack_passages(masked) if self.places > before else packed
+
+
+def _goes_on(at: Envelope, body: bytes, hash: bytes) -> bytes:
+    """A fork's first event names the hash that it goes on from: it is another one now."""
+    event = decode(replace(at, body=body))
+    return encode(replace(event, hash=hash)) if isinstance(event, AgentForked) else body
 
 
 # --- a history ----------------------------------------------------------------------------------------------------
@@ -197,7 +208,7 @@ class Redactor:
         if places:
             trace.masked.append(at.seq)
             trace.places += places
-        bare = replace(at, body=body)
+        bare = replace(at, body=_goes_on(at, body, self.hashes[before]) if parted else body)
         return replace(bare, hash=chain(self.hashes.get(before, GENESIS), at.seq, bare))
 
     def _prove(self, made: Envelope) -> None:

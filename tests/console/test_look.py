@@ -175,9 +175,9 @@ def test_the_parts_of_an_asked_context_are_those_that_were_counted(kernel: Kerne
 
 def test_between_inferences_it_says_what_would_be_asked(launched: Launch, kernel: Kernel) -> None:
     last = kernel.log.read("ada")[-1]
-    printed = launched("context", "ada", "--at", str(last.seq))
+    printed = launched("context", "ada", "--at", str(last.seq), "--count")
     assert "no inference is open" in printed.text
-    seen = view_at(kernel.log, "ada", last.seq)
+    seen = view_at(kernel.log, "ada", last.seq, lazy_count)
     assert (seen.asked, seen.proved) == (0, None)
     total = next(line for line in printed.lines if line.startswith("total")).split()
     assert int(total[2].replace(",", "")) == seen.total_tokens

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from events.codec import draft
+from events.debug.redact import Masks
 from events.envelope import Envelope, Topic
 from events.errors import (
     BadInput,
@@ -25,7 +26,7 @@ from events.errors import (
     NewerFormat,
 )
 from events.prompts import newborn
-from events.replay import replay
+from events.replay import Replayer, replay
 from events.sources import stream_of
 from events.types import Settings, SourceAttached, UserMessageReceived
 from store.bundle import BundleReader
@@ -36,6 +37,7 @@ from store.log import DECIDER, Append, LogReader, LogStore
 from store.memory_log import MemoryLog
 from store.sqlite_log import SqliteLog
 from store.versions import PALIMPSEST, versions_now
+from tests.simulation.forking import Continuation, replayed
 from tests.simulation.promises import TOPICS
 from tests.simulation.world import World
 from tests.store.library_world import Desk, lines
@@ -134,6 +136,73 @@ def test_the_manifest_says_what_shaped_the_contexts(bundle: Path) -> None:
     assert manifest.versions.palimpsest == PALIMPSEST
     assert f'version = "{PALIMPSEST}"' in (ROOT / "pyproject.toml").read_text()
     assert all((manifest.versions.prompts, manifest.versions.tiktoken, manifest.versions.embedder))
+
+
+# --- forks
+
+
+def forked(seed: int, cut: float) -> tuple[MemoryLog, str, int]:
+    """A session, a fork of it that went on, a fork of that one in the midst; the last fork's name, and its end."""
+    world = World(seed, agents=1, inputs=4)
+    world.run()
+    name = world.names[0]
+    for fork in ("fay", "gus"):
+        places = replayed(world.log, name)
+        Continuation(world.log, name, max(1, round(cut * len(places))), fork, places).run()
+        name = fork
+    head = world.log.head("gus")
+    assert head is not None
+    return world.log, "gus", head.seq
+
+
+@settings(max_examples=10, deadline=None)
+@given(seed=st.integers(0, 500), cut=st.floats(0.1, 0.9))
+def test_a_fork_comes_with_its_ancestors(seed: int, cut: float, tmp_path_factory: pytest.TempPathFactory) -> None:
+    log, name, end = forked(seed, cut)
+    path = exported(log, tmp_path_factory.mktemp("bundle"), name, end)
+    read = read_bundle(path)
+    wanted = placeless(log, name, end)
+    assert placeless(read, name) == wanted
+    assert read.lineage(name) == log.lineage(name)
+    assert [read.hash_at(name, seq) for seq in (0, 1, end, end + 1)] == [None, wanted[0].hash, wanted[-1].hash, None]
+    here = MemoryLog()
+    here.open_epoch()
+    import_bundle(here, path)
+    assert placeless(here, name) == wanted
+    assert opened(here) == []
+    assert here.cursor(DECIDER) == here.position()
+    assert replay(name, here.read(name)).difference is None
+    assert exported(here, tmp_path_factory.mktemp("bundle"), name).read_bytes() == path.read_bytes()
+
+
+def test_a_fork_joins_the_parent_that_is_here_already(tmp_path: Path) -> None:
+    log, name, _ = forked(3, 0.5)
+    here = MemoryLog()
+    here.open_epoch()
+    parent = log.lineage(name)[-1].agent
+    import_bundle(here, exported(log, tmp_path, parent))
+    done = import_bundle(here, exported(log, tmp_path, name))
+    assert [stream.written for stream in done.streams if stream.name == parent] == [0]
+    assert placeless(here, name) == placeless(log, name)
+    renamed = import_bundle(here, exported(log, tmp_path, name), name="ivy")
+    assert [stream.name for stream in renamed.streams if stream.written] == ["ivy"]
+    assert replay("ivy", here.read("ivy")).difference is None
+    assert [each.body for each in here.read("ivy")] == [each.body for each in log.read(name)]
+
+
+def test_a_fork_is_redacted_through_its_parent(tmp_path: Path) -> None:
+    log, name, end = forked(3, 0.5)
+    done = export(log, name, end, tmp_path / "gus", masks=Masks(["hello"]))
+    first = done.manifest.redactions[0]
+    assert first.stream == log.lineage(name)[-1].agent
+    assert {each.rechained for each in done.manifest.redactions[1:]} == {
+        each.first for each in done.manifest.streams if each.parent
+    }, "whoever goes on from what was masked has another chain from its beginning"
+    read = read_bundle(tmp_path / "gus")
+    replayer = Replayer(name)
+    differing = [found for each in read.read(name) if (found := replayer.feed(each))]
+    assert all(found.context for found in differing)
+    assert {found.seq for found in differing} == read.unprovable(name) != set()
 
 
 # --- what is not whole
