@@ -20,6 +20,7 @@ from events.debug.diff import KINDS, BlockEdit, Moved, Place, StateDiff, diff, p
 from events.debug.window import PARTS, Share, gist
 from events.errors import BadInput
 from events.state import State, Summary, Turn
+from events.types import InferenceRequested
 from store.log import LogReader
 from store.states import load
 
@@ -56,15 +57,20 @@ def difference(log: LogReader, a: Place, b: Place) -> StateDiff:
     old, new = state_at(log, a.agent, a.seq), state_at(log, b.agent, b.seq)
     parted = _parted(_line(log, a, old), _line(log, b, new))
     start = parted.seq if parted else 0
-    asked = open_inference(log, old), open_inference(log, new)
     return diff(
         recorded(log, old, a.agent),
         recorded(log, new, b.agent),
         log.read(b.agent, start, b.seq, kinds=KINDS) if parted else (),
         log.read(a.agent, start, a.seq, kinds=KINDS) if parted else (),
         parted=parted,
-        asked=(asked[0][1] if asked[0] else None, asked[1][1] if asked[1] else None),
+        asked=(_asked(log, old), _asked(log, new)),
     )
+
+
+def _asked(log: LogReader, state: State) -> InferenceRequested | None:
+    """The reply that the model is asked for at a state: its event has the exact count of the window."""
+    found = open_inference(log, state)
+    return found[1] if found and found[1].purpose == "reply" else None
 
 
 def _line(log: LogReader, at: Place, state: State) -> list[Place]:

@@ -88,6 +88,12 @@ def given_bundle() -> Path | None:
     return found
 
 
+def log_options() -> tuple[str, ...]:
+    """The options of this call that say where the log is, for commands that it tells the user to type next."""
+    bundle, data = given_bundle(), given_data()
+    return ("--bundle", str(bundle)) if bundle else ("--data", str(data)) if data else ()
+
+
 address_option = click.option(
     "--address", default="", metavar="A", help="Join the Ray cluster at this address, or `auto`."
 )

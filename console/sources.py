@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -21,6 +21,7 @@ from console.describe import plain
 from console.inspect import agent_head, reading
 from console.options import address_option, bundle_option, data_folder, index_options, index_settings
 from console.show import Page, many, one_line, terminal
+from console.writing import writing
 from events.errors import BadInput, UnknownSource
 from events.sources import PREFIX, Document, Source, is_source, source_of
 from store.folder import DataFolder
@@ -31,7 +32,6 @@ from store.sqlite_log import SqliteLog
 if TYPE_CHECKING:
     from actors.index import IndexSettings
     from actors.loader import Progress, Report
-    from actors.sources import Log
     from actors.system import System
 
 INDEX_WAIT_S: Final = 2.0
@@ -211,30 +211,6 @@ def _names(agents: tuple[str, ...]) -> str:
 # --- attach, detach, unload ---------------------------------------------------------------------------------------
 
 
-@contextlib.asynccontextmanager
-async def _writing(address: str, what: str, source: str) -> AsyncIterator[Log]:
-    """The log: the file itself, where nobody else has it, or the cluster's."""
-    folder = data_folder()
-    if address:
-        with starting(address):
-            from actors.log_client import LogClient
-            from actors.system import Options, boot
-
-            system = await boot(folder, f"{what} {source}", Options(address=address))
-        try:
-            yield LogClient(system.parts["log"])
-        finally:
-            await system.stop()
-        return
-    from actors.direct import DirectLog
-
-    if not folder.log_path().exists():
-        raise UnknownSource(source)
-    with folder.lock(f"{what} {source}"), SqliteLog(folder.log_path()) as log:
-        log.open_epoch()
-        yield DirectLog(log)
-
-
 @click.command("attach")
 @click.argument("source")
 @click.argument("agents", nargs=-1, required=True)
@@ -244,7 +220,7 @@ def attach_command(source: str, agents: tuple[str, ...], address: str) -> None:
     from actors.sources import attach
 
     async def work() -> list[str]:
-        async with _writing(address, "attach", source) as log:
+        async with writing(address, f"attach {source}", UnknownSource(source)) as log:
             return await attach(log, source, agents)
 
     _say(asyncio.run(work()), agents, f"Attached {one_line(source)} to", "had it already")
@@ -259,7 +235,7 @@ def detach_command(source: str, agents: tuple[str, ...], address: str) -> None:
     from actors.sources import detach
 
     async def work() -> list[str]:
-        async with _writing(address, "detach", source) as log:
+        async with writing(address, f"detach {source}", UnknownSource(source)) as log:
             return await detach(log, source, agents)
 
     _say(asyncio.run(work()), agents, f"Detached {one_line(source)} from", "did not have it")
@@ -285,7 +261,7 @@ def unload_command(source: str, documents: tuple[str, ...], address: str) -> Non
     from actors.sources import unload
 
     async def work() -> list[Document]:
-        async with _writing(address, "unload", source) as log:
+        async with writing(address, f"unload {source}", UnknownSource(source)) as log:
             return await unload(log, source, documents)
 
     gone = asyncio.run(work())
