@@ -334,10 +334,6 @@ class Timeline:
         self._settings = event.settings
         yield _noted(at)
 
-    def _forked(self, at: Moment, event: AgentForked) -> Parts:
-        self._settings = event.settings or self._settings
-        yield _noted(at)
-
     def _settled(self, at: Moment, event: SettingsChanged) -> Parts:
         found = changes(self._settings, event.settings) if self._settings else ()
         self._settings = event.settings
