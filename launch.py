@@ -33,8 +33,13 @@ COMMANDS: Final = {
         "search": ("console.search:search_command", "Search an agent's memory, as of now or of any event."),
         "blame": ("console.blame:command", "Show who wrote what stands in an agent's memory, and why."),
         "why": ("console.why:command", "Say why an agent did not come up with what it was told."),
+        "bisect": ("console.bisect:command", "Find the event after which a check on an agent turns bad."),
         "rerun": ("console.rerun:command", "Run an agent again under other settings, and compare."),
         "replay": ("console.replay:command", "Fold agents from the log alone, and prove every context."),
+    },
+    "Fork": {
+        "fork": ("console.fork:command", "Make an agent that goes on from any event of one, without a copy."),
+        "resume": ("console.resume:command", "Let a fork go on with what was under way where it was forked."),
     },
     "Agents as files (starts nothing)": {
         "export": (

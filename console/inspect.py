@@ -10,12 +10,14 @@ from typing import Final
 import click
 import msgspec
 
+from console.describe import plain
 from console.options import bundle_option, data_folder, given_bundle
 from console.progress import bar
 from console.show import Page, one_line, utc
 from events.envelope import Envelope, Topic
 from events.errors import BadInput, UnknownAgent
 from events.sources import is_source, source_of
+from events.types import Parent
 from store.log import LogReader, StreamHead
 from store.sqlite_log import SqliteLog
 
@@ -58,6 +60,15 @@ def agent_head(log: LogReader, agent: str) -> StreamHead:
     return head
 
 
+def unprovable(log: LogReader, agent: str) -> frozenset[int]:
+    """The seqs of the requests that a redaction has left without proof (in a bundle; elsewhere there are none)."""
+    if given_bundle() is None:
+        return frozenset()
+    from store.bundle_log import BundleLog
+
+    return log.unprovable(agent) if isinstance(log, BundleLog) else frozenset()
+
+
 def stretches(
     log: LogReader, agent: str, first: int, last: int, kinds: frozenset[str] | None = None
 ) -> Iterator[Envelope]:
@@ -83,25 +94,33 @@ def agents_command(as_json: bool) -> None:
         heads = [head for head in log.heads() if not is_source(head.agent)]
         owed = _counts(log.open_requests(Topic.TURN))
         timers = _counts(log.open_requests(Topic.ALARM))
+        parents = {head.agent: parents[0] for head in heads if (parents := log.lineage(head.agent))}
     if as_json:
         for head in heads:
             row = {"agent": head.agent, "events": head.seq, "created_ms": head.created_ms}
             row |= {"updated_ms": head.updated_ms, "waiting": owed.get(head.agent, 0)}
+            row |= {"parent": plain(parents[head.agent])} if head.agent in parents else {}
             _write_json({**row, "timers": timers.get(head.agent, 0)})
         return
     if not heads:
         click.echo("There is no agent yet: `chat NAME` makes one.", err=True)
         return
-    rows = [(head, str(owed.get(head.agent, 0)), str(timers.get(head.agent, 0))) for head in heads]
+    header = ("agent", "events", "created (UTC)", "last event (UTC)", "waiting", "timers")
+    rows: list[tuple[str, ...]] = []
+    for head in heads:
+        agent, waiting, timer = head.agent, str(owed.get(head.agent, 0)), str(timers.get(head.agent, 0))
+        line = (one_line(agent), str(head.seq), _minute(head.created_ms), _minute(head.updated_ms), waiting, timer)
+        rows.append((*line, _parent(parents.get(agent))) if parents else line)
     Page().table(
-        ("agent", "events", "created (UTC)", "last event (UTC)", "waiting", "timers"),
-        [
-            (one_line(head.agent), str(head.seq), _minute(head.created_ms), _minute(head.updated_ms), waiting, timers)
-            for head, waiting, timers in rows
-        ],
+        (*header, "") if parents else header,
+        rows,
         right=frozenset({1, 4, 5}),
         labels={1: "events", 4: "waiting", 5: "timers"},
     )
+
+
+def _parent(parent: Parent | None) -> str:
+    return f"fork of {one_line(parent.agent)} at {parent.seq}" if parent else ""
 
 
 def _counts(opened: list[Envelope]) -> dict[str, int]:

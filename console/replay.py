@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,13 +17,13 @@ import click
 import msgspec
 
 from console.describe import plain
-from console.inspect import head_of, reading, stretches
+from console.inspect import head_of, reading, stretches, unprovable
 from console.options import PROGRAM, bundle_option, complain, given_bundle
 from console.show import Page, many, one_line
 from events.codec import decode
 from events.envelope import Envelope
 from events.errors import BadInput, LogDamaged, NewerFormat
-from events.replay import Replayer, freeze
+from events.replay import Proved, Replayer, freeze
 from events.sources import is_source
 from events.state import FOLD
 from store.log import LogReader, StreamHead
@@ -48,12 +48,19 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     unreadable: str = ""
 
 
-def replay_agent(log: LogReader, head: StreamHead, *, verify: bool) -> Found:
-    """Fold one agent's stream up to its head, in chunks; stop at the first difference."""
-    replayer = Replayer(head.agent, verify=verify)
-    checks = _Snapshots(log, head.agent) if verify else None
+def replay_agent(
+    log: LogReader, head: StreamHead, *, verify: bool, since: Proved | None = None, forks: dict[int, Proved | None]
+) -> Found:
+    """Fold one agent's stream up to its head, in chunks; stop at the first difference.
+
+    A fork's begins where its parent's replay stood (`since`; None: at the parent's first event). `forks` has the seqs
+    at which others go on from this one, and gets where the replay stood there.
+    """
+    replayer = Replayer(head.agent, verify=verify, since=since)
+    first = replayer.seq + 1
+    checks = _Snapshots(log, head.agent, first) if verify else None
     excused, redacted = unprovable(log, head.agent), 0
-    for envelope in stretches(log, head.agent, 1, head.seq):
+    for envelope in stretches(log, head.agent, first, head.seq):
         difference = replayer.feed(envelope)
         if difference and difference.context and envelope.seq in excused:
             redacted += 1
@@ -62,14 +69,28 @@ def replay_agent(log: LogReader, head: StreamHead, *, verify: bool) -> Found:
             return msgspec.structs.replace(found, redacted=redacted)
         if checks:
             checks.look(replayer)
+        if envelope.seq in forks:
+            forks[envelope.seq] = replayer.here()
     return msgspec.structs.replace(_ended(log, head, replayer, checks), redacted=redacted)
 
 
-def unprovable(log: LogReader, agent: str) -> frozenset[int]:
-    """The seqs of the requests that a redaction has left without proof."""
-    from store.bundle_log import BundleLog
-
-    return log.unprovable(agent) if isinstance(log, BundleLog) else frozenset()
+def replay_all(log: LogReader, heads: Iterable[StreamHead], *, verify: bool) -> Iterator[Found]:
+    """Every stream, a fork behind its parent: so that what they share is folded once."""
+    roots: list[StreamHead] = []
+    forks: dict[str, list[tuple[int, StreamHead]]] = {}
+    for head in heads:
+        lineage = log.lineage(head.agent)
+        if lineage:
+            forks.setdefault(lineage[0].agent, []).append((lineage[0].seq, head))
+        else:
+            roots.append(head)
+    due: list[tuple[StreamHead, Proved | None]] = [(root, None) for root in reversed(roots)]
+    while due:
+        head, since = due.pop()
+        mine = forks.get(head.agent, [])
+        stood: dict[int, Proved | None] = dict.fromkeys(seq for seq, _ in mine)
+        yield replay_agent(log, head, verify=verify, since=since, forks=stood)
+        due += [(fork, stood[seq]) for seq, fork in reversed(mine)]
 
 
 def _stopped(replayer: Replayer, checks: _Snapshots | None, at: Envelope, what: str) -> Found:
@@ -88,7 +109,7 @@ def _ended(log: LogReader, head: StreamHead, replayer: Replayer, checks: _Snapsh
     """The end of the stream: it must be where the log says, also where nothing else is verified."""
     found = _found(replayer, checks)
     what = ""
-    last = replayer.events
+    last = replayer.seq
     if last < head.seq:
         what = f"the log lacks events {last + 1} to {head.seq}: the end of the stream is cut off"
     elif checks and replayer.hash != head.hash:
@@ -118,14 +139,14 @@ def _found(replayer: Replayer, checks: _Snapshots | None) -> Found:
 class _Snapshots:
     """The stored snapshots of a stream, held against the fold as it passes their seqs."""
 
-    def __init__(self, log: LogReader, agent: str) -> None:
+    def __init__(self, log: LogReader, agent: str, first: int) -> None:
         self.good = 0
         self.bad: list[int] = []
         # The digest stands for the bytes where they are those that were written: so no state is kept here.
         self._due = {
             snapshot.seq: (snapshot.chain, snapshot.digest if _is_whole(snapshot.state, snapshot.digest) else b"")
             for snapshot in log.snapshots(agent)
-            if snapshot.fold == FOLD
+            if snapshot.fold == FOLD and snapshot.seq >= first
         }
 
     def look(self, replayer: Replayer) -> None:
@@ -175,8 +196,11 @@ def command(agent: str | None, *, everyone: bool, verify: bool, against: Path | 
     started = time.perf_counter()
     page, results = Page(), []
     with reading() as log:
-        for head in _heads(log) if agent is None else iter([head_of(log, agent)]):
-            found = replay_agent(log, head, verify=verify)
+        if agent is None:
+            replays = replay_all(log, _heads(log), verify=verify)
+        else:
+            replays = iter([replay_agent(log, head_of(log, agent), verify=verify, forks={})])
+        for found in replays:
             results.append(found)
             if not as_json:
                 print_found(page, found, verify)

@@ -28,9 +28,10 @@ from events.errors import BadInput, StorageUnavailable
 from events.passages import Hit, label
 from events.passages import Page as Found
 from events.sources import stream_of
+from store.bearing import BEARING
 from store.log import LogReader
 from store.points import View
-from store.projection import BEARING, MemoryIndex
+from store.projection import MemoryIndex
 from store.states import load
 
 BATCH: Final = 1000

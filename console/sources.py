@@ -6,53 +6,27 @@ They write to the log themselves, which must not be in use; with --address they 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
 
-from console.chat import starting
 from console.describe import plain
 from console.inspect import reading
-from console.options import address_option, bundle_option, data_folder, json_option
+from console.options import address_option, bundle_option, json_option
 from console.show import Page, many, names_of, one_line
+from console.writing import writing
 from events.errors import UnknownSource
 from events.sources import PREFIX, Document, Source, is_source, source_of
 from store.library import folded
 from store.log import LogReader
-from store.sqlite_log import SqliteLog
 
 if TYPE_CHECKING:
-    from actors.sources import Log
+    pass
 
 # --- attach, detach, unload ---------------------------------------------------------------------------------------
-
-
-@contextlib.asynccontextmanager
-async def _writing(address: str, what: str, source: str) -> AsyncIterator[Log]:
-    """The log: the file itself, where nobody else has it, or the cluster's."""
-    folder = data_folder()
-    if address:
-        with starting(address):
-            from actors.log_client import LogClient
-            from actors.system import Options, boot
-
-            system = await boot(folder, f"{what} {source}", Options(address=address))
-        try:
-            yield LogClient(system.parts["log"])
-        finally:
-            await system.stop()
-        return
-    from actors.direct import DirectLog
-
-    if not folder.log_path().exists():
-        raise UnknownSource(source)
-    with folder.lock(f"{what} {source}"), SqliteLog(folder.log_path()) as log:
-        log.open_epoch()
-        yield DirectLog(log)
 
 
 @click.command("attach")
@@ -64,7 +38,7 @@ def attach_command(source: str, agents: tuple[str, ...], address: str) -> None:
     from actors.sources import attach
 
     async def work() -> list[str]:
-        async with _writing(address, "attach", source) as log:
+        async with writing(address, f"attach {source}", UnknownSource(source)) as log:
             return await attach(log, source, agents)
 
     _say(asyncio.run(work()), agents, f"Attached {one_line(source)} to", "had it already")
@@ -79,7 +53,7 @@ def detach_command(source: str, agents: tuple[str, ...], address: str) -> None:
     from actors.sources import detach
 
     async def work() -> list[str]:
-        async with _writing(address, "detach", source) as log:
+        async with writing(address, f"detach {source}", UnknownSource(source)) as log:
             return await detach(log, source, agents)
 
     _say(asyncio.run(work()), agents, f"Detached {one_line(source)} from", "did not have it")
@@ -105,7 +79,7 @@ def unload_command(source: str, documents: tuple[str, ...], address: str) -> Non
     from actors.sources import unload
 
     async def work() -> list[Document]:
-        async with _writing(address, "unload", source) as log:
+        async with writing(address, f"unload {source}", UnknownSource(source)) as log:
             return await unload(log, source, documents)
 
     gone = asyncio.run(work())

@@ -52,6 +52,20 @@ class BadInput(PalimpsestError):
     """An argument or a message that cannot be taken; nothing was written."""
 
 
+class NoBoundary(BadInput):
+    """A bisection's end is not what it was said to be: the check is good after event `seq`, the bad end; or bad after
+    it, the good end."""
+
+    def __init__(self, seq: int, *, good: bool) -> None:
+        mend = "by --bad SEQ name an event at which it is bad" if good else "by --good SEQ name one at which it is good"
+        super().__init__(
+            f"The check is {'good' if good else 'bad'} after event {seq}, the {'bad' if good else 'good'} end: {mend}; "
+            "or, if it is the other way round, give --not."
+        )
+        self.seq = seq
+        self.good = good
+
+
 class Overloaded(PalimpsestError):
     """Refused at the door: nothing was acknowledged. Try again after `retry_after_s`."""
 

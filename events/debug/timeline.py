@@ -32,6 +32,7 @@ from events.state import State
 from events.types import (
     INPUTS,
     AgentCreated,
+    AgentForked,
     AnswerRejected,
     ArchivalMemoryInserted,
     CoreMemoryAppended,
@@ -317,6 +318,18 @@ class Timeline:
             note=event.note,
         )
 
+    def _forked(self, at: Moment, event: AgentForked) -> Parts:
+        """What was open stays with the parent: the fork asks for it anew."""
+        asked = self._request()
+        if asked:
+            step = self._step(asked, outcome="left to the parent")
+            if self._turn and step.purpose == "reply":
+                self._turn.steps -= 1
+            yield step
+        yield from map(_noted, self._take())
+        self._settings = event.settings or self._settings
+        yield _noted(at)
+
     def _created(self, at: Moment, event: AgentCreated) -> Parts:
         self._settings = event.settings
         yield _noted(at)
@@ -369,5 +382,6 @@ _TELL: Final[dict[type[Event], Callable[[Timeline, Moment, Any], Parts]]] = {
     MessagesEvicted: Timeline._evicted,
     SummaryWritten: Timeline._summary,
     AgentCreated: Timeline._created,
+    AgentForked: Timeline._forked,
     SettingsChanged: Timeline._settled,
 }
