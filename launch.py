@@ -18,7 +18,7 @@ COMMANDS: Final = {
         "demo": ("console.tour:command", "See it all in a minute: no key, no server."),
     },
     "Documents": {
-        "load": ("console.sources:load_command", "Load files and folders for agents to search and read."),
+        "load": ("console.load:load_command", "Load files and folders for agents to search and read."),
         "sources": ("console.sources:sources_command", "List the sources, or the documents of one."),
         "attach": ("console.sources:attach_command", "Let agents see a source."),
         "detach": ("console.sources:detach_command", "Take a source from agents."),

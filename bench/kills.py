@@ -24,7 +24,7 @@ import msgspec
 import psutil
 
 from actors.client import Client
-from actors.loader import Progress
+from actors.loading import Progress
 from actors.system import boot
 from bench import corpus
 from events.codec import decode

@@ -228,3 +228,6 @@ def _let_go_of_output() -> None:
     nothing = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nothing, sys.stdout.fileno())
     os.close(nothing)
+
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")

@@ -223,6 +223,19 @@ class DocumentUnreadable(PalimpsestError):
         self.reason = reason
 
 
+class WindowTooSmall(BadInput):
+    """An agent's window cannot hold the functions on documents beside all else."""
+
+    def __init__(self, agent: str, window_tokens: int, least_tokens: int, source: str) -> None:
+        super().__init__(
+            f"Source '{source}' cannot be attached to agent '{agent}': with the functions that read documents it needs "
+            f"a window of at least {least_tokens:,} tokens, and has one of {window_tokens:,}. "
+            f"`chat {agent} --window {least_tokens}` gives it one; then attach it again."
+        )
+        self.agent = agent
+        self.least_tokens = least_tokens
+
+
 class ModelUnavailable(PalimpsestError):
     """A rerun's model cannot be had, so there was no rerun."""
 

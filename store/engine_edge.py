@@ -256,22 +256,16 @@ def _lexical(ask: Ask, seen: qdrant.Filter) -> list[qdrant.Prefetch]:
 
 
 def _dense(ask: Ask, seen: qdrant.Filter, lexical: Sequence[qdrant.Prefetch]) -> qdrant.Prefetch:
-    """The nearest over the floor, and the cosine of what the lexical arm found."""
-
-    def arm(limit: int, among: Sequence[qdrant.Prefetch] = ()) -> qdrant.Prefetch:
-        return qdrant.Prefetch(
-            limit=limit,
-            query=qdrant.Query.Nearest(ask.vector, using=layout.DENSE),
-            filter=None if among else seen,
-            params=qdrant.SearchParams(exact=True),
-            score_threshold=ask.blend.floor,
-            prefetches=list(among),
-        )
-
-    nearest = [arm(ask.dense_limit)] if ask.dense_limit else []
-    if nearest and (not lexical or ask.dense_limit >= ask.lexical_limit):
-        return nearest[0]  # all that words find is among them, or they find nothing
-    return arm(ask.lexical_limit + ask.dense_limit, [*lexical, *nearest])
+    """The nearest over the floor, and the cosine of all that the lexical arm found, however small."""
+    exact = qdrant.SearchParams(exact=True)
+    query = qdrant.Query.Nearest(ask.vector, using=layout.DENSE)
+    nearest = qdrant.Prefetch(
+        limit=ask.dense_limit, query=query, filter=seen, params=exact, score_threshold=ask.blend.floor
+    )
+    if not lexical:
+        return nearest
+    among = [*lexical, nearest] if ask.dense_limit else list(lexical)
+    return qdrant.Prefetch(limit=ask.lexical_limit + ask.dense_limit, query=query, params=exact, prefetches=among)
 
 
 def _nearest(ask: Ask, seen: qdrant.Filter) -> qdrant.QueryRequest:

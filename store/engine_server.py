@@ -300,23 +300,26 @@ def _lexical(ask: Ask, seen: models.Filter) -> list[models.Prefetch]:
 
 
 def _dense(ask: Ask, seen: models.Filter, lexical: list[models.Prefetch]) -> models.Prefetch:
-    """The nearest over the floor, and the cosine of what the lexical arm found."""
-
-    def arm(limit: int, among: list[models.Prefetch] | None = None) -> models.Prefetch:
-        return models.Prefetch(
-            prefetch=among,
-            query=ask.vector,
-            using=layout.DENSE,
-            filter=None if among else seen,
-            params=models.SearchParams(exact=True),
-            score_threshold=ask.blend.floor,
-            limit=limit,
-        )
-
-    nearest = [arm(ask.dense_limit)] if ask.dense_limit else []
-    if nearest and (not lexical or ask.dense_limit >= ask.lexical_limit):
-        return nearest[0]  # all that words find is among them, or they find nothing
-    return arm(ask.lexical_limit + ask.dense_limit, [*lexical, *nearest])
+    """The nearest over the floor, and the cosine of all that the lexical arm found, however small."""
+    exact = models.SearchParams(exact=True)
+    nearest = models.Prefetch(
+        query=ask.vector,
+        using=layout.DENSE,
+        filter=seen,
+        params=exact,
+        score_threshold=ask.blend.floor,
+        limit=ask.dense_limit,
+    )
+    if not lexical:
+        return nearest
+    among = [*lexical, nearest] if ask.dense_limit else lexical
+    return models.Prefetch(
+        prefetch=among,
+        query=ask.vector,
+        using=layout.DENSE,
+        params=exact,
+        limit=ask.lexical_limit + ask.dense_limit,
+    )
 
 
 def _nearest(ask: Ask, seen: models.Filter) -> models.QueryRequest:

@@ -144,7 +144,8 @@ class Part(msgspec.Struct, frozen=True, array_like=True):
 
 class Blend(msgspec.Struct, frozen=True):
     """How scores become one: x / (x + half) of x = words, and dense * cosine, and `speaker` for what
-    the named one said, less `asks` for questions. A cosine under `floor` counts nothing."""
+    the named one said, less `asks` for questions. What meaning alone finds has a cosine of `floor` or more; of what
+    words find, every cosine counts."""
 
     half: float
     dense: float
