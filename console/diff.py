@@ -159,7 +159,7 @@ def _tokens(found: StateDiff) -> Iterator[tuple[str, str, str, str]]:
     before = {share.name: share for share in found.window_before.shares}
     after = {share.name: share for share in found.window_after.shares}
     nothing = Share("", 0, 0)
-    for name in sorted({**before, **after}, key=_ORDER.get):
+    for name in sorted({**before, **after}, key=lambda name: _ORDER[name]):
         yield _row(name, before.get(name, nothing), after.get(name, nothing))
     totals = [Share("", 0, each.total_tokens, each.uncounted) for each in (found.window_before, found.window_after)]
     yield _row("total, with the margin", *totals)

@@ -19,8 +19,17 @@ from events.debug.turns import LOOKS_IN, RANKED, Search, Turn
 from events.debug.verdict import Cause, Evidence, Facts, Next, Verdict
 from events.debug.windows import Held, held, hits_of
 from events.passages import day_bounds
+from events.sources import is_source
 from events.state import State
-from events.types import CoreMemoryReplaced, Event, FunctionReturned, MessageSent, MessagesEvicted, SummaryWritten
+from events.types import (
+    CoreMemoryReplaced,
+    Event,
+    Found,
+    FunctionReturned,
+    MessageSent,
+    MessagesEvicted,
+    SummaryWritten,
+)
 
 SHOWN: Final = 5
 """So many events of a sort are shown."""
@@ -377,5 +386,10 @@ def _aside(search: Search, known: Iterable[Told]) -> str:
 def _is_on(search: Search, told: Told) -> bool:
     """Whether a page has it, by its seq and chunk."""
     return any(
-        (hit.stream, hit.seq) == (told.stream, told.seq) and told.chunk in (-1, hit.chunk) for hit in search.found
+        (_stream(hit), hit.seq) == (told.stream, told.seq) and told.chunk in (-1, hit.chunk) for hit in search.found
     )
+
+
+def _stream(hit: Found) -> str:
+    """Whose it is, as of what was told: "" for what a fork's parent had too."""
+    return hit.stream if is_source(hit.stream) else ""
