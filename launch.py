@@ -18,7 +18,7 @@ COMMANDS: Final = {
         "demo": ("console.tour:command", "See it all in a minute: no key, no server."),
     },
     "Documents": {
-        "load": ("console.sources:load_command", "Load files and folders for agents to search and read."),
+        "load": ("console.load:load_command", "Load files and folders for agents to search and read."),
         "sources": ("console.sources:sources_command", "List the sources, or the documents of one."),
         "attach": ("console.sources:attach_command", "Let agents see a source."),
         "detach": ("console.sources:detach_command", "Take a source from agents."),
@@ -33,6 +33,7 @@ COMMANDS: Final = {
         "search": ("console.search:search_command", "Search an agent's memory, as of now or of any event."),
         "blame": ("console.blame:command", "Show who wrote what stands in an agent's memory, and why."),
         "why": ("console.why:command", "Say why an agent did not come up with what it was told."),
+        "bisect": ("console.bisect:command", "Find the event after which a check on an agent turns bad."),
         "rerun": ("console.rerun:command", "Run an agent again under other settings, and compare."),
         "replay": ("console.replay:command", "Fold agents from the log alone, and prove every context."),
     },

@@ -57,7 +57,7 @@ from events.types import (
 from store.log import MUST_EXIST, Append, Appended, StreamHead
 
 if TYPE_CHECKING:
-    from actors.loader import OnProgress, Report
+    from actors.loading import OnProgress, Report
 
 __all__ = ["Client", "Reply", "Ticket"]
 

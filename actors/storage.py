@@ -38,9 +38,10 @@ from events.errors import (
     StorageUnavailable,
 )
 from events.types import Event, FunctionCalled, FunctionFailed, FunctionReturned, Parent
+from store.bearing import BEARING
 from store.functions import ON_DOCUMENTS, SourceLog, look_up, returned, search, sight_at
 from store.library import Library
-from store.projection import BEARING, MemoryIndex
+from store.projection import MemoryIndex
 
 T = TypeVar("T")
 

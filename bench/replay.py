@@ -131,6 +131,10 @@ def measure(events: int) -> dict[str, Any]:
         figures["contexts_proved"] = proof.contexts
         figures["context_at_middle_s"] = round(whole_process_s(folder, "context", AGENT, "--at", str(length // 2)), 2)
         figures["context_at_end_s"] = round(whole_process_s(folder, "context", AGENT, "--at", str(length)), 2)
+        middle = (AGENT, str(length // 2), str(length // 2 + 60))
+        figures["state_at_middle_s"] = round(whole_process_s(folder, "state", AGENT, "--at", str(length // 2)), 2)
+        figures["diff_at_middle_s"] = round(whole_process_s(folder, "diff", *middle), 2)
+        figures["diff_of_all_s"] = round(whole_process_s(folder, "diff", AGENT, "2", str(length)), 2)
         figures["events_100_s"] = round(whole_process_s(folder, "events", AGENT, "--from", str(length - 100)), 2)
         figures["replay_verify_s"] = round(whole_process_s(folder, "replay", "--all", "--verify"), 2)
         return figures

@@ -6,6 +6,7 @@ Every turn, passage and record becomes the event that it would be in an agent's 
 index on the embedded engine, and the questions through `actors.storage.search`, page after page, with the settings that
 an agent has by default. Recall@k is the share of a question's evidence among the first k results, averaged over the
 questions; of passages and records there is one that answers. `--json` prints one object as the last line.
+What weights find that were chosen without the question is `bench.cross_validation`'s.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from store.functions import search, sight_of
 from store.projection import MemoryIndex
 
 START_MS = 1_795_000_000_000
+PAGE_SIZE = Settings().page_size
 POOLED = (1, 2, 3, 4)
 """LoCoMo's categories behind its headline figure; the fifth asks for what was never said."""
 
@@ -45,6 +47,7 @@ class Journal:
         self._streams: dict[str, list[Envelope]] = defaultdict(list)
         self._new: list[Envelope] = []
         self._position = 0
+        self.embedder = embedder
         self.index = MemoryIndex.open(folder, embedder, self._read)
 
     def add(self, agent: str, event: Event, time_ms: int) -> int:
@@ -62,14 +65,13 @@ class Journal:
             self.index.apply(events, events[-1].position)
         self._new = []
 
-    def first(self, agent: str, function: str, query: str, count: int) -> list[int]:
+    def first(self, agent: str, function: str, query: str, count: int, page_size: int = PAGE_SIZE) -> list[int]:
         """The seqs of the first `count` results, as an agent gets them that asks now and turns the pages."""
-        settings = Settings()
         seq = len(self._streams[agent])
         hits: list[Hit] = []
-        for page in range(-(-count // settings.page_size)):
+        for page in range(-(-count // page_size)):
             call = FunctionCalled(
-                call="c", name=function, arguments={"query": query, "page": page}, page_size=settings.page_size
+                call="c", name=function, arguments={"query": query, "page": page}, page_size=page_size
             )
             asked = place(draft(agent, START_MS, call, key="call"), seq, self._position + 1, GENESIS)
             hits += search(self.index, call, sight_of(asked.agent, asked.seq, ())).hits
@@ -101,7 +103,7 @@ def measure_locomo(journal: Journal, conversations: Sequence[Conversation]) -> d
     scores = {category: Score(5, 10) for category in (*sorted(LOCOMO_CATEGORIES), 0)}
     for number, conversation in enumerate(conversations):
         agent = f"conversation {number}"
-        seqs = _tell(journal, agent, conversation.turns)
+        seqs = tell(journal, agent, conversation.turns)
         for question in conversation.questions:
             wanted = {seqs[turn] for turn in question.evidence}
             found = journal.first(agent, "conversation_search", question.text, 10)
@@ -111,7 +113,7 @@ def measure_locomo(journal: Journal, conversations: Sequence[Conversation]) -> d
     return scores
 
 
-def _tell(journal: Journal, agent: str, turns: Sequence[Turn]) -> dict[tuple[int, int], int]:
+def tell(journal: Journal, agent: str, turns: Sequence[Turn]) -> dict[tuple[int, int], int]:
     """The turns as messages of named users, in the order and at the time they were said."""
     journal.add(agent, AgentCreated(system="", blocks=(), settings=Settings()), turns[0].time_ms)
     said = ((turn, UserMessageReceived(text=turn.text, name=turn.speaker)) for turn in turns)
@@ -120,11 +122,16 @@ def _tell(journal: Journal, agent: str, turns: Sequence[Turn]) -> dict[tuple[int
     return seqs
 
 
-def measure_lookup(journal: Journal, agent: str, lookup: Lookup, *cuts: int) -> Score:
-    """Each text a passage of archival memory, put there by itself."""
+def store(journal: Journal, agent: str, lookup: Lookup) -> list[int]:
+    """Each text a passage of archival memory, put there by itself; the seqs."""
     events = (ArchivalMemoryInserted(call="c", text=text, ends=(len(text),)) for text in lookup.texts)
     seqs = [journal.add(agent, event, START_MS) for event in events]
     journal.catch_up()
+    return seqs
+
+
+def measure_lookup(journal: Journal, agent: str, lookup: Lookup, *cuts: int) -> Score:
+    seqs = store(journal, agent, lookup)
     score = Score(*cuts)
     for question, gold in lookup.questions:
         score.add({seqs[gold]}, journal.first(agent, "archival_memory_search", question, max(cuts)))
@@ -150,6 +157,13 @@ def load(options: argparse.Namespace) -> Sets:
     return Sets(locomo(path("locomo")), nq(path("nq")), kv(path("kv")))
 
 
+def take_sets(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--data", type=Path, help="folder with locomo*, nq*, kv* (.json or .jsonl, gzipped or not)")
+    for kind in ("locomo", "nq", "kv"):
+        parser.add_argument(f"--{kind}", type=Path, metavar="FILE", help=f"the {kind} file, instead of the folder's")
+    parser.add_argument("--embedder", default="wordllama", metavar="NAME", help=f"one of: {', '.join(EMBEDDERS)}")
+
+
 def rows(scores: dict[int, Score], passages: Score, records: Score) -> Iterator[tuple[str, Score]]:
     for category, name in sorted(LOCOMO_CATEGORIES.items()):
         yield f"LoCoMo {category}, {name}", scores[category]
@@ -160,11 +174,8 @@ def rows(scores: dict[int, Score], passages: Score, records: Score) -> Iterator[
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--data", type=Path, help="folder with locomo*, nq*, kv* (.json or .jsonl, gzipped or not)")
     parser.add_argument("--json", action="store_true", help="print the figures as one JSON object on the last line")
-    for kind in ("locomo", "nq", "kv"):
-        parser.add_argument(f"--{kind}", type=Path, metavar="FILE", help=f"the {kind} file, instead of the folder's")
-    parser.add_argument("--embedder", default="wordllama", metavar="NAME", help=f"one of: {', '.join(EMBEDDERS)}")
+    take_sets(parser)
     options = parser.parse_args()
     try:
         sets, embedder = load(options), embedder_named(options.embedder)

@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from console.blame_page import print_account
 from console.describe import plain
 from console.inspect import agent_head, reading, stretches
-from console.options import bundle_option
+from console.options import bundle_option, log_options
 from console.show import Page
 from console.words import search_terms
 from events.codec import decode
@@ -226,4 +226,4 @@ def command(
     if as_json:
         sys.stdout.write(msgspec.json.encode(plain(found)).decode() + "\n")
     else:
-        print_account(Page(), found, asked.text)
+        print_account(Page(), found, asked.text, log_options())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from shlex import quote
 from typing import Final
 
 from console.describe import call_text, quoted
@@ -17,7 +18,9 @@ HINT_CHARS: Final = 120
 STRETCHES: Final = 12
 
 
-def print_account(page: Page, account: Account, text: str | None) -> None:
+def print_account(page: Page, account: Account, text: str | None, options: tuple[str, ...] = ()) -> None:
+    """`options` are those of this call that the next ones need too: where the log is."""
+    typed = " ".join(quote(printable(part)) for part in (account.agent, *options))
     if account.matched:
         page.line(("looked for   ", "dim"), f"{quoted(text or '', 200)}, {account.matched}")
     page.line(("agent        ", "dim"), (printable(account.agent), "bold"), f", as of event {account.at}")
@@ -27,30 +30,28 @@ def print_account(page: Page, account: Account, text: str | None) -> None:
         page.line()
         page.line((heading, "bold magenta"))
         for each in blamed:
-            _print_sentence(page, account.agent, each, writers, explained)
+            _print_sentence(page, typed, each, writers, explained)
     if account.summary is not None:
-        _print_summary(page, account.agent, account.summary, whole=not account.matched)
+        _print_summary(page, typed, account.summary, whole=not account.matched)
     for each in account.gone:
         page.line()
         page.line((_once(each.sentence), "bold red"))
-        _print_sentence(page, account.agent, each, writers, explained)
-        _print_end(page, account.agent, writers[each.sentence.until], explained)
+        _print_sentence(page, typed, each, writers, explained)
+        _print_end(page, typed, writers[each.sentence.until], explained)
     if account.more:
         page.line()
         page.line(f"{many(account.more, 'older place')} that have it, or had it, are not shown: give more words.")
     if not (account.standing or account.summary or account.gone):
-        _print_nothing(page, account)
+        _print_nothing(page, typed, account)
 
 
-def _print_nothing(page: Page, account: Account) -> None:
+def _print_nothing(page: Page, typed: str, account: Account) -> None:
     page.line()
     if not account.matched:
         page.line("There is nothing written there.")
         return
     page.line("It stands nowhere in core memory, the summary or archival storage, and never did.")
-    page.line(
-        ("look         ", "dim"), f"why {_typed(account.agent)} TEXT   says whether it was ever said, and where it went"
-    )
+    page.line(("look         ", "dim"), f"why {typed} TEXT   says whether it was ever said, and where it went")
 
 
 def _headed(several: Iterable[Blamed]) -> list[tuple[str, list[Blamed]]]:
@@ -74,7 +75,7 @@ def _once(sentence: Sentence) -> str:
 # --- a sentence ---------------------------------------------------------------------------------------------------
 
 
-def _print_sentence(page: Page, agent: str, blamed: Blamed, writers: dict[int, Writer], explained: set[int]) -> None:
+def _print_sentence(page: Page, typed: str, blamed: Blamed, writers: dict[int, Writer], explained: set[int]) -> None:
     sentence = blamed.sentence
     page.line("  ", (quoted(sentence.text, TEXT_CHARS), "bold"))
     if len(sentence.writers) > 1:
@@ -88,21 +89,21 @@ def _print_sentence(page: Page, agent: str, blamed: Blamed, writers: dict[int, W
         if seq in explained:
             _fact(page, "written by", f"{seq} {each.kind}, as above")
         else:
-            _print_writer(page, agent, each)
+            _print_writer(page, typed, each)
         explained.add(seq)
         _print_hints(page, [hint for hint in blamed.hints if each.window and hint.window == each.window.seq])
 
 
-def _print_end(page: Page, agent: str, writer: Writer, explained: set[int]) -> None:
+def _print_end(page: Page, typed: str, writer: Writer, explained: set[int]) -> None:
     """The event that took a sentence away."""
     if writer.seq in explained or writer.kind == "SummaryWritten":
         _fact(page, "taken away", f"by {writer.seq} {writer.kind}, {utc(writer.time_ms)}")
     else:
-        _print_writer(page, agent, writer, "taken away")
+        _print_writer(page, typed, writer, "taken away")
     explained.add(writer.seq)
 
 
-def _print_writer(page: Page, agent: str, writer: Writer, done: str = "written by") -> None:
+def _print_writer(page: Page, typed: str, writer: Writer, done: str = "written by") -> None:
     _fact(page, done, f"{writer.seq} {writer.kind}, {utc(writer.time_ms)}")
     if writer.over:
         by = ", ".join(map(str, writer.over.writers)) or "nobody"
@@ -119,7 +120,7 @@ def _print_writer(page: Page, agent: str, writer: Writer, done: str = "written b
         window = writer.window
         figures = f"{many(window.tokens, 'token')}, {many(window.messages, 'message')} in the queue"
         _fact(page, "window", f"asked by event {window.seq}: {figures}, fingerprint {window.fingerprint[:16]}…")
-        _fact(page, "look", f"context {_typed(agent)} --at {window.seq}")
+        _fact(page, "look", f"context {typed} --at {window.seq}")
 
 
 _GIVEN: Final = {
@@ -147,7 +148,7 @@ def _fact(page: Page, name: str, text: str) -> None:
 # --- the summary --------------------------------------------------------------------------------------------------
 
 
-def _print_summary(page: Page, agent: str, summary: BlamedSummary, *, whole: bool) -> None:
+def _print_summary(page: Page, typed: str, summary: BlamedSummary, *, whole: bool) -> None:
     page.line()
     if not summary.generations:
         page.line("There is no summary yet: nothing was evicted.")
@@ -155,19 +156,19 @@ def _print_summary(page: Page, agent: str, summary: BlamedSummary, *, whole: boo
     last = summary.generations[-1]
     page.line((f"the summary of event {last.seq}", "bold magenta"), f", generation {last.number}, {_author(last)}")
     for each in summary.sayings:
-        _print_saying(page, agent, each)
+        _print_saying(page, typed, each)
     if whole:
         _print_cover(page, summary)
 
 
-def _print_saying(page: Page, agent: str, blamed: BlamedSaying) -> None:
+def _print_saying(page: Page, typed: str, blamed: BlamedSaying) -> None:
     saying = blamed.saying
     page.line("  ", (quoted(saying.text, TEXT_CHARS), "bold"))
     _fact(page, "stands since", _generation(saying.since))
     if saying.origin != saying.since:
         _fact(page, "nearest form", f"{quoted(saying.first_text, HINT_CHARS)}, first in {_generation(saying.origin)}")
     _print_hints(page, blamed.hints)
-    _fact(page, "look", f"context {_typed(agent)} --at {max(1, saying.origin.seq - 2)}")
+    _fact(page, "look", f"context {typed} --at {max(1, saying.origin.seq - 2)}")
 
 
 def _generation(generation: Generation) -> str:
@@ -209,10 +210,3 @@ def _print_cover(page: Page, summary: BlamedSummary) -> None:
 def _range(stretch: Range) -> str:
     first, last = stretch
     return f"event {first}" if first == last else f"events {first} to {last}"
-
-
-def _typed(agent: str) -> str:
-    """An agent's name as it is to be typed in a shell."""
-    from shlex import quote
-
-    return quote(printable(agent))

@@ -15,7 +15,7 @@ import click
 import msgspec
 
 from console.describe import call_text
-from console.inspect import CHUNK, agent_head, reading
+from console.inspect import CHUNK, agent_head, reading, unprovable
 from console.options import bundle_option
 from console.show import Page, Part, one_line, printable
 from events.codec import decode
@@ -45,6 +45,8 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
     uncounted: int
     request: bytes
     proved: bool | None
+    redacted: bool = False
+    """Text in it was masked, so that it cannot have the fingerprint."""
 
     @property
     def fingerprint(self) -> str:
@@ -100,7 +102,8 @@ def view_at(log: LogReader, agent: str, at: int | None, count: Count | None = No
         log, agent, at if at is not None else last_asked(log, agent, head.seq) or head.seq, option="--at SEQ"
     )
     asked = open_inference(log, state)
-    return view(state if asked or count else recorded(log, state), count, asked)
+    seen = view(state if asked or count else recorded(log, state), count, asked)
+    return msgspec.structs.replace(seen, redacted=seen.asked in unprovable(log, agent))
 
 
 def state_at(log: LogReader, agent: str, seq: int, option: str = "") -> State:
@@ -166,6 +169,8 @@ def _verdict(seen: View) -> tuple[Part, ...]:
         return ()
     if seen.proved:
         return (("  (the one that the log recorded)", "green"),)
+    if seen.redacted:
+        return (("  (text was masked, so it is not the one that the log recorded, and cannot be proved)", "yellow"),)
     return (("  NOT the one that the log recorded: see `replay --verify`", "bold red"),)
 
 

@@ -14,11 +14,13 @@ import msgspec
 from console.context import counted, open_inference, recorded, state_at
 from console.describe import plain, seqs, timer_text
 from console.inspect import agent_head, reading
+from console.options import bundle_option
 from console.show import Page, Part, many, one_line, printable, took, utc
 from events.debug.diff import KINDS, BlockEdit, Moved, Place, StateDiff, diff, pieces
 from events.debug.window import PARTS, Share, gist
 from events.errors import BadInput
 from events.state import State, Summary, Turn
+from events.types import InferenceRequested
 from store.log import LogReader
 from store.states import load
 
@@ -55,15 +57,20 @@ def difference(log: LogReader, a: Place, b: Place) -> StateDiff:
     old, new = state_at(log, a.agent, a.seq), state_at(log, b.agent, b.seq)
     parted = _parted(_line(log, a, old), _line(log, b, new))
     start = parted.seq if parted else 0
-    asked = open_inference(log, old), open_inference(log, new)
     return diff(
         recorded(log, old, a.agent),
         recorded(log, new, b.agent),
         log.read(b.agent, start, b.seq, kinds=KINDS) if parted else (),
         log.read(a.agent, start, a.seq, kinds=KINDS) if parted else (),
         parted=parted,
-        asked=(asked[0][1] if asked[0] else None, asked[1][1] if asked[1] else None),
+        asked=(_asked(log, old), _asked(log, new)),
     )
+
+
+def _asked(log: LogReader, state: State) -> InferenceRequested | None:
+    """The reply that the model is asked for at a state: its event has the exact count of the window."""
+    found = open_inference(log, state)
+    return found[1] if found and found[1].purpose == "reply" else None
 
 
 def _line(log: LogReader, at: Place, state: State) -> list[Place]:
@@ -91,6 +98,7 @@ def _parted(first: list[Place], second: list[Place]) -> Place | None:
 
 @click.command("diff")
 @click.argument("what", nargs=-1, required=True, metavar="AGENT SEQ [AGENT] [SEQ]")
+@bundle_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(what: tuple[str, ...], as_json: bool) -> None:
     """Show what changed between two events: what entered the window, what left it and where it went, core memory, the
@@ -159,7 +167,7 @@ def _tokens(found: StateDiff) -> Iterator[tuple[str, str, str, str]]:
     before = {share.name: share for share in found.window_before.shares}
     after = {share.name: share for share in found.window_after.shares}
     nothing = Share("", 0, 0)
-    for name in sorted({**before, **after}, key=lambda name: _ORDER[name]):
+    for name in sorted({**before, **after}, key=_ORDER.__getitem__):
         yield _row(name, before.get(name, nothing), after.get(name, nothing))
     totals = [Share("", 0, each.total_tokens, each.uncounted) for each in (found.window_before, found.window_after)]
     yield _row("total, with the margin", *totals)

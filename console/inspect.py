@@ -60,6 +60,15 @@ def agent_head(log: LogReader, agent: str) -> StreamHead:
     return head
 
 
+def unprovable(log: LogReader, agent: str) -> frozenset[int]:
+    """The seqs of the requests that a redaction has left without proof (in a bundle; elsewhere there are none)."""
+    if given_bundle() is None:
+        return frozenset()
+    from store.bundle_log import BundleLog
+
+    return log.unprovable(agent) if isinstance(log, BundleLog) else frozenset()
+
+
 def stretches(
     log: LogReader, agent: str, first: int, last: int, kinds: frozenset[str] | None = None
 ) -> Iterator[Envelope]:

@@ -82,9 +82,16 @@ def _keep_bundle(context: click.Context, _option: click.Parameter, value: Path |
 
 
 def given_bundle() -> Path | None:
-    """What `--bundle` says in this call; None: nothing."""
-    found: Path | None = click.get_current_context().meta.get(_BUNDLE)
+    """What `--bundle` says in this call; None: nothing, or this is no command's call."""
+    context = click.get_current_context(silent=True)
+    found: Path | None = context.meta.get(_BUNDLE) if context else None
     return found
+
+
+def log_options() -> tuple[str, ...]:
+    """The options of this call that say where the log is, for commands that it tells the user to type next."""
+    bundle, data = given_bundle(), given_data()
+    return ("--bundle", str(bundle)) if bundle else ("--data", str(data)) if data else ()
 
 
 address_option = click.option(
@@ -221,3 +228,6 @@ def _let_go_of_output() -> None:
     nothing = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nothing, sys.stdout.fileno())
     os.close(nothing)
+
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")

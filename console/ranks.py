@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
 
-from console.options import data_folder, index_settings
+from console.options import data_folder, given_bundle, index_settings
 from events.debug.told import Told
 from events.debug.turns import Search
 from events.debug.verdict import Ranked
 from events.errors import BadInput, PalimpsestError, StorageUnavailable
+from events.sources import is_source
 from store.log import LogReader
 
 if TYPE_CHECKING:
@@ -46,14 +47,13 @@ def rank(log: LogReader, search: Search, told: Collection[Told], *, patient: boo
 def _ranked(index: MemoryIndex, search: Search, sight: Sight, told: Collection[Told]) -> Ranked:
     from store.functions import search as searched
 
-    own = {view.stream for view in sight.own}
     wanted = {(each.stream, each.seq, each.chunk) for each in told}
     looked = 0
     while True:
         arguments = {**search.call.arguments, "page": looked // PAGE}
         page = searched(index, replace(search.call, arguments=arguments, page_size=PAGE), sight)
         for number, hit in enumerate(page.hits, looked + 1):
-            stream = "" if hit.stream in own else hit.stream
+            stream = hit.stream if is_source(hit.stream) else ""  # what a fork has of its parent's is its own
             if {(stream, hit.seq, hit.chunk), (stream, hit.seq, -1)} & wanted:
                 return Ranked(rank=number, total=page.total, looked=number)
         looked += len(page.hits)
@@ -81,11 +81,11 @@ def _index(log: LogReader, views: tuple[View, ...], *, patient: bool) -> Iterato
 
 
 def _at_hand(log: LogReader) -> MemoryIndex | None:
-    """The data folder's index, if it has one that nobody else has open."""
+    """The data folder's index, if it has one that nobody else has open. A bundle has none."""
     from actors.index import open_index
 
     path = data_folder().index_path()
-    if not path.exists():
+    if given_bundle() or not path.exists():
         return None
     try:
         return open_index(path, index_settings(), log)

@@ -17,7 +17,7 @@ import click
 import msgspec
 
 from console.describe import plain
-from console.inspect import head_of, reading, stretches
+from console.inspect import head_of, reading, stretches, unprovable
 from console.options import PROGRAM, bundle_option, complain, given_bundle
 from console.show import Page, many, one_line
 from events.codec import decode
@@ -96,13 +96,6 @@ def replay_all(log: LogReader, heads: Iterable[StreamHead], *, verify: bool) -> 
         stood: dict[int, Proved | None] = dict.fromkeys(seq for seq, _ in mine)
         yield replay_agent(log, head, verify=verify, since=since, forks=stood)
         due += [(fork, stood[seq]) for seq, fork in reversed(mine)]
-
-
-def unprovable(log: LogReader, agent: str) -> frozenset[int]:
-    """The seqs of the requests that a redaction has left without proof."""
-    from store.bundle_log import BundleLog
-
-    return log.unprovable(agent) if isinstance(log, BundleLog) else frozenset()
 
 
 def _stopped(replayer: Replayer, checks: _Snapshots | None, at: Envelope, what: str) -> Found:

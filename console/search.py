@@ -28,10 +28,11 @@ from events.errors import BadInput, StorageUnavailable
 from events.passages import Hit, label
 from events.passages import Page as Found
 from events.sources import is_source, stream_of
+from store.bearing import BEARING
 from store.functions import Sight, sight_of
 from store.log import LogReader
 from store.points import View
-from store.projection import BEARING, MemoryIndex
+from store.projection import MemoryIndex
 from store.states import load
 
 BATCH: Final = 1000

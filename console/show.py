@@ -133,3 +133,12 @@ def _table(header: Sequence[str], rows: Sequence[Sequence[str]], right: frozense
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
     return table
+
+
+NAMES_SHOWN: Final = 40
+
+
+def names_of(agents: Sequence[str]) -> str:
+    """Names in a line that stays short."""
+    more = f" and {len(agents) - NAMES_SHOWN} more" if len(agents) > NAMES_SHOWN else ""
+    return ", ".join(one_line(agent) for agent in agents[:NAMES_SHOWN]) + more

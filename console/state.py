@@ -11,13 +11,14 @@ import msgspec
 from console.context import counted, recorded, state_at
 from console.describe import call_text, plain, quoted, seqs, timer_text
 from console.inspect import CHUNK, agent_head, reading
+from console.options import bundle_option
 from console.show import Page, Part, many, one_line, printable, took, utc
 from events.codec import decode
 from events.debug.overview import Covering, EventAt, Overview, Running, overview
 from events.envelope import Envelope
 from events.errors import BadInput
 from events.passages import input_text
-from events.state import Phase, State
+from events.state import State
 from events.types import ArchivalMemoryInserted, Event, InputArchived, MessageSent, TurnStarted
 from store.log import LogReader
 
@@ -93,6 +94,7 @@ def _kept(envelope: Envelope, event_at: EventAt) -> Kept:
 
 @click.command("state")
 @click.argument("agent")
+@bundle_option
 @click.option("--at", type=int, metavar="SEQ", help="After this event (default: now).")
 @click.option("--recall", is_flag=True, help="List what recall storage held, the newest first.")
 @click.option("--archival", is_flag=True, help="List what archival storage held, the newest first.")
@@ -201,7 +203,6 @@ def _window(seen: Overview) -> str:
     tokens = counted(seen.window.total_tokens, seen.window.uncounted)
     share = 100 * seen.window.total_tokens / seen.window_tokens
     warned = "; the agent was warned" if seen.warned else ""
-    warned += "; the request is a summary's" if seen.running and seen.running.phase == Phase.SUMMARISING else ""
     return (
         f"{tokens} of {seen.window_tokens:,} tokens ({share:.0f} %{' at least' * bool(seen.window.uncounted)}){warned}"
     )
@@ -209,6 +210,8 @@ def _window(seen: Overview) -> str:
 
 def _now(seen: Overview) -> str:
     """What the agent does, or waits for."""
+    if seen.not_taken_up:
+        return f"a fork at rest, in the middle of what its parent did: `resume` takes up {_inputs(seen.not_taken_up)}"
     if seen.running is None:
         return "about to begin a turn" if seen.waiting else "at rest"
     running = seen.running
@@ -218,6 +221,10 @@ def _now(seen: Overview) -> str:
     if running.stopped is not None:
         parts.append("asked to stop" + f" ({one_line(running.stopped)})" * bool(running.stopped))
     return "; ".join(parts)
+
+
+def _inputs(numbers: tuple[int, ...]) -> str:
+    return f"input{'s' * (len(numbers) != 1)} {seqs(numbers)}"
 
 
 def _phase(seen: Overview, running: Running) -> str:

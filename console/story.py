@@ -151,15 +151,15 @@ def _step(part: Step) -> Iterator[Line]:
     if part.why:
         parts.append(WHY.get(part.why, part.why))
     label = "sums up" if summary else f"step {part.number}"
-    bad = part.outcome not in {"answered", "open"}
+    bad = part.answered > 0 and part.outcome != "answered"
     yield Line(part.seq, part.time_ms, label, ", ".join(parts), "red" if bad else "blue", dim=not bad)
     if part.content and part.calls and not summary:
         yield Line(part.answered, part.time_ms + part.wall_ms, "thinks", f'"{part.content}"', "dim", dim=True)
 
 
 def _answer(part: Step) -> Iterator[str]:
-    if part.outcome == "open":
-        yield "no answer yet"
+    if not part.answered:
+        yield "no answer yet" if part.outcome == "open" else part.outcome
         return
     if part.outcome != "answered":
         yield f"{part.outcome} after {took(part.wall_ms)}: {part.detail}"

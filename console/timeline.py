@@ -22,7 +22,7 @@ from msgspec.structs import replace
 
 from console.describe import as_object, describe
 from console.inspect import CHUNK, head_of, reading, stretches
-from console.options import bundle_option
+from console.options import bundle_option, given_bundle
 from console.show import Page, one_line, utc
 from console.story import LABELS, StoryPage
 from events.codec import KINDS, decode
@@ -87,6 +87,8 @@ def command(
     """
     if follow and until is not None:
         raise BadInput("--follow has no end: leave out --until.")
+    if follow and given_bundle():
+        raise BadInput("A bundle does not change: --follow is for an agent in a data folder.")
     chosen = frozenset(map(_kind, kinds))
     with reading() as log:
         stretch = _bounded(log, agent, since, until)

@@ -15,7 +15,7 @@ import msgspec
 
 from console.describe import plain
 from console.inspect import CHUNK, agent_head, reading, stretches
-from console.options import bundle_option, index_options
+from console.options import bundle_option, index_options, log_options
 from console.ranks import rank
 from console.show import Page
 from console.why_page import print_verdict
@@ -112,7 +112,7 @@ class LogFacts:
     def _told(self) -> Telling:
         telling = Telling(self._wanted)
         self._tell(telling, 1, self._turn.end)
-        for source in self._turn.last.sources:
+        for source in self._turn.judged.sources:
             self._tell_documents(telling, source)
         return telling
 
@@ -133,12 +133,12 @@ class LogFacts:
         for head in self._log.heads(after=PREFIX):
             if not is_source(head.agent):
                 break
-            if source_of(head.agent) not in self._turn.last.sources:
+            if source_of(head.agent) not in self._turn.judged.sources:
                 self._tell_documents(telling, source_of(head.agent))
         return telling.found
 
     def evictions(self) -> Iterator[tuple[Envelope, Event]]:
-        for envelope in stretches(self._log, self._agent, 1, self._turn.decisive or self._turn.end, EVICTING):
+        for envelope in stretches(self._log, self._agent, 1, self._turn.until, EVICTING):
             yield envelope, decode(envelope)
 
     def rank(self, search: Search, told: Collection[Told]) -> Ranked:
@@ -195,4 +195,4 @@ def command(agent: str, text: str, *, at: int | None, exact: bool, patient: bool
     if as_json:
         sys.stdout.write(msgspec.json.encode(plain(found)).decode() + "\n")
     else:
-        print_verdict(Page(), found)
+        print_verdict(Page(), found, log_options())

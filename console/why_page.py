@@ -13,12 +13,14 @@ from events.sources import is_source, source_of
 TEXT_CHARS: Final = 300
 
 
-def print_verdict(page: Page, verdict: Verdict) -> None:
-    answer = f"the answer of event {verdict.answer}" if verdict.answer else "no answer had been given"
-    request = f"made from the window of event {verdict.request}" if verdict.request else "the model was not asked"
+def print_verdict(page: Page, verdict: Verdict, options: tuple[str, ...] = ()) -> None:
+    """`options` are those of this call that the next ones need too: where the log is."""
+    answer = f"the answer of event {verdict.answer}, made from the window of event {verdict.request}"
+    if not verdict.answer:
+        answer = f"no answer had been given by event {verdict.at}, so its window is judged"
     page.line(("looked for   ", "dim"), f"{quoted(verdict.text, 200)}: {verdict.matched}")
     page.line(("judged       ", "dim"), (printable(verdict.agent), "bold"), f", the turn of input {verdict.input}: ")
-    page.line(("             ", "dim"), f"{answer}, {request}")
+    page.line(("             ", "dim"), answer)
     page.line()
     page.line((verdict.cause.upper(), "bold red"))
     page.line(f"  {printable(verdict.says)}")
@@ -33,7 +35,9 @@ def print_verdict(page: Page, verdict: Verdict) -> None:
     if verdict.next:
         page.line()
     for step in verdict.next:
-        page.line(("next         ", "dim"), (" ".join(quote(printable(part)) for part in step.command), "bold"))
+        page.line(
+            ("next         ", "dim"), (" ".join(quote(printable(part)) for part in (*step.command, *options)), "bold")
+        )
         page.line(("             ", "dim"), step.shows)
 
 

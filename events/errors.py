@@ -52,6 +52,20 @@ class BadInput(PalimpsestError):
     """An argument or a message that cannot be taken; nothing was written."""
 
 
+class NoBoundary(BadInput):
+    """A bisection's end is not what it was said to be: the check is good after event `seq`, the bad end; or bad after
+    it, the good end."""
+
+    def __init__(self, seq: int, *, good: bool) -> None:
+        mend = "by --bad SEQ name an event at which it is bad" if good else "by --good SEQ name one at which it is good"
+        super().__init__(
+            f"The check is {'good' if good else 'bad'} after event {seq}, the {'bad' if good else 'good'} end: {mend}; "
+            "or, if it is the other way round, give --not."
+        )
+        self.seq = seq
+        self.good = good
+
+
 class Overloaded(PalimpsestError):
     """Refused at the door: nothing was acknowledged. Try again after `retry_after_s`."""
 
@@ -207,6 +221,19 @@ class DocumentUnreadable(PalimpsestError):
         super().__init__(f"{path} cannot be read: {reason}")
         self.path = path
         self.reason = reason
+
+
+class WindowTooSmall(BadInput):
+    """An agent's window cannot hold the functions on documents beside all else."""
+
+    def __init__(self, agent: str, window_tokens: int, least_tokens: int, source: str) -> None:
+        super().__init__(
+            f"Source '{source}' cannot be attached to agent '{agent}': with the functions that read documents it needs "
+            f"a window of at least {least_tokens:,} tokens, and has one of {window_tokens:,}. "
+            f"`chat {agent} --window {least_tokens}` gives it one; then attach it again."
+        )
+        self.agent = agent
+        self.least_tokens = least_tokens
 
 
 class ModelUnavailable(PalimpsestError):

@@ -430,13 +430,17 @@ class SourceCreated(Event, frozen=True, kw_only=True):
 
 
 class DocumentOpened(Event, frozen=True, kw_only=True):
-    """A document begins to be loaded. `document` is its id: it names these bytes (`sha256`, in hex) at this path."""
+    """A document begins to be loaded. `document` is its id: it names these bytes (`sha256`, in hex) at this path.
+
+    `origin` is where the file lay ("": not known): `path` may mean another file in another folder.
+    """
 
     document: str
     path: str
     media_type: str
     size_bytes: int
     sha256: str
+    origin: str = ""
 
 
 class PassagesLoaded(Event, frozen=True, kw_only=True):
@@ -474,14 +478,18 @@ class DocumentRefused(Event, frozen=True, kw_only=True):
 
 
 class DocumentRemoved(Event, frozen=True, kw_only=True):
-    """The document's passages die with this event: searches as of earlier ones still find them."""
+    """The document's passages die with this event: searches as of earlier ones still find them.
+
+    `last`: whoever loaded it says that nothing more of it comes. Who unloads what somebody else loads cannot say so.
+    """
 
     document: str
     reason: str = ""
+    last: bool = False
 
 
 class SourceUnloaded(Event, frozen=True, kw_only=True):
-    """Every document of the source is removed."""
+    """Every document of the source is removed, and the source with them, until something is loaded into it again."""
 
 
 class AgentAttached(Event, frozen=True, kw_only=True):

@@ -11,7 +11,8 @@ The rules, for the drafts of one stream in one append:
     a caller that expects seq n decided upon the events up to n. If some of its drafts are there and the stream still is
     at n, it knew of them, and the rest follows; if the stream has gone on, it decided upon a past, and must read again.
 (3) Then every request that a draft closes must be open: opened in the log or by an earlier draft, and closed by none.
-    An append `at_rest` opens and closes nothing, and is not asked.
+    An append `at_rest` is not asked: it tells what was open elsewhere. What it opens rests: no part owes an answer, but
+    whoever has one may give it (a turn that rests can be stopped, a timer called off).
 (4) A stream that is to be begun as a fork must not be there, and its parent must have the seq that it goes on from. Who
     forks where the parent is a fork itself, and has inherited that event, forks the stream that really has it.
 A key that comes twice in one append is looked at once: the second has the fate of the first, as its duplicate.
@@ -27,6 +28,9 @@ import msgspec
 from events.envelope import Draft, Envelope, place
 from events.types import Parent
 from store.log import MUST_EXIST, Append, Appended, Snapshot
+
+RESTING: Final = ":resting"
+"""What stands behind the topic of a request that rests: so no part finds it among those that it owes."""
 
 
 class Request(msgspec.Struct, frozen=True, array_like=True):
@@ -153,10 +157,11 @@ class Batch:
         self.envelopes.append(envelope)
         self._ends[draft.agent] = seq, envelope.hash
         self._places[draft.agent, draft.key] = seq, self.position
-        if draft.closes and not at_rest:
+        if draft.closes and (not at_rest or self._request(draft.agent, draft.closes)):
             self._close(draft.agent, draft.closes)
-        if draft.opens and not at_rest:
-            self._open(Request(draft.agent, draft.key, draft.opens, self.position))
+        if draft.opens:
+            topic = draft.opens + RESTING * at_rest
+            self._open(Request(draft.agent, draft.key, topic, self.position))
         return Appended("appended", seq, self.position)
 
     def _open(self, request: Request) -> None:

@@ -81,7 +81,8 @@ class WordLlamaEmbedder:
     def _encoded(self, words: list[str]) -> Iterator[bytes]:
         """The tokens of words. Those without a space are encoded many as one text, and told apart by where a word
         begins; the others each by itself."""
-        plain = [word for word in words if word and " " not in word and not any(mark in word for mark in _MARKS)]
+        marked = [word for word in words if _marked(word)] if _marked("".join(words)) else ()
+        plain = [word for word in words if word and " " not in word and word not in marked]
         found: dict[str, bytes] = {}
         for start in range(0, len(plain), _AT_ONCE):
             some = plain[start : start + _AT_ONCE]
@@ -98,8 +99,12 @@ class WordLlamaEmbedder:
         return [np.array(tokens.ids, np.uint32) for tokens in encoded]
 
 
+def _marked(text: str) -> bool:
+    return any(mark in text for mark in _MARKS)
+
+
 def _words(text: str) -> list[str]:
-    if any(mark in text for mark in _MARKS):
+    if _marked(text):
         return [text]
     return _BETWEEN.split(text) if "  " in text or text != text.strip(" ") else text.split(" ")
 

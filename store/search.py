@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from store import lexical
 from store.census import Census, Count
 from store.embeddings import Embedder
-from store.points import Ask, Engine, Match, Scope
+from store.points import Ask, Blend, Engine, Match, Scope
 from store.ranking import blend_of
 from store.terms import Sparse, Tokenizer
 
@@ -33,6 +33,7 @@ _SLACK: Final = 20
 
 _PRONOUNS: Final = {"i": "user", "me": "user", "my": "user", "mine": "user", "you": "assistant", "your": "assistant"}
 _WORD: Final = re.compile(r"\w+")
+_OWNED: Final = re.compile(r"(\w+)(?:['\u2019]s\b)?")
 
 
 class Found:
@@ -53,6 +54,8 @@ class Searches:
         self.census = Census(engine.listed)
         self.exact_points, self.dense_points = EXACT_POINTS, DENSE_POINTS
         """Up to how many points all is looked at; the bench raises them, to compare."""
+        self.blend_of = blend_of
+        """How scores are blended, by kind and embedder; the bench tries others."""
 
     def by_query(self, scope: Scope, query: str, first: int, size: int) -> Found:
         """The results from number `first` on. An empty query finds all, the latest first."""
@@ -60,9 +63,9 @@ class Searches:
         if not text:
             return self.by_time(scope, first, size, latest=True)
         count = self.census.count(scope)
-        speaker = named(text, count.speakers)
+        speaker = named(text, count.speakers) if self._blend(scope).speaker else ""
         idf = count.idf(self._terms(text, speaker))
-        vector = self._embedder.embed([text])[0].tolist() if count.points else []
+        vector = self._embedder.embed([nameless(text, speaker)])[0].tolist() if count.points else []
         meaning = vector if any(vector) else []
         if not idf and not meaning:
             return Found((), 0)
@@ -98,6 +101,9 @@ class Searches:
                 return Found(_page(some, scope, first, size, ascending=not latest), total)
             limit *= 4
 
+    def _blend(self, scope: Scope) -> Blend:
+        return self.blend_of(scope.kind, self._embedder.name)
+
     def _dense_limit(self, points: int, lexical: bool) -> int:
         if points <= self.exact_points:
             return points
@@ -116,7 +122,7 @@ class Searches:
             parts=self.census.parts(scope),
             words=words,
             vector=vector,
-            blend=blend_of(scope.kind, self._embedder.name),
+            blend=self._blend(scope),
             speaker=speaker,
             lexical_limit=count.points if exact else LEXICAL_LIMIT,
             dense_limit=self._dense_limit(count.points, bool(words.terms)),
@@ -130,6 +136,15 @@ def named(query: str, speakers: Collection[str]) -> str:
     found = {name for name in speakers if (parts := _WORD.findall(name.lower())) and words.issuperset(parts)}
     found |= {_PRONOUNS[word] for word in words & _PRONOUNS.keys()} & set(speakers)
     return found.pop() if len(found) == 1 else ""
+
+
+def nameless(query: str, speaker: str) -> str:
+    """A query without the name of the one whom it is about, who says I; unless that is all there is."""
+    name = set(_WORD.findall(speaker.lower()))
+    if not name:
+        return query
+    rest = " ".join(_OWNED.sub(lambda found: "" if found[1].lower() in name else found[0], query).split())
+    return rest if _WORD.search(rest) else query
 
 
 def _wide(ask: Ask, limit: int) -> Ask:

@@ -19,7 +19,7 @@ from msgspec.structs import astuple
 from events.envelope import GENESIS, Envelope
 from events.errors import Fenced, LogReadOnly
 from events.types import Parent
-from store.admission import Batch, Request
+from store.admission import RESTING, Batch, Request
 from store.log import Append, Appended, Committed, superseded
 from store.sqlite_file import limit_pages, open_reader, open_writer, reported, roll_back
 from store.sqlite_reader import SqliteReader
@@ -39,8 +39,9 @@ _SAVE_SNAPSHOT = "INSERT OR REPLACE INTO snapshots VALUES (?, ?, ?, ?, ?, ?)"
 _SNAPSHOT_SEQS = "SELECT seq FROM snapshots WHERE stream = ?"
 _DROP_SNAPSHOT = "DELETE FROM snapshots WHERE stream = ? AND seq = ?"
 _PLACED = "SELECT seq, position FROM events WHERE stream = ? AND key = ?"
-_REQUEST = """SELECT r.topic, r.position FROM events e CROSS JOIN requests r
-    ON r.topic = e.opens AND r.stream = e.stream AND r.position = e.position WHERE e.stream = ? AND e.key = ?"""
+_REQUEST = f"""SELECT r.topic, r.position FROM events e CROSS JOIN requests r
+    ON r.topic IN (e.opens, e.opens || '{RESTING}') AND r.stream = e.stream AND r.position = e.position
+    WHERE e.stream = ? AND e.key = ?"""
 
 
 class Head(msgspec.Struct, frozen=True, gc=False):

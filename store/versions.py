@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
-from importlib.metadata import PackageNotFoundError, version
 from typing import Final
 
 from events.context import tools_json
@@ -51,6 +50,8 @@ def _embedder() -> str:
 
 
 def _installed(package: str) -> str:
+    from importlib.metadata import PackageNotFoundError, version  # 20 ms, which only an export needs
+
     try:
         return version(package)
     except PackageNotFoundError:

@@ -29,6 +29,23 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(IN_MEMORY))
 
 
+OWN_RAY: Final = ("test_address.py", "test_kills.py")
+"""Their tests start other Rays than the one of the cluster tests, and may run beside them."""
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """`pytest -n 2` runs a file in one process, and all that share the one Ray in one."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByFileAndRay(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
+        def _split_scope(self, nodeid: str) -> str:
+            path = Path(nodeid.partition("::")[0])
+            return "the one Ray" if path.parent.name == "cluster" and path.name not in OWN_RAY else str(path)
+
+    return ByFileAndRay(config, log)
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
     """A process that `pytest -n` starts is told what this one took out of the environment."""

@@ -18,7 +18,7 @@ from msgspec.structs import replace
 
 from events.codec import decode
 from events.debug.moments import Change
-from events.debug.overview import Generation
+from events.debug.overview import Covered
 from events.debug.timeline import changes
 from events.debug.window import Window, window
 from events.envelope import Envelope
@@ -107,9 +107,9 @@ class StateDiff(msgspec.Struct, frozen=True, kw_only=True):
     timers_set: tuple[Timer, ...]
     sources_gone: tuple[str, ...]
     sources_new: tuple[str, ...]
-    summaries: tuple[Generation, ...]
+    summaries: tuple[Covered, ...]
     """Those written on the way forth, the oldest first."""
-    summaries_undone: tuple[Generation, ...]
+    summaries_undone: tuple[Covered, ...]
     """Those written on the way back: a has them behind it, b does not."""
     window_before: Window
     window_after: Window
@@ -123,7 +123,7 @@ class Road:
         self.summary: dict[int, int] = {}
         self.rejections: list[int] = []
         self.edits: list[tuple[int, str]] = []
-        self.summaries: list[Generation] = []
+        self.summaries: list[Covered] = []
         for envelope in envelopes:
             if envelope.kind in KINDS:
                 self._take(envelope.seq, decode(envelope))
@@ -134,7 +134,7 @@ class Road:
                 self.evicted |= dict.fromkeys(event.seqs, seq)
             case SummaryWritten():
                 self.summary |= dict.fromkeys(event.covers, seq)
-                self.summaries.append(Generation(seq=seq, author=event.author, covers=event.covers))
+                self.summaries.append(Covered(seq=seq, author=event.author, covers=event.covers))
             case AnswerRejected():
                 self.rejections.append(seq)
             case CoreMemoryAppended() | CoreMemoryReplaced():

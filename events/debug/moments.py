@@ -58,7 +58,8 @@ class Step(Told, frozen=True, kw_only=True):
     """An inference: `seq` asked for it (so `context --at seq` is what the model saw), `answered` is its answer's seq.
 
     `number` counts the turn's replies, `why` is the reason of the heartbeat that led to it. `outcome`: answered, open
-    (no answer yet), cancelled, or InferenceFailed's error. `tokens` is the context's count, `usage` the provider's.
+    (no answer yet), left to the parent (by a fork), cancelled, or InferenceFailed's error. `tokens` is the context's
+    count, `usage` the provider's.
     `duration_ms` is the model's time, `wall_ms` that between the two events.
     """
 

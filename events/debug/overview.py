@@ -33,7 +33,7 @@ class Queued(msgspec.Struct, frozen=True, kw_only=True):
     text: str
 
 
-class Generation(msgspec.Struct, frozen=True, kw_only=True):
+class Covered(msgspec.Struct, frozen=True, kw_only=True):
     """A summary, and the messages that it newly stood for when it was written."""
 
     seq: int
@@ -48,7 +48,7 @@ class Covering(msgspec.Struct, frozen=True, kw_only=True):
     text: str
     tokens: int
     messages: int
-    generations: tuple[Generation, ...]
+    generations: tuple[Covered, ...]
 
     @property
     def seqs(self) -> tuple[int, ...]:
@@ -105,6 +105,9 @@ class Overview(msgspec.Struct, frozen=True, kw_only=True):
     archival_passages: int
     sources: tuple[str, ...]
     next_sources: tuple[str, ...] | None
+    not_taken_up: tuple[int, ...]
+    """The inputs that a fork has of its parent's, and that have no turn in its own stream before it is given something
+    to do."""
 
 
 EventAt = Callable[[int], Event | None]
@@ -114,6 +117,7 @@ EventAt = Callable[[int], Event | None]
 def overview(state: State, event_at: EventAt, opened: Envelope | None = None) -> Overview:
     """The state laid out. `event_at` finds the summaries before this one; `opened` is the request that is open."""
     asked = event_at(opened.seq) if opened else None
+    reply = asked if isinstance(asked, InferenceRequested) and asked.purpose == "reply" else None
     return Overview(
         agent=state.agent,
         seq=state.seq,
@@ -123,7 +127,7 @@ def overview(state: State, event_at: EventAt, opened: Envelope | None = None) ->
         parent=state.parent,
         settings=changes(Settings(), state.settings),
         window_tokens=state.settings.window_tokens,
-        window=window(state, asked if isinstance(asked, InferenceRequested) else None),
+        window=window(state, reply),
         blocks=tuple(
             BlockUse(label=b.label, chars=len(b.value), limit=b.limit, value=b.value, description=b.description)
             for b in state.blocks
@@ -140,16 +144,17 @@ def overview(state: State, event_at: EventAt, opened: Envelope | None = None) ->
         archival_passages=state.archival_passages,
         sources=state.sources,
         next_sources=state.next_sources,
+        not_taken_up=state.unadopted.inputs if state.unadopted else (),
     )
 
 
-def generations(seq: int, event_at: EventAt) -> Iterator[Generation]:
+def generations(seq: int, event_at: EventAt) -> Iterator[Covered]:
     """The summary of event `seq`, and those that it swallowed, one after the other, the newest first."""
     while seq:
         event = event_at(seq)
         if not isinstance(event, SummaryWritten):
             return
-        yield Generation(seq=seq, author=event.author, covers=event.covers)
+        yield Covered(seq=seq, author=event.author, covers=event.covers)
         seq = event.previous if event.previous < seq else 0
 
 

@@ -15,9 +15,9 @@ import msgspec
 from events.debug.phrases import Span
 from events.envelope import Envelope
 from events.evolve import appended
-from events.types import AgentCreated, Block, CoreMemoryAppended, CoreMemoryReplaced, Event
+from events.types import AgentCreated, AgentForked, Block, CoreMemoryAppended, CoreMemoryReplaced, Event
 
-KINDS: Final = frozenset({"AgentCreated", "CoreMemoryAppended", "CoreMemoryReplaced"})
+KINDS: Final = frozenset({"AgentCreated", "AgentForked", "CoreMemoryAppended", "CoreMemoryReplaced"})
 """The kinds that write core memory."""
 
 
@@ -73,6 +73,8 @@ class Provenance:
     def take(self, envelope: Envelope, event: Event) -> None:
         match event:
             case AgentCreated(blocks=blocks):
+                self._lay_out(blocks, envelope.seq)
+            case AgentForked(blocks=blocks) if blocks is not None:
                 self._lay_out(blocks, envelope.seq)
             case CoreMemoryAppended(label=label, text=text) if label in self.blocks:
                 self.blocks[label].append(text, envelope.seq)

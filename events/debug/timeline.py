@@ -318,12 +318,20 @@ class Timeline:
             note=event.note,
         )
 
-    def _created(self, at: Moment, event: AgentCreated) -> Parts:
-        self._settings = event.settings
+    def _forked(self, at: Moment, event: AgentForked) -> Parts:
+        """What was open stays with the parent: the fork asks for it anew."""
+        asked = self._request()
+        if asked:
+            step = self._step(asked, outcome="left to the parent")
+            if self._turn and step.purpose == "reply":
+                self._turn.steps -= 1
+            yield step
+        yield from map(_noted, self._take())
+        self._settings = event.settings or self._settings
         yield _noted(at)
 
-    def _forked(self, at: Moment, event: AgentForked) -> Parts:
-        self._settings = event.settings or self._settings
+    def _created(self, at: Moment, event: AgentCreated) -> Parts:
+        self._settings = event.settings
         yield _noted(at)
 
     def _settled(self, at: Moment, event: SettingsChanged) -> Parts:

@@ -20,6 +20,7 @@ from events.passages import chunks, input_text
 from events.types import (
     INPUTS,
     AgentCreated,
+    AgentForked,
     ArchivalMemoryInserted,
     Block,
     CoreMemoryAppended,
@@ -35,6 +36,7 @@ from events.types import (
 INPUT_KINDS: Final = frozenset(kind.__name__ for kind in INPUTS)
 TELLING: Final = INPUT_KINDS | {
     "AgentCreated",
+    "AgentForked",
     "MessageSent",
     "CoreMemoryAppended",
     "CoreMemoryReplaced",
@@ -81,8 +83,8 @@ def texts_of(at: Envelope, event: Event) -> Iterator[Text]:
     match event:
         case UserMessageReceived(text=text, name=name):
             yield Text(name or "the user", text, "recall")
-        case AgentCreated(blocks=blocks):
-            yield from _given(blocks)
+        case AgentCreated(blocks=blocks) | AgentForked(blocks=blocks):
+            yield from _given(blocks or ())
         case MessageSent(text=text):
             yield Text("the agent", text, "recall")
         case CoreMemoryAppended(label=label, text=text):

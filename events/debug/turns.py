@@ -1,6 +1,7 @@
 """A turn looked back on, up to its answer: the windows that the model was asked with, and the searches that it made.
 
 Rule: the *decisive* request is the last one before the answer that is judged: what stood in its window could be said.
+Where no answer was given by then, it is the window as it stood at the end that is judged.
 """
 
 from __future__ import annotations
@@ -58,27 +59,28 @@ class Search(msgspec.Struct, frozen=True, kw_only=True):
 
 class Turn(msgspec.Struct, frozen=True, kw_only=True):
     """The turn of the input at seq `input`, up to event `end`. `answer` is the message that is judged (0: none was sent
-    by then); `windows` are the requests for a reply, each with the state that it was asked with; `last` is the state at
-    the decisive one, or at `end` where nothing was asked."""
+    by then); `windows` are the requests for a reply that came before the judged state, each with the state that it was
+    asked with; `judged` is the state at the decisive request, or, without an answer, at `end`."""
 
     input: int
     end: int
     answer: int
+    request: int
+    """The decisive request (0: no answer was given)."""
     windows: tuple[tuple[int, State], ...]
-    last: State
+    judged: State
     events: tuple[tuple[Envelope, Event], ...]
     searches: tuple[Search, ...]
 
     @property
-    def decisive(self) -> int:
-        """The seq of the decisive request (0: the model was not asked)."""
-        return self.windows[-1][0] if self.windows else 0
+    def until(self) -> int:
+        """The seq up to which the agent could know things."""
+        return self.request or self.end
 
     @property
     def position(self) -> int:
         """The position in the partition up to which the agent could know things."""
-        until = self.decisive or self.end
-        return max((at.position for at, _ in self.events if at.seq <= until), default=0)
+        return max((at.position for at, _ in self.events if at.seq <= self.until), default=0)
 
 
 def look_back(state: State | None, envelopes: Iterable[Envelope], input: int) -> Turn:
@@ -93,14 +95,15 @@ def look_back(state: State | None, envelopes: Iterable[Envelope], input: int) ->
             windows.append((envelope.seq, state))
     assert state is not None and events, "a turn has events"
     answer = max((at.seq for at, event in events if isinstance(event, MessageSent) and at.turn == input), default=0)
-    if answer:
-        windows = [(seq, each) for seq, each in windows if seq < answer]
+    asked = [(seq, each) for seq, each in windows if seq < answer]
+    request, judged = asked.pop() if asked else (0, state)
     return Turn(
         input=input,
         end=events[-1][0].seq,
         answer=answer,
-        windows=tuple(windows),
-        last=windows[-1][1] if windows else state,
+        request=request,
+        windows=tuple(asked if answer else windows),
+        judged=judged,
         events=tuple(events),
         searches=tuple(_searches(events, input)),
     )

@@ -57,7 +57,7 @@ class Ranked(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
-    """`input` is the turn that was judged, `answer` what was said (0: nothing yet), `request` the decisive one.
+    """`input` is the turn that was judged, `answer` what was said, and `request` what it answers (0: nothing yet).
     `nearest` is shown where nothing had all of it."""
 
     agent: str

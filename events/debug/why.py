@@ -24,7 +24,6 @@ from events.state import State
 from events.types import (
     CoreMemoryReplaced,
     Event,
-    Found,
     FunctionReturned,
     MessageSent,
     MessagesEvicted,
@@ -71,7 +70,7 @@ class _Judge:
         return ((at.seq, event.text) for at, event in self._turn.events if isinstance(event, MessageSent))
 
     def _held(self) -> list[Held]:
-        return self._holding(self._turn.last)
+        return self._holding(self._turn.judged)
 
     def _ignored(self) -> Verdict | None:
         holding = self._held()
@@ -82,6 +81,8 @@ class _Judge:
         ]
         where = _listed(f"{each.what}{f' (event {each.seq})' if each.seq else ''}" for each in holding)
         says = f"It was in the window of the request that led to the answer, and was not used. It stood in {where}."
+        if not self._turn.answer:
+            says = f"It is in the window, and no answer was given by event {self._turn.end}. It stands in {where}."
         blame = ("blame", self._agent, self._wanted.text, "--at", str(self._turn.end))
         shows = Next(command=blame, shows="who wrote it there, and why")
         written = any(each.place != "queue" for each in holding)
@@ -89,8 +90,8 @@ class _Judge:
 
     def _pushed_out(self) -> Verdict | None:
         """What an earlier window of the turn had, or a page that came back before the decisive request."""
-        seen = [(seq, each) for seq, state in self._turn.windows[:-1] for each in self._holding(state)]
-        seen += [(seq, each) for seq, each in self._pages() if seq < self._turn.decisive]
+        seen = [(seq, each) for seq, state in self._turn.windows for each in self._holding(state)]
+        seen += [(seq, each) for seq, each in self._pages() if seq < self._turn.until]
         if not seen:
             return None
         first, held_ = seen[0]
@@ -102,12 +103,12 @@ class _Judge:
         seq = held_.seq or first
         says = f"The agent had it in this turn (event {seq}), and {by} took it out of the window before the answer."
         diff = Next(
-            command=("diff", self._agent, str(first), str(self._turn.decisive)), shows="what left the window between"
+            command=("diff", self._agent, str(first), str(self._turn.until)), shows="what left the window between"
         )
         return self._is(Cause.PUSHED_OUT, says, evidence, diff, self._window())
 
     def _unread(self) -> Verdict | None:
-        pages = [(seq, each) for seq, each in self._pages() if seq > self._turn.decisive]
+        pages = [(seq, each) for seq, each in self._pages() if self._turn.answer and seq > self._turn.until]
         if not pages:
             return None
         evidence = [
@@ -126,7 +127,7 @@ class _Judge:
     def _taken_by(self, seen: Held, after: int) -> Evidence | None:
         """The event that took a text out of the window."""
         for at, event in self._turn.events:
-            if after < at.seq <= self._turn.decisive and _takes(event, seen):
+            if after < at.seq <= self._turn.until and _takes(event, seen):
                 return Evidence(seq=at.seq, what=f"took it out of the window: {at.kind}")
         return None
 
@@ -137,8 +138,8 @@ class _Judge:
 
     def _known(self) -> tuple[list[Told], list[Told]]:
         """What the agent had been told when it was asked, and what waited."""
-        until = self._turn.decisive or self._turn.end
-        pending = {each.seq for each in self._turn.last.pending}
+        until = self._turn.until
+        pending = {each.seq for each in self._turn.judged.pending}
         stated = [each for each in self._facts.told() if not each.asks]
         waits = [e for e in stated if not e.stream and e.kind in INPUT_KINDS and (e.seq in pending or e.seq > until)]
         known = [e for e in stated if e not in waits and (e.stream or e.seq <= until)]
@@ -149,7 +150,8 @@ class _Judge:
         findable = [each for each in known if each.store]
         if not findable:
             return self._unsearchable(known)
-        searches = [s for s in self._turn.searches if s.seq < (self._turn.decisive or self._turn.end)]
+        until = self._turn.until
+        searches = [search for search in self._turn.searches if 0 < search.returned <= until]
         fitting = [(s, mine) for s in searches if (mine := [t for t in findable if _sees(s, t)])]
         if not fitting:
             return self._not_searched(findable, searches)
@@ -215,7 +217,7 @@ class _Judge:
         left = "had left the window" if gone else "was not in the window"
         says = f"It was said, and {left}. It was in {stores}, and in this turn the agent did not search for it."
         evidence = [*self._said(known), *gone, *elsewhere]
-        query = ("search", self._agent, self._wanted.text, "--at", str(self._turn.decisive or self._turn.end))
+        query = ("search", self._agent, self._wanted.text, "--at", str(self._turn.until))
         find = Next(command=query, shows="what a search would have found then")
         return self._is(Cause.NOT_SEARCHED, says, evidence, find, self._window(), more=_more(known))
 
@@ -231,9 +233,7 @@ class _Judge:
     # --- not at all
 
     def _not_told(self) -> Verdict:
-        repeated = [
-            e for e in self._facts.repeated() if not e.asks and e.seq <= (self._turn.decisive or self._turn.end)
-        ]
+        repeated = [e for e in self._facts.repeated() if not e.asks and e.seq <= self._turn.until]
         if repeated:
             return self._unsearchable(repeated)
         unattached = [each for each in self._facts.unattached() if not each.asks]
@@ -273,7 +273,7 @@ class _Judge:
             at=self._turn.end,
             input=self._turn.input,
             answer=self._turn.answer,
-            request=self._turn.decisive,
+            request=self._turn.request,
             cause=cause,
             says=says,
             evidence=(*evidence, *self._answer()),
@@ -315,7 +315,7 @@ class _Judge:
         return " … ".join(text[start:end] for start, end in self._wanted.where(text)) or text
 
     def _window(self) -> Next:
-        seq = self._turn.decisive or self._turn.end
+        seq = self._turn.until
         return Next(
             command=("context", self._agent, "--at", str(seq)), shows="the window that the answer was made from"
         )
@@ -384,12 +384,9 @@ def _aside(search: Search, known: Iterable[Told]) -> str:
 
 
 def _is_on(search: Search, told: Told) -> bool:
-    """Whether a page has it, by its seq and chunk."""
+    """Whether a page has it, by its seq and chunk. What a fork has of its parent's is its own."""
     return any(
-        (_stream(hit), hit.seq) == (told.stream, told.seq) and told.chunk in (-1, hit.chunk) for hit in search.found
+        (hit.stream if is_source(hit.stream) else "", hit.seq) == (told.stream, told.seq)
+        and told.chunk in (-1, hit.chunk)
+        for hit in search.found
     )
-
-
-def _stream(hit: Found) -> str:
-    """Whose it is, as of what was told: "" for what a fork's parent had too."""
-    return hit.stream if is_source(hit.stream) else ""

@@ -21,11 +21,13 @@ _READ_BYTES: Final = 1 << 20
 
 
 class Found(msgspec.Struct, frozen=True):
-    """A file to load: where it is, its path within the source, and its size when it was found."""
+    """A file to load: where it is, its path within the source, its size when it was found, and where it is by its
+    whole name, links followed."""
 
     real: Path
     path: str
     size_bytes: int
+    origin: str = ""
 
 
 class Refused(msgspec.Struct, frozen=True):
@@ -102,7 +104,7 @@ class _Walk:
             return Refused(_printable(path), "Its name is not valid UTF-8. Rename it and load again.")
         if path not in self._files:
             self._files[path] = real
-            return Found(real, path, size)
+            return Found(real, path, size, _printable(str(real.resolve())))
         before = self._files[path]
         if before.samefile(real):
             return None

@@ -7,7 +7,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
 
 import pytest
 
@@ -15,9 +14,7 @@ from actors.system import Options, System, boot, start_ray
 from events.types import FunctionReturned, SummaryWritten
 from store.folder import DataFolder
 from tests.cluster.world import HOME, KEY, SLOW, Crowd, all_contexts, check_promises, log_of, run, running
-
-OWN_RAY: Final = ("test_address.py", "test_kills.py")
-"""Their tests start other Rays, and may run beside the rest (`pytest -n 2`)."""
+from tests.conftest import OWN_RAY
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -25,7 +22,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.is_relative_to(here):
             item.add_marker(pytest.mark.cluster)
-            item.add_marker(pytest.mark.xdist_group(item.path.name if item.path.name in OWN_RAY else "one Ray"))
 
 
 @pytest.fixture(scope="session")

@@ -15,11 +15,12 @@ from events.codec import decode
 from events.envelope import Envelope
 from events.sources import Source, fold_source
 from events.types import PassagesLoaded, UploadFinished
+from store.bearing import BEARING
 from store.embeddings import WordLlamaEmbedder
 from store.folder import DataFolder
 from store.library import Library
 from store.points import View
-from store.projection import BEARING, MemoryIndex
+from store.projection import MemoryIndex
 from store.sqlite_reader import SqliteReader
 from tests.cluster.test_power import kill_root
 from tests.cluster.world import HOME, born, check_promises, log_of, run, running, stream_of

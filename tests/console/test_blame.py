@@ -6,11 +6,22 @@ import msgspec
 import pytest
 
 from console.blame import Question, account
+from events.codec import draft
 from events.context import fingerprint, reply_request
 from events.debug.blame import Account
 from events.debug.provenance import Run
 from events.evolve import fold
-from events.types import ArchivalMemoryInserted, CoreMemoryAppended, CoreMemoryReplaced, InputArchived, SummaryWritten
+from events.types import (
+    AgentForked,
+    ArchivalMemoryInserted,
+    Block,
+    CoreMemoryAppended,
+    CoreMemoryReplaced,
+    InputArchived,
+    Parent,
+    SummaryWritten,
+)
+from store.log import Append
 from store.states import load
 from tests.console.conftest import Launch
 from tests.console.kernel import Kernel
@@ -195,6 +206,29 @@ def test_a_sentence_that_a_summary_dropped_is_told_once() -> None:
     assert gone.sentence.writers == (seq_of(story, SummaryWritten, 0),)
 
 
+# --- forks
+
+
+def test_a_fork_has_its_parents_writers_up_to_the_fork_and_then_its_own() -> None:
+    story = moved()
+    at = seq_of(story, CoreMemoryReplaced)
+    chain = story.log.hash_at(AGENT, at)
+    assert chain is not None
+    blocks = (Block(label="human", value="Name: Eve."), *(b for b in story.state.blocks if b.label == "persona"))
+    parent = Parent(agent=AGENT, seq=at)
+    born = AgentForked(parent=parent, hash=chain, blocks=blocks)
+    (outcome,) = story.log.append([Append((draft("fay", 1, born, key="fork"),), forks={"fay": parent})])[0]
+    assert (outcome.outcome, outcome.seq) == ("appended", at + 1)
+    before, after = (account(story.log, "fay", Question(), seq) for seq in (at, at + 1))
+    assert [each.sentence for each in before.standing] == [each.sentence for each in blamed(story, at=at).standing]
+    assert {each.sentence.text: each.sentence.writers for each in after.standing} == {
+        "Name: Eve.": (at + 1,),
+        "I am Ada.": (1,),
+    }
+    (gone,) = account(story.log, "fay", Question(text="lives in Bergen"), at + 1).gone
+    assert gone.sentence.until == at + 1
+
+
 # --- the command
 
 
@@ -206,7 +240,7 @@ def test_it_prints_who_wrote_what(launched: Launch, kernel: Kernel) -> None:
     assert printed.text.count("CoreMemoryAppended") >= 1
     assert "core memory, human" in printed.text
     assert 'call         core_memory_append(name="human", content="Kind.")' in printed.text
-    assert "look         context ada --at" in printed.text
+    assert f"look         context ada --data {kernel.folder} --at" in printed.text
     assert "\x1b" not in launched("blame", "ben o'neil").text
 
 
@@ -228,7 +262,7 @@ def test_as_json_it_is_one_object(launched: Launch) -> None:
 def test_nowhere_points_to_why(launched: Launch) -> None:
     printed = launched("blame", "ben o'neil", "zebra")
     assert printed.code == 0
-    assert "why 'ben o'\"'\"'neil' TEXT" in printed.text
+    assert "why 'ben o'\"'\"'neil' --data " in printed.text
 
 
 @pytest.mark.parametrize(

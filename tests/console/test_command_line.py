@@ -42,7 +42,19 @@ def test_help_says_what_this_is_and_what_to_try(call: Launch) -> None:
     tried = [line.split()[2] for line in printed.lines if line.startswith("    python launch.py")][:3]
     assert tried == ["demo", "chat", "replay"]
     commands = {name for section in launch.COMMANDS.values() for name in section}
-    assert {"chat", "load", "search", "events", "state", "context", "diff", "why", "replay"} <= commands
+    assert {
+        "chat",
+        "load",
+        "search",
+        "events",
+        "state",
+        "context",
+        "diff",
+        "why",
+        "bisect",
+        "export",
+        "replay",
+    } <= commands
     assert all(any(line.split()[:1] == [name] for line in printed.lines) for name in commands)
 
 

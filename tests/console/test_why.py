@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from events.documents import Passage, pack_passages
 from events.envelope import Draft
 from events.sources import stream_of
 from events.types import (
+    AgentForked,
     AlertRaised,
     CoreMemoryReplaced,
     DocumentLoaded,
@@ -30,6 +32,7 @@ from events.types import (
     FunctionReturned,
     MessageSent,
     MessagesEvicted,
+    Parent,
     PassagesLoaded,
     SourceAttached,
     SourceCreated,
@@ -380,6 +383,22 @@ def test_words_count_in_one_place_only() -> None:
     assert near[span[0] : span[1]] == "My sister is here. Ana paints."
 
 
+def test_a_fork_is_judged_by_what_it_has_of_its_parent() -> None:
+    story = forgotten()
+    story.says(QUESTION).answers(say("I do not know."))
+    at = seqs_of(story, MessageSent)[-1]
+    chain = story.log.hash_at(AGENT, at)
+    assert chain is not None
+    parent = Parent(agent=AGENT, seq=at)
+    born = AgentForked(parent=parent, hash=chain)
+    story.log.append([Append((draft("fay", 1, born, key="fork"),), forks={"fay": parent})])
+    theirs = judged(story)
+    ours = verdict_at(story.log, "fay", Wanted(TEXT, search_terms()), None, no_rank)
+    assert ours.cause == theirs.cause == Cause.NOT_SEARCHED
+    assert ours.evidence == theirs.evidence
+    assert ours.next[0].command[:2] == ("search", "fay")
+
+
 # --- the command
 
 
@@ -388,9 +407,12 @@ def test_it_prints_the_verdict_with_its_evidence(launched: Launch, kernel: Kerne
     assert printed.code == 0
     assert "SAID, BUT EVICTED, AND NOT SEARCHED FOR" in printed.text
     assert '"message 3": all of its words (message, 3)' in printed.text
-    assert "next         search ada 'message 3' --at" in printed.text
-    assert "next         context ada --at" in printed.text
-    assert kernel.log.head("ada") is not None
+    head = kernel.log.head("ada")
+    assert head is not None
+    searched, context = (line for line in printed.lines if line.startswith("next "))
+    assert re.fullmatch(r"next +search ada 'message 3' --at \d+ --data \S+", searched)
+    assert re.fullmatch(r"next +context ada --at \d+ --data \S+", context)
+    assert launched(*context.split()[1:5]).code == 0, "it can be typed as it stands"
 
 
 def saved(story: Story, folder: Path) -> None:

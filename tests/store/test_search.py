@@ -14,7 +14,7 @@ from store.embeddings import Vectors
 from store.engine_edge import EdgeEngine
 from store.points import Burial, Engine, Entry, Key, Mark, Place, Scope, View
 from store.ranking import blend_of
-from store.search import Found, Searches
+from store.search import Found, Searches, nameless
 from store.terms import Sparse, Tokenizer, saturated
 from tests.store.engines import Homes
 
@@ -119,6 +119,35 @@ def test_similarity_counts_over_its_floor_only(engine: Engine) -> None:
     put(engine, [entry(n, "w") for n in (1, 2, 3)], [[2, 0, 0, 0], [1, 1, 0, 0], [0.1, 1, 0, 0]])
     dense = BLEND.dense
     assert found(engine, "the", [1, 0, 0, 0]) == pytest.approx({1: dense, 2: dense * 0.5**0.5}, abs=2e-6)
+
+
+def test_of_what_words_find_every_similarity_counts(engine: Engine) -> None:
+    put(engine, [entry(n, "apple") for n in (1, 2, 3)], [[1, 5, 0, 0], [1, 0, 0, 0], [-1, 2, 0, 0]])
+    scores = found(engine, "apple", [1, 0, 0, 0])
+    only_words = scores[2] - BLEND.dense
+    assert {n: scores[n] - only_words for n in (1, 3)} == pytest.approx(
+        {1: BLEND.dense * 26**-0.5, 3: -BLEND.dense * 5**-0.5}, abs=2e-6
+    )
+
+
+@pytest.mark.parametrize(
+    ("query", "speaker", "left"),
+    [
+        ("What did Ana's dog  eat?", "", "What did Ana's dog  eat?"),
+        ("What did Ana\u2019s dog eat, ANA?", "Ana", "What did dog eat, ?"),
+        ("Did Ana Lee meet Anabel?", "ana lee", "Did meet Anabel?"),
+        ("Ana?", "Ana", "Ana?"),
+        ("What is my name?", "user", "What is my name?"),
+    ],
+)
+def test_a_query_means_what_it_says_without_the_name_of_whom_it_is_about(query: str, speaker: str, left: str) -> None:
+    assert nameless(query, speaker) == left
+
+
+def test_where_nobody_speaks_no_word_is_a_name(engine: Engine) -> None:
+    put(engine, [passage(1, "memory leak", "d", "ann"), passage(2, "leak", "d", "ann")])
+    scores = found(engine, "memory leak", scope=seen(9, kind="passage"))
+    assert scores[1] > scores[2]
 
 
 def test_words_and_similarity_add_up(engine: Engine) -> None:

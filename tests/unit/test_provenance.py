@@ -6,14 +6,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from events.codec import decode
+from events.codec import decode, draft
 from events.debug.phrases import sentences
 from events.debug.provenance import Provenance, Run, Written, cut, writers_of
 from events.debug.summaries import Chain, stretches
-from events.envelope import Envelope
+from events.envelope import GENESIS, Envelope, place
 from events.evolve import evolve
 from events.state import State
-from events.types import MessagesEvicted
+from events.types import AgentCreated, AgentForked, Block, Event, MessagesEvicted, Parent, Settings
 from tests.simulation.world import World
 
 
@@ -118,6 +118,24 @@ def test_a_replace_of_what_is_not_there_changes_nothing() -> None:
     written = Written("a b", 1)
     written.replace("c", "d", 2)
     assert written.runs == [Run("a b", 1)]
+
+
+def test_a_fork_that_is_given_other_blocks_has_written_what_is_new_in_them() -> None:
+    provenance = Provenance()
+    human, persona = Block(label="human", value="Ben."), Block(label="persona", value="I am Ada.")
+    born = AgentCreated(system="", blocks=(human, persona), settings=Settings())
+    parent = Parent(agent="ada", seq=1)
+    events: list[Event] = [
+        born,
+        AgentForked(parent=parent, hash=b""),
+        AgentForked(parent=parent, hash=b"", blocks=(Block(label="human", value="Eve."), persona)),
+    ]
+    for seq, event in enumerate(events, 1):
+        provenance.take(place(draft("ada", 0, event, key=f"k{seq}"), seq, seq, GENESIS), event)
+    assert {label: written.runs for label, written in provenance.blocks.items()} == {
+        "human": [Run("Eve.", 3)],
+        "persona": [Run("I am Ada.", 1)],
+    }
 
 
 # --- stretches
