@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from events.envelope import Envelope
 from events.errors import PalimpsestError
 from events.types import Event, FunctionCalled, FunctionFailed
-from store.functions import ON_DOCUMENTS, look_up, returned, search, seqs_of
+from store.functions import ON_DOCUMENTS, look_up, returned, search, sight_at
 from store.library import Library
 from store.log import LogReader
 
@@ -39,7 +39,7 @@ class DirectFunctions:
             if self._index is None:
                 self._index = self._opened()
             self._catch_up(self._index, self._log)
-            page = search(self._index, asked, call, seqs_of(call, asked, self._log))
+            page = search(self._index, call, sight_at(call, asked, self._log))
             return returned(asked.agent, call, page)
         except ValueError as error:
             return FunctionFailed(call=call.call, name=call.name, error=str(error))

@@ -264,6 +264,11 @@ class LogActor:
         await self._opened.wait()
         return self._reader.seq_at(agent, position)
 
+    async def lineage(self, agent: str) -> bytes:
+        """What a fork goes on from (a list of `Parent`)."""
+        await self._opened.wait()
+        return wire.pack(self._reader.lineage(agent))
+
     async def find(self, agent: str, key: str) -> bytes:
         """The event of a stream with this key (a list of none or one)."""
         await self._opened.wait()

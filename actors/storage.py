@@ -37,9 +37,9 @@ from events.errors import (
     StorageDamaged,
     StorageUnavailable,
 )
-from events.types import Event, FunctionCalled, FunctionFailed, FunctionReturned
+from events.types import Event, FunctionCalled, FunctionFailed, FunctionReturned, Parent
 from store.bearing import BEARING
-from store.functions import ON_DOCUMENTS, SourceLog, look_up, returned, search, seqs_of
+from store.functions import ON_DOCUMENTS, SourceLog, look_up, returned, search, sight_at
 from store.library import Library
 from store.projection import MemoryIndex
 
@@ -52,6 +52,7 @@ KINDS = (*sorted(BEARING), "FunctionCalled")
 WAKE = ("FunctionCalled", "PassagesLoaded")
 BATCH = 2000
 WAIT_S = 30.0
+LINEAGES_KEPT = 20_000
 LINGER_S = 1.0
 """What nobody has searched for yet is indexed in batches, at the latest after so long; a search finds it all anyway."""
 
@@ -201,7 +202,7 @@ class Storage:
 
     def _searched(self, asked: Envelope, call: FunctionCalled) -> FunctionReturned:
         assert self._index is not None, "searches are answered once it is open"
-        page = search(self._index, asked, call, seqs_of(call, asked, self._reader))
+        page = search(self._index, call, sight_at(call, asked, self._reader))
         return returned(asked.agent, call, page)
 
     def _looked_up(self, asked: Envelope, call: FunctionCalled) -> FunctionReturned:
@@ -290,6 +291,7 @@ class RemoteLog:
 
     def __init__(self, actor: Any) -> None:
         self._actor = actor
+        self._lineages: dict[str, list[Parent]] = {}
 
     def read(
         self,
@@ -300,6 +302,16 @@ class RemoteLog:
         kinds: frozenset[str] | None = None,
     ) -> list[Envelope]:
         return wire.unpack_envelopes(ray.get(self._actor.read.remote(agent, after, to, limit, kinds)))
+
+    def lineage(self, agent: str) -> list[Parent]:
+        """Kept, for it never changes: a search of what is no fork asks nothing more of the log."""
+        known = self._lineages.get(agent)
+        if known is None:
+            known = wire.unpack_lineage(ray.get(self._actor.lineage.remote(agent)))
+            if len(self._lineages) >= LINEAGES_KEPT:
+                self._lineages = {}
+            self._lineages[agent] = known
+        return known
 
     def seq_at(self, agent: str, position: int) -> int:
         return int(ray.get(self._actor.seq_at.remote(agent, position)))

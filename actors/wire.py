@@ -11,6 +11,7 @@ import msgspec
 
 from events.envelope import Envelope
 from events.errors import BadInput, PalimpsestError, rebuilt
+from events.types import Parent
 from store.log import Append, Appended, StreamHead
 from store.states import Stretch
 
@@ -45,6 +46,7 @@ _batch = msgspec.msgpack.Decoder(Batch)
 _opened = msgspec.msgpack.Decoder(Opened)
 _envelopes = msgspec.msgpack.Decoder(list[Envelope])
 _stretches = msgspec.msgpack.Decoder(list[Stretch])
+_lineage = msgspec.msgpack.Decoder(list[Parent])
 _heads = msgspec.msgpack.Decoder(list[StreamHead])
 
 
@@ -99,3 +101,7 @@ def unpack_stretches(data: bytes) -> list[Stretch]:
 
 def unpack_heads(data: bytes) -> list[StreamHead]:
     return _heads.decode(data)
+
+
+def unpack_lineage(data: bytes) -> list[Parent]:
+    return _lineage.decode(data)

@@ -29,7 +29,7 @@ from events.errors import BadInput
 from events.passages import Hit
 from events.types import AgentCreated, ArchivalMemoryInserted, Event, FunctionCalled, Settings, UserMessageReceived
 from store.embeddings import EMBEDDERS, Embedder, embedder_named
-from store.functions import search
+from store.functions import search, sight_of
 from store.projection import MemoryIndex
 
 START_MS = 1_795_000_000_000
@@ -74,7 +74,7 @@ class Journal:
                 call="c", name=function, arguments={"query": query, "page": page}, page_size=page_size
             )
             asked = place(draft(agent, START_MS, call, key="call"), seq, self._position + 1, GENESIS)
-            hits += search(self.index, asked, call).hits
+            hits += search(self.index, call, sight_of(asked.agent, asked.seq, ())).hits
         return [hit.seq for hit in hits][:count]
 
     def _read(self, stream: str, after: int, to: int) -> Sequence[Envelope]:

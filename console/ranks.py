@@ -21,6 +21,7 @@ from events.sources import is_source
 from store.log import LogReader
 
 if TYPE_CHECKING:
+    from store.functions import Sight
     from store.points import View
     from store.projection import MemoryIndex
 
@@ -33,25 +34,24 @@ BUILT_EVENTS: Final = 20_000
 
 def rank(log: LogReader, search: Search, told: Collection[Told], *, patient: bool = False) -> Ranked:
     """The best rank of what was told among a search's results. An index that cannot be had makes it unknown."""
-    from store.functions import seqs_of, views_of
+    from store.functions import sight_at
 
-    sources = seqs_of(search.call, search.asked, log)
-    views = views_of(search.asked.agent, search.asked.seq, sources)
+    sight = sight_at(search.call, search.asked, log)
     try:
-        with _index(log, views, patient=patient) as index:
-            return _ranked(index, search, sources, told)
+        with _index(log, sight.all, patient=patient) as index:
+            return _ranked(index, search, sight, told)
     except (PalimpsestError, ValueError) as error:
         return Ranked(unknown=str(error))
 
 
-def _ranked(index: MemoryIndex, search: Search, sources: dict[str, int], told: Collection[Told]) -> Ranked:
+def _ranked(index: MemoryIndex, search: Search, sight: Sight, told: Collection[Told]) -> Ranked:
     from store.functions import search as searched
 
     wanted = {(each.stream, each.seq, each.chunk) for each in told}
     looked = 0
     while True:
         arguments = {**search.call.arguments, "page": looked // PAGE}
-        page = searched(index, search.asked, replace(search.call, arguments=arguments, page_size=PAGE), sources)
+        page = searched(index, replace(search.call, arguments=arguments, page_size=PAGE), sight)
         for number, hit in enumerate(page.hits, looked + 1):
             stream = hit.stream if is_source(hit.stream) else ""  # what a fork has of its parent's is its own
             if {(stream, hit.seq, hit.chunk), (stream, hit.seq, -1)} & wanted:

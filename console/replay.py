@@ -49,7 +49,12 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def replay_agent(
-    log: LogReader, head: StreamHead, *, verify: bool, since: Proved | None = None, forks: dict[int, Proved | None]
+    log: LogReader,
+    head: StreamHead,
+    *,
+    verify: bool,
+    since: Proved | None = None,
+    forks: dict[int, Proved | None] | None = None,
 ) -> Found:
     """Fold one agent's stream up to its head, in chunks; stop at the first difference.
 
@@ -69,7 +74,7 @@ def replay_agent(
             return msgspec.structs.replace(found, redacted=redacted)
         if checks:
             checks.look(replayer)
-        if envelope.seq in forks:
+        if forks and envelope.seq in forks:
             forks[envelope.seq] = replayer.here()
     return msgspec.structs.replace(_ended(log, head, replayer, checks), redacted=redacted)
 
@@ -199,7 +204,7 @@ def command(agent: str | None, *, everyone: bool, verify: bool, against: Path | 
         if agent is None:
             replays = replay_all(log, _heads(log), verify=verify)
         else:
-            replays = iter([replay_agent(log, head_of(log, agent), verify=verify, forks={})])
+            replays = iter([replay_agent(log, head_of(log, agent), verify=verify)])
         for found in replays:
             results.append(found)
             if not as_json:

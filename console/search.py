@@ -27,8 +27,9 @@ from events.envelope import Envelope
 from events.errors import BadInput, StorageUnavailable
 from events.passages import Hit, label
 from events.passages import Page as Found
-from events.sources import stream_of
+from events.sources import is_source, stream_of
 from store.bearing import BEARING
+from store.functions import Sight, sight_of
 from store.log import LogReader
 from store.points import View
 from store.projection import MemoryIndex
@@ -89,15 +90,16 @@ def search_command(agent: str, query: str, *, where: str | None, at: int | None,
     sources (archival). With --at, as it was after that event: what came later is not there, what was removed is.
     """
     with reading() as log:
-        views = views_at(log, agent, at)
-        with _index(log, views) as index:
-            found = {name: index.search(views if name == "archival" else views[:1], kind=kind, query=query, page=page,
-                                        size=PAGE_SIZE)
+        sight = sight_after(log, agent, at)
+        with _index(log, sight.all) as index:
+            found = {name: index.search(sight.all if name == "archival" else sight.own, kind=kind, query=query,
+                                        page=page, size=PAGE_SIZE, own=len(sight.own))
                      for name, kind in KINDS.items() if where in (None, name)}  # fmt: skip
     if as_json:
-        row: dict[str, Any] = {"agent": agent, "as_of": views[0].as_of, "query": query, "page": page}
+        row: dict[str, Any] = {"agent": agent, "as_of": sight.own[0].as_of, "query": query, "page": page}
         row |= {
-            name: {"total": each.total, "hits": [_object(hit) for hit in each.hits]} for name, each in found.items()
+            name: {"total": each.total, "hits": [_object(hit, agent) for hit in each.hits]}
+            for name, each in found.items()
         }
         sys.stdout.write(msgspec.json.encode(row).decode() + "\n")
         return
@@ -105,7 +107,7 @@ def search_command(agent: str, query: str, *, where: str | None, at: int | None,
         _print(Page(), name, each, page)
 
 
-def views_at(log: LogReader, agent: str, at: int | None) -> tuple[View, ...]:
+def sight_after(log: LogReader, agent: str, at: int | None) -> Sight:
     """What an agent sees after its event `at` (None: now). Raises UnknownAgent; BadInput if it has no such event."""
     head = agent_head(log, agent)
     if at is not None and at > head.seq:
@@ -113,9 +115,8 @@ def views_at(log: LogReader, agent: str, at: int | None) -> tuple[View, ...]:
     state = load(log, agent, to=at)
     assert state is not None, "a stream with a head has events"
     position = log.position() if at is None else log.read(agent, at - 1, at)[0].position
-    streams = [stream_of(source) for source in state.sources]
-    sources = [View(stream, seq) for stream in streams if (seq := log.seq_at(stream, position))]
-    return View(agent, state.seq), *sources
+    sources = {source: log.seq_at(stream_of(source), position) for source in state.sources}
+    return sight_of(agent, state.seq, log.lineage(agent), sources)
 
 
 @contextlib.contextmanager
@@ -165,15 +166,18 @@ def _fill(index: MemoryIndex, log: LogReader, views: tuple[View, ...]) -> None:
 
 
 def _events(log: LogReader, view: View) -> Iterator[Envelope]:
-    after = 0
+    """The stream's own: what a fork goes on from is another view's."""
+    after = next((parent.seq for parent in log.lineage(view.stream)), 0)
     while chunk := log.read(view.stream, after, view.as_of, 50, BEARING):
         yield from chunk
         after = chunk[-1].seq
 
 
-def _object(hit: Hit) -> dict[str, Any]:
+def _object(hit: Hit, agent: str) -> dict[str, Any]:
     row: dict[str, Any] = {"seq": hit.seq, "chunk": hit.chunk, "score": round(hit.score, 6), "time_ms": hit.time_ms}
     row |= {"speaker": hit.speaker, "text": hit.text}
+    if hit.stream != agent and not is_source(hit.stream):
+        row["agent"] = hit.stream  # whom a fork goes on from
     if hit.path:
         row |= {"source": hit.speaker, "document": hit.document, "path": hit.path, "page": hit.page}
         row |= {"first_line": hit.first_line, "last_line": hit.last_line, "heading": hit.heading}

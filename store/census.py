@@ -16,8 +16,11 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from store.points import Burial, Entry, Key, Listed, Part, Scope, View, listed
+from store.points import Burial, Entry, Key, Listed, Part, Scope, listed
 from store.postings import Postings
+
+_FIRST: Final = 16
+"""More points of a stream than can have others before it in their context."""
 
 HELD_POINTS: Final = 400_000
 """Points of all streams held together, over which the least lately searched stream is dropped."""
@@ -93,17 +96,32 @@ class Shelf:
         """Make looking for words faster, a little at a time."""
         self._terms.settle()
 
-    def matching(self, terms: Iterable[int], seen: Mask) -> Mask:
-        """Which points share a term, or have a point in their context that does."""
+    def saying(self, terms: Iterable[int]) -> Mask:
+        """Which points share a term themselves."""
         said = np.zeros(len(self), np.bool_)
         for term in terms:
             said[self.where(term)] = True
-        if self._reaching:
-            reach = _numbers(self._reach)
-            before = np.concatenate(([0], np.cumsum(said)))
-            here = np.arange(len(self))
-            said |= before[here] - before[here - reach] > 0
-        return said & seen
+        return said
+
+    def surrounded(self, said: Mask, before: Mask) -> Mask:
+        """Which of the points are so, or have one in their context that is; `before`: those that stand before the
+        first, in the stream that a fork goes on from."""
+        if not self._reaching:
+            return said
+        reach = _numbers(self._reach)
+        so_far = np.concatenate(([0], np.cumsum(np.concatenate((before, said)))))
+        here = np.arange(len(self)) + len(before)
+        near: Mask = so_far[here] - so_far[np.maximum(here - reach, 0)] > 0
+        return said | near
+
+    def born(self, as_of: int) -> int:
+        """How many of its points there were at a seq."""
+        return int(np.searchsorted(_numbers(self._seqs), as_of, side="right"))
+
+    @property
+    def reach_before(self) -> int:
+        """How many points before its first are in its points' context: in the stream that a fork goes on from."""
+        return max((reach - number for number, reach in enumerate(self._reach[:_FIRST])), default=0)
 
     def number(self, key: Key) -> int:
         """A point's number, which is on the shelf."""
@@ -114,9 +132,11 @@ class Shelf:
 class Count:
     """What a scope holds: how many points, how often each term, who speaks."""
 
-    def __init__(self, shelves: Sequence[Shelf], seen: Sequence[Mask], views: Sequence[View]) -> None:
+    def __init__(self, shelves: Sequence[Shelf], seen: Sequence[Mask], scope: Scope) -> None:
+        views = scope.views
         self._shelves = shelves
         self._seen = seen
+        self._lineage = views[: scope.own]
         self._streams = {view.stream: number for number, view in enumerate(views)}
         self.speakers = frozenset(
             name
@@ -137,8 +157,23 @@ class Count:
         return found
 
     def match(self, terms: Sequence[int]) -> Matched:
-        pairs = zip(self._shelves, self._seen, strict=True)
-        return Matched(self._shelves, self._streams, [shelf.matching(terms, mask) for shelf, mask in pairs])
+        saying = [shelf.saying(terms) for shelf in self._shelves]
+        masks = [
+            shelf.surrounded(said, self._before(number, saying)) & seen
+            for number, (shelf, said, seen) in enumerate(zip(self._shelves, saying, self._seen, strict=True))
+        ]
+        return Matched(self._shelves, self._streams, masks)
+
+    def _before(self, number: int, saying: Sequence[Mask]) -> Mask:
+        """Of what a fork's first points have in their context: which points say it."""
+        found = np.zeros(0, np.bool_)
+        wanted = self._shelves[number].reach_before
+        for at in range(number + 1, len(self._lineage)):
+            if len(found) >= wanted:
+                break
+            born = self._shelves[at].born(self._lineage[at].as_of)
+            found = np.concatenate((saying[at][max(0, born - wanted + len(found)) : born], found))
+        return found
 
 
 class Matched:
@@ -163,12 +198,12 @@ class Census:
     def count(self, scope: Scope, start_ms: int | None = None, end_ms: int | None = None) -> Count:
         shelves = [self._shelf(view.stream, scope.kind) for view in scope.views]
         seen = [
-            shelf.seen(view.as_of, scope.hidden if number == 0 else frozenset(), start_ms, end_ms)
+            shelf.seen(view.as_of, scope.hidden if number < scope.own else frozenset(), start_ms, end_ms)
             for number, (shelf, view) in enumerate(zip(shelves, scope.views, strict=True))
         ]
         for shelf in shelves:
             shelf.settle()
-        return Count(shelves, seen, scope.views)
+        return Count(shelves, seen, scope)
 
     def parts(self, scope: Scope) -> tuple[Part, ...]:
         """What an engine has to look for: without conditions that all points of a shelf meet, which cost time."""
@@ -177,7 +212,7 @@ class Census:
             shelf = self._shelf(view.stream, scope.kind)
             if len(shelf):
                 as_of = view.as_of if view.as_of < shelf.head or shelf.mortal else None
-                hidden = tuple(sorted(scope.hidden)) if number == 0 else ()
+                hidden = tuple(sorted(scope.hidden)) if number < scope.own else ()
                 found.append(Part(view.stream, scope.kind, as_of, shelf.mortal, hidden))
         return tuple(found)
 

@@ -8,10 +8,11 @@ ValueError, written for the model.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Final, Protocol
 
+import msgspec
 from msgspec.structs import replace
 
 from events.context import clip
@@ -19,8 +20,9 @@ from events.envelope import Envelope
 from events.functions import FUNCTIONS
 from events.passages import Hit, Page, day_bounds, excerpt, label, search_page
 from events.sources import Source, stream_of
-from events.types import Found, FunctionCalled, FunctionReturned
+from events.types import Found, FunctionCalled, FunctionReturned, Parent
 from store.library import Library, Reads, Shelf
+from store.log import parts
 from store.points import View
 from store.projection import MemoryIndex
 
@@ -38,32 +40,53 @@ class SourceLog(Reads, Protocol):
 
     def seq_at(self, agent: str, position: int) -> int: ...
 
+    def lineage(self, agent: str) -> list[Parent]: ...
+
 
 def seqs_of(call: FunctionCalled, at: Envelope, log: SourceLog) -> dict[str, int]:
     """The sources that a call sees, each with the seq that it had then."""
     return {source: log.seq_at(stream_of(source), at.position) for source in call.sources}
 
 
-def views_of(agent: str, seq: int, sources: Mapping[str, int]) -> tuple[View, ...]:
-    """What a search of archival storage sees: the agent's own, and its sources'."""
-    return View(agent, seq), *(View(stream_of(source), at) for source, at in sources.items() if at)
+class Sight(msgspec.Struct, frozen=True):
+    """What an agent's searches see: its `own` stream (as a fork, with those that it goes on from, the nearest first),
+    and in archival storage its `sources` too."""
+
+    own: tuple[View, ...]
+    sources: tuple[View, ...] = ()
+
+    @property
+    def all(self) -> tuple[View, ...]:
+        return self.own + self.sources
+
+
+def sight_of(agent: str, seq: int, lineage: Sequence[Parent], sources: Mapping[str, int] = _NONE) -> Sight:
+    """What an agent sees after its event `seq`. Seqs of a source: those that it had then."""
+    own = (View(part.agent, min(seq, part.to)) for part in reversed(parts(agent, lineage)) if part.after < seq)
+    return Sight(tuple(own), tuple(View(stream_of(source), at) for source, at in sources.items() if at))
+
+
+def sight_at(call: FunctionCalled, at: Envelope, log: SourceLog) -> Sight:
+    """What a call sees."""
+    return sight_of(at.agent, at.seq, log.lineage(at.agent), seqs_of(call, at, log))
 
 
 # --- searches -------------------------------------------------------------------------------------------------------
 
 
-def search(index: MemoryIndex, asked: Envelope, call: FunctionCalled, sources: Mapping[str, int] = _NONE) -> Page:
+def search(index: MemoryIndex, call: FunctionCalled, sight: Sight) -> Page:
     """The page that a search asks for: the agent as of the call's own seq, and its sources as of theirs."""
-    page = _page_of(call)
-    own, hidden, size = (View(asked.agent, asked.seq),), frozenset(call.hidden), call.page_size
+    page, own = _page_of(call), len(sight.own)
+    hidden, size = frozenset(call.hidden), call.page_size
     if call.name == "conversation_search_date":
         start_ms, end_ms = day_bounds(str(call.arguments["start_date"]), str(call.arguments["end_date"]))
-        return index.by_date(own, start_ms=start_ms, end_ms=end_ms, page=page, size=size, hidden=hidden)
+        return index.by_date(sight.own, start_ms=start_ms, end_ms=end_ms, page=page, size=size, hidden=hidden, own=own)
     query = str(call.arguments["query"])
     if call.name == "conversation_search":
-        return index.search(own, kind="message", query=query, page=page, size=size, hidden=hidden)
-    views = views_of(asked.agent, asked.seq, sources)
-    return index.search(views, kind="passage", query=query, page=page, size=size, hidden=hidden)
+        views, kind = sight.own, "message"
+    else:
+        views, kind = sight.all, "passage"
+    return index.search(views, kind=kind, query=query, page=page, size=size, hidden=hidden, own=own)
 
 
 def _page_of(call: FunctionCalled) -> int:

@@ -121,14 +121,16 @@ class View(msgspec.Struct, frozen=True, array_like=True):
 class Scope(msgspec.Struct, frozen=True):
     """What a search may see: the points of a kind in some views.
 
-    The first view is the asking agent's own; the others are the sources that it has, and what a fork inherits.
+    The first `own` views are the asking agent's: its stream, and those that it goes on from as a fork, the nearest
+    first. The others are the sources that it has.
     """
 
     views: tuple[View, ...]
     kind: str
     hidden: frozenset[int] = frozenset()
-    """Seqs of the first view that are left out, though they are born: the input that is being answered, and those that
-    still wait."""
+    """Seqs of the agent's own that are left out, though they are born: the input that is being answered, and those
+    that still wait."""
+    own: int = 1
 
 
 class Part(msgspec.Struct, frozen=True, array_like=True):

@@ -105,15 +105,23 @@ class MemoryIndex:
             self._put(batch, max(done, position))
 
     def search(
-        self, views: Sequence[View], *, kind: str, query: str, page: int, size: int, hidden: frozenset[int] = _NONE
+        self,
+        views: Sequence[View],
+        *,
+        kind: str,
+        query: str,
+        page: int,
+        size: int,
+        hidden: frozenset[int] = _NONE,
+        own: int = 1,
     ) -> Page:
-        """What matches a query, best first, then newest first; without the first view's seqs `hidden`. An empty query
-        matches all.
+        """What matches a query, best first, then newest first; without the seqs `hidden` of the first `own` views,
+        which are the agent's. An empty query matches all.
 
         What matches shares a word with the query (stop words and endings apart), itself or in its context, or is
         similar enough in meaning.
         """
-        scope = Scope(tuple(views), kind, hidden)
+        scope = Scope(tuple(views), kind, hidden, own)
         return self._page(self._searches.by_query(scope, query, page * size, size), scored=bool(query.strip()))
 
     def by_date(
@@ -125,10 +133,11 @@ class MemoryIndex:
         page: int,
         size: int,
         hidden: frozenset[int] = _NONE,
+        own: int = 1,
     ) -> Page:
-        """What was said from start_ms to end_ms, both inclusive, in the order of time; without the first view's seqs
-        `hidden`."""
-        scope = Scope(tuple(views), "message", hidden)
+        """What was said from start_ms to end_ms, both inclusive, in the order of time; `hidden` and `own` as for
+        `search`."""
+        scope = Scope(tuple(views), "message", hidden, own)
         found = self._searches.by_time(scope, page * size, size, start_ms=start_ms, end_ms=end_ms)
         return self._page(found, scored=False)
 

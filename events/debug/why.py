@@ -21,7 +21,14 @@ from events.debug.windows import Held, held, hits_of
 from events.passages import day_bounds
 from events.sources import is_source
 from events.state import State
-from events.types import CoreMemoryReplaced, Event, FunctionReturned, MessageSent, MessagesEvicted, SummaryWritten
+from events.types import (
+    CoreMemoryReplaced,
+    Event,
+    FunctionReturned,
+    MessageSent,
+    MessagesEvicted,
+    SummaryWritten,
+)
 
 SHOWN: Final = 5
 """So many events of a sort are shown."""
