@@ -18,7 +18,7 @@ COMMANDS: Final = {
         "demo": ("console.tour:command", "See it all in a minute: no key, no server."),
     },
     "Documents": {
-        "load": ("console.sources:load_command", "Load files and folders for agents to search and read."),
+        "load": ("console.load:load_command", "Load files and folders for agents to search and read."),
         "sources": ("console.sources:sources_command", "List the sources, or the documents of one."),
         "attach": ("console.sources:attach_command", "Let agents see a source."),
         "detach": ("console.sources:detach_command", "Take a source from agents."),
@@ -26,10 +26,27 @@ COMMANDS: Final = {
     },
     "Look into the log (starts nothing, and works while a chat runs)": {
         "agents": ("console.inspect:agents_command", "List the agents."),
-        "events": ("console.inspect:events_command", "List what ever happened to an agent."),
+        "events": ("console.timeline:command", "Tell what ever happened to an agent, turn by turn."),
         "context": ("console.context:command", "Show an agent's context window, as it was at any event."),
+        "state": ("console.state:command", "Show an agent's memory, queue and what is open, as of any event."),
+        "diff": ("console.diff:command", "Show what changed between two events, or between two agents."),
         "search": ("console.search:search_command", "Search an agent's memory, as of now or of any event."),
+        "blame": ("console.blame:command", "Show who wrote what stands in an agent's memory, and why."),
+        "why": ("console.why:command", "Say why an agent did not come up with what it was told."),
+        "bisect": ("console.bisect:command", "Find the event after which a check on an agent turns bad."),
+        "rerun": ("console.rerun:command", "Run an agent again under other settings, and compare."),
         "replay": ("console.replay:command", "Fold agents from the log alone, and prove every context."),
+    },
+    "Fork": {
+        "fork": ("console.fork:command", "Make an agent that goes on from any event of one, without a copy."),
+        "resume": ("console.resume:command", "Let a fork go on with what was under way where it was forked."),
+    },
+    "Agents as files (starts nothing)": {
+        "export": (
+            "console.bundles:export_command",
+            "Write an agent, with all that its contexts hang on, to one file.",
+        ),
+        "import": ("console.bundles:import_command", "Take such a file in; the agent is at rest."),
     },
     "Mend and measure": {
         "reindex": ("console.search:reindex_command", "Build the index of all memory again from the log."),

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
-from actors import sources
+from actors import forks, sources
 from actors.checks import (
     check_born,
     check_id,
@@ -26,6 +26,7 @@ from actors.checks import (
     check_time,
     check_timer,
 )
+from actors.forks import Overrides, Place
 from actors.log_client import LogClient, unwrapped
 from actors.models.protocol import Piece
 from actors.outbox import Outbox
@@ -56,7 +57,7 @@ from events.types import (
 from store.log import MUST_EXIST, Append, Appended, StreamHead
 
 if TYPE_CHECKING:
-    from actors.loader import OnProgress, Report
+    from actors.loading import OnProgress, Report
 
 __all__ = ["Client", "Reply", "Ticket"]
 
@@ -96,6 +97,27 @@ class Client:
         if agent not in states:
             raise await self._unknown(agent)
         return states[agent]
+
+    async def fork(self, agent: str, name: str, *, at: int | None = None, overrides: Overrides | None = None) -> Place:
+        """Make an agent whose history up to event `at` (None: all so far) is this one's, without a copy; where it was.
+
+        It is at rest until it is given an input, or resumed. Raises UnknownAgent, AgentExists, BadInput.
+        """
+        where = await forks.place(self._log, agent, at)
+        await forks.fork(self._log, where, (name,), overrides or Overrides())
+        return where
+
+    async def resume(self, agent: str) -> list[Ticket]:
+        """Let a fork go on with what was under way where it was forked; the inputs that it owes a turn, in order.
+
+        Of an agent that is no fork, or goes on already: those. Raises UnknownAgent, AgentSetAside.
+        """
+        await self._turns.follow(agent)
+        resumed = await forks.resume(self._log, agent)
+        state, positions = resumed.state, resumed.positions
+        owed = [(state.turn.input, state.turn.input_key)] if state.turn else []
+        owed += [(pending.seq, pending.key) for pending in state.pending]
+        return [Ticket(agent, seq, key, again=True, position=positions.get(seq, 0)) for seq, key in owed]
 
     async def change_settings(self, agent: str, settings: Settings) -> None:
         """From its next request on the agent runs with these. Raises BadInput where they make no sense."""

@@ -6,9 +6,12 @@ Rule: whoever uses it holds the data folder's lock, and is the log's one writer.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 
 from events.envelope import Envelope
+from events.state import State
 from store.log import Append, Appended, LogStore, StreamHead
+from store.states import load
 
 
 class DirectLog:
@@ -29,6 +32,11 @@ class DirectLog:
         kinds: frozenset[str] | None = None,
     ) -> list[Envelope]:
         return await asyncio.to_thread(self._store.read, agent, after, to, limit, kinds)
+
+    async def states(self, wanted: Mapping[str, int | None]) -> dict[str, State]:
+        """As `LogClient.states`."""
+        found = {agent: await asyncio.to_thread(load, self._store, agent, to) for agent, to in wanted.items()}
+        return {agent: state for agent, state in found.items() if state is not None}
 
     async def heads(self, after: str = "", limit: int | None = None) -> list[StreamHead]:
         return await asyncio.to_thread(self._store.heads, after, limit)

@@ -11,12 +11,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 
+from msgspec.structs import replace
+
 from events.envelope import Draft, Topic
 from store.log import Append, Appended
 
 LATER_MS = 1000
 LATER_AN_AGENT_MS = 5000
 ENDS = frozenset({"TurnEnded", "InputSkipped"})
+OWED = frozenset({"InputAdopted"})
+"""A fork's input, which was let in at its parent."""
 
 
 class Door:
@@ -53,13 +57,13 @@ class Door:
         """The append without the streams whose inputs are refused, and these with their waits in milliseconds."""
         refused: dict[str, int] = {}
         for draft in append.drafts:
-            if draft.opens == Topic.TURN and not draft.closes:
+            if draft.opens == Topic.TURN and not draft.closes and draft.kind not in OWED:
                 wait_ms = self._wait_ms(draft.agent, len(draft.body))
                 if wait_ms and not self._is_known(draft.agent, draft.key):
                     refused[draft.agent] = wait_ms
         if refused:
             kept = tuple(draft for draft in append.drafts if draft.agent not in refused)
-            append = Append(kept, append.expected, append.cursor, append.snapshots)
+            append = replace(append, drafts=kept)
         for draft in append.drafts:
             if draft.opens == Topic.TURN:
                 self._count(draft.agent, len(draft.body))

@@ -7,15 +7,14 @@ ready together are appended together. Pieces of an answer go to whoever watches 
 from __future__ import annotations
 
 import asyncio
-import traceback
 from typing import Any
 
 import ray
 import structlog
 
+from actors.inferring import infer
 from actors.log_client import LogClient
-from actors.models.protocol import Answer, Model, ModelFailed, Piece
-from actors.models.repair import repair
+from actors.models.protocol import Model, Piece
 from actors.owed import append_owed
 from actors.process import now_ms, set_up_logging, spawn, until_taken
 from actors.streams import Streams
@@ -24,17 +23,13 @@ from actors.wire import Batch
 from events.codec import decode
 from events.envelope import Draft, Topic
 from events.inference import InferenceDesk, Job, answer, job, sent
-from events.types import AGENT_EVENTS, AgentCreated, InferenceCompleted, InferenceFailed, InferenceRequested
+from events.types import AGENT_EVENTS, AgentCreated, AgentForked, InferenceRequested
 
 BATCH = 2000
 WAIT_S = 30.0
-KINDS = tuple(sorted(event.__name__ for event in AGENT_EVENTS if event is not AgentCreated))
+KINDS = tuple(sorted(event.__name__ for event in AGENT_EVENTS if event not in (AgentCreated, AgentForked)))
 """An agent that does nothing costs nothing here: its first event is read when it is first needed."""
 WAKE = ("InferenceRequested", "InferenceCancelled")
-DIFFERS = (
-    "The request rendered from the log was not the one that was asked for, so it was not sent. Send the message again; "
-    "if this happens twice, report it with `replay --verify`."
-)
 CHUNK = 64
 """Jobs started before the loop looks up: so that answers flow out while more are begun."""
 
@@ -107,32 +102,15 @@ class Processor:
 
     async def _infer(self, each: Job) -> None:
         """One inference, from its bytes to its answer in the outbox."""
-        handed = sent(each)
         model = self._offline if each.model == "offline" else self._hosted
         on_piece = self.watches.listener(each.agent, each.turn) if each.purpose == "reply" else None
-        started = asyncio.get_running_loop().time()
-        made: Draft | None = None
-        try:
-            if handed != each.asked:
-                self._log.error("context differs from the one asked for", agent=each.agent, key=each.key)
-                self._desk.states.drop(each.agent)  # whatever it was, the next request is rendered from a fresh fold
-                raise ModelFailed("bad_request", DIFFERS)
-            came = await model.complete(each.request, base_url=each.base_url, on_piece=on_piece)
-            took_ms = int((asyncio.get_running_loop().time() - started) * 1000)
-            made = answer(each, completed(came, handed, took_ms), now_ms())  # what cannot be written breaks here
-        except ModelFailed as error:
-            failed = InferenceFailed(error=error.error, detail=error.detail, sent=handed, attempts=error.attempts)
-            self._log.warning("inference failed", agent=each.agent, error=error.error, detail=error.detail)
-        except Exception as error:  # noqa: BLE001 - whatever a model's code does, the turn must not wait for ever
-            # Its text is left out, here and in the log: nobody has looked for a key in it.
-            where = traceback.format_tb(error.__traceback__)[-1].strip()
-            self._log.error("inference broke", agent=each.agent, error=type(error).__name__, where=where)
-            detail = f"Its answer could not be worked with ({type(error).__name__}): try another model, or report this."
-            failed = InferenceFailed(error="bad_answer", detail=detail, sent=handed)
+        if sent(each) != each.asked:
+            self._desk.states.drop(each.agent)  # whatever it was, the next request is rendered from a fresh fold
+        made = await infer(each, model, self._log, on_piece)
         if on_piece:
             on_piece(Piece("end", ""))
         self._running.pop((each.agent, each.key), None)
-        self._outbox.append(made or answer(each, failed, now_ms()))
+        self._outbox.append(answer(each, made, now_ms()))
         self._ready.set()
 
     async def _flush(self) -> None:
@@ -150,19 +128,6 @@ class Processor:
             "done": self._done,
             "states": len(self._desk.states),
         }
-
-
-def completed(came: Answer, handed: bytes, took_ms: int) -> InferenceCompleted:
-    """A model's answer as an event, its calls' arguments repaired where that can be done."""
-    return InferenceCompleted(
-        content=came.content,
-        calls=tuple(repair(call, came.finish) for call in came.calls),
-        finish=came.finish,
-        model=came.model,
-        usage=came.usage,
-        sent=handed,
-        duration_ms=took_ms,
-    )
 
 
 class LLMActor:

@@ -2,7 +2,9 @@
 
 Rules. (1) Every passage of a document has its number, and what the log has of them is asked first: so a load that was
 killed goes on where it stopped. (2) A document counts once it is there whole; only then the one that it replaces goes.
-(3) One bad file stops no other. (4) Reading, cutting and packing run in a thread; memory is bounded.
+(3) One bad file stops no other. (4) Reading, cutting and packing run in a thread; memory is bounded. (5) Nothing is
+left half: a load that finds its document unloaded under it buries what it wrote of it since, and the next load does so
+for one that was killed.
 """
 
 from __future__ import annotations
@@ -10,31 +12,20 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from itertools import islice
 from pathlib import Path
 from typing import Final, TypeVar
 
-import msgspec
-
+from actors.cutter import CutDiffers, Cutter, Stretch, stretch_of
+from actors.loading import Loaded, OnProgress, Progress, Report, check_sizes, sizes_of_new, told_of
 from actors.pace import Pace
 from actors.process import now_ms
-from actors.sources import AGENTS_AT_ONCE, Log, attach, check_agents, check_source, fold, remove
+from actors.sources import AGENTS_AT_ONCE, Log, attach_to, check_agents, check_source, check_windows, fold, remove
 from events.codec import decode, draft
 from events.context import clip
-from events.documents import Passage, pack_passages
+from events.documents import Passage
 from events.envelope import Draft, Topic
-from events.errors import ActorLost, BadInput, DocumentUnreadable, LogUnavailable
-from events.sources import (
-    Document,
-    Source,
-    Status,
-    document_id,
-    loaded_key,
-    opened_key,
-    passages_key,
-    removed_key,
-    stream_of,
-)
+from events.errors import ActorLost, DocumentUnreadable, LogUnavailable
+from events.sources import Document, Source, Status, loaded_key, opened_key, passages_key, removed_key, stream_of
 from events.types import (
     DocumentLoaded,
     DocumentOpened,
@@ -45,58 +36,23 @@ from events.types import (
     SourceCreated,
     UploadFinished,
 )
-from store.documents import OVERLAP_TOKENS, PASSAGE_TOKENS, Found, Refused, digest, find, open_document
-from store.documents.document import LEAST_TOKENS
-from store.documents.files import reason_of
+from store.documents import Found, Refused, digest, find, open_document
+from store.documents.files import origin_of, reason_of
 from store.log import MUST_EXIST, Append, Appended
 
 T = TypeVar("T")
 
-BATCH_PASSAGES: Final = 200
-BATCH_BYTES: Final = 96_000
-"""Of text: packed it is a third of that, so that a call stays below what goes through Ray's object store."""
 IN_FLIGHT: Final = 3
+LOOKS_AFTER: Final = 20
+"""After so many stretches a load looks whether its document was unloaded meanwhile."""
 PATIENCE_S: Final = 60.0
 """So long the log may be away, or full, before a load gives up."""
-MOST_TOKENS: Final = 2000
-SHOWN_PATHS: Final = 5
+UNLOADED: Final = "It was unloaded while it was loaded. Load it again if it is to be there."
 _PASSAGES: Final = frozenset({PassagesLoaded.__name__})
 
 
-class Loaded(msgspec.Struct, frozen=True):
-    """A document that this load brought in. `notes` say what was mended on the way."""
-
-    path: str
-    passages: int
-    notes: tuple[str, ...] = ()
-    replaced: bool = False
-
-
-class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """What a load did. `position`: of the log, once all of it was there. `told`: agents that got an upload event."""
-
-    source: str
-    loaded: tuple[Loaded, ...]
-    skipped: tuple[str, ...]
-    refused: tuple[Refused, ...]
-    attached: tuple[str, ...]
-    told: tuple[str, ...]
-    passages: int
-    seconds: float
-    position: int
-
-
-class Progress(msgspec.Struct, frozen=True):
-    """How far a load is. The bytes of what was skipped or refused count as done."""
-
-    path: str
-    done_bytes: int
-    total_bytes: int
-    documents: int
-    passages: int
-
-
-OnProgress = Callable[[Progress], None]
+class _Unloaded(Exception):
+    """The document that is being loaded was removed."""
 
 
 class Loader:
@@ -113,19 +69,21 @@ class Loader:
         self._loaded: list[Loaded] = []
         self._skipped: list[str] = []
         self._refused: list[Refused] = []
-        self._done_bytes = self._total_bytes = self._passages = self._position = 0
+        self._done_bytes = self._total_bytes = self._passages = self._position = self._written = 0
 
     async def load(
         self, paths: Sequence[Path], *, agents: Sequence[str] = (), passage_tokens: int = 0, overlap_tokens: int = -1
     ) -> Report:
         """Load the files at and under these paths (sizes 0 and -1: the source's own, or the usual).
 
-        Raises BadInput where the sizes or a name cannot be, UnknownAgent; LogUnavailable where the log stays away.
+        Raises BadInput where the sizes or a name cannot be, UnknownAgent, WindowTooSmall; LogUnavailable where the log
+        stays away.
         """
         started = time.monotonic()
         await check_agents(self._log, agents)
+        await check_windows(self._log, self._name, agents)
         await self._begin(passage_tokens, overlap_tokens)
-        attached = await attach(self._log, self._name, agents)
+        attached = await attach_to(self._log, self._source, agents)
         found = await asyncio.to_thread(lambda: list(find(paths)))
         self._total_bytes = sum(each.size_bytes for each in found if isinstance(each, Found))
         for each in found:
@@ -136,7 +94,7 @@ class Loader:
                 await self._file(each)
                 self._done_bytes = before + each.size_bytes
             self._report(each.path)
-        self._source = await self._folded()
+        await self._look_again()
         told = await self._tell()
         return Report(
             source=self._name,
@@ -151,29 +109,24 @@ class Loader:
         )
 
     async def _begin(self, passage_tokens: int, overlap_tokens: int) -> None:
-        """The source, made where there is none."""
+        """The source, made where there is none; what loads that were cut off left in it is buried."""
         source = await fold(self._log, self._name)
         if source is None:
-            tokens = passage_tokens or PASSAGE_TOKENS
-            overlap = min(OVERLAP_TOKENS, tokens // 2) if overlap_tokens < 0 else overlap_tokens
-            check_sizes(tokens, overlap)
+            tokens, overlap = sizes_of_new(passage_tokens, overlap_tokens)
             created = SourceCreated(passage_tokens=tokens, overlap_tokens=overlap)
-            made = draft(self._stream, now_ms(), created, key="create")
-            await self._append([made], {self._stream: 0})
-            source = await self._folded()
-        given = passage_tokens or source.passage_tokens, source.overlap_tokens if overlap_tokens < 0 else overlap_tokens
-        if given != (source.passage_tokens, source.overlap_tokens):
-            raise BadInput(
-                f"Source '{self._name}' has passages of {source.passage_tokens} tokens with an overlap of "
-                f"{source.overlap_tokens}, for good. Leave --passage-tokens and --overlap-tokens out, or load into a "
-                "source of another name."
-            )
+            await self._append([self._draft(created, "create")], {self._stream: 0})
+            source = await fold(self._log, self._name)
+            assert source is not None, "it was made, and streams do not vanish"
+        check_sizes(source, passage_tokens, overlap_tokens)
         self._source = source
+        for document in source.cut_off:
+            await self._remove(document, "its load was cut off")
 
-    async def _folded(self) -> Source:
-        source = await fold(self._log, self._name)
-        assert source is not None, "it was made, and streams do not vanish"
-        return source
+    async def _look_again(self) -> None:
+        """Fold what came into the source meanwhile, from here and from others."""
+        source = await self._patiently(lambda: fold(self._log, self._name, self._source))
+        assert source is not None, "streams do not vanish"
+        self._source = source
 
     # --- files
 
@@ -184,63 +137,127 @@ class Loader:
         except (OSError, ValueError) as error:
             await self._refuse(found.path, reason_of(error, found.real))
             return
-        id = document_id(found.path, sha256)
-        document = self._source.documents.get(id)
+        document = self._source.documents.get(self._source.free_id(found.path, sha256))
         if document is not None and document.status == Status.LOADED:
             self._skipped.append(found.path)
             await self._replace(document)
             return
         try:
-            document = await self._document(found, id, sha256, document)
+            document = await self._document(found, sha256)
         except DocumentUnreadable as error:
             await self._refuse(found.path, error.reason, sha256)
-            return
-        replaced = await self._replace(document)
-        self._loaded.append(Loaded(found.path, document.passages, document.notes, replaced))
+        except _Unloaded:
+            self._refused.append(Refused(found.path, UNLOADED))
+        else:
+            replaced = await self._replace(document)
+            elsewhere = [each.origin for each in replaced if each.origin not in ("", document.origin)]
+            instead_of = elsewhere[0] if elsewhere else ""
+            loaded = Loaded(found.path, document.passages, document.notes, bool(replaced), instead_of)
+            self._loaded.append(loaded)
 
-    async def _document(self, found: Found, id: str, sha256: str, before: Document | None) -> Document:
-        """Bring a document in whole, from where an earlier load left it. Raises DocumentUnreadable."""
+    async def _document(self, found: Found, sha256: str) -> Document:
+        """Bring a document in whole, from where an earlier load left it; anew, where that one has cut it otherwise.
+
+        Raises DocumentUnreadable, and _Unloaded; nothing of it is left then.
+        """
+        id = self._source.free_id(found.path, sha256)
+        self._written = 0
+        try:
+            return await self._attempt(found, id, sha256)
+        except CutDiffers:
+            await self._bury(id, "cut anew, by another version than began it")
+            return await self._document(found, sha256)
+        except DocumentUnreadable as error:
+            await self._bury(id, clip(error.reason, 200))
+            raise
+        except _Unloaded:
+            await self._bury(id, "unloaded")
+            raise
+
+    async def _attempt(self, found: Found, id: str, sha256: str) -> Document:
         opened = await asyncio.to_thread(open_document, found.real, sha256=sha256)
+        before = self._source.documents.get(id)
         removals = before.removals if before else 0
-        there = await self._there(before) if before and before.status == Status.LOADING else {}
+        there = await self._there(before) if before else {}
         event = DocumentOpened(
-            document=id, path=found.path, media_type=opened.media_type, size_bytes=found.size_bytes, sha256=sha256
+            document=id,
+            path=found.path,
+            media_type=opened.media_type,
+            size_bytes=found.size_bytes,
+            sha256=sha256,
+            origin=await asyncio.to_thread(origin_of, found.real),
         )
-        await self._append([self._draft(event, opened_key(id, removals))])
-        document = Document(id=id, path=found.path, status=Status.LOADING, removals=removals)
-        self._source.documents[id] = document
+        await self._write(event, opened_key(id, removals))
+        await self._look_again()
+        document = self._living(id)
         passages = opened.passages(self._source.passage_tokens, self._source.overlap_tokens)
         count, chars = await self._stretches(document, passages, there, found.size_bytes)
         notes = tuple(clip(note, 300) for note in opened.notes[:20])
         loaded = DocumentLoaded(document=id, passages=count, chars=chars, notes=notes)
-        await self._append([self._draft(loaded, loaded_key(id, removals))])
-        document = msgspec.structs.replace(document, status=Status.LOADED, passages=count, chars=chars, notes=notes)
-        self._source.documents[id] = document
+        await self._write(loaded, loaded_key(id, removals))
+        await self._look_again()
+        return self._living(id)
+
+    def _living(self, id: str) -> Document:
+        """The document, as it was when the source was looked at. Raises _Unloaded."""
+        document = self._source.documents[id]
+        if document.status == Status.REMOVED:
+            raise _Unloaded
         return document
 
-    async def _there(self, document: Document) -> dict[int, int]:
-        """The stretches that the log has of a document under way: first passage -> how many."""
-        there: dict[int, int] = {}
+    async def _bury(self, id: str, reason: str) -> None:
+        """Let all die that this load wrote of a document, also what came after others had removed it.
+
+        What another load has made whole meanwhile stays: then nothing of this load's is in the log.
+        """
+        while True:
+            await self._look_again()
+            document = self._source.documents.get(id)
+            if document is None or document.status == Status.LOADED:
+                return
+            if document.status == Status.REMOVED and document.closed > self._written:
+                return
+            await self._remove(document, reason)
+
+    async def _remove(self, document: Document, reason: str) -> None:
+        event = DocumentRemoved(document=document.id, reason=reason, last=True)
+        await self._append([self._draft(event, removed_key(document.id, document.removals))])
+
+    async def _write(self, event: Event, key: str) -> Appended:
+        """Append an event to the source's stream; the last seq that a document took is remembered."""
+        (answer,) = await self._append([self._draft(event, key)])
+        if answer.outcome == "appended":
+            self._written = max(self._written, answer.seq)
+        return answer
+
+    async def _there(self, document: Document) -> dict[int, Stretch]:
+        """The stretches that the log has of a document under way, by their first passage."""
+        there: dict[int, Stretch] = {}
         after = document.opened
         while chunk := await self._log.read(self._stream, after, None, 50, _PASSAGES):
-            for event in map(decode, chunk):
+            for envelope in chunk:
+                event = decode(envelope)
                 if isinstance(event, PassagesLoaded) and event.document == document.id:
-                    there[event.first] = event.count
+                    there[event.first] = stretch_of(envelope, event)
             after = chunk[-1].seq
         return there
 
     async def _stretches(
-        self, document: Document, passages: Iterator[Passage], there: Mapping[int, int], size_bytes: int
+        self, document: Document, passages: Iterator[Passage], there: Mapping[int, Stretch], size_bytes: int
     ) -> tuple[int, int]:
         """Append what the log does not have, a few calls in flight; the document's passages and characters."""
-        before, cutter = self._done_bytes, _Cutter(document, passages, there)
-        flying: set[asyncio.Task[list[Appended]]] = set()
+        before, cutter, written = self._done_bytes, Cutter(document, passages, there), 0
+        flying: set[asyncio.Task[Appended]] = set()
         try:
             while (stretch := await asyncio.to_thread(cutter.next)) is not None:
                 if isinstance(stretch, PassagesLoaded):
-                    made = self._draft(stretch, passages_key(document.id, document.removals, stretch.first))
-                    flying.add(asyncio.create_task(self._append([made])))
+                    key = passages_key(document.id, document.removals, stretch.first)
+                    flying.add(asyncio.create_task(self._write(stretch, key)))
                     self._passages += stretch.count
+                    written += 1
+                    if written % LOOKS_AFTER == 0:
+                        await self._look_again()
+                        self._living(document.id)
                 if len(flying) >= IN_FLIGHT:
                     done, flying = await asyncio.wait(flying, return_when=asyncio.FIRST_COMPLETED)
                     for task in done:
@@ -254,34 +271,28 @@ class Loader:
                 raise outcome
         return cutter.count, cutter.chars
 
-    async def _wrote(self, answers: Sequence[Appended]) -> None:
+    async def _wrote(self, answer: Appended) -> None:
         if self._pace is not None:
-            await self._pace.wrote(answers[0].position)
+            await self._pace.wrote(answer.position)
 
-    async def _replace(self, document: Document) -> bool:
-        """Let go what else stands at the document's path; whether a whole one did."""
+    async def _replace(self, document: Document) -> list[Document]:
+        """Let go what else stands at the document's path; the whole ones among them."""
         others = [other for other in self._source.at_path(document.path) if other.id != document.id]
-        await self._patiently(lambda: remove(self._log, self._name, others, f"replaced by {document.id}"))
-        for other in others:
-            self._source.documents.pop(other.id)
-        return any(other.status == Status.LOADED for other in others)
+        if others:
+            await self._patiently(lambda: remove(self._log, self._name, others, f"replaced by {document.id}"))
+            await self._look_again()
+        return [other for other in others if other.status == Status.LOADED]
 
     async def _refuse(self, path: str, reason: str, sha256: str = "") -> None:
         """Note that a file was not loaded, and take back what was loaded of it before that showed."""
         self._refused.append(Refused(path, reason))
-        drafts: list[Draft] = []
-        for begun in self._source.at_path(path):
-            if begun.status == Status.LOADING:
-                removed = DocumentRemoved(document=begun.id, reason=clip(reason, 200))
-                drafts.append(self._draft(removed, removed_key(begun.id, begun.removals)))
-                gone = msgspec.structs.replace(begun, status=Status.REMOVED, removals=begun.removals + 1)
-                self._source.documents[begun.id] = gone
+        begun = [document for document in self._source.at_path(path) if document.status == Status.LOADING]
+        await self._patiently(lambda: remove(self._log, self._name, begun, clip(reason, 200)))
         known = self._source.refused.get(path)
         if known is None or (known.reason, known.sha256) != (reason, sha256):
             refused = DocumentRefused(path=path, reason=reason, sha256=sha256)
-            drafts.append(self._draft(refused, f"refused:{self._source.seq}:{len(self._refused)}:{sha256[:16]}"))
-        if drafts:
-            await self._append(drafts)
+            await self._append([self._draft(refused, f"refused:{self._source.seq}:{len(self._refused)}:{sha256[:16]}")])
+            await self._look_again()
 
     # --- the end
 
@@ -290,7 +301,7 @@ class Loader:
         told: list[str] = []
         if not self._source.loaded:
             return told
-        event = UploadFinished(source=self._name, detail=_detail(self._source))
+        event = UploadFinished(source=self._name, detail=told_of(self._source))
         waiting = list(self._source.agents)
         key = f"in:load:{self._name}:{self._source.changed}"
         while waiting:
@@ -331,69 +342,3 @@ class Loader:
         if self._on_progress:
             documents = len(self._loaded) + len(self._skipped) + len(self._refused)
             self._on_progress(Progress(path, self._done_bytes, self._total_bytes, documents, self._passages))
-
-
-class _Cutter:
-    """Cuts a document's passages into stretches, those left out that the log has. Runs in a thread."""
-
-    def __init__(self, document: Document, passages: Iterator[Passage], there: Mapping[int, int]) -> None:
-        self.count = 0
-        self.chars = 0
-        self.text_bytes = 0
-        self._document = document
-        self._passages = passages
-        self._there = there
-        self._starts = sorted(there)
-        self._next: Passage | None = None
-
-    def next(self) -> PassagesLoaded | int | None:
-        """The next stretch, or how many passages the log has here already; None at the end."""
-        first = self.count
-        if first in self._there:
-            return self._take(list(islice(self._passages, self._there[first])))
-        following = next((start for start in self._starts if start > first), first + BATCH_PASSAGES)
-        stretch: list[Passage] = []
-        size = 0
-        for passage in islice(self._passages, min(BATCH_PASSAGES, following - first)):
-            stretch.append(passage)
-            size += len(passage.text.encode("utf-8", "replace"))
-            if size >= BATCH_BYTES:
-                break
-        chars = self.chars
-        if self._take(stretch) is None:
-            return None
-        return PassagesLoaded(
-            document=self._document.id,
-            path=self._document.path,
-            first=first,
-            count=len(stretch),
-            chars=self.chars - chars,
-            packed=pack_passages(stretch),
-            page=stretch[0].page,
-            line=stretch[0].first_line,
-        )
-
-    def _take(self, passages: Sequence[Passage]) -> int | None:
-        self.count += len(passages)
-        self.chars += sum(len(passage.fresh) for passage in passages)
-        self.text_bytes += sum(len(passage.text) for passage in passages)
-        return len(passages) or None
-
-
-def check_sizes(passage_tokens: int, overlap_tokens: int) -> None:
-    """Raises BadInput where passages cannot be cut so."""
-    if not LEAST_TOKENS <= passage_tokens <= MOST_TOKENS or not 0 <= overlap_tokens <= passage_tokens // 2:
-        raise BadInput(
-            f"Passages of {passage_tokens} tokens with an overlap of {overlap_tokens} cannot be made: give "
-            f"{LEAST_TOKENS} to {MOST_TOKENS} tokens, and an overlap of at most half of that."
-        )
-
-
-def _detail(source: Source) -> str:
-    paths = [document.path for document in source.loaded]
-    more = f" and {len(paths) - SHOWN_PATHS} more" if len(paths) > SHOWN_PATHS else ""
-    shown = ", ".join(clip(path, 60) for path in paths[:SHOWN_PATHS])
-    return (
-        f"{len(paths)} document{'s' * (len(paths) != 1)}, {source.passages} passages: {shown}{more}. "
-        "Search them with archival_memory_search; list_documents, open_document and grep_documents read them."
-    )

@@ -17,12 +17,11 @@ from events.context import Count
 from events.envelope import Topic
 from events.errors import BadInput
 from events.memory_manager import FOREIGN, Due, MemoryManager, Plan
-from store.log import Append, Appended, Snapshot
+from store.log import DECIDER, Append, Appended, Snapshot
 from store.states import snapshot_of
 
 BATCH = 2000
 WAIT_S = 30.0
-CONSUMER = "memory"
 KINDS = tuple(sorted(FOREIGN))
 
 
@@ -51,7 +50,7 @@ class Memory:
 
     async def _recover(self) -> None:
         """Take up the agents that are owed a turn."""
-        self._manager.position = await until_taken(lambda: self._client.cursor(CONSUMER), self._log, "cursor")
+        self._manager.position = await until_taken(lambda: self._client.cursor(DECIDER), self._log, "cursor")
         opened = await until_taken(lambda: self._client.open_requests(Topic.TURN), self._log, "open requests")
         owed = dict.fromkeys(envelope.agent for envelope in opened.envelopes)
         for state in await self.streams.states(owed):
@@ -72,7 +71,7 @@ class Memory:
 
     async def _append(self, plan: Plan, snapshots: tuple[Snapshot, ...]) -> list[Appended]:
         try:
-            return await self._taken(Append(plan.drafts, plan.expected, (CONSUMER, plan.position), snapshots))
+            return await self._taken(Append(plan.drafts, plan.expected, (DECIDER, plan.position), snapshots))
         except BadInput:
             return await self._append_apart(plan)
 

@@ -8,17 +8,21 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from itertools import islice
 from typing import Final, Protocol
+
+from msgspec.structs import replace
 
 from actors.process import now_ms
 from events.codec import draft
 from events.context import clip
 from events.envelope import Draft, Envelope
-from events.errors import BadInput, UnknownAgent, UnknownSource
+from events.errors import BadInput, UnknownAgent, UnknownSource, WindowTooSmall
+from events.prompts import least_window_of, most_reserve_tokens
 from events.sources import OUTLINE, PREFIX, Document, Source, fold_source, is_source, removed_key, source_of, stream_of
+from events.state import State
 from events.types import (
     AgentAttached,
     AgentDetached,
@@ -29,6 +33,7 @@ from events.types import (
     SourceUnloaded,
 )
 from store.log import MUST_EXIST, Append, Appended, StreamHead
+from store.tokens import count
 
 MAX_NAME_CHARS: Final = 64
 READ_EVENTS: Final = 1000
@@ -53,6 +58,8 @@ class Log(Protocol):
 
     async def heads(self, after: str = "", limit: int | None = None) -> list[StreamHead]: ...
 
+    async def states(self, wanted: Mapping[str, int | None]) -> dict[str, State]: ...
+
 
 def check_source(name: str) -> None:
     """Raises BadInput where a name cannot be a source's."""
@@ -74,11 +81,11 @@ async def fold(log: Log, name: str, source: Source | None = None) -> Source | No
     return source
 
 
-async def known(log: Log, name: str) -> Source:
-    """The source of this name. Raises UnknownSource."""
+async def known(log: Log, name: str, *, gone: bool = False) -> Source:
+    """The source of this name; one that was unloaded as a whole only if so asked. Raises UnknownSource."""
     check_source(name)
     source = await fold(log, name)
-    if source is None:
+    if source is None or (source.gone and not gone):
         raise UnknownSource(name, tuple([each async for each in names(log, KNOWN)]))
     return source
 
@@ -90,18 +97,28 @@ async def names(log: Log, limit: int | None = None) -> AsyncIterator[str]:
         for head in heads:
             if not is_source(head.agent) or left == 0:
                 return
-            yield source_of(head.agent)
+            source = await fold(log, source_of(head.agent))
+            if source is None or source.gone:
+                continue
+            yield source.name
             left = None if left is None else left - 1
         after = heads[-1].agent
 
 
 async def attach(log: Log, name: str, agents: Sequence[str]) -> list[str]:
-    """Attach a source to agents; those that did not have it yet. Raises UnknownSource, UnknownAgent."""
+    """Attach a source to agents; those that did not have it yet. Raises UnknownSource, UnknownAgent,
+    WindowTooSmall."""
     source = await known(log, name)
     await check_agents(log, agents)
+    return await attach_to(log, source, agents)
+
+
+async def attach_to(log: Log, source: Source, agents: Sequence[str]) -> list[str]:
+    """Attach a source to agents that there are. Raises WindowTooSmall."""
     fresh = [agent for agent in dict.fromkeys(agents) if agent not in source.agents]
-    pairs = [(agent, SourceAttached(source=name), AgentAttached(agent=agent)) for agent in fresh]
-    await _append_pairs(log, name, pairs, "attach")
+    await check_windows(log, source.name, fresh)
+    pairs = [(agent, SourceAttached(source=source.name), AgentAttached(agent=agent)) for agent in fresh]
+    await _append_pairs(log, source.name, pairs, "attach")
     return fresh
 
 
@@ -130,6 +147,23 @@ async def check_agents(log: Log, agents: Iterable[str]) -> None:
                 raise UnknownAgent(agent, tuple(head.agent for head in heads if not is_source(head.agent)))
 
 
+async def check_windows(log: Log, name: str, agents: Iterable[str]) -> None:
+    """Raises WindowTooSmall for the first agent whose window cannot hold the functions on documents."""
+    left = iter(dict.fromkeys(agents))
+    while part := list(islice(left, AGENTS_AT_ONCE)):
+        for state in (await log.states(dict.fromkeys(part))).values():
+            await asyncio.to_thread(check_window, state, name)  # it counts tokens
+
+
+def check_window(state: State, name: str) -> None:
+    """Raises WindowTooSmall where an agent could not talk with this source attached, beside those that it has."""
+    settings, had = state.settings, state.sources
+    with_it = replace(state, sources=had if name in had else (*had, name), next_sources=None)
+    least = least_window_of(with_it, count, most_reserve_tokens(settings.model))
+    if settings.window_tokens < least:
+        raise WindowTooSmall(state.agent, settings.window_tokens, least, name)
+
+
 async def _append_pairs(log: Log, name: str, pairs: Sequence[tuple[str, Event, Event]], what: str) -> None:
     """What an agent's stream and the source's are told together, some agents at once."""
     left = iter(pairs)
@@ -144,18 +178,19 @@ async def _append_pairs(log: Log, name: str, pairs: Sequence[tuple[str, Event, E
 
 
 async def unload(log: Log, name: str, documents: Sequence[str] = ()) -> list[Document]:
-    """Remove documents (paths or ids) from a source, or with none named all of them, and detach it from its agents.
+    """Remove documents (paths or ids) from a source; or with none named all of them, and the source, which is detached
+    from its agents.
 
     What was removed. Raises UnknownSource, and BadInput where a document is not there.
     """
-    source = await known(log, name)
+    source = await known(log, name, gone=not documents)
     if documents:
         chosen = [_named(source, wanted) for wanted in dict.fromkeys(documents)]
         await remove(log, name, chosen, "unloaded")
         return chosen
     there = [*source.loaded, *source.loading]
     await _detach(log, name, list(source.agents))
-    if there or source.refused:
+    if not source.gone or source.cut_off:
         made = draft(stream_of(name), now_ms(), SourceUnloaded(), key=f"unload:{source.seq}")
         await log.append(Append((made,)))
     return there

@@ -2,7 +2,8 @@
 
 It applies what the log brings, then answers the searches that are open up to there: so a search at seq n finds all
 that the agent had by n. Applying and searching run in one thread of their own; the loop stays free. While its index
-cannot be had it goes on trying, and what is asked meanwhile waits for `PATIENCE_S`, then fails with an event.
+cannot be had it goes on trying, and what is asked meanwhile waits as long as the `Outage` says, then fails with an
+event.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import structlog
 from actors import wire
 from actors.index import IndexSettings, open_index
 from actors.log_client import LogClient
+from actors.outage import Outage
 from actors.owed import append_owed
 from actors.process import now_ms, set_up_logging, spawn, until_taken
 from events.codec import decode, draft
@@ -36,9 +38,10 @@ from events.errors import (
     StorageUnavailable,
 )
 from events.types import Event, FunctionCalled, FunctionFailed, FunctionReturned
+from store.bearing import BEARING
 from store.functions import ON_DOCUMENTS, SourceLog, look_up, returned, search, seqs_of
 from store.library import Library
-from store.projection import BEARING, MemoryIndex
+from store.projection import MemoryIndex
 
 T = TypeVar("T")
 
@@ -51,42 +54,6 @@ BATCH = 2000
 WAIT_S = 30.0
 LINGER_S = 1.0
 """What nobody has searched for yet is indexed in batches, at the latest after so long; a search finds it all anyway."""
-PATIENCE_S = 15.0
-"""So long a search waits for an index that cannot be had, before it fails."""
-FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 5.0
-
-
-class Outage:
-    """Why there is no index, since when, and how long to wait before it is tried again."""
-
-    def __init__(self, patience_s: float) -> None:
-        self._patience_s = patience_s
-        self._since_s = 0.0
-        self._pause_s = FIRST_PAUSE_S
-        self.why: PalimpsestError | None = None
-
-    def note(self, why: PalimpsestError) -> None:
-        if self.why is None:
-            self._since_s = time.monotonic()
-        self.why = why
-
-    def end(self) -> None:
-        self.why = None
-        self._pause_s = FIRST_PAUSE_S
-
-    @property
-    def hopeless(self) -> bool:
-        """Only another setting can mend it."""
-        return isinstance(self.why, (BadInput, EmbedderChanged))
-
-    @property
-    def long(self) -> bool:
-        """Searches are not to wait any longer."""
-        return self.why is not None and (self.hopeless or time.monotonic() - self._since_s >= self._patience_s)
-
-    async def pause(self) -> None:
-        await asyncio.sleep(self._pause_s)
-        self._pause_s = min(self._pause_s * 2, LONGEST_PAUSE_S)
 
 
 class Storage:
@@ -98,13 +65,13 @@ class Storage:
         reader: SourceLog,
         open_index: Callable[[], MemoryIndex],
         *,
-        patience_s: float = PATIENCE_S,
+        outage: Outage | None = None,
     ) -> None:
         self._client = log
         self._reader = reader
         self._library = Library(reader)
         self._open_index = open_index
-        self._outage = Outage(patience_s)
+        self._outage = outage or Outage()
         self._tried = asyncio.Event()
         self._handed = 0
         """What asks for documents is with those who read them, up to this position."""

@@ -20,11 +20,10 @@ from actors.log_client import LogClient
 from actors.owed import append_owed
 from actors.process import now_ms, set_up_logging, spawn, until_taken
 from events.codec import decode, draft
-from events.context import stamp
 from events.envelope import Draft, Envelope, Topic, answer_key
 from events.errors import LogDamaged, NewerFormat
-from events.types import Event, FunctionCalled, FunctionFailed, FunctionReturned, Timer, TimerFired, TimerSet
-from store.schedule import BadTimer, next_due_ms, timer_from
+from events.types import Event, FunctionCalled, Timer, TimerFired, TimerSet
+from store.schedule import BadTimer, next_due_ms, set_timer
 
 KINDS = ("FunctionCalled", "TimerSet", "TimerCancelled")
 BATCH = 2000
@@ -89,16 +88,9 @@ class Timers:
         return self._set(envelope, event) if isinstance(event, FunctionCalled) else []
 
     def _set(self, asked: Envelope, call: FunctionCalled) -> list[Draft]:
-        try:
-            timer = timer_from(call.arguments, id=f"timer-{asked.seq}", now_ms=call.time_ms or asked.time)
-        except BadTimer as error:
-            return [self._answer(asked, FunctionFailed(call=call.call, name=call.name, error=str(error)))]
-        what = "Timed heartbeat" if timer.heartbeat else "Timer"
-        result = f"{what} {timer.id} is set for {stamp(timer.due_ms)}: {timer.note}"
-        return [
-            self._answer(asked, FunctionReturned(call=call.call, result=result)),
-            setting(asked.agent, timer, self._now_ms(), cause=asked.key),
-        ]
+        event, timer = set_timer(call, asked)
+        answered = [self._answer(asked, event)]
+        return [*answered, setting(asked.agent, timer, self._now_ms(), cause=asked.key)] if timer else answered
 
     def _answer(self, asked: Envelope, event: Event) -> Draft:
         key = answer_key(asked.key)
@@ -117,15 +109,9 @@ class Timers:
                 self._alarms[agent, key] = replace(timer, due_ms=again_ms)
                 heapq.heappush(self._due, (again_ms, agent, key))
                 continue
-            fired = TimerFired(timer=timer)
-            firing = [draft(agent, now, fired, key=answer_key(key), cause=key, opens=Topic.TURN, closes=key)]
-            if again_ms:
-                # A key of its own: a timer of this id may have been set for that moment before, and cancelled since.
-                again = setting(agent, replace(timer, due_ms=again_ms), now, cause=key)
-                firing.append(replace(again, key=f"alarm:{hashlib.sha256(key.encode()).hexdigest()[:32]}"))
-            firings.append(firing)
+            firings.append(firing(agent, timer, key, now, again_ms))
         # One append each: a timer that was cancelled meanwhile must not hold back another one of its agent.
-        await asyncio.gather(*(self._append([firing]) for firing in firings))
+        await asyncio.gather(*(self._append([drafts]) for drafts in firings))
 
     def _next_due_ms(self, agent: str, timer: Timer, now: int) -> int:
         try:
@@ -150,6 +136,17 @@ def setting(agent: str, timer: Timer, time_ms: int, *, cause: str = "") -> Draft
     """The draft that sets a timer: it opens the request whose answer is the firing."""
     key = f"alarm:{timer.id}:{timer.due_ms}"
     return draft(agent, time_ms, TimerSet(timer=timer), key=key, cause=cause, opens=Topic.ALARM)
+
+
+def firing(agent: str, timer: Timer, key: str, now_ms: int, again_ms: int = 0) -> list[Draft]:
+    """The drafts by which the alarm `key` fires; and is set again for `again_ms`, where its timer repeats."""
+    fired = TimerFired(timer=timer)
+    drafts = [draft(agent, now_ms, fired, key=answer_key(key), cause=key, opens=Topic.TURN, closes=key)]
+    if again_ms:
+        # A key of its own: a timer of this id may have been set for that moment before, and cancelled since.
+        again = setting(agent, replace(timer, due_ms=again_ms), now_ms, cause=key)
+        drafts.append(replace(again, key=f"alarm:{hashlib.sha256(key.encode()).hexdigest()[:32]}"))
+    return drafts
 
 
 class TimerActor:

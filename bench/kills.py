@@ -24,7 +24,7 @@ import msgspec
 import psutil
 
 from actors.client import Client
-from actors.loader import Progress
+from actors.loading import Progress
 from actors.system import boot
 from bench import corpus
 from events.codec import decode
@@ -35,10 +35,11 @@ from events.passages import Page
 from events.prompts import newborn
 from events.sources import fold_source, stream_of
 from events.types import PassagesLoaded, Settings, TurnEnded
+from store.bearing import BEARING
 from store.embeddings import WordLlamaEmbedder
 from store.folder import DataFolder
-from store.points import Key, View
-from store.projection import BEARING, MemoryIndex
+from store.points import Key, Part, View
+from store.projection import MemoryIndex
 from store.sqlite_reader import SqliteReader
 
 SOURCE: Final = "killed"
@@ -201,7 +202,9 @@ def check(folder: Path, *, seed: int = 1) -> Proof:
         survived = _open(data.index_path(), log)
         rebuilt = _open(folder / "rebuilt", log)
         try:
-            listed = Counter(one.key for one in survived._engine.listed(stream_of(SOURCE), "passage"))
+            everything = (Part(stream_of(SOURCE), "passage"),)
+            points = survived._engine.listing(everything, survived.points + 1, start_ms=None, end_ms=None, latest=False)
+            listed = Counter(match.key for match in points)
             not_once += [f"indexed {listed[key]} times: {key}" for key in expected.keys() | listed if listed[key] != 1]
             not_once += [f"indexed, not in the log: {key}" for key in listed.keys() - expected.keys()]
             sample = random.Random(seed).sample(sorted(expected), min(SAMPLE, len(expected)))

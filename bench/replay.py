@@ -41,19 +41,20 @@ START_MS = 1_763_800_000_000
 class Maker:
     """Writes one agent's stream, turn by turn, straight into a log."""
 
-    def __init__(self, log: SqliteLog) -> None:
+    def __init__(self, log: SqliteLog, window_tokens: int = 8192) -> None:
         self._log = log
         self._drafts: list[Draft] = []
         self._due: tuple[State, bytes] | None = None
-        born = draft(AGENT, START_MS, newborn(Settings(window_tokens=8192)), key="create")
+        born = draft(AGENT, START_MS, newborn(Settings(window_tokens=window_tokens)), key="create")
         log.append([Append((born,))])
         state = fold(log.read(AGENT))
         assert state is not None, "the agent was made"
         self.state: State = state
 
-    def turn(self, number: int) -> None:
+    def turn(self, number: int, text: str = "", answer: str = "So many boats; tell me more.") -> None:
         time_ms = START_MS + number * 60_000
-        said = UserMessageReceived(text=f"Message {number}: {'the harbour was full of boats today, ' * 3}")
+        text = text or f"Message {number}: {'the harbour was full of boats today, ' * 3}"
+        said = UserMessageReceived(text=text)
         self._take(draft(AGENT, time_ms, said, key=f"in:{number}", opens="turn"))
         while True:
             self.state, made = advance(self.state, count, time_ms)
@@ -61,14 +62,14 @@ class Maker:
             asked = decode(made[-1])
             if not isinstance(asked, InferenceRequested):
                 return
-            self._take(self._answer(made[-1], asked, time_ms))
+            self._take(self._answer(made[-1], asked, time_ms, answer))
 
-    def _answer(self, asked: Draft, request: InferenceRequested, time_ms: int) -> Draft:
+    def _answer(self, asked: Draft, request: InferenceRequested, time_ms: int, text: str) -> Draft:
         sent = fingerprint(open_request(self.state))
         if request.purpose == "summary":
             event = InferenceCompleted(content="I heard about boats, day after day.", sent=sent)
         else:
-            call = ToolCall(id="call", name="send_message", arguments='{"message":"So many boats; tell me more."}')
+            call = ToolCall(id="call", name="send_message", arguments=json.dumps({"message": text}))
             event = InferenceCompleted(content="Small talk.", calls=(call,), sent=sent)
         key = answer_key(asked.key)
         return draft(AGENT, time_ms, event, key=key, turn=asked.turn, cause=asked.key, closes=asked.key)
@@ -130,6 +131,10 @@ def measure(events: int) -> dict[str, Any]:
         figures["contexts_proved"] = proof.contexts
         figures["context_at_middle_s"] = round(whole_process_s(folder, "context", AGENT, "--at", str(length // 2)), 2)
         figures["context_at_end_s"] = round(whole_process_s(folder, "context", AGENT, "--at", str(length)), 2)
+        middle = (AGENT, str(length // 2), str(length // 2 + 60))
+        figures["state_at_middle_s"] = round(whole_process_s(folder, "state", AGENT, "--at", str(length // 2)), 2)
+        figures["diff_at_middle_s"] = round(whole_process_s(folder, "diff", *middle), 2)
+        figures["diff_of_all_s"] = round(whole_process_s(folder, "diff", AGENT, "2", str(length)), 2)
         figures["events_100_s"] = round(whole_process_s(folder, "events", AGENT, "--from", str(length - 100)), 2)
         figures["replay_verify_s"] = round(whole_process_s(folder, "replay", "--all", "--verify"), 2)
         return figures

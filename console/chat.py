@@ -17,7 +17,6 @@ import click
 from console.options import address_option, data_folder, index_options, index_settings
 from console.settings import (
     HOW_TO_HOST,
-    OFFLINE,
     Flags,
     born,
     check_change,
@@ -28,6 +27,7 @@ from console.settings import (
 from console.show import one_line, terminal
 from console.talk import Talker
 from events.errors import UnknownAgent
+from events.prompts import OFFLINE
 from store.folder import DataFolder
 from store.sqlite_log import SqliteLog
 from store.states import load

@@ -1,6 +1,7 @@
 """`context`: an agent's context window as it was at any event, its tokens by part, and the very bytes of the request.
 
-Rule: counts that the log has recorded are shown, not made again; only a context that was never asked for is counted.
+Rule: counts that the log has recorded are shown, not made again. What it has no count of is said to be uncounted, or
+counted on request: that takes the tokenizer, whose tables are half a second's work.
 """
 
 from __future__ import annotations
@@ -14,32 +15,24 @@ import click
 import msgspec
 
 from console.describe import call_text
-from console.inspect import CHUNK, agent_head, reading
+from console.inspect import CHUNK, agent_head, reading, unprovable
+from console.options import bundle_option
 from console.show import Page, Part, one_line, printable
 from events.codec import decode
-from events.context import PRIMING, Count, measure, open_request, with_margin
+from events.context import Count, open_request
+from events.debug.window import Share, window, with_recorded
 from events.errors import BadInput
 from events.state import Phase, State
 from events.types import InferenceRequested, Settings
 from store.log import LogReader
 from store.states import load
 
-KINDS: Final = {"input": "inputs", "alert": "alerts", "assistant": "agent's own", "tool": "function results"}
-
-
-class Share(msgspec.Struct, frozen=True):
-    """A part of a window: its messages and its tokens, without the margin."""
-
-    name: str
-    messages: int
-    tokens: int
-
 
 class View(msgspec.Struct, frozen=True, kw_only=True):
     """A context window. `asked` is the seq of the event that asked for it (0: it was not asked for at this seq).
 
-    `total_tokens` has the margin; `proved`: the bytes have the fingerprint that the log recorded (None: none to hold
-    them against).
+    `total_tokens` has the margin, and is the least where messages are `uncounted`. `proved`: the bytes have the
+    fingerprint that the log recorded (None: none to hold them against).
     """
 
     agent: str
@@ -49,8 +42,11 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
     settings: Settings
     shares: tuple[Share, ...]
     total_tokens: int
+    uncounted: int
     request: bytes
     proved: bool | None
+    redacted: bool = False
+    """Text in it was masked, so that it cannot have the fingerprint."""
 
     @property
     def fingerprint(self) -> str:
@@ -61,6 +57,10 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
         return self.settings.window_tokens - self.settings.reserve_tokens - self.total_tokens
 
 
+LOOK_AHEAD: Final = 200
+"""So many events after a state are looked through for the counts of its messages."""
+
+
 def lazy_count(encoding: str, text: str) -> int:
     """`store.tokens.count`, whose tables are loaded (half a second) only where something has to be counted."""
     from store.tokens import count
@@ -68,71 +68,58 @@ def lazy_count(encoding: str, text: str) -> int:
     return count(encoding, text)
 
 
-def view(state: State, count: Count, asked: tuple[int, InferenceRequested] | None = None) -> View:
-    """The window at a state. `asked`: the seq and event of the inference that is open there, if one is."""
+def view(state: State, count: Count | None, asked: tuple[int, InferenceRequested] | None = None) -> View:
+    """The window at a state. `asked`: the seq and event of the inference that is open there, if one is; `count`: what
+    counts what has no count."""
     request = open_request(state)
     seq, event = asked or (0, None)
     purpose = event.purpose if event else "reply"
-    shares, total = _shares(state, count, event)
+    parts = window(state, event, count)
     return View(
         agent=state.agent,
         seq=state.seq,
         asked=seq,
         purpose=purpose,
         settings=state.settings,
-        shares=shares,
-        total_tokens=total,
+        shares=parts.shares,
+        total_tokens=parts.total_tokens,
+        uncounted=parts.uncounted,
         request=request,
         proved=hashlib.sha256(request).digest() == event.fingerprint if event else None,
     )
 
 
-def _shares(state: State, count: Count, event: InferenceRequested | None) -> tuple[tuple[Share, ...], int]:
-    """The tokens by part, and their sum with the margin."""
-    if event and event.purpose == "summary":
-        return (Share("a summary's request", 2, _without_margin(event.tokens, state.settings)),), event.tokens
-    if event:
-        recorded = _without_margin(event.tokens, state.settings)
-        entries = tuple(entry.tokens for entry in state.queue)
-        summary = state.summary.tokens if state.summary else 0
-        status = recorded - PRIMING - state.head_tokens - summary - sum(entries)
-        return _parts(state, state.head_tokens, summary, entries, status), event.tokens
-    counted = measure(state, count)
-    total = with_margin(counted.total, state.settings)
-    return _parts(state, counted.head, counted.summary, counted.entries, counted.status), total
-
-
-def _without_margin(tokens: int, settings: Settings) -> int:
-    """The count that a count with the margin was made of: with a margin of 1 or more there is one at most."""
-    guess = int(tokens / settings.token_margin)
-    return next((n for n in (guess, guess + 1, guess - 1) if with_margin(n, settings) == tokens), guess)
-
-
-def _parts(state: State, head: int, summary: int, entries: tuple[int, ...], status: int) -> tuple[Share, ...]:
-    shares = [Share("system text, core memory, functions", 1, head)]
-    if state.summary:
-        shares.append(Share("recursive summary", 1, summary))
-    for kind, name in KINDS.items():
-        tokens = [n for entry, n in zip(state.queue, entries, strict=True) if entry.kind == kind]
-        if tokens:
-            shares.append(Share(f"queue: {name}", len(tokens), sum(tokens)))
-    return (*shares, Share("memory status", 1, status), Share("framing", 0, PRIMING))
-
-
 # --- which window -------------------------------------------------------------------------------------------------
 
 
-def view_at(log: LogReader, agent: str, at: int | None) -> View:
+def view_at(log: LogReader, agent: str, at: int | None, count: Count | None = None) -> View:
     """The window at event `at` (None: the last one that the model was asked with; where there is none, the next).
 
     Raises UnknownAgent, and BadInput where the agent has no such event.
     """
     head = agent_head(log, agent)
-    if at is not None and not 1 <= at <= head.seq:
-        raise BadInput(f"Agent '{agent}' has events 1 to {head.seq}: there is no event {at} to look at (--at SEQ).")
-    state = load(log, agent, at or last_asked(log, agent, head.seq) or head.seq)
+    state = state_at(
+        log, agent, at if at is not None else last_asked(log, agent, head.seq) or head.seq, option="--at SEQ"
+    )
+    asked = open_inference(log, state)
+    seen = view(state if asked or count else recorded(log, state), count, asked)
+    return msgspec.structs.replace(seen, redacted=seen.asked in unprovable(log, agent))
+
+
+def state_at(log: LogReader, agent: str, seq: int, option: str = "") -> State:
+    """An agent's state after event `seq`. Raises UnknownAgent, and BadInput where the agent has no such event."""
+    head = agent_head(log, agent)
+    if not 1 <= seq <= head.seq:
+        hint = f" to look at ({option})" if option else ""
+        raise BadInput(f"Agent '{agent}' has events 1 to {head.seq}: there is no event {seq}{hint}.")
+    state = load(log, agent, seq)
     assert state is not None, "a stream with a head has events"
-    return view(state, lazy_count, open_inference(log, state))
+    return state
+
+
+def recorded(log: LogReader, state: State, agent: str = "") -> State:
+    """The state, with the counts that the log recorded soon after it."""
+    return with_recorded(state, log.read(agent or state.agent, after=state.seq, limit=LOOK_AHEAD))
 
 
 def last_asked(log: LogReader, agent: str, to: int) -> int:
@@ -182,25 +169,34 @@ def _verdict(seen: View) -> tuple[Part, ...]:
         return ()
     if seen.proved:
         return (("  (the one that the log recorded)", "green"),)
+    if seen.redacted:
+        return (("  (text was masked, so it is not the one that the log recorded, and cannot be proved)", "yellow"),)
     return (("  NOT the one that the log recorded: see `replay --verify`", "bold red"),)
 
 
 def _rows(seen: View) -> Iterator[tuple[str, str, str, str]]:
     settings = seen.settings
 
-    def row(name: str, messages: int | None, tokens: int) -> tuple[str, str, str, str]:
+    def row(name: str, messages: int | None, tokens: int, uncounted: int = 0) -> tuple[str, str, str, str]:
         share = f"{100 * tokens / settings.window_tokens:.1f} %"
-        return name, "" if messages is None else str(messages), f"{tokens:,}", share
+        return name, "" if messages is None else str(messages), counted(tokens, uncounted), share
 
     for share in seen.shares:
-        yield row(share.name, share.messages, share.tokens)
+        yield row(share.name, share.messages, share.tokens, share.uncounted)
     margin = seen.total_tokens - sum(share.tokens for share in seen.shares)
     if margin:
         yield row(f"margin (x {settings.token_margin:g})", None, margin)
-    yield row("total", sum(share.messages for share in seen.shares), seen.total_tokens)
+    yield row("total", sum(share.messages for share in seen.shares), seen.total_tokens, seen.uncounted)
     yield row("kept for the answer", None, settings.reserve_tokens)
-    yield row("free", None, seen.free_tokens)
+    yield row("free, at most" if seen.uncounted else "free", None, seen.free_tokens)
     yield row("window", None, settings.window_tokens)
+
+
+def counted(tokens: int, uncounted: int) -> str:
+    """Tokens, and how many messages have no count."""
+    if not uncounted:
+        return f"{tokens:,}"
+    return f"{tokens:,} + {uncounted} uncounted" if tokens else "uncounted"
 
 
 def print_messages(page: Page, request: bytes) -> None:
@@ -251,15 +247,18 @@ def _unwrapped(content: str) -> str:
 
 @click.command("context")
 @click.argument("agent")
+@bundle_option
 @click.option("--at", type=int, metavar="SEQ", help="The window after this event (default: the last inference's).")
+@click.option("--count", "counting", is_flag=True, help="Count what the log has no count of (takes half a second).")
 @click.option("--json", "as_json", is_flag=True, help="Print the very request: its SHA-256 is the fingerprint.")
-def command(agent: str, at: int | None, as_json: bool) -> None:
+def command(agent: str, at: int | None, counting: bool, as_json: bool) -> None:
     """Show what an agent had in its context window, byte for byte, at any event.
 
-    Without --at it is the window of the last inference. `events AGENT --kind InferenceRequested` lists all inferences.
+    Without --at it is the window of the last inference, whose tokens the log has. At other events some messages may
+    have no count: --count counts them. `events AGENT --kind InferenceRequested` lists all inferences.
     """
     with reading() as log:
-        seen = view_at(log, agent, at)
+        seen = view_at(log, agent, at, lazy_count if counting else None)
     if as_json:
         sys.stdout.flush()
         sys.stdout.buffer.write(seen.request + b"\n")

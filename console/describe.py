@@ -13,6 +13,7 @@ from events.types import (
     AgentAttached,
     AgentCreated,
     AgentDetached,
+    AgentForked,
     AlertRaised,
     AnswerRejected,
     ArchivalMemoryInserted,
@@ -33,6 +34,7 @@ from events.types import (
     InferenceCompleted,
     InferenceFailed,
     InferenceRequested,
+    InputAdopted,
     InputArchived,
     InputSkipped,
     MemoryPressureWarned,
@@ -71,7 +73,7 @@ def quoted(text: str, chars: int = 90) -> str:
     return f'"{one_line(text, chars)}"'
 
 
-def seqs(numbers: tuple[int, ...]) -> str:
+def seqs(numbers: tuple[int, ...], chars: int = 60) -> str:
     """Seqs as ranges: 2-7, 9. Long lists are clipped."""
     runs: list[list[int]] = []
     for number in numbers:
@@ -79,7 +81,14 @@ def seqs(numbers: tuple[int, ...]) -> str:
             runs[-1][1:] = [number]
         else:
             runs.append([number])
-    return one_line(", ".join("-".join(map(str, run)) for run in runs), 60) or "none"
+    return one_line(", ".join("-".join(map(str, run)) for run in runs), chars) or "none"
+
+
+def value_text(value: object) -> str:
+    """A setting's value."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"{value:,}"
+    return one_line(str(value), 60) or "none"
 
 
 def call_text(name: str, arguments: str, chars: int = 90) -> str:
@@ -110,7 +119,19 @@ def _created(event: AgentCreated) -> str:
     return f"{_settings(event.settings)}, core memory: {blocks}{fork}"
 
 
-def _timer(timer: Timer) -> str:
+def _forked(event: AgentForked) -> str:
+    parts = [f"from {one_line(event.parent.agent, 60)} at {event.parent.seq}, timers {event.timers}"]
+    if event.settings is not None:
+        parts.append(_settings(event.settings))
+    if event.system is not None:
+        parts.append(f"system {quoted(event.system)}")
+    if event.blocks is not None:
+        parts.append(f"core memory: {', '.join(one_line(block.label, 40) for block in event.blocks)}")
+    return ", ".join(parts)
+
+
+def timer_text(timer: Timer) -> str:
+    """A timer in a line: its id, its note, when it is due, and how it repeats."""
     again = f", every {timer.every_s} s" if timer.every_s else f", cron {timer.cron}" if timer.cron else ""
     note = f" {quoted(timer.note)}" if timer.note else ""
     return f"{one_line(timer.id, 40)}{note}, due {utc(timer.due_ms)} UTC{again}{', heartbeat' * timer.heartbeat}"
@@ -158,12 +179,14 @@ def _loaded(event: DocumentLoaded) -> str:
 
 _SAY: Final[dict[type[Event], Callable[[Any], str]]] = {
     AgentCreated: _created,
+    AgentForked: _forked,
     SettingsChanged: lambda e: _settings(e.settings),
     UserMessageReceived: lambda e: (f"{one_line(e.name, 40)}: " if e.name else "") + quoted(e.text),
     UserLoggedIn: lambda e: f"last login {one_line(e.last_login) or 'never'}",
     UploadFinished: lambda e: one_line(e.source) + (f": {one_line(e.detail)}" if e.detail else ""),
     AlertRaised: lambda e: quoted(e.text),
-    TimerFired: lambda e: _timer(e.timer),
+    TimerFired: lambda e: timer_text(e.timer),
+    InputAdopted: lambda e: f"input {e.input}, as it was at the fork",
     StopRequested: lambda e: one_line(e.reason) or "no reason given",
     InputArchived: lambda e: f"input {e.input} went to archival storage in {len(e.ends)} passages",
     TurnStarted: lambda e: f"input {e.input}" + (f", its first {e.first_chars:,} characters" * bool(e.first_chars)),
@@ -183,7 +206,7 @@ _SAY: Final[dict[type[Event], Callable[[Any], str]]] = {
     FunctionCalled: lambda e: f"{one_line(e.name, 40)}({_arguments(e.arguments, 90)})",
     FunctionReturned: _returned,
     FunctionFailed: lambda e: f"{one_line(e.name, 40)}: {one_line(e.error)}",
-    TimerSet: lambda e: _timer(e.timer),
+    TimerSet: lambda e: timer_text(e.timer),
     TimerCancelled: lambda e: one_line(e.timer_id, 40),
     MemoryPressureWarned: lambda e: f"{e.tokens:,} of {e.window_tokens:,} tokens",
     EvictionStarted: lambda e: f"{e.reason}: {seqs(e.seqs)}, from {e.tokens:,} down to {e.target_tokens:,} tokens",

@@ -61,6 +61,39 @@ def data_folder() -> DataFolder:
     return DataFolder(given_data() or default_data_folder(os.environ))
 
 
+_BUNDLE: Final = "palimpsest.bundle"
+
+
+def bundle_option(command: Callable[..., object]) -> Callable[..., object]:
+    """Decorates a command that reads by `console.inspect.reading`: with `--bundle FILE` it reads a bundle."""
+    return click.option(
+        "--bundle",
+        metavar="FILE",
+        type=click.Path(path_type=Path),
+        expose_value=False,
+        callback=_keep_bundle,
+        help="Read this bundle (a file that `export` wrote) in place of the data folder.",
+    )(command)
+
+
+def _keep_bundle(context: click.Context, _option: click.Parameter, value: Path | None) -> None:
+    if value is not None:
+        context.meta[_BUNDLE] = value.expanduser()
+
+
+def given_bundle() -> Path | None:
+    """What `--bundle` says in this call; None: nothing, or this is no command's call."""
+    context = click.get_current_context(silent=True)
+    found: Path | None = context.meta.get(_BUNDLE) if context else None
+    return found
+
+
+def log_options() -> tuple[str, ...]:
+    """The options of this call that say where the log is, for commands that it tells the user to type next."""
+    bundle, data = given_bundle(), given_data()
+    return ("--bundle", str(bundle)) if bundle else ("--data", str(data)) if data else ()
+
+
 address_option = click.option(
     "--address", default="", metavar="A", help="Join the Ray cluster at this address, or `auto`."
 )
@@ -195,3 +228,6 @@ def _let_go_of_output() -> None:
     nothing = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nothing, sys.stdout.fileno())
     os.close(nothing)
+
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")

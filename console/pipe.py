@@ -119,11 +119,12 @@ async def _turn(client: Talker, agent: str, text: str, thoughts: bool) -> int:
                     _say(f"(thinks) {thought}")
                 thought = ""
             case Reply():
-                return _finish(item)
+                return finish(item)
     return 0
 
 
-def _finish(reply: Reply) -> int:
+def finish(reply: Reply) -> int:
+    """Print what the agent said, and how its turn ended where that was not well; the exit code."""
     for message in reply.messages:
         _say(message)
     end = ending(reply)

@@ -9,20 +9,21 @@ from __future__ import annotations
 import hashlib
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any, Final
 
 import click
 import msgspec
 
 from console.describe import plain
-from console.inspect import head_of, reading, stretches
-from console.options import PROGRAM, complain
+from console.inspect import head_of, reading, stretches, unprovable
+from console.options import PROGRAM, bundle_option, complain, given_bundle
 from console.show import Page, many, one_line
 from events.codec import decode
 from events.envelope import Envelope
 from events.errors import BadInput, LogDamaged, NewerFormat
-from events.replay import Replayer, freeze
+from events.replay import Proved, Replayer, freeze
 from events.sources import is_source
 from events.state import FOLD
 from store.log import LogReader, StreamHead
@@ -39,23 +40,57 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     contexts: int
     snapshots: int = 0
     thrown_away: tuple[int, ...] = ()
+    redacted: int = 0
+    """So many contexts hold masked text (in a bundle that was redacted): they cannot be proved, and are no damage."""
     seq: int = 0
     kind: str = ""
     difference: str = ""
     unreadable: str = ""
 
 
-def replay_agent(log: LogReader, head: StreamHead, *, verify: bool) -> Found:
-    """Fold one agent's stream up to its head, in chunks; stop at the first difference."""
-    replayer = Replayer(head.agent, verify=verify)
-    checks = _Snapshots(log, head.agent) if verify else None
-    for envelope in stretches(log, head.agent, 1, head.seq):
+def replay_agent(
+    log: LogReader, head: StreamHead, *, verify: bool, since: Proved | None = None, forks: dict[int, Proved | None]
+) -> Found:
+    """Fold one agent's stream up to its head, in chunks; stop at the first difference.
+
+    A fork's begins where its parent's replay stood (`since`; None: at the parent's first event). `forks` has the seqs
+    at which others go on from this one, and gets where the replay stood there.
+    """
+    replayer = Replayer(head.agent, verify=verify, since=since)
+    first = replayer.seq + 1
+    checks = _Snapshots(log, head.agent, first) if verify else None
+    excused, redacted = unprovable(log, head.agent), 0
+    for envelope in stretches(log, head.agent, first, head.seq):
         difference = replayer.feed(envelope)
-        if difference:
-            return _stopped(replayer, checks, envelope, difference.what)
+        if difference and difference.context and envelope.seq in excused:
+            redacted += 1
+        elif difference:
+            found = _stopped(replayer, checks, envelope, difference.what)
+            return msgspec.structs.replace(found, redacted=redacted)
         if checks:
             checks.look(replayer)
-    return _ended(log, head, replayer, checks)
+        if envelope.seq in forks:
+            forks[envelope.seq] = replayer.here()
+    return msgspec.structs.replace(_ended(log, head, replayer, checks), redacted=redacted)
+
+
+def replay_all(log: LogReader, heads: Iterable[StreamHead], *, verify: bool) -> Iterator[Found]:
+    """Every stream, a fork behind its parent: so that what they share is folded once."""
+    roots: list[StreamHead] = []
+    forks: dict[str, list[tuple[int, StreamHead]]] = {}
+    for head in heads:
+        lineage = log.lineage(head.agent)
+        if lineage:
+            forks.setdefault(lineage[0].agent, []).append((lineage[0].seq, head))
+        else:
+            roots.append(head)
+    due: list[tuple[StreamHead, Proved | None]] = [(root, None) for root in reversed(roots)]
+    while due:
+        head, since = due.pop()
+        mine = forks.get(head.agent, [])
+        stood: dict[int, Proved | None] = dict.fromkeys(seq for seq, _ in mine)
+        yield replay_agent(log, head, verify=verify, since=since, forks=stood)
+        due += [(fork, stood[seq]) for seq, fork in reversed(mine)]
 
 
 def _stopped(replayer: Replayer, checks: _Snapshots | None, at: Envelope, what: str) -> Found:
@@ -74,7 +109,7 @@ def _ended(log: LogReader, head: StreamHead, replayer: Replayer, checks: _Snapsh
     """The end of the stream: it must be where the log says, also where nothing else is verified."""
     found = _found(replayer, checks)
     what = ""
-    last = replayer.events
+    last = replayer.seq
     if last < head.seq:
         what = f"the log lacks events {last + 1} to {head.seq}: the end of the stream is cut off"
     elif checks and replayer.hash != head.hash:
@@ -104,14 +139,14 @@ def _found(replayer: Replayer, checks: _Snapshots | None) -> Found:
 class _Snapshots:
     """The stored snapshots of a stream, held against the fold as it passes their seqs."""
 
-    def __init__(self, log: LogReader, agent: str) -> None:
+    def __init__(self, log: LogReader, agent: str, first: int) -> None:
         self.good = 0
         self.bad: list[int] = []
         # The digest stands for the bytes where they are those that were written: so no state is kept here.
         self._due = {
             snapshot.seq: (snapshot.chain, snapshot.digest if _is_whole(snapshot.state, snapshot.digest) else b"")
             for snapshot in log.snapshots(agent)
-            if snapshot.fold == FOLD
+            if snapshot.fold == FOLD and snapshot.seq >= first
         }
 
     def look(self, replayer: Replayer) -> None:
@@ -133,23 +168,39 @@ def _is_whole(state: bytes, digest: bytes) -> bool:
 
 @click.command("replay")
 @click.argument("agent", required=False)
+@bundle_option
 @click.option("--all", "everyone", is_flag=True, help="Replay every agent.")
 @click.option(
     "--verify", is_flag=True, help="Prove every context, the hash chain, the streams' ends and the snapshots."
 )
+@click.option(
+    "--against",
+    metavar="DIR",
+    type=click.Path(path_type=Path),
+    help="Replay and prove all bundles of this folder, in place of the log: which contexts does this code change?",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def command(agent: str | None, everyone: bool, verify: bool, as_json: bool) -> int:
+def command(agent: str | None, *, everyone: bool, verify: bool, against: Path | None, as_json: bool) -> int:
     """Fold agents again from the log alone; with --verify, prove every context window that they ever had.
 
     Exit code 0: no difference. 1: the log differs, and the first difference of each agent is named.
     """
+    if against is not None:
+        if agent or given_bundle():
+            raise BadInput("--against DIR replays all bundles of DIR: leave AGENT and --bundle out.")
+        from console.gate import gate
+
+        return gate(against.expanduser(), as_json=as_json)
     if bool(agent) == everyone:
         raise BadInput("Say which agent to replay, or --all: `replay AGENT --verify`, `replay --all --verify`.")
     started = time.perf_counter()
     page, results = Page(), []
     with reading() as log:
-        for head in _heads(log) if agent is None else iter([head_of(log, agent)]):
-            found = replay_agent(log, head, verify=verify)
+        if agent is None:
+            replays = replay_all(log, _heads(log), verify=verify)
+        else:
+            replays = iter([replay_agent(log, head_of(log, agent), verify=verify, forks={})])
+        for found in replays:
             results.append(found)
             if not as_json:
                 print_found(page, found, verify)
@@ -186,6 +237,7 @@ def print_found(page: Page, found: Found, verify: bool) -> None:
     page.line(
         (one_line(found.agent), "bold"),
         f": {many(found.events, 'event')} folded{proved}",
+        (f", {many(found.redacted, 'context')} redacted, not provable" * bool(found.redacted), "yellow"),
         f", {many(found.snapshots, 'snapshot')} good" * bool(found.snapshots),
         (thrown * bool(found.thrown_away), "yellow"),
     )
@@ -215,6 +267,8 @@ def print_totals(page: Page, results: list[Found], seconds: float, verify: bool)
         page.line(
             (f"Proved: {many(contexts, 'context')}, byte for byte, and every event's place in the hash chain.", "green")
         )
+    if any(found.redacted for found in results):
+        page.line("What was masked is gone: the contexts that held it cannot be proved, the others can.")
     if any(found.thrown_away for found in results):
         page.line("A snapshot is a cache: readers pass over a bad one and fold the events; nothing is lost.")
     for found in differing:

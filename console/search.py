@@ -10,8 +10,7 @@ import contextlib
 import heapq
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,22 +20,22 @@ from msgspec.structs import replace
 
 from actors.index import drop_index, open_index
 from console.inspect import agent_head, reading
-from console.options import data_folder, index_options, index_settings
-from console.show import Page, many, one_line, terminal, utc
+from console.options import bundle_option, data_folder, given_bundle, index_options, index_settings
+from console.progress import bar
+from console.show import Page, many, one_line, utc
 from events.envelope import Envelope
 from events.errors import BadInput, StorageUnavailable
 from events.passages import Hit, label
 from events.passages import Page as Found
 from events.sources import stream_of
+from store.bearing import BEARING
 from store.log import LogReader
 from store.points import View
-from store.projection import BEARING, MemoryIndex
+from store.projection import MemoryIndex
 from store.states import load
 
 BATCH: Final = 1000
 PART_BYTES: Final = 200_000
-SLOW_S: Final = 0.5
-"""A catch-up that takes longer shows its progress."""
 KINDS: Final = {"recall": "message", "archival": "passage"}
 TEXT_CHARS: Final = 600
 PAGE_SIZE: Final = 5
@@ -46,7 +45,7 @@ MOST_PAGE: Final = 1_000_000
 def catch_up(index: MemoryIndex, log: LogReader) -> None:
     """Apply to the index what the log has gained, with a bar where that takes a while."""
     end = log.position()
-    with _bar("Indexing", end - index.position) as step:
+    with bar("Indexing", end - index.position) as step:
         while index.position < end:
             envelopes, position = log.tail(index.position, BATCH, BEARING)
             for part in _parts(envelopes):
@@ -73,47 +72,13 @@ def _parts(envelopes: Sequence[Envelope]) -> Iterator[list[Envelope]]:
         yield part
 
 
-@contextlib.contextmanager
-def _bar(what: str, total: int) -> Iterator[Callable[[int], None]]:
-    if not sys.stderr.isatty():
-        yield _said_once(f"{what} {many(total, 'event')} …")
-        return
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    bar = Progress(*columns, console=terminal(sys.stderr), transient=True)
-    task, started = bar.add_task(what, total=total), time.monotonic()
-
-    def step(done: int) -> None:
-        bar.advance(task, done)
-        if time.monotonic() - started > SLOW_S:
-            bar.start()
-
-    try:
-        yield step
-    finally:
-        bar.stop()
-
-
-def _said_once(text: str) -> Callable[[int], None]:
-    """A step that says a line, where it turns out to be slow."""
-    started, told = time.monotonic(), False
-
-    def step(_done: int) -> None:
-        nonlocal told
-        if not told and time.monotonic() - started > SLOW_S:
-            told = True
-            click.echo(text, err=True)
-
-    return step
-
-
 # --- search -------------------------------------------------------------------------------------------------------
 
 
 @click.command("search")
 @click.argument("agent")
 @click.argument("query")
+@bundle_option
 @click.option("--in", "where", type=click.Choice(list(KINDS)), help="Only what was said, or only archival storage.")
 @click.option("--at", type=click.IntRange(min=1), metavar="SEQ", help="As of this event of the agent (default: now).")
 @click.option("--page", default=0, type=click.IntRange(0, MOST_PAGE), metavar="P", help="Page of the results, from 0.")
@@ -156,23 +121,34 @@ def views_at(log: LogReader, agent: str, at: int | None) -> tuple[View, ...]:
 @contextlib.contextmanager
 def _index(log: LogReader, views: tuple[View, ...]) -> Iterator[MemoryIndex]:
     settings = index_settings()
+    if given_bundle():
+        with private_index(log, views) as private:
+            yield private
+        return
     try:
         index = open_index(data_folder().index_path(), settings, log)
     except StorageUnavailable as error:
         click.echo(
             f"{error} So an index of what this agent sees is built from the log, just for this search.", err=True
         )
-        embedded = replace(settings, qdrant_url="")
-        with (
-            tempfile.TemporaryDirectory(prefix="palimpsest-") as folder,
-            contextlib.closing(open_index(Path(folder) / "index", embedded, log)) as private,
-        ):
-            _fill(private, log, views)
+        with private_index(log, views) as private:
             yield private
         return
     with contextlib.closing(index):
         catch_up(index, log)
         yield index
+
+
+@contextlib.contextmanager
+def private_index(log: LogReader, views: tuple[View, ...]) -> Iterator[MemoryIndex]:
+    """An index of just these views, in a temporary folder."""
+    embedded = replace(index_settings(), qdrant_url="")
+    with (
+        tempfile.TemporaryDirectory(prefix="palimpsest-") as folder,
+        contextlib.closing(open_index(Path(folder) / "index", embedded, log)) as private,
+    ):
+        _fill(private, log, views)
+        yield private
 
 
 def _fill(index: MemoryIndex, log: LogReader, views: tuple[View, ...]) -> None:

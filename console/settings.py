@@ -13,17 +13,13 @@ from msgspec.structs import replace
 
 from events.context import Count
 from events.errors import BadInput
-from events.prompts import least_window_tokens, newborn
+from events.prompts import OFFLINE, least_window_of, least_window_tokens, most_reserve_tokens, newborn
 from events.state import State
 from events.types import AgentCreated, Settings
 from store.tokens import encoding_for
 
-OFFLINE: Final = "offline"
 OFFLINE_WINDOW_TOKENS: Final = 8_192
 HOSTED_WINDOW_TOKENS: Final = 32_768
-OFFLINE_RESERVE_TOKENS: Final = 1_024
-HOSTED_RESERVE_TOKENS: Final = 4_096
-
 HOW_TO_HOST: Final = (
     "This is the built-in offline model, not an LLM. For a real one: OPENAI_API_KEY=… python launch.py chat --model "
     "gpt-4o-mini, or --base-url http://localhost:11434/v1 --model llama3"
@@ -83,11 +79,7 @@ def _with_model(settings: Settings, model: str, base_url: str, window: int) -> S
 
 
 def _reserve(model: str, window: int) -> int:
-    return min(_most_reserve(model), window // 4)
-
-
-def _most_reserve(model: str) -> int:
-    return OFFLINE_RESERVE_TOKENS if model == OFFLINE else HOSTED_RESERVE_TOKENS
+    return min(most_reserve_tokens(model), window // 4)
 
 
 def born(settings: Settings, count: Count) -> AgentCreated:
@@ -98,13 +90,18 @@ def born(settings: Settings, count: Count) -> AgentCreated:
 
 
 def check_change(state: State, settings: Settings, count: Count) -> None:
-    """Raises BadInput where an agent, with the core memory that it has by now, could not talk in its new window."""
-    check_window(AgentCreated(system=state.system, blocks=state.blocks, settings=settings, format=state.format), count)
+    """Raises BadInput where an agent, with the core memory and the sources that it has by now, could not talk in its
+    new window."""
+    _check_least(
+        settings, least_window_of(replace(state, settings=settings), count, most_reserve_tokens(settings.model))
+    )
 
 
 def check_window(event: AgentCreated, count: Count) -> None:
-    settings = event.settings
-    least = least_window_tokens(event, count, _most_reserve(settings.model))
+    _check_least(event.settings, least_window_tokens(event, count, most_reserve_tokens(event.settings.model)))
+
+
+def _check_least(settings: Settings, least: int) -> None:
     if settings.window_tokens < least:
         raise BadInput(
             f"A window of {settings.window_tokens:,} tokens is too small: system text, core memory and functions with "

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 Part = str | tuple[str, str]
 """Text, or text and its style on a terminal."""
 
+PIPE_CHARS: Final = 160
+"""The width of a page that is no terminal, where a line is clipped."""
+
 _ACTIVE: Final = (*range(32), *range(0x7F, 0xA0), *range(0x202A, 0x202F), *range(0x2066, 0x206A))
 _VISIBLE: Final = {code: f"\\x{code:02x}" for code in _ACTIVE if chr(code) not in "\n\t"} | {ord("\t"): "    "}
 
@@ -43,6 +46,20 @@ def many(number: int, what: str) -> str:
 def utc(time_ms: int) -> str:
     """A time to the millisecond, in UTC."""
     return datetime.fromtimestamp(time_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S.") + f"{time_ms % 1000:03d}"
+
+
+def took(duration_ms: int) -> str:
+    """A duration: 9 ms, 2.3 s, 4 min 10 s, 3 h 5 min, 2 d 4 h."""
+    if duration_ms < 1000:
+        return f"{duration_ms} ms"
+    seconds = duration_ms // 1000
+    if seconds < 60:
+        return f"{duration_ms / 1000:.1f} s"
+    if seconds < 3600:
+        return f"{seconds // 60} min {seconds % 60} s"
+    if seconds < 86_400:
+        return f"{seconds // 3600} h {seconds % 3600 // 60} min"
+    return f"{seconds // 86_400:,} d {seconds % 86_400 // 3600} h"
 
 
 def on_terminal() -> bool:
@@ -70,6 +87,17 @@ class Page:
         from rich.text import Text
 
         self._console.print(Text.assemble(*parts), soft_wrap=True)
+
+    def fitted(self, *parts: Part) -> None:
+        """One line, clipped to the terminal's width; in a pipe to PIPE_CHARS."""
+        if self._console is None:
+            self.line(clip("".join(part if isinstance(part, str) else part[0] for part in parts), PIPE_CHARS))
+            return
+        from rich.text import Text
+
+        line = Text.assemble(*parts)
+        line.truncate(self._console.width, overflow="ellipsis")
+        self._console.print(line, soft_wrap=True)
 
     def table(
         self,
@@ -105,3 +133,12 @@ def _table(header: Sequence[str], rows: Sequence[Sequence[str]], right: frozense
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
     return table
+
+
+NAMES_SHOWN: Final = 40
+
+
+def names_of(agents: Sequence[str]) -> str:
+    """Names in a line that stays short."""
+    more = f" and {len(agents) - NAMES_SHOWN} more" if len(agents) > NAMES_SHOWN else ""
+    return ", ".join(one_line(agent) for agent in agents[:NAMES_SHOWN]) + more

@@ -1,238 +1,32 @@
-"""`load`, `attach`, `detach`, `sources` and `unload`: documents for agents.
+"""`attach`, `detach`, `sources` and `unload`: which documents there are, and which agents have them.
 
-Only `load` starts Ray, since agents get word of it. The others write to the log themselves, which must not be in use;
-with --address they go through the cluster that has it.
+They write to the log themselves, which must not be in use; with --address they go through the cluster that has it.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
 
-from console.chat import starting
 from console.describe import plain
-from console.inspect import agent_head, reading
-from console.options import address_option, data_folder, index_options, index_settings
-from console.show import Page, many, one_line, terminal
-from events.errors import BadInput, UnknownSource
+from console.inspect import reading
+from console.options import address_option, bundle_option, json_option
+from console.show import Page, many, names_of, one_line
+from console.writing import writing
+from events.errors import UnknownSource
 from events.sources import PREFIX, Document, Source, is_source, source_of
-from store.folder import DataFolder
 from store.library import folded
 from store.log import LogReader
-from store.sqlite_log import SqliteLog
 
 if TYPE_CHECKING:
-    from actors.index import IndexSettings
-    from actors.loader import Progress, Report
-    from actors.sources import Log
-    from actors.system import System
-
-INDEX_WAIT_S: Final = 2.0
-SHOWN: Final = 40
-"""As many refused files are shown; --json has all."""
-
-_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-
-
-# --- load ---------------------------------------------------------------------------------------------------------
-
-
-@click.command("load")
-@click.argument("source")
-@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--attach", "agents", multiple=True, metavar="AGENT", help="Attach it to this agent; may be given again.")
-@click.option("--passage-tokens", default=0, metavar="N", help="The size of a new source's passages (default: 200).")
-@click.option(
-    "--overlap-tokens", default=-1, metavar="N", help="How much each shares with the one before (default: 20)."
-)
-@index_options
-@address_option
-@_json
-def load_command(
-    source: str,
-    paths: tuple[Path, ...],
-    *,
-    agents: tuple[str, ...],
-    passage_tokens: int,
-    overlap_tokens: int,
-    address: str,
-    as_json: bool,
-) -> int:
-    """Load files and folders into SOURCE, which is made if there is none.
-
-    Text, Markdown, HTML, PDF, DOCX, CSV and JSON, told by their content. What is there already is skipped, a file that
-    changed takes the place of what it was, and a load that was interrupted goes on when it is given again. The agents
-    that have the source attached get an upload event.
-    """
-    from actors.loader import check_sizes
-    from actors.sources import check_source
-
-    check_source(source)
-    if passage_tokens:
-        check_sizes(passage_tokens, max(0, overlap_tokens))
-    if not any(path.exists() or path.is_symlink() for path in paths):
-        raise BadInput(f"There is no file or folder '{one_line(str(paths[0]))}'. Check the path.")
-    folder, settings = data_folder(), index_settings()
-    if not address:
-        _foresee(folder, agents)
-    sizes = {"passage_tokens": passage_tokens, "overlap_tokens": overlap_tokens}
-    report = asyncio.run(_load(folder, source, paths, agents=agents, sizes=sizes, address=address, settings=settings))
-    if as_json:
-        sys.stdout.write(msgspec.json.encode(plain(report)).decode() + "\n")
-    else:
-        _print_report(Page(), report)
-    return 0 if report.loaded or report.skipped else 1
-
-
-def _foresee(folder: DataFolder, agents: tuple[str, ...]) -> None:
-    """Raise now what the loader would raise once the system is up."""
-    if not agents:
-        return
-    if not folder.log_path().exists():
-        raise BadInput(f"There is no agent '{one_line(agents[0])}' yet: `chat {one_line(agents[0])}` makes it.")
-    with SqliteLog.open_readonly(folder.log_path()) as log:
-        for agent in agents:
-            agent_head(log, agent)
-
-
-async def _load(
-    folder: DataFolder,
-    source: str,
-    paths: tuple[Path, ...],
-    *,
-    agents: tuple[str, ...],
-    sizes: dict[str, int],
-    address: str,
-    settings: IndexSettings,
-) -> Report:
-    with starting(address):
-        from actors.system import Options, boot
-
-        system = await boot(folder, f"load {source}", Options(address=address, index=settings))
-    try:
-        client = system.client()
-        with _showing() as on_progress:
-            report = await client.load_source(source, paths, agents=agents, on_progress=on_progress, **sizes)
-        await _until_indexed(system)
-    except asyncio.CancelledError:
-        click.echo("Interrupted. What is loaded stays: the same command goes on from here.", err=True)
-        raise
-    finally:
-        await system.stop()
-    return report
-
-
-async def _until_indexed(system: System) -> None:
-    """Wait until searches find all that was loaded, and say so; or why they do not yet."""
-    client, told = system.client(), False
-    while await client.indexed(wait_s=INDEX_WAIT_S):
-        trouble = (await system.status())["storage"]["trouble"]
-        if trouble:
-            click.echo(f"It is in the log, and will be searched once the index can take it in. {trouble}", err=True)
-            return
-        if not told:
-            click.echo("Loaded; the index takes it in …", err=True)
-        told = True
-    click.echo("Indexed: searches find it all.", err=True)
-
-
-@contextlib.contextmanager
-def _showing() -> Iterator[Callable[[Progress], None]]:
-    """A bar with rate and time left on a terminal, a line for every tenth in a pipe; on standard error."""
-    if not sys.stderr.isatty():
-        tenths = 0
-
-        def line(progress: Progress) -> None:
-            nonlocal tenths
-            done = 10 * progress.done_bytes // max(1, progress.total_bytes)
-            if done > tenths:
-                tenths = done
-                found = f"{many(progress.documents, 'file')}, {many(progress.passages, 'passage')}"
-                click.echo(f"{10 * done} % of {progress.total_bytes:,} bytes: {found}", err=True)
-
-        yield line
-        return
-    from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn, TransferSpeedColumn
-    from rich.progress import Progress as Bar
-
-    columns = (
-        TextColumn("{task.fields[what]}", markup=False),
-        BarColumn(),
-        DownloadColumn(),
-        TransferSpeedColumn(),
-        TextColumn("{task.fields[passages]:,} passages", markup=False),
-        TimeRemainingColumn(),
-    )
-    with Bar(*columns, console=terminal(sys.stderr), transient=True) as bar:
-        task = bar.add_task("load", total=None, what="", passages=0)
-        yield lambda p: bar.update(
-            task, completed=p.done_bytes, total=p.total_bytes, what=one_line(p.path, 40), passages=p.passages
-        )
-
-
-def _print_report(page: Page, report: Report) -> None:
-    rate = report.passages / max(report.seconds, 1e-9)
-    page.line(
-        (f"Source {one_line(report.source)}", "bold"),
-        f": {many(len(report.loaded), 'document')} loaded ({many(report.passages, 'passage')} in {report.seconds:.1f} "
-        f"s, {rate:,.0f}/s), {len(report.skipped):,} skipped (there already), {len(report.refused):,} refused.",
-    )
-    if not (report.loaded or report.skipped or report.refused):
-        page.line(("  There is no file under what was named: name a folder that has some, or the files.", "yellow"))
-    replaced = [loaded.path for loaded in report.loaded if loaded.replaced]
-    if replaced:
-        shown = one_line(", ".join(replaced), 300)
-        page.line(f"  {many(len(replaced), 'document')} took the place of what stood at the same path: {shown}")
-    for loaded in report.loaded:
-        for note in loaded.notes:
-            page.line((f"  {one_line(loaded.path)}: {one_line(note, 300)}", "dim"))
-    for refused in report.refused[:SHOWN]:
-        page.line((f"  refused {one_line(refused.path)}: {one_line(refused.reason, 400)}", "yellow"))
-    if len(report.refused) > SHOWN:
-        page.line(f"  … and {len(report.refused) - SHOWN:,} more (--json lists all).")
-    if report.attached:
-        page.line(f"Attached to {_names(report.attached)}.")
-    if report.told:
-        page.line(f"Told of it: {_names(report.told)}.")
-
-
-def _names(agents: tuple[str, ...]) -> str:
-    more = f" and {len(agents) - SHOWN} more" if len(agents) > SHOWN else ""
-    return ", ".join(one_line(agent) for agent in agents[:SHOWN]) + more
-
+    pass
 
 # --- attach, detach, unload ---------------------------------------------------------------------------------------
-
-
-@contextlib.asynccontextmanager
-async def _writing(address: str, what: str, source: str) -> AsyncIterator[Log]:
-    """The log: the file itself, where nobody else has it, or the cluster's."""
-    folder = data_folder()
-    if address:
-        with starting(address):
-            from actors.log_client import LogClient
-            from actors.system import Options, boot
-
-            system = await boot(folder, f"{what} {source}", Options(address=address))
-        try:
-            yield LogClient(system.parts["log"])
-        finally:
-            await system.stop()
-        return
-    from actors.direct import DirectLog
-
-    if not folder.log_path().exists():
-        raise UnknownSource(source)
-    with folder.lock(f"{what} {source}"), SqliteLog(folder.log_path()) as log:
-        log.open_epoch()
-        yield DirectLog(log)
 
 
 @click.command("attach")
@@ -244,7 +38,7 @@ def attach_command(source: str, agents: tuple[str, ...], address: str) -> None:
     from actors.sources import attach
 
     async def work() -> list[str]:
-        async with _writing(address, "attach", source) as log:
+        async with writing(address, f"attach {source}", UnknownSource(source)) as log:
             return await attach(log, source, agents)
 
     _say(asyncio.run(work()), agents, f"Attached {one_line(source)} to", "had it already")
@@ -259,7 +53,7 @@ def detach_command(source: str, agents: tuple[str, ...], address: str) -> None:
     from actors.sources import detach
 
     async def work() -> list[str]:
-        async with _writing(address, "detach", source) as log:
+        async with writing(address, f"detach {source}", UnknownSource(source)) as log:
             return await detach(log, source, agents)
 
     _say(asyncio.run(work()), agents, f"Detached {one_line(source)} from", "did not have it")
@@ -268,9 +62,9 @@ def detach_command(source: str, agents: tuple[str, ...], address: str) -> None:
 def _say(done: list[str], asked: tuple[str, ...], what: str, otherwise: str) -> None:
     others = [agent for agent in dict.fromkeys(asked) if agent not in done]
     if done:
-        click.echo(f"{what} {_names(tuple(done))}.")
+        click.echo(f"{what} {names_of(tuple(done))}.")
     if others:
-        click.echo(f"{_names(tuple(others))} {otherwise}.")
+        click.echo(f"{names_of(tuple(others))} {otherwise}.")
 
 
 @click.command("unload")
@@ -278,20 +72,23 @@ def _say(done: list[str], asked: tuple[str, ...], what: str, otherwise: str) -> 
 @click.argument("documents", nargs=-1)
 @address_option
 def unload_command(source: str, documents: tuple[str, ...], address: str) -> None:
-    """Remove DOCUMENTS (paths or ids) from SOURCE; with none named, all of them, and detach it from its agents.
+    """Remove DOCUMENTS (paths or ids) from SOURCE; with none named, SOURCE itself, which is detached from its agents.
 
     The log keeps what was there: searches as of earlier events still find it.
     """
     from actors.sources import unload
 
     async def work() -> list[Document]:
-        async with _writing(address, "unload", source) as log:
+        async with writing(address, f"unload {source}", UnknownSource(source)) as log:
             return await unload(log, source, documents)
 
     gone = asyncio.run(work())
     passages = sum(document.passages for document in gone)
-    what = many(len(gone), "document")
-    click.echo(f"Removed {what} ({many(passages, 'passage')}) from {one_line(source)}.")
+    what = f"{many(len(gone), 'document')} ({many(passages, 'passage')})"
+    if documents:
+        click.echo(f"Removed {what} from {one_line(source)}.")
+    else:
+        click.echo(f"Unloaded {one_line(source)}, which had {what}.")
 
 
 # --- sources ------------------------------------------------------------------------------------------------------
@@ -299,7 +96,8 @@ def unload_command(source: str, documents: tuple[str, ...], address: str) -> Non
 
 @click.command("sources")
 @click.argument("source", required=False)
-@_json
+@bundle_option
+@json_option
 def sources_command(source: str | None, as_json: bool) -> None:
     """List the sources; with SOURCE, its documents. Starts nothing, and works while a load runs."""
     with reading() as log:
@@ -330,14 +128,14 @@ def all_sources(log: LogReader) -> Iterator[Source]:
     while heads := [head for head in log.heads(after, 500) if is_source(head.agent)]:
         for head in heads:
             found = folded(log, source_of(head.agent))
-            if found:
+            if found and not found.gone:
                 yield found
         after = heads[-1].agent
 
 
 def _known(log: LogReader, name: str) -> Source:
     source = folded(log, name)
-    if source is None:
+    if source is None or source.gone:
         raise UnknownSource(name, tuple(each.name for each in all_sources(log))[:12])
     return source
 
@@ -378,5 +176,5 @@ def _one(source: Source, as_json: bool) -> None:
         )
     for document in refused:
         page.line((f"refused {one_line(document.path)}: {one_line(document.reason, 400)}", "yellow"))
-    agents = _names(tuple(source.agents)) or "no agent (`attach SOURCE AGENT` lets one read it)"
+    agents = names_of(tuple(source.agents)) or "no agent (`attach SOURCE AGENT` lets one read it)"
     page.line(f"{many(len(source.loaded), 'document')}, {many(source.passages, 'passage')}; attached to {agents}.")

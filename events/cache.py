@@ -4,19 +4,23 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterable
+from typing import Final
 
 from events.codec import decode
 from events.envelope import Envelope
 from events.evolve import evolve
 from events.state import State
-from events.types import Event
+from events.types import AgentForked, Event
+
+_FORKED: Final = AgentForked.__name__
 
 
 class StateCache:
     """States by agent, at most `capacity` of them, the least recently used dropped first.
 
     `take` folds envelopes that come in the partition's order. A gap between the held state and the next event (or no
-    state at all) is for the caller to fill by `put`, with the state before that event.
+    state at all) is for the caller to fill by `put`, with the state before that event. A fork's first event is passed
+    over: before it stands its parent's state, and it is loaded with what comes next.
     """
 
     def __init__(self, capacity: int) -> None:
@@ -45,6 +49,8 @@ class StateCache:
         following: dict[str, int] = {}
         for envelope in envelopes:
             agent = envelope.agent
+            if envelope.kind == _FORKED:
+                continue
             if agent not in following:
                 held = self._states.get(agent)
                 following[agent] = held.seq + 1 if held else 1
@@ -56,7 +62,7 @@ class StateCache:
     def take(self, envelope: Envelope) -> tuple[State, Event] | None:
         """The state after this event, and the event; None if it was folded before."""
         held = self._states.get(envelope.agent)
-        if held is not None and envelope.seq <= held.seq:
+        if envelope.kind == _FORKED or (held is not None and envelope.seq <= held.seq):
             return None
         event = decode(envelope)
         state = evolve(held, envelope, event)

@@ -78,6 +78,7 @@ def _ask(state: State, turn: Turn, call: ToolCall, checked: Call) -> Event:
         time_ms=turn.time_ms,
         sources=state.sources,
         page_chars=_max_chars(settings, 1) if state.sources else 0,
+        number=turn.number or (state.seq + 1 - state.shift if state.shift else 0),
     )
 
 

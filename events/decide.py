@@ -20,6 +20,7 @@ from events.context import (
 )
 from events.envelope import Draft, Envelope, Topic, answer_key
 from events.evolve import evolve
+from events.forks import TAKEN_UP, adoptions, is_awake
 from events.functions import topic
 from events.inputs import first_page, text_of
 from events.passages import split
@@ -32,10 +33,12 @@ from events.types import (
     HeartbeatRaised,
     InferenceCancelled,
     InferenceRequested,
+    InputAdopted,
     InputArchived,
     InputSkipped,
     MessageSent,
     TimerCancelled,
+    TimerSet,
     TurnEnded,
     TurnStarted,
 )
@@ -43,10 +46,12 @@ from events.types import (
 
 def decide(state: State, count: Count) -> tuple[Event, ...]:
     """The next events of this agent, or () if it waits: for an input, or for another part's answer."""
+    if state.unadopted:
+        return adoptions(state) if is_awake(state) else ()
     turn = state.turn
     if turn is None:
         return _start_turn(state, count) if state.pending else ()
-    if turn.stop is not None:
+    if turn.stop is not None and not (state.eviction and state.eviction.gone):  # what is cut is summed up first
         return _stop(turn)
     match turn.phase:
         case Phase.INFERRING | Phase.SUMMARISING | Phase.CALLING:
@@ -80,16 +85,20 @@ def _input_room_tokens(state: State, count: Count) -> int:
 
 
 def _archive_input(state: State, waiting: Pending, room_tokens: int, count: Count) -> tuple[Event, ...]:
-    """An input too large for the window: into archival storage whole, its first passages into the window."""
+    """An input too large for the window: into archival storage whole, its first passages into the window.
+
+    It is there already in a fork from between the two.
+    """
     passage_tokens = min(calls.PASSAGE_TOKENS, room_tokens)
     text = text_of(waiting.wire)
-    ends = split(text, lambda piece: count(state.settings.encoding, piece), passage_tokens)
+    ends = waiting.ends or split(text, lambda piece: count(state.settings.encoding, piece), passage_tokens)
     if not ends:
         return (TurnStarted(input=waiting.seq),)
     chars = ends[min(max(1, room_tokens // 2 // passage_tokens), len(ends)) - 1]
     while chars > 1 and message_tokens(first_page(waiting.wire, chars), state.settings, count) > room_tokens:
         chars //= 2
-    return InputArchived(input=waiting.seq, ends=ends), TurnStarted(input=waiting.seq, first_chars=chars)
+    started = TurnStarted(input=waiting.seq, first_chars=chars)
+    return (started,) if waiting.ends else (InputArchived(input=waiting.seq, ends=ends), started)
 
 
 # --- requests -----------------------------------------------------------------------------------------------------
@@ -222,11 +231,23 @@ def advance(state: State, count: Count, now_ms: int) -> tuple[State, list[Draft]
     """
     drafts: list[Draft] = []
     while events := decide(state, count):
-        for event in events:
-            made = _draft(state, event, now_ms)
-            drafts.append(made)
-            state = evolve(state, _placed(made, state.seq + 1), event)
+        state = _drafted(state, events, now_ms, drafts)
     return state, drafts
+
+
+def resumption(state: State, now_ms: int) -> list[Draft]:
+    """What takes up in a fork at rest what it has of its parent's, to append with `state.seq` expected."""
+    drafts: list[Draft] = []
+    _drafted(state, adoptions(state), now_ms, drafts)
+    return drafts
+
+
+def _drafted(state: State, events: tuple[Event, ...], now_ms: int, drafts: list[Draft]) -> State:
+    for event in events:
+        made = _draft(state, event, now_ms)
+        drafts.append(made)
+        state = evolve(state, placed(made, state.seq + 1), event)
+    return state
 
 
 def _draft(state: State, event: Event, now_ms: int) -> Draft:
@@ -237,6 +258,7 @@ def _draft(state: State, event: Event, now_ms: int) -> Draft:
     """
     turn = state.turn
     cause = (turn.request_key or turn.input_key) if turn else ""
+    number = turn.input if turn else getattr(event, "input", 0)
     opens, closes, key = "", "", f"m{state.seq + 1}"
     match event:
         case InferenceRequested():
@@ -251,16 +273,19 @@ def _draft(state: State, event: Event, now_ms: int) -> Draft:
             closes = calls.alarm_key(state, event.timer_id)
         case TurnEnded() if turn:
             closes = turn.input_key
+        case InputAdopted():
+            opens, number, cause = Topic.TURN, event.input, ""
+        case TimerSet() if state.unadopted:
+            opens, number, cause, key = Topic.ALARM, 0, TAKEN_UP, state.unadopted.alarms[0]
         case InputArchived() | InputSkipped() | TurnStarted():
             cause = next(p.key for p in state.pending if p.seq == event.input)
             closes = cause if isinstance(event, InputSkipped) else ""
         case _:
             pass
-    number = turn.input if turn else getattr(event, "input", 0)
     return draft(state.agent, now_ms, event, key=key, turn=number, cause=cause, opens=opens, closes=closes)
 
 
-def _placed(made: Draft, seq: int) -> Envelope:
+def placed(made: Draft, seq: int) -> Envelope:
     """The draft as the fold will see it."""
     return Envelope(
         made.agent, seq, 0, made.time, made.kind, made.version, made.key, made.body, made.turn, made.cause,

@@ -6,6 +6,7 @@ again, exactly.
 
 from __future__ import annotations
 
+import hashlib
 import zlib
 from collections.abc import Sequence
 
@@ -40,6 +41,11 @@ def pack_passages(passages: Sequence[Passage]) -> bytes:
 
 def unpack_passages(packed: bytes) -> list[Passage]:
     return msgspec.msgpack.decode(zlib.decompress(packed), type=list[Passage])
+
+
+def digest_of(passages: Sequence[Passage]) -> bytes:
+    """What tells passages from others, without keeping them."""
+    return hashlib.sha256(msgspec.msgpack.encode(list(passages))).digest()
 
 
 def unpacked(at: Envelope, event: PassagesLoaded) -> list[Passage]:

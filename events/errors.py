@@ -52,6 +52,20 @@ class BadInput(PalimpsestError):
     """An argument or a message that cannot be taken; nothing was written."""
 
 
+class NoBoundary(BadInput):
+    """A bisection's end is not what it was said to be: the check is good after event `seq`, the bad end; or bad after
+    it, the good end."""
+
+    def __init__(self, seq: int, *, good: bool) -> None:
+        mend = "by --bad SEQ name an event at which it is bad" if good else "by --good SEQ name one at which it is good"
+        super().__init__(
+            f"The check is {'good' if good else 'bad'} after event {seq}, the {'bad' if good else 'good'} end: {mend}; "
+            "or, if it is the other way round, give --not."
+        )
+        self.seq = seq
+        self.good = good
+
+
 class Overloaded(PalimpsestError):
     """Refused at the door: nothing was acknowledged. Try again after `retry_after_s`."""
 
@@ -105,6 +119,43 @@ class LogUnavailable(PalimpsestError):
 
 class NewerFormat(PalimpsestError):
     """Written by a newer Palimpsest than this one."""
+
+
+class BundleUnreadable(PalimpsestError):
+    """A file that is no bundle, or not all of one, or not the one that was written."""
+
+    def __init__(self, path: str, why: str) -> None:
+        super().__init__(
+            f"The bundle {path} cannot be read: {why}. Nothing was changed. Copy it again from where it was made "
+            "(in binary mode), or have it exported again."
+        )
+        self.path = path
+        self.why = why
+
+
+class BundleUnwritable(PalimpsestError):
+    """The disk took no bundle; nothing was left there."""
+
+    def __init__(self, path: str, why: str) -> None:
+        super().__init__(
+            f"The bundle {path} cannot be written: {why}. Nothing was left there. "
+            "Make room, check the folder's rights, or name another place."
+        )
+        self.path = path
+        self.why = why
+
+
+class NameTaken(PalimpsestError):
+    """A stream of this name has another history here, or goes on by itself; nothing was written."""
+
+    def __init__(self, stream: str, *, renamed: bool) -> None:
+        other = "give the agent another name (`import FILE --as NAME`)" if renamed else "import it into another folder"
+        other += "" if renamed else " (`--data DIR`): only the bundle's own agent can be renamed"
+        super().__init__(
+            f"'{stream}' is here already, with another history than the bundle's (or it is at work). "
+            f"Nothing was written: {other}."
+        )
+        self.stream = stream
 
 
 class DataFolderBusy(PalimpsestError):
@@ -170,3 +221,23 @@ class DocumentUnreadable(PalimpsestError):
         super().__init__(f"{path} cannot be read: {reason}")
         self.path = path
         self.reason = reason
+
+
+class WindowTooSmall(BadInput):
+    """An agent's window cannot hold the functions on documents beside all else."""
+
+    def __init__(self, agent: str, window_tokens: int, least_tokens: int, source: str) -> None:
+        super().__init__(
+            f"Source '{source}' cannot be attached to agent '{agent}': with the functions that read documents it needs "
+            f"a window of at least {least_tokens:,} tokens, and has one of {window_tokens:,}. "
+            f"`chat {agent} --window {least_tokens}` gives it one; then attach it again."
+        )
+        self.agent = agent
+        self.least_tokens = least_tokens
+
+
+class ModelUnavailable(PalimpsestError):
+    """A rerun's model cannot be had, so there was no rerun."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(f"The model cannot be had, so nothing was run and nothing was written. {detail}")

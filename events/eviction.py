@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import Final
 
 import msgspec
+from msgspec.structs import replace
 
 from events.context import (
     PRIMING,
@@ -26,7 +27,7 @@ from events.context import (
     transcript,
     with_margin,
 )
-from events.state import Entry, State, Summary
+from events.state import Entry, Eviction, State, Summary
 from events.types import (
     Event,
     EvictionStarted,
@@ -116,15 +117,24 @@ def proceed(state: State, count: Count) -> tuple[Event, ...]:
     eviction = state.eviction
     if eviction is None:
         return ()
-    if eviction.answered:
-        written = _written(state, eviction.text.strip(), "model", count)
-        if eviction.text.strip() and written.tokens <= summary_cap_tokens(state.settings):
-            return _cut(written)
+    if eviction.gone:  # a fork from between the cut and its summary
+        uncut = replace(state, queue=(*eviction.gone, *state.queue))
+        return (_of_model(uncut, eviction, count) or _extract(uncut, eviction, count),)
+    written = _of_model(state, eviction, count)
+    if written:
+        return _cut(written)
     if eviction.attempts < SUMMARY_ATTEMPTS:
         request = _request(state, eviction.seqs, eviction.attempts, count)
         if request:
             return (request,)
-    return _cut(_extract(state, eviction.note or "the model's summary was empty or too long", count))
+    return _cut(_extract(state, eviction, count))
+
+
+def _of_model(state: State, eviction: Eviction, count: Count) -> SummaryWritten | None:
+    """The summary that the model gave, if it is one."""
+    text = eviction.text.strip()
+    written = _written(state, text, "model", count) if eviction.answered and text else None
+    return written if written and written.tokens <= summary_cap_tokens(state.settings) else None
 
 
 def _request(state: State, seqs: tuple[int, ...], attempts: int, count: Count) -> InferenceRequested | None:
@@ -169,9 +179,10 @@ def _cut(written: SummaryWritten) -> tuple[Event, ...]:
     return (MessagesEvicted(seqs=written.covers), written)
 
 
-def _extract(state: State, note: str, count: Count) -> SummaryWritten:
+def _extract(state: State, eviction: Eviction, count: Count) -> SummaryWritten:
     """A summary without a model: what was said, clipped until it fits; at the worst a bare note."""
-    gone = set(state.eviction.seqs if state.eviction else ())
+    gone = set(eviction.seqs)
+    note = eviction.note or "the model's summary was empty or too long"
     lines = [line for entry in state.queue if entry.seq in gone for line in transcript(entry.wire, 2000)]
     spoken = [line for line in lines if not line.startswith(("result:", "assistant"))] or lines
     previous = [state.summary.text] if state.summary and state.summary.text else []

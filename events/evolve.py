@@ -16,10 +16,12 @@ from events.codec import decode
 from events.context import SENT, package, package_result, pressure_warning
 from events.envelope import Envelope
 from events.errors import LogDamaged, NewerFormat
+from events.forks import adopted, asked_again, forked, stopped, timer_set, with_settings
 from events.inputs import first_page, packaged
-from events.state import UNCOUNTED, Alarm, Entry, Eviction, Pending, Phase, State, Summary, Turn
+from events.state import UNCOUNTED, Entry, Eviction, Pending, Phase, State, Summary, Turn
 from events.types import (
     AgentCreated,
+    AgentForked,
     AlertRaised,
     AnswerRejected,
     ArchivalMemoryInserted,
@@ -36,6 +38,7 @@ from events.types import (
     InferenceCompleted,
     InferenceFailed,
     InferenceRequested,
+    InputAdopted,
     InputArchived,
     InputSkipped,
     MemoryPressureWarned,
@@ -108,12 +111,7 @@ def _created_again(_state: State, at: Envelope, _event: AgentCreated) -> State:
 
 
 def _settings_changed(state: State, _at: Envelope, event: SettingsChanged) -> State:
-    """Another encoding makes every count void."""
-    if event.settings.encoding == state.settings.encoding:
-        return replace(state, settings=event.settings, head_tokens=UNCOUNTED)
-    queue = tuple(replace(entry, tokens=UNCOUNTED) for entry in state.queue)
-    summary = replace(state.summary, tokens=UNCOUNTED) if state.summary else None
-    return replace(state, settings=event.settings, head_tokens=UNCOUNTED, queue=queue, summary=summary)
+    return with_settings(state, event.settings)
 
 
 # --- inputs -------------------------------------------------------------------------------------------------------
@@ -152,7 +150,8 @@ def _turn_of(state: State) -> Turn:
 
 
 def _input_archived(state: State, _at: Envelope, event: InputArchived) -> State:
-    return replace(state, archival_passages=state.archival_passages + len(event.ends))
+    pending = tuple(replace(each, ends=event.ends) if each.seq == event.input else each for each in state.pending)
+    return replace(state, pending=pending, archival_passages=state.archival_passages + len(event.ends))
 
 
 def _turn_started(state: State, at: Envelope, event: TurnStarted) -> State:
@@ -179,7 +178,9 @@ def _input_skipped(state: State, _at: Envelope, event: InputSkipped) -> State:
     return replace(state, pending=tuple(p for p in state.pending if p.seq != event.input))
 
 
-def _turn_ended(state: State, _at: Envelope, _event: TurnEnded) -> State:
+def _turn_ended(state: State, _at: Envelope, event: TurnEnded) -> State:
+    if event.reason == "stopped" and state.turn:
+        state = stopped(state, state.turn)
     return _with_sources(replace(state, turn=None, eviction=None, turns=state.turns + 1), _sources(state))
 
 
@@ -209,6 +210,7 @@ def _enqueue(state: State, at: Envelope, kind: str, wire: bytes) -> State:
 
 
 def _inference_requested(state: State, at: Envelope, event: InferenceRequested) -> State:
+    state = asked_again(state)
     if event.purpose == "summary":
         return _summary_requested(state, at, event)
     if event.counted:
@@ -235,7 +237,7 @@ def _inference_completed(state: State, at: Envelope, event: InferenceCompleted) 
         eviction = replace(state.eviction, answered=True, text=event.content if event.finish != "length" else "")
         state = replace(state, eviction=eviction)
         return _turn(state, phase=Phase.READY, request_key="", tokens=tokens)
-    calls = tuple(named(event.calls, at.seq))
+    calls = tuple(named(event.calls, at.seq - state.shift))
     wire = package_answer(event.content, calls)
     state = _turn(
         state,
@@ -289,6 +291,7 @@ def _result(state: State, at: Envelope, call: str, text: str = SENT, *, ok: bool
         state,
         phase=Phase.ACTING,
         request_key="",
+        number=0,
         done=turn.done + 1,
         step_failed=turn.step_failed or not ok,
     )
@@ -329,8 +332,8 @@ def _heartbeats_paused(state: State, at: Envelope, event: HeartbeatsPaused) -> S
     return _result(state, at, event.call, f"Pausing timed heartbeats for {event.minutes} min")
 
 
-def _function_called(state: State, at: Envelope, _event: FunctionCalled) -> State:
-    return _turn(state, phase=Phase.CALLING, request_key=at.key)
+def _function_called(state: State, at: Envelope, event: FunctionCalled) -> State:
+    return _turn(asked_again(state), phase=Phase.CALLING, request_key=at.key, number=event.number)
 
 
 def _function_returned(state: State, at: Envelope, event: FunctionReturned) -> State:
@@ -342,10 +345,6 @@ def _function_failed(state: State, at: Envelope, event: FunctionFailed) -> State
 
 
 # --- timers -------------------------------------------------------------------------------------------------------
-
-
-def _timer_set(state: State, at: Envelope, event: TimerSet) -> State:
-    return replace(state, alarms=(*state.alarms, Alarm(timer=event.timer, key=at.key)))
 
 
 def _timer_cancelled(state: State, at: Envelope, event: TimerCancelled) -> State:
@@ -398,8 +397,11 @@ def _eviction_started(state: State, _at: Envelope, event: EvictionStarted) -> St
 
 
 def _messages_evicted(state: State, _at: Envelope, event: MessagesEvicted) -> State:
-    gone = set(event.seqs)
-    return replace(state, queue=tuple(e for e in state.queue if e.seq not in gone), warned=False)
+    seqs = set(event.seqs)
+    gone = tuple(entry for entry in state.queue if entry.seq in seqs)
+    eviction = replace(state.eviction, gone=gone) if state.eviction else None
+    queue = tuple(entry for entry in state.queue if entry.seq not in seqs)
+    return replace(state, queue=queue, eviction=eviction, warned=False)
 
 
 def _summary_written(state: State, at: Envelope, event: SummaryWritten) -> State:
@@ -418,12 +420,14 @@ def _summary_written(state: State, at: Envelope, event: SummaryWritten) -> State
 
 _EVOLVE: Final[dict[type[Event], Callable[[State, Envelope, Any], State]]] = {
     AgentCreated: _created_again,
+    AgentForked: forked,
     SettingsChanged: _settings_changed,
     UserMessageReceived: _input,
     UserLoggedIn: _input,
     UploadFinished: _input,
     AlertRaised: _input,
     TimerFired: _timer_fired,
+    InputAdopted: adopted,
     StopRequested: _stop_requested,
     InputArchived: _input_archived,
     TurnStarted: _turn_started,
@@ -443,7 +447,7 @@ _EVOLVE: Final[dict[type[Event], Callable[[State, Envelope, Any], State]]] = {
     FunctionCalled: _function_called,
     FunctionReturned: _function_returned,
     FunctionFailed: _function_failed,
-    TimerSet: _timer_set,
+    TimerSet: timer_set,
     TimerCancelled: _timer_cancelled,
     MemoryPressureWarned: _pressure_warned,
     EvictionStarted: _eviction_started,

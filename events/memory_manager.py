@@ -25,6 +25,7 @@ from events.types import (
     FunctionReturned,
     InferenceCompleted,
     InferenceFailed,
+    InputAdopted,
     SettingsChanged,
     SourceAttached,
     SourceDetached,
@@ -35,6 +36,7 @@ from events.types import (
 
 _FOREIGN: Final[tuple[type[Event], ...]] = (
     *INPUTS,
+    InputAdopted,
     StopRequested,
     SettingsChanged,
     InferenceCompleted,

@@ -21,7 +21,7 @@ DAY_MS: Final = 86_400_000
 _EPOCH_DAY: Final = date(1970, 1, 1).toordinal()
 _DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 
-_BREAK: Final = re.compile("\\n+\\s*|(?<=[.!?\u2026])[\"')\\]\u201d\u2019]*\\s+|(?<=[\u3002\uff01\uff1f])")
+BREAK: Final = re.compile("\\n+\\s*|(?<=[.!?\u2026])[\"')\\]\u201d\u2019]*\\s+|(?<=[\u3002\uff01\uff1f])")
 """Where a paragraph, a line or a sentence ends (the last: full stops of Chinese and Japanese)."""
 
 _WORD: Final = re.compile(r"\w+")
@@ -73,7 +73,7 @@ def excerpt(text: str, query: str, chars: int) -> str:
     low = text.lower()
     long = (word for word in _WORD.findall(query[:EXCERPT_CHARS].lower()) if len(word) > 2)
     starts = {word[: max(4, len(word) - 2)] for word in long}
-    begins = [0, *(found.end() for found in _BREAK.finditer(text))][:EXCERPTS]
+    begins = [0, *(found.end() for found in BREAK.finditer(text))][:EXCERPTS]
     shown = [sum(start in low[begin : begin + chars - 4] for start in starts) for begin in begins]
     at = shown.index(max(shown))
     while at and at + 1 < len(begins) and shown[at + 1] == shown[at]:
@@ -151,7 +151,7 @@ def _pieces(text: str, count: Callable[[str], int], limit: int) -> Iterator[_Pie
     """Sentences and the like, counted; short ones together, those over the limit cut."""
     start = 0
     shortest = max(1, limit // 4)
-    for found in _BREAK.finditer(text):
+    for found in BREAK.finditer(text):
         end, paragraph = found.end(), found.group().count("\n") > 1
         if end - start >= shortest or (paragraph and end > start):
             yield from _fitting(text, start, end, count, limit, paragraph=paragraph)

@@ -5,10 +5,13 @@ from __future__ import annotations
 from math import ceil
 from typing import Final
 
+from msgspec.structs import replace
+
 from events.codec import draft
 from events.context import PRIMING, Count, measure, summary_cap_tokens, with_margin
 from events.envelope import GENESIS, place
 from events.evolve import FORMAT, evolve
+from events.state import UNCOUNTED, State
 from events.types import AgentCreated, Block, Settings
 
 SYSTEM: Final = """\
@@ -53,15 +56,29 @@ def newborn(settings: Settings, *, persona: str = PERSONA, human: str = HUMAN, s
     )
 
 
+OFFLINE: Final = "offline"
+OFFLINE_RESERVE_TOKENS: Final = 1_024
+HOSTED_RESERVE_TOKENS: Final = 4_096
 CONVERSATION_TOKENS: Final = 512
 """The least room for messages in which an agent can be talked with."""
 
 
+def most_reserve_tokens(model: str) -> int:
+    """What is kept of a large window for an answer; of a small one it is a quarter."""
+    return OFFLINE_RESERVE_TOKENS if model == OFFLINE else HOSTED_RESERVE_TOKENS
+
+
 def least_window_tokens(born: AgentCreated, count: Count, reserve_tokens: int) -> int:
-    """The smallest window that holds the agent's system text, core memory and functions, a summary, a little
-    conversation, and the answer: for it the smaller of `reserve_tokens` and a quarter of the window is kept."""
+    """The smallest window for a new agent; see `least_window_of`."""
     unborn = place(draft("", 0, born, key="create"), 1, 1, GENESIS)
-    measured = measure(evolve(None, unborn, born), count)
-    tokens = PRIMING + measured.head + measured.status + summary_cap_tokens(born.settings) + CONVERSATION_TOKENS
-    needed = with_margin(tokens, born.settings)
+    return least_window_of(evolve(None, unborn, born), count, reserve_tokens)
+
+
+def least_window_of(state: State, count: Count, reserve_tokens: int) -> int:
+    """The smallest window that holds the agent's system text, core memory and functions (those for the sources that it
+    has, too), a summary, a little conversation, and the answer: for it the smaller of `reserve_tokens` and a quarter of
+    the window is kept."""
+    measured = measure(replace(state, queue=(), head_tokens=UNCOUNTED), count)
+    tokens = PRIMING + measured.head + measured.status + summary_cap_tokens(state.settings) + CONVERSATION_TOKENS
+    needed = with_margin(tokens, state.settings)
     return min(needed + reserve_tokens, ceil(needed * 4 / 3))

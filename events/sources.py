@@ -2,7 +2,9 @@
 
 Rules. (1) Pure, and total over a source's kinds. (2) The bodies of passages are not looked at: whoever folds a source
 may leave PassagesLoaded out, and then knows no more of a document under way than that it was begun. (3) A document's
-id names its path and its bytes, so that whatever is loaded twice has the same keys, and is there once.
+id names its path and its bytes, so that whatever is loaded twice has the same keys, and is there once. (4) A document
+goes from loading to loaded to removed, and never back: who loads it again after that gives it another id, so that what
+an earlier load still writes is none of it. (Old logs open a removed one again.)
 """
 
 from __future__ import annotations
@@ -52,9 +54,10 @@ def source_of(stream: str) -> str:
     return stream.removeprefix(PREFIX)
 
 
-def document_id(path: str, sha256: str) -> str:
-    """The id of these bytes at this path within a source."""
-    return hashlib.sha256(f"{path}\0{sha256}".encode("utf-8", "surrogateescape")).hexdigest()[:16]
+def document_id(path: str, sha256: str, load: int = 0) -> str:
+    """The id of these bytes at this path within a source; `load`: how often they were removed before."""
+    named = f"{path}\0{sha256}\0{load}" if load else f"{path}\0{sha256}"
+    return hashlib.sha256(named.encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
 
 class Status:
@@ -68,7 +71,8 @@ class Status:
 
 class Document(msgspec.Struct, frozen=True, kw_only=True):
     """A document as its events have it. `opened` and `closed` are the seqs between which its passages stand (`closed`
-    0: it is still being loaded). `removals` counts how often it was removed: a later load has keys of its own."""
+    0: it is still being loaded). `removals` counts how often it was removed: each has a key of its own. `cut_off`: it
+    was removed while it was loaded, and whoever loaded it may have written more of it since."""
 
     id: str
     path: str
@@ -81,6 +85,8 @@ class Document(msgspec.Struct, frozen=True, kw_only=True):
     opened: int = 0
     closed: int = 0
     removals: int = 0
+    cut_off: bool = False
+    origin: str = ""
     reason: str = ""
     notes: tuple[str, ...] = ()
 
@@ -102,6 +108,8 @@ class Source:
         self.refused: dict[str, Document] = {}
         """By path; a path that was loaded afterwards is not among them."""
         self.agents: dict[str, None] = {}
+        self.gone = False
+        """It was unloaded as a whole, and nothing was loaded into it since."""
 
     @property
     def loaded(self) -> list[Document]:
@@ -111,6 +119,10 @@ class Source:
     @property
     def loading(self) -> list[Document]:
         return [document for document in self.documents.values() if document.status == Status.LOADING]
+
+    @property
+    def cut_off(self) -> list[Document]:
+        return [document for document in self.documents.values() if document.cut_off]
 
     @property
     def passages(self) -> int:
@@ -130,6 +142,13 @@ class Source:
         exact = [d for d in loaded if wanted in (d.path, d.id)]
         return exact or [d for d in loaded if d.path.lower().endswith(f"/{wanted.lower()}")]
 
+    def free_id(self, path: str, sha256: str) -> str:
+        """The id of these bytes at this path: that of the document that is there or begun, or of the next one."""
+        load = 0
+        while (before := self.documents.get(id := document_id(path, sha256, load))) and before.status == Status.REMOVED:
+            load += 1
+        return id
+
     def take(self, envelope: Envelope) -> None:
         """Fold the next event. Raises LogDamaged where it makes no sense here."""
         if envelope.seq <= self.seq:
@@ -144,22 +163,23 @@ class Source:
                 self._open(at, event)
             case PassagesLoaded():
                 document = self._of(at, event.document)
-                self._put(replace(document, passages=max(document.passages, event.first + event.count)))
-            case DocumentLoaded(document=id, passages=passages, chars=chars, notes=notes):
-                whole = replace(self._of(at, id), status=Status.LOADED, passages=passages, chars=chars, notes=notes)
-                self._put(replace(whole, closed=at.seq))
-                self.refused.pop(whole.path, None)
-                self.changed = at.seq
+                if document.status == Status.LOADING:
+                    self._put(replace(document, passages=max(document.passages, event.first + event.count)))
+            case DocumentLoaded():
+                self._close(at, event)
             case DocumentRefused(path=path, reason=reason, sha256=sha256):
+                self.gone = False
                 refused = Document(id="", path=path, status=Status.REFUSED, reason=reason, sha256=sha256, opened=at.seq)
                 self.refused[path] = refused
-            case DocumentRemoved(document=id, reason=reason):
-                self._remove(at, self._of(at, id), reason)
+            case DocumentRemoved(document=id, reason=reason, last=last):
+                self._remove(at, self._of(at, id), reason, last=last)
             case SourceUnloaded():
                 for document in [*self.loaded, *self.loading]:
                     self._remove(at, document, "unloaded")
                 self.refused.clear()
+                self.gone = True
             case AgentAttached(agent=agent):
+                self.gone = False
                 self.agents[agent] = None
             case AgentDetached(agent=agent):
                 self.agents.pop(agent, None)
@@ -177,13 +197,28 @@ class Source:
             sha256=event.sha256,
             opened=at.seq,
             removals=before.removals if before else 0,
+            origin=event.origin,
         )
         self._put(document)
+        self.gone = False
 
-    def _remove(self, at: Envelope, document: Document, reason: str) -> None:
-        removals = document.removals + 1
-        self._put(replace(document, status=Status.REMOVED, removals=removals, closed=at.seq, reason=reason))
+    def _close(self, at: Envelope, event: DocumentLoaded) -> None:
+        """A document is whole, unless it was removed while it was loaded: then it stays removed."""
+        document = self._of(at, event.document)
+        if document.status != Status.LOADING:
+            return
+        whole = replace(document, status=Status.LOADED, passages=event.passages, chars=event.chars, notes=event.notes)
+        self._put(replace(whole, closed=at.seq))
+        self.refused.pop(whole.path, None)
         self.changed = at.seq
+
+    def _remove(self, at: Envelope, document: Document, reason: str, *, last: bool = False) -> None:
+        there = document.status != Status.REMOVED
+        gone = replace(document, status=Status.REMOVED, removals=document.removals + 1, closed=at.seq)
+        cut_off = not last and (document.cut_off or document.status == Status.LOADING)
+        self._put(replace(gone, reason=reason if there else document.reason, cut_off=cut_off))
+        if there:
+            self.changed = at.seq
 
     def _of(self, at: Envelope, id: str) -> Document:
         document = self.documents.get(id)

@@ -43,6 +43,8 @@ class Pending(Part, frozen=True, kw_only=True):
     wire: bytes
     heartbeat: bool = False
     stop: str | None = None
+    ends: tuple[int, ...] = ()
+    """Where the passages end in which it was archived, on its way into the window."""
 
 
 class Summary(Part, frozen=True, kw_only=True):
@@ -58,7 +60,8 @@ class Summary(Part, frozen=True, kw_only=True):
 
 
 class Eviction(Part, frozen=True, kw_only=True):
-    """An eviction under way: `seqs` are to go once a summary of them is written."""
+    """An eviction under way: `seqs` are to go once a summary of them is written. `gone` are those entries while they
+    are cut, and their summary is not written yet."""
 
     seqs: tuple[int, ...]
     clip_chars: int = 0
@@ -66,6 +69,7 @@ class Eviction(Part, frozen=True, kw_only=True):
     answered: bool = False
     text: str = ""
     note: str = ""
+    gone: tuple[Entry, ...] = ()
 
 
 class Phase:
@@ -92,6 +96,9 @@ class Turn(Part, frozen=True, kw_only=True):
 
     `request_key` is that of the open request, if there is one. `calls` are those of the last answer, and the first
     `done` of them have their results; where it was plain text, `content`, `done` is 1 once that was sent.
+
+    In a fork `rewound` is the phase that the parent was in, until what was open there is asked for again, and `number`
+    is the open call's (see FunctionCalled).
     """
 
     input: int
@@ -115,6 +122,15 @@ class Turn(Part, frozen=True, kw_only=True):
     error: str = ""
     detail: str = ""
     stop: str | None = None
+    rewound: str = ""
+    number: int = 0
+
+
+class Unadopted(Part, frozen=True, kw_only=True):
+    """What a fork has of its parent's that is not open in its own stream yet: inputs' seqs and alarms' keys."""
+
+    inputs: tuple[int, ...] = ()
+    alarms: tuple[str, ...] = ()
 
 
 class State(Part, frozen=True, kw_only=True):
@@ -146,6 +162,10 @@ class State(Part, frozen=True, kw_only=True):
     """The sources that are attached, in the order of their attaching."""
     next_sources: tuple[str, ...] | None = None
     """Those that are attached once the running turn has ended, where that makes a difference: a turn sees one set."""
+    shift: int = 0
+    """How many events a fork has more than its parent would have, had it gone on: ids made of seqs leave them out."""
+    unadopted: Unadopted | None = None
+    """What a fork takes up again as soon as it has anything to do; until then it is at rest."""
 
 
 _encoder = msgspec.msgpack.Encoder()

@@ -132,6 +132,30 @@ class SettingsChanged(Event, frozen=True, kw_only=True):
     settings: Settings
 
 
+class AgentForked(Event, frozen=True, kw_only=True):
+    """The first event of a fork's own stream, at the seq after `parent.seq`: up to there its history is the parent's,
+    which is not copied. `hash` is the parent's chain there.
+
+    What is None goes on as it was. What was open at the parent is not run twice: an open inference or call is asked
+    for again, once the fork is given something to do. `timers`: "dropped", or "kept" (those of the parent are set here
+    too, from then on).
+    """
+
+    parent: Parent
+    hash: bytes
+    settings: Settings | None = None
+    system: str | None = None
+    blocks: tuple[Block, ...] | None = None
+    timers: str = "dropped"
+
+
+class InputAdopted(Event, frozen=True, kw_only=True):
+    """A fork takes up an input of its parent's, at seq `input`, that had no end there: running, or waiting. It opens
+    the turn anew, in this stream."""
+
+    input: int
+
+
 # Inputs: each opens a turn.
 
 
@@ -311,6 +335,9 @@ class FunctionCalled(Event, frozen=True, kw_only=True):
     """The sources that are attached: what else a search of archival storage sees, and what can be read."""
     page_chars: int = 0
     """The cap as it is for a call that stands alone: documents are paged by it, whatever is called beside."""
+    number: int = 0
+    """What ids that are made from the call are numbered by (0: its seq): in a fork, the seq that it has in its parent,
+    or would have there."""
 
 
 class FunctionReturned(Event, frozen=True, kw_only=True):
@@ -403,13 +430,17 @@ class SourceCreated(Event, frozen=True, kw_only=True):
 
 
 class DocumentOpened(Event, frozen=True, kw_only=True):
-    """A document begins to be loaded. `document` is its id: it names these bytes (`sha256`, in hex) at this path."""
+    """A document begins to be loaded. `document` is its id: it names these bytes (`sha256`, in hex) at this path.
+
+    `origin` is where the file lay ("": not known): `path` may mean another file in another folder.
+    """
 
     document: str
     path: str
     media_type: str
     size_bytes: int
     sha256: str
+    origin: str = ""
 
 
 class PassagesLoaded(Event, frozen=True, kw_only=True):
@@ -447,14 +478,18 @@ class DocumentRefused(Event, frozen=True, kw_only=True):
 
 
 class DocumentRemoved(Event, frozen=True, kw_only=True):
-    """The document's passages die with this event: searches as of earlier ones still find them."""
+    """The document's passages die with this event: searches as of earlier ones still find them.
+
+    `last`: whoever loaded it says that nothing more of it comes. Who unloads what somebody else loads cannot say so.
+    """
 
     document: str
     reason: str = ""
+    last: bool = False
 
 
 class SourceUnloaded(Event, frozen=True, kw_only=True):
-    """Every document of the source is removed."""
+    """Every document of the source is removed, and the source with them, until something is loaded into it again."""
 
 
 class AgentAttached(Event, frozen=True, kw_only=True):
@@ -491,8 +526,10 @@ SOURCE_EVENTS: tuple[type[Event], ...] = (
 
 AGENT_EVENTS: tuple[type[Event], ...] = (
     AgentCreated,
+    AgentForked,
     SettingsChanged,
     *INPUTS,
+    InputAdopted,
     StopRequested,
     InputArchived,
     TurnStarted,

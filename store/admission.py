@@ -11,6 +11,10 @@ The rules, for the drafts of one stream in one append:
     a caller that expects seq n decided upon the events up to n. If some of its drafts are there and the stream still is
     at n, it knew of them, and the rest follows; if the stream has gone on, it decided upon a past, and must read again.
 (3) Then every request that a draft closes must be open: opened in the log or by an earlier draft, and closed by none.
+    An append `at_rest` is not asked: it tells what was open elsewhere. What it opens rests: no part owes an answer, but
+    whoever has one may give it (a turn that rests can be stopped, a timer called off).
+(4) A stream that is to be begun as a fork must not be there, and its parent must have the seq that it goes on from. Who
+    forks where the parent is a fork itself, and has inherited that event, forks the stream that really has it.
 A key that comes twice in one append is looked at once: the second has the fate of the first, as its duplicate.
 """
 
@@ -22,7 +26,11 @@ from typing import Final, Protocol
 import msgspec
 
 from events.envelope import Draft, Envelope, place
+from events.types import Parent
 from store.log import MUST_EXIST, Append, Appended, Snapshot
+
+RESTING: Final = ":resting"
+"""What stands behind the topic of a request that rests: so no part finds it among those that it owes."""
 
 
 class Request(msgspec.Struct, frozen=True, array_like=True):
@@ -39,6 +47,10 @@ class Facts(Protocol):
 
     def end(self, agent: str) -> tuple[int, bytes]:
         """The stream's seq and hash; (0, GENESIS) where there is none."""
+        ...
+
+    def root(self, parent: Parent) -> tuple[Parent, bytes] | None:
+        """The stream that itself has the event of this seq, and its hash there; None if there is no such event."""
         ...
 
     def placed(self, agent: str, key: str) -> tuple[int, int] | None:
@@ -59,6 +71,7 @@ class Batch:
         self.closed: Final[list[Request]] = []
         self.cursors: Final[dict[str, int]] = {}
         self.snapshots: Final[list[Snapshot]] = []
+        self.forks: Final[dict[str, Parent]] = {}
         self.position = position
         self._facts = facts
         self._ends: dict[str, tuple[int, bytes]] = {}
@@ -68,8 +81,8 @@ class Batch:
     def admit(self, append: Append) -> list[Appended]:
         """Decide upon one append; the answers stand in the order of its drafts."""
         fresh = self._fresh(append.drafts)
-        refused = self._refused(fresh, append.expected)
-        answers = [self._answer(draft, refused) for draft in append.drafts]
+        refused = self._refused(fresh, append)
+        answers = [self._answer(draft, refused, append.at_rest) for draft in append.drafts]
         if append.cursor is not None:
             consumer, position = append.cursor
             self.cursors[consumer] = position
@@ -84,16 +97,37 @@ class Batch:
                 fresh.setdefault(draft.agent, {}).setdefault(draft.key, draft)
         return fresh
 
-    def _refused(self, fresh: Mapping[str, Mapping[str, Draft]], expected: Mapping[str, int]) -> dict[str, Appended]:
+    def _refused(self, fresh: Mapping[str, Mapping[str, Draft]], append: Append) -> dict[str, Appended]:
         """The answer to all the fresh drafts of a stream, for each stream that cannot take them."""
         refused = {}
         for agent, drafts in fresh.items():
-            seq = self._end(agent)[0]
-            if not _as_expected(seq, expected.get(agent)):
+            seq, parent = self._end(agent)[0], append.forks.get(agent)
+            if not _as_expected(seq, append.expected.get(agent)) or (parent is not None and seq):
                 refused[agent] = Appended("conflict", seq)
-            elif not self._all_open(drafts.values()):
+            elif not append.at_rest and not self._all_open(drafts.values()):
                 refused[agent] = Appended("closed", seq)
+            elif parent is not None and not self._begin(agent, parent):
+                refused[agent] = Appended("no parent", 0)
         return refused
+
+    def _begin(self, agent: str, parent: Parent) -> bool:
+        """Let a stream go on from another; False if that has no such event."""
+        found = self._root(parent)
+        if found is None:
+            return False
+        self.forks[agent] = found[0]
+        self._ends[agent] = found[0].seq, found[1]
+        return True
+
+    def _root(self, parent: Parent) -> tuple[Parent, bytes] | None:
+        """As the backend's, with what this batch has admitted."""
+        while (above := self.forks.get(parent.agent)) and parent.seq <= above.seq:
+            parent = Parent(agent=above.agent, seq=parent.seq)
+        found = self._facts.root(parent)
+        if found is None:
+            here = (e for e in self.envelopes if (e.agent, e.seq) == (parent.agent, parent.seq))
+            found = next(((parent, envelope.hash) for envelope in here), None)
+        return found
 
     def _all_open(self, drafts: Iterable[Draft]) -> bool:
         """Whether each request that these drafts of one stream close is open when its turn comes."""
@@ -109,13 +143,13 @@ class Batch:
                 opened.add(draft.key)
         return True
 
-    def _answer(self, draft: Draft, refused: Mapping[str, Appended]) -> Appended:
+    def _answer(self, draft: Draft, refused: Mapping[str, Appended], at_rest: bool) -> Appended:
         place = self._placed(draft)
         if place is not None:
             return Appended("duplicate", *place)
-        return refused.get(draft.agent) or self._take(draft)
+        return refused.get(draft.agent) or self._take(draft, at_rest)
 
-    def _take(self, draft: Draft) -> Appended:
+    def _take(self, draft: Draft, at_rest: bool) -> Appended:
         seq, previous = self._end(draft.agent)
         seq += 1
         self.position += 1
@@ -123,10 +157,11 @@ class Batch:
         self.envelopes.append(envelope)
         self._ends[draft.agent] = seq, envelope.hash
         self._places[draft.agent, draft.key] = seq, self.position
-        if draft.closes:
+        if draft.closes and (not at_rest or self._request(draft.agent, draft.closes)):
             self._close(draft.agent, draft.closes)
         if draft.opens:
-            self._open(Request(draft.agent, draft.key, draft.opens, self.position))
+            topic = draft.opens + RESTING * at_rest
+            self._open(Request(draft.agent, draft.key, topic, self.position))
         return Appended("appended", seq, self.position)
 
     def _open(self, request: Request) -> None:

@@ -16,7 +16,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from store.points import Burial, Entry, Key, Listed, Part, Scope, View, death
+from store.points import Burial, Entry, Key, Listed, Part, Scope, View, listed
+from store.postings import Postings
 
 HELD_POINTS: Final = 400_000
 """Points of all streams held together, over which the least lately searched stream is dropped."""
@@ -27,16 +28,18 @@ Mask = NDArray[np.bool_]
 class Shelf:
     """The points of one kind of one stream, in order of seq and chunk."""
 
-    def __init__(self, listed: Iterable[Listed]) -> None:
+    def __init__(self, events: Iterable[Listed]) -> None:
         self._seqs, self._chunks, self._times = array("q"), array("q"), array("q")
         self._deaths, self._reach = array("q"), array("q")
         self._documents: list[str] = []
-        self._terms: dict[int, array[int]] = {}
+        self._terms = Postings()
+        self._reaching = False
+        """Whether any has a context."""
         self.speakers: dict[str, int] = {}
         """Each with the seq at which it was first heard."""
         self.mortal = False
         """Whether anything on it has died."""
-        for one in sorted(listed, key=lambda one: one.key):
+        for one in sorted(events, key=lambda one: one.key):
             self.add(one)
 
     def __len__(self) -> int:
@@ -48,24 +51,20 @@ class Shelf:
         return self._seqs[-1] if self._seqs else 0
 
     def add(self, one: Listed) -> None:
-        at = (one.key.seq, one.key.chunk)
-        if self._seqs and at <= (self._seqs[-1], self._chunks[-1]):
-            return  # put again: it is here
-        number = len(self._seqs)
-        self._seqs.append(one.key.seq)
-        self._chunks.append(one.key.chunk)
-        self._times.append(one.time_ms)
-        self._deaths.append(one.died)
-        self._reach.append(one.reach)
-        self._documents.append(one.document)
+        """An event's points."""
+        seq, first, points = one.key.seq, one.key.chunk, len(one.sizes)
+        if self._seqs and (seq, first) <= (self._seqs[-1], self._chunks[-1]):
+            return  # put again: they are here
+        self._terms.add(one.sizes, one.terms)
+        self._seqs.extend([seq] * points)
+        self._chunks.extend(range(first, first + points))
+        self._times.extend([one.time_ms] * points)
+        self._deaths.extend([one.died] * points)
+        self._reach.extend(one.reach)
+        self._documents.extend([one.document] * points)
+        self._reaching = self._reaching or any(one.reach)
         self.mortal = self.mortal or one.died > 0
-        self.speakers.setdefault(one.speaker, one.key.seq)
-        terms = self._terms
-        for term in one.terms:
-            where = terms.get(term)
-            if where is None:
-                where = terms[term] = array("I")
-            where.append(number)
+        self.speakers.setdefault(one.speaker, seq)
 
     def bury(self, burial: Burial) -> None:
         for number, seq in enumerate(self._seqs):
@@ -88,16 +87,19 @@ class Shelf:
         return mask
 
     def where(self, term: int) -> NDArray[np.uint32]:
-        found = self._terms.get(term)
-        return np.frombuffer(found, np.uint32) if found else np.zeros(0, np.uint32)
+        return self._terms.where(term)
+
+    def settle(self) -> None:
+        """Make looking for words faster, a little at a time."""
+        self._terms.settle()
 
     def matching(self, terms: Iterable[int], seen: Mask) -> Mask:
         """Which points share a term, or have a point in their context that does."""
         said = np.zeros(len(self), np.bool_)
         for term in terms:
             said[self.where(term)] = True
-        reach = _numbers(self._reach)
-        if reach.any():
+        if self._reaching:
+            reach = _numbers(self._reach)
             before = np.concatenate(([0], np.cumsum(said)))
             here = np.arange(len(self))
             said |= before[here] - before[here - reach] > 0
@@ -106,9 +108,7 @@ class Shelf:
     def number(self, key: Key) -> int:
         """A point's number, which is on the shelf."""
         low = int(np.searchsorted(_numbers(self._seqs), key.seq))
-        while self._chunks[low] != key.chunk:
-            low += 1
-        return low
+        return low + key.chunk - self._chunks[low]
 
 
 class Count:
@@ -166,6 +166,8 @@ class Census:
             shelf.seen(view.as_of, scope.hidden if number == 0 else frozenset(), start_ms, end_ms)
             for number, (shelf, view) in enumerate(zip(shelves, scope.views, strict=True))
         ]
+        for shelf in shelves:
+            shelf.settle()
         return Count(shelves, seen, scope.views)
 
     def parts(self, scope: Scope) -> tuple[Part, ...]:
@@ -185,10 +187,12 @@ class Census:
             for (stream, _), shelf in self._shelves.items():
                 if stream == burial.stream:
                     shelf.bury(burial)
-        for entry in entries:
-            shelf_ = self._shelves.get((entry.key.stream, entry.kind))
-            if shelf_ is not None:
-                shelf_.add(listed(entry, death(entry, burials)))
+        if not self._shelves:
+            return
+        for first, one in listed(entries, burials):
+            held = self._shelves.get((one.key.stream, entries[first].kind))
+            if held is not None:
+                held.add(one)
 
     def _shelf(self, stream: str, kind: str) -> Shelf:
         name = (stream, kind)
@@ -199,10 +203,6 @@ class Census:
         while len(self._shelves) > 8 and sum(map(len, self._shelves.values())) > HELD_POINTS:
             self._shelves.popitem(last=False)
         return shelf
-
-
-def listed(entry: Entry, died: int) -> Listed:
-    return Listed(entry.key, entry.time_ms, entry.speaker, entry.place.document, died, entry.reach, entry.own)
 
 
 def _numbers(values: array[int]) -> NDArray[np.int64]:

@@ -7,6 +7,7 @@ the shard are one operation: both are there after a crash, or neither. Burials g
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,13 +16,14 @@ from uuid import UUID
 
 import numpy as np
 import qdrant_edge as qdrant
+from numpy.typing import NDArray
 from qdrant_edge import Expression, FieldCondition, MatchValue, UpdateOperation
 
 from events.errors import StorageDamaged, StorageUnavailable
 from store import layout
 from store.embeddings import Vectors
 from store.index_folder import IndexFolder
-from store.points import Ask, Burial, Entry, Key, Listed, Mark, Match, Part, Stored, death
+from store.points import Ask, Burial, Entry, Key, Listed, Mark, Match, Part, Stored
 from store.terms import Sparse
 
 _DAMAGED: Final = "damaged"
@@ -98,8 +100,8 @@ class EdgeEngine:
         return layout.mark_of(found[0].payload)
 
     def put(self, entries: Sequence[Entry], vectors: Vectors, mark: Mark, burials: Sequence[Burial] = ()) -> None:
-        rows = vectors.tolist()
-        points = [_point(entry, row, death(entry, burials)) for entry, row in zip(entries, rows, strict=True)]
+        payloads = layout.payloads_of(entries, burials)
+        points = [_point(*each) for each in zip(entries, vectors, payloads, strict=True)]
         points.append(qdrant.Point(layout.MARK_ID, {}, layout.mark_payload(mark)))
         with _writing(self._path):
             for burial in burials:
@@ -130,7 +132,7 @@ class EdgeEngine:
 
     def listed(self, stream: str, kind: str) -> Iterator[Listed]:
         names, offset = layout.names_of({stream}), None
-        wanted = _where(layout.on_shelf(stream, kind))
+        wanted = _where(layout.on_roll(stream, kind))
         while True:
             request = qdrant.ScrollRequest(
                 offset=offset,
@@ -205,9 +207,10 @@ def _indexes() -> dict[str, Any]:
     }
 
 
-def _point(entry: Entry, row: list[float], died: int) -> qdrant.Point:
-    vectors: dict[str, Any] = {layout.DENSE: row, layout.WORDS: _sparse(entry.words)}
-    return qdrant.Point(layout.id_of(entry.key), vectors, layout.payload_of(entry, died))
+def _point(entry: Entry, row: NDArray[np.float32], payload: dict[str, Any]) -> qdrant.Point:
+    """The vector as an array of the standard library: it is read faster than a list of numbers made from it."""
+    vectors: dict[str, Any] = {layout.DENSE: array("f", row.tobytes()), layout.WORDS: _sparse(entry.words)}
+    return qdrant.Point(layout.id_of(entry.key), vectors, payload)
 
 
 def _sparse(sparse: Sparse) -> qdrant.SparseVector:

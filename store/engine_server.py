@@ -27,7 +27,7 @@ from events.errors import BadInput, StorageAway, StorageDamaged, StorageUnavaila
 from store import layout
 from store.embeddings import Vectors
 from store.index_folder import IndexFolder
-from store.points import Ask, Burial, Entry, Key, Listed, Mark, Match, Part, Stored, death
+from store.points import Ask, Burial, Entry, Key, Listed, Mark, Match, Part, Stored
 from store.terms import Sparse
 
 PREFIX: Final = "palimpsest-"
@@ -141,7 +141,8 @@ class ServerEngine:
 
     def put(self, entries: Sequence[Entry], vectors: Vectors, mark: Mark, burials: Sequence[Burial] = ()) -> None:
         rows = vectors.tolist()
-        points = [_point(entry, row, death(entry, burials)) for entry, row in zip(entries, rows, strict=True)]
+        payloads = layout.payloads_of(entries, burials)
+        points = [_point(*each) for each in zip(entries, rows, payloads, strict=True)]
         buried: list[models.UpdateOperation] = [_buried(burial) for burial in burials]
         at_once = max(1, FLOATS_A_REQUEST // max(1, vectors.shape[1]))
         last = max(0, (len(points) - 1) // at_once * at_once)
@@ -181,7 +182,7 @@ class ServerEngine:
             with _asking(self._url):
                 records, offset = self._client.scroll(
                     self._collection,
-                    scroll_filter=_where(layout.on_shelf(stream, kind)),
+                    scroll_filter=_where(layout.on_roll(stream, kind)),
                     limit=_SCROLL,
                     offset=offset,
                     with_payload=list(layout.LISTED_FIELDS),
@@ -230,12 +231,12 @@ def _indexes() -> dict[str, Any]:
     }
 
 
-def _point(entry: Entry, row: list[float], died: int) -> models.PointStruct:
+def _point(entry: Entry, row: list[float], payload: dict[str, Any]) -> models.PointStruct:
     """What is empty is left out: a vector of zeros, and one without words."""
     vectors: dict[str, Any] = {layout.DENSE: row} if any(row) else {}
     if entry.words.terms:
         vectors[layout.WORDS] = _sparse(entry.words)
-    return models.PointStruct(id=str(layout.id_of(entry.key)), vector=vectors, payload=layout.payload_of(entry, died))
+    return models.PointStruct(id=str(layout.id_of(entry.key)), vector=vectors, payload=payload)
 
 
 def _mark(mark: Mark) -> models.PointStruct:

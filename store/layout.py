@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from array import array
 from base64 import b64decode, b64encode
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from hashlib import blake2b
 from typing import Any, Final
@@ -17,7 +17,8 @@ from uuid import UUID
 
 import msgspec
 
-from store.points import Burial, Entry, Key, Listed, Mark, Part, Place, Stored
+from events.sources import is_source, source_of
+from store.points import NOWHERE, Burial, Entry, Key, Listed, Mark, Part, Place, Stored, death, listed
 
 DENSE: Final = "dense"
 WORDS: Final = "words"
@@ -25,7 +26,9 @@ WORDS: Final = "words"
 TENANT: Final = "shelf"
 """The payload field that every search is filtered by: the kind and the stream."""
 WHOLE_NUMBERS: Final = ("seq", "time_ms", "died")
-KEYWORDS: Final = ("stream", "document", "speaker", "form")
+ROLL: Final = "roll"
+"""On the first point of an event alone: the same as `TENANT`."""
+KEYWORDS: Final = ("document", "speaker", "form", ROLL)
 """The other indexed payload fields."""
 
 QUESTION: Final = "question"
@@ -55,19 +58,46 @@ def key_of(point_id: UUID, names: Mapping[int, str]) -> Key:
     return Key(names[bits >> 64], bits >> _CHUNK_BITS & (1 << _SEQ_BITS) - 1, bits & (1 << _CHUNK_BITS) - 1)
 
 
-def payload_of(entry: Entry, died: int) -> dict[str, Any]:
-    payload = {
-        TENANT: shelf(entry.key.stream, entry.kind),
-        "stream": entry.key.stream,
-        "seq": entry.key.seq,
+def payloads_of(entries: Sequence[Entry], burials: Sequence[Burial]) -> list[dict[str, Any]]:
+    """Of a batch's points. What a census counts of an event's points rests with the first of them."""
+    found = [_payload(entry, death(entry, burials)) for entry in entries]
+    for number, one in listed(entries, burials):
+        of_all = {ROLL: found[number][TENANT], "terms": _packed(one.terms)}
+        if len(one.sizes) > 1:
+            of_all["sizes"] = _packed(array("I", one.sizes).tobytes())
+        if any(one.reach):
+            of_all["reach"] = one.reach
+        found[number].update(of_all)
+    return found
+
+
+def _payload(entry: Entry, died: int) -> dict[str, Any]:
+    """What is usual, or empty, is left out: it takes time."""
+    key, place = entry.key, entry.place
+    payload: dict[str, Any] = {
+        TENANT: shelf(key.stream, entry.kind),
+        "seq": key.seq,
         "time_ms": entry.time_ms,
-        "speaker": entry.speaker,
         "text": entry.text,
-        "terms": b64encode(array("I", entry.own).tobytes()).decode(),
-        **msgspec.to_builtins(entry.place),
     }
-    extra = (("reach", entry.reach), ("form", QUESTION if entry.asks else ""), ("died", died))
-    return {**payload, **{name: value for name, value in extra if value}}
+    if entry.kind != "passage" or entry.speaker != _usual_speaker(key.stream):
+        payload["speaker"] = entry.speaker
+    if place is not NOWHERE:
+        payload.update(msgspec.to_builtins(place))
+    if entry.asks:
+        payload["form"] = QUESTION
+    if died:
+        payload["died"] = died
+    return payload
+
+
+def _usual_speaker(stream: str) -> str:
+    """Of passages."""
+    return source_of(stream) if is_source(stream) else "memory"
+
+
+def _packed(raw: bytes) -> str:
+    return b64encode(raw).decode()
 
 
 # --- what a search sees, as conditions on payloads ----------------------------------------------------------------
@@ -95,6 +125,11 @@ def on_shelf(stream: str, kind: str) -> Where:
     return Where((Condition(field=TENANT, equals=shelf(stream, kind)),))
 
 
+def on_roll(stream: str, kind: str) -> Where:
+    """Those points of a shelf that say what a census counts of all."""
+    return Where((Condition(field=ROLL, equals=shelf(stream, kind)),))
+
+
 def in_part(part: Part) -> Where:
     must = list(on_shelf(part.stream, part.kind).must)
     must_not = []
@@ -114,9 +149,9 @@ def in_time(start_ms: int | None, end_ms: int | None) -> tuple[Condition, ...]:
 
 
 def taken_by(burial: Burial) -> Where:
-    """What a burial takes: born before it, and not dead yet."""
+    """What a burial takes: passages that were born before it, and are not dead yet."""
     must = [
-        Condition(field="stream", equals=burial.stream),
+        *on_shelf(burial.stream, "passage").must,
         Condition(field="seq", at_most=burial.died - 1),
         Condition(field="died", missing=True),
     ]
@@ -129,21 +164,25 @@ def taken_by(burial: Burial) -> Where:
 
 
 def stored_of(key: Key, payload: dict[str, Any]) -> Stored:
-    return Stored(key, payload["speaker"], payload["time_ms"], payload["text"], msgspec.convert(payload, Place))
+    speaker = payload.get("speaker") or _usual_speaker(key.stream)
+    return Stored(key, speaker, payload["time_ms"], payload["text"], msgspec.convert(payload, Place))
 
 
-LISTED_FIELDS: Final = ("terms", "time_ms", "speaker", "document", "died", "reach")
+LISTED_FIELDS: Final = ("terms", "sizes", "time_ms", "speaker", "document", "died", "reach")
 
 
 def listed_of(key: Key, payload: dict[str, Any]) -> Listed:
+    terms = b64decode(payload["terms"])
+    sizes = array("I", b64decode(payload.get("sizes", ""))).tolist() or [len(terms) // 4]
     return Listed(
         key,
         payload["time_ms"],
-        payload["speaker"],
+        payload.get("speaker") or _usual_speaker(key.stream),
         payload.get("document", ""),
         payload.get("died", 0),
-        payload.get("reach", 0),
-        array("I", b64decode(payload["terms"])).tolist(),
+        payload.get("reach") or [0] * len(sizes),
+        sizes,
+        terms,
     )
 
 

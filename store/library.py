@@ -10,8 +10,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from difflib import get_close_matches
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, NamedTuple, Protocol
 
 import msgspec
@@ -23,14 +22,15 @@ from events.envelope import Envelope
 from events.passages import Hit, place_text
 from events.sources import OUTLINE, Document, Source, fold_source, stream_of
 from events.types import PassagesLoaded
+from store.grep import TEXT_CHARS, Match, in_order, low, pattern_of
+from store.naming import bare, unknown
 
 EVENTS_AT_ONCE: Final = 2000
 STRETCHES_AT_ONCE: Final = 50
 OUTLINES_KEPT: Final = 64
-TEXT_CHARS: Final = 1000
-"""No longer text is looked for."""
-SNIPPET_CHARS: Final = 80
-"""So much is shown on each side of a match."""
+SOURCES_KEPT: Final = 64
+DOCUMENTS_KEPT: Final = 100_000
+"""No more folded sources, nor documents in them, are held; but always the one read last."""
 _STRETCHES: Final = frozenset({PassagesLoaded.__name__})
 _PLACE: Final = re.compile(r"\s*(lines?|pages?)\s*(\d{1,9})\b", re.I)
 _NAMED: Final = 5
@@ -93,7 +93,7 @@ class Library:
 
     def __init__(self, log: Reads) -> None:
         self._log = log
-        self._sources: dict[str, Source] = {}
+        self._sources: OrderedDict[str, Source] = OrderedDict()
         self._outlines: OrderedDict[tuple[str, str, int], list[Stretch]] = OrderedDict()
 
     def sources(self, seqs: Mapping[str, int]) -> list[Source]:
@@ -107,19 +107,27 @@ class Library:
         source = folded(self._log, name, to, held if held is not None and held.seq <= to else None)
         if source is not None:
             self._sources[name] = source
+            self._let_go()
         return source
+
+    def _let_go(self) -> None:
+        """Drop the sources that were not read for longest, until the rest is few enough."""
+        documents = sum(len(source.documents) for source in self._sources.values())
+        while len(self._sources) > 1 and (len(self._sources) > SOURCES_KEPT or documents > DOCUMENTS_KEPT):
+            _, dropped = self._sources.popitem(last=False)
+            documents -= len(dropped.documents)
 
     def find(self, sources: Sequence[Source], wanted: str) -> Shelf:
         """The one document that is meant. Raises ValueError, for the model, where there is none, or more than one."""
         wanted = wanted.strip()
-        found = [Shelf(source, document) for source in sources for document in source.named(_bare(source, wanted))]
+        found = [Shelf(source, document) for source in sources for document in source.named(bare(source, wanted))]
         if len(found) == 1:
             return found[0]
         if found:
             each = "; ".join(f"{s.document.id} ({s.source.name}: {clip(s.document.path, 60)})" for s in found[:_NAMED])
             more = f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
             raise ValueError(f"'{clip(wanted, 80)}' can be {len(found)} documents: {each}{more}. Give the id of one.")
-        raise ValueError(_unknown(sources, wanted))
+        raise ValueError(unknown(sources, wanted))
 
     # --- reading
 
@@ -211,7 +219,7 @@ class Library:
     def grep(self, sources: Sequence[Source], text: str, only: Shelf | None, page: int, size: int) -> Matches:
         """Every place where a text stands, upper or lower case and white space apart, source by source in the order of
         loading. Raises ValueError, for the model, where the text is none to look for."""
-        pattern = _pattern(text)
+        pattern = pattern_of(text)
         hits: list[Hit] = []
         total = 0
         for source in [only.source] if only else sources:
@@ -221,119 +229,26 @@ class Library:
                 total += 1
         return Matches(tuple(hits), total)
 
-    def _matches(self, source: Source, pattern: re.Pattern[str], only: Document | None) -> Iterator[_Match]:
+    def _matches(self, source: Source, pattern: re.Pattern[str], only: Document | None) -> Iterator[Match]:
         loaded = {document.id: document for document in ([only] if only else source.loaded)}
         after, to = (only.opened, only.closed) if only else (0, source.seq)
         tails: dict[str, str] = {}
-        for envelope, event in _in_order(self._stretches(stream_of(source.name), after, to), loaded):
+        for envelope, event in in_order(self._stretches(stream_of(source.name), after, to), loaded):
             tail = tails.pop(event.document, "")
             for chunk, passage in enumerate(unpacked(envelope, event)):
                 whole = tail + passage.fresh
-                for found in pattern.finditer(_low(whole)):
+                for found in pattern.finditer(low(whole)):
                     if found.end() > len(tail):
-                        yield _Match(source, envelope, event, chunk, passage, found.start() - len(tail), whole, found)
+                        yield Match(source, envelope, event, chunk, passage, found.start() - len(tail), whole, found)
                 tail = whole[-TEXT_CHARS:]
             if event.first + event.count < loaded[event.document].passages:
                 tails[event.document] = tail
-
-
-class _Match(NamedTuple):
-    """A match, whose text is only made if it is shown."""
-
-    source: Source
-    at: Envelope
-    event: PassagesLoaded
-    chunk: int
-    passage: Passage
-    start: int
-    whole: str
-    found: re.Match[str]
-
-    def __call__(self) -> Hit:
-        passage, line = self.passage, 0
-        if passage.first_line:
-            before = passage.text[: max(0, passage.overlap + self.start)].count("\n")
-            line = min(passage.first_line + before, max(passage.last_line, passage.first_line))
-        low, high = self.found.start() - SNIPPET_CHARS, self.found.end() + SNIPPET_CHARS
-        around = " ".join(self.whole[max(0, low) : high].split())
-        return Hit(
-            self.at.seq,
-            self.chunk,
-            0.0,
-            self.at.time,
-            self.source.name,
-            f"{'… ' * (low > 0)}{around}{' …' * (high < len(self.whole))}",
-            stream=self.at.agent,
-            document=self.event.document,
-            path=self.event.path,
-            page=passage.page,
-            first_line=line,
-            last_line=line,
-            heading=passage.heading,
-        )
-
-
-def _pattern(text: str) -> re.Pattern[str]:
-    words = _low(text).split()
-    if not words:
-        raise ValueError("text is empty. Give the text to find.")
-    if len(text) > TEXT_CHARS:
-        raise ValueError(f"text has {len(text):,} characters. Give at most {TEXT_CHARS:,} of them.")
-    return re.compile(r"\s+".join(map(re.escape, words)))
-
-
-def _low(text: str) -> str:
-    """Lower case, character by character where some would grow: what is found stands at the same place in the text."""
-    low = text.lower()
-    if len(low) == len(text):
-        return low
-    return "".join(small if len(small := character.lower()) == 1 else character for character in text)
-
-
-def _in_order(
-    events: Iterable[tuple[Envelope, PassagesLoaded]], loaded: Mapping[str, Document]
-) -> Iterator[tuple[Envelope, PassagesLoaded]]:
-    """The stretches of the loaded documents, each document's in its order.
-
-    What was in flight together, and sent again, may stand in another: it is held back until its turn comes.
-    """
-    following: dict[str, int] = {}
-    early: dict[tuple[str, int], tuple[Envelope, PassagesLoaded]] = {}
-    for envelope, event in events:
-        document = loaded.get(event.document)
-        if document is None or not document.opened < envelope.seq < document.closed:
-            continue
-        early[event.document, event.first] = envelope, event
-        while due := early.pop((event.document, following.get(event.document, 0)), None):
-            following[event.document] = due[1].first + due[1].count
-            yield due
 
 
 def _loaded(envelope: Envelope) -> PassagesLoaded:
     event = decode(envelope)
     assert isinstance(event, PassagesLoaded), "only these kinds are read"
     return event
-
-
-def _bare(source: Source, wanted: str) -> str:
-    """A document's name without its source's, where that stands before it."""
-    for mark in (": ", ":", "/"):
-        if wanted.startswith(source.name + mark):
-            return wanted[len(source.name) + len(mark) :].strip()
-    return wanted
-
-
-def _unknown(sources: Sequence[Source], wanted: str) -> str:
-    shown = clip(wanted, 80)
-    for source in sources:
-        if any(wanted in (document.path, document.id) for document in source.loading):
-            return f"'{shown}' is still being loaded. Search what is there, or try again later."
-    paths = [document.path for source in sources for document in source.loaded]
-    if not paths:
-        return f"There is no document '{shown}': the attached sources hold none yet."
-    near = get_close_matches(wanted.lower(), paths[:5000], n=3, cutoff=0.4) or paths[:3]
-    named = ", ".join(f"'{clip(path, 80)}'" for path in near)
-    return f"There is no document '{shown}'. There are {len(paths)}, among them {named}; list_documents shows all."
 
 
 def _line_start(passage: Passage, number: int) -> int:

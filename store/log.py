@@ -14,9 +14,13 @@ from typing import Final, Protocol
 import msgspec
 
 from events.envelope import Draft, Envelope
+from events.types import Parent
 
 MUST_EXIST: Final = -1
 """As an expected seq: the stream must exist, whatever its seq."""
+
+DECIDER: Final = "memory"
+"""The memory manager as a consumer: its cursor says up to where it has decided."""
 
 
 class Append(msgspec.Struct, frozen=True, array_like=True):
@@ -27,12 +31,17 @@ class Append(msgspec.Struct, frozen=True, array_like=True):
     at. `cursor` is (consumer, position), committed in the same transaction whatever became of the drafts.
     `snapshots` are saved in the same transaction, each only if drafts of its stream were appended: not with a refusal,
     and not with a retry whose drafts are all there. One at the same seq is replaced; those `superseded` are dropped.
+    `forks` maps streams that are to be begun here to what they go on from: the first draft of such a one has the seq
+    after the parent's, and is chained to it.
+    `at_rest`: what the drafts open and close has no effect here, as it had its effect elsewhere (an import, a rerun).
     """
 
     drafts: tuple[Draft, ...]
     expected: Mapping[str, int] = {}
     cursor: tuple[str, int] | None = None
     snapshots: tuple[Snapshot, ...] = ()
+    forks: Mapping[str, Parent] = {}
+    at_rest: bool = False
 
 
 class Appended(msgspec.Struct, frozen=True, array_like=True):
@@ -40,7 +49,9 @@ class Appended(msgspec.Struct, frozen=True, array_like=True):
 
     - "appended": it is durable at `seq` and `position`;
     - "duplicate": the stream had this key already, at `seq` and `position`;
-    - "conflict": the stream was not at the expected seq (`seq` is the one it has); none of its drafts was taken;
+    - "conflict": the stream was not at the expected seq (`seq` is the one it has), or is there and was to be begun as a
+      fork; none of its drafts was taken;
+    - "no parent": the stream was to be begun as a fork at a seq that its parent does not have (`seq` is 0); likewise;
     - "closed": one of the stream's drafts closes a request that is not open (any more): none of them was taken
       (`seq` is the stream's).
     """
@@ -93,8 +104,33 @@ class Committed(msgspec.Struct, frozen=True):
     envelopes: list[Envelope]
 
 
+class Part(msgspec.Struct, frozen=True, array_like=True):
+    """What one stream gives to a stream that is read as one: its own events with after < seq <= to."""
+
+    agent: str
+    after: int
+    to: int
+
+
+LAST_SEQ: Final = 2**63 - 1
+
+
+def parts(agent: str, lineage: Sequence[Parent]) -> list[Part]:
+    """What a stream is read from, its beginning first; `lineage` as `LogReader.lineage` has it."""
+    found: list[Part] = []
+    to = LAST_SEQ
+    for parent in lineage:
+        found.insert(0, Part(agent, parent.seq, to))
+        agent, to = parent.agent, parent.seq
+    return [Part(agent, 0, to), *found]
+
+
 class LogReader(Protocol):
-    """Reading; any number of readers, also while a writer is at work."""
+    """Reading; any number of readers, also while a writer is at work.
+
+    A fork's stream is read as one: its events up to the fork are its parent's, under the parent's name, and so are
+    their hashes and snapshots. Keys and open requests are a stream's own alone.
+    """
 
     def read(
         self,
@@ -116,6 +152,12 @@ class LogReader(Protocol):
 
     def heads(self, after: str = "", limit: int | None = None) -> list[StreamHead]:
         """All streams by name, those after `after`."""
+        ...
+
+    def lineage(self, agent: str) -> list[Parent]:
+        """The streams that a fork goes on from, the nearest first, each with the last seq that is its part; [] for a
+        stream that is no fork. Their seqs fall: a fork at an event that its parent inherited is one of the grandparent.
+        """
         ...
 
     def position(self) -> int:
@@ -141,7 +183,7 @@ class LogReader(Protocol):
         ...
 
     def find(self, agent: str, key: str) -> Envelope | None:
-        """The event of a stream with this key."""
+        """The event of a stream with this key; of a fork's, only its own."""
         ...
 
     def close(self) -> None: ...

@@ -11,8 +11,9 @@ from collections.abc import Sequence
 
 from events.envelope import GENESIS, Envelope
 from events.errors import Fenced, LogReadOnly
+from events.types import Parent
 from store.admission import Batch, Request
-from store.log import Append, Appended, Committed, Snapshot, StreamHead, superseded
+from store.log import Append, Appended, Committed, Snapshot, StreamHead, parts, superseded
 
 
 class Memory:
@@ -24,15 +25,38 @@ class Memory:
         self.events: list[Envelope] = []
         """By position: the event at position p is events[p - 1]."""
         self.streams: dict[str, list[Envelope]] = {}
-        """By agent and seq: the event at seq n is streams[agent][n - 1]."""
+        """By agent: its own events, in order."""
         self.keys: dict[tuple[str, str], Envelope] = {}
         self.requests: dict[tuple[str, str], Request] = {}
         self.cursors: dict[str, int] = {}
         self.snapshots: dict[str, dict[int, Snapshot]] = {}
+        self.forks: dict[str, Parent] = {}
 
     def end(self, agent: str) -> tuple[int, bytes]:
         stream = self.streams.get(agent)
         return (stream[-1].seq, stream[-1].hash) if stream else (0, GENESIS)
+
+    def root(self, parent: Parent) -> tuple[Parent, bytes] | None:
+        for envelope in self.whole(parent.agent):
+            if envelope.seq == parent.seq:
+                return Parent(agent=envelope.agent, seq=envelope.seq), envelope.hash
+        return None
+
+    def lineage(self, agent: str) -> list[Parent]:
+        found = []
+        while agent in self.forks:
+            found.append(self.forks[agent])
+            agent = found[-1].agent
+        return found
+
+    def whole(self, agent: str) -> list[Envelope]:
+        """A stream's events, a fork's with those that it inherited."""
+        return [
+            envelope
+            for part in parts(agent, self.lineage(agent))
+            for envelope in self.streams.get(part.agent, [])
+            if part.after < envelope.seq <= part.to
+        ]
 
     def placed(self, agent: str, key: str) -> tuple[int, int] | None:
         envelope = self.keys.get((agent, key))
@@ -50,6 +74,7 @@ class Memory:
         for request in batch.closed:
             del self.requests[request.agent, request.key]
         self.cursors.update(batch.cursors)
+        self.forks.update(batch.forks)
         for snapshot in batch.snapshots:
             self.snapshots.setdefault(snapshot.agent, {})[snapshot.seq] = snapshot
         for agent in {snapshot.agent for snapshot in batch.snapshots}:
@@ -100,7 +125,7 @@ class MemoryLog:
         kinds: frozenset[str] | None = None,
     ) -> list[Envelope]:
         with self._memory.lock:
-            stretch = self._memory.streams.get(agent, [])[after:to]
+            stretch = [e for e in self._memory.whole(agent) if after < e.seq and (to is None or e.seq <= to)]
         return [envelope for envelope in stretch if kinds is None or envelope.kind in kinds][:limit]
 
     def tail(self, after: int, limit: int, kinds: frozenset[str] | None = None) -> tuple[list[Envelope], int]:
@@ -125,6 +150,10 @@ class MemoryLog:
             agents = sorted(agent for agent in self._memory.streams if agent > after)
             return [_head(self._memory.streams[agent]) for agent in agents[:limit]]
 
+    def lineage(self, agent: str) -> list[Parent]:
+        with self._memory.lock:
+            return self._memory.lineage(agent)
+
     def position(self) -> int:
         with self._memory.lock:
             return len(self._memory.events)
@@ -141,17 +170,21 @@ class MemoryLog:
 
     def snapshots(self, agent: str, to: int | None = None, limit: int | None = None) -> list[Snapshot]:
         with self._memory.lock:
-            snapshots = self._memory.snapshots.get(agent, {})
-            return [snapshots[seq] for seq in sorted(snapshots, reverse=True) if to is None or seq <= to][:limit]
+            found = {
+                seq: snapshot
+                for part in parts(agent, self._memory.lineage(agent))
+                for seq, snapshot in self._memory.snapshots.get(part.agent, {}).items()
+                if part.after < seq <= part.to
+            }
+            return [found[seq] for seq in sorted(found, reverse=True) if to is None or seq <= to][:limit]
 
     def hash_at(self, agent: str, seq: int) -> bytes | None:
         with self._memory.lock:
-            stream = self._memory.streams.get(agent, [])
-            return stream[seq - 1].hash if 1 <= seq <= len(stream) else None
+            return next((envelope.hash for envelope in self._memory.whole(agent) if envelope.seq == seq), None)
 
     def seq_at(self, agent: str, position: int) -> int:
         with self._memory.lock:
-            return sum(envelope.position <= position for envelope in self._memory.streams.get(agent, []))
+            return max((e.seq for e in self._memory.whole(agent) if e.position <= position), default=0)
 
     def find(self, agent: str, key: str) -> Envelope | None:
         with self._memory.lock:

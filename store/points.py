@@ -7,6 +7,7 @@ included. (2) Entries, deaths and mark are taken in one step: after a crash all 
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterator, Sequence
 from typing import Protocol
 
@@ -58,16 +59,18 @@ class Entry(msgspec.Struct, frozen=True):
     place: Place = NOWHERE
 
 
-class Listed(msgspec.Struct, frozen=True, array_like=True):
-    """What a census counts of a point."""
+class Listed(msgspec.Struct, frozen=True):
+    """What a census counts of an event's points, which stand in a row: `key` is the first one's. Each has `sizes` of
+    the `terms` (unsigned numbers of 32 bits), and points `reach` back."""
 
     key: Key
     time_ms: int
     speaker: str
     document: str
     died: int
-    reach: int
-    terms: list[int]
+    reach: list[int]
+    sizes: list[int]
+    terms: bytes
 
 
 class Burial(msgspec.Struct, frozen=True):
@@ -203,7 +206,7 @@ class Engine(Protocol):
         ...
 
     def listed(self, stream: str, kind: str) -> Iterator[Listed]:
-        """All points of a kind that a stream ever had."""
+        """All points of a kind that a stream ever had, in any order."""
         ...
 
     def read(self, keys: Sequence[Key]) -> list[Stored]:
@@ -246,3 +249,34 @@ class Home(Protocol):
 def death(entry: Entry, burials: Sequence[Burial]) -> int:
     """The seq at which an entry that comes in the same batch as these burials died (0: it lives)."""
     return next((burial.died for burial in burials if burial.takes(entry)), 0)
+
+
+def listed(entries: Sequence[Entry], burials: Sequence[Burial]) -> Iterator[tuple[int, Listed]]:
+    """The entries of a batch as a census counts them, each event's together: by the number of its first one."""
+    first = 0
+    for end in range(1, len(entries) + 1):
+        if end == len(entries) or not _same(entries[end - 1], entries[end]):
+            yield first, _together(entries[first:end], death(entries[first], burials))
+            first = end
+
+
+def _same(one: Entry, following: Entry) -> bool:
+    """Whether these are pieces of one event, in a row."""
+    a, b = one.key, following.key
+    return b.seq == a.seq and b.chunk == a.chunk + 1 and b.stream == a.stream and following.kind == one.kind
+
+
+def _together(entries: Sequence[Entry], died: int) -> Listed:
+    one, terms = entries[0], array("I")
+    for entry in entries:
+        terms.extend(entry.own)
+    return Listed(
+        one.key,
+        one.time_ms,
+        one.speaker,
+        one.place.document,
+        died,
+        [entry.reach for entry in entries],
+        [len(entry.own) for entry in entries],
+        terms.tobytes(),
+    )

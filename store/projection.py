@@ -7,72 +7,34 @@ from position 0. (2) What it has applied, and its position, are one write: whoev
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 import structlog
 
-from events.codec import decode
-from events.documents import unpacked
 from events.envelope import Envelope
 from events.errors import EmbedderChanged, PalimpsestError, StorageDamaged
-from events.passages import Hit, Page, chunks, input_text
-from events.sources import is_source, source_of
-from events.types import (
-    INPUTS,
-    ArchivalMemoryInserted,
-    DocumentRemoved,
-    InputArchived,
-    MessageSent,
-    PassagesLoaded,
-    SourceUnloaded,
-    UserLoggedIn,
-    UserMessageReceived,
-)
+from events.passages import Hit, Page
 from store import lexical
+from store.bearing import INPUT_KINDS, Batch, Bearing
 from store.embeddings import Embedder, Vectors, setting_of
 from store.engine_edge import EdgeHome
-from store.points import NOWHERE, Burial, Engine, Entry, Home, Key, Mark, Place, Scope, Stored, Tip, View
-from store.ranking import PASSAGE_B, PASSAGE_K1, PASSAGE_WORDS, SMOOTHING
+from store.points import Engine, Home, Mark, Scope, Stored, Tip, View
+from store.ranking import SMOOTHING
 from store.search import Found, Searches
-from store.surroundings import K1, Read, Said, Surroundings, around, pieces
-from store.terms import Sparse, Tokenizer, saturated, together
+from store.surroundings import Read
+from store.terms import Tokenizer
 
-SCHEMA: Final = 4
+SCHEMA: Final = 5
 """Which events bear points and what a point holds. Raise it with any change: indexes are then built again."""
 
-_INPUT_KINDS: Final = frozenset(event.__name__ for event in INPUTS)
-
-BEARING: Final = _INPUT_KINDS | {
-    "MessageSent",
-    "ArchivalMemoryInserted",
-    "InputArchived",
-    "PassagesLoaded",
-    "DocumentRemoved",
-    "SourceUnloaded",
-}
-"""The kinds of events that bear points: all that an index needs to be shown (`LogReader.tail(kinds=BEARING)`)."""
-
 BATCH_POINTS: Final = 1000
-FLUSH_POINTS: Final = 5000
-"""Points between two flushes: what a start replays after a crash (some 0.2 s), or reads again after a power loss."""
+FLUSH_POINTS: Final = 10_000
+"""Points between two flushes: what a start replays after a crash (some 0.5 s), or reads again after a power loss."""
 
 _NONE: Final[frozenset[int]] = frozenset()
-
-
-class Batch:
-    """What some events bear, gathered for one write; `before` are the texts that stand before each entry's."""
-
-    def __init__(self) -> None:
-        self.entries: list[Entry] = []
-        self.before: list[tuple[str, ...]] = []
-        self.burials: list[Burial] = []
-
-    def add(self, entry: Entry, before: tuple[str, ...] = ()) -> None:
-        self.entries.append(entry)
-        self.before.append(before)
 
 
 class MemoryIndex:
@@ -82,10 +44,9 @@ class MemoryIndex:
         self._engine = engine
         self._home = home
         self._embedder = embedder
-        self._read = read
-        self._words = Tokenizer()
-        self._heard = Surroundings(read, self._words)
-        self._searches = Searches(engine, embedder, self._words)
+        words = Tokenizer()
+        self._bearing = Bearing(read, words)
+        self._searches = Searches(engine, embedder, words)
         self._mark = engine.mark()
         self._tip: Envelope | None = None
         self._unflushed = 0
@@ -122,11 +83,11 @@ class MemoryIndex:
 
         Events must come in the log's order; of those before `position`, only the kinds in BEARING are needed.
         """
-        here = {(e.agent, e.seq): e for e in envelopes if e.kind in _INPUT_KINDS}
+        here = {(e.agent, e.seq): e for e in envelopes if e.kind in INPUT_KINDS}
         try:
             self._apply(envelopes, position, here)
         except PalimpsestError:
-            self._heard.forget()
+            self._bearing.forget()
             raise
 
     def _apply(self, envelopes: Sequence[Envelope], position: int, here: dict[tuple[str, int], Envelope]) -> None:
@@ -137,7 +98,7 @@ class MemoryIndex:
             if len(batch.entries) >= BATCH_POINTS:
                 self._put(batch, done)
                 batch = Batch()
-            self._bear(envelope, here, batch)
+            self._bearing.bear(envelope, here, batch)
             self._tip = envelope
             done = envelope.position
         if batch.entries or batch.burials or position > self.position:
@@ -211,91 +172,11 @@ class MemoryIndex:
                 rows[n] += np.float32(weight) * units[number[text]]
         return rows
 
-    # What an event does to the index: the one place that says it, a case each kind in BEARING. An event of a source
-    # bears passages, each with its Place (`_passages`), or burials (`batch.burials.append(Burial(…))`).
-
-    def _bear(self, envelope: Envelope, here: dict[tuple[str, int], Envelope], batch: Batch) -> None:
-        if envelope.kind not in BEARING:
-            return
-        match decode(envelope):
-            case UserMessageReceived(text=text, name=name):
-                for chunk, (said, before) in enumerate(self._heard.hear(envelope, text, name)):
-                    batch.add(_message(envelope, chunk, name or "user", said, before), _texts(before))
-            case MessageSent(text=text):
-                for chunk, (said, before) in enumerate(self._heard.hear(envelope, text)):
-                    batch.add(_message(envelope, chunk, "assistant", said, before), _texts(before))
-            case ArchivalMemoryInserted(text=text, ends=ends):
-                self._passages(envelope, batch, ((piece, NOWHERE) for piece in chunks(text, ends)))
-            case InputArchived(input=seq, ends=ends):
-                source = here.get((envelope.agent, seq)) or self._read(envelope.agent, seq - 1, seq)[0]
-                texts = chunks(input_text(decode(source)), ends)
-                self._passages(envelope, batch, ((piece, NOWHERE) for piece in texts))
-            case PassagesLoaded() as loaded:
-                self._passages(envelope, batch, _placed(envelope, loaded))
-            case DocumentRemoved(document=document):
-                batch.burials.append(Burial(envelope.agent, document, envelope.seq))
-            case SourceUnloaded():
-                batch.burials.append(Burial(envelope.agent, "", envelope.seq))
-            case notice:
-                if isinstance(notice, UserLoggedIn):
-                    self._heard.log_in(envelope)
-                self._notice(envelope, batch, input_text(notice))
-
-    def _passages(self, envelope: Envelope, batch: Batch, passages: Iterable[tuple[str, Place]]) -> None:
-        """Passages of archival storage or of a document. A heading and a file's name are words of it too, and so is
-        the day that it was archived; when a document was loaded says nothing of it."""
-        words, source = self._words, source_of(envelope.agent) if is_source(envelope.agent) else ""
-        day = "" if source else lexical.date_words(envelope.time)
-        for chunk, (text, place) in enumerate(passages):
-            about = words.short_counts(lexical.ready(f"{place.heading} {place.path} {day}"))
-            terms = together((words.counts(lexical.ready(text)), about))
-            weighted = Sparse.of(saturated(terms, PASSAGE_K1, PASSAGE_B, PASSAGE_WORDS))
-            key = Key(envelope.agent, envelope.seq, chunk)
-            speaker = source or "memory"
-            batch.add(Entry(key, "passage", speaker, envelope.time, text, weighted, weighted.terms, place=place))
-
-    def _notice(self, envelope: Envelope, batch: Batch, text: str) -> None:
-        for chunk, piece in enumerate(pieces(text)):
-            weighted = Sparse.of(saturated(self._words.counts(lexical.ready(piece)), K1))
-            key = Key(envelope.agent, envelope.seq, chunk)
-            batch.add(Entry(key, "notice", "system", envelope.time, piece, weighted, weighted.terms))
-
-
-def _message(envelope: Envelope, chunk: int, speaker: str, said: Said, before: Sequence[Said]) -> Entry:
-    return Entry(
-        Key(envelope.agent, envelope.seq, chunk),
-        "message",
-        speaker,
-        envelope.time,
-        said.text,
-        Sparse.of(together((said.terms, around(said, before)))),
-        own=list(said.terms),
-        reach=len(before),
-        asks=said.text.rstrip().endswith("?"),
-    )
-
-
-def _texts(before: Sequence[Said]) -> tuple[str, ...]:
-    return tuple(said.text for said in before[: len(SMOOTHING)])
-
 
 def _units(rows: Vectors) -> Vectors:
     lengths = np.linalg.norm(rows, axis=1, keepdims=True)
     units: Vectors = np.divide(rows, lengths, out=np.zeros_like(rows), where=lengths > 0)
     return units
-
-
-def _placed(envelope: Envelope, loaded: PassagesLoaded) -> Iterator[tuple[str, Place]]:
-    for passage in unpacked(envelope, loaded):
-        place = Place(
-            document=loaded.document,
-            path=loaded.path,
-            page=passage.page,
-            first_line=passage.first_line,
-            last_line=passage.last_line,
-            heading=passage.heading,
-        )
-        yield passage.text, place
 
 
 def _hit(stored: Stored, score: float) -> Hit:

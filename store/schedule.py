@@ -11,7 +11,9 @@ from datetime import UTC, datetime
 from cronsim import CronSim, CronSimError
 from msgspec.structs import replace
 
-from events.types import Timer
+from events.context import stamp
+from events.envelope import Envelope
+from events.types import FunctionCalled, FunctionFailed, FunctionReturned, Timer
 
 MIN_EVERY_S = 60
 CRON_FIELDS = 5
@@ -21,6 +23,17 @@ WAYS = ("in_minutes", "at", "every_minutes", "cron")
 
 class BadTimer(ValueError):
     """A timer that cannot be set; the message says how to mend it."""
+
+
+def set_timer(call: FunctionCalled, asked: Envelope) -> tuple[FunctionReturned | FunctionFailed, Timer | None]:
+    """The answer to a call of set_timer, and the timer to be set, if it can be."""
+    try:
+        timer = timer_from(call.arguments, id=f"timer-{call.number or asked.seq}", now_ms=call.time_ms or asked.time)
+    except BadTimer as error:
+        return FunctionFailed(call=call.call, name=call.name, error=str(error)), None
+    what = "Timed heartbeat" if timer.heartbeat else "Timer"
+    result = f"{what} {timer.id} is set for {stamp(timer.due_ms)}: {timer.note}"
+    return FunctionReturned(call=call.call, result=result), timer
 
 
 def timer_from(arguments: Mapping[str, str | int | float | bool], *, id: str, now_ms: int) -> Timer:

@@ -29,6 +29,11 @@ Migration = Callable[[sqlite3.Connection], None]
 MIGRATIONS: Final[Mapping[int, Migration]] = {}
 """Format -> what lifts a file of it to the next format. All steps of one opening are one transaction."""
 
+FORKS: Final = """CREATE TABLE IF NOT EXISTS forks (
+    stream INTEGER PRIMARY KEY, parent INTEGER NOT NULL, seq INTEGER NOT NULL)"""
+"""What streams go on from others, and where. A file from before there were forks gets it with its next writer; a reader
+may meet one without."""
+
 # `events` has the fields of an Envelope in their order, with the stream's id for its agent. An open request is known by
 # the position of the event that opened it.
 SCHEMA: Final = (
@@ -51,6 +56,7 @@ SCHEMA: Final = (
         stream INTEGER NOT NULL, seq INTEGER NOT NULL, chain BLOB NOT NULL, fold TEXT NOT NULL, state BLOB NOT NULL,
         digest BLOB NOT NULL)""",
     "CREATE UNIQUE INDEX snapshots_by_seq ON snapshots (stream, seq)",
+    FORKS,
     f"PRAGMA application_id = {APPLICATION_ID}",
     f"PRAGMA user_version = {FORMAT}",
 )
@@ -105,6 +111,7 @@ def open_writer(path: Path, max_pages: int | None) -> sqlite3.Connection:
                 _create(connection)
             elif known < FORMAT:
                 migrate(connection, MIGRATIONS, FORMAT)
+            connection.execute(FORKS)
         except BaseException:
             connection.close()
             raise

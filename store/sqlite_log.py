@@ -18,7 +18,8 @@ from msgspec.structs import astuple
 
 from events.envelope import GENESIS, Envelope
 from events.errors import Fenced, LogReadOnly
-from store.admission import Batch, Request
+from events.types import Parent
+from store.admission import RESTING, Batch, Request
 from store.log import Append, Appended, Committed, superseded
 from store.sqlite_file import limit_pages, open_reader, open_writer, reported, roll_back
 from store.sqlite_reader import SqliteReader
@@ -28,6 +29,9 @@ HEADS_KEPT: Final = 8_000
 _INSERT_EVENT = "INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _MOVE_STREAM = """INSERT INTO streams VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET
     seq = excluded.seq, hash = excluded.hash, position = excluded.position, updated_ms = excluded.updated_ms"""
+_INSERT_FORK = "INSERT INTO forks SELECT ?, id, ? FROM streams WHERE agent = ?"
+_FORKED = "SELECT p.agent, f.seq FROM forks f JOIN streams p ON p.id = f.parent WHERE f.stream = ?"
+_HASH = "SELECT hash FROM events WHERE stream = ? AND seq = ?"
 _INSERT_REQUEST = "INSERT INTO requests VALUES (?, ?, ?)"
 _DELETE_REQUEST = "DELETE FROM requests WHERE topic = ? AND stream = ? AND position = ?"
 _SET_CURSOR = "INSERT OR REPLACE INTO cursors VALUES (?, ?)"
@@ -35,8 +39,9 @@ _SAVE_SNAPSHOT = "INSERT OR REPLACE INTO snapshots VALUES (?, ?, ?, ?, ?, ?)"
 _SNAPSHOT_SEQS = "SELECT seq FROM snapshots WHERE stream = ?"
 _DROP_SNAPSHOT = "DELETE FROM snapshots WHERE stream = ? AND seq = ?"
 _PLACED = "SELECT seq, position FROM events WHERE stream = ? AND key = ?"
-_REQUEST = """SELECT r.topic, r.position FROM events e CROSS JOIN requests r
-    ON r.topic = e.opens AND r.stream = e.stream AND r.position = e.position WHERE e.stream = ? AND e.key = ?"""
+_REQUEST = f"""SELECT r.topic, r.position FROM events e CROSS JOIN requests r
+    ON r.topic IN (e.opens, e.opens || '{RESTING}') AND r.stream = e.stream AND r.position = e.position
+    WHERE e.stream = ? AND e.key = ?"""
 
 
 class Head(msgspec.Struct, frozen=True, gc=False):
@@ -129,6 +134,14 @@ class SqliteLog(SqliteReader):
         head = self._head(agent)
         return (head.seq, head.hash) if head else (0, GENESIS)
 
+    def root(self, parent: Parent) -> tuple[Parent, bytes] | None:
+        head = self._head(parent.agent)
+        while head and (above := self._writing.execute(_FORKED, (head.id,)).fetchone()) and parent.seq <= above[1]:
+            parent = Parent(agent=above[0], seq=parent.seq)
+            head = self._head(parent.agent)
+        row = self._writing.execute(_HASH, (head.id, parent.seq)).fetchone() if head else None
+        return (parent, row[0]) if row else None
+
     def placed(self, agent: str, key: str) -> tuple[int, int] | None:
         head = self._head(agent)
         return self._writing.execute(_PLACED, (head.id, key)).fetchone() if head else None
@@ -190,6 +203,8 @@ class SqliteLog(SqliteReader):
             first = {envelope.agent: envelope.time for envelope in reversed(batch.envelopes)}
             write(_INSERT_EVENT, [(ids[e.agent], *astuple(e)[1:]) for e in batch.envelopes])
             write(_MOVE_STREAM, [(ids[a], a, e.seq, e.hash, e.position, first[a], e.time) for a, e in last.items()])
+        if batch.forks:
+            write(_INSERT_FORK, [(ids[agent], parent.seq, parent.agent) for agent, parent in batch.forks.items()])
         if batch.opened:
             write(_INSERT_REQUEST, [(r.topic, ids[r.agent], r.position) for r in batch.opened.values()])
         if batch.closed:

@@ -13,24 +13,29 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from events.envelope import Envelope
-from store.log import Snapshot, StreamHead
+from events.types import Parent
+from store.log import Part, Snapshot, StreamHead, parts
 from store.sqlite_file import open_reader, reported
 
-_LAST: Final = 2**63 - 1
 _ALL: Final = -1  # as a LIMIT
 
 # The columns stand in the order of Envelope's fields, and of StreamHead's and Snapshot's.
 _REST = "e.seq, e.position, e.time, e.kind, e.version, e.key, e.body, e.turn, e.cause, e.opens, e.closes, e.hash"
+_PARENT = """SELECT p.agent, f.seq FROM streams s LEFT JOIN forks f ON f.stream = s.id
+    LEFT JOIN streams p ON p.id = f.parent WHERE s.agent = ?"""
+_HAS_FORKS = "SELECT 1 FROM sqlite_master WHERE name = 'forks'"
+_LINEAGES_KEPT: Final = 20_000
+
 _OF_STREAM = "stream = (SELECT id FROM streams WHERE agent = ?)"
 _READ = f"SELECT ?, {_REST} FROM events e WHERE {_OF_STREAM} AND seq > ? AND seq <= ? {{wanted}} ORDER BY seq LIMIT ?"
-_SEQ_AT = f"SELECT seq FROM events WHERE {_OF_STREAM} AND position <= ? ORDER BY seq DESC LIMIT 1"
+_SEQ_AT = f"SELECT seq FROM events WHERE {_OF_STREAM} AND seq <= ? AND position <= ? ORDER BY seq DESC LIMIT 1"
 _TAIL = f"""SELECT s.agent, {_REST} FROM events e CROSS JOIN streams s ON s.id = e.stream
     WHERE e.position > ? AND e.position <= ? {{wanted}} ORDER BY e.position LIMIT ?"""
 _HEAD = "SELECT agent, seq, hash, position, created_ms, updated_ms FROM streams"
 _OPEN = f"""SELECT s.agent, {_REST} FROM requests r CROSS JOIN events e ON e.position = r.position
     CROSS JOIN streams s ON s.id = e.stream WHERE r.topic = ? {{one}} ORDER BY r.position"""
 _SNAPSHOTS = f"""SELECT ?, seq, chain, fold, state, digest FROM snapshots
-    WHERE {_OF_STREAM} AND seq <= ? ORDER BY seq DESC LIMIT ?"""
+    WHERE {_OF_STREAM} AND seq > ? AND seq <= ? ORDER BY seq DESC LIMIT ?"""
 
 
 class SqliteReader:
@@ -41,6 +46,9 @@ class SqliteReader:
         self._reading = connection
         self._clean_up = clean_up
         self._reading_turn = threading.Lock()
+        self._has_forks = False
+        self._parts: dict[str, list[Part]] = {}
+        """Of streams that are there: what they are read from never changes."""
 
     @classmethod
     def open_readonly(cls, path: Path) -> SqliteReader:
@@ -67,9 +75,15 @@ class SqliteReader:
         limit: int | None = None,
         kinds: frozenset[str] | None = None,
     ) -> list[Envelope]:
-        last, most = _LAST if to is None else to, _ALL if limit is None else limit
         query = _READ.format(wanted=_wanted(kinds))
-        return self._envelopes(query, (agent, agent, after, last, *sorted(kinds or ()), most))
+        found: list[Envelope] = []
+        for part in self._parts_of(agent):
+            most = _ALL if limit is None else limit - len(found)
+            first, last = max(after, part.after), part.to if to is None else min(to, part.to)
+            if first < last and most:
+                values = (part.agent, part.agent, first, last, *sorted(kinds or ()), most)
+                found += self._envelopes(query, values)
+        return found
 
     def tail(self, after: int, limit: int, kinds: frozenset[str] | None = None) -> tuple[list[Envelope], int]:
         # The end is read first: what is committed between the two queries is left to the next call, not skipped.
@@ -102,16 +116,56 @@ class SqliteReader:
         return row[0] if row else 0
 
     def snapshots(self, agent: str, to: int | None = None, limit: int | None = None) -> list[Snapshot]:
-        values = (agent, agent, _LAST if to is None else to, _ALL if limit is None else limit)
-        return list(starmap(Snapshot, self._rows(_SNAPSHOTS, values)))
+        found: list[Snapshot] = []
+        for part in reversed(self._parts_of(agent)):
+            most = _ALL if limit is None else limit - len(found)
+            last = part.to if to is None else min(to, part.to)
+            if part.after < last and most:
+                found += starmap(Snapshot, self._rows(_SNAPSHOTS, (part.agent, part.agent, part.after, last, most)))
+        return found
 
     def hash_at(self, agent: str, seq: int) -> bytes | None:
-        row = self._row(f"SELECT hash FROM events WHERE {_OF_STREAM} AND seq = ?", (agent, seq))
-        return row[0] if row else None
+        for part in self._parts_of(agent):
+            if part.after < seq <= part.to:
+                row = self._row(f"SELECT hash FROM events WHERE {_OF_STREAM} AND seq = ?", (part.agent, seq))
+                return row[0] if row else None
+        return None
 
     def seq_at(self, agent: str, position: int) -> int:
-        row = self._row(_SEQ_AT, (agent, position))
-        return row[0] if row else 0
+        for part in reversed(self._parts_of(agent)):
+            row = self._row(_SEQ_AT, (part.agent, part.to, position))
+            if row:
+                return int(row[0])
+        return 0
+
+    def lineage(self, agent: str) -> list[Parent]:
+        found = self._parts_of(agent)
+        return [Parent(agent=part.agent, seq=part.to) for part in reversed(found[:-1])]
+
+    def _parts_of(self, agent: str) -> list[Part]:
+        known = self._parts.get(agent)
+        if known is not None:
+            return known
+        lineage: list[Parent] = []
+        there, parent = self._parent(agent)
+        while parent is not None:
+            lineage.append(parent)
+            _, parent = self._parent(parent.agent)
+        found = parts(agent, lineage)
+        if there:
+            if len(self._parts) >= _LINEAGES_KEPT:
+                self._parts = {}
+            self._parts[agent] = found
+        return found
+
+    def _parent(self, agent: str) -> tuple[bool, Parent | None]:
+        """Whether the stream is there, and what it goes on from."""
+        if not self._has_forks:
+            if not self._row(_HAS_FORKS, ()):
+                return False, None
+            self._has_forks = True
+        row = self._row(_PARENT, (agent,))
+        return row is not None, Parent(agent=row[0], seq=row[1]) if row and row[0] is not None else None
 
     def find(self, agent: str, key: str) -> Envelope | None:
         row = self._row(f"SELECT ?, {_REST} FROM events e WHERE {_OF_STREAM} AND key = ?", (agent, agent, key))

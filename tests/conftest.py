@@ -1,16 +1,52 @@
-"""For all tests: what the environment says of indexes is not theirs, but for the tests that ask for a server."""
+"""For all tests: what the environment says of indexes is not theirs, but for the tests that ask for a server.
+
+Temporary folders lie in memory where the machine has room for them: an index that is made and synced a hundred times
+over waits for the disk, and no test pulls the plug of one (a killed process leaves what it wrote either way).
+"""
 
 from __future__ import annotations
 
 import os
+import shutil
+from pathlib import Path
+from typing import Any, Final
 
 import pytest
 
 SERVER_URL = pytest.StashKey[str]()
+IN_MEMORY: Final = Path("/dev/shm")
+ROOM_BYTES: Final = 2_000_000_000
+"""Ray's own objects lie there too."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """`QDRANT_URL=… pytest` runs the engine's tests on that server too, and no other test."""
-    config.stash[SERVER_URL] = os.environ.pop("QDRANT_URL", "")
+    passed_on = getattr(config, "workerinput", {})
+    config.stash[SERVER_URL] = passed_on.get("server_url") or os.environ.pop("QDRANT_URL", "")
     for name in ("PALIMPSEST_EMBEDDER", "QDRANT_COLLECTION"):
         os.environ.pop(name, None)
+    if os.access(IN_MEMORY, os.W_OK) and shutil.disk_usage(IN_MEMORY).free > ROOM_BYTES:
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(IN_MEMORY))
+
+
+OWN_RAY: Final = ("test_address.py", "test_kills.py")
+"""Their tests start other Rays than the one of the cluster tests, and may run beside them."""
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """`pytest -n 2` runs a file in one process, and all that share the one Ray in one."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByFileAndRay(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
+        def _split_scope(self, nodeid: str) -> str:
+            path = Path(nodeid.partition("::")[0])
+            return "the one Ray" if path.parent.name == "cluster" and path.name not in OWN_RAY else str(path)
+
+    return ByFileAndRay(config, log)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """A process that `pytest -n` starts is told what this one took out of the environment."""
+    node.workerinput["server_url"] = node.config.stash[SERVER_URL]

@@ -42,6 +42,11 @@ def find(paths: Sequence[Path]) -> Iterator[Found | Refused]:
         yield from walk.named(Path(path))
 
 
+def origin_of(path: Path) -> str:
+    """Where a file is by its whole name, links followed."""
+    return _printable(str(path.resolve()))
+
+
 def digest(path: Path) -> tuple[str, int]:
     """The file's SHA-256 in hex, and its bytes. Raises OSError."""
     seen, size = hashlib.sha256(), 0

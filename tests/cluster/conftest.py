@@ -14,6 +14,7 @@ from actors.system import Options, System, boot, start_ray
 from events.types import FunctionReturned, SummaryWritten
 from store.folder import DataFolder
 from tests.cluster.world import HOME, KEY, SLOW, Crowd, all_contexts, check_promises, log_of, run, running
+from tests.conftest import OWN_RAY
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -23,7 +24,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.cluster)
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="session")
 def one_ray() -> Iterator[None]:
     """Ray, with a key in the environment that must turn up nowhere."""
     import ray
@@ -39,13 +40,20 @@ def one_ray() -> Iterator[None]:
         os.environ["OPENAI_API_KEY"] = before
 
 
+@pytest.fixture(autouse=True)
+def on_ray(request: pytest.FixtureRequest) -> None:
+    """The one Ray, for all but those that start their own."""
+    if request.path.name not in OWN_RAY:
+        request.getfixturevalue("one_ray")
+
+
 @pytest.fixture(scope="session")
 def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> DataFolder:
     return DataFolder(tmp_path_factory.mktemp("shared"))
 
 
 @pytest.fixture(scope="session")
-def shared(shared_folder: DataFolder) -> Iterator[System]:
+def shared(one_ray: None, shared_folder: DataFolder) -> Iterator[System]:  # noqa: ARG001
     """A system for the tests that leave it as they found it."""
     options = Options(model={"timeout_s": 2.0, "connect_timeout_s": 2.0, "max_retries": 1})
     system = run(boot(shared_folder, "tests", options))
@@ -70,7 +78,10 @@ def folder(tmp_path: Path) -> DataFolder:
 
 
 @pytest.fixture(scope="session")
-def calm(tmp_path_factory: pytest.TempPathFactory) -> tuple[Crowd, dict[str, list[str]]]:
+def calm(
+    one_ray: None,  # noqa: ARG001
+    tmp_path_factory: pytest.TempPathFactory,
+) -> tuple[Crowd, dict[str, list[str]]]:
     """A run without accidents: what was answered, and every context."""
     folder = DataFolder(tmp_path_factory.mktemp("calm"))
 

@@ -10,8 +10,8 @@ import pytest
 from actors.client import Reply, Ticket
 from actors.models.protocol import Piece
 from actors.process import now_ms
-from actors.system import Options, System
-from events.errors import AgentExists, BadInput, Overloaded, UnknownAgent
+from actors.system import System
+from events.errors import AgentExists, BadInput, UnknownAgent
 from events.prompts import newborn
 from events.types import (
     FunctionCalled,
@@ -228,34 +228,6 @@ def test_a_message_larger_than_the_window_is_paged_in(shared: System) -> None:
         state = await client.state("large")
         assert state.archival_passages > 100
         assert (await client.ask("large", "Hello!")).reason == "yielded"
-
-    run(talk())
-
-
-def test_overload_is_refused_at_the_door(folder: DataFolder, stub_url: str) -> None:
-    options = Options(limits={"max_open_an_agent": 3, "max_open": 5})
-
-    async def talk() -> None:
-        async with running(folder, options) as system:
-            client = await born(system, "busy", slow(stub_url))
-            await client.create("busier", newborn(slow(stub_url)))
-            tries = [client.send("busy", f"Message {n}", message_id=f"{n}") for n in range(20)]
-            results = await asyncio.gather(*tries, return_exceptions=True)
-            taken = [each for each in results if not isinstance(each, BaseException)]
-            refused = [each for each in results if isinstance(each, Overloaded)]
-            assert (len(taken), len(refused)) == (3, 17), "promise 13: a burst does not slip through"
-            assert refused[0].retry_after_s > 0
-            more = await asyncio.gather(*(client.send("busier", "Me too") for _ in range(9)), return_exceptions=True)
-            assert [isinstance(each, Overloaded) for each in more].count(False) == 2, "promise 13: nor past the total"
-            again = await client.send("busy", "Message", message_id=taken[0].message_id)
-            assert again.seq == taken[0].seq, "what was acknowledged is not refused when it is sent again"
-            events = await stream_of(system, "busy")
-            assert len([event for event in events if isinstance(event, UserMessageReceived)]) == 3
-            await client.change_settings("busy", Settings())
-            await client.stop("busy")
-            for ticket in taken:
-                await client.wait(ticket)
-            assert (await client.ask("busy", "Now?")).reason == "yielded", "there is room again"
 
     run(talk())
 

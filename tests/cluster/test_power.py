@@ -27,7 +27,7 @@ from tests.cluster.world import (
     running,
 )
 
-ROUNDS = 3
+ROUNDS = 2
 
 
 def kill_tree(root: psutil.Process) -> None:

@@ -13,7 +13,15 @@ from events.envelope import Draft, Topic
 from events.inference import Job, answer, job, sent
 from events.prompts import newborn
 from events.state import State
-from events.types import InferenceCompleted, InferenceRequested, Settings, ToolCall, UserMessageReceived
+from events.types import (
+    InferenceCompleted,
+    InferenceRequested,
+    Settings,
+    Timer,
+    TimerSet,
+    ToolCall,
+    UserMessageReceived,
+)
 from store.folder import DataFolder
 from store.log import Append
 from store.sqlite_log import SqliteLog
@@ -64,6 +72,9 @@ class Kernel:
         self._append(draft(agent, START_MS, UserMessageReceived(text=text), key=f"in:{now.seq}", opens=Topic.TURN))
         _, drafts = advance(self._state(agent), count, START_MS)
         self._append(*drafts)
+
+    def sets(self, agent: str, timer: Timer) -> None:
+        self._append(draft(agent, START_MS, TimerSet(timer=timer), key=f"alarm:{timer.id}", opens=Topic.ALARM))
 
     def snapshot(self, agent: str, *, spoiled: bool = False) -> None:
         """A snapshot of the agent's state now, saved with a harmless event; `spoiled`: of another state."""

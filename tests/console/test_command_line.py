@@ -42,12 +42,23 @@ def test_help_says_what_this_is_and_what_to_try(call: Launch) -> None:
     tried = [line.split()[2] for line in printed.lines if line.startswith("    python launch.py")][:3]
     assert tried == ["demo", "chat", "replay"]
     commands = {name for section in launch.COMMANDS.values() for name in section}
-    documents = {"load", "sources", "attach", "detach", "unload", "search", "reindex"}
-    assert commands == {"chat", "demo", "agents", "events", "context", "replay", "bench"} | documents
+    assert {
+        "chat",
+        "load",
+        "search",
+        "events",
+        "state",
+        "context",
+        "diff",
+        "why",
+        "bisect",
+        "export",
+        "replay",
+    } <= commands
     assert all(any(line.split()[:1] == [name] for line in printed.lines) for name in commands)
 
 
-@pytest.mark.parametrize("name", ["chat", "demo", "agents", "events", "context", "replay", "bench"])
+@pytest.mark.parametrize("name", ["chat", "demo", "agents", "events", "context", "diff", "state", "replay", "bench"])
 def test_every_command_has_help_and_knows_data(call: Launch, name: str) -> None:
     printed = call(name, "--help")
     assert printed.code == 0
@@ -90,6 +101,9 @@ def test_data_stands_before_or_after_the_command_or_in_the_environment(
         ("events", "ada", "--json"),
         ("context", "ada"),
         ("context", "ada", "--json"),
+        ("context", "ada", "--at", "9"),
+        ("state", "ada"),
+        ("diff", "ada", "9", "40"),
         ("replay", "--all", "--verify"),
     ],
 )

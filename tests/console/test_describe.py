@@ -32,8 +32,8 @@ from events.types import (
 NASTY: Final = "two\nlines\tand \x1b[2J a screen \x00 wiped \u202e" + "x" * 5000
 SAMPLES: Final[dict[str, object]] = {
     "str": NASTY,
-    "str | None": NASTY,
     "int": 12_345,
+    "bool": True,
     "bytes": b"\x01" * 32,
     "tuple[int, ...]": tuple(range(2, 2000, 2)),
     "tuple[str, ...]": (NASTY, "b"),
@@ -41,7 +41,11 @@ SAMPLES: Final[dict[str, object]] = {
     "tuple[ToolCall, ...]": (ToolCall(id="a", name=NASTY, arguments=NASTY), ToolCall(id="b", name="f", arguments="{}")),
     "tuple[Found, ...]": (Found(seq=3),),
     "Settings": Settings(model=NASTY, base_url=NASTY),
+    "Parent": Parent(agent=NASTY, seq=9),
     "Parent | None": Parent(agent=NASTY, seq=9),
+    "Settings | None": Settings(model=NASTY, base_url=NASTY),
+    "tuple[Block, ...] | None": (Block(label=NASTY),),
+    "str | None": NASTY,
     "Timer": Timer(id=NASTY, due_ms=1_763_800_000_000, note=NASTY, cron="0 9 * * 1"),
     "Usage": Usage(prompt=10, completion=2, cached=5),
     "dict[str, str | int | float | bool]": {NASTY: NASTY, "page": 0, "request_heartbeat": True},

@@ -55,7 +55,7 @@ def test_a_log_without_agents_says_what_to_do(tmp_path: Path, call: Launch) -> N
 
 
 def test_each_event_is_one_plain_line(launched: Launch, kernel: Kernel) -> None:
-    printed = launched("events", "ada")
+    printed = launched("events", "ada", "--flat")
     assert printed.code == 0
     assert len(printed.lines) == len(kernel.log.read("ada"))
     assert all(EVENT_LINE.fullmatch(line) for line in printed.lines)
@@ -64,15 +64,15 @@ def test_each_event_is_one_plain_line(launched: Launch, kernel: Kernel) -> None:
 
 
 def test_control_characters_of_a_message_are_made_visible(launched: Launch) -> None:
-    printed = launched("events", "ben o'neil", "--kind", "usermessagereceived", "--from", "8")
+    printed = launched("events", "ben o'neil", "--flat", "--kind", "usermessagereceived", "--from", "8")
     assert printed.lines[0].endswith('"My name is \\x1b[31mBen\\x1b[0m."')
 
 
 def test_events_can_be_bounded_and_chosen(launched: Launch, kernel: Kernel) -> None:
-    printed = launched("events", "ada", "--from", "3", "--to", "7")
+    printed = launched("events", "ada", "--flat", "--from", "3", "--to", "7")
     assert [int(line.split()[0]) for line in printed.lines] == [3, 4, 5, 6, 7]
     wanted = {"MessageSent", "TurnEnded"}
-    printed = launched("events", "ada", "--kind", "MessageSent", "--kind", "turnended")
+    printed = launched("events", "ada", "--flat", "--kind", "MessageSent", "--kind", "turnended")
     expected = [envelope.seq for envelope in kernel.log.read("ada") if envelope.kind in wanted]
     assert [int(line.split()[0]) for line in printed.lines] == expected
 
@@ -129,7 +129,7 @@ def test_without_a_log_nothing_is_made(tmp_path: Path, call: Launch, command: tu
 def test_an_event_that_cannot_be_read_is_shown_and_reported(launched: Launch, kernel: Kernel) -> None:
     with file_of(kernel) as file:
         file.execute("UPDATE events SET version = 9 WHERE kind = 'MessageSent' AND stream = 2")
-    printed = launched("events", "ben o'neil")
+    printed = launched("events", "ben o'neil", "--flat")
     assert printed.code == 2
     assert len(printed.lines) == len(kernel.log.read("ben o'neil"))
     assert "written by a newer Palimpsest" in printed.text
@@ -175,9 +175,9 @@ def test_the_parts_of_an_asked_context_are_those_that_were_counted(kernel: Kerne
 
 def test_between_inferences_it_says_what_would_be_asked(launched: Launch, kernel: Kernel) -> None:
     last = kernel.log.read("ada")[-1]
-    printed = launched("context", "ada", "--at", str(last.seq))
+    printed = launched("context", "ada", "--at", str(last.seq), "--count")
     assert "no inference is open" in printed.text
-    seen = view_at(kernel.log, "ada", last.seq)
+    seen = view_at(kernel.log, "ada", last.seq, lazy_count)
     assert (seen.asked, seen.proved) == (0, None)
     total = next(line for line in printed.lines if line.startswith("total")).split()
     assert int(total[2].replace(",", "")) == seen.total_tokens

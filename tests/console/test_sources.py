@@ -11,8 +11,8 @@ import pytest
 
 from actors.direct import DirectLog
 from actors.loader import Loader
+from console.load import _print_report
 from console.show import Page
-from console.sources import _print_report
 from store.folder import DataFolder
 from store.index_folder import IndexFolder
 from tests.console.conftest import Launch
@@ -104,7 +104,7 @@ def test_attach_and_detach_say_what_they_did(launched: Launch, shelf: Path) -> N
     ]
     assert launched("detach", "manuals", "ada").lines == ["Detached manuals from ada."]
     assert launched("detach", "manuals", "ada").lines == ["ada did not have it."]
-    assert "SourceDetached" in launched("events", "ada").lines[-1]
+    assert "SourceDetached" in launched("events", "ada", "--flat").lines[-1]
 
 
 @pytest.mark.parametrize("command", ["attach", "detach"])
@@ -133,10 +133,18 @@ def test_unload_takes_a_document_and_then_the_rest(launched: Launch, shelf: Path
     assert shelf.exists()
     assert launched("unload", "manuals", "lund.txt").lines == ["Removed 1 document (1 passage) from manuals."]
     assert launched("unload", "manuals", "lund.txt").code == 2
-    assert launched("unload", "manuals").lines == ["Removed 1 document (1 passage) from manuals."]
-    assert launched("sources", "manuals").lines == [
-        "0 documents, 0 passages; attached to no agent (`attach SOURCE AGENT` lets one read it)."
-    ]
+    assert launched("unload", "manuals").lines == ["Unloaded manuals, which had 1 document (1 passage)."]
+    assert launched("sources", "manuals").code == 2
+    assert "There is no source yet" in launched("sources").err
+
+
+def test_a_source_with_nothing_in_it_is_unloaded_by_name(launched: Launch, kernel: Kernel, tmp_path: Path) -> None:
+    (tmp_path / "none").mkdir()
+    asyncio.run(Loader(DirectLog(kernel.log), "bare").load([tmp_path / "none"]))
+    assert launched("sources").lines[0].startswith("bare")
+    assert launched("unload", "bare").lines == ["Unloaded bare, which had 0 documents (0 passages)."]
+    assert launched("sources").lines == []
+    assert "There is no source 'bare'" in launched("attach", "bare", "ada").err
 
 
 @pytest.mark.parametrize(
@@ -145,7 +153,9 @@ def test_unload_takes_a_document_and_then_the_rest(launched: Launch, shelf: Path
         (("load", "manuals", "/nowhere/at/all"), "There is no file or folder '/nowhere/at/all'"),
         (("load", "-", "."), "cannot be a source's name"),
         (("load", "manuals", ".", "--attach", "eve"), "There is no agent 'eve'"),
-        (("load", "manuals", ".", "--passage-tokens", "3"), "16 to 2000 tokens"),
+        (("load", "manuals", ".", "--passage-tokens", "3"), "--passage-tokens 16 to 2000"),
+        (("load", "manuals", ".", "--overlap-tokens", "150"), "--overlap-tokens of at most half"),
+        (("load", "manuals", ".", "--overlap-tokens", "-7"), "an overlap of -7 cannot be made"),
     ],
 )
 def test_what_cannot_be_loaded_is_refused_before_ray_starts(
@@ -168,10 +178,11 @@ def test_a_load_says_what_took_an_others_place_and_that_there_was_nothing(
     log = DirectLog(kernel.log)
     for folder in (one, other, none):
         _print_report(Page(), asyncio.run(Loader(log, "notes").load([folder])))
-    first, second, place, third, nothing = capsys.readouterr().out.splitlines()
+    first, second, place, warning, third, nothing = capsys.readouterr().out.splitlines()
     assert first.startswith("Source notes: 1 document loaded")
     assert second.startswith("Source notes: 1 document loaded")
     assert place == "  1 document took the place of what stood at the same path: README.md"
+    assert warning.startswith(f"  Warning: 1 document of another folder went for that: README.md was {one}/README.md.")
     assert third.startswith("Source notes: 0 documents loaded")
     assert "There is no file under what was named" in nothing
 
@@ -197,7 +208,7 @@ def test_a_slow_reindex_says_how_much_it_has_to_do(
 ) -> None:
     assert shelf.exists()
     quick = launched("reindex")
-    monkeypatch.setattr("console.search.SLOW_S", -1.0)
+    monkeypatch.setattr("console.progress.SLOW_S", -1.0)
     monkeypatch.setattr("console.search.PART_BYTES", 1)
     slow = launched("reindex")
     assert (quick.err, quick.lines) == ("", slow.lines), "built in small parts it is the same"
@@ -214,7 +225,7 @@ def test_a_page_past_the_end_says_which_there_are(launched: Launch, shelf: Path)
 
 def test_a_search_as_of_an_event_sees_what_there_was(launched: Launch, shelf: Path, kernel: Kernel) -> None:
     assert shelf.exists()
-    now = launched("events", "ada").lines
+    now = launched("events", "ada", "--flat").lines
     attached = next(n for n, line in enumerate(now, 1) if "SourceAttached" in line)
     told = next(n for n, line in enumerate(now, 1) if "UploadFinished" in line)
     launched("unload", "manuals", "lund.txt")

@@ -8,20 +8,28 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from events.envelope import Draft
+from events.types import Parent
 from store.log import Append, Appended, Snapshot
 
 
 class Oracle:
     def __init__(self) -> None:
         self.events: list[Draft] = []
+        self.forks: dict[str, Parent] = {}
         self.cursors: dict[str, int] = {}
         self.snapshots: dict[tuple[str, int], Snapshot] = {}
 
+    def whole(self, agent: str) -> list[Draft]:
+        """A stream, with what it goes on from."""
+        parent = self.forks.get(agent)
+        inherited = self.whole(parent.agent)[: parent.seq] if parent else []
+        return inherited + [e for e in self.events if e.agent == agent]
+
     def seq(self, agent: str) -> int:
-        return sum(e.agent == agent for e in self.events)
+        return len(self.whole(agent))
 
     def place(self, agent: str, key: str) -> tuple[int, int] | None:
-        seq = 0
+        seq = self.forks[agent].seq if agent in self.forks else 0
         for position, e in enumerate(self.events, 1):
             seq += e.agent == agent
             if (e.agent, e.key) == (agent, key):
@@ -42,6 +50,8 @@ class Oracle:
             if place:
                 answers.append(Appended("duplicate", *place))
             elif verdict == "appended":
+                if draft.agent in append.forks:
+                    self.forks.setdefault(draft.agent, append.forks[draft.agent])
                 self.events.append(draft)
                 answers.append(Appended(verdict, self.seq(draft.agent), len(self.events)))
             else:
@@ -64,7 +74,12 @@ class Oracle:
         expected, seq = append.expected.get(agent), self.seq(agent)
         if (expected == -1 and seq == 0) or (expected not in (None, -1) and expected != seq):
             return "conflict"
-        return "appended" if self._closable(agent, new) else "closed"
+        parent = append.forks.get(agent)
+        if parent and seq:
+            return "conflict"
+        if not self._closable(agent, new):
+            return "closed"
+        return "no parent" if parent and not 1 <= parent.seq <= self.seq(parent.agent) else "appended"
 
     def _closable(self, agent: str, new: Sequence[Draft]) -> bool:
         trial = Oracle()

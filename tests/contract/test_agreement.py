@@ -12,6 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from events.envelope import Draft
 from events.errors import Fenced
+from events.types import Parent
 from store.log import Append, LogStore, Snapshot
 from store.sqlite_log import SqliteLog
 from tests.contract.backends import BACKENDS, InSqlite
@@ -20,26 +21,30 @@ from tests.contract.words import assert_sound, event, keys, outcomes
 
 AGENTS, KEYS, TOPICS, KINDS = ("ada", "bob", "zoë"), tuple("pqrstuvw"), ("inference", "timer"), ("Asked", "Told")
 TOLD = frozenset({"Told"})
+FORKS = ("fay", "gus", "hal")
+STREAMS = (*AGENTS, *FORKS)
 FEW_HEADS = 2  # so that heads are dropped and read again
 
 drafts = st.builds(
     event,
     st.sampled_from(KEYS),
-    st.sampled_from(AGENTS),
+    st.sampled_from((*AGENTS, *AGENTS, *FORKS)),
     opens=st.sampled_from(("", *TOPICS)),
     closes=st.one_of(st.just(""), st.sampled_from(KEYS)),
     kind=st.sampled_from(KINDS),
     body=st.binary(max_size=8),
 )
 snapshots = st.builds(
-    Snapshot, st.sampled_from(AGENTS), st.integers(1, 6), st.binary(), st.just("f"), st.binary(), st.binary()
+    Snapshot, st.sampled_from((*AGENTS, *FORKS)), st.integers(1, 6), st.binary(), st.just("f"), st.binary(), st.binary()
 )
+parents = st.builds(Parent, agent=st.sampled_from(STREAMS), seq=st.integers(0, 6))
 appends = st.builds(
     Append,
     st.lists(drafts, max_size=5).map(tuple),
     st.dictionaries(st.sampled_from(AGENTS), st.integers(-1, 4), max_size=2),
     st.one_of(st.none(), st.tuples(st.sampled_from(("memory", "index")), st.integers(0, 9))),
     st.lists(snapshots, max_size=2).map(tuple),
+    st.dictionaries(st.sampled_from(STREAMS), parents, max_size=2),
 )
 
 
@@ -81,6 +86,16 @@ class Agreement(RuleBasedStateMachine):
         for name, log in self.logs.items():
             assert log.append([append]) == [answer], name
 
+    @rule(fork=st.sampled_from(FORKS), parent=st.sampled_from(STREAMS), back=st.integers(0, 5))
+    def fork(self, fork: str, parent: str, back: int) -> None:
+        """A fork at one of the parent's last events, of what it inherited too."""
+        seq = self.oracle.seq(parent) - back
+        drafts = (event("begun", fork, opens=TOPICS[0]), event("on", fork))
+        append = Append(drafts, {fork: 0}, forks={fork: Parent(agent=parent, seq=seq)})
+        answer = self.oracle.append(append)
+        for name, log in self.logs.items():
+            assert log.append([append]) == [answer], name
+
     @rule(crashed=st.booleans())
     def replace_the_writer(self, crashed: bool) -> None:
         for name, old in self.logs.items():
@@ -104,11 +119,15 @@ class Agreement(RuleBasedStateMachine):
         assert [(e.agent, e.key, e.body, e.opens, e.closes) for e in stored] == [
             (d.agent, d.key, d.body, d.opens, d.closes) for d in self.oracle.events
         ]
-        for agent in AGENTS:
+        for agent in STREAMS:
             mine = [e for topic in TOPICS for e in log.open_requests(topic, agent)]
             assert keys(sorted(mine, key=lambda e: e.seq)) == self.oracle.open_requests(agent)
-            newest_first = sorted((s for s in self.oracle.snapshots.values() if s.agent == agent), key=lambda s: -s.seq)
-            assert log.snapshots(agent) == newest_first
+            assert [(e.agent, e.key, e.body) for e in log.read(agent)] == [
+                (d.agent, d.key, d.body) for d in self.oracle.whole(agent)
+            ]
+            if agent not in self.oracle.forks:
+                saved = [s for s in self.oracle.snapshots.values() if s.agent == agent]
+                assert log.snapshots(agent) == sorted(saved, key=lambda s: -s.seq)
         assert {c: log.cursor(c) for c in ("memory", "index")} == {"memory": 0, "index": 0} | self.oracle.cursors
 
 
@@ -117,11 +136,14 @@ def observed(log: LogStore) -> list[object]:
     positions = range(log.position() + 2)
     return [
         [log.tail(after, limit, kinds) for after in positions for limit in (1, 3) for kinds in (None, TOLD)],
-        [log.read(agent, after, to, 2) for agent in AGENTS for after in (0, 1, 3) for to in (None, 2)],
-        [log.heads(after, limit) for after in ("", *AGENTS) for limit in (None, 1)],
+        [log.read(agent, after, to, 2) for agent in STREAMS for after in (0, 1, 3) for to in (None, 2)],
+        [log.heads(after, limit) for after in ("", *STREAMS) for limit in (None, 1)],
         [log.open_requests(topic) for topic in TOPICS],
-        [log.find(agent, key) for agent in AGENTS for key in KEYS],
-        [log.snapshots(agent, to) for agent in AGENTS for to in (0, 2, 4)],
+        [log.find(agent, key) for agent in STREAMS for key in (*KEYS, "begun")],
+        [log.snapshots(agent, to, limit) for agent in STREAMS for to in (None, 0, 2, 4) for limit in (None, 1)],
+        [log.lineage(agent) for agent in STREAMS],
+        [log.hash_at(agent, seq) for agent in STREAMS for seq in range(8)],
+        [log.seq_at(agent, position) for agent in STREAMS for position in positions],
     ]
 
 

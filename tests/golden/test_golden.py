@@ -19,7 +19,8 @@ from tests.golden.make import read, session
 FOLDER = Path(__file__).parent
 FORMATS = sorted(FOLDER.glob("format-*.msgpack"))
 
-AGENTS = {event.__name__ for event in AGENT_EVENTS}
+AGENTS = {event.__name__ for event in AGENT_EVENTS} - {"AgentForked", "InputAdopted"}
+"""The kinds in a stream that is no fork's; `tests/simulation/test_forks.py` has those that are."""
 LATER = {"format-1": {"SourceAttached", "SourceDetached"}}
 """The kinds of an agent's events that came after a file was written."""
 

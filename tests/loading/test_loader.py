@@ -11,13 +11,14 @@ import pytest
 
 from actors import sources
 from actors.direct import DirectLog
-from actors.loader import Loader, Progress, Report
+from actors.loader import Loader
+from actors.loading import Progress, Report
 from events.codec import decode, draft
-from events.errors import BadInput, LogUnavailable, UnknownAgent, UnknownSource
+from events.errors import BadInput, LogUnavailable, UnknownAgent, UnknownSource, WindowTooSmall
 from events.evolve import fold
 from events.prompts import newborn
 from events.sources import Source
-from events.types import PassagesLoaded, Settings, UploadFinished
+from events.types import PassagesLoaded, Settings, SettingsChanged, UploadFinished
 from store.library import Library
 from store.log import Append, Appended
 from store.memory_log import MemoryLog
@@ -55,7 +56,7 @@ class Place:
 
     @property
     def source(self) -> Source:
-        return run(sources.known(DirectLog(self.log), "manuals"))
+        return run(sources.known(DirectLog(self.log), "manuals", gone=True))
 
     def text(self, path: str) -> str:
         """A document's text, as its passages in the log have it."""
@@ -262,6 +263,28 @@ def test_an_unknown_agent_is_named_before_anything_is_loaded(place: Place) -> No
     with pytest.raises(UnknownAgent, match="Known agents: ada, bob"):
         place.load(agents=("ada", "eve"))
     assert place.log.head("source:manuals") is None
+
+
+def test_a_window_that_cannot_hold_the_functions_on_documents_is_refused_with_the_least_that_can(place: Place) -> None:
+    place.write("a.txt", prose(3))
+    place.load()
+    small = newborn(Settings(window_tokens=3000, reserve_tokens=600))
+    place.log.append([Append((draft("small", 0, small, key="create"),))])
+    log = DirectLog(place.log)
+    with pytest.raises(WindowTooSmall, match=r"`chat small --window \d+` gives it one") as refused:
+        run(sources.attach(log, "manuals", ["ada", "small"]))
+    assert attached(place, "ada") == (), "nothing was attached"
+    with pytest.raises(WindowTooSmall):
+        place.load(agents=("small",))
+    least = refused.value.least_tokens
+    for window, fits in ((least - 1, False), (least, True)):
+        changed = SettingsChanged(settings=Settings(window_tokens=window, reserve_tokens=600))
+        place.log.append([Append((draft("small", 0, changed, key=f"settings:{window}"),))])
+        if fits:
+            assert run(sources.attach(log, "manuals", ["small"])) == ["small"]
+        else:
+            with pytest.raises(WindowTooSmall):
+                run(sources.attach(log, "manuals", ["small"]))
 
 
 # --- attach, detach, unload ---------------------------------------------------------------------------------------

@@ -35,6 +35,33 @@ def test_an_agents_waiting_inputs_are_bounded_in_bytes(tmp_path: Path) -> None:
     run(live())
 
 
+def test_a_burst_and_what_is_sent_again_at_the_door(tmp_path: Path) -> None:
+    limits = {"max_open_an_agent": 3, "max_open": 5}
+
+    async def live() -> None:
+        async with parts(tmp_path, limits=limits) as here:
+            await here.born("busy", "busier")
+            here.model.may_answer.clear()
+            tries = (here.client.send("busy", f"Message {n}", message_id=f"{n}") for n in range(20))
+            results = await asyncio.gather(*tries, return_exceptions=True)
+            taken = [each for each in results if isinstance(each, Ticket)]
+            refused = [each for each in results if isinstance(each, Overloaded)]
+            assert (len(taken), len(refused)) == (3, 17), "promise 13: a burst does not slip through"
+            assert refused[0].retry_after_s > 0
+            more = (here.client.send("busier", "Me too") for _ in range(9))
+            later = await asyncio.gather(*more, return_exceptions=True)
+            assert [isinstance(each, Ticket) for each in later].count(True) == 2, "promise 13: nor past the total"
+            again = await here.client.send("busy", "Message", message_id=taken[0].message_id)
+            assert again.seq == taken[0].seq, "what was acknowledged is not refused when it is sent again"
+            assert len(await here.events("busy", "UserMessageReceived")) == 3
+            here.model.may_answer.set()
+            for ticket in taken:
+                await here.ended(ticket)
+            assert (await here.says("busy", "Now?")).reason == "yielded", "there is room again"
+
+    run(live())
+
+
 def a_set_timer(number: int) -> Draft:
     timer = Timer(id=f"t{number}", due_ms=START_MS + 10**9)
     return draft("ada", START_MS, TimerSet(timer=timer), key=f"alarm:{number}", opens=Topic.ALARM)

@@ -8,8 +8,8 @@ from structlog.testing import capture_logs
 
 from actors.index import IndexSettings, open_index
 from events.types import UserMessageReceived
+from store.bearing import BEARING
 from store.points import View
-from store.projection import BEARING
 from tests.store.library_world import Desk
 
 

@@ -14,7 +14,7 @@ from events.types import Settings
 from tests.parts.world import Parts, parts, run
 from tests.unit.story import say
 
-EARLY, LATE, TURNS = 40, 340, 60
+EARLY, LATE, TURNS = 40, 240, 60
 """Two stretches of so many turns, each over some evictions."""
 SCRIPT = {'"user_message"': (say("How nice. " * 8),)}
 

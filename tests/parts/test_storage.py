@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from actors.outage import Outage
 from actors.storage import Storage
 from events.envelope import Envelope
 from events.errors import EmbedderChanged, StorageAway, StorageDamaged
@@ -92,9 +93,25 @@ class Door:
         return Brittle(away=self._again or self.tried == 1)  # type: ignore[return-value]  # what storage asks of one
 
 
+class Clock:
+    """Time passes only while somebody sleeps, and then at once."""
+
+    def __init__(self) -> None:
+        self._now_s = 0.0
+
+    def now_s(self) -> float:
+        return self._now_s
+
+    async def sleep(self, seconds: float) -> None:
+        self._now_s += seconds
+        await asyncio.sleep(0)
+
+
 @asynccontextmanager
 async def kept(here: Parts, door: Door, patience_s: float = 0.0) -> AsyncIterator[Storage]:
-    storage = Storage(here.log, here.log_actor._reader, door.open, patience_s=patience_s)
+    clock = Clock()
+    outage = Outage(patience_s, clock.now_s, clock.sleep)
+    storage = Storage(here.log, here.log_actor._reader, door.open, outage=outage)
     task = asyncio.create_task(storage.run())
     try:
         yield storage
@@ -135,10 +152,10 @@ def test_a_search_waits_for_an_index_that_is_away_for_a_moment(tmp_path: Path) -
 def test_a_search_that_its_server_never_answers_fails_in_the_end(tmp_path: Path) -> None:
     async def live() -> None:
         door = Door(again=True)
-        async with parts(tmp_path, SCRIPT) as here, kept(here, door, patience_s=0.2):
+        async with parts(tmp_path, SCRIPT) as here, kept(here, door, patience_s=0.5):
             await here.born("ada")
             assert (await here.says("ada", "Look for the away.")).text == "That cannot be searched for."
-            assert door.tried <= 4, "with pauses between"
+            assert door.tried <= 5, "with pauses between"
             assert (await here.says("ada", "Look for bread.")).text == "I found nothing."
 
     run(live())

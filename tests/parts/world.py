@@ -66,14 +66,18 @@ class LocalMethod:
 
 
 class Scripted:
-    """A model that answers by what the newest message holds: the first entry of the script that occurs in it."""
+    """A model that answers by what the newest message holds: the first entry of the script that occurs in it.
+    While `may_answer` is cleared it answers nothing."""
 
     def __init__(self, script: Mapping[str, tuple[ToolCall, ...]]) -> None:
         self.script = script
         self.requests: list[bytes] = []
+        self.may_answer = asyncio.Event()
+        self.may_answer.set()
 
     async def complete(self, request: bytes, *, base_url: str = "", on_piece: OnPiece | None = None) -> Answer:  # noqa: ARG002
         self.requests.append(request)
+        await self.may_answer.wait()
         newest = msgspec.json.decode(request)["messages"][-2]["content"]  # the last is the memory_status
         calls = next((calls for part, calls in self.script.items() if part in newest), ())
         return Answer(calls=calls, content="" if calls else "I am here.", finish="tool_calls" if calls else "stop")

@@ -11,8 +11,9 @@ from events.codec import decode
 from events.envelope import Envelope, Topic
 from events.eviction import budget_tokens
 from events.replay import Replayer
-from events.state import State
+from events.state import State, Unadopted
 from events.types import (
+    AgentForked,
     Event,
     EvictionStarted,
     InferenceRequested,
@@ -88,6 +89,10 @@ class Stream:
 
     def _check_once(self, envelope: Envelope) -> None:
         where = f"at {self.agent}/{envelope.seq}"
+        if envelope.kind == AgentForked.__name__:  # keys and requests are a stream's own
+            self._keys.clear()
+            self._closed.clear()
+            self._open.clear()
         assert envelope.key not in self._keys, f"promise 3: a key stands twice {where}"
         self._keys.add(envelope.key)
         if envelope.closes:
@@ -140,9 +145,11 @@ class Stream:
             assert not kept, f"section 3: nothing is owed to a source ({self.agent})"
             return
         assert state is not None, "the stream is not empty"
-        owed = {pending.key for pending in state.pending} | ({state.turn.input_key} if state.turn else set())
+        theirs = state.unadopted or Unadopted()
+        owed = {pending.key for pending in state.pending if pending.seq not in theirs.inputs}
+        owed |= {state.turn.input_key} if state.turn and state.turn.input not in theirs.inputs else set()
         assert owed == _of(Topic.TURN, kept), f"promise 3: the inputs owed by {self.agent}'s state are not those open"
-        set_ = {alarm.key for alarm in state.alarms}
+        set_ = {alarm.key for alarm in state.alarms} - set(theirs.alarms)
         assert set_ == _of(Topic.ALARM, kept), f"section 6: the timers of {self.agent}'s state are not those open"
 
 

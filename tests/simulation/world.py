@@ -138,6 +138,21 @@ def _answer(dice: random.Random) -> tuple[tuple[ToolCall, ...], str]:
     return (say,), "I answer."
 
 
+def searched(log: MemoryLog, asked: Envelope, call: FunctionCalled) -> FunctionReturned:
+    """A plain search of what was said before."""
+    said = [
+        e
+        for e in log.read(asked.agent, to=asked.seq)
+        if e.kind in {"UserMessageReceived", "MessageSent"} and e.seq not in call.hidden
+    ]
+    result = f"Showing {min(5, len(said))} of {len(said)} results" + " found" * 50
+    return FunctionReturned(call=call.call, result=result[: call.max_chars], total=len(said))
+
+
+def timer_of(asked: Envelope, call: FunctionCalled) -> Timer:
+    return Timer(id=f"t{call.number or asked.seq}", due_ms=call.time_ms, note=str(call.arguments["note"]))
+
+
 class World:
     """A partition with its parts, and a handful of agents with scripted inputs.
 
@@ -419,14 +434,7 @@ class World:
         asked = self.random.choice(open_)
         call = decode(asked)
         assert isinstance(call, FunctionCalled), "storage is asked by FunctionCalled"
-        said = [
-            e
-            for e in self.log.read(asked.agent, to=asked.seq)
-            if e.kind in {"UserMessageReceived", "MessageSent"} and e.seq not in call.hidden
-        ]
-        result = f"Showing {min(5, len(said))} of {len(said)} results" + " found" * 50
-        returned = FunctionReturned(call=call.call, result=result[: call.max_chars], total=len(said))
-        self._answer(asked, returned)
+        self._answer(asked, searched(self.log, asked, call))
         return True
 
     def _ring(self) -> bool:
@@ -434,7 +442,7 @@ class World:
         for asked in self.log.open_requests("timer"):
             call = decode(asked)
             assert isinstance(call, FunctionCalled), "the timer is asked by FunctionCalled"
-            timer = Timer(id=f"t{asked.seq}", due_ms=call.time_ms, note=str(call.arguments["note"]))
+            timer = timer_of(asked, call)
             setting = draft(asked.agent, self.now_ms, TimerSet(timer=timer), key=f"set:{timer.id}", opens="alarm")
             self._answer(asked, FunctionReturned(call=call.call, result=f"Timer {timer.id} is set."), setting)
             return True

@@ -9,8 +9,10 @@ from events.documents import Passage
 from events.envelope import Envelope
 from events.sources import stream_of
 from events.types import FunctionCalled, FunctionReturned
+from store import library as library_module
 from store.functions import look_up
-from store.library import TEXT_CHARS, Library
+from store.grep import TEXT_CHARS
+from store.library import Library
 from tests.store.library_world import Desk, lines
 
 
@@ -237,3 +239,19 @@ def test_the_smallest_cap_holds_the_longest_names(desk: Desk) -> None:
     assert carry_out(desk, "list_documents", cap=200).result
     assert carry_out(desk, "open_document", cap=200, document="b.txt").result
     assert carry_out(desk, "grep_documents", cap=200, text="needle").result
+
+
+def test_folded_sources_are_let_go_in_the_end(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(library_module, "SOURCES_KEPT", 2)
+    names = ["manuals", "recipes", "letters"]
+    for name in names[1:]:
+        desk.source(name)
+    library = Library(desk)
+    for name in [*names, "manuals"]:
+        (source,) = library.sources({name: 1})
+        assert source.name == name
+    assert list(library._sources) == ["letters", "manuals"]
+    monkeypatch.setattr(library_module, "DOCUMENTS_KEPT", 0)
+    desk.document("recipes", "soup.txt", lines(1, 3))
+    library.sources({"recipes": desk.read(stream_of("recipes"))[-1].seq})
+    assert list(library._sources) == ["recipes"], "the one that is read is always held"

@@ -30,10 +30,11 @@ from events.types import (
     UserLoggedIn,
     UserMessageReceived,
 )
+from store.bearing import BEARING
 from store.embeddings import WordLlamaEmbedder, embedder_named
 from store.engine_edge import EdgeEngine, EdgeHome
 from store.points import View
-from store.projection import BEARING, MemoryIndex, reindex
+from store.projection import MemoryIndex, reindex
 from store.surroundings import MESSAGE_CHARS, PAUSE_MS
 from tests.store.index_world import (
     EVERYTHING,

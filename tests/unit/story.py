@@ -25,6 +25,7 @@ from events.state import Phase, State
 from events.types import (
     INPUTS,
     Event,
+    Found,
     FunctionCalled,
     FunctionFailed,
     FunctionReturned,
@@ -178,10 +179,10 @@ class Story:
         assert state is not None, "a request stands in a stream"
         return fingerprint(open_request(state))
 
-    def returns(self, result: str = "done", *more: Draft) -> Story:
+    def returns(self, result: str = "done", *more: Draft, found: tuple[Found, ...] = ()) -> Story:
         """The part that was asked gives its result (clipped as it was asked to)."""
         asked = self.the(FunctionCalled)
-        returned = FunctionReturned(call=asked.call, result=result[: asked.max_chars])
+        returned = FunctionReturned(call=asked.call, result=result[: asked.max_chars], found=found, total=len(found))
         return self._close(returned, self.owed, *more)
 
     def refuses(self, error: str) -> Story:

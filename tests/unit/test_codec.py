@@ -37,7 +37,7 @@ def _value(type_: Any) -> Any:
         return _FILLED[type_]
     if isinstance(type_, type) and issubclass(type_, msgspec.Struct):
         return filled(type_)
-    if text.startswith("tuple["):
+    if text.startswith("tuple[") and not text.endswith("None"):
         return (_value(type_.__args__[0]), _value(type_.__args__[0]))
     if text.startswith("dict["):
         return {"a": "b", "c": 3}

@@ -1,0 +1,330 @@
+"""A counterfactual: what an agent was given, given again to a fork of it under other settings, in virtual time.
+
+No Ray: one fork, one process, the same mind (`events.decide`), models and functions as the actors have.
+
+Rules. (1) While the rerun is *in step* (each event of its own says what the recorded one says), it is given what came
+from outside at the very places where it came; from the first divergence on, each input once the fork is at rest, and
+timers when they are due. (2) With the recorded answers, model and functions are asked only from the divergence on.
+(3) Nothing is written before a model has answered, and the original is only read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Final, Protocol
+
+import msgspec
+from msgspec.structs import replace
+
+from actors.ledger import Ledger
+from actors.timer import firing, setting
+from events.codec import decode, draft
+from events.context import Count
+from events.debug.recording import Recorded, content, is_beginning
+from events.decide import advance, placed, resumption
+from events.envelope import Draft, Envelope, Topic, answer_key
+from events.errors import ModelUnavailable
+from events.evolve import evolve
+from events.inference import Job, answer, job
+from events.state import Alarm, State
+from events.types import (
+    Event,
+    FunctionCalled,
+    InferenceCompleted,
+    InferenceFailed,
+    InferenceRequested,
+    SettingsChanged,
+    StopRequested,
+    TimerCancelled,
+    TimerFired,
+    TimerSet,
+)
+from store.schedule import BadTimer, next_due_ms, set_timer
+
+AT_ONCE: Final = 512
+"""As many drafts are written at once."""
+HOPELESS: Final = frozenset({"wrong_key", "unknown_model", "unreachable"})
+"""Failures of a model after which asking it again, a thousand times, makes no sense."""
+
+Asked = tuple[State, Envelope, InferenceRequested | FunctionCalled]
+"""A request, and the state with it."""
+
+Infer = Callable[[Job], Awaitable[InferenceCompleted | InferenceFailed]]
+
+
+class Functions(Protocol):
+    """What carries out searches and the functions on documents."""
+
+    def carry_out(self, asked: Envelope, call: FunctionCalled) -> Event: ...
+
+
+class Divergence(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the rerun left the recorded path: the event that was recorded there (`recorded_seq` 0: none any more), and
+    the one that came instead."""
+
+    recorded_seq: int
+    recorded_kind: str
+    seq: int
+    kind: str
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of a rerun. `inputs` maps the seqs of what was given to those that it got in the fork; `skipped`
+    says, by recorded seq, what was not given and why. `stopped` says why it ended early (the model cannot be had)."""
+
+    fork: str
+    divergence: Divergence | None
+    inputs: Mapping[int, int]
+    skipped: Mapping[int, str]
+    recorded_answers: int
+    model_answers: int
+    stopped: str = ""
+
+
+class Counterfactual:
+    """Gives a recording to a fork. `changes` are the settings' fields that the fork has its own values of: what is
+    recorded of them does not hold."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        recording: Sequence[Recorded],
+        *,
+        infer: Infer,
+        functions: Functions,
+        count: Count,
+        changes: Mapping[str, Any],
+        recorded_answers: bool,
+        on_progress: Callable[[int], None] = lambda _done: None,
+    ) -> None:
+        self._ledger = ledger
+        self._recording = recording
+        self._infer = infer
+        self._functions = functions
+        self._count = count
+        self._changes = changes
+        self._use_recorded = recorded_answers
+        self._on_progress = on_progress
+        self._at = 0
+        """The recorded event that comes next."""
+        self._now_ms = ledger.state.time_ms
+        self._asked: Asked | None = None
+        self._divergence: Divergence | None = None
+        self._inputs: dict[int, int] = {}
+        self._skipped: dict[int, str] = {}
+        self._taken = self._answered = 0
+        self._stopped = ""
+
+    async def run(self) -> Outcome:
+        """Give all of it, and let the fork come to rest."""
+        for made in resumption(self._state, self._now_ms):
+            self._put(made, decode(made), own=False)
+        while self._at < len(self._recording) and not self._stopped:
+            if self._divergence is None:
+                await self._follow(self._recording[self._at])
+            elif not await self._goes_on():
+                await self._give_at_rest(self._recording[self._at])
+            self._on_progress(self._at)
+        if self._divergence is not None:
+            while not self._stopped and await self._goes_on():
+                pass
+            await self._ring(self._recording[-1].envelope.time)
+        self._ledger.commit()
+        return Outcome(
+            fork=self._state.agent,
+            divergence=self._divergence,
+            inputs=self._inputs,
+            skipped=self._skipped,
+            recorded_answers=self._taken,
+            model_answers=self._answered,
+            stopped=self._stopped,
+        )
+
+    @property
+    def _state(self) -> State:
+        return self._ledger.state
+
+    # --- in step with the recording
+
+    async def _follow(self, there: Recorded) -> None:
+        """The next event, by the recording: it is given, or it is done again."""
+        self._now_ms = there.envelope.time  # also where it is less: several clocks wrote the log
+        if there.outside:
+            self._at += 1
+            self._give(there)
+        elif not self._advance():
+            await self._answer(there if self._use_recorded else None)
+
+    def _compare(self, made: Draft, event: Event, seq: int) -> None:
+        """Whether an event of the fork's own is the one that was recorded there."""
+        if self._divergence is not None or is_beginning(made, event):
+            return
+        if self._at == len(self._recording):
+            return  # the recording ends within a turn: what comes now was never recorded
+        there = self._recording[self._at]
+        if there.envelope.kind == made.kind and content(there.event) == content(event):
+            self._at += 1
+        else:
+            self._diverge(there, made.kind, seq)
+
+    def _diverge(self, there: Recorded, kind: str, seq: int) -> None:
+        self._divergence = Divergence(
+            recorded_seq=there.envelope.seq, recorded_kind=there.envelope.kind, seq=seq, kind=kind
+        )
+
+    # --- what the agent does itself
+
+    async def _goes_on(self) -> bool:
+        """Do the next thing that the fork has to do; False where it is at rest."""
+        if self._advance():
+            return True
+        if self._open() is None:
+            return False
+        await self._answer(None)
+        return True
+
+    def _advance(self) -> bool:
+        """Decide until the fork waits; whether there was anything to decide."""
+        seq = self._state.seq
+        state, drafts = advance(self._state, self._count, self._now_ms)
+        if not drafts:
+            return False
+        self._ledger.put(drafts, state)
+        for made in drafts:
+            seq += 1
+            event = decode(made)
+            self._compare(made, event, seq)
+            if isinstance(event, InferenceRequested | FunctionCalled):
+                self._asked = state, placed(made, seq), event  # the fork waits for it: it is the last
+        if self._answered and self._ledger.waiting >= AT_ONCE:
+            self._ledger.commit()
+        return True
+
+    def _open(self) -> Asked | None:
+        """The request that the fork waits for."""
+        turn = self._state.turn
+        return self._asked if self._asked and turn and turn.request_key == self._asked[1].key else None
+
+    def _put(self, made: Draft, event: Event, *, own: bool = True) -> None:
+        seq = self._state.seq + 1
+        self._ledger.put([made], evolve(self._state, placed(made, seq), event))
+        if own:
+            self._compare(made, event, seq)
+
+    async def _answer(self, there: Recorded | None) -> None:
+        """Answer what the fork waits for: as recorded, or by the model, the timers, the storage's functions."""
+        asked = self._open()
+        assert asked is not None, "an agent that waits in a turn has asked for something"
+        state, envelope, event = asked
+        if there is not None and there.envelope.closes:
+            self._taken += 1
+            self._put(self._reply(envelope, there.event), there.event)
+            self._set_as_recorded(envelope)
+        elif isinstance(event, FunctionCalled) and envelope.opens == Topic.TIMER:
+            self._set_timer(envelope, event)
+        elif isinstance(event, FunctionCalled):
+            self._ledger.commit()
+            came = self._functions.carry_out(self._ledger.end(), event)
+            self._put(self._reply(envelope, came), came)
+        else:
+            await self._ask_model(job(state, envelope, event))
+
+    def _reply(self, asked: Envelope, event: Event) -> Draft:
+        key = answer_key(asked.key)
+        return draft(asked.agent, self._now_ms, event, key=key, turn=asked.turn, cause=asked.key, closes=asked.key)
+
+    async def _ask_model(self, asked: Job) -> None:
+        came = await self._infer(asked)
+        if isinstance(came, InferenceFailed) and came.error in HOPELESS:
+            self._stopped = f"{came.error}: {came.detail}"
+            if not self._ledger.begun:
+                raise ModelUnavailable(self._stopped)
+            return
+        self._answered += 1
+        self._put(answer(asked, came, self._now_ms), came)
+
+    def _set_timer(self, asked: Envelope, call: FunctionCalled) -> None:
+        came, timer = set_timer(call, asked)
+        self._put(self._reply(asked, came), came)
+        if timer:
+            made = setting(asked.agent, timer, self._now_ms, cause=asked.key)
+            self._put(made, decode(made))
+
+    def _set_as_recorded(self, asked: Envelope) -> None:
+        """The timer that was set with the answer to a call."""
+        there = self._recording[self._at].event if self._at < len(self._recording) else None
+        if asked.opens == Topic.TIMER and isinstance(there, TimerSet):
+            self._put(setting(asked.agent, there.timer, self._now_ms, cause=asked.key), there)
+
+    # --- what it is given
+
+    async def _give_at_rest(self, there: Recorded) -> None:
+        """After the divergence: the timers that are due before it, then this, if it came from outside."""
+        self._at += 1
+        if not there.outside:
+            return
+        if isinstance(there.event, TimerFired):
+            return  # the fork's timers ring by themselves
+        if isinstance(there.event, StopRequested):
+            self._skipped[there.envelope.seq] = "a stop: the turn that it was for had ended"
+            return
+        await self._ring(there.envelope.time)
+        self._now_ms = max(self._now_ms, there.envelope.time)
+        if not self._stopped:
+            self._give(there)
+
+    async def _ring(self, until_ms: int) -> None:
+        """Fire the fork's timers that are due by then, each once the turn of the one before has ended."""
+        while not self._stopped and (due := [a for a in self._state.alarms if a.timer.due_ms <= until_ms]):
+            alarm = min(due, key=lambda alarm: (alarm.timer.due_ms, alarm.key))
+            self._now_ms = max(self._now_ms, alarm.timer.due_ms)
+            self._fire(alarm, own=True)
+            while not self._stopped and await self._goes_on():
+                pass
+
+    def _fire(self, alarm: Alarm, *, own: bool) -> None:
+        try:
+            again_ms = next_due_ms(alarm.timer, self._now_ms)
+        except BadTimer:
+            again_ms = 0
+        fired, *again = firing(self._state.agent, alarm.timer, alarm.key, self._now_ms, again_ms)
+        self._put(fired, decode(fired), own=own)
+        for made in again:
+            self._put(made, decode(made))
+
+    def _give(self, there: Recorded) -> None:
+        """Append what came from outside, as it fits this fork."""
+        event, envelope = there.event, there.envelope
+        closes = ""
+        match event:
+            case TimerFired(timer=timer):
+                alarm = next((each for each in self._state.alarms if each.timer == timer), None)
+                if alarm is None:
+                    self._skipped[envelope.seq] = f"the firing of timer {timer.id}, which is not set here"
+                    self._diverge(there, "", self._state.seq + 1)
+                    return
+                self._fire(alarm, own=False)
+                self._inputs[envelope.seq] = self._state.pending[-1].seq
+                return
+            case TimerCancelled(timer_id=id):
+                closes = self._alarm_key(envelope.closes, id)
+                if not closes:
+                    self._skipped[envelope.seq] = f"the cancelling of timer {id}, which is not set here"
+                    return
+            case StopRequested(input=input):
+                event = replace(event, input=self._inputs.get(input, input))
+            case SettingsChanged(settings=settings):
+                event = replace(event, settings=replace(settings, **self._changes))
+            case _:
+                pass
+        made = draft(
+            self._state.agent, self._now_ms, event, key=envelope.key, cause=envelope.cause, opens=envelope.opens,
+            closes=closes,
+        )  # fmt: skip
+        self._put(made, event, own=False)
+        self._inputs[envelope.seq] = self._state.seq
+
+    def _alarm_key(self, key: str, id: str) -> str:
+        """The alarm with this key, or else one of the timer with this id; "" if there is none."""
+        ours = [alarm.key for alarm in self._state.alarms if alarm.timer.id == id]
+        return key if key in ours else next(iter(ours), "")

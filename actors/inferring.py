@@ -1,0 +1,59 @@
+"""One inference, from the bytes of its request to the event of its answer: for the LLM processor, and for a rerun.
+
+Rules. (1) What is sent is what was asked for, byte for byte, or nothing is. (2) Whatever a model's code does, there is
+an event that says so. (3) An unforeseen error's text goes nowhere: nobody has looked for a key in it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import traceback
+from typing import Any, Final
+
+from actors.models.protocol import Answer, Model, ModelFailed, OnPiece
+from actors.models.repair import repair
+from events.codec import encode
+from events.inference import Job, sent
+from events.types import InferenceCompleted, InferenceFailed
+
+DIFFERS: Final = (
+    "The request rendered from the log was not the one that was asked for, so it was not sent. Send the message again; "
+    "if this happens twice, report it with `replay --verify`."
+)
+
+
+async def infer(
+    job: Job, model: Model, log: Any, on_piece: OnPiece | None = None
+) -> InferenceCompleted | InferenceFailed:
+    """Carry out an inference; `log` is a structlog logger."""
+    handed = sent(job)
+    started = asyncio.get_running_loop().time()
+    try:
+        if handed != job.asked:
+            log.error("context differs from the one asked for", agent=job.agent, key=job.key)
+            raise ModelFailed("bad_request", DIFFERS)
+        came = await model.complete(job.request, base_url=job.base_url, on_piece=on_piece)
+        made = completed(came, handed, int((asyncio.get_running_loop().time() - started) * 1000))
+        encode(made)  # what cannot be written breaks here
+    except ModelFailed as error:
+        log.warning("inference failed", agent=job.agent, error=error.error, detail=error.detail)
+        return InferenceFailed(error=error.error, detail=error.detail, sent=handed, attempts=error.attempts)
+    except Exception as error:  # noqa: BLE001 - whatever a model's code does, the turn must not wait for ever
+        where = traceback.format_tb(error.__traceback__)[-1].strip()
+        log.error("inference broke", agent=job.agent, error=type(error).__name__, where=where)
+        detail = f"Its answer could not be worked with ({type(error).__name__}): try another model, or report this."
+        return InferenceFailed(error="bad_answer", detail=detail, sent=handed)
+    return made
+
+
+def completed(came: Answer, handed: bytes, took_ms: int) -> InferenceCompleted:
+    """A model's answer as an event, its calls' arguments repaired where that can be done."""
+    return InferenceCompleted(
+        content=came.content,
+        calls=tuple(repair(call, came.finish) for call in came.calls),
+        finish=came.finish,
+        model=came.model,
+        usage=came.usage,
+        sent=handed,
+        duration_ms=took_ms,
+    )

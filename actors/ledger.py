@@ -1,0 +1,66 @@
+"""The stream of a rerun's fork while it is written: folded at once, committed in stretches.
+
+Rules. (1) It is written at rest: no actor takes up what stands open in it. (2) Nobody else writes to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from events.envelope import Draft, Envelope
+from events.state import State
+from store.log import Append, LogStore, Snapshot
+from store.states import snapshot_of
+
+SNAPSHOT_EVENTS: Final = 500
+
+
+class Ledger:
+    def __init__(self, log: LogStore, state: State, begin: Append) -> None:
+        """`state`: after the fork's first event, which `begin` appends."""
+        self.state = state
+        self._log = log
+        self._begin: Append | None = begin
+        self._drafts: list[Draft] = []
+        self._snapshots: tuple[Snapshot, ...] = ()
+        self._written = self._snapshot_at = state.seq
+
+    @property
+    def waiting(self) -> int:
+        """How many events are not written yet."""
+        return len(self._drafts)
+
+    @property
+    def begun(self) -> bool:
+        """Whether anything is written."""
+        return self._begin is None
+
+    def put(self, drafts: Sequence[Draft], state: State) -> None:
+        """Take the stream's next events, and the state after them."""
+        self._drafts += drafts
+        self.state = state
+
+    def commit(self) -> None:
+        """Make all of it durable."""
+        if self._begin is not None:
+            self._append(self._begin)
+            self._begin = None
+        if not self._drafts:
+            return
+        agent = self.state.agent
+        expected = {agent: self._written}
+        self._append(Append(tuple(self._drafts), expected, snapshots=self._snapshots, at_rest=True))
+        self._drafts, self._snapshots, self._written = [], (), self.state.seq
+        if self._written - self._snapshot_at >= SNAPSHOT_EVENTS:
+            hash = self._log.hash_at(agent, self._written)
+            assert hash is not None, "the stream's end was just written"
+            self._snapshots, self._snapshot_at = (snapshot_of(self.state, hash),), self._written
+
+    def _append(self, append: Append) -> None:
+        for each in self._log.append([append])[0]:
+            assert each.outcome == "appended", f"nobody else writes to a rerun's fork, and yet: {each.outcome}"
+
+    def end(self) -> Envelope:
+        """The stream's last event, as it stands in the log."""
+        return self._log.read(self.state.agent, self.state.seq - 1, self.state.seq)[0]

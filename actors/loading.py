@@ -1,0 +1,92 @@
+"""What a load tells: how far it is, what it did, and the word that agents get of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+
+from events.context import clip
+from events.errors import BadInput
+from events.sources import Source
+from store.documents import OVERLAP_TOKENS, PASSAGE_TOKENS, Refused
+from store.documents.document import LEAST_TOKENS
+
+MOST_TOKENS: Final = 2000
+SHOWN_PATHS: Final = 5
+
+
+class Loaded(msgspec.Struct, frozen=True):
+    """A document that this load brought in. `notes` say what was mended on the way.
+
+    `replaced`: it took the place of another at its path; `instead_of`: where that one lay, if in another folder.
+    """
+
+    path: str
+    passages: int
+    notes: tuple[str, ...] = ()
+    replaced: bool = False
+    instead_of: str = ""
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """What a load did. `position`: of the log, once all of it was there. `told`: agents that got an upload event."""
+
+    source: str
+    loaded: tuple[Loaded, ...]
+    skipped: tuple[str, ...]
+    refused: tuple[Refused, ...]
+    attached: tuple[str, ...]
+    told: tuple[str, ...]
+    passages: int
+    seconds: float
+    position: int
+
+
+class Progress(msgspec.Struct, frozen=True):
+    """How far a load is. The bytes of what was skipped or refused count as done."""
+
+    path: str
+    done_bytes: int
+    total_bytes: int
+    documents: int
+    passages: int
+
+
+OnProgress = Callable[[Progress], None]
+
+
+def sizes_of_new(passage_tokens: int, overlap_tokens: int) -> tuple[int, int]:
+    """The sizes of a new source's passages and of their overlap (0 and -1: the usual). Raises BadInput where passages
+    cannot be cut so."""
+    tokens = passage_tokens or PASSAGE_TOKENS
+    overlap = min(OVERLAP_TOKENS, tokens // 2) if overlap_tokens == -1 else overlap_tokens
+    if not LEAST_TOKENS <= tokens <= MOST_TOKENS or not 0 <= overlap <= tokens // 2:
+        raise BadInput(
+            f"Passages of {tokens} tokens with an overlap of {overlap} cannot be made: give --passage-tokens "
+            f"{LEAST_TOKENS} to {MOST_TOKENS} (without it: {PASSAGE_TOKENS}), and --overlap-tokens of at most half of "
+            "that."
+        )
+    return tokens, overlap
+
+
+def check_sizes(source: Source, passage_tokens: int, overlap_tokens: int) -> None:
+    """Raises BadInput where other sizes are asked for than those that a source has."""
+    had = source.passage_tokens, source.overlap_tokens
+    if (passage_tokens or had[0], had[1] if overlap_tokens == -1 else overlap_tokens) != had:
+        raise BadInput(
+            f"Source '{source.name}' has passages of {had[0]} tokens with an overlap of {had[1]}, for good. Leave "
+            "--passage-tokens and --overlap-tokens out, or load into a source of another name."
+        )
+
+
+def told_of(source: Source) -> str:
+    """What an agent that has the source is told of it."""
+    paths = [document.path for document in source.loaded]
+    more = f" and {len(paths) - SHOWN_PATHS} more" if len(paths) > SHOWN_PATHS else ""
+    shown = ", ".join(clip(path, 60) for path in paths[:SHOWN_PATHS])
+    return (
+        f"{len(paths)} document{'s' * (len(paths) != 1)}, {source.passages} passages: {shown}{more}. "
+        "Search them with archival_memory_search; list_documents, open_document and grep_documents read them."
+    )

@@ -1,0 +1,178 @@
+"""`export` and `import`: an agent in one file, out of a log and into one. Nothing starts Ray."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import click
+import msgspec
+
+from console.describe import plain
+from console.inspect import agent_head, reading
+from console.options import PROGRAM, bundle_option, data_folder
+from console.progress import bar
+from console.show import Page, many, one_line
+from events.errors import BadInput
+from events.sources import is_source, source_of
+from store.sqlite_log import SqliteLog
+
+if TYPE_CHECKING:
+    from store.exporting import Exported
+    from store.importing import Imported
+    from store.manifest import Manifest
+
+SHOWN: Final = 12
+
+_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+
+
+# --- export -------------------------------------------------------------------------------------------------------
+
+
+@click.command("export")
+@click.argument("agent")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--at", type=click.IntRange(min=1), metavar="SEQ", help="As of this event (default: the last).")
+@click.option("--redact", "texts", multiple=True, metavar="TEXT", help="Mask this text; may be given again.")
+@click.option(
+    "--redact-pattern", "patterns", multiple=True, metavar="REGEX", help="Mask what this matches; may be given again."
+)
+@click.option("--force", is_flag=True, help="Write over FILE if it is there.")
+@bundle_option
+@_json
+def export_command(
+    agent: str,
+    file: Path,
+    *,
+    at: int | None,
+    texts: tuple[str, ...],
+    patterns: tuple[str, ...],
+    force: bool,
+    as_json: bool,
+) -> None:
+    """Write AGENT, and all that its contexts hang on, into one FILE: its events (of a fork, its ancestors' too), their
+    hash chain, the documents of the sources that it used, and the versions of what shaped its contexts.
+
+    \b
+    Every command that reads takes such a file by --bundle FILE; `import FILE` makes an agent of it.
+    """
+    from events.debug.redact import Masks
+    from store.bundle import check_place
+    from store.exporting import export
+
+    masks = Masks(texts, patterns) if texts or patterns else None
+    check_place(file, force=force)
+    with reading() as log:
+        head = agent_head(log, agent)
+        if at is not None and at > head.seq:
+            raise BadInput(f"Agent '{agent}' has events 1 to {head.seq}: there is no event {at} (--at SEQ).")
+        with bar("Exporting") as step:
+            done = export(log, agent, at or head.seq, file, masks=masks, force=force, progress=step)
+    if as_json:
+        sys.stdout.write(msgspec.json.encode(plain(done)).decode() + "\n")
+    else:
+        _print_exported(Page(), done)
+
+
+def _print_exported(page: Page, done: Exported) -> None:
+    manifest = done.manifest
+    page.line(
+        (f"{one_line(manifest.agent)} as of event {manifest.at}", "bold"),
+        f": {many(manifest.events, 'event')} in {one_line(done.path, 300)} ({done.bytes:,} bytes).",
+    )
+    for stream in manifest.streams:
+        if stream.name != manifest.agent:
+            what = f"source {source_of(stream.name)}" if is_source(stream.name) else f"its ancestor {stream.name}"
+            page.line(f"  with {one_line(what)}, events {stream.first} to {stream.last}")
+    _print_redactions(page, manifest)
+    file = shlex.quote(done.path)
+    page.line(("Prove it on any machine: ", "dim"), f"{PROGRAM} replay --all --verify --bundle {file}")
+
+
+def _print_redactions(page: Page, manifest: Manifest) -> None:
+    """What was masked, and what can no longer be proved."""
+    for each in manifest.redactions:
+        page.line(
+            (f"  masked in {one_line(each.stream)}: {many(each.places, 'place')}", "yellow"),
+            f", in events {_some(each.masked)}; the chain is made anew from event {each.rechained} on, so it proves "
+            "that nothing was altered since, and no longer that it is the original's",
+        )
+        if each.unprovable:
+            what = many(len(each.unprovable), "context")
+            page.line(f"  {what} of {one_line(each.stream)} cannot be proved any more: events {_some(each.unprovable)}")
+    if manifest.redactions:
+        page.line(
+            "  What stays: names of agents, keys, and the fingerprints of the original contexts. Who can guess a short "
+            "text can make sure by them."
+        )
+
+
+def _some(seqs: tuple[int, ...]) -> str:
+    more = f" and {len(seqs) - SHOWN} more" if len(seqs) > SHOWN else ""
+    return (", ".join(map(str, seqs[:SHOWN])) or "none") + more
+
+
+# --- import -------------------------------------------------------------------------------------------------------
+
+
+@click.command("import")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--as", "name", default="", metavar="NAME", help="What the agent is to be called here.")
+@_json
+def import_command(file: Path, name: str, as_json: bool) -> None:
+    """Take the bundle FILE into the data folder, once all of it was proved. What is there already stays as it is.
+
+    The agent is at rest: its timers do not run here, and a turn that was under way does not go on. With --as it gets
+    another name, and so another hash chain; the bundle's own is proved before.
+    """
+    from store.bundle import BundleReader
+    from store.importing import import_bundle
+
+    folder = data_folder()
+    with BundleReader(file.expanduser()) as reader:
+        manifest = reader.manifest
+    _check_names(manifest, name)
+    with folder.lock(f"import {file.name}"), SqliteLog(folder.log_path()) as log:
+        log.open_epoch()
+        with bar("Proving and importing", manifest.events) as step:
+            done = import_bundle(log, file.expanduser(), name=name, progress=step)
+    if as_json:
+        sys.stdout.write(msgspec.json.encode(plain(done)).decode() + "\n")
+    else:
+        _print_imported(Page(), done, manifest)
+
+
+def _check_names(manifest: Manifest, name: str) -> None:
+    from actors.checks import check_name
+
+    if name:
+        check_name(name)
+    for stream in manifest.streams:
+        if not is_source(stream.name):
+            check_name(stream.name)
+
+
+def _print_imported(page: Page, done: Imported, manifest: Manifest) -> None:
+    agent = one_line(done.agent)
+    if not done.written:
+        page.line(f"{agent} is here already, with the same {many(manifest.events, 'event')}: nothing to do.")
+        return
+    redacted = f", {many(done.redacted, 'context')} redacted, not provable" if done.redacted else ""
+    page.line((agent, "bold"), f": {many(done.contexts, 'context')} proved{redacted}.")
+    for stream in done.streams:
+        there = f", {many(stream.events - stream.written, 'event')} were here" if stream.written < stream.events else ""
+        page.line(f"  {one_line(stream.name)}: {many(stream.written, 'event')} imported{there}")
+    if done.agent != manifest.agent:
+        page.line(
+            f"  Its name is part of its hash chain, which was proved as {one_line(manifest.agent)}'s and made anew "
+            f"for {agent}: its last hash is {done.streams[0].hash.hex()[:16]} now."
+        )
+    if done.resting or done.alarms:
+        what = ["a turn under way"] * done.resting + [many(done.alarms, "timer")] * bool(done.alarms)
+        page.line(f"  It came with {' and '.join(what)}, at rest here: nothing of it runs.")
+        fork = f"{PROGRAM} fork {shlex.quote(done.agent)} --at {done.at} --as NAME"
+        page.line(("  To go on from there, fork it: ", "dim"), fork)
+    page.line(("Look at it: ", "dim"), f"{PROGRAM} context {shlex.quote(done.agent)}")

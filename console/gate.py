@@ -1,0 +1,146 @@
+"""`replay --against`: stored sessions replayed by this code, and which contexts it renders otherwise than they were.
+
+It is for CI: a change of ours that would change what agents see in sessions that were recorded does not pass unseen.
+"""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from console.describe import plain
+from console.options import PROGRAM, complain
+from console.show import Page, many, one_line
+from events.debug.gate import Changes, changes
+from events.errors import BadInput, BundleUnreadable, NewerFormat
+from events.sources import is_source
+from store.bundle import SUFFIX
+from store.bundle_log import BundleLog, read_bundle
+from store.manifest import Versions
+from store.versions import versions_now
+
+SHOWN: Final = 8
+
+
+class Verdict(msgspec.Struct, frozen=True, kw_only=True):
+    """Of one bundle: its histories (the agent's, and its sources'), and what made it differs in from here (name -> then
+    and now). `unreadable` says why it could not be read."""
+
+    bundle: str
+    agent: str = ""
+    histories: tuple[Changes, ...] = ()
+    versions: dict[str, tuple[str, str]] = {}
+    unreadable: str = ""
+
+    @property
+    def sound(self) -> bool:
+        return not self.unreadable and all(each.sound for each in self.histories)
+
+
+def gate(against: Path, *, as_json: bool) -> int:
+    """Replay every bundle of a folder; the exit code: 0 no change, 1 a change, 2 a bundle that cannot be read."""
+    verdicts, page = [], Page()
+    for path in bundles_in(against):
+        verdicts.append(judged(path))
+        if not as_json:
+            _print(page, verdicts[-1], path)
+    if as_json:
+        sys.stdout.write(msgspec.json.encode(_as_object(verdicts)).decode() + "\n")
+    else:
+        _print_sum(page, verdicts)
+    if any(not each.sound and not each.unreadable for each in verdicts):
+        return 1
+    unreadable = [each.unreadable for each in verdicts if each.unreadable]
+    if unreadable:
+        complain(unreadable[0])
+    return 2 if unreadable else 0
+
+
+def bundles_in(against: Path) -> list[Path]:
+    """The bundles of a folder and its folders, by name; or the one that is named. Raises BadInput where there is none:
+    a gate with nothing to look at would let everything pass."""
+    if against.is_file():
+        return [against]
+    if not against.is_dir():
+        raise BadInput(f"There is no folder {against}: name one that has bundles (--against DIR).")
+    found = sorted(path for path in against.rglob(f"*{SUFFIX}") if path.is_file())
+    if not found:
+        raise BadInput(
+            f"The folder {against} has no bundle (*{SUFFIX}): nothing was replayed. `export AGENT FILE{SUFFIX}` writes "
+            "one."
+        )
+    return found
+
+
+def judged(path: Path) -> Verdict:
+    """A bundle, replayed."""
+    try:
+        log = read_bundle(path)
+    except (BundleUnreadable, NewerFormat) as error:
+        return Verdict(bundle=str(path), unreadable=str(error))
+    manifest = log.manifest
+    names = [manifest.agent, *(each.name for each in manifest.streams if is_source(each.name))]
+    histories = tuple(_replayed(log, name) for name in names)
+    return Verdict(bundle=str(path), agent=manifest.agent, histories=histories, versions=_differing(manifest.versions))
+
+
+def _replayed(log: BundleLog, name: str) -> Changes:
+    return changes(name, log.read(name), log.unprovable(name))
+
+
+def _differing(then: Versions) -> dict[str, tuple[str, str]]:
+    """What is another version here. What hangs on the session (its models) is no version of ours."""
+    now = versions_now(models=then.models, encodings=then.encodings)
+    both = {name: (str(getattr(then, name)), str(getattr(now, name))) for name in Versions.__struct_fields__}
+    return {name: pair for name, pair in both.items() if pair[0] != pair[1]}
+
+
+def _print(page: Page, verdict: Verdict, path: Path) -> None:
+    name = one_line(verdict.bundle, 200)
+    if verdict.unreadable:
+        page.line((name, "bold"), (f": NOT READ: {verdict.unreadable}", "yellow"))
+        return
+    first = verdict.histories[0]
+    redacted = f", {first.redacted:,} redacted" if first.redacted else ""
+    events = sum(each.events for each in verdict.histories)
+    same = f"{first.same:,} of {many(first.contexts, 'context')} the same{redacted}"
+    page.line((name, "bold"), f": {one_line(verdict.agent)}, {many(events, 'event')}, {same}")
+    for each in verdict.histories:
+        _print_changes(page, each, path)
+    if not verdict.sound and verdict.versions:
+        told = (f"{name} {then or 'none'} -> {now or 'none'}" for name, (then, now) in verdict.versions.items())
+        page.line(f"  Other versions than it was made with: {one_line('; '.join(told), 400)}")
+
+
+def _print_changes(page: Page, found: Changes, path: Path) -> None:
+    if found.changed:
+        more = ", …" if len(found.changed) > SHOWN else ""
+        seqs = ", ".join(map(str, found.changed[:SHOWN])) + more
+        page.line(
+            (f"  CHANGED: {many(len(found.changed), 'context')}, first at event {found.changed[0]} ", "bold red"),
+            f"(a {found.purpose}): {seqs}",
+        )
+        look = f"{PROGRAM} context {shlex.quote(found.agent)} --at {found.changed[0]} --bundle {shlex.quote(str(path))}"
+        page.line(("  Look at it as it is now: ", "dim"), look)
+    if found.difference:
+        what = f"  DIFFERENCE in {one_line(found.agent)}, event {found.difference.seq}: {found.difference.what}"
+        page.line((what, "bold red"))
+
+
+def _print_sum(page: Page, verdicts: list[Verdict]) -> None:
+    bad = [each for each in verdicts if not each.sound]
+    contexts = sum(history.contexts for each in verdicts for history in each.histories)
+    page.line()
+    what = f"{many(len(verdicts), 'bundle')}, {many(contexts, 'context')}"
+    if bad:
+        page.line((f"{what}: {many(len(bad), 'bundle')} not as recorded.", "bold red"))
+    else:
+        page.line((f"{what}: all rendered as they were recorded, byte for byte.", "green"))
+
+
+def _as_object(verdicts: list[Verdict]) -> dict[str, Any]:
+    return {"ok": all(each.sound for each in verdicts), "bundles": [plain(each) for each in verdicts]}

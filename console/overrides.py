@@ -1,0 +1,160 @@
+"""`--set key=value`: what is to be otherwise where an agent is forked, or run again.
+
+A key is a setting by its name on the command line (`window`, `evict-to`), `system`, or a section of core memory
+(`human`, or `block.human` where a setting has that name too). A text that is long comes from a file: `system=@FILE`.
+
+Rule: what could not work is refused with what there is, and what it makes of the agent is looked at as `chat` does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+from msgspec.structs import replace
+
+from console.settings import Flags, check_window, differences, settings_changed
+from console.show import many, one_line
+from events.context import Count
+from events.errors import BadInput
+from events.settings import flaw
+from events.state import State
+from events.types import AgentCreated, Block, Settings
+
+_FLAGS: Final = ("model", "base-url", "window")
+"""These change others with them, as they do for `chat`."""
+
+_FIELDS: Final[Mapping[str, str]] = {
+    "summarizer": "summarizer",
+    "reserve": "reserve_tokens",
+    "warn": "warn_at",
+    "evict": "evict_at",
+    "evict-to": "evict_to",
+    "summary-words": "summary_words",
+    "page-size": "page_size",
+    "result-chars": "result_chars",
+    "max-steps": "max_steps",
+    "max-turn-tokens": "max_turn_tokens",
+    "max-failures": "max_failures",
+    "temperature": "temperature",
+}
+_TYPES: Final[Mapping[str, Any]] = {field.name: field.type for field in msgspec.structs.fields(Settings)}
+KEYS: Final = (*_FLAGS, *_FIELDS, "system")
+
+
+class Changes(msgspec.Struct, frozen=True, kw_only=True):
+    """What is otherwise; None: as it was. `said` has it in words."""
+
+    settings: Settings | None = None
+    system: str | None = None
+    blocks: tuple[Block, ...] | None = None
+    said: tuple[str, ...] = ()
+
+
+def changes(state: State, pairs: Sequence[str], count: Count) -> Changes:
+    """What `--set` makes of an agent. Raises BadInput for what is not known, makes no sense, or leaves no room."""
+    given = dict(_pair(pair) for pair in pairs)
+    texts = {key: _text(key, value) for key, value in given.items() if key not in (*_FLAGS, *_FIELDS)}
+    settings = _settings(state.settings, {key: value for key, value in given.items() if key not in texts})
+    system = texts.pop("system", None)
+    blocks = _blocks(state.blocks, texts)
+    said = [*_said(state.settings, settings)]
+    said += [f"system text ({many(len(system), 'character')})"] if system is not None else []
+    said += [f'{block.label} "{one_line(block.value, 60)}"' for block in blocks if block not in state.blocks]
+    made = Changes(
+        settings=settings if settings != state.settings else None,
+        system=system if system != state.system else None,
+        blocks=blocks if blocks != state.blocks else None,
+        said=tuple(said),
+    )
+    if made.settings or made.system is not None or made.blocks is not None:
+        system = state.system if system is None else system
+        check_window(AgentCreated(system=system, blocks=blocks, settings=settings, format=state.format), count)
+    return made
+
+
+def _pair(pair: str) -> tuple[str, str]:
+    key, equals, value = pair.partition("=")
+    if not equals or not key.strip():
+        raise BadInput(f"'{one_line(pair, 60)}' sets nothing: give KEY=VALUE, as window=4096 or human=\"Eve.\".")
+    key = key.strip()
+    known = key.lower().replace("_", "-")
+    by_field = {name.replace("_", "-"): key for key, name in (*_FIELDS.items(), ("window", "window_tokens"))}
+    known = by_field.get(known, known)
+    return (known if known in KEYS else key), value
+
+
+def _text(key: str, value: str) -> str:
+    if key != "system" or not value.startswith("@"):
+        return value
+    try:
+        return Path(value[1:]).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInput(f"The system text cannot be read from '{one_line(value[1:], 80)}' ({error}).") from None
+
+
+def _settings(now: Settings, given: Mapping[str, str]) -> Settings:
+    flags = Flags(
+        model=given.get("model", "").strip(),
+        base_url=given.get("base-url", "").strip(),
+        window=_value("window", "window_tokens", given["window"]) if "window" in given else 0,
+    )
+    settings = settings_changed(now, flags) or now
+    others = {_FIELDS[key]: _value(key, _FIELDS[key], value) for key, value in given.items() if key in _FIELDS}
+    settings = replace(settings, **others)
+    why = flaw(settings)
+    if why:
+        raise BadInput(f"These settings cannot be: {why}")
+    return settings
+
+
+def _value(key: str, field: str, text: str) -> Any:
+    wanted = _TYPES[field]
+    try:
+        value = msgspec.convert(text.strip(), wanted, strict=False)
+    except msgspec.ValidationError:
+        what = "a whole number" if wanted is int else "a number"
+        raise BadInput(f"{key}={one_line(text, 40)} cannot be: {key} is {what}.") from None
+    if key == "window" and value < 1:
+        raise BadInput(f"window={value} cannot be: give tokens, from some thousands up.")
+    return value
+
+
+def _blocks(now: tuple[Block, ...], texts: Mapping[str, str]) -> tuple[Block, ...]:
+    labels = {block.label for block in now}
+    values = {key.removeprefix("block.") if key not in labels else key: text for key, text in texts.items()}
+    for key in values:
+        if key not in labels:
+            raise BadInput(_unknown(key, labels))
+    for block in now:
+        value = values.get(block.label, "")
+        if len(value) > block.limit:
+            size = many(len(value), "character")
+            raise BadInput(
+                f"The section '{block.label}' holds {block.limit:,} characters; this has {size}. Shorten it."
+            )
+    return tuple(replace(block, value=values.get(block.label, block.value)) for block in now)
+
+
+def _unknown(key: str, labels: Iterable[str]) -> str:
+    sections = sorted(labels)
+    near = get_close_matches(key.lower(), (*KEYS, *sections), n=3)
+    hint = f" Did you mean {' or '.join(near)}?" if near else ""
+    named = f"sections of core memory: {', '.join(sections)}" if sections else "no section of core memory"
+    return f"There is nothing '{one_line(key, 40)}' to set.{hint} Settings: {', '.join(KEYS)}; {named}."
+
+
+def _said(before: Settings, after: Settings) -> list[str]:
+    said = [differences(before, after)] if differences(before, after) else []
+    for key, name in _FIELDS.items():
+        was, now = getattr(before, name), getattr(after, name)
+        if was != now:
+            said.append(f"{key} {_shown(was)} -> {_shown(now)}")
+    return said
+
+
+def _shown(value: object) -> str:
+    return "none" if value in ("", None) else f"{value:,}" if isinstance(value, int) else str(value)

@@ -1,0 +1,316 @@
+"""`rerun`: a counterfactual. What an agent was given is given again to a fork of it, under other settings and in
+virtual time; then both runs are held against each other.
+
+Rule: the original is only read. The fork is kept in the data folder where nothing else has it; where a running system
+has it, or the agent is in a bundle, the rerun works on a copy in memory, and only what is asked for is kept of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import shlex
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+import msgspec
+from msgspec.structs import replace
+
+from console.describe import plain
+from console.inspect import agent_head, reading, stretches
+from console.options import PROGRAM, bundle_option, data_folder, given_bundle, index_options, index_settings
+from console.overrides import changes
+from console.progress import bar
+from console.search import catch_up
+from console.show import Page, many, one_line
+from events.codec import decode
+from events.debug.compare import Comparison, Pair, Prices, Totals, compare, turns
+from events.errors import AgentExists, BadInput, DataFolderBusy
+from events.state import State
+from events.types import Event
+from store.log import LogReader, LogStore
+from store.sqlite_log import SqliteLog
+from store.states import load
+
+if TYPE_CHECKING:
+    from actors.counterfactual import Outcome
+    from actors.rerun import Plan
+    from store.projection import MemoryIndex
+
+SHOWN: Final = 12
+"""As many turns with other answers are shown; --json has all."""
+ANSWER_CHARS: Final = 300
+AS_PAIRS: Final = ("model", "base-url", "window", "warn", "evict", "summarizer", "page-size")
+"""Options that say what `--set` says too."""
+
+
+@click.command("rerun")
+@click.argument("agent")
+@click.option("--from", "first", type=click.IntRange(min=1), metavar="SEQ", help="Fork after this event (default: 1).")
+@click.option("--to", type=click.IntRange(min=1), metavar="SEQ", help="Give what came up to this event (default: all).")
+@click.option("--as", "name", metavar="NAME", help="The fork's name (default: AGENT.rerun-1, -2, …).")
+@click.option("--model", metavar="M", help="Another model.")
+@click.option("--base-url", metavar="URL", help="The server that has the model.")
+@click.option("--window", type=click.IntRange(min=1), metavar="N", help="Another context window, in tokens.")
+@click.option("--warn", type=float, metavar="F", help="Warn of memory pressure at this fraction of the window.")
+@click.option("--evict", type=float, metavar="F", help="Evict at this fraction of the window.")
+@click.option("--summarizer", metavar="M", help="Another model for the summaries.")
+@click.option("--page-size", type=click.IntRange(min=1), metavar="K", help="Results on a page of a search.")
+@click.option("--prompt", type=click.Path(path_type=Path), metavar="FILE", help="Another system text.")
+@click.option("--set", "given", multiple=True, metavar="KEY=VALUE", help="Any other setting, or a core-memory block.")
+@click.option("--recorded", is_flag=True, help="Use the recorded answers until the two runs part; then the model.")
+@click.option("--keep", type=click.Path(path_type=Path), metavar="FILE", help="Export the fork to this bundle.")
+@click.option("--price", metavar="P/C", help="What a million prompt and completion tokens cost, as 0.15/0.60.")
+@click.option("--recorded-price", metavar="P/C", help="The same of the recorded run (default: as --price).")
+@bundle_option
+@index_options
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def command(agent: str, *, keep: Path | None, as_json: bool, **options: Any) -> int:
+    """Run AGENT again as it would have gone under other settings, and compare.
+
+    What it was given (messages, uploads, timers, …) is given to a fork of it, in virtual time: a week takes seconds.
+    The original is not touched. With --recorded no model is asked until a context differs from the recorded one.
+    """
+    from store.bundle import check_place
+
+    ours = _prices(options["price"])
+    prices = _prices(options["recorded_price"]) or ours, ours
+    if keep is not None:
+        check_place(keep, force=False)
+    with reading() as log:
+        state, plan = _plan(log, agent, options)
+        with _workplace(log, plan) as place:
+            outcome = asyncio.run(_run(place, plan))
+            compared = _compared(place.log, plan, state, outcome, prices)
+            if keep is not None:
+                _keep(place.log, outcome.fork, keep)
+    if as_json:
+        row = {"outcome": plain(outcome), "comparison": plain(compared), "kept": place.kept}
+        sys.stdout.write(msgspec.json.encode(row).decode() + "\n")
+    else:
+        page = Page()
+        print_outcome(page, plan, outcome, compared)
+        _print_next(page, plan, place.kept, keep)
+    return 1 if outcome.stopped else 0
+
+
+# --- what is to be run, and where ---------------------------------------------------------------------------------
+
+
+def _plan(log: LogReader, agent: str, options: Mapping[str, Any]) -> tuple[State, Plan]:
+    """The state that the fork begins from, and the plan. Raises BadInput, AgentExists, UnknownAgent."""
+    from actors.checks import check_name
+    from actors.rerun import Plan
+    from store.tokens import count
+
+    head = agent_head(log, agent)
+    first, to = options["first"] or 1, options["to"] or head.seq
+    for seq, option in ((first, "--from"), (to, "--to")):
+        if seq > head.seq:
+            raise BadInput(f"Agent '{agent}' has events 1 to {head.seq}: there is no event {seq} ({option}).")
+    if to <= first:
+        raise BadInput(f"There is nothing to run again after event {first}: --to is {to}. Give a smaller --from.")
+    state = load(log, agent, first)
+    assert state is not None, "a stream with a head has events"
+    pairs = [f"{name}={value}" for name in AS_PAIRS if (value := options[name.replace("-", "_")]) is not None]
+    pairs += [f"system=@{options['prompt']}"] if options["prompt"] else []
+    made = changes(state, [*pairs, *options["given"]], count)
+    name = options["name"] or _free_name(log, agent)
+    check_name(name)
+    if log.head(name) is not None:
+        raise AgentExists(name)
+    return state, Plan(
+        agent=agent, fork=name, first=first, to=to, settings=made.settings, system=made.system, blocks=made.blocks,
+        recorded_answers=options["recorded"], said=made.said,
+    )  # fmt: skip
+
+
+def _free_name(log: LogReader, agent: str) -> str:
+    number = 1
+    while log.head(f"{agent}.rerun-{number}") is not None:
+        number += 1
+    return f"{agent}.rerun-{number}"
+
+
+class _Place(msgspec.Struct, frozen=True):
+    """Where a rerun works: a log to write to, and a folder for its index. `kept`: the fork stays in the data folder."""
+
+    log: LogStore
+    index: Path
+    kept: bool
+
+
+@contextlib.contextmanager
+def _workplace(log: LogReader, plan: Plan) -> Iterator[_Place]:
+    """The data folder if nobody has it; else a copy of the agent in memory."""
+    folder = data_folder()
+    with contextlib.ExitStack() as stack:
+        if given_bundle() is None:
+            try:
+                stack.enter_context(folder.lock(f"rerun {plan.agent}"))
+                target = stack.enter_context(SqliteLog(folder.log_path()))
+                target.open_epoch()
+                yield _Place(target, folder.index_path(), kept=True)
+                return
+            except DataFolderBusy as error:
+                click.echo(
+                    f"{error} So this works on a copy of the agent in memory; --keep FILE keeps the fork.", err=True
+                )
+        from store.bundle_log import held
+
+        copy = held(log, plan.agent, plan.to)
+        copy.open_epoch()
+        scratch = stack.enter_context(tempfile.TemporaryDirectory(prefix="palimpsest-"))
+        yield _Place(copy, Path(scratch) / "index", kept=False)
+
+
+async def _run(place: _Place, plan: Plan) -> Outcome:
+    from actors.functions import DirectFunctions
+    from actors.index import open_index
+    from actors.rerun import Models, rerun
+    from store.tokens import count
+
+    settings = index_settings()
+    if not place.kept:
+        settings = replace(settings, qdrant_url="")
+
+    def opened() -> MemoryIndex:
+        return open_index(place.index, settings, place.log)
+
+    functions, models = DirectFunctions(place.log, opened, catch_up), Models()
+    with contextlib.closing(functions), bar(f"Running {one_line(plan.agent)} again", None) as step:
+        try:
+            return await rerun(place.log, plan, infer=models.infer, functions=functions, count=count, on_progress=step)
+        finally:
+            await models.aclose()
+
+
+def _compared(
+    log: LogReader, plan: Plan, state: State, outcome: Outcome, prices: tuple[Prices | None, Prices | None]
+) -> Comparison:
+    seqs = [pending.seq for pending in state.pending] + ([state.turn.input] if state.turn else [])
+    inputs: dict[int, Event] = {seq: decode(log.read(plan.agent, seq - 1, seq)[0]) for seq in seqs}
+    head = log.head(outcome.fork)
+    ran = turns(stretches(log, outcome.fork, plan.first + 1, head.seq), inputs) if head else {}
+    recorded = turns(stretches(log, plan.agent, plan.first + 1, plan.to), inputs)
+    return compare(recorded, ran, outcome.inputs, first_prices=prices[0], second_prices=prices[1])
+
+
+def _keep(log: LogReader, fork: str, file: Path) -> None:
+    from store.exporting import export
+
+    head = log.head(fork)
+    assert head is not None, "a rerun has written its fork"
+    export(log, fork, head.seq, file)
+
+
+def _prices(given: str | None) -> Prices | None:
+    if given is None:
+        return None
+    prompt, _, completion = given.partition("/")
+    try:
+        return Prices(prompt=float(prompt), completion=float(completion))
+    except ValueError:
+        raise BadInput(f"'{one_line(given, 40)}' is no price: give two numbers, as 0.15/0.60.") from None
+
+
+# --- printing -----------------------------------------------------------------------------------------------------
+
+
+def print_outcome(page: Page, plan: Plan, outcome: Outcome, compared: Comparison) -> None:
+    """Where the runs part, the turns with other answers side by side, the sums, and what to type next."""
+    fork = one_line(outcome.fork)
+    otherwise = "; ".join(plan.said) or "nothing is otherwise"
+    page.line(
+        (f"{one_line(plan.agent)} run again from event {plan.first} as ", "dim"), (fork, "bold"), f": {otherwise}"
+    )
+    for line in _parting(outcome):
+        page.line(line)
+    others = compared.other_answers
+    page.line()
+    page.line(
+        f"{many(len(compared.pairs), 'turn')}: {len(compared.pairs) - len(others)} with the same answers, "
+        f"{len(others)} with others."
+    )
+    for pair in others[:SHOWN]:
+        _print_pair(page, pair)
+    if len(others) > SHOWN:
+        page.line((f"… and {len(others) - SHOWN} more: --json has all.", "dim"))
+    page.line()
+    page.table(("", "recorded", "rerun"), list(_rows(compared.first, compared.second)), right=frozenset({1, 2}))
+    if outcome.stopped:
+        page.line((f"It ended early, since the model cannot be had: {outcome.stopped}", "bold red"))
+    for seq, why in sorted(outcome.skipped.items()):
+        page.line((f"Not given: event {seq}, {why}.", "yellow"))
+
+
+def _print_next(page: Page, plan: Plan, kept: bool, file: Path | None) -> None:
+    fork = shlex.quote(plan.fork)
+    if kept:
+        page.line(("Look at it: ", "dim"), f"{PROGRAM} events {fork}")
+        page.line(("What differs: ", "dim"), f"{PROGRAM} diff {shlex.quote(plan.agent)} {fork}")
+    elif file is not None:
+        page.line(("Look at it: ", "dim"), f"{PROGRAM} events {fork} --bundle {shlex.quote(str(file))}")
+
+
+def _parting(outcome: Outcome) -> Iterator[str]:
+    apart = outcome.divergence
+    asked = (
+        f"{many(outcome.model_answers, 'answer')} of the model, {many(outcome.recorded_answers, 'recorded answer')}."
+    )
+    if apart is None:
+        yield f"The runs never part: every context and every answer is as recorded. {asked}"
+        return
+    there = f"{apart.recorded_kind} (event {apart.recorded_seq})"
+    here = f"{apart.kind} (event {apart.seq})" if apart.kind else "nothing of the kind"
+    if apart.recorded_kind == apart.kind:
+        yield f"They part at event {apart.recorded_seq}: another {apart.kind} (event {apart.seq} of the rerun). {asked}"
+    else:
+        yield f"They part where {there} was recorded: the rerun has {here}. {asked}"
+
+
+def _print_pair(page: Page, pair: Pair) -> None:
+    run = pair.first or pair.second
+    assert run is not None, "a pair has a turn"
+    page.line()
+    page.line((f"  {run.seq:>6}  ", "dim"), (one_line(run.input, ANSWER_CHARS), "cyan"))
+    for label, side, style in (("recorded", pair.first, "red"), ("rerun", pair.second, "green")):
+        said = _said(side.said, side.ended) if side else "(no such turn)"
+        page.line((f"  {label:>8}: ", "dim"), (said, style))
+
+
+def _said(said: list[str], ended: str) -> str:
+    if said:
+        return one_line(" / ".join(said), ANSWER_CHARS)
+    return "(said nothing)" if ended in ("yielded", "") else f"(said nothing: {ended})"
+
+
+def _rows(first: Totals, second: Totals) -> Iterator[tuple[str, str, str]]:
+    for name, label in _LABELS.items():
+        a, b = getattr(first, name), getattr(second, name)
+        if a is not None or b is not None:
+            yield label, _figure(a), _figure(b)
+
+
+def _figure(value: float | None) -> str:
+    if value is None:
+        return ""
+    return f"{value:,}" if isinstance(value, int) else f"{value:,.4f}"
+
+
+_LABELS: Final = {
+    "turns": "turns",
+    "inferences": "inferences",
+    "largest_context_tokens": "largest context, tokens",
+    "evictions": "turns with an eviction",
+    "evicted": "messages evicted",
+    "searches": "searches",
+    "failures": "failures",
+    "prompt_tokens": "prompt tokens (the provider's count)",
+    "completion_tokens": "completion tokens",
+    "cost": "cost, at the prices given",
+}

@@ -1,0 +1,71 @@
+"""`resume`: lets a fork go on with what was under way where it was forked, and ends when it is at rest."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import click
+
+from console.chat import starting
+from console.fork import print_turn
+from console.inspect import agent_head, reading
+from console.options import address_option, data_folder, index_options, index_settings
+from console.show import Page, one_line
+from events.debug.under_way import under_way
+from store.states import load
+
+if TYPE_CHECKING:
+    from actors.client import Client
+    from actors.index import IndexSettings
+
+
+@click.command("resume")
+@click.argument("agent")
+@index_options
+@address_option
+def command(agent: str, address: str) -> int:
+    """Let a fork go on: the turn that was running where it was forked, and the inputs that waited there.
+
+    What the agent says is printed, a line a message; timers that the fork kept are set. It ends when the agent is at
+    rest. Exit code 1: a turn failed. (An agent that is no fork goes on by itself whenever a system is started.)
+    """
+    settings = index_settings()
+    if not address:
+        with reading() as log:
+            agent_head(log, agent)
+            state = load(log, agent)
+        assert state is not None, "the stream has a head"
+        way = under_way(state)
+        if not (way.turn or way.waiting or state.unadopted):
+            click.echo(f"{one_line(agent)} is at rest: nothing is under way. `chat` talks with it.")
+            return 0
+        print_turn(Page(), way)
+    return asyncio.run(_resume(agent, address, settings))
+
+
+async def _resume(agent: str, address: str, settings: IndexSettings) -> int:
+    with starting(address):
+        from actors.system import Options, boot
+
+        system = await boot(data_folder(), f"resume {agent}", Options(address=address, index=settings))
+    try:
+        for note in system.notes:
+            click.echo(note, err=True)
+        return await _until_at_rest(system.client(), agent)
+    finally:
+        await system.stop()
+
+
+async def _until_at_rest(client: Client, agent: str) -> int:
+    """What was under way, and whatever comes meanwhile; the exit code."""
+    from console.pipe import finish
+
+    code = 0
+    while tickets := await client.resume(agent):
+        for ticket in tickets:
+            code = max(code, finish(await client.wait(ticket)))
+    timers = await client.timers(agent)
+    if timers:
+        click.echo(f"Timers that are set: {len(timers)}. They fire while a system runs (`chat`).", err=True)
+    return code

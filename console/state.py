@@ -1,0 +1,273 @@
+"""`state`: what an agent was after any event: its memory, its queue, what it waited for, and what waited for it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+
+import click
+import msgspec
+
+from console.context import counted, recorded, state_at
+from console.describe import call_text, plain, quoted, seqs, timer_text, value_text
+from console.inspect import CHUNK, agent_head, reading
+from console.options import bundle_option
+from console.show import Page, Part, many, one_line, printable, took, utc
+from events.codec import decode
+from events.debug.overview import Covering, EventAt, Overview, Running, overview
+from events.envelope import Envelope
+from events.errors import BadInput
+from events.passages import input_text
+from events.state import State
+from events.types import ArchivalMemoryInserted, Event, InputArchived, MessageSent, TurnStarted
+from store.log import LogReader
+
+PAGE_SIZE = 20
+RECALL = frozenset({"TurnStarted", "MessageSent"})
+ARCHIVAL = frozenset({"ArchivalMemoryInserted", "InputArchived"})
+
+
+class Kept(msgspec.Struct, frozen=True, kw_only=True):
+    """Something in external storage: the event that bore it, whose words they are, and how many passages it has."""
+
+    seq: int
+    time_ms: int
+    who: str
+    text: str
+    passages: int = 0
+
+
+def overview_at(log: LogReader, agent: str, seq: int) -> Overview:
+    """The overview of an agent after its event `seq`. Raises UnknownAgent; BadInput where it has no such event."""
+    state = state_at(log, agent, seq, option="--at SEQ")
+    return overview(recorded(log, state, agent), events_of(log, agent), open_request(log, agent, state))
+
+
+def open_request(log: LogReader, agent: str, state: State) -> Envelope | None:
+    """The event that opened the running turn's request, if one is open."""
+    return log.find(agent, state.turn.request_key) if state.turn and state.turn.request_key else None
+
+
+def events_of(log: LogReader, agent: str) -> EventAt:
+    """An agent's events by their seqs."""
+
+    def event_at(seq: int) -> Event | None:
+        found = log.read(agent, seq - 1, seq)
+        return decode(found[0]) if found else None
+
+    return event_at
+
+
+# --- external storage ---------------------------------------------------------------------------------------------
+
+
+def kept(log: LogReader, agent: str, seq: int, kinds: frozenset[str]) -> Iterator[Kept]:
+    """What recall or archival storage held after event `seq`, the newest first."""
+    event_at = events_of(log, agent)
+    to = seq
+    while to > 0:
+        after = max(0, to - CHUNK)
+        for envelope in reversed(log.read(agent, after, to, kinds=kinds)):
+            yield _kept(envelope, event_at)
+        to = after
+
+
+def _kept(envelope: Envelope, event_at: EventAt) -> Kept:
+    event = decode(envelope)
+    match event:
+        case MessageSent():
+            return Kept(seq=envelope.seq, time_ms=envelope.time, who="agent", text=event.text)
+        case ArchivalMemoryInserted():
+            passages = len(event.ends)
+            return Kept(seq=envelope.seq, time_ms=envelope.time, who="agent", text=event.text, passages=passages)
+        case TurnStarted() | InputArchived():
+            came = event_at(event.input)
+            passages = len(event.ends) if isinstance(event, InputArchived) else 0
+            text = input_text(came) if came else ""
+            return Kept(seq=event.input, time_ms=envelope.time, who="input", text=text, passages=passages)
+        case _:
+            return Kept(seq=envelope.seq, time_ms=envelope.time, who=envelope.kind, text="")
+
+
+# --- the command --------------------------------------------------------------------------------------------------
+
+
+@click.command("state")
+@click.argument("agent")
+@bundle_option
+@click.option("--at", type=int, metavar="SEQ", help="After this event (default: now).")
+@click.option("--recall", is_flag=True, help="List what recall storage held, the newest first.")
+@click.option("--archival", is_flag=True, help="List what archival storage held, the newest first.")
+@click.option("--page", default=0, type=click.IntRange(min=0), metavar="P", help="Page of these lists, from 0.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def command(agent: str, *, at: int | None, recall: bool, archival: bool, page: int, as_json: bool) -> None:
+    """Show what an agent was after any event: core memory, queue, summary, timers, and what was open or waited.
+
+    `context AGENT --at SEQ` shows the same moment as the model sees it.
+    """
+    if recall and archival:
+        raise BadInput("Give one of --recall and --archival.")
+    if page and not (recall or archival):
+        raise BadInput("--page is of a list: give --recall or --archival with it.")
+    with reading() as log:
+        seq = at if at is not None else agent_head(log, agent).seq
+        seen = overview_at(log, agent, seq)
+        listed = _page(kept(log, agent, seq, RECALL if recall else ARCHIVAL), page) if recall or archival else None
+    if as_json:
+        found = listed if listed is not None else seen
+        sys.stdout.write(msgspec.json.encode(plain(found)).decode() + "\n")
+    elif listed is not None:
+        _print_kept(Page(), seen, listed, page, recall=recall)
+    else:
+        print_overview(Page(), seen)
+
+
+def _page(found: Iterator[Kept], number: int) -> list[Kept]:
+    listed: list[Kept] = []
+    for index, each in enumerate(found):
+        if index >= (number + 1) * PAGE_SIZE:
+            break
+        if index >= number * PAGE_SIZE:
+            listed.append(each)
+    return listed
+
+
+def _print_kept(page: Page, seen: Overview, listed: list[Kept], number: int, *, recall: bool) -> None:
+    total = many(seen.recall_messages, "message") if recall else many(seen.archival_passages, "passage")
+    name = "recall" if recall else "archival"
+    more = f"; older ones: --page {number + 1}" if len(listed) == PAGE_SIZE else ""
+    page.line((f"{name}: ", "bold"), f"{total} after event {seen.seq}, page {number}, the newest first{more}")
+    for each in listed:
+        count = f"{many(each.passages, 'passage')}: " if each.passages else ""
+        page.fitted(
+            (f"{each.seq:>6}  ", "bold"),
+            (f"{utc(each.time_ms)[:19]}  ", "dim"),
+            (f"{each.who:<6} ", "cyan"),
+            count + quoted(each.text, 400),
+        )
+    if not listed:
+        page.line("  nothing on this page")
+
+
+# --- the overview -------------------------------------------------------------------------------------------------
+
+
+def print_overview(page: Page, seen: Overview) -> None:
+    """The overview, in sections."""
+    for name, text in _facts(seen):
+        page.line((f"{name:<13}", "dim"), text)
+    _print_memory(page, seen)
+    if seen.summary:
+        _print_summary(page, seen.summary)
+    known = [each.tokens for each in seen.queue if each.tokens is not None]
+    tokens = counted(sum(known), len(seen.queue) - len(known))
+    _heading(page, "queue", f"{many(len(seen.queue), 'message')}, {tokens} tokens")
+    for each in seen.queue:
+        count = "-" if each.tokens is None else f"{each.tokens:,}"
+        going = ("evicts  ", "magenta") if each.seq in seen.evicting else "        " if seen.evicting else ""
+        page.fitted(
+            (f"{each.seq:>6}  ", "bold"), (f"{count:>6}  ", "dim"), going, (f"{one_line(each.who, 12):<9} ", "cyan"),
+            one_line(each.text, 400),
+        )  # fmt: skip
+    if seen.waiting:
+        _heading(page, "waiting", many(len(seen.waiting), "input"))
+        for waits in seen.waiting:
+            stop = f" (stopped: {one_line(waits.stopped)})" if waits.stopped is not None else ""
+            page.fitted(
+                (f"{waits.seq:>6}  ", "bold"), (f"{utc(waits.time_ms)[:19]}  ", "dim"),
+                (f"{one_line(waits.who, 12):<9} ", "cyan"), one_line(waits.text, 400) + stop,
+            )  # fmt: skip
+    if seen.timers:
+        _heading(page, "timers", many(len(seen.timers), "timer"))
+        for timer in seen.timers:
+            page.fitted(f"    {timer_text(timer)}")
+
+
+def _facts(seen: Overview) -> Iterator[tuple[str, str]]:
+    parent = f", forked from {one_line(seen.parent.agent, 60)} at event {seen.parent.seq}" if seen.parent else ""
+    yield "agent", printable(seen.agent)
+    yield "after event", f"{seen.seq} of {utc(seen.time_ms)[:19]} UTC; {many(seen.turns, 'turn')} ended"
+    yield "made", f"{utc(seen.created_ms)[:19]} UTC{parent}"
+    settings = ", ".join(
+        f"{each.name} {value_text(each.after)} (else {value_text(each.before)})" for each in seen.settings
+    )
+    yield "settings", settings or "the defaults"
+    yield "window", _window(seen)
+    yield "now", _now(seen)
+    if seen.heartbeats_paused_until_ms > seen.time_ms:
+        yield "heartbeats", f"paused until {utc(seen.heartbeats_paused_until_ms)[:19]} UTC"
+    yield "recall", f"{many(seen.recall_messages, 'message')} (--recall lists them)"
+    yield "archival", f"{many(seen.archival_passages, 'passage')} (--archival lists them)"
+    yield "sources", ", ".join(map(one_line, seen.sources)) or "none"
+    if seen.next_sources is not None:
+        yield "", f"from the next turn on: {', '.join(map(one_line, seen.next_sources)) or 'none'}"
+
+
+def _window(seen: Overview) -> str:
+    tokens = counted(seen.window.total_tokens, seen.window.uncounted)
+    share = 100 * seen.window.total_tokens / seen.window_tokens
+    warned = "; the agent was warned" if seen.warned else ""
+    return (
+        f"{tokens} of {seen.window_tokens:,} tokens ({share:.0f} %{' at least' * bool(seen.window.uncounted)}){warned}"
+    )
+
+
+def _now(seen: Overview) -> str:
+    """What the agent does, or waits for."""
+    if seen.not_taken_up:
+        return f"a fork at rest, in the middle of what its parent did: `resume` takes up {_inputs(seen.not_taken_up)}"
+    if seen.running is None:
+        return "about to begin a turn" if seen.waiting else "at rest"
+    running = seen.running
+    parts = [f"turn {running.input}, step {running.steps}, {running.tokens:,} tokens so far", _phase(seen, running)]
+    if running.failures:
+        parts.append(many(running.failures, "failure") + " in a row")
+    if running.stopped is not None:
+        parts.append("asked to stop" + f" ({one_line(running.stopped)})" * bool(running.stopped))
+    return "; ".join(parts)
+
+
+def _inputs(numbers: tuple[int, ...]) -> str:
+    return f"input{'s' * (len(numbers) != 1)} {seqs(numbers)}"
+
+
+def _phase(seen: Overview, running: Running) -> str:
+    since = f" (event {running.asked}, {took(max(0, seen.time_ms - running.asked_ms))} before)" if running.asked else ""
+    calls = " | ".join(call_text(call.name, call.arguments, 60) for call in running.open_calls)
+    evicting = f" for the eviction of {many(len(seen.evicting), 'message')}" if seen.evicting else ""
+    return {
+        "ready": f"the model is to be asked next{evicting}",
+        "inferring": f"it waits for the model's answer{since}",
+        "summarising": f"it waits for a summary{evicting}{since}",
+        "calling": f"it waits for {calls or 'a function'}{since}",
+        "acting": f"to be done next: {calls or 'what follows from the answer'}",
+        "failed": "the last inference failed",
+    }.get(running.phase, running.phase)
+
+
+def _print_memory(page: Page, seen: Overview) -> None:
+    _heading(page, "core memory", many(len(seen.blocks), "block"))
+    for block in seen.blocks:
+        share = f"{100 * block.chars / block.limit:.0f} %" if block.limit else "no limit"
+        use = f"{block.chars:,} of {block.limit:,} characters ({share})"
+        page.line((f"    {one_line(block.label, 40)}", "bold yellow"), (f"  {use}", "dim"))
+        for line in printable(block.value).split("\n"):
+            page.line(f"        {line}" if line else "")
+
+
+def _print_summary(page: Page, covering: Covering) -> None:
+    chain = [str(each.seq) for each in covering.generations]
+    more = f" and {len(chain) - 8} before" if len(chain) > 8 else ""
+    author = covering.generations[0].author if chain else "?"
+    stands = f"for {many(covering.messages, 'message')} ({seqs(covering.seqs)})"
+    through = f", through those of events {', '.join(chain[1:8])}{more}" if chain[1:] else ""
+    text = f"event {covering.seq}, author {author}, {covering.tokens:,} tokens; it stands {stands}{through}"
+    _heading(page, "summary", text)
+    for line in printable(covering.text).split("\n"):
+        page.line(f"        {line}" if line else "")
+
+
+def _heading(page: Page, name: str, text: str) -> None:
+    parts: tuple[Part, ...] = ((f"{name:<13}", "bold"), text)
+    page.line()
+    page.line(*parts)

@@ -1,0 +1,198 @@
+"""`why`: the miss diagnosis, from the log: was it said, was it in the window, was it looked for, did a page have it.
+
+Rule: what is dear is read only where a verdict needs it: thoughts and results, sources, what came later, ranks.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Collection, Iterator, Sequence
+from functools import cached_property, partial
+from typing import Final
+
+import click
+import msgspec
+
+from console.describe import plain
+from console.inspect import CHUNK, agent_head, reading, stretches
+from console.options import bundle_option, index_options, log_options
+from console.ranks import rank
+from console.show import Page
+from console.why_page import print_verdict
+from console.words import search_terms
+from events.codec import decode
+from events.debug.phrases import Wanted
+from events.debug.summaries import KINDS as EVICTING
+from events.debug.told import INPUT_KINDS, REPEATING, TELLING, Nearest, Telling, Told
+from events.debug.turns import Search, Turn, look_back
+from events.debug.verdict import Ranked, Verdict
+from events.debug.why import why
+from events.envelope import Envelope
+from events.errors import BadInput
+from events.passages import input_text
+from events.sources import PREFIX, is_source, source_of, stream_of
+from events.types import Event, InputArchived, PassagesLoaded
+from store.library import folded
+from store.log import LogReader
+from store.states import load
+
+Rank = Callable[[Search, Collection[Told]], Ranked]
+
+_PASSAGES: Final = frozenset({"PassagesLoaded"})
+_STARTS: Final = frozenset({"TurnStarted"})
+_ENDS: Final = frozenset({"TurnEnded"})
+
+
+def verdict_at(log: LogReader, agent: str, wanted: Wanted, at: int | None, rank: Rank) -> Verdict:
+    """The verdict on the answer at event `at` (None: the last one); `rank` says where a search had what was told.
+    Raises UnknownAgent; BadInput where there is no such event, or no turn by then."""
+    head = agent_head(log, agent)
+    if at is not None and not 1 <= at <= head.seq:
+        raise BadInput(f"Agent '{agent}' has events 1 to {head.seq}: there is no event {at} to look at (--at SEQ).")
+    turn = turn_at(log, agent, at, head.seq)
+    return why(agent, wanted, turn, LogFacts(log, agent, wanted, turn, rank))
+
+
+# --- which turn ---------------------------------------------------------------------------------------------------
+
+
+def turn_at(log: LogReader, agent: str, at: int | None, head: int) -> Turn:
+    """The turn of the answer at event `at`: of an input it is the turn that it led to, all of it; between two turns it
+    is the one that has ended; with None that of the last answer."""
+    if at is None:
+        last = _last(log, agent, head, frozenset({"MessageSent"}))
+        if last is None:
+            raise BadInput(f"Agent '{agent}' has not answered yet. Give an event to judge it at (--at SEQ).")
+        at = last.seq
+    (here,) = log.read(agent, at - 1, at)
+    if here.kind in INPUT_KINDS:
+        starts = stretches(log, agent, at + 1, head, _STARTS)
+        started = next((each for each in starts if each.turn == at), None)
+        if started:
+            ended = log.read(agent, started.seq, head, 1, _ENDS)
+            return _turn(log, agent, started, ended[0].seq if ended else head)
+    before = _last(log, agent, at, _STARTS)
+    if before is None:
+        raise BadInput(f"Agent '{agent}' had no turn by event {at}: it had nothing to answer.")
+    return _turn(log, agent, before, at)
+
+
+def _turn(log: LogReader, agent: str, started: Envelope, end: int) -> Turn:
+    state = load(log, agent, started.seq - 1)
+    return look_back(state, stretches(log, agent, started.seq, end), started.turn)
+
+
+def _last(log: LogReader, agent: str, to: int, kinds: frozenset[str]) -> Envelope | None:
+    """The last event of these kinds up to seq `to`."""
+    while to > 0:
+        found = log.read(agent, max(0, to - CHUNK), to, kinds=kinds)
+        if found:
+            return found[-1]
+        to -= CHUNK
+    return None
+
+
+# --- the facts ----------------------------------------------------------------------------------------------------
+
+
+class LogFacts:
+    """The facts for a verdict, out of a log; each is read when it is first asked for."""
+
+    def __init__(self, log: LogReader, agent: str, wanted: Wanted, turn: Turn, rank: Rank) -> None:
+        self._log, self._agent, self._wanted, self._turn = log, agent, wanted, turn
+        self._rank = rank
+
+    def told(self) -> Sequence[Told]:
+        return self._told.found
+
+    def nearest(self) -> Nearest | None:
+        return self._told.nearest
+
+    @cached_property
+    def _told(self) -> Telling:
+        telling = Telling(self._wanted)
+        self._tell(telling, 1, self._turn.end)
+        for source in self._turn.judged.sources:
+            self._tell_documents(telling, source)
+        return telling
+
+    def repeated(self) -> Sequence[Told]:
+        telling = Telling(self._wanted)
+        for envelope in stretches(self._log, self._agent, 1, self._turn.end, REPEATING):
+            telling.take(envelope, decode(envelope))
+        return telling.found
+
+    def later(self) -> Sequence[Told]:
+        telling = Telling(self._wanted)
+        head = self._log.head(self._agent)
+        self._tell(telling, self._turn.end + 1, head.seq if head else 0)
+        return telling.found
+
+    def unattached(self) -> Sequence[Told]:
+        telling = Telling(self._wanted)
+        for head in self._log.heads(after=PREFIX):
+            if not is_source(head.agent):
+                break
+            if source_of(head.agent) not in self._turn.judged.sources:
+                self._tell_documents(telling, source_of(head.agent))
+        return telling.found
+
+    def evictions(self) -> Iterator[tuple[Envelope, Event]]:
+        for envelope in stretches(self._log, self._agent, 1, self._turn.until, EVICTING):
+            yield envelope, decode(envelope)
+
+    def rank(self, search: Search, told: Collection[Told]) -> Ranked:
+        return self._rank(search, told)
+
+    def _tell(self, telling: Telling, first: int, last: int) -> None:
+        for envelope in stretches(self._log, self._agent, first, last, TELLING):
+            event = decode(envelope)
+            telling.take(envelope, event)
+            if isinstance(event, InputArchived):
+                (at,) = self._log.read(self._agent, event.input - 1, event.input)
+                telling.archived(envelope, input_text(decode(at)), event.ends)
+
+    def _tell_documents(self, telling: Telling, name: str) -> None:
+        """The passages of the documents that a source had when the agent was asked."""
+        stream = stream_of(name)
+        source = folded(self._log, name, self._log.seq_at(stream, self._turn.position))
+        loaded = {document.id: document for document in source.loaded} if source else {}
+        if not loaded:
+            return
+        for envelope in stretches(self._log, stream, 1, max(each.closed for each in loaded.values()), _PASSAGES):
+            event = decode(envelope)
+            assert isinstance(event, PassagesLoaded), "only these are read"
+            document = loaded.get(event.document)
+            if document and document.opened < envelope.seq < document.closed:
+                telling.take(envelope, event, stream=stream)
+
+
+# --- the command --------------------------------------------------------------------------------------------------
+
+
+@click.command("why")
+@click.argument("agent")
+@bundle_option
+@click.argument("text")
+@click.option("--at", type=int, metavar="SEQ", help="Judge the answer at this event (default: the last one).")
+@click.option("--exact", is_flag=True, help='Look for TEXT word for word (so does TEXT in "quotation marks").')
+@click.option(
+    "--rank", "patient", is_flag=True, help="Build an index for the ranks of searches, however long it takes."
+)
+@index_options
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def command(agent: str, text: str, *, at: int | None, exact: bool, patient: bool, as_json: bool) -> None:
+    """Say why AGENT did not come up with TEXT in an answer: it was never said; said, evicted, and not searched for;
+    searched for, and not on the page that came back; pushed out of the window before the answer; or in the window, and
+    ignored.
+
+    TEXT is what the agent should have known, as "Ana painter Lisbon": all of its words in one place count as it,
+    whatever their endings and order. --at names the answer, or the input that led to it.
+    """
+    wanted = Wanted(text, search_terms(), exact=exact)
+    with reading() as log:
+        found = verdict_at(log, agent, wanted, at, partial(rank, log, patient=patient))
+    if as_json:
+        sys.stdout.write(msgspec.json.encode(plain(found)).decode() + "\n")
+    else:
+        print_verdict(Page(), found, log_options())

@@ -1,0 +1,97 @@
+"""A recorded stretch of an agent's stream, as a rerun is fed with it.
+
+Of each event it is told whether it came from *outside* (a client, or a timer: it is given again) or was the agent's own
+doing (it is done again). What a fork's beginning wrote is left out: every fork does that anew, so that the rest of
+two forks of one history can be held against each other event by event.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+import msgspec
+
+from events.codec import decode
+from events.envelope import Draft, Envelope
+from events.forks import TAKEN_UP
+from events.types import (
+    INPUTS,
+    AgentForked,
+    AnswerRejected,
+    Event,
+    FunctionFailed,
+    FunctionReturned,
+    HeartbeatRaised,
+    InferenceCompleted,
+    InferenceFailed,
+    InferenceRequested,
+    InputAdopted,
+    MessageSent,
+    SettingsChanged,
+    SourceAttached,
+    SourceDetached,
+    StopRequested,
+    SummaryWritten,
+    TimerCancelled,
+    TimerFired,
+    TimerSet,
+    TurnEnded,
+)
+
+_OUTSIDE: Final[tuple[type[Event], ...]] = (*INPUTS, StopRequested, SettingsChanged, SourceAttached, SourceDetached)
+
+
+class Recorded(msgspec.Struct, frozen=True):
+    """A recorded event in its place."""
+
+    envelope: Envelope
+    event: Event
+
+    @property
+    def outside(self) -> bool:
+        return came_from_outside(self.envelope, self.event)
+
+
+def came_from_outside(envelope: Envelope, event: Event) -> bool:
+    """Whether a client or a timer wrote it: what an agent does itself of these kinds has a cause."""
+    match event:
+        case TimerSet():
+            return not envelope.cause
+        case TimerCancelled():
+            return not event.call
+        case _:
+            return isinstance(event, _OUTSIDE)
+
+
+def recorded(envelopes: Iterable[Envelope]) -> list[Recorded]:
+    """The stretch, without what began a fork in it."""
+    events = ((envelope, decode(envelope)) for envelope in envelopes)
+    return [Recorded(envelope, event) for envelope, event in events if not is_beginning(envelope, event)]
+
+
+def is_beginning(made: Envelope | Draft, event: Event) -> bool:
+    """Whether it belongs to a fork's beginning: the fork itself, and what it took up again of its parent's."""
+    return isinstance(event, AgentForked | InputAdopted) or (isinstance(event, TimerSet) and made.cause == TAKEN_UP)
+
+
+def content(event: Event) -> tuple[object, ...]:
+    """What an event says apart from seqs, times and token counts, which may differ where nothing else does: two events
+    of one kind and content are the same step."""
+    match event:
+        case InferenceRequested():
+            return (event.purpose, event.fingerprint)
+        case InferenceCompleted():
+            return (event.content, event.calls, event.finish)
+        case InferenceFailed() | FunctionFailed():
+            return (event.error,)
+        case FunctionReturned():
+            return (event.result,)
+        case MessageSent() | SummaryWritten():
+            return (event.text,)
+        case TurnEnded() | HeartbeatRaised() | AnswerRejected():
+            return (event.reason,)
+        case TimerFired() | TimerSet():
+            return (event.timer.due_ms, event.timer.note)
+        case _:
+            return ()

@@ -1,0 +1,124 @@
+"""A turn looked back on, up to its answer: the windows that the model was asked with, and the searches that it made.
+
+Rule: the *decisive* request is the last one before the answer that is judged: what stood in its window could be said.
+Where no answer was given by then, it is the window as it stood at the end that is judged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+import msgspec
+
+from events.codec import decode
+from events.envelope import Envelope
+from events.evolve import evolve
+from events.state import State
+from events.types import (
+    Event,
+    Found,
+    FunctionCalled,
+    FunctionFailed,
+    FunctionReturned,
+    InferenceRequested,
+    MessageSent,
+)
+
+LOOKS_IN: Final = {
+    "conversation_search": frozenset({"recall"}),
+    "conversation_search_date": frozenset({"recall"}),
+    "archival_memory_search": frozenset({"archival", "documents"}),
+    "grep_documents": frozenset({"documents"}),
+    "open_document": frozenset({"documents"}),
+}
+"""The functions that look for something, and where."""
+RANKED: Final = frozenset({"conversation_search", "conversation_search_date", "archival_memory_search"})
+"""Those that give pages of results in an order of their own."""
+
+
+class Search(msgspec.Struct, frozen=True, kw_only=True):
+    """A search of the turn, and what came back: by event `returned` (0: nothing did), or `error`."""
+
+    asked: Envelope
+    call: FunctionCalled
+    returned: int = 0
+    result: str = ""
+    found: tuple[Found, ...] = ()
+    total: int = 0
+    error: str = ""
+
+    @property
+    def seq(self) -> int:
+        return self.asked.seq
+
+    @property
+    def query(self) -> str:
+        return ", ".join(str(value) for name, value in self.call.arguments.items() if name != "page")
+
+
+class Turn(msgspec.Struct, frozen=True, kw_only=True):
+    """The turn of the input at seq `input`, up to event `end`. `answer` is the message that is judged (0: none was sent
+    by then); `windows` are the requests for a reply that came before the judged state, each with the state that it was
+    asked with; `judged` is the state at the decisive request, or, without an answer, at `end`."""
+
+    input: int
+    end: int
+    answer: int
+    request: int
+    """The decisive request (0: no answer was given)."""
+    windows: tuple[tuple[int, State], ...]
+    judged: State
+    events: tuple[tuple[Envelope, Event], ...]
+    searches: tuple[Search, ...]
+
+    @property
+    def until(self) -> int:
+        """The seq up to which the agent could know things."""
+        return self.request or self.end
+
+    @property
+    def position(self) -> int:
+        """The position in the partition up to which the agent could know things."""
+        return max((at.position for at, _ in self.events if at.seq <= self.until), default=0)
+
+
+def look_back(state: State | None, envelopes: Iterable[Envelope], input: int) -> Turn:
+    """The turn of an input: its events up to the one that is judged, from the state before them on."""
+    events: list[tuple[Envelope, Event]] = []
+    windows: list[tuple[int, State]] = []
+    for envelope in envelopes:
+        event = decode(envelope)
+        state = evolve(state, envelope, event)
+        events.append((envelope, event))
+        if isinstance(event, InferenceRequested) and event.purpose == "reply" and envelope.turn == input:
+            windows.append((envelope.seq, state))
+    assert state is not None and events, "a turn has events"
+    answer = max((at.seq for at, event in events if isinstance(event, MessageSent) and at.turn == input), default=0)
+    asked = [(seq, each) for seq, each in windows if seq < answer]
+    request, judged = asked.pop() if asked else (0, state)
+    return Turn(
+        input=input,
+        end=events[-1][0].seq,
+        answer=answer,
+        request=request,
+        windows=tuple(asked if answer else windows),
+        judged=judged,
+        events=tuple(events),
+        searches=tuple(_searches(events, input)),
+    )
+
+
+def _searches(events: Iterable[tuple[Envelope, Event]], input: int) -> list[Search]:
+    found: dict[str, Search] = {}
+    for at, event in events:
+        match event:
+            case FunctionCalled(name=name) if name in LOOKS_IN and at.turn == input:
+                found[at.key] = Search(asked=at, call=event)
+            case FunctionReturned() if at.closes in found:
+                found[at.closes] = msgspec.structs.replace(
+                    found[at.closes], returned=at.seq, result=event.result, found=event.found, total=event.total
+                )
+            case FunctionFailed(error=error) if at.closes in found:
+                found[at.closes] = msgspec.structs.replace(found[at.closes], returned=at.seq, error=error)
+    return list(found.values())

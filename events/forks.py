@@ -1,0 +1,138 @@
+"""Forks: what becomes of a state where another stream goes on from it, and how what was open there is opened again.
+
+Rules. (1) Nothing of the parent's is run twice: what was asked of another part at the fork is asked for anew, in the
+fork's own stream, from the same context. (2) A fork is at rest until it is given an input of its own, or resumed: then
+`adoptions` come first. (3) `State.shift` counts the events that only the fork has; ids that are made of seqs leave
+them out, so that with the same inputs, settings and answers a fork's contexts are its parent's, byte for byte.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from msgspec.structs import replace
+
+from events.envelope import Envelope
+from events.errors import LogDamaged
+from events.state import UNCOUNTED, Alarm, Eviction, Phase, State, Turn, Unadopted
+from events.types import AgentForked, Event, InputAdopted, Settings, TimerSet
+
+TAKEN_UP: Final = "fork"
+"""The cause of a timer that a fork sets again because its parent had set it: nobody asked for it in the fork."""
+DROPPED: Final = "dropped"
+KEPT: Final = "kept"
+
+_ASKED: Final = frozenset({Phase.INFERRING, Phase.SUMMARISING, Phase.CALLING})
+
+
+def forked(state: State, at: Envelope, event: AgentForked) -> State:
+    """The state of a fork at its first own event, from its parent's."""
+    parent = event.parent
+    if (parent.agent, parent.seq) != (state.agent, state.seq) or at.agent == state.agent:
+        why = f"it forks agent '{parent.agent}' at {parent.seq}, and stands behind '{state.agent}' at {state.seq}"
+        raise LogDamaged(at.agent, at.seq, why)
+    state = replace(_rewound(state), agent=at.agent, parent=parent, shift=state.shift + 1)
+    if event.timers != KEPT:
+        state = replace(state, alarms=())
+    if event.settings is not None:
+        state = with_settings(state, event.settings)
+    if event.system is not None:
+        state = replace(state, system=event.system, head_tokens=UNCOUNTED)
+    if event.blocks is not None:
+        state = replace(state, blocks=event.blocks, head_tokens=UNCOUNTED)
+    return replace(state, unadopted=_unadopted(state))
+
+
+def _rewound(state: State) -> State:
+    """What is open at another part was not asked yet: so that `decide` asks again, from the same context."""
+    turn = state.turn
+    if turn is None or turn.phase not in _ASKED:
+        return state
+    ready = replace(turn, phase=Phase.READY, request_key="", rewound=turn.phase)
+    match turn.phase:
+        case Phase.INFERRING:
+            return replace(state, turn=replace(ready, steps=turn.steps - 1))
+        case Phase.SUMMARISING:
+            return replace(state, turn=ready, eviction=_asked_once_less(state.eviction))
+        case _:
+            number = turn.number or int(turn.request_key.removeprefix("m"))  # a call's key is its seq
+            return replace(state, turn=replace(ready, phase=Phase.ACTING, number=number))
+
+
+def _asked_once_less(eviction: Eviction | None) -> Eviction | None:
+    return replace(eviction, attempts=eviction.attempts - 1) if eviction else None
+
+
+def _unadopted(state: State) -> Unadopted | None:
+    running = (state.turn.input,) if state.turn else ()
+    inputs = (*running, *(pending.seq for pending in state.pending))
+    alarms = tuple(alarm.key for alarm in state.alarms)
+    return Unadopted(inputs=inputs, alarms=alarms) if inputs or alarms else None
+
+
+def with_settings(state: State, settings: Settings) -> State:
+    """Another encoding makes every count void."""
+    if settings.encoding == state.settings.encoding:
+        return replace(state, settings=settings, head_tokens=UNCOUNTED)
+    queue = tuple(replace(entry, tokens=UNCOUNTED) for entry in state.queue)
+    summary = replace(state.summary, tokens=UNCOUNTED) if state.summary else None
+    return replace(state, settings=settings, head_tokens=UNCOUNTED, queue=queue, summary=summary)
+
+
+# --- taking up again ----------------------------------------------------------------------------------------------
+
+
+def is_awake(state: State) -> bool:
+    """Whether the fork was given an input of its own, besides what it has of its parent's."""
+    theirs = state.unadopted.inputs if state.unadopted else ()
+    return any(pending.seq not in theirs for pending in state.pending)
+
+
+def adoptions(state: State) -> tuple[Event, ...]:
+    """What opens in the fork's stream what it has of its parent's: inputs, running or waiting, and alarms."""
+    unadopted = state.unadopted or Unadopted()
+    timers = {alarm.key: alarm.timer for alarm in state.alarms}
+    return (
+        *(InputAdopted(input=seq) for seq in unadopted.inputs),
+        *(TimerSet(timer=timers[key]) for key in unadopted.alarms),
+    )
+
+
+def adopted(state: State, at: Envelope, event: InputAdopted) -> State:
+    """From now on the input is owed under the key of this event."""
+    unadopted = state.unadopted or Unadopted()
+    if event.input not in unadopted.inputs:
+        raise LogDamaged(
+            at.agent, at.seq, f"it takes up input {event.input}, which is none that the fork is to take up"
+        )
+    if state.turn and state.turn.input == event.input:
+        state = replace(state, turn=replace(state.turn, input_key=at.key))
+    pending = tuple(replace(each, key=at.key) if each.seq == event.input else each for each in state.pending)
+    left = replace(unadopted, inputs=tuple(seq for seq in unadopted.inputs if seq != event.input))
+    return replace(state, pending=pending, unadopted=_or_none(left), shift=state.shift + 1)
+
+
+def timer_set(state: State, at: Envelope, event: TimerSet) -> State:
+    """An alarm of the parent's has the same key in the fork."""
+    unadopted = state.unadopted
+    if unadopted is None or at.key not in unadopted.alarms:
+        return replace(state, alarms=(*state.alarms, Alarm(timer=event.timer, key=at.key)))
+    left = replace(unadopted, alarms=tuple(key for key in unadopted.alarms if key != at.key))
+    return replace(state, unadopted=_or_none(left), shift=state.shift + 1)
+
+
+def _or_none(left: Unadopted) -> Unadopted | None:
+    return left if left.inputs or left.alarms else None
+
+
+def asked_again(state: State) -> State:
+    """A request is made: if it is the one that was open at the parent, the fork has it once more."""
+    turn = state.turn
+    if turn is None or not turn.rewound:
+        return state
+    return replace(state, turn=replace(turn, rewound=""), shift=state.shift + 1)
+
+
+def stopped(state: State, turn: Turn) -> State:
+    """A turn was stopped. What was open at the parent, and was not asked for again, has no InferenceCancelled here."""
+    return replace(state, shift=state.shift - 1) if turn.rewound in {Phase.INFERRING, Phase.SUMMARISING} else state

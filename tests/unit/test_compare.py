@@ -1,0 +1,54 @@
+"""Two runs held against each other: their turns paired by what they answer, and their sums."""
+
+from __future__ import annotations
+
+import pytest
+
+from events.debug.compare import Prices, TurnRun, compare, turns
+from events.types import Usage
+from tests.unit.story import AGENT, Story, call, say
+
+
+def told(answer: str, *, searches: bool = False) -> dict[int, TurnRun]:
+    """Two turns after the greeting; in the first the agent may look something up."""
+    story = Story()
+    after = story.state.seq
+    story.says("Where is the key?")
+    if searches:
+        story.answers(call("conversation_search", query="key", request_heartbeat=True))
+        story.returns("No results found.")
+    story.answers(say(answer), usage=Usage(prompt=1000, completion=10))
+    story.says("Thank you.")
+    story.answers(say("You are welcome."), usage=Usage(prompt=2000, completion=20))
+    return turns(story.log.read(AGENT, after=after))
+
+
+def test_a_turn_has_what_was_said_and_what_it_took() -> None:
+    first, second = told("Under the mat.", searches=True).values()
+    assert (first.input, first.said, first.ended) == ("Where is the key?", ["Under the mat."], "yielded")
+    assert (first.searches, first.inferences, second.inferences) == (["conversation_search(key)"], 2, 1)
+    assert (first.usage.prompt, first.context_tokens > 0) == (1000, True)
+
+
+def test_turns_are_paired_by_what_they_answer() -> None:
+    recorded, again = told("Under the mat."), told("I do not know.", searches=True)
+    paired = dict(zip(recorded, again, strict=True))
+    found = compare(recorded, again, paired, first_prices=None, second_prices=Prices(prompt=1.0, completion=10.0))
+    assert [pair.same_answer for pair in found.pairs] == [False, True]
+    (other,) = found.other_answers
+    assert other.first is not None and other.second is not None
+    assert (other.first.said, other.second.said) == (["Under the mat."], ["I do not know."])
+    assert (found.first.searches, found.second.searches) == (0, 1)
+    assert (found.first.prompt_tokens, found.first.cost) == (3000, None)
+    assert found.second.cost == pytest.approx((3000 * 1.0 + 30 * 10.0) / 1e6)
+
+
+def test_a_turn_that_only_one_run_has_stands_alone() -> None:
+    recorded = told("Under the mat.")
+    first, second = recorded
+    found = compare(recorded, {first: recorded[first], 999: TurnRun(seq=999, input="timer")}, {})
+    assert [(pair.first is not None, pair.second is not None) for pair in found.pairs] == [
+        (True, True), (True, False), (False, True),
+    ]  # fmt: skip
+    assert found.pairs[1].first is recorded[second]
+    assert len(found.other_answers) == 2
