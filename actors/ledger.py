@@ -8,9 +8,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from msgspec.structs import replace
+
 from events.envelope import Draft, Envelope
 from events.state import State
-from store.log import Append, LogStore, Snapshot
+from store.log import DECIDER, Append, LogStore, Snapshot
 from store.states import snapshot_of
 
 SNAPSHOT_EVENTS: Final = 500
@@ -49,8 +51,7 @@ class Ledger:
         if not self._drafts:
             return
         agent = self.state.agent
-        expected = {agent: self._written}
-        self._append(Append(tuple(self._drafts), expected, snapshots=self._snapshots, at_rest=True))
+        self._append(Append(tuple(self._drafts), {agent: self._written}, snapshots=self._snapshots, at_rest=True))
         self._drafts, self._snapshots, self._written = [], (), self.state.seq
         if self._written - self._snapshot_at >= SNAPSHOT_EVENTS:
             hash = self._log.hash_at(agent, self._written)
@@ -58,6 +59,8 @@ class Ledger:
             self._snapshots, self._snapshot_at = (snapshot_of(self.state, hash),), self._written
 
     def _append(self, append: Append) -> None:
+        """The memory manager's cursor goes past it: it has nothing to decide here."""
+        append = replace(append, cursor=(DECIDER, self._log.position() + len(append.drafts)))
         for each in self._log.append([append])[0]:
             assert each.outcome == "appended", f"nobody else writes to a rerun's fork, and yet: {each.outcome}"
 
