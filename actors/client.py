@@ -32,9 +32,9 @@ from actors.models.protocol import Piece
 from actors.outbox import Outbox
 from actors.pace import Pace
 from actors.process import now_ms
-from actors.timer import setting
 from actors.turns import Reply, Ticket, Turns
 from actors.watch import TurnPiece
+from events.alarms import setting
 from events.codec import decode, draft
 from events.envelope import Envelope, Topic
 from events.errors import ActorLost, AgentExists, Overloaded, UnknownAgent

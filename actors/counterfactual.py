@@ -17,7 +17,7 @@ import msgspec
 from msgspec.structs import replace
 
 from actors.ledger import Ledger
-from actors.timer import firing, setting
+from events.alarms import firing, setting
 from events.codec import decode, draft
 from events.context import Count
 from events.debug.recording import Recorded, content, is_beginning

@@ -7,7 +7,6 @@ once however often it is tried, and a cancelled one cannot fire.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import heapq
 from collections.abc import Callable
 from typing import Any
@@ -19,10 +18,11 @@ from msgspec.structs import replace
 from actors.log_client import LogClient
 from actors.owed import append_owed
 from actors.process import now_ms, set_up_logging, spawn, until_taken
+from events.alarms import firing, setting
 from events.codec import decode, draft
 from events.envelope import Draft, Envelope, Topic, answer_key
 from events.errors import LogDamaged, NewerFormat
-from events.types import Event, FunctionCalled, Timer, TimerFired, TimerSet
+from events.types import Event, FunctionCalled, Timer, TimerSet
 from store.schedule import BadTimer, next_due_ms, set_timer
 
 KINDS = ("FunctionCalled", "TimerSet", "TimerCancelled")
@@ -130,23 +130,6 @@ class Timers:
 
     def figures(self) -> dict[str, Any]:
         return {"position": self._position, "timers": len(self._alarms)}
-
-
-def setting(agent: str, timer: Timer, time_ms: int, *, cause: str = "") -> Draft:
-    """The draft that sets a timer: it opens the request whose answer is the firing."""
-    key = f"alarm:{timer.id}:{timer.due_ms}"
-    return draft(agent, time_ms, TimerSet(timer=timer), key=key, cause=cause, opens=Topic.ALARM)
-
-
-def firing(agent: str, timer: Timer, key: str, now_ms: int, again_ms: int = 0) -> list[Draft]:
-    """The drafts by which the alarm `key` fires; and is set again for `again_ms`, where its timer repeats."""
-    fired = TimerFired(timer=timer)
-    drafts = [draft(agent, now_ms, fired, key=answer_key(key), cause=key, opens=Topic.TURN, closes=key)]
-    if again_ms:
-        # A key of its own: a timer of this id may have been set for that moment before, and cancelled since.
-        again = setting(agent, replace(timer, due_ms=again_ms), now_ms, cause=key)
-        drafts.append(replace(again, key=f"alarm:{hashlib.sha256(key.encode()).hexdigest()[:32]}"))
-    return drafts
 
 
 class TimerActor:

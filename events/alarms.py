@@ -1,0 +1,31 @@
+"""Timers in the log: the drafts that set one, and that let it fire.
+
+A timer that is set is an open request, and its firing the answer: so it fires once, however often that is tried.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+from msgspec.structs import replace
+
+from events.codec import draft
+from events.envelope import Draft, Topic, answer_key
+from events.types import Timer, TimerFired, TimerSet
+
+
+def setting(agent: str, timer: Timer, time_ms: int, *, cause: str = "") -> Draft:
+    """The draft that sets a timer: it opens the request whose answer is the firing."""
+    key = f"alarm:{timer.id}:{timer.due_ms}"
+    return draft(agent, time_ms, TimerSet(timer=timer), key=key, cause=cause, opens=Topic.ALARM)
+
+
+def firing(agent: str, timer: Timer, key: str, now_ms: int, again_ms: int = 0) -> list[Draft]:
+    """The drafts by which the alarm `key` fires; and is set again for `again_ms`, where its timer repeats."""
+    fired = TimerFired(timer=timer)
+    drafts = [draft(agent, now_ms, fired, key=answer_key(key), cause=key, opens=Topic.TURN, closes=key)]
+    if again_ms:
+        # A key of its own: a timer of this id may have been set for that moment before, and cancelled since.
+        again = setting(agent, replace(timer, due_ms=again_ms), now_ms, cause=key)
+        drafts.append(replace(again, key=f"alarm:{hashlib.sha256(key.encode()).hexdigest()[:32]}"))
+    return drafts
