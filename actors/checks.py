@@ -94,7 +94,9 @@ def check_timer(timer: Timer) -> None:
     if _size(timer.note, "timer's note") > MAX_NOTE_CHARS:
         raise BadInput(f"The timer's note is too long: give at most {MAX_NOTE_CHARS:,} bytes.")
     if not 0 <= timer.every_s <= MAX_EVERY_S:
-        raise BadInput(f"A timer cannot repeat every {timer.every_s} s: give 0 (once), or up to {MAX_EVERY_S}.")
+        raise BadInput(
+            f"A timer cannot repeat every {timer.every_s:,} s: give 0 (once), or up to {MAX_EVERY_S:,} s (ten years)."
+        )
     if timer.cron:
         try:
             next_cron_ms(timer.cron, timer.due_ms)

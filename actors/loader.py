@@ -37,7 +37,7 @@ from events.types import (
     UploadFinished,
 )
 from store.documents import Found, Refused, digest, find, open_document
-from store.documents.files import reason_of
+from store.documents.files import origin_of, reason_of
 from store.log import MUST_EXIST, Append, Appended
 
 T = TypeVar("T")
@@ -185,7 +185,7 @@ class Loader:
             media_type=opened.media_type,
             size_bytes=found.size_bytes,
             sha256=sha256,
-            origin=found.origin,
+            origin=await asyncio.to_thread(origin_of, found.real),
         )
         await self._write(event, opened_key(id, removals))
         await self._look_again()

@@ -172,7 +172,7 @@ def _print_imported(page: Page, done: Imported, manifest: Manifest) -> None:
         )
     if done.resting or done.alarms:
         what = ["a turn under way"] * done.resting + [many(done.alarms, "timer")] * bool(done.alarms)
-        page.line(f"  It came with {' and '.join(what)}, which rest here: nothing of it runs.")
+        page.line(f"  It came with {' and '.join(what)}, at rest here: nothing of it runs.")
         fork = f"{PROGRAM} fork {shlex.quote(done.agent)} --at {done.at} --as NAME"
         page.line(("  To go on from there, fork it: ", "dim"), fork)
     page.line(("Look at it: ", "dim"), f"{PROGRAM} context {shlex.quote(done.agent)}")

@@ -84,6 +84,13 @@ def seqs(numbers: tuple[int, ...], chars: int = 60) -> str:
     return one_line(", ".join("-".join(map(str, run)) for run in runs), chars) or "none"
 
 
+def value_text(value: object) -> str:
+    """A setting's value."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"{value:,}"
+    return one_line(str(value), 60) or "none"
+
+
 def call_text(name: str, arguments: str, chars: int = 90) -> str:
     """A call as it would be written: name(argument="…")."""
     try:

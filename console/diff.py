@@ -12,7 +12,7 @@ import click
 import msgspec
 
 from console.context import counted, open_inference, recorded, state_at
-from console.describe import plain, seqs, timer_text
+from console.describe import plain, seqs, timer_text, value_text
 from console.inspect import agent_head, reading
 from console.options import bundle_option
 from console.show import Page, Part, many, one_line, printable, took, utc
@@ -42,7 +42,7 @@ def places(log: LogReader, given: tuple[str, ...]) -> tuple[Place, Place]:
 
 
 def _is_seq(text: str) -> bool:
-    return re.fullmatch(r"\d{1,12}", text) is not None
+    return re.fullmatch(r"\d{1,40}", text) is not None
 
 
 def _place(log: LogReader, agent: str, seq: str = "") -> Place:
@@ -211,7 +211,9 @@ def _why(found: StateDiff, moved: Moved, *, entered: bool) -> str:
         return f"{had}struck out by event {moved.rejected}{of}: the answer was rejected"
     if entered:
         return ""
-    return f"not there yet after event {found.b.seq}" if found.a.agent == found.b.agent else "never was there"
+    if found.a.agent == found.b.agent:
+        return f"not there yet after event {found.b.seq}"
+    return f"only {one_line(found.a.agent, 60)} has it{', since the two parted' * bool(found.parted)}"
 
 
 def _print_block(page: Page, block: BlockEdit) -> None:
@@ -252,7 +254,7 @@ def _print_summary(page: Page, found: StateDiff) -> None:
 
 def _print_rest(page: Page, found: StateDiff) -> None:
     if found.settings:
-        text = ", ".join(f"{each.name} {one_line(str(each.before), 60)} -> {one_line(str(each.after), 60)}"
+        text = ", ".join(f"{each.name} {value_text(each.before)} -> {value_text(each.after)}"
                          for each in found.settings)  # fmt: skip
         _heading(page, "settings", text)
     if found.timers_gone or found.timers_set:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from actors.checks import MAX_EVERY_S
 from events.errors import BadInput
 from events.types import Timer
 
@@ -19,4 +20,9 @@ def heartbeat(text: str, now_ms: int) -> Timer:
     every_s = int(match[1]) * (3600 if match[2].lower().startswith("h") else 60) if match else 0
     if every_s < MIN_EVERY_S:
         raise BadInput("Say how often, as `/heartbeat every 30m` or `/heartbeat every 2h`; `/heartbeat off` ends it.")
+    if every_s > MAX_EVERY_S:
+        unit_s, unit = (3600, "h") if match and match[2].lower().startswith("h") else (60, "m")
+        raise BadInput(
+            f"'{text.strip()}' is too seldom: give at most {MAX_EVERY_S // unit_s}{unit}, which is ten years."
+        )
     return Timer(id=TIMER_ID, due_ms=now_ms + every_s * 1000, every_s=every_s, heartbeat=True)

@@ -27,7 +27,7 @@ from actors.process import now_ms
 from console.context import print_header, print_messages, view
 from console.describe import describe
 from console.heartbeat import TIMER_ID, heartbeat
-from console.show import Page, one_line, printable, utc
+from console.show import Page, many, one_line, printable, utc
 from console.talk import Talker, ending
 from console.timeline import print_event
 from events.codec import decode
@@ -228,7 +228,8 @@ class Repl:
             self._note("The timed heartbeat is off." if found else "There is no timed heartbeat of this chat's.")
             return
         timer = await self._client.set_timer(self._agent, heartbeat(how, now_ms()))
-        self._note(f"The next timed heartbeat comes at {utc(timer.due_ms)[:19]} UTC, and then every {timer.every_s} s.")
+        every = many(timer.every_s // 60, "minute")
+        self._note(f"The next timed heartbeat comes at {utc(timer.due_ms)[:19]} UTC, and then every {every}.")
 
     async def _thoughts(self, _: str) -> None:
         self._voice.thoughts = not self._voice.thoughts

@@ -251,9 +251,8 @@ def print_outcome(page: Page, plan: Plan, outcome: Outcome, compared: Comparison
 def _print_next(page: Page, plan: Plan, kept: bool, file: Path | None) -> None:
     fork = shlex.quote(plan.fork)
     if kept:
-        page.line(
-            ("Look at it: ", "dim"), f"{PROGRAM} events {fork}", ("   forget it: it is only read from now on", "dim")
-        )
+        page.line(("Look at it: ", "dim"), f"{PROGRAM} events {fork}")
+        page.line(("What differs: ", "dim"), f"{PROGRAM} diff {shlex.quote(plan.agent)} {fork}")
     elif file is not None:
         page.line(("Look at it: ", "dim"), f"{PROGRAM} events {fork} --bundle {shlex.quote(str(file))}")
 

@@ -9,7 +9,7 @@ import click
 import msgspec
 
 from console.context import counted, recorded, state_at
-from console.describe import call_text, plain, quoted, seqs, timer_text
+from console.describe import call_text, plain, quoted, seqs, timer_text, value_text
 from console.inspect import CHUNK, agent_head, reading
 from console.options import bundle_option
 from console.show import Page, Part, many, one_line, printable, took, utc
@@ -107,6 +107,8 @@ def command(agent: str, *, at: int | None, recall: bool, archival: bool, page: i
     """
     if recall and archival:
         raise BadInput("Give one of --recall and --archival.")
+    if page and not (recall or archival):
+        raise BadInput("--page is of a list: give --recall or --archival with it.")
     with reading() as log:
         seq = at if at is not None else agent_head(log, agent).seq
         seen = overview_at(log, agent, seq)
@@ -186,7 +188,9 @@ def _facts(seen: Overview) -> Iterator[tuple[str, str]]:
     yield "agent", printable(seen.agent)
     yield "after event", f"{seen.seq} of {utc(seen.time_ms)[:19]} UTC; {many(seen.turns, 'turn')} ended"
     yield "made", f"{utc(seen.created_ms)[:19]} UTC{parent}"
-    settings = ", ".join(f"{each.name} {_value(each.after)} (else {_value(each.before)})" for each in seen.settings)
+    settings = ", ".join(
+        f"{each.name} {value_text(each.after)} (else {value_text(each.before)})" for each in seen.settings
+    )
     yield "settings", settings or "the defaults"
     yield "window", _window(seen)
     yield "now", _now(seen)
@@ -267,9 +271,3 @@ def _heading(page: Page, name: str, text: str) -> None:
     parts: tuple[Part, ...] = ((f"{name:<13}", "bold"), text)
     page.line()
     page.line(*parts)
-
-
-def _value(value: object) -> str:
-    return (
-        f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else one_line(str(value), 60) or "none"
-    )

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
-from console.describe import call_text, describe, seqs
+from console.describe import call_text, describe, seqs, value_text
 from console.show import Page, many, one_line, printable, took, utc
 from events.debug.moments import (
     Called,
@@ -112,7 +112,9 @@ def lines(part: Item) -> Iterator[Line]:
         case Evicted():
             yield _evicted(part)
         case SettingsMoved():
-            text = ", ".join(f"{each.name} {_value(each.before)} -> {_value(each.after)}" for each in part.changes)
+            text = ", ".join(
+                f"{each.name} {value_text(each.before)} -> {value_text(each.after)}" for each in part.changes
+            )
             yield Line(part.seq, part.time_ms, "settings", text or _said(part.events[-1]), "bold")
         case TurnClosed():
             yield _closed(part)
@@ -257,12 +259,6 @@ def _said(told: Moment) -> str:
 
 def _seqs(numbers: tuple[int, ...]) -> str:
     return seqs(numbers, ENDLESS)
-
-
-def _value(value: Any) -> str:
-    return (
-        f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else one_line(str(value), 80) or "none"
-    )
 
 
 # --- the page -----------------------------------------------------------------------------------------------------

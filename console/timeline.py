@@ -23,8 +23,8 @@ from msgspec.structs import replace
 from console.describe import as_object, describe
 from console.inspect import CHUNK, head_of, reading, stretches
 from console.options import bundle_option, given_bundle
-from console.show import Page, one_line, utc
-from console.story import LABELS, StoryPage
+from console.show import Page, many, one_line, utc
+from console.story import LABELS, StoryPage, ordinal
 from events.codec import KINDS, decode
 from events.debug.choice import Wanted
 from events.debug.moments import Item, TurnBegan, TurnClosed, moment
@@ -182,13 +182,13 @@ _INPUTS: Final = frozenset(kind.__name__ for kind in INPUTS)
 
 def _nth_turn(log: LogReader, agent: str, end: int, number: int) -> int:
     """The input of the agent's turn of this number, ended or running."""
-    ended = list(itertools.islice(_ends(log, agent, 0, end), number))
-    if 0 < number == len(ended):
-        return _input_of(ended[-1])
     state = load(log, agent, end)
-    if state and state.turn and number == state.turns + 1:
+    turns = state.turns if state else 0
+    if 0 < number <= turns:
+        return _input_of(next(itertools.islice(_ends(log, agent, 0, end), number - 1, None)))
+    if state and state.turn and number == turns + 1:
         return state.turn.input
-    raise BadInput(f"Agent '{agent}' has had {len(ended)} turns: there is no {number}th.")
+    raise BadInput(f"Agent '{agent}' has had {many(turns, 'turn')} by event {end}: there is no {ordinal(number)}.")
 
 
 def _ends(log: LogReader, agent: str, after: int, to: int) -> Iterator[Envelope]:

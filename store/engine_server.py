@@ -301,25 +301,13 @@ def _lexical(ask: Ask, seen: models.Filter) -> list[models.Prefetch]:
 
 def _dense(ask: Ask, seen: models.Filter, lexical: list[models.Prefetch]) -> models.Prefetch:
     """The nearest over the floor, and the cosine of all that the lexical arm found, however small."""
-    exact = models.SearchParams(exact=True)
-    nearest = models.Prefetch(
-        query=ask.vector,
-        using=layout.DENSE,
-        filter=seen,
-        params=exact,
-        score_threshold=ask.blend.floor,
-        limit=ask.dense_limit,
-    )
+    cosine = models.Prefetch(query=ask.vector, using=layout.DENSE, params=models.SearchParams(exact=True))
+    over = {"filter": seen, "limit": ask.dense_limit, "score_threshold": ask.blend.floor}
+    nearest = cosine.model_copy(update=over)
     if not lexical:
         return nearest
     among = [*lexical, nearest] if ask.dense_limit else lexical
-    return models.Prefetch(
-        prefetch=among,
-        query=ask.vector,
-        using=layout.DENSE,
-        params=exact,
-        limit=ask.lexical_limit + ask.dense_limit,
-    )
+    return cosine.model_copy(update={"prefetch": among, "limit": ask.lexical_limit + ask.dense_limit})
 
 
 def _nearest(ask: Ask, seen: models.Filter) -> models.QueryRequest:

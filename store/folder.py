@@ -89,9 +89,16 @@ class DataFolder:
         return self
 
     def lock(self, purpose: str) -> FolderLock:
-        """Take the folder for this process. Raises DataFolderBusy, naming the holder, where another has it."""
+        """Take the folder for this process. Raises DataFolderBusy, naming the holder, where another has it;
+        BadInput where what is there is no lock."""
         self.create()
-        descriptor = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT, 0o600)  # Python's own: closed on exec
+        try:
+            descriptor = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT, 0o600)  # Python's own: closed on exec
+        except OSError as error:
+            raise BadInput(
+                f"The data folder's lock {self.path / 'lock'} cannot be opened: {error.strerror}. "
+                "It is to be a file that this user can write: remove what is there, or mend its rights."
+            ) from error
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             since = f"{datetime.now().astimezone():%Y-%m-%d %H:%M}"

@@ -3,6 +3,7 @@
 Rules. (1) The whole bundle is proved before anything is written: the file's seal, every chain, every context. (2) It
 stays at rest: what its events opened is not owed here, and nothing of it runs. (3) What is there already is not written
 again, so an import that was interrupted goes on when it is given again; a stream with another history is never touched.
+(4) The proof's states are saved as snapshots, so that any event of a long stream is near one.
 """
 
 from __future__ import annotations
@@ -20,8 +21,9 @@ from events.sources import is_source
 from events.state import State
 from events.types import Parent
 from store.bundle import BundleReader, Progress, no_progress
-from store.log import DECIDER, Append, LogStore
+from store.log import DECIDER, SNAPSHOT_EVENTS, Append, LogStore, Snapshot
 from store.manifest import Manifest, Stream
+from store.states import snapshot_of
 
 BATCH_BYTES: Final = 32_000_000
 """So much is appended in one transaction: all of most bundles."""
@@ -109,6 +111,8 @@ class _Proof:
         self._excused = {(each.stream, seq) for each in manifest.redactions for seq in each.unprovable}
         self._line = Replayer(manifest.agent)
         self._sources = {each.name: Replayer(each.name) for each in manifest.streams if is_source(each.name)}
+        self.snapshots: dict[tuple[str, int], Snapshot] = {}
+        """By the bundle's name and seq; as they are to be here."""
         self._ends: dict[str, bytes] = {}
         self._wanted: set[tuple[str, int]] = set()
 
@@ -131,6 +135,9 @@ class _Proof:
         self._ends[at.agent] = self._hash(at)
         if (at.agent, at.seq) in self._wanted:
             self.hashes[at.agent, at.seq] = self._ends[at.agent]
+        if at.seq % SNAPSHOT_EVENTS == 0 and at.agent not in self._sources:
+            state = msgspec.structs.replace(self.state, agent=self.name_of(at.agent))
+            self.snapshots[at.agent, at.seq] = snapshot_of(state, self._ends[at.agent])
 
     def _hash(self, at: Envelope) -> bytes:
         name = self.name_of(at.agent)
@@ -184,7 +191,7 @@ def _write(log: LogStore, path: Path, proof: _Proof, there: Mapping[str, int]) -
             if stream is None or at.seq < stream.first + there[at.agent]:
                 continue
             parent = stream.parent if at.seq == stream.first else None
-            batch.add(_draft(at, proof.name_of(at.agent)), at.seq, parent)
+            batch.add(_draft(at, proof.name_of(at.agent)), at.seq, parent, proof.snapshots.get((at.agent, at.seq)))
     batch.append()
 
 
@@ -205,23 +212,34 @@ class _Batch:
         self._drafts: list[Draft] = []
         self._expected: dict[str, int] = {}
         self._forks: dict[str, Parent] = {}
+        self._snapshots: list[Snapshot] = []
         self._size = 0
 
-    def add(self, draft: Draft, seq: int, parent: Parent | None) -> None:
+    def add(self, draft: Draft, seq: int, parent: Parent | None, snapshot: Snapshot | None) -> None:
         """The next draft; a fork's first one in an append of its own, which sees its parent in those before."""
         if parent:
             self._end()
             self._forks[draft.agent] = parent
         self._expected.setdefault(draft.agent, 0 if parent else seq - 1)
         self._drafts.append(draft)
+        if snapshot is not None:
+            self._snapshots.append(snapshot)
         self._size += len(draft.body)
         if self._size >= BATCH_BYTES:
             self.append()
 
     def _end(self) -> None:
         self._position += len(self._drafts)
-        cursor = DECIDER, self._position
-        self._appends.append(Append(tuple(self._drafts), self._expected, cursor, forks=self._forks, at_rest=True))
+        self._appends.append(
+            Append(
+                tuple(self._drafts),
+                self._expected,
+                (DECIDER, self._position),
+                tuple(self._snapshots),
+                self._forks,
+                at_rest=True,
+            )
+        )
         self._begin()
 
     def append(self) -> None:

@@ -23,6 +23,11 @@ class IndexFolder:
         try:
             path.mkdir(parents=True, exist_ok=True)
             self._descriptor: int | None = os.open(path / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+        except IsADirectoryError:
+            raise StorageUnavailable(
+                f"{path / 'lock'} is a folder, where the index's lock is to be a file. Remove it, or remove {path} "
+                "whole: the index is built again from the log."
+            ) from None
         except OSError as error:
             raise StorageUnavailable(
                 f"The index folder {path} cannot be used: {error.strerror} ({error.filename}). "

@@ -1,9 +1,9 @@
 """The numbers behind the ranking: BM25's for each kind of text, and how scores are blended, by embedder.
 
 Chosen by hand on five conversations of LoCoMo and 1,300 questions over NQ passages, as round numbers from the middle of
-a flat top: half or twice as much of any moves recall@10 by a point or so. `bench/cross_validation.py` says what weights find that
-were chosen without the question. The prior for who is named is as small as it can be at no cost: a larger one hides
-what others say of them.
+a flat top: half or twice as much of any moves recall@10 by a point or so. `bench/cross_validation.py` says what weights
+find that were chosen without the question. The prior for who is named is as small as it can be at no cost: a larger one
+hides what others say of them.
 """
 
 from __future__ import annotations

@@ -139,7 +139,8 @@ def _check(url: str, key: str) -> None:
         raise BadInput("OPENAI_BASE_URL must begin with http:// or https:// and name a host.")
     if not key and parts.hostname.endswith("openai.com"):
         raise BadInput(
-            "Embeddings of OpenAI's need a key: set OPENAI_API_KEY, or OPENAI_BASE_URL to a server that needs none."
+            "Embeddings of OpenAI's need a key: put OPENAI_API_KEY=… before the command; or name a "
+            "server that needs none by OPENAI_BASE_URL=http://…/v1."
         )
     if not (key.isascii() and key.isprintable()):
         raise BadInput("OPENAI_API_KEY holds characters that HTTP cannot carry: set it anew.")

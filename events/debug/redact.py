@@ -81,9 +81,9 @@ def _in_any_form(text: str) -> str:
 def _letter(letter: str) -> str:
     units = letter.encode("utf-16-be", "surrogatepass").hex()
     code = "".join(rf"\\+u(?i:{units[at : at + 4]})" for at in range(0, len(units), 4))
-    forms = [re.escape(letter), code]
+    forms = [code, re.escape(letter)]
     if letter in _SHORT:
-        forms.append(r"\\+" + re.escape(_SHORT[letter]))
+        forms.insert(0, r"\\+" + re.escape(_SHORT[letter]))  # first: of two backslashes no half may stay
     return f"(?:{'|'.join(forms)})"
 
 

@@ -15,13 +15,13 @@ from events.answers import named
 from events.codec import decode
 from events.debug.phrases import Terms
 from events.debug.provenance import Over
+from events.debug.told import INPUT_KINDS
 from events.debug.windows import held
 from events.envelope import Envelope
 from events.passages import input_text
 from events.state import State
-from events.types import INPUTS, Event, InferenceCompleted, InferenceRequested, SummaryWritten, ToolCall
+from events.types import Event, InferenceCompleted, InferenceRequested, SummaryWritten, ToolCall
 
-INPUT_KINDS: Final = frozenset(kind.__name__ for kind in INPUTS)
 TURN_KINDS: Final = INPUT_KINDS | {"InferenceRequested", "InferenceCompleted"}
 """What `writer` needs of a turn."""
 HINTS: Final = 3

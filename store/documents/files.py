@@ -21,13 +21,11 @@ _READ_BYTES: Final = 1 << 20
 
 
 class Found(msgspec.Struct, frozen=True):
-    """A file to load: where it is, its path within the source, its size when it was found, and where it is by its
-    whole name, links followed."""
+    """A file to load: where it is, its path within the source, and its size when it was found."""
 
     real: Path
     path: str
     size_bytes: int
-    origin: str = ""
 
 
 class Refused(msgspec.Struct, frozen=True):
@@ -42,6 +40,11 @@ def find(paths: Sequence[Path]) -> Iterator[Found | Refused]:
     walk = _Walk()
     for path in paths:
         yield from walk.named(Path(path))
+
+
+def origin_of(path: Path) -> str:
+    """Where a file is by its whole name, links followed."""
+    return _printable(str(path.resolve()))
 
 
 def digest(path: Path) -> tuple[str, int]:
@@ -104,7 +107,7 @@ class _Walk:
             return Refused(_printable(path), "Its name is not valid UTF-8. Rename it and load again.")
         if path not in self._files:
             self._files[path] = real
-            return Found(real, path, size, _printable(str(real.resolve())))
+            return Found(real, path, size)
         before = self._files[path]
         if before.samefile(real):
             return None

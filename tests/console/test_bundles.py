@@ -116,7 +116,7 @@ def test_what_rests_is_said(launched: Launch, elsewhere: Launch, kernel: Kernel,
     path = tmp_path / "bundle"
     launched("export", "ada", str(path))
     assert "waiting 1  timers 1" in elsewhere("agents", "--bundle", str(path)).text
-    assert "a turn under way and 1 timer, which rest here" in elsewhere("import", str(path)).text
+    assert "a turn under way and 1 timer, at rest here" in elsewhere("import", str(path)).text
     assert "waiting 0  timers 0" in elsewhere("agents").text
 
 

@@ -33,6 +33,7 @@ NASTY: Final = "two\nlines\tand \x1b[2J a screen \x00 wiped \u202e" + "x" * 5000
 SAMPLES: Final[dict[str, object]] = {
     "str": NASTY,
     "int": 12_345,
+    "bool": True,
     "bytes": b"\x01" * 32,
     "tuple[int, ...]": tuple(range(2, 2000, 2)),
     "tuple[str, ...]": (NASTY, "b"),

@@ -6,8 +6,12 @@ import re
 
 import msgspec
 
+from events.codec import draft
+from events.envelope import Topic
+from events.types import Settings, SettingsChanged, SourceAttached, Timer, TimerSet, UserMessageReceived
+from store.log import Append
 from tests.console.conftest import Launch
-from tests.console.kernel import Kernel
+from tests.console.kernel import START_MS, Kernel
 
 
 def test_an_eviction_is_told_with_where_everything_went(launched: Launch, kernel: Kernel) -> None:
@@ -43,9 +47,36 @@ def test_an_edit_of_core_memory_is_told_with_its_event(launched: Launch, kernel:
 def test_two_agents_are_compared_as_they_are(launched: Launch) -> None:
     text = launched("diff", "ada", "ben o'neil").text
     assert "between       nothing: the two have no event in common" in text
-    assert "never was there" in text
+    assert "only ada has it\n" in text
     assert "My name is \\x1b[31mBen" in text
     assert launched("diff", "ada", "9", "ben o'neil", "9").code == 0
+
+
+def test_what_else_changed_is_told(launched: Launch, kernel: Kernel) -> None:
+    last = kernel.log.read("ada")[-1].seq
+    timer = Timer(id="tea", due_ms=START_MS, note="Tea!", every_s=60)
+    for number, event in enumerate((
+        SettingsChanged(settings=Settings(window_tokens=6000, reserve_tokens=400)),
+        SourceAttached(source="manuals"),
+        TimerSet(timer=timer),
+        UserMessageReceived(text="Wait for me."),
+    )):  # fmt: skip
+        opens = {TimerSet: Topic.ALARM, UserMessageReceived: Topic.TURN}.get(type(event), "")
+        made = draft("ada", START_MS, event, key=f"given-{number}", opens=opens)
+        kernel.log.append([Append((made,))])
+    text = launched("diff", "ada", str(last)).text
+    assert "settings      window_tokens 4,096 -> 6,000\n" in text
+    assert "sources\n    + manuals\n" in text
+    assert 'timers\n    + tea "Tea!", due 2025-11-22 08:26:40.000 UTC, every 60 s\n' in text
+    assert f"waiting       none -> {last + 4}\n" in text
+    state = launched("state", "ada").text
+    assert "sources      manuals" in state
+    assert 'timers       1 timer\n    tea "Tea!"' in state
+    assert "now          about to begin a turn" in state
+    story = launched("events", "ada", "--since", str(last + 1)).text
+    assert "settings  window_tokens 4,096 -> 6,000" in story
+    assert "attached  manuals" in story
+    assert 'user      "Wait for me."' in story
 
 
 def test_as_json_it_is_one_object(launched: Launch, kernel: Kernel) -> None:

@@ -19,7 +19,7 @@ from actors.client import Reply, Ticket
 from actors.models.protocol import Piece
 from console.heartbeat import heartbeat
 from console.repl import Repl, Voice
-from events.errors import Overloaded
+from events.errors import BadInput, Overloaded
 from events.prompts import newborn
 from events.types import Settings, Timer
 from tests.console.fakes import FakeClient, reply
@@ -190,7 +190,7 @@ def test_a_timed_heartbeat_is_set_listed_and_ended(tmp_path: Path, capsys: Captu
     typed(client, tmp_path, "".join(f"{line}{ENTER}" for line in lines) + END)
     out = capsys.readouterr().out
     for said in (
-        "and then every 1800 s",
+        "and then every 30 minutes",
         "every 1800 s",
         "The timed heartbeat is off.",
         "There is no timed heartbeat",
@@ -205,3 +205,9 @@ def test_a_timed_heartbeat_is_set_listed_and_ended(tmp_path: Path, capsys: Captu
 )
 def test_how_often_is_read_as_it_is_written(text: str, every_s: int) -> None:
     assert heartbeat(text, 1000) == Timer(id="heartbeat", due_ms=1000 + every_s * 1000, every_s=every_s, heartbeat=True)
+
+
+@pytest.mark.parametrize(("text", "most"), [("every 99999h", "87840h"), ("every 99999 hours", "87840h")])
+def test_what_is_too_seldom_is_told_in_the_users_units(text: str, most: str) -> None:
+    with pytest.raises(BadInput, match=f"'{text}' is too seldom: give at most {most}, which is ten years"):
+        heartbeat(text, 1000)

@@ -56,6 +56,7 @@ def test_what_cannot_be_shown_is_refused(launched: Launch) -> None:
         (("ada", "--at", "0"), "has events 1 to"),
         (("nobody",), "There is no agent 'nobody'"),
         (("ada", "--recall", "--archival"), "Give one of"),
+        (("ada", "--page", "1"), "give --recall or --archival with it"),
     ):
         printed = launched("state", *arguments)
         assert (printed.code, printed.out) == (2, b"")

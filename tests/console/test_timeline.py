@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
+from pathlib import Path
 
 import pytest
 
@@ -112,7 +113,8 @@ REFUSED = [
     (("--turn", "0"), "give the seq of an event of 1 to "),
     (("--turn", "100000"), "give the seq of an event of 1 to "),
     (("--turn", "first"), "give the seq of an event of 1 to "),
-    (("--turn", "99th"), "has had 25 turns: there is no 99th"),
+    (("--turn", "99th"), ": there is no 99th"),
+    (("--turn", "0th"), "has had 25 turns by event "),
     (("--turn", "1"), "(AgentCreated) belongs to no turn"),
     (("--follow", "--until", "9"), "--follow has no end"),
 ]
@@ -170,6 +172,12 @@ def test_following_prints_whole_parts_until_ctrl_c(
     assert '"Message 24: ' in before[1]
     assert '"One more thing."' in after[1]
     assert "ended     yielded" in after[-1]
+
+
+def test_a_bundle_cannot_be_followed(launched: Launch, tmp_path: Path) -> None:
+    printed = launched("events", "ada", "--follow", "--bundle", str(tmp_path / "a.palimpsest"))
+    assert (printed.code, printed.out) == (2, b"")
+    assert "A bundle does not change" in printed.err
 
 
 def test_a_newest_turn_with_nothing_wanted_is_not_counted(kernel: Kernel) -> None:

@@ -8,16 +8,19 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
 
-from console.why import verdict_at
+from console.why import turn_at, verdict_at
 from console.words import search_terms
-from events.codec import draft
+from events.codec import decode, draft
 from events.debug.phrases import Wanted
-from events.debug.told import Told
+from events.debug.told import INPUT_KINDS, Told
 from events.debug.turns import Search
 from events.debug.verdict import Cause, Ranked, Verdict
 from events.documents import Passage, pack_passages
 from events.envelope import Draft
+from events.passages import input_text
 from events.sources import stream_of
 from events.types import (
     AgentForked,
@@ -42,8 +45,10 @@ from events.types import (
 from store.folder import DataFolder
 from store.log import Append
 from store.sqlite_log import SqliteLog
+from store.states import load
 from tests.console.conftest import Launch
 from tests.console.kernel import Kernel
+from tests.simulation.world import World
 from tests.unit.story import AGENT, Story, say
 from tests.unit.story import call as ask
 
@@ -332,6 +337,44 @@ def test_in_an_attached_document_that_was_not_searched() -> None:
     story.says(QUESTION).answers(ask("archival_memory_search", query="Ana", request_heartbeat=True))
     story.returns("No results found.").answers(say("I do not know."))
     assert judged(story).cause == Cause.NOT_ON_PAGE
+
+
+# --- any session
+
+
+@settings(max_examples=12, deadline=None)
+@given(st.integers(0, 10_000), st.integers(0, 13), st.floats(0, 1))
+def test_in_any_session_the_verdict_is_what_the_log_says(seed: int, number: int, share: float) -> None:
+    """Of the input with this number: was it there, did it wait, was it in the window?"""
+    world = World(seed, agents=1, inputs=14)
+    world.run()
+    log, agent = world.log, "agent-0"
+    stream = log.read(agent)
+    inputs = {e.seq: input_text(decode(e)) for e in stream if e.kind in INPUT_KINDS}
+    said = next((seq for seq, text in inputs.items() if text.startswith(f"{number}: hello")), 0)
+    at = 1 + int(share * (len(stream) - 1))
+    assume(any(e.kind == "TurnStarted" for e in stream[:at]))
+    turn = turn_at(log, agent, at, len(stream))
+    state = load(log, agent, turn.until)
+    assert state is not None
+    verdict = verdict_at(log, agent, Wanted(f'"{number}: hello"', search_terms()), at, no_rank)
+    if not said:
+        assert verdict.cause == Cause.NEVER_SAID
+    elif said > turn.end:
+        assert verdict.cause == Cause.SAID_LATER
+    elif said > turn.until or said in {pending.seq for pending in state.pending}:
+        assert verdict.cause == Cause.WAITING
+    elif said in {entry.seq for entry in state.queue}:
+        assert verdict.cause == Cause.IGNORED
+        assert said in seqs(verdict)
+    elif state.summary and re.search(rf"\b{number}: hello", state.summary.text):
+        assert verdict.cause == Cause.IGNORED
+        assert seqs(verdict) == [state.summary.seq]
+    else:
+        gone = {seq for e in stream[: turn.until] for seq in getattr(decode(e), "seqs", ())}
+        assert said in gone or any(e.kind == "InputSkipped" for e in stream)
+        lost = {Cause.NOT_SEARCHED, Cause.NOT_ON_PAGE, Cause.PUSHED_OUT, Cause.UNSEARCHABLE}
+        assert verdict.cause in lost
 
 
 # --- which turn, and how it is matched

@@ -25,9 +25,11 @@ from events.errors import (
     NameTaken,
     NewerFormat,
 )
+from events.evolve import fold
 from events.prompts import newborn
 from events.replay import Replayer, replay
 from events.sources import stream_of
+from events.state import State
 from events.types import Settings, SourceAttached, UserMessageReceived
 from store.bundle import BundleReader
 from store.bundle_log import BundleLog, read_bundle
@@ -36,6 +38,7 @@ from store.importing import import_bundle
 from store.log import DECIDER, Append, LogReader, LogStore
 from store.memory_log import MemoryLog
 from store.sqlite_log import SqliteLog
+from store.states import is_good, load, snapshot_of
 from store.versions import PALIMPSEST, versions_now
 from tests.simulation.forking import Continuation, replayed
 from tests.simulation.promises import TOPICS
@@ -203,6 +206,27 @@ def test_a_fork_is_redacted_through_its_parent(tmp_path: Path) -> None:
     differing = [found for each in read.read(name) if (found := replayer.feed(each))]
     assert all(found.context for found in differing)
     assert {found.seq for found in differing} == read.unprovable(name) != set()
+
+
+@pytest.mark.parametrize("name", ["", "ivy"])
+def test_what_was_imported_has_snapshots_that_are_good(
+    here: MemoryLog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setattr("store.importing.SNAPSHOT_EVENTS", 7)
+    log, agent, end = forked(3, 0.5)
+    done = import_bundle(here, exported(log, tmp_path, agent), name=name)
+    found = here.snapshots(done.agent)
+    assert len(found) > 3
+    for each in found:
+        assert is_good(each, here.hash_at(done.agent, each.seq))
+        assert snapshot_of(fold_of(here, done.agent, each.seq), each.chain) == each
+    assert load(here, done.agent) == fold_of(here, done.agent, end)
+
+
+def fold_of(log: LogReader, agent: str, to: int) -> State:
+    state = fold(log.read(agent, to=to))
+    assert state is not None
+    return state
 
 
 # --- what is not whole

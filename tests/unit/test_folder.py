@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from events.errors import BadInput, DataFolderBusy
+from events.errors import BadInput, DataFolderBusy, StorageUnavailable
 from store.folder import DataFolder, default_data_folder
+from store.index_folder import IndexFolder
 
 ROOT = Path(__file__).parents[2]
 
@@ -106,3 +107,11 @@ def test_programs_that_the_holder_starts_do_not_hold_it(tmp_path: Path) -> None:
 )
 def test_the_default_folder(environ: dict[str, str], path: Path) -> None:
     assert default_data_folder(environ) == path
+
+
+def test_a_folder_in_the_place_of_a_lock_is_said(tmp_path: Path) -> None:
+    (tmp_path / "lock").mkdir()
+    with pytest.raises(BadInput, match=r"lock cannot be opened: Is a directory\. .*remove what is there"):
+        DataFolder(tmp_path).lock("tests")
+    with pytest.raises(StorageUnavailable, match=r"lock is a folder, where the index's lock is to be a file"):
+        IndexFolder(tmp_path)
