@@ -16,13 +16,14 @@ from typing import Any, Final
 import msgspec
 from msgspec.structs import replace
 
-from console.settings import Flags, check_window, differences, settings_changed
+from console.settings import Flags, check_change, differences, settings_changed
 from console.show import many, one_line
 from events.context import Count
 from events.errors import BadInput
+from events.prompts import least_window_of, most_reserve_tokens
 from events.settings import flaw
 from events.state import State
-from events.types import AgentCreated, Block, Settings
+from events.types import Block, Settings
 
 _FLAGS: Final = ("model", "base-url", "window")
 """These change others with them, as they do for `chat`."""
@@ -70,10 +71,26 @@ def changes(state: State, pairs: Sequence[str], count: Count) -> Changes:
         blocks=blocks if blocks != state.blocks else None,
         said=tuple(said),
     )
-    if made.settings or made.system is not None or made.blocks is not None:
-        system = state.system if system is None else system
-        check_window(AgentCreated(system=system, blocks=blocks, settings=settings, format=state.format), count)
+    if made != Changes(said=made.said):
+        _check_room(
+            state, replace(state, system=state.system if system is None else system, blocks=blocks), settings, count
+        )
     return made
+
+
+def _check_room(before: State, after: State, settings: Settings, count: Count) -> None:
+    """Whether it could talk in that window; where the least that could be wanted is less, nothing need be counted."""
+    same = (before.system, before.blocks, before.settings.encoding) == (after.system, after.blocks, settings.encoding)
+    most = least_window_of(
+        replace(after, settings=settings), _octets, most_reserve_tokens(settings.model), head_counted=same
+    )
+    if most > settings.window_tokens:
+        check_change(after, settings, count)
+
+
+def _octets(_encoding: str, text: str) -> int:
+    """No text has more tokens than bytes."""
+    return len(text.encode())
 
 
 def _pair(pair: str) -> tuple[str, str]:

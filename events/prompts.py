@@ -74,11 +74,12 @@ def least_window_tokens(born: AgentCreated, count: Count, reserve_tokens: int) -
     return least_window_of(evolve(None, unborn, born), count, reserve_tokens)
 
 
-def least_window_of(state: State, count: Count, reserve_tokens: int) -> int:
+def least_window_of(state: State, count: Count, reserve_tokens: int, *, head_counted: bool = False) -> int:
     """The smallest window that holds the agent's system text, core memory and functions (those for the sources that it
     has, too), a summary, a little conversation, and the answer: for it the smaller of `reserve_tokens` and a quarter of
-    the window is kept."""
-    measured = measure(replace(state, queue=(), head_tokens=UNCOUNTED), count)
+    the window is kept. `head_counted`: the count that the state has of the first three holds."""
+    head_tokens = state.head_tokens if head_counted else UNCOUNTED
+    measured = measure(replace(state, queue=(), head_tokens=head_tokens), count)
     tokens = PRIMING + measured.head + measured.status + summary_cap_tokens(state.settings) + CONVERSATION_TOKENS
     needed = with_margin(tokens, state.settings)
     return min(needed + reserve_tokens, ceil(needed * 4 / 3))
