@@ -14,7 +14,7 @@ from launch import COMMANDS, HELP
 
 HOME = Path(__file__).resolve().parents[2]
 README = (HOME / "README.md").read_text()
-PAGES = ("README.md", "docs/architecture.md", "CHANGELOG.md")
+PAGES = ("README.md", "docs/architecture.md", "docs/debugging.md", "CHANGELOG.md")
 COMMAND_LINES = re.findall(r"launch\.py ([a-z]+)([^\n|`]*)", README)
 
 
