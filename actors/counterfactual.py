@@ -111,6 +111,8 @@ class Counterfactual:
         self._asked: Asked | None = None
         self._divergence: Divergence | None = None
         self._inputs: dict[int, int] = {}
+        self._keys: set[str] = set()
+        """Of what was given: a fork and its parent may each have been given an input of one key."""
         self._skipped: dict[int, str] = {}
         self._taken = self._answered = 0
         self._stopped = ""
@@ -317,10 +319,11 @@ class Counterfactual:
                 event = replace(event, settings=replace(settings, **self._changes))
             case _:
                 pass
+        key = f"{envelope.key}:{envelope.seq}" if envelope.key in self._keys else envelope.key
+        self._keys.add(key)
         made = draft(
-            self._state.agent, self._now_ms, event, key=envelope.key, cause=envelope.cause, opens=envelope.opens,
-            closes=closes,
-        )  # fmt: skip
+            self._state.agent, self._now_ms, event, key=key, cause=envelope.cause, opens=envelope.opens, closes=closes
+        )
         self._put(made, event, own=False)
         self._inputs[envelope.seq] = self._state.seq
 

@@ -5,18 +5,35 @@ from __future__ import annotations
 
 import asyncio
 
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from actors.counterfactual import Outcome
 from actors.rerun import Plan, rerun
-from events.codec import decode
-from events.envelope import Envelope
+from events.codec import decode, draft
+from events.envelope import Envelope, Topic
+from events.forks import KEPT
 from events.inference import Job
-from events.types import Event, FunctionCalled, InferenceCompleted, InferenceFailed, InferenceRequested
+from events.prompts import newborn
+from events.types import (
+    AgentForked,
+    Event,
+    FunctionCalled,
+    InferenceCompleted,
+    InferenceFailed,
+    InferenceRequested,
+    Parent,
+    Settings,
+    SettingsChanged,
+    UserMessageReceived,
+)
+from store.log import Append
 from store.memory_log import MemoryLog
 from store.states import load
+from tests.simulation.forking import Continuation, replayed
 from tests.simulation.world import World, count, searched, sound_model
+from tests.unit.story import START_MS
 
 SEEDS = st.integers(0, 10_000)
 
@@ -77,3 +94,55 @@ def test_with_the_recorded_answers_a_rerun_is_the_recording(seed: int, share: fl
     assert mine is not None and theirs is not None
     assert [entry.wire for entry in mine.queue] == [entry.wire for entry in theirs.queue]
     assert mine.blocks == theirs.blocks
+
+
+@settings(max_examples=12, deadline=None, derandomize=True)
+@given(seed=SEEDS, share=st.floats(0, 1, exclude_max=True), other=st.booleans())
+def test_a_fork_is_run_again_from_before_it_was_forked(seed: int, share: float, other: bool) -> None:
+    """What it asked again since it was open at its parent is asked once, and settings of its own hold from there on."""
+    log, parent, end = session(seed, inputs=3, stops=False)
+    seq = 2 + int(share * (end - 2))
+    fork = Continuation(log, parent, seq, "fork", replayed(log, parent))
+    assume(not fork.changed_since_asked())
+    fork.run()
+    if other:
+        narrow = replace(fork.state.settings, result_chars=fork.state.settings.result_chars // 2)
+        log.append([_given("fork", SettingsChanged(settings=narrow), "settings:1")])
+        forked = fork.state.seq + 1
+        state, hash = load(log, "fork"), log.hash_at("fork", forked)
+        assert state is not None and hash is not None
+        begun = AgentForked(
+            parent=Parent(agent="fork", seq=forked), hash=hash, settings=fork.state.settings, timers=KEPT
+        )
+        made = draft("second", START_MS, begun, key="fork:2")
+        log.append([Append((made,), {"second": 0}, forks={"second": begun.parent})])
+    name = "second" if other else "fork"
+    head = log.head(name)
+    assert head is not None
+    outcome = run(log, Plan(agent=name, fork="again", first=1, to=head.seq, recorded_answers=True))
+    assert outcome.divergence is None, outcome
+    mine, theirs = load(log, "again"), load(log, name)
+    assert mine is not None and theirs is not None
+    assert [entry.wire for entry in mine.queue] == [entry.wire for entry in theirs.queue]
+    assert mine.settings == theirs.settings
+
+
+def _given(agent: str, event: Event, key: str) -> Append:
+    return Append((draft(agent, START_MS, event, key=key, opens=Topic.TURN * isinstance(event, UserMessageReceived)),))
+
+
+def test_an_input_of_one_key_that_a_fork_and_its_parent_had_is_given_twice() -> None:
+    log = MemoryLog()
+    log.open_epoch()
+    log.append([_given("ada", newborn(Settings()), "create")])
+    log.append([_given("ada", UserMessageReceived(text="Hello"), "in:1")])
+    hash = log.hash_at("ada", 2)
+    assert hash is not None
+    begun = AgentForked(parent=Parent(agent="ada", seq=2), hash=hash)
+    made = draft("fay", START_MS, begun, key="fork:1")
+    log.append([Append((made,), {"fay": 0}, forks={"fay": begun.parent})])
+    log.append([_given("fay", UserMessageReceived(text="Hello"), "in:1")])
+    outcome = run(log, Plan(agent="fay", fork="again", first=1, to=4, recorded_answers=True))
+    assert list(outcome.inputs) == [2, 4]
+    given = load(log, "again")
+    assert given is not None and len(given.pending) == 2
