@@ -5,6 +5,7 @@ A message says what is wrong and what to do next. Expected outcomes are events, 
 
 from __future__ import annotations
 
+import shlex
 from typing import Any
 
 
@@ -50,6 +51,18 @@ class AgentExists(PalimpsestError):
 
 class BadInput(PalimpsestError):
     """An argument or a message that cannot be taken; nothing was written."""
+
+
+class AtRest(BadInput):
+    """What is under way in an agent is owed by no part here, so that nobody would ever go on with it."""
+
+    def __init__(self, agent: str) -> None:
+        super().__init__(
+            f"What is under way in agent '{agent}' rests (it was imported so, or is a rerun that ended early): nothing "
+            f"here goes on with it. A fork does: `fork {shlex.quote(agent)} --as NAME`, then `resume NAME` or `chat "
+            "NAME`."
+        )
+        self.agent = agent
 
 
 class NoBoundary(BadInput):
