@@ -226,7 +226,8 @@ def _compared(
     head = log.head(outcome.fork)
     ran = turns(stretches(log, outcome.fork, plan.first + 1, head.seq), inputs) if head else {}
     recorded = turns(stretches(log, plan.agent, plan.first + 1, plan.to), inputs)
-    return compare(recorded, ran, outcome.inputs, first_prices=prices[0], second_prices=prices[1])
+    paired = dict(zip(seqs, seqs, strict=True)) | dict(outcome.inputs)  # what was open at the fork is the same input
+    return compare(recorded, ran, paired, first_prices=prices[0], second_prices=prices[1])
 
 
 def _keep(log: LogReader, fork: str, file: Path) -> None:
