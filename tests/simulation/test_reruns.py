@@ -5,12 +5,14 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from actors.counterfactual import Outcome
 from actors.rerun import Plan, rerun
+from events.alarms import firing
 from events.codec import decode, draft
 from events.envelope import Envelope, Topic
 from events.forks import KEPT
@@ -26,6 +28,7 @@ from events.types import (
     Parent,
     Settings,
     SettingsChanged,
+    Timer,
     UserMessageReceived,
 )
 from store.log import Append
@@ -33,7 +36,7 @@ from store.memory_log import MemoryLog
 from store.states import load
 from tests.simulation.forking import Continuation, replayed
 from tests.simulation.world import World, count, searched, sound_model
-from tests.unit.story import START_MS
+from tests.unit.story import START_MS, Story, say
 
 SEEDS = st.integers(0, 10_000)
 
@@ -146,3 +149,42 @@ def test_an_input_of_one_key_that_a_fork_and_its_parent_had_is_given_twice() -> 
     assert list(outcome.inputs) == [2, 4]
     given = load(log, "again")
     assert given is not None and len(given.pending) == 2
+
+
+def test_a_timer_that_was_set_again_with_its_firing_rings_on_where_it_is_run_again_from_there() -> None:
+    story = Story()
+    tea = Timer(id="tea", due_ms=story.now_ms + 60_000, note="Tea!", every_s=300)
+    story.sets(tea)
+    first, key = 0, f"alarm:tea:{tea.due_ms}"
+    for _ in range(2):
+        story.now_ms = tea.due_ms
+        drafts = firing("ada", tea, key, tea.due_ms, tea.due_ms + 300_000)
+        story.appends(*drafts).answers(say("Tea."))
+        first = first or next(each.seq for each in story.log.read("ada") if each.key == drafts[0].key)
+        tea, key = replace(tea, due_ms=tea.due_ms + 300_000), drafts[1].key
+    end = story.state.seq
+    outcome = run(story.log, Plan(agent="ada", fork="again", first=first, to=end, recorded_answers=True))
+    assert outcome.divergence is None, outcome
+    again = load(story.log, "again")
+    assert again is not None
+    assert [alarm.timer for alarm in again.alarms] == [alarm.timer for alarm in story.state.alarms]
+
+
+def test_a_rerun_can_be_interrupted_also_where_no_model_is_waited_for() -> None:
+    log, agent, end = session(1)
+
+    async def interrupted() -> list[int]:
+        done: list[int] = []
+
+        def on_progress(number: int) -> None:
+            done.append(number)
+            task.cancel()
+
+        plan = Plan(agent=agent, fork="again", first=1, to=end)
+        running = rerun(log, plan, infer=sound, functions=Stored(log), count=count, on_progress=on_progress)
+        task = asyncio.create_task(running)
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        return done
+
+    assert max(asyncio.run(interrupted())) < end - 1
