@@ -39,6 +39,7 @@ from tests.simulation.world import World, count, searched, sound_model
 from tests.unit.story import START_MS, Story, say
 
 SEEDS = st.integers(0, 10_000)
+SHARES = st.floats(0, 1, exclude_max=True)
 
 
 async def sound(job: Job) -> InferenceCompleted | InferenceFailed:
@@ -85,7 +86,7 @@ def run(log: MemoryLog, plan: Plan) -> Outcome:
 
 
 @settings(max_examples=20, deadline=None, derandomize=True)
-@given(seed=SEEDS, share=st.floats(0, 1, exclude_max=True))
+@given(seed=SEEDS, share=SHARES)
 def test_with_the_recorded_answers_a_rerun_is_the_recording(seed: int, share: float) -> None:
     log, agent, end = session(seed)
     first = 1 + int(share * end)
@@ -100,8 +101,8 @@ def test_with_the_recorded_answers_a_rerun_is_the_recording(seed: int, share: fl
 
 
 @settings(max_examples=12, deadline=None, derandomize=True)
-@given(seed=SEEDS, share=st.floats(0, 1, exclude_max=True), other=st.booleans())
-def test_a_fork_is_run_again_from_before_it_was_forked(seed: int, share: float, other: bool) -> None:
+@given(seed=SEEDS, share=SHARES, before=SHARES, other=st.booleans())
+def test_a_fork_is_run_again_from_before_it_was_forked(seed: int, share: float, before: float, other: bool) -> None:
     """What it asked again since it was open at its parent is asked once, and settings of its own hold from there on."""
     log, parent, end = session(seed, inputs=3, stops=False)
     seq = 2 + int(share * (end - 2))
@@ -122,7 +123,8 @@ def test_a_fork_is_run_again_from_before_it_was_forked(seed: int, share: float, 
     name = "second" if other else "fork"
     head = log.head(name)
     assert head is not None
-    outcome = run(log, Plan(agent=name, fork="again", first=1, to=head.seq, recorded_answers=True))
+    first = 1 + int(before * seq)
+    outcome = run(log, Plan(agent=name, fork="again", first=first, to=head.seq, recorded_answers=True))
     assert outcome.divergence is None, outcome
     mine, theirs = load(log, "again"), load(log, name)
     assert mine is not None and theirs is not None
