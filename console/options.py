@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 PROGRAM: Final = "python launch.py"
 INTERRUPTED: Final = 130
 NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
+NO_WAY: Final = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG, errno.ENOTDIR, errno.ELOOP})
+"""What a user can mend who gave a path; any other error of the system's is a fault of ours, and is shown whole."""
 PIPE_CLOSED: Final = 141
 _QUIET_RAY: Final = ("RAY_DEDUP_LOGS_SKIP_REGEX", ".")
 """Ray prints on standard output what becomes of its processes and calls, also without `log_to_driver`: nothing that a
@@ -219,14 +221,22 @@ def run(group: click.Group, arguments: Sequence[str] | None = None) -> int:
         _let_go_of_output()
         return PIPE_CLOSED
     except OSError as error:
-        if error.errno not in NO_ROOM:
-            raise
-        _let_go_of_output()
-        complain(f"What was to be written could not be: {error.strerror}. Make room, or write it somewhere else.")
-        return 2
+        return _blocked(error)
     except (KeyboardInterrupt, click.Abort):
         return INTERRUPTED
     return code if isinstance(code, int) else 0
+
+
+def _blocked(error: OSError) -> int:
+    """The exit code for what the system would not do, said in a line. Raises it again where nobody can mend it."""
+    if error.errno in NO_WAY and error.filename is not None:
+        complain(f"{error.filename}: {error.strerror}. Check the path and its rights, or give another one.")
+        return 2
+    if error.errno not in NO_ROOM:
+        raise error
+    _let_go_of_output()
+    complain(f"What was to be written could not be: {error.strerror}. Make room, or write it somewhere else.")
+    return 2
 
 
 def _check_text(arguments: Sequence[str]) -> None:

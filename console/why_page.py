@@ -36,9 +36,10 @@ def print_verdict(page: Page, verdict: Verdict, options: tuple[str, ...] = ()) -
     if verdict.next:
         page.line()
     for step in verdict.next:
+        where = () if step.command[0] == "attach" and "--bundle" in options else options  # a bundle is only read
         page.line(
             ("next         ", "dim"),
-            (" ".join((PROGRAM, *(quote(printable(part)) for part in (*step.command, *options)))), "bold"),
+            (" ".join((PROGRAM, *(quote(printable(part)) for part in (*step.command, *where)))), "bold"),
         )
         page.line(("             ", "dim"), step.shows)
 

@@ -139,6 +139,13 @@ def test_a_full_disk_behind_the_output_is_said_in_a_line(kernel: Kernel) -> None
     assert "No space left on device. Make room" in done.stderr
 
 
+@pytest.mark.parametrize("command", [("events", "ada", "--bundle"), ("export", "ada"), ("import",)])
+def test_a_path_that_the_system_refuses_is_named(launched: Launch, command: tuple[str, ...]) -> None:
+    printed = launched(*command, "x" * 300)
+    assert (printed.code, printed.out, printed.err.count("\n")) == (2, b"", 1)
+    assert "File name too long" in printed.err
+
+
 @pytest.mark.parametrize("command", [("why", "ada"), ("search", "ada"), ("blame", "ada"), ("fork", "ada", "--as")])
 def test_what_is_no_text_is_refused(launched: Launch, command: tuple[str, ...]) -> None:
     printed = launched(*command, "a\udcff")
