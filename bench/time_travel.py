@@ -157,7 +157,7 @@ def main() -> None:
     parser.add_argument("--repeat", type=int, default=9)
     given = parser.parse_args()
     if find_spec("langgraph") is None or find_spec("langgraph.checkpoint.sqlite") is None:
-        sys.exit("LangGraph is not here. Install it beside Palimpsest: pip install '.[bench]' -c constraints.txt")
+        sys.exit("LangGraph is not here. Install it: pip install langgraph==1.2.22 langgraph-checkpoint-sqlite==3.1.2")
     with tempfile.TemporaryDirectory(prefix="palimpsest-bench-") as scratch:
         ours = palimpsest(Path(scratch) / "ours", given.turns, given.chars, given.repeat)
         theirs = langgraph(Path(scratch) / "theirs", given.turns, given.chars, given.repeat)
