@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shlex
 import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from math import isnan
 from typing import Any, Final
 
 import click
@@ -16,7 +16,7 @@ import msgspec
 
 from console.describe import as_object, describe
 from console.inspect import agent_head, reading, stretches
-from console.options import PROGRAM, bundle_option, data_folder, given_bundle
+from console.options import bundle_option, data_folder, given_bundle, typed
 from console.show import Page, many, one_line, utc
 from events.codec import decode
 from events.context import reply_request
@@ -29,6 +29,7 @@ from store.log import LogReader
 from store.states import load
 
 TIMEOUT_S: Final = 30.0
+LONGEST_S: Final = 86_400.0
 NOT_RUN: Final = (126, 127)
 """How a shell ends that could not run a command."""
 SOON: Final = 8
@@ -96,11 +97,10 @@ class CommandCheck:
 
 
 def _end(running: subprocess.Popen[bytes]) -> None:
-    """Kill the command and what it started, where it has not ended itself."""
-    if running.poll() is None:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(running.pid, signal.SIGKILL)
-        running.wait()
+    """Kill the command and what it started, also what it left behind in the background: it is one group."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(running.pid, signal.SIGKILL)
+    running.wait()
 
 
 def _environment(state: State) -> dict[str, str]:
@@ -138,7 +138,7 @@ def _stdin(state: State) -> bytes:
     help="Where the text is looked for: the window (default), all of the state, the summary, or core memory.",
 )
 @click.option(
-    "--timeout", "timeout_s", type=click.FloatRange(min=0.001), default=TIMEOUT_S, metavar="S",
+    "--timeout", "timeout_s", type=click.FloatRange(0.001, LONGEST_S), default=TIMEOUT_S, metavar="S",
     help=f"A check command that takes longer is killed, and is an error (default: {TIMEOUT_S:g}).",
 )  # fmt: skip
 @bundle_option
@@ -163,8 +163,11 @@ def command(
 
     Both ends are checked first. A text may come and go: then this finds one place between them where it goes.
     """
-    if bool(text) == bool(shell):
+    text, shell = text or None, (shell or "").strip() or None
+    if (text is None) == (shell is None):
         raise BadInput("Say what to check: a text by --check TEXT, or a command by --check-command CMD (one of them).")
+    if isnan(timeout_s):
+        raise BadInput("--timeout nan cannot be: give seconds, as --timeout 30.")
     with reading() as log:
         head = agent_head(log, agent)
         first, last = 1 if good is None else good, head.seq if bad is None else bad
@@ -228,11 +231,7 @@ def _print(found: Boundary, at: Envelope, began: list[Envelope], meaning: str) -
 
 
 def _print_next(agent: str, found: Boundary) -> None:
-    page, name, bundle = Page(), shlex.quote(agent), given_bundle()
-    rest = f" --bundle {shlex.quote(str(bundle))}" if bundle else ""
-    for what, line in (
-        ("What changed: ", f"diff {name} {found.good} {found.bad}"),
-        ("Before:       ", f"context {name} --at {found.good}"),
-        ("Who wrote it: ", f"blame {name} --at {found.bad}"),
-    ):
-        page.line((what, "dim"), f"{PROGRAM} {line}{rest}")
+    page, good, bad = Page(), str(found.good), str(found.bad)
+    page.line(("What changed: ", "dim"), typed("diff", agent, good, bad))
+    page.line(("Before:       ", "dim"), typed("context", agent, "--at", good))
+    page.line(("Who wrote it: ", "dim"), typed("blame", agent, "--at", bad))

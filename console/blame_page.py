@@ -7,6 +7,7 @@ from shlex import quote
 from typing import Final
 
 from console.describe import call_text, quoted
+from console.options import PROGRAM
 from console.show import Page, many, one_line, printable, utc
 from events.debug.blame import Account, Blamed, BlamedSaying, BlamedSummary, Sentence
 from events.debug.summaries import Generation, Range
@@ -51,7 +52,9 @@ def _print_nothing(page: Page, typed: str, account: Account) -> None:
         page.line("There is nothing written there.")
         return
     page.line("It stands nowhere in core memory, the summary or archival storage, and never did.")
-    page.line(("look         ", "dim"), f"why {typed} TEXT   says whether it was ever said, and where it went")
+    page.line(
+        ("look         ", "dim"), f"{PROGRAM} why {typed} TEXT   says whether it was ever said, and where it went"
+    )
 
 
 def _headed(several: Iterable[Blamed]) -> list[tuple[str, list[Blamed]]]:
@@ -120,7 +123,7 @@ def _print_writer(page: Page, typed: str, writer: Writer, done: str = "written b
         window = writer.window
         figures = f"{many(window.tokens, 'token')}, {many(window.messages, 'message')} in the queue"
         _fact(page, "window", f"asked by event {window.seq}: {figures}, fingerprint {window.fingerprint[:16]}…")
-        _fact(page, "look", f"context {typed} --at {window.seq}")
+        _fact(page, "look", f"{PROGRAM} context {typed} --at {window.seq}")
 
 
 _GIVEN: Final = {
@@ -168,7 +171,7 @@ def _print_saying(page: Page, typed: str, blamed: BlamedSaying) -> None:
     if saying.origin != saying.since:
         _fact(page, "nearest form", f"{quoted(saying.first_text, HINT_CHARS)}, first in {_generation(saying.origin)}")
     _print_hints(page, blamed.hints)
-    _fact(page, "look", f"context {typed} --at {max(1, saying.origin.seq - 2)}")
+    _fact(page, "look", f"{PROGRAM} context {typed} --at {max(1, saying.origin.seq - 2)}")
 
 
 def _generation(generation: Generation) -> str:

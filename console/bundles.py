@@ -12,7 +12,7 @@ import msgspec
 
 from console.describe import plain
 from console.inspect import agent_head, reading
-from console.options import PROGRAM, bundle_option, data_folder
+from console.options import PROGRAM, bundle_option, data_folder, typed
 from console.progress import bar
 from console.show import Page, many, one_line
 from events.errors import BadInput
@@ -173,6 +173,6 @@ def _print_imported(page: Page, done: Imported, manifest: Manifest) -> None:
     if done.resting or done.alarms:
         what = ["a turn under way"] * done.resting + [many(done.alarms, "timer")] * bool(done.alarms)
         page.line(f"  It came with {' and '.join(what)}, at rest here: nothing of it runs.")
-        fork = f"{PROGRAM} fork {shlex.quote(done.agent)} --at {done.at} --as NAME"
+        fork = typed("fork", done.agent, "--at", str(done.at), "--as", "NAME")
         page.line(("  To go on from there, fork it: ", "dim"), fork)
-    page.line(("Look at it: ", "dim"), f"{PROGRAM} context {shlex.quote(done.agent)}")
+    page.line(("Look at it: ", "dim"), typed("context", done.agent))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shlex
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
@@ -11,7 +10,7 @@ import click
 import msgspec
 
 from console.describe import plain
-from console.options import PROGRAM, address_option
+from console.options import address_option, typed
 from console.show import Page, many, one_line, utc
 from console.writing import writing
 from events.debug.under_way import Input, UnderWay, under_way
@@ -42,8 +41,8 @@ _STEPS: Final = {
     "pairs",
     multiple=True,
     metavar="KEY=VALUE",
-    help="Otherwise from there on: a setting (window, model, warn, evict, evict-to, page-size …), `system`, or a "
-    "section of core memory (human=…). May be given again.",
+    help="Otherwise from there on: a setting (window, model, warn, evict, evict-to, page-size …), `system` "
+    "(a text, or @FILE), or a section of core memory (human=…). May be given again.",
 )
 @click.option(
     "--timers",
@@ -141,11 +140,10 @@ def _print(agent: str, place: Place, names: tuple[str, ...], changed: Changes | 
     _print_timers(page, way, agent, keep=timers == "keep")
     if changed and changed.said:
         page.line(f"Set otherwise from there on: {'; '.join(changed.said)}.")
-    quoted = shlex.quote(names[0])
     if way.turn or way.waiting:
-        page.line(("It rests until it is given something, or let go on: ", "dim"), f"{PROGRAM} resume {quoted}")
+        page.line(("It rests until it is given something, or let go on: ", "dim"), typed("resume", names[0]))
     else:
-        page.line(("Talk with it: ", "dim"), f"{PROGRAM} chat {quoted}")
+        page.line(("Talk with it: ", "dim"), typed("chat", names[0]))
 
 
 def print_turn(page: Page, way: UnderWay) -> None:

@@ -74,6 +74,13 @@ def check_is_owed(log: LogReader, state: State) -> None:
         raise AtRest(state.agent)
 
 
+def find(log: LogReader, agent: str, key: str, to: int) -> Envelope | None:
+    """The event with this key among events 1 to `to` of an agent; of a fork's, also those that it goes on from."""
+    streams = (agent, *(parent.agent for parent in log.lineage(agent)))
+    found = (log.find(stream, key) for stream in streams)
+    return next((each for each in found if each and each.seq <= to), None)
+
+
 def unprovable(log: LogReader, agent: str) -> frozenset[int]:
     """The seqs of the requests that a redaction has left without proof (in a bundle; elsewhere there are none)."""
     if given_bundle() is None:

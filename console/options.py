@@ -8,7 +8,9 @@ standard error, in one line that says what to do.
 
 from __future__ import annotations
 
+import errno
 import os
+import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
@@ -18,7 +20,7 @@ from typing import TYPE_CHECKING, Final
 import click
 from click.exceptions import NoSuchCommand
 
-from events.errors import PalimpsestError
+from events.errors import BadInput, PalimpsestError
 from store.folder import DataFolder, default_data_folder
 
 if TYPE_CHECKING:
@@ -26,6 +28,9 @@ if TYPE_CHECKING:
 
 PROGRAM: Final = "python launch.py"
 INTERRUPTED: Final = 130
+NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
+NO_WAY: Final = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG, errno.ENOTDIR, errno.ELOOP})
+"""What a user can mend who gave a path; any other error of the system's is a fault of ours, and is shown whole."""
 PIPE_CLOSED: Final = 141
 _QUIET_RAY: Final = ("RAY_DEDUP_LOGS_SKIP_REGEX", ".")
 """Ray prints on standard output what becomes of its processes and calls, also without `log_to_driver`: nothing that a
@@ -92,6 +97,11 @@ def log_options() -> tuple[str, ...]:
     """The options of this call that say where the log is, for commands that it tells the user to type next."""
     bundle, data = given_bundle(), given_data()
     return ("--bundle", str(bundle)) if bundle else ("--data", str(data)) if data else ()
+
+
+def typed(*words: str) -> str:
+    """A command to type next, as a shell takes it: with the options of this call that say where the log is."""
+    return " ".join((PROGRAM, shlex.join((*words, *log_options()))))
 
 
 address_option = click.option(
@@ -195,6 +205,7 @@ def run(group: click.Group, arguments: Sequence[str] | None = None) -> int:
     os.environ.setdefault(*_QUIET_RAY)
     try:
         given = sys.argv[1:] if arguments is None else list(arguments)
+        _check_text(given)
         with group.make_context(PROGRAM, given) as context:  # `main` would answer Ctrl-C and a closed pipe its own way
             code = group.invoke(context)
         sys.stdout.flush()
@@ -209,9 +220,34 @@ def run(group: click.Group, arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         _let_go_of_output()
         return PIPE_CLOSED
+    except OSError as error:
+        return _blocked(error)
     except (KeyboardInterrupt, click.Abort):
         return INTERRUPTED
     return code if isinstance(code, int) else 0
+
+
+def _blocked(error: OSError) -> int:
+    """The exit code for what the system would not do, said in a line. Raises it again where nobody can mend it."""
+    if error.errno in NO_WAY and error.filename is not None:
+        complain(f"{error.filename}: {error.strerror}. Check the path and its rights, or give another one.")
+        return 2
+    if error.errno not in NO_ROOM:
+        raise error
+    _let_go_of_output()
+    complain(f"What was to be written could not be: {error.strerror}. Make room, or write it somewhere else.")
+    return 2
+
+
+def _check_text(arguments: Sequence[str]) -> None:
+    """Raises BadInput for bytes that are no text; a file may have any name that the file system gave it."""
+    for number, argument in enumerate(arguments, 1):
+        is_text = argument.isascii() or not any("\ud800" <= char <= "\udfff" for char in argument)
+        if not is_text and not os.path.lexists(argument):
+            raise BadInput(
+                f"Argument {number}, {argument!r}, is not UTF-8: names and texts must be. Write it in a UTF-8 "
+                "terminal, or turn it into UTF-8 first."
+            )
 
 
 def complain(what: str) -> None:

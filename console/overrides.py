@@ -109,11 +109,16 @@ def _text(key: str, value: str) -> str:
         return value
     try:
         return Path(value[1:]).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadInput(f"The system text cannot be read from '{one_line(value[1:], 80)}' ({error}).") from None
+    except UnicodeDecodeError as error:
+        why = f"it is not UTF-8 text (byte {error.start + 1} is 0x{error.object[error.start]:02x})"
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or str(error)
+    raise BadInput(f"The system text cannot be read from '{one_line(value[1:], 80)}': {why}. Give a text file.")
 
 
 def _settings(now: Settings, given: Mapping[str, str]) -> Settings:
+    if not given.get("model", "none").strip():
+        raise BadInput("model= names no model: give one, as model=offline.")
     flags = Flags(
         model=given.get("model", "").strip(),
         base_url=given.get("base-url", "").strip(),

@@ -18,7 +18,7 @@ import msgspec
 
 from console.describe import plain
 from console.inspect import head_of, reading, stretches, unprovable
-from console.options import PROGRAM, bundle_option, complain, given_bundle
+from console.options import bundle_option, complain, given_bundle, typed
 from console.show import Page, many, one_line
 from events.codec import decode
 from events.envelope import Envelope
@@ -280,20 +280,14 @@ def print_totals(page: Page, results: list[Found], seconds: float, verify: bool)
         page.line((f"{one_line(found.agent)} differs first at event {found.seq} ({found.kind}).", "bold red"))
     shown = next((found for found in differing or results if not is_source(found.agent)), None)
     if shown:
-        at = max(1, shown.seq - 1) if differing else "SEQ"
-        page.line(("Look at any window: ", "dim"), f"{PROGRAM} context {_quoted(shown.agent)} --at {at}")
+        at = ("--at", str(max(1, shown.seq - 1))) if differing else ()
+        page.line(("Look at a window: ", "dim"), typed("context", shown.agent, *at))
 
 
 def _streams(results: list[Found]) -> str:
     sources = sum(is_source(found.agent) for found in results)
     agents = len(results) - sources
     return ", ".join([many(agents, "agent")] * bool(agents or not sources) + [many(sources, "source")] * bool(sources))
-
-
-def _quoted(agent: str) -> str:
-    from shlex import quote
-
-    return quote(agent)
 
 
 def _as_object(results: list[Found], seconds: float, verify: bool) -> dict[str, Any]:

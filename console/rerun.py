@@ -13,6 +13,7 @@ import shlex
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -22,7 +23,15 @@ from msgspec.structs import replace
 
 from console.describe import plain
 from console.inspect import agent_head, reading, stretches
-from console.options import PROGRAM, bundle_option, data_folder, given_bundle, index_options, index_settings
+from console.options import (
+    PROGRAM,
+    bundle_option,
+    data_folder,
+    given_bundle,
+    index_options,
+    index_settings,
+    typed,
+)
 from console.overrides import changes
 from console.progress import bar
 from console.search import catch_up
@@ -67,7 +76,7 @@ AS_PAIRS: Final = ("model", "base-url", "window", "warn", "evict", "summarizer",
 @click.option("--evict", type=float, metavar="F", help="Evict at this fraction of the window.")
 @click.option("--summarizer", metavar="M", help="Another model for the summaries.")
 @click.option("--page-size", type=click.IntRange(min=1), metavar="K", help="Results on a page of a search.")
-@click.option("--prompt", type=click.Path(path_type=Path), metavar="FILE", help="Another system text.")
+@click.option("--prompt", type=click.Path(path_type=Path), metavar="FILE", help="Another system text, from this file.")
 @click.option("--set", "given", multiple=True, metavar="KEY=VALUE", help="Any other setting, or a core-memory block.")
 @click.option("--recorded", is_flag=True, help="Use the recorded answers until the two runs part; then the model.")
 @click.option("--keep", type=click.Path(path_type=Path), metavar="FILE", help="Export the fork to this bundle.")
@@ -132,7 +141,7 @@ def _plan(log: LogReader, agent: str, options: Mapping[str, Any]) -> tuple[State
     pairs = [f"{name}={value}" for name in AS_PAIRS if (value := options[name.replace("-", "_")]) is not None]
     pairs += [f"system=@{options['prompt']}"] if options["prompt"] else []
     made = changes(state, [*pairs, *options["given"]], count)
-    name = options["name"] or _free_name(log, agent)
+    name = _free_name(log, agent) if options["name"] is None else options["name"]
     check_name(name)
     if log.head(name) is not None:
         raise AgentExists(name)
@@ -243,9 +252,12 @@ def _prices(given: str | None) -> Prices | None:
         return None
     prompt, _, completion = given.partition("/")
     try:
-        return Prices(prompt=float(prompt), completion=float(completion))
+        prices = Prices(prompt=float(prompt), completion=float(completion))
     except ValueError:
-        raise BadInput(f"'{one_line(given, 40)}' is no price: give two numbers, as 0.15/0.60.") from None
+        prices = None
+    if prices is None or not (0 <= prices.prompt < inf and 0 <= prices.completion < inf):
+        raise BadInput(f"'{one_line(given, 40)}' is no price: give two numbers, as 0.15/0.60.")
+    return prices
 
 
 # --- printing -----------------------------------------------------------------------------------------------------
@@ -279,12 +291,12 @@ def print_outcome(page: Page, plan: Plan, outcome: Outcome, compared: Comparison
 
 
 def _print_next(page: Page, plan: Plan, kept: bool, file: Path | None) -> None:
-    fork = shlex.quote(plan.fork)
     if kept:
-        page.line(("Look at it: ", "dim"), f"{PROGRAM} events {fork}")
-        page.line(("What differs: ", "dim"), f"{PROGRAM} diff {shlex.quote(plan.agent)} {fork}")
+        page.line(("Look at it: ", "dim"), typed("events", plan.fork))
+        page.line(("What differs: ", "dim"), typed("diff", plan.agent, plan.fork))
     elif file is not None:
-        page.line(("Look at it: ", "dim"), f"{PROGRAM} events {fork} --bundle {shlex.quote(str(file))}")
+        look = shlex.join(("events", plan.fork, "--bundle", str(file)))
+        page.line(("Look at it: ", "dim"), f"{PROGRAM} {look}")
 
 
 def _parting(outcome: Outcome) -> Iterator[str]:

@@ -10,7 +10,7 @@ import click
 from console.chat import starting
 from console.fork import print_turn
 from console.inspect import agent_head, check_is_owed, reading
-from console.options import address_option, data_folder, index_options, index_settings
+from console.options import address_option, data_folder, index_options, index_settings, typed
 from console.show import Page, one_line
 from events.debug.under_way import under_way
 from store.states import load
@@ -39,7 +39,7 @@ def command(agent: str, address: str) -> int:
             check_is_owed(log, state)
         way = under_way(state)
         if not (way.turn or way.waiting or state.unadopted):
-            click.echo(f"{one_line(agent)} is at rest: nothing is under way. `chat` talks with it.")
+            click.echo(f"{one_line(agent)} is at rest: nothing is under way. Talk with it: {typed('chat', agent)}")
             return 0
         print_turn(Page(), way)
     return asyncio.run(_resume(agent, address, settings))

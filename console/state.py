@@ -10,7 +10,7 @@ import msgspec
 
 from console.context import counted, recorded, state_at
 from console.describe import call_text, plain, quoted, seqs, timer_text, value_text
-from console.inspect import CHUNK, agent_head, reading
+from console.inspect import CHUNK, agent_head, find, reading
 from console.options import bundle_option
 from console.show import Page, Part, many, one_line, printable, took, utc
 from events.codec import decode
@@ -45,7 +45,8 @@ def overview_at(log: LogReader, agent: str, seq: int) -> Overview:
 
 def open_request(log: LogReader, agent: str, state: State) -> Envelope | None:
     """The event that opened the running turn's request, if one is open."""
-    return log.find(agent, state.turn.request_key) if state.turn and state.turn.request_key else None
+    key = state.turn.request_key if state.turn else ""
+    return find(log, agent, key, state.seq) if key else None
 
 
 def events_of(log: LogReader, agent: str) -> EventAt:

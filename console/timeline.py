@@ -21,7 +21,7 @@ import msgspec
 from msgspec.structs import replace
 
 from console.describe import as_object, describe
-from console.inspect import CHUNK, head_of, reading, stretches
+from console.inspect import CHUNK, find, head_of, reading, stretches
 from console.options import bundle_option, given_bundle
 from console.show import Page, many, one_line, utc
 from console.story import LABELS, StoryPage, ordinal
@@ -221,7 +221,8 @@ class _Teller:
 
     def __init__(self, log: LogReader, stretch: Stretch, *, full: bool) -> None:
         before = load(log, stretch.agent, stretch.first - 1) if stretch.first > 1 else None
-        opened = [log.find(stretch.agent, key) for key in under_way(before)] if before else []
+        keys = under_way(before) if before else ()
+        opened = [find(log, stretch.agent, key, stretch.first) for key in keys]
         self._timeline = Timeline(before, [each for each in opened if each])
         self._wanted = stretch.wanted
         self._page = StoryPage(Page(), full=full)

@@ -6,6 +6,7 @@ from shlex import quote
 from typing import Final
 
 from console.describe import quoted
+from console.options import PROGRAM
 from console.show import Page, many, one_line, printable
 from events.debug.verdict import Evidence, Verdict
 from events.sources import is_source, source_of
@@ -19,7 +20,7 @@ def print_verdict(page: Page, verdict: Verdict, options: tuple[str, ...] = ()) -
     if not verdict.answer:
         answer = f"no answer had been given by event {verdict.at}, so its window is judged"
     page.line(("looked for   ", "dim"), f"{quoted(verdict.text, 200)}: {verdict.matched}")
-    page.line(("judged       ", "dim"), (printable(verdict.agent), "bold"), f", the turn of input {verdict.input}: ")
+    page.line(("judged       ", "dim"), (printable(verdict.agent), "bold"), f", the turn of input {verdict.input}:")
     page.line(("             ", "dim"), answer)
     page.line()
     page.line((verdict.cause.upper(), "bold red"))
@@ -35,8 +36,10 @@ def print_verdict(page: Page, verdict: Verdict, options: tuple[str, ...] = ()) -
     if verdict.next:
         page.line()
     for step in verdict.next:
+        where = () if step.command[0] == "attach" and "--bundle" in options else options  # a bundle is only read
         page.line(
-            ("next         ", "dim"), (" ".join(quote(printable(part)) for part in (*step.command, *options)), "bold")
+            ("next         ", "dim"),
+            (" ".join((PROGRAM, *(quote(printable(part)) for part in (*step.command, *where)))), "bold"),
         )
         page.line(("             ", "dim"), step.shows)
 

@@ -5,7 +5,7 @@ A message says what is wrong and what to do next. Expected outcomes are events, 
 
 from __future__ import annotations
 
-import shlex
+from shlex import quote
 from typing import Any
 
 
@@ -39,13 +39,13 @@ class UnknownAgent(PalimpsestError):
 class UnknownSource(PalimpsestError):
     def __init__(self, source: str, known: tuple[str, ...] = ()) -> None:
         there = f"Known sources: {', '.join(known)}." if known else "There is no source yet."
-        super().__init__(f"There is no source '{source}'. {there} `load {source} PATH` makes one.")
+        super().__init__(f"There is no source '{source}'. {there} `load {quote(source)} PATH` makes one.")
         self.source = source
 
 
 class AgentExists(PalimpsestError):
     def __init__(self, agent: str) -> None:
-        super().__init__(f"There is an agent '{agent}' already. Choose another name, or use it: `chat {agent}`.")
+        super().__init__(f"There is an agent '{agent}' already. Choose another name, or use it: `chat {quote(agent)}`.")
         self.agent = agent
 
 
@@ -59,7 +59,7 @@ class AtRest(BadInput):
     def __init__(self, agent: str) -> None:
         super().__init__(
             f"What is under way in agent '{agent}' rests (it was imported so, or is a rerun that ended early): nothing "
-            f"here goes on with it. A fork does: `fork {shlex.quote(agent)} --as NAME`, then `resume NAME` or `chat "
+            f"here goes on with it. A fork does: `fork {quote(agent)} --as NAME`, then `resume NAME` or `chat "
             "NAME`."
         )
         self.agent = agent
@@ -175,7 +175,7 @@ class DataFolderBusy(PalimpsestError):
     def __init__(self, folder: str, holder: str) -> None:
         super().__init__(
             f"The data folder {folder} is in use by {holder}. Stop that one, or give another folder with --data DIR. "
-            "(`agents`, `events`, `context`, `search`, `sources` and `replay` read it while it runs.)"
+            "(What only looks into the log works while it runs: `events`, `context`, `state`, `why`, `replay`, ….)"
         )
         self.folder = folder
         self.holder = holder
@@ -213,7 +213,7 @@ class AgentSetAside(PalimpsestError):
     def __init__(self, agent: str, why: str) -> None:
         super().__init__(
             f"Agent '{agent}' is set aside: {why} What it was sent is kept, and is answered once its stream can be "
-            f"read again. `replay {agent} --verify` shows how far it is sound."
+            f"read again. `replay {quote(agent)} --verify` shows how far it is sound."
         )
         self.agent = agent
         self.why = why
@@ -243,7 +243,7 @@ class WindowTooSmall(BadInput):
         super().__init__(
             f"Source '{source}' cannot be attached to agent '{agent}': with the functions that read documents it needs "
             f"a window of at least {least_tokens:,} tokens, and has one of {window_tokens:,}. "
-            f"`chat {agent} --window {least_tokens}` gives it one; then attach it again."
+            f"`chat {quote(agent)} --window {least_tokens}` gives it one; then attach it again."
         )
         self.agent = agent
         self.least_tokens = least_tokens

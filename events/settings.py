@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 from math import isfinite
+from typing import Final
 from urllib.parse import urlsplit
 
 from events.types import Settings
+
+MOST: Final = 1_000_000_000
+"""No count of an agent's settings has a sense above this."""
 
 
 def flaw(settings: Settings) -> str:
     """What is wrong with these settings, and how to mend it ("": nothing)."""
     s = settings
-    address = urlsplit(s.base_url)
+    try:
+        address = urlsplit(s.base_url)
+    except ValueError as error:
+        return f"base_url is no address ({error}): it begins with http:// or https:// and names a host."
     if address.username or address.password or address.query:
         return "base_url holds credentials, which the log must not keep: give the key by OPENAI_API_KEY."
     fractions = {"warn_at": s.warn_at, "evict_at": s.evict_at, "evict_to": s.evict_to}
@@ -22,8 +29,12 @@ def flaw(settings: Settings) -> str:
         return f"evict_to ({s.evict_to}) must be below evict_at ({s.evict_at}): an eviction has to make room."
     if not (isfinite(s.token_margin) and 1 <= s.token_margin <= 4):
         return f"token_margin is {s.token_margin}: give 1.0 for a known tokenizer, up to 4."
+    if s.window_tokens > MOST:
+        return f"window_tokens is {s.window_tokens}: it can be {MOST} at most."
     if not 0 < s.reserve_tokens < s.window_tokens:
         return f"reserve_tokens ({s.reserve_tokens}) must be above 0 and below window_tokens ({s.window_tokens})."
+    if s.temperature is not None and not (isfinite(s.temperature) and s.temperature >= 0):
+        return f"temperature is {s.temperature}: give a number from 0 up."
     counts = {
         "summary_words": s.summary_words,
         "max_steps": s.max_steps,
@@ -32,4 +43,9 @@ def flaw(settings: Settings) -> str:
         "page_size": s.page_size,
         "result_chars": s.result_chars,
     }
+    if s.max_failures < 0:
+        return f"max_failures is {s.max_failures}: it must be at least 0."
+    for name, value in (*counts.items(), ("max_failures", s.max_failures)):
+        if value > MOST:
+            return f"{name} is {value}: it can be {MOST} at most."
     return next((f"{name} is {value}: it must be at least 1." for name, value in counts.items() if value < 1), "")

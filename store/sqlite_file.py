@@ -257,7 +257,9 @@ def _create(connection: sqlite3.Connection) -> None:
 
 
 def _no_log(path: Path) -> BadInput:
-    return BadInput(f"There is no log at {path}. Check the path (--data DIR); the first `chat` makes one.")
+    return BadInput(
+        f"There is no log at {path}. Check the path (--data DIR); the first `chat`, `load` or `import` makes one."
+    )
 
 
 def _nothing() -> None:

@@ -80,6 +80,13 @@ def test_a_command_that_hangs_is_killed_with_all_that_it_started(launched: Launc
     assert _has_ended(int(pid.read_text())), "what it started is dead too"
 
 
+def test_what_a_command_leaves_behind_is_ended(launched: Launch, tmp_path: Path) -> None:
+    pid = tmp_path / "pid"
+    printed = launched("bisect", "ada", "--check-command", f"sleep 600 & echo $! > {pid}; test $PALIMPSEST_SEQ -lt 9")
+    assert printed.code == 0, printed.err
+    assert _has_ended(int(pid.read_text()))
+
+
 def _has_ended(pid: int) -> bool:
     """Whether a process ends, at the latest in a moment: a signal takes its time on a busy machine."""
     try:
@@ -103,6 +110,9 @@ def _has_ended(pid: int) -> bool:
         (("ada", "--check", "Message 3"), "bad after event 1, the good end"),
         (("ada", "--check", "core memory", "--on", "core"), "bad after event 1"),
         (("ada", "--check-command", "true"), "the bad end"),
+        (("ada", "--check-command", " "), "Say what to check"),
+        (("ada", "--check-command", "true", "--timeout", "nan"), "give seconds"),
+        (("ada", "--check-command", "true", "--timeout", "inf"), "not in the range"),
         (("ada", "--check-command", "no-such-command-here"), "could not be run (exit code 127)"),
         (("ada", "--check-command", "kill -SEGV $$"), "died of SIGSEGV"),
     ],

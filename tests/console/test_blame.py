@@ -240,7 +240,7 @@ def test_it_prints_who_wrote_what(launched: Launch, kernel: Kernel) -> None:
     assert printed.text.count("CoreMemoryAppended") >= 1
     assert "core memory, human" in printed.text
     assert 'call         core_memory_append(name="human", content="Kind.")' in printed.text
-    assert f"look         context ada --data {kernel.folder} --at" in printed.text
+    assert f"look         python launch.py context ada --data {kernel.folder} --at" in printed.text
     assert "\x1b" not in launched("blame", "ben o'neil").text
 
 

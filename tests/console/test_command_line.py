@@ -131,6 +131,28 @@ def test_a_reader_that_goes_away_ends_it_quietly(kernel: Kernel) -> None:
     assert running.returncode == 141
 
 
+def test_a_full_disk_behind_the_output_is_said_in_a_line(kernel: Kernel) -> None:
+    script = [*LAUNCH, "events", "ada", "--data", str(kernel.folder)]
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(script, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "No space left on device. Make room" in done.stderr
+
+
+@pytest.mark.parametrize("command", [("events", "ada", "--bundle"), ("export", "ada"), ("import",)])
+def test_a_path_that_the_system_refuses_is_named(launched: Launch, command: tuple[str, ...]) -> None:
+    printed = launched(*command, "x" * 300)
+    assert (printed.code, printed.out, printed.err.count("\n")) == (2, b"", 1)
+    assert "File name too long" in printed.err
+
+
+@pytest.mark.parametrize("command", [("why", "ada"), ("search", "ada"), ("blame", "ada"), ("fork", "ada", "--as")])
+def test_what_is_no_text_is_refused(launched: Launch, command: tuple[str, ...]) -> None:
+    printed = launched(*command, "a\udcff")
+    assert (printed.code, printed.out, printed.err.count("\n")) == (2, b"", 1)
+    assert "'a\\udcff', is not UTF-8" in printed.err
+
+
 def test_ctrl_c_ends_it_without_a_traceback(tmp_path: Path) -> None:
     code = "import launch, console.inspect as i, os, signal\n"
     code += "i.reading = lambda: os.kill(os.getpid(), signal.SIGINT)\nraise SystemExit(launch.main(['agents']))"

@@ -24,7 +24,7 @@ def test_a_fork_is_one_event_and_says_what_it_is(kernel: Kernel, launched: Launc
     assert printed.code == 0, printed.err
     assert printed.lines[0].startswith(f"fay: ada's history up to event {len(before)}, without a copy. Event ")
     assert printed.lines[1] == "Nothing was under way there."
-    assert printed.lines[-1] == "Talk with it: python launch.py chat fay"
+    assert printed.lines[-1] == f"Talk with it: python launch.py chat fay --data {kernel.folder}"
     assert kernel.log.read("fay", to=len(before)) == kernel.log.read("ada") == before
     (begun,) = kernel.log.read("fay", after=len(before))
     assert (begun.kind, begun.agent, begun.seq) == (AgentForked.__name__, "fay", len(before) + 1)
@@ -46,7 +46,7 @@ def test_what_was_under_way_is_said(kernel: Kernel, launched: Launch, kind: str,
     assert printed.code == 0, printed.err
     assert "A turn was under way there, on event" in printed.lines[1]
     assert says in printed.lines[1]
-    assert printed.lines[-1].endswith("python launch.py resume fay")
+    assert printed.lines[-1].endswith(f"python launch.py resume fay --data {kernel.folder}")
     proof = launched("replay", "fay", "--verify")
     assert proof.code == 0, proof.text
 
@@ -102,6 +102,12 @@ def test_what_is_set_is_so_from_the_fork_on(kernel: Kernel, launched: Launch) ->
         (("ada", "--as", "fay", "--set", "window"), "sets nothing: give KEY=VALUE"),
         (("ada", "--as", "fay", "--set", "window=big"), "window is a whole number"),
         (("ada", "--as", "fay", "--set", "window=600"), "A window of 600 tokens is too small"),
+        (("ada", "--as", "fay", "--set", "window=9" + "9" * 20), "it can be 1000000000 at most"),
+        (("ada", "--as", "fay", "--set", "model="), "names no model"),
+        (("ada", "--as", "fay", "--set", "system=@/"), "'/': Is a directory"),
+        (("ada", "--as", "fay", "--set", f"system=@{__file__}\0"), "cannot be read"),
+        (("ada", "--as", "fay", "--set", "human=\udcff"), "is not UTF-8"),
+        (("ada", "--as", "ben o'neil"), "use it: `chat 'ben o'\"'\"'neil'`"),
         (("ada", "--as", "fay", "--set", "warn=2"), "it is a fraction of the window"),
         (("ada", "--as", "fay", "--set", "evict-to=0.95"), "must be below evict_at"),
         (("ada", "--as", "fay", "--set", f"human={'x' * 3000}"), "The section 'human' holds 2,000 characters"),
@@ -166,9 +172,10 @@ def test_agents_shows_what_forks_hang_on(kernel: Kernel, launched: Launch) -> No
     assert kernel.log.lineage("fay") == [Parent(agent="ada", seq=20)]
 
 
-def test_an_agent_at_rest_is_not_resumed(launched: Launch) -> None:
+def test_an_agent_at_rest_is_not_resumed(kernel: Kernel, launched: Launch) -> None:
     printed = launched("resume", "ada")
-    assert (printed.code, printed.lines) == (0, ["ada is at rest: nothing is under way. `chat` talks with it."])
+    talk = f"Talk with it: python launch.py chat ada --data {kernel.folder}"
+    assert (printed.code, printed.lines) == (0, [f"ada is at rest: nothing is under way. {talk}"])
     assert launched("resume", "bob").code == 2
 
 

@@ -37,7 +37,7 @@ def test_a_sound_log_is_proved(launched: Launch, kernel: Kernel) -> None:
     assert printed.lines[1].startswith("ben o'neil: ")
     assert f"Proved: {sum(proof.contexts for proof in proofs)} contexts, byte for byte" in printed.text
     assert "events/s" in printed.text
-    assert printed.lines[-1] == "Look at any window: python launch.py context ada --at SEQ"
+    assert printed.lines[-1] == f"Look at a window: python launch.py context ada --data {kernel.folder}"
 
 
 def test_without_verify_it_says_that_nothing_was_proved(launched: Launch) -> None:
@@ -46,7 +46,7 @@ def test_without_verify_it_says_that_nothing_was_proved(launched: Launch) -> Non
     assert "Nothing was proved" in printed.text
     assert "--verify" in printed.text
     assert "contexts" not in printed.lines[0]
-    assert "context 'ben o'\"'\"'neil' --at SEQ" in printed.text, "a name with a quote can be pasted"
+    assert "context 'ben o'\"'\"'neil' --data " in printed.text, "a name with a quote can be pasted"
 
 
 @pytest.mark.parametrize("arguments", [("--all",), ("ada",)])

@@ -33,6 +33,14 @@ def test_the_state_is_laid_out(launched: Launch, kernel: Kernel) -> None:
     assert launched("state", "ada", "--at", "1").code == 0
 
 
+def test_a_fork_knows_what_was_asked_before_it(launched: Launch, kernel: Kernel) -> None:
+    asked = [each.seq for each in kernel.log.read("ada") if each.kind == "InferenceRequested"][-1]
+    launched("fork", "ada", "--as", "fay")
+    for agent in ("ada", "fay"):
+        state = msgspec.json.decode(launched("state", agent, "--at", str(asked), "--json").out)
+        assert state["running"]["asked"] == asked
+
+
 def test_external_storage_is_listed_page_by_page(launched: Launch) -> None:
     first, *listed = launched("state", "ada", "--recall").lines
     assert "50 messages" in first

@@ -83,6 +83,13 @@ def test_the_last_turns_are_the_last_of_the_whole_story(launched: Launch) -> Non
     assert launched("events", "ada", "--flat", "--last", "4").lines == flat[-4:]
 
 
+def test_the_last_turns_of_a_fork_begin_with_their_inputs_too(launched: Launch) -> None:
+    last = launched("events", "ada", "--last", "1").lines[1]
+    launched("fork", "ada", "--as", "fay")
+    assert launched("events", "fay", "--last", "1").lines[1] == last
+    assert "  user  " in last
+
+
 def test_times_bound_the_story(launched: Launch, kernel: Kernel) -> None:
     flat = launched("events", "ada", "--flat")
     spoken = [each for each in kernel.log.read("ada") if each.kind == "UserMessageReceived"]

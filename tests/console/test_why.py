@@ -453,9 +453,9 @@ def test_it_prints_the_verdict_with_its_evidence(launched: Launch, kernel: Kerne
     head = kernel.log.head("ada")
     assert head is not None
     searched, context = (line for line in printed.lines if line.startswith("next "))
-    assert re.fullmatch(r"next +search ada 'message 3' --at \d+ --data \S+", searched)
-    assert re.fullmatch(r"next +context ada --at \d+ --data \S+", context)
-    assert launched(*context.split()[1:5]).code == 0, "it can be typed as it stands"
+    assert re.fullmatch(r"next +python launch.py search ada 'message 3' --at \d+ --data \S+", searched)
+    assert re.fullmatch(r"next +python launch.py context ada --at \d+ --data \S+", context)
+    assert launched(*context.split()[3:7]).code == 0, "it can be typed as it stands"
 
 
 def saved(story: Story, folder: Path) -> None:
@@ -479,7 +479,7 @@ def test_the_rank_is_that_of_the_same_search_as_of_then(tmp_path: Path, call: La
     printed = call("why", AGENT, TEXT, "--data", str(tmp_path))
     assert "SEARCHED FOR, AND NOT ON THE PAGE" in printed.text
     assert "did not have it; it is number 6 of " in printed.text
-    assert "next         search ada 'my sister' --at" in printed.text
+    assert "next         python launch.py search ada 'my sister' --at" in printed.text
 
 
 def test_as_json_it_is_one_object(launched: Launch) -> None:
