@@ -44,24 +44,26 @@ class Ledger:
         self.state = state
 
     def commit(self) -> None:
-        """Make all of it durable."""
-        if self._begin is not None:
-            self._append(self._begin)
-            self._begin = None
-        if not self._drafts:
-            return
+        """Make all of it durable: the fork begins in one transaction with what it took up."""
         agent = self.state.agent
-        self._append(Append(tuple(self._drafts), {agent: self._written}, snapshots=self._snapshots, at_rest=True))
-        self._drafts, self._snapshots, self._written = [], (), self.state.seq
+        appends = [self._begin] if self._begin is not None else []
+        if self._drafts:
+            at_rest = Append(tuple(self._drafts), {agent: self._written}, snapshots=self._snapshots, at_rest=True)
+            appends.append(at_rest)
+        if not appends:
+            return
+        self._append(appends)
+        self._begin, self._drafts, self._snapshots, self._written = None, [], (), self.state.seq
         if self._written - self._snapshot_at >= SNAPSHOT_EVENTS:
             hash = self._log.hash_at(agent, self._written)
             assert hash is not None, "the stream's end was just written"
             self._snapshots, self._snapshot_at = (snapshot_of(self.state, hash),), self._written
 
-    def _append(self, append: Append) -> None:
-        """The memory manager's cursor goes past it: it has nothing to decide here."""
-        append = replace(append, cursor=(DECIDER, self._log.position() + len(append.drafts)))
-        for each in self._log.append([append])[0]:
+    def _append(self, appends: Sequence[Append]) -> None:
+        """The memory manager's cursor goes past them: it has nothing to decide here."""
+        position = self._log.position() + sum(len(append.drafts) for append in appends)
+        last = replace(appends[-1], cursor=(DECIDER, position))
+        for each in (one for answers in self._log.append([*appends[:-1], last]) for one in answers):
             assert each.outcome == "appended", f"nobody else writes to a rerun's fork, and yet: {each.outcome}"
 
     def end(self) -> Envelope:

@@ -126,9 +126,21 @@ async def detach(log: Log, name: str, agents: Sequence[str]) -> list[str]:
     """Detach a source from agents; those that had it. Raises UnknownSource, UnknownAgent."""
     source = await known(log, name)
     await check_agents(log, agents)
-    theirs = [agent for agent in dict.fromkeys(agents) if agent in source.agents]
+    inherited = await _having(log, name, [agent for agent in agents if agent not in source.agents])
+    theirs = [agent for agent in dict.fromkeys(agents) if agent in source.agents or agent in inherited]
     await _detach(log, name, theirs)
     return theirs
+
+
+async def _having(log: Log, name: str, agents: Iterable[str]) -> set[str]:
+    """Those of these agents that have a source which does not know of them: forks, whose parent was given it."""
+    found: set[str] = set()
+    left = iter(dict.fromkeys(agents))
+    while part := list(islice(left, AGENTS_AT_ONCE)):
+        for agent, state in (await log.states(dict.fromkeys(part))).items():
+            if name in (state.sources if state.next_sources is None else state.next_sources):
+                found.add(agent)
+    return found
 
 
 async def _detach(log: Log, name: str, agents: Sequence[str]) -> None:

@@ -107,6 +107,16 @@ def test_attach_and_detach_say_what_they_did(launched: Launch, shelf: Path) -> N
     assert "SourceDetached" in launched("events", "ada", "--flat").lines[-1]
 
 
+def test_a_fork_can_be_rid_of_what_its_parent_had(launched: Launch, shelf: Path) -> None:
+    """The source knows of the parent alone."""
+    assert shelf.exists()
+    assert launched("fork", "ada", "--as", "fay").code == 0
+    assert launched("detach", "manuals", "fay").lines == ["Detached manuals from fay."]
+    assert launched("detach", "manuals", "fay").lines == ["fay did not have it."]
+    assert decoded(launched("state", "ada", "--json"))["sources"] == ["manuals"]
+    assert decoded(launched("state", "fay", "--json"))["sources"] == []
+
+
 @pytest.mark.parametrize("command", ["attach", "detach"])
 def test_an_unknown_source_or_agent_is_an_error_that_says_what_to_do(
     launched: Launch, shelf: Path, command: str

@@ -4,6 +4,8 @@ otherwise; and what is otherwise is found at the first event that shows it."""
 from __future__ import annotations
 
 import asyncio
+import contextlib
+from collections.abc import Sequence
 
 import pytest
 from hypothesis import assume, given, settings
@@ -31,7 +33,7 @@ from events.types import (
     Timer,
     UserMessageReceived,
 )
-from store.log import Append
+from store.log import Append, Appended
 from store.memory_log import MemoryLog
 from store.states import load
 from tests.simulation.forking import Continuation, replayed
@@ -190,3 +192,27 @@ def test_a_rerun_can_be_interrupted_also_where_no_model_is_waited_for() -> None:
         return done
 
     assert max(asyncio.run(interrupted())) < end - 1
+
+
+def test_a_rerun_that_is_cut_off_leaves_no_fork_that_would_go_on_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its timers too are taken up at rest, in one transaction with its beginning."""
+    story = Story()
+    tea = Timer(id="tea", due_ms=story.now_ms + 60_000, note="Tea!", every_s=300)
+    story.sets(tea).says("Hello?")
+    first = story.state.seq
+    story.answers(say("Hi."))
+
+    taken = story.log.append
+
+    def dies_after_one(appends: Sequence[Append]) -> list[list[Appended]]:
+        if story.log.head("again") is not None:
+            raise KeyboardInterrupt
+        return taken(appends)
+
+    monkeypatch.setattr(story.log, "append", dies_after_one)
+    plan = Plan(agent="ada", fork="again", first=first, to=story.state.seq)
+    with contextlib.suppress(KeyboardInterrupt):
+        run(story.log, plan)
+    left = load(story.log, "again")
+    assert left is not None and left.unadopted is None
+    assert story.log.open_requests(Topic.ALARM, "again") == story.log.open_requests(Topic.TURN, "again") == []
