@@ -22,8 +22,6 @@ from store.log import LogReader, StreamHead
 from store.sqlite_log import SqliteLog
 
 CHUNK: Final = 2000
-KNOWN: Final = 12
-"""As many agents are named where one is not known."""
 
 
 @contextlib.contextmanager
@@ -45,7 +43,7 @@ def head_of(log: LogReader, agent: str) -> StreamHead:
     """Where the agent's stream stands. Raises UnknownAgent."""
     head = log.head(agent)
     if head is None:
-        raise UnknownAgent(agent, tuple(head.agent for head in log.heads(limit=KNOWN) if not is_source(head.agent)))
+        raise UnknownAgent(agent, tuple(head.agent for head in log.heads() if not is_source(head.agent)))
     return head
 
 
