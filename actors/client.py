@@ -37,7 +37,7 @@ from actors.watch import TurnPiece
 from events.alarms import setting
 from events.codec import decode, draft
 from events.envelope import Envelope, Topic
-from events.errors import ActorLost, AgentExists, Overloaded, UnknownAgent
+from events.errors import ActorLost, AgentExists, AtRest, Overloaded, UnknownAgent
 from events.sources import Document, Source, is_source
 from events.state import State
 from events.types import (
@@ -110,13 +110,18 @@ class Client:
     async def resume(self, agent: str) -> list[Ticket]:
         """Let a fork go on with what was under way where it was forked; the inputs that it owes a turn, in order.
 
-        Of an agent that is no fork, or goes on already: those. Raises UnknownAgent, AgentSetAside.
+        Of an agent that is no fork, or goes on already: those. Raises UnknownAgent, AgentSetAside, and AtRest where
+        nobody would go on with them.
         """
         await self._turns.follow(agent)
         resumed = await forks.resume(self._log, agent)
         state, positions = resumed.state, resumed.positions
         owed = [(state.turn.input, state.turn.input_key)] if state.turn else []
         owed += [(pending.seq, pending.key) for pending in state.pending]
+        if owed and not positions:
+            opened = await self._log.open_requests(Topic.TURN, agent)
+            if not opened.envelopes and (await self.state(agent)).seq == state.seq:  # else their turns have ended since
+                raise AtRest(agent)
         return [Ticket(agent, seq, key, again=True, position=positions.get(seq, 0)) for seq, key in owed]
 
     async def change_settings(self, agent: str, settings: Settings) -> None:

@@ -10,6 +10,7 @@ timers when they are due. (2) With the recorded answers, model and functions are
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final, Protocol
 
@@ -111,6 +112,8 @@ class Counterfactual:
         self._asked: Asked | None = None
         self._divergence: Divergence | None = None
         self._inputs: dict[int, int] = {}
+        self._keys: set[str] = set()
+        """Of what was given: a fork and its parent may each have been given an input of one key."""
         self._skipped: dict[int, str] = {}
         self._taken = self._answered = 0
         self._stopped = ""
@@ -149,7 +152,8 @@ class Counterfactual:
     async def _follow(self, there: Recorded) -> None:
         """The next event, by the recording: it is given, or it is done again."""
         self._now_ms = there.envelope.time  # also where it is less: several clocks wrote the log
-        if there.outside:
+        # A timer that was set with the very event that is forked at: nothing in the fork would set it.
+        if there.outside or (self._at == 0 and isinstance(there.event, TimerSet)):
             self._at += 1
             self._give(there)
         elif not self._advance():
@@ -215,6 +219,7 @@ class Counterfactual:
         """Answer what the fork waits for: as recorded, or by the model, the timers, the storage's functions."""
         asked = self._open()
         assert asked is not None, "an agent that waits in a turn has asked for something"
+        await asyncio.sleep(0)  # no model that is in this process would let Ctrl-C in
         state, envelope, event = asked
         if there is not None and there.envelope.closes:
             self._taken += 1
@@ -317,10 +322,11 @@ class Counterfactual:
                 event = replace(event, settings=replace(settings, **self._changes))
             case _:
                 pass
+        key = f"{envelope.key}:{envelope.seq}" if envelope.key in self._keys else envelope.key
+        self._keys.add(key)
         made = draft(
-            self._state.agent, self._now_ms, event, key=envelope.key, cause=envelope.cause, opens=envelope.opens,
-            closes=closes,
-        )  # fmt: skip
+            self._state.agent, self._now_ms, event, key=key, cause=envelope.cause, opens=envelope.opens, closes=closes
+        )
         self._put(made, event, own=False)
         self._inputs[envelope.seq] = self._state.seq
 

@@ -117,7 +117,9 @@ class Door:
             elif draft.opens == Topic.TURN:
                 self._closed(draft.agent, len(draft.body))
             if draft.kind in ENDS and taken:
-                self._closed(draft.agent, self._sizes.pop((draft.agent, draft.closes), 0))
+                size = self._sizes.pop((draft.agent, draft.closes), None)
+                if size is not None:  # an input that rests (of an import, say) was never counted
+                    self._closed(draft.agent, size)
 
     def failed(self, drafts: Sequence[Draft]) -> None:
         """A commit failed: nothing of it was taken."""

@@ -12,7 +12,7 @@ from actors.inferring import infer
 from actors.ledger import Ledger
 from actors.models.hosted import LazyHosted
 from actors.models.offline import MODEL, OfflineModel
-from events.codec import decode, draft
+from events.codec import draft
 from events.context import Count
 from events.debug.recording import Recorded, recorded
 from events.decide import placed
@@ -86,16 +86,16 @@ async def rerun(
 def _recording(log: LogStore, plan: Plan, before: State) -> list[Recorded]:
     """What is given again, and done again. What was open where the fork begins is asked again; but not where its turn
     was to be stopped: there is nothing to be cancelled then, either."""
-    rest = recorded(log.read(plan.agent, plan.first, plan.to))
+    rest = log.read(plan.agent, plan.first, plan.to)
     turn = before.turn
     if turn is None or turn.phase not in {Phase.INFERRING, Phase.SUMMARISING, Phase.CALLING}:
-        return rest
+        return recorded(rest)
     if turn.stop is not None:
-        return [each for each in rest if not isinstance(each.event, InferenceCancelled)
+        return [each for each in recorded(rest) if not isinstance(each.event, InferenceCancelled)
                 or each.envelope.closes != turn.request_key]  # fmt: skip
     asked = log.find(before.agent, turn.request_key)
     assert asked is not None, "what a turn waits for was asked for"
-    return [Recorded(asked, decode(asked)), *rest]
+    return recorded([asked, *rest])
 
 
 def _changes(before: Settings, after: Settings | None) -> dict[str, Any]:

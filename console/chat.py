@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from console.inspect import check_is_owed
 from console.options import address_option, data_folder, index_options, index_settings
 from console.settings import (
     HOW_TO_HOST,
@@ -97,6 +98,8 @@ def _foresee(folder: DataFolder, agent: str, flags: Flags) -> None:
         return
     with SqliteLog.open_readonly(folder.log_path()) as log:
         state = load(log, agent)
+        if state is not None and state.turn:
+            check_is_owed(log, state)
     if state is None:
         born(settings_for_new(flags, os.environ), count)
     elif changed := settings_changed(state.settings, flags):

@@ -15,8 +15,9 @@ from console.options import bundle_option, data_folder, given_bundle
 from console.progress import bar
 from console.show import Page, one_line, utc
 from events.envelope import Envelope, Topic
-from events.errors import BadInput, UnknownAgent
+from events.errors import AtRest, BadInput, UnknownAgent
 from events.sources import is_source, source_of
+from events.state import State
 from events.types import Parent
 from store.log import LogReader, StreamHead
 from store.sqlite_log import SqliteLog
@@ -56,6 +57,19 @@ def agent_head(log: LogReader, agent: str) -> StreamHead:
             f"`sources {source_of(agent)}` and `events {agent}` show what it has."
         )
     return head
+
+
+_ASKED: Final = (Topic.INFERENCE, Topic.STORAGE, Topic.TIMER)
+
+
+def check_is_owed(log: LogReader, state: State) -> None:
+    """Raises AtRest where what is under way is owed by no part. (A fork that has not taken up what was its parent's
+    rests too, but can be let go on.)"""
+    if state.unadopted or not (state.turn or state.pending):
+        return
+    topics = _ASKED if state.turn and state.turn.request_key else (Topic.TURN,)
+    if not any(log.open_requests(topic, state.agent) for topic in topics):
+        raise AtRest(state.agent)
 
 
 def find(log: LogReader, agent: str, key: str, to: int) -> Envelope | None:

@@ -39,8 +39,9 @@ from console.show import Page, many, one_line
 from events.codec import decode
 from events.debug.compare import Comparison, Pair, Prices, Totals, compare, turns
 from events.errors import AgentExists, BadInput, DataFolderBusy
+from events.forks import KEPT
 from events.state import State
-from events.types import Event
+from events.types import AgentForked, Event, Parent
 from store.log import LogReader, LogStore
 from store.sqlite_log import SqliteLog
 from store.states import load
@@ -59,7 +60,13 @@ AS_PAIRS: Final = ("model", "base-url", "window", "warn", "evict", "summarizer",
 
 @click.command("rerun")
 @click.argument("agent")
-@click.option("--from", "first", type=click.IntRange(min=1), metavar="SEQ", help="Fork after this event (default: 1).")
+@click.option(
+    "--from",
+    "first",
+    type=click.IntRange(min=1),
+    metavar="SEQ",
+    help="Fork after this event (default: 1; of a fork that is otherwise, its own first).",
+)
 @click.option("--to", type=click.IntRange(min=1), metavar="SEQ", help="Give what came up to this event (default: all).")
 @click.option("--as", "name", metavar="NAME", help="The fork's name (default: AGENT.rerun-1, -2, …).")
 @click.option("--model", metavar="M", help="Another model.")
@@ -117,12 +124,18 @@ def _plan(log: LogReader, agent: str, options: Mapping[str, Any]) -> tuple[State
     from store.tokens import count
 
     head = agent_head(log, agent)
-    first, to = options["first"] or 1, options["to"] or head.seq
+    to = options["to"] or head.seq
+    first = options["first"] or _beginning(log, agent, to)
     for seq, option in ((first, "--from"), (to, "--to")):
         if seq > head.seq:
             raise BadInput(f"Agent '{agent}' has events 1 to {head.seq}: there is no event {seq} ({option}).")
     if to <= first:
         raise BadInput(f"There is nothing to run again after event {first}: --to is {to}. Give a smaller --from.")
+    if (joint := _beginning(log, agent, to)) > first:
+        raise BadInput(
+            f"At event {joint} '{agent}' was forked with another system text, core memory or timers than its parent's, "
+            f"which no rerun from before does. Give --from {joint} or more, or rerun its parent."
+        )
     state = load(log, agent, first)
     assert state is not None, "a stream with a head has events"
     pairs = [f"{name}={value}" for name in AS_PAIRS if (value := options[name.replace("-", "_")]) is not None]
@@ -136,6 +149,22 @@ def _plan(log: LogReader, agent: str, options: Mapping[str, Any]) -> tuple[State
         agent=agent, fork=name, first=first, to=to, settings=made.settings, system=made.system, blocks=made.blocks,
         recorded_answers=options["recorded"], said=made.said,
     )  # fmt: skip
+
+
+def _beginning(log: LogReader, agent: str, to: int) -> int:
+    """From which event on an agent can be run again: 1, or, of a fork, where it became what no input made it."""
+    for parent in log.lineage(agent):
+        event = decode(log.read(agent, parent.seq, parent.seq + 1)[0])
+        if parent.seq + 1 < to and isinstance(event, AgentForked) and _is_otherwise(log, parent, event):
+            return parent.seq + 1
+    return 1
+
+
+def _is_otherwise(log: LogReader, parent: Parent, event: AgentForked) -> bool:
+    if event.system is not None or event.blocks is not None:
+        return True
+    before = load(log, parent.agent, parent.seq) if event.timers != KEPT else None
+    return bool(before and before.alarms)
 
 
 def _free_name(log: LogReader, agent: str) -> str:
@@ -206,7 +235,8 @@ def _compared(
     head = log.head(outcome.fork)
     ran = turns(stretches(log, outcome.fork, plan.first + 1, head.seq), inputs) if head else {}
     recorded = turns(stretches(log, plan.agent, plan.first + 1, plan.to), inputs)
-    return compare(recorded, ran, outcome.inputs, first_prices=prices[0], second_prices=prices[1])
+    paired = dict(zip(seqs, seqs, strict=True)) | dict(outcome.inputs)  # what was open at the fork is the same input
+    return compare(recorded, ran, paired, first_prices=prices[0], second_prices=prices[1])
 
 
 def _keep(log: LogReader, fork: str, file: Path) -> None:

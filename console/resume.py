@@ -9,7 +9,7 @@ import click
 
 from console.chat import starting
 from console.fork import print_turn
-from console.inspect import agent_head, reading
+from console.inspect import agent_head, check_is_owed, reading
 from console.options import address_option, data_folder, index_options, index_settings, typed
 from console.show import Page, one_line
 from events.debug.under_way import under_way
@@ -35,7 +35,8 @@ def command(agent: str, address: str) -> int:
         with reading() as log:
             agent_head(log, agent)
             state = load(log, agent)
-        assert state is not None, "the stream has a head"
+            assert state is not None, "the stream has a head"
+            check_is_owed(log, state)
         way = under_way(state)
         if not (way.turn or way.waiting or state.unadopted):
             click.echo(f"{one_line(agent)} is at rest: nothing is under way. Talk with it: {typed('chat', agent)}")

@@ -58,6 +58,18 @@ class BadInput(PalimpsestError):
     """An argument or a message that cannot be taken; nothing was written."""
 
 
+class AtRest(BadInput):
+    """What is under way in an agent is owed by no part here, so that nobody would ever go on with it."""
+
+    def __init__(self, agent: str) -> None:
+        super().__init__(
+            f"What is under way in agent '{agent}' rests (it was imported so, or is a rerun that ended early): nothing "
+            f"here goes on with it. A fork does: `fork {quote(agent)} --as NAME`, then `resume NAME` or `chat "
+            "NAME`."
+        )
+        self.agent = agent
+
+
 class NoBoundary(BadInput):
     """A bisection's end is not what it was said to be: the check is good after event `seq`, the bad end; or bad after
     it, the good end."""

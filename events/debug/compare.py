@@ -155,12 +155,12 @@ def compare(
     first_prices: Prices | None = None,
     second_prices: Prices | None = None,
 ) -> Comparison:
-    """Hold two runs against each other. `paired` maps an input's seq in the first to that in the second; one that it
-    does not name has the same seq in both, if it has a turn in both."""
+    """Hold two runs against each other. `paired` maps an input's seq in the first to that in the second; the turn of
+    one that it does not name stands alone."""
     pairs = []
     left = dict(second)
     for seq, run in first.items():
-        other = left.pop(paired.get(seq, seq), None)
+        other = left.pop(paired.get(seq, 0), None)
         pairs.append(Pair(first=run, second=other))
     pairs += [Pair(first=None, second=run) for run in left.values()]
     return Comparison(

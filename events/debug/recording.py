@@ -2,7 +2,8 @@
 
 Of each event it is told whether it came from *outside* (a client, or a timer: it is given again) or was the agent's own
 doing (it is done again). What a fork's beginning wrote is left out: every fork does that anew, so that the rest of
-two forks of one history can be held against each other event by event.
+two forks of one history can be held against each other event by event. So is what a fork within the stretch asked again
+since it was open there; and settings that it was begun with count as changed there, from outside.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from events.types import (
     AgentForked,
     AnswerRejected,
     Event,
+    FunctionCalled,
     FunctionFailed,
     FunctionReturned,
     HeartbeatRaised,
@@ -66,8 +68,28 @@ def came_from_outside(envelope: Envelope, event: Event) -> bool:
 
 def recorded(envelopes: Iterable[Envelope]) -> list[Recorded]:
     """The stretch, without what began a fork in it."""
-    events = ((envelope, decode(envelope)) for envelope in envelopes)
-    return [Recorded(envelope, event) for envelope, event in events if not is_beginning(envelope, event)]
+    found: list[Recorded] = []
+    asked: Recorded | None = None
+    is_asked_again = False
+    for envelope in envelopes:
+        each = Recorded(envelope, decode(envelope))
+        if isinstance(each.event, AgentForked):
+            is_asked_again = asked is not None
+            if each.event.settings is not None:
+                found.append(Recorded(envelope, SettingsChanged(settings=each.event.settings)))
+        elif not is_beginning(envelope, each.event):
+            if not (is_asked_again and asked and _is_same_request(asked, each)):
+                found.append(each)
+            if asked and envelope.closes == asked.envelope.key:
+                asked = None
+            if isinstance(each.event, InferenceRequested | FunctionCalled):
+                asked, is_asked_again = each, False
+    return found
+
+
+def _is_same_request(asked: Recorded, again: Recorded) -> bool:
+    kinds = asked.envelope.kind, again.envelope.kind
+    return kinds[0] == kinds[1] and bool(again.envelope.opens) and content(asked.event) == content(again.event)
 
 
 def is_beginning(made: Envelope | Draft, event: Event) -> bool:

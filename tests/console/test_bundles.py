@@ -120,6 +120,21 @@ def test_what_rests_is_said(launched: Launch, elsewhere: Launch, kernel: Kernel,
     assert "waiting 0  timers 0" in elsewhere("agents").text
 
 
+@pytest.mark.parametrize("kind", ["InferenceRequested", "UserMessageReceived"])
+def test_what_rests_is_not_waited_for(
+    launched: Launch, elsewhere: Launch, kernel: Kernel, tmp_path: Path, kind: str
+) -> None:
+    """Nobody would ever answer: so `resume` says so, before it starts anything."""
+    seq = next(each.seq for each in kernel.log.read("ada") if each.kind == kind)
+    assert launched("export", "ada", str(tmp_path / "part"), "--at", str(seq)).code == 0
+    assert elsewhere("import", str(tmp_path / "part")).code == 0
+    commands = [("resume", "ada"), ("chat", "ada")] if kind == "InferenceRequested" else [("resume", "ada")]
+    for command in commands:
+        refused = elsewhere(*command)
+        assert refused.code == 2
+        assert "`fork ada --as NAME`" in refused.err
+
+
 def test_a_redaction_says_what_can_no_longer_be_proved(launched: Launch, elsewhere: Launch, tmp_path: Path) -> None:
     path = tmp_path / "bundle"
     printed = launched("export", "ada", str(path), "--redact", "Message 20")

@@ -154,3 +154,12 @@ def test_a_model_that_cannot_be_had_changes_nothing(home: Home, monkeypatch: pyt
     assert "OPENAI_API_KEY" in printed.err
     assert "nothing was written" in printed.err
     assert home.streams() == before
+
+
+def test_a_fork_with_another_core_memory_is_run_again_from_its_own_beginning(home: Home) -> None:
+    home.rerun("--set", "human=Ines has a sister in Porto.", "--as", "told")
+    made = home.run("rerun", "told", "--recorded", "--json", "--as", "again")
+    assert msgspec.json.decode(made.out)["outcome"]["divergence"] is None
+    refused = home.run("rerun", "told", "--from", "1")
+    assert refused.code == 2
+    assert "--from 2 or more" in refused.err

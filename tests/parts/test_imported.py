@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from events.codec import draft
 from events.envelope import Topic
+from events.errors import AtRest
 from events.prompts import newborn
 from events.replay import replay
 from events.types import Settings, Timer, TimerCancelled, TimerSet, UserMessageReceived
@@ -97,6 +100,8 @@ def test_a_turn_that_rests_can_be_stopped_or_goes_on_in_a_fork(tmp_path: Path) -
 
     async def scenario() -> None:
         async with parts(tmp_path, {"And?": (say("Well."),), "Hello": (say("Hi."),)}) as system:
+            with pytest.raises(AtRest, match="fork ada --as NAME"):
+                await system.client.resume("ada")
             await system.client.fork("ada", "fay", at=end)
             (ticket,) = await system.client.resume("fay")
             assert (await system.ended(ticket)).text == "Well."

@@ -5,20 +5,41 @@ from __future__ import annotations
 
 import asyncio
 
-from hypothesis import given, settings
+import pytest
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from actors.counterfactual import Outcome
 from actors.rerun import Plan, rerun
-from events.codec import decode
-from events.envelope import Envelope
+from events.alarms import firing
+from events.codec import decode, draft
+from events.envelope import Envelope, Topic
+from events.forks import KEPT
 from events.inference import Job
-from events.types import Event, FunctionCalled, InferenceCompleted, InferenceFailed, InferenceRequested
+from events.prompts import newborn
+from events.types import (
+    AgentForked,
+    Event,
+    FunctionCalled,
+    InferenceCompleted,
+    InferenceFailed,
+    InferenceRequested,
+    Parent,
+    Settings,
+    SettingsChanged,
+    Timer,
+    UserMessageReceived,
+)
+from store.log import Append
 from store.memory_log import MemoryLog
 from store.states import load
+from tests.simulation.forking import Continuation, replayed
 from tests.simulation.world import World, count, searched, sound_model
+from tests.unit.story import START_MS, Story, say
 
 SEEDS = st.integers(0, 10_000)
+SHARES = st.floats(0, 1, exclude_max=True)
 
 
 async def sound(job: Job) -> InferenceCompleted | InferenceFailed:
@@ -65,7 +86,7 @@ def run(log: MemoryLog, plan: Plan) -> Outcome:
 
 
 @settings(max_examples=20, deadline=None, derandomize=True)
-@given(seed=SEEDS, share=st.floats(0, 1, exclude_max=True))
+@given(seed=SEEDS, share=SHARES)
 def test_with_the_recorded_answers_a_rerun_is_the_recording(seed: int, share: float) -> None:
     log, agent, end = session(seed)
     first = 1 + int(share * end)
@@ -77,3 +98,95 @@ def test_with_the_recorded_answers_a_rerun_is_the_recording(seed: int, share: fl
     assert mine is not None and theirs is not None
     assert [entry.wire for entry in mine.queue] == [entry.wire for entry in theirs.queue]
     assert mine.blocks == theirs.blocks
+
+
+@settings(max_examples=12, deadline=None, derandomize=True)
+@given(seed=SEEDS, share=SHARES, before=SHARES, other=st.booleans())
+def test_a_fork_is_run_again_from_before_it_was_forked(seed: int, share: float, before: float, other: bool) -> None:
+    """What it asked again since it was open at its parent is asked once, and settings of its own hold from there on."""
+    log, parent, end = session(seed, inputs=3, stops=False)
+    seq = 2 + int(share * (end - 2))
+    fork = Continuation(log, parent, seq, "fork", replayed(log, parent))
+    assume(not fork.changed_since_asked())
+    fork.run()
+    if other:
+        narrow = replace(fork.state.settings, result_chars=fork.state.settings.result_chars // 2)
+        log.append([_given("fork", SettingsChanged(settings=narrow), "settings:1")])
+        forked = fork.state.seq + 1
+        state, hash = load(log, "fork"), log.hash_at("fork", forked)
+        assert state is not None and hash is not None
+        begun = AgentForked(
+            parent=Parent(agent="fork", seq=forked), hash=hash, settings=fork.state.settings, timers=KEPT
+        )
+        made = draft("second", START_MS, begun, key="fork:2")
+        log.append([Append((made,), {"second": 0}, forks={"second": begun.parent})])
+    name = "second" if other else "fork"
+    head = log.head(name)
+    assert head is not None
+    first = 1 + int(before * seq)
+    outcome = run(log, Plan(agent=name, fork="again", first=first, to=head.seq, recorded_answers=True))
+    assert outcome.divergence is None, outcome
+    mine, theirs = load(log, "again"), load(log, name)
+    assert mine is not None and theirs is not None
+    assert [entry.wire for entry in mine.queue] == [entry.wire for entry in theirs.queue]
+    assert mine.settings == theirs.settings
+
+
+def _given(agent: str, event: Event, key: str) -> Append:
+    return Append((draft(agent, START_MS, event, key=key, opens=Topic.TURN * isinstance(event, UserMessageReceived)),))
+
+
+def test_an_input_of_one_key_that_a_fork_and_its_parent_had_is_given_twice() -> None:
+    log = MemoryLog()
+    log.open_epoch()
+    log.append([_given("ada", newborn(Settings()), "create")])
+    log.append([_given("ada", UserMessageReceived(text="Hello"), "in:1")])
+    hash = log.hash_at("ada", 2)
+    assert hash is not None
+    begun = AgentForked(parent=Parent(agent="ada", seq=2), hash=hash)
+    made = draft("fay", START_MS, begun, key="fork:1")
+    log.append([Append((made,), {"fay": 0}, forks={"fay": begun.parent})])
+    log.append([_given("fay", UserMessageReceived(text="Hello"), "in:1")])
+    outcome = run(log, Plan(agent="fay", fork="again", first=1, to=4, recorded_answers=True))
+    assert list(outcome.inputs) == [2, 4]
+    given = load(log, "again")
+    assert given is not None and len(given.pending) == 2
+
+
+def test_a_timer_that_was_set_again_with_its_firing_rings_on_where_it_is_run_again_from_there() -> None:
+    story = Story()
+    tea = Timer(id="tea", due_ms=story.now_ms + 60_000, note="Tea!", every_s=300)
+    story.sets(tea)
+    first, key = 0, f"alarm:tea:{tea.due_ms}"
+    for _ in range(2):
+        story.now_ms = tea.due_ms
+        drafts = firing("ada", tea, key, tea.due_ms, tea.due_ms + 300_000)
+        story.appends(*drafts).answers(say("Tea."))
+        first = first or next(each.seq for each in story.log.read("ada") if each.key == drafts[0].key)
+        tea, key = replace(tea, due_ms=tea.due_ms + 300_000), drafts[1].key
+    end = story.state.seq
+    outcome = run(story.log, Plan(agent="ada", fork="again", first=first, to=end, recorded_answers=True))
+    assert outcome.divergence is None, outcome
+    again = load(story.log, "again")
+    assert again is not None
+    assert [alarm.timer for alarm in again.alarms] == [alarm.timer for alarm in story.state.alarms]
+
+
+def test_a_rerun_can_be_interrupted_also_where_no_model_is_waited_for() -> None:
+    log, agent, end = session(1)
+
+    async def interrupted() -> list[int]:
+        done: list[int] = []
+
+        def on_progress(number: int) -> None:
+            done.append(number)
+            task.cancel()
+
+        plan = Plan(agent=agent, fork="again", first=1, to=end)
+        running = rerun(log, plan, infer=sound, functions=Stored(log), count=count, on_progress=on_progress)
+        task = asyncio.create_task(running)
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        return done
+
+    assert max(asyncio.run(interrupted())) < end - 1

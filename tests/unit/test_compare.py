@@ -46,7 +46,8 @@ def test_turns_are_paired_by_what_they_answer() -> None:
 def test_a_turn_that_only_one_run_has_stands_alone() -> None:
     recorded = told("Under the mat.")
     first, second = recorded
-    found = compare(recorded, {first: recorded[first], 999: TurnRun(seq=999, input="timer")}, {})
+    ran = {first: recorded[first], second: TurnRun(seq=second, input="timer")}  # another input, of the same seq
+    found = compare(recorded, ran, {first: first})
     assert [(pair.first is not None, pair.second is not None) for pair in found.pairs] == [
         (True, True), (True, False), (False, True),
     ]  # fmt: skip

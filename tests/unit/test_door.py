@@ -12,7 +12,7 @@ def an_input(agent: str, key: str) -> Draft:
 
 
 def an_end(agent: str, key: str) -> Draft:
-    return Draft(agent, 0, "TurnEnded", 1, key, b"", closes=f"in:{key}")
+    return Draft(agent, 0, "TurnEnded", 1, key, b"", closes=key)
 
 
 def door(*known: tuple[str, str], **limits: int) -> Door:
@@ -32,7 +32,7 @@ def test_an_agent_has_its_share_and_leaves_the_others_theirs() -> None:
     here = door(max_open_an_agent=2)
     assert [sent(here, "a", key) for key in "123"] == [True, True, False]
     assert sent(here, "b", "1")
-    noted(here, an_end("a", "1"))
+    noted(here, an_input("a", "1"), an_end("a", "1"))
     assert [sent(here, "a", key) for key in "45"] == [True, False]
 
 
@@ -63,10 +63,10 @@ def test_what_answers_a_request_passes_and_is_counted() -> None:
     here = door(max_open_an_agent=1)
     here.opened("a", "0", 0)
     fired = Draft("a", 0, "TimerFired", 1, "a:alarm", b"", opens=Topic.TURN, closes="alarm")
-    assert here.admit(Append((fired, an_end("a", "1")))) == (Append((fired, an_end("a", "1"))), {})
-    noted(here, fired, an_end("a", "1"))
+    assert here.admit(Append((fired, an_end("a", "0")))) == (Append((fired, an_end("a", "0"))), {})
+    noted(here, fired, an_end("a", "0"))
     assert not sent(here, "a", "2")
-    noted(here, an_end("a", "alarm"))
+    noted(here, an_end("a", "a:alarm"))
     assert sent(here, "a", "2")
 
 
@@ -84,6 +84,14 @@ def test_a_full_queue_of_commits_refuses_too() -> None:
     here = door(max_waiting=10)
     here.waiting = 10
     assert not sent(here, "a", "1")
+
+
+def test_the_end_of_what_was_never_owed_here_gives_no_room() -> None:
+    """The turn of an import, say, which was at rest."""
+    here = door(max_open_an_agent=1, max_open=2)
+    noted(here, an_end("a", "theirs"))
+    assert [sent(here, "a", key) for key in "12"] == [True, False]
+    assert [sent(here, agent, "1") for agent in "bc"] == [True, False]
 
 
 # --- bytes --------------------------------------------------------------------------------------------------------
@@ -125,7 +133,7 @@ def test_bytes_are_given_back_when_a_turn_ends_or_the_log_did_not_take_the_input
     assert not here.admit(Append((twice,)))[1]
     here.note((twice,), [Appended("duplicate", 1, 1)])
     assert not is_let_in(here, "a", "4", 21)
-    noted(here, an_end("a", "0"))
+    noted(here, an_end("a", "in:0"))
     assert is_let_in(here, "a", "4", 80)
     assert not is_let_in(here, "a", "5", 1)
 
