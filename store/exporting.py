@@ -104,7 +104,7 @@ def _carried(earlier: Sequence[Redacted], streams: Sequence[Stream]) -> Iterator
     ends = {stream.name: stream.last for stream in streams}
     for each in earlier:
         end = ends.get(each.stream, 0)
-        if each.rechained <= end:
+        if end and each.rechained <= end:
             masked = tuple(seq for seq in each.masked if seq <= end)
             unprovable = tuple(seq for seq in each.unprovable if seq <= end)
             places = each.places if masked == each.masked else len(masked)
