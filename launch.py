@@ -10,8 +10,6 @@ import sys
 from collections.abc import Sequence
 from typing import Final
 
-from console.options import LazyGroup, run
-
 COMMANDS: Final = {
     "Talk": {
         "chat": ("console.chat:command", "Talk with an agent; it is made if there is none."),
@@ -73,6 +71,10 @@ With a real model:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
+    try:
+        from console.options import LazyGroup, run  # a tenth of a second, in which Ctrl-C may come too
+    except KeyboardInterrupt:
+        return 130
     return run(LazyGroup(sections=COMMANDS, help=HELP), arguments)
 
 

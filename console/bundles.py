@@ -11,7 +11,7 @@ import click
 import msgspec
 
 from console.describe import plain
-from console.inspect import agent_head, reading
+from console.inspect import agent_head, masked_before, reading
 from console.options import PROGRAM, bundle_option, data_folder, typed
 from console.progress import bar
 from console.show import Page, many, one_line
@@ -70,7 +70,8 @@ def export_command(
         if at is not None and at > head.seq:
             raise BadInput(f"Agent '{agent}' has events 1 to {head.seq}: there is no event {at} (--at SEQ).")
         with bar("Exporting") as step:
-            done = export(log, agent, at or head.seq, file, masks=masks, force=force, progress=step)
+            earlier = masked_before(log)
+            done = export(log, agent, at or head.seq, file, masks=masks, earlier=earlier, force=force, progress=step)
     if as_json:
         sys.stdout.write(msgspec.json.encode(plain(done)).decode() + "\n")
     else:
@@ -163,8 +164,14 @@ def _print_imported(page: Page, done: Imported, manifest: Manifest) -> None:
     redacted = f", {many(done.redacted, 'context')} redacted, not provable" if done.redacted else ""
     page.line((agent, "bold"), f": {many(done.contexts, 'context')} proved{redacted}.")
     for stream in done.streams:
-        there = f", {many(stream.events - stream.written, 'event')} were here" if stream.written < stream.events else ""
+        there = (
+            f", {many(stream.events - stream.written, 'event')} here already" if stream.written < stream.events else ""
+        )
         page.line(f"  {one_line(stream.name)}: {many(stream.written, 'event')} imported{there}")
+    if done.redacted:
+        page.line(
+            "  Here a replay names the first of these as a difference: keep the bundle, which knows what was masked."
+        )
     if done.agent != manifest.agent:
         page.line(
             f"  Its name is part of its hash chain, which was proved as {one_line(manifest.agent)}'s and made anew "

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Iterator
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import click
 import msgspec
@@ -22,9 +22,10 @@ from events.types import Parent
 from store.log import LogReader, StreamHead
 from store.sqlite_log import SqliteLog
 
+if TYPE_CHECKING:
+    from store.manifest import Redacted
+
 CHUNK: Final = 2000
-KNOWN: Final = 12
-"""As many agents are named where one is not known."""
 
 
 @contextlib.contextmanager
@@ -46,7 +47,7 @@ def head_of(log: LogReader, agent: str) -> StreamHead:
     """Where the agent's stream stands. Raises UnknownAgent."""
     head = log.head(agent)
     if head is None:
-        raise UnknownAgent(agent, tuple(head.agent for head in log.heads(limit=KNOWN) if not is_source(head.agent)))
+        raise UnknownAgent(agent, tuple(head.agent for head in log.heads() if not is_source(head.agent)))
     return head
 
 
@@ -88,6 +89,15 @@ def unprovable(log: LogReader, agent: str) -> frozenset[int]:
     from store.bundle_log import BundleLog
 
     return log.unprovable(agent) if isinstance(log, BundleLog) else frozenset()
+
+
+def masked_before(log: LogReader) -> tuple[Redacted, ...]:
+    """What a redaction has masked in the bundle that is read; elsewhere nothing."""
+    if given_bundle() is None:
+        return ()
+    from store.bundle_log import BundleLog
+
+    return log.manifest.redactions if isinstance(log, BundleLog) else ()
 
 
 def stretches(

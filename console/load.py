@@ -40,10 +40,16 @@ SHOWN: Final = 40
 @click.argument("source")
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--attach", "agents", multiple=True, metavar="AGENT", help="Attach it to this agent; may be given again.")
-@click.option("--passage-tokens", default=0, metavar="N", help="The size of a new source's passages (default: 200).")
 @click.option(
-    "--overlap-tokens", default=-1, metavar="N", help="How much each shares with the one before (default: 20)."
+    "--passage-tokens",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="The size of a new source's passages (default: 200).",
 )
+@click.option(
+    "--overlap-tokens", type=click.IntRange(min=0), metavar="N",
+    help="How much each shares with the one before (default: 20).",
+)  # fmt: skip
 @index_options
 @address_option
 @json_option
@@ -52,8 +58,8 @@ def load_command(
     paths: tuple[Path, ...],
     *,
     agents: tuple[str, ...],
-    passage_tokens: int,
-    overlap_tokens: int,
+    passage_tokens: int | None,
+    overlap_tokens: int | None,
     address: str,
     as_json: bool,
 ) -> int:
@@ -69,9 +75,9 @@ def load_command(
     if not any(path.exists() or path.is_symlink() for path in paths):
         raise BadInput(f"There is no file or folder '{one_line(str(paths[0]))}'. Check the path.")
     folder, settings = data_folder(), index_settings()
+    sizes = {"passage_tokens": passage_tokens or 0, "overlap_tokens": -1 if overlap_tokens is None else overlap_tokens}
     if not address:
-        _foresee(folder, source, agents, passage_tokens, overlap_tokens)
-    sizes = {"passage_tokens": passage_tokens, "overlap_tokens": overlap_tokens}
+        _foresee(folder, source, agents, **sizes)
     report = asyncio.run(_load(folder, source, paths, agents=agents, sizes=sizes, address=address, settings=settings))
     if as_json:
         sys.stdout.write(msgspec.json.encode(plain(report)).decode() + "\n")

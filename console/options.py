@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import click
-from click.exceptions import NoSuchCommand
+from click.exceptions import NoArgsIsHelpError, NoSuchCommand
 
 from events.errors import BadInput, PalimpsestError
 from store.folder import DataFolder, default_data_folder
@@ -211,8 +211,11 @@ def run(group: click.Group, arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
     except click.exceptions.Exit as end:
         return end.exit_code
-    except click.ClickException as error:
+    except NoArgsIsHelpError as error:
         error.show()
+        return error.exit_code
+    except click.ClickException as error:
+        complain(_one_line(error))
         return error.exit_code
     except PalimpsestError as error:
         complain(str(error))
@@ -225,6 +228,13 @@ def run(group: click.Group, arguments: Sequence[str] | None = None) -> int:
     except (KeyboardInterrupt, click.Abort):
         return INTERRUPTED
     return code if isinstance(code, int) else 0
+
+
+def _one_line(error: click.ClickException) -> str:
+    """What click found wrong with what was typed, and where it says what can be."""
+    message = " ".join(error.format_message().split())
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    return f"{message} `{context.command_path} --help` says what can be given." if context else message
 
 
 def _blocked(error: OSError) -> int:

@@ -22,7 +22,7 @@ import msgspec
 from msgspec.structs import replace
 
 from console.describe import plain
-from console.inspect import agent_head, reading, stretches
+from console.inspect import agent_head, masked_before, reading, stretches
 from console.options import (
     PROGRAM,
     bundle_option,
@@ -49,6 +49,7 @@ from store.states import load
 if TYPE_CHECKING:
     from actors.counterfactual import Outcome
     from actors.rerun import Plan
+    from store.manifest import Redacted
     from store.projection import MemoryIndex
 
 SHOWN: Final = 12
@@ -103,7 +104,7 @@ def command(agent: str, *, keep: Path | None, as_json: bool, **options: Any) -> 
             outcome = asyncio.run(_run(place, plan))
             compared = _compared(place.log, plan, state, outcome, prices)
             if keep is not None:
-                _keep(place.log, outcome.fork, keep)
+                _keep(place.log, outcome.fork, keep, masked_before(log))
     if as_json:
         row = {"outcome": plain(outcome), "comparison": plain(compared), "kept": place.kept}
         sys.stdout.write(msgspec.json.encode(row).decode() + "\n")
@@ -239,12 +240,12 @@ def _compared(
     return compare(recorded, ran, paired, first_prices=prices[0], second_prices=prices[1])
 
 
-def _keep(log: LogReader, fork: str, file: Path) -> None:
+def _keep(log: LogReader, fork: str, file: Path, earlier: tuple[Redacted, ...]) -> None:
     from store.exporting import export
 
     head = log.head(fork)
     assert head is not None, "a rerun has written its fork"
-    export(log, fork, head.seq, file)
+    export(log, fork, head.seq, file, earlier=earlier)
 
 
 def _prices(given: str | None) -> Prices | None:

@@ -6,7 +6,10 @@ A message says what is wrong and what to do next. Expected outcomes are events, 
 from __future__ import annotations
 
 from shlex import quote
-from typing import Any
+from typing import Any, Final
+
+NAMED: Final = 12
+"""As many agents are named where one is not known."""
 
 
 class PalimpsestError(Exception):
@@ -31,7 +34,9 @@ def _rebuild(kind: type[PalimpsestError], args: tuple[object, ...], fields: dict
 
 class UnknownAgent(PalimpsestError):
     def __init__(self, agent: str, known: tuple[str, ...] = ()) -> None:
-        hint = f" Known agents: {', '.join(known)}." if known else " There is no agent yet: `chat NAME` makes one."
+        more = f" and {len(known) - NAMED} more (`agents` lists them)" if len(known) > NAMED else ""
+        named = f" Known agents: {', '.join(known[:NAMED])}{more}."
+        hint = named if known else " There is no agent yet: `chat NAME` makes one."
         super().__init__(f"There is no agent '{agent}'.{hint}")
         self.agent = agent
 

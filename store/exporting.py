@@ -8,7 +8,7 @@ redaction reads the log twice.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from operator import attrgetter
 from pathlib import Path
 from typing import Final
@@ -57,12 +57,15 @@ def export(
     path: Path,
     *,
     masks: Masks | None = None,
+    earlier: Sequence[Redacted] = (),
     force: bool = False,
     progress: Progress = no_progress,
 ) -> Exported:
-    """Write the bundle of an agent as of its event `at`, which is there. Raises LogDamaged where the log lacks events,
-    or where its chain is broken and something is to be masked; otherwise as `store.bundle.write_bundle`."""
+    """Write the bundle of an agent as of its event `at`, which is there; `earlier` is what was masked in this log
+    before. Raises LogDamaged where the log lacks events, or where its chain is broken and something is to be masked;
+    otherwise as `store.bundle.write_bundle`."""
     manifest = manifest_of(log, agent, at)
+    manifest = msgspec.structs.replace(manifest, redactions=tuple(_carried(earlier, manifest.streams)))
     if masks is None:
         size = write_bundle(path, manifest, merged(log, manifest), force=force, progress=progress)
         return Exported(path=str(path), bytes=size, manifest=manifest)
@@ -80,20 +83,42 @@ def _redacted(log: LogReader, manifest: Manifest, masks: Masks) -> Manifest:
         redactor.take(each)
     if not redactor.traces:
         raise BadInput("Nothing was masked: what is to be masked stands nowhere in these events. Nothing was written.")
-    redactions = tuple(
-        Redacted(
+    redactions = {each.stream: each for each in manifest.redactions}
+    for name, trace in redactor.traces.items():
+        made = Redacted(
             stream=name,
             masked=tuple(trace.masked),
             places=trace.places,
             unprovable=tuple(trace.unprovable),
             rechained=trace.rechained,
         )
-        for name, trace in redactor.traces.items()
-    )
+        redactions[name] = _both(redactions[name], made) if name in redactions else made
     streams = tuple(
         msgspec.structs.replace(each, hash=redactor.hashes.get(each.name, each.hash)) for each in manifest.streams
     )
-    return msgspec.structs.replace(manifest, streams=streams, redactions=redactions)
+    return msgspec.structs.replace(manifest, streams=streams, redactions=tuple(redactions.values()))
+
+
+def _carried(earlier: Sequence[Redacted], streams: Sequence[Stream]) -> Iterator[Redacted]:
+    """What was masked before, as far as these streams have it: else nobody could tell it from damage."""
+    ends = {stream.name: stream.last for stream in streams}
+    for each in earlier:
+        end = ends.get(each.stream, 0)
+        if end and each.rechained <= end:
+            masked = tuple(seq for seq in each.masked if seq <= end)
+            unprovable = tuple(seq for seq in each.unprovable if seq <= end)
+            places = each.places if masked == each.masked else len(masked)
+            yield msgspec.structs.replace(each, masked=masked, unprovable=unprovable, places=places)
+
+
+def _both(first: Redacted, second: Redacted) -> Redacted:
+    return Redacted(
+        stream=first.stream,
+        masked=tuple(sorted({*first.masked, *second.masked})),
+        places=first.places + second.places,
+        unprovable=tuple(sorted({*first.unprovable, *second.unprovable})),
+        rechained=min(filter(None, (first.rechained, second.rechained)), default=0),
+    )
 
 
 # --- which streams ------------------------------------------------------------------------------------------------

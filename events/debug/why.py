@@ -316,9 +316,8 @@ class _Judge:
 
     def _window(self) -> Next:
         seq = self._turn.until
-        return Next(
-            command=("context", self._agent, "--at", str(seq)), shows="the window that the answer was made from"
-        )
+        shows = "the window that the answer was made from" if self._turn.answer else "the window as it was then"
+        return Next(command=("context", self._agent, "--at", str(seq)), shows=shows)
 
     def _events(self, told: Told) -> Next:
         command = ("events", self._agent, "--from", str(told.seq), "--to", str(told.seq + 3))

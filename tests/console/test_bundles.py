@@ -195,3 +195,17 @@ def test_json_has_all_of_it(launched: Launch, elsewhere: Launch, tmp_path: Path)
     assert (manifest["agent"], manifest["at"]) == ("ada", 30)
     done = found(elsewhere("import", str(path), "--json"))
     assert (done["agent"], done["at"]) == ("ada", 30)
+
+
+def test_a_masked_bundle_that_is_exported_again_still_says_what_was_masked(
+    launched: Launch, elsewhere: Launch, tmp_path: Path
+) -> None:
+    first, second, third = (str(tmp_path / name) for name in ("first", "second", "third"))
+    assert launched("export", "ada", first, "--redact", "Message 20").code == 0
+    assert elsewhere("export", "ada", second, "--bundle", first).code == 0
+    assert elsewhere("export", "ada", third, "--bundle", second, "--redact", "Message 21").code == 0
+    for bundle in (second, third):
+        proved = elsewhere("replay", "--all", "--verify", "--bundle", bundle)
+        assert proved.code == 0, proved.text
+    masked = [set(read_bundle(Path(bundle)).manifest.redactions[0].masked) for bundle in (first, second, third)]
+    assert masked[0] == masked[1] < masked[2]

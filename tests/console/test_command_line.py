@@ -163,6 +163,13 @@ def test_ctrl_c_ends_it_without_a_traceback(tmp_path: Path) -> None:
     assert done.stderr == b""
 
 
+def test_ctrl_c_while_it_still_imports_leaves_no_traceback_either() -> None:
+    code = "import launch, sys\nclass Finder:\n  def find_spec(self, *_): raise KeyboardInterrupt\n"
+    code += "sys.meta_path.insert(0, Finder())\nraise SystemExit(launch.main(['agents']))"
+    done = subprocess.run([sys.executable, "-c", code], env=environment(), capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (128 + signal.SIGINT, b"")
+
+
 def test_a_terminal_that_lacks_a_letter_is_no_reason_to_die(kernel: Kernel) -> None:
     kernel.talk("ada", ["Grüße — 你好"])
     script = [*LAUNCH, "events", "ada", "--data", str(kernel.folder)]
