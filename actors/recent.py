@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from events.envelope import Envelope
 
-MAX_RECENT = 4_000
-MAX_RECENT_BYTES = 2_000_000
+MAX_RECENT = 8_000
+MAX_RECENT_BYTES = 4_000_000
 MAX_BATCH_BYTES = 4_000_000
 
 
@@ -26,9 +26,10 @@ class Recent:
             self._start, self._envelopes, self._bytes = envelopes[0].position - 1, [], 0
         self._envelopes += envelopes
         self._bytes += sum(len(envelope.body) for envelope in envelopes)
-        while len(self._envelopes) > 2 * MAX_RECENT or self._bytes > 2 * MAX_RECENT_BYTES:
-            half = (len(self._envelopes) + 1) // 2
-            gone, self._envelopes = self._envelopes[:half], self._envelopes[half:]
+        while len(self._envelopes) > MAX_RECENT or self._bytes > MAX_RECENT_BYTES:
+            # An eighth at a time: seldom, and so that the memory that this takes hardly moves once it is full.
+            part = max(1, len(self._envelopes) // 8)
+            gone, self._envelopes = self._envelopes[:part], self._envelopes[part:]
             self._start = gone[-1].position
             self._bytes -= sum(len(envelope.body) for envelope in gone)
 
