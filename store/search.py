@@ -2,8 +2,9 @@
 
 Rules. (1) What matches shares a word with the query, itself or in its context, or is over the floor in meaning.
 (2) What words find is counted exactly in any scope. Up to `EXACT_POINTS` all that words or meaning find is ranked and
-counted; in larger scopes it is the best `LEXICAL_LIMIT` by words and the best `DENSE_LIMIT` by meaning; over
-`DENSE_POINTS` meaning only ranks what words have found. (3) Equal scores: newest first.
+counted; in larger scopes it is what words find, if that is no more than so many and else the best `LEXICAL_LIMIT`, and
+the best `DENSE_LIMIT` by meaning; over `DENSE_POINTS` it is the best `LEXICAL_LIMIT` by words, and meaning only ranks
+them. (3) Equal scores: newest first.
 """
 
 from __future__ import annotations
@@ -70,7 +71,7 @@ class Searches:
         if not idf and not meaning:
             return Found((), 0)
         matched = count.match(list(idf))
-        ask = self._ask(scope, count, Sparse.of(idf), meaning, speaker)
+        ask = self._ask(scope, count, Sparse.of(idf), meaning, speaker, matched=matched.total)
         ask = _wide(ask, max(0, first + size) + _SLACK)
         best, near = self._engine.search(ask)
         while len(best) == ask.limit and best[-1].score == best[max(0, first + size - 1)].score:
@@ -116,15 +117,25 @@ class Searches:
         others = terms.keys() - self._tokenizer.short_counts(speaker).keys()
         return [term for term in terms if term in others] if others else list(terms)
 
-    def _ask(self, scope: Scope, count: Count, words: Sparse, vector: list[float], speaker: str) -> Ask:
-        exact = count.points <= self.exact_points
+    def _lexical_limit(self, points: int, matched: int) -> int:
+        """All that words find, where that is a bounded number: of those that are equally good by words no one can say
+        which are the best few hundred, and an index that is built again would say others."""
+        if points <= self.exact_points:
+            return points
+        return (
+            matched if points <= self.dense_points and LEXICAL_LIMIT < matched <= self.exact_points else LEXICAL_LIMIT
+        )
+
+    def _ask(
+        self, scope: Scope, count: Count, words: Sparse, vector: list[float], speaker: str, *, matched: int
+    ) -> Ask:
         return Ask(
             parts=self.census.parts(scope),
             words=words,
             vector=vector,
             blend=self._blend(scope),
             speaker=speaker,
-            lexical_limit=count.points if exact else LEXICAL_LIMIT,
+            lexical_limit=self._lexical_limit(count.points, matched),
             dense_limit=self._dense_limit(count.points, bool(words.terms)),
             limit=0,
         )
