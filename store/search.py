@@ -2,9 +2,9 @@
 
 Rules. (1) What matches shares a word with the query, itself or in its context, or is over the floor in meaning.
 (2) What words find is counted exactly in any scope. Up to `EXACT_POINTS` all that words or meaning find is ranked and
-counted; in larger scopes it is what words find, if that is no more than so many and else the best `LEXICAL_LIMIT`, and
-the best `DENSE_LIMIT` by meaning; over `DENSE_POINTS` it is the best `LEXICAL_LIMIT` by words, and meaning only ranks
-them. (3) Equal scores: newest first.
+counted; in larger scopes it is what words find, if that is no more than `RANKED_POINTS` and else the best
+`LEXICAL_LIMIT`, and the best `DENSE_LIMIT` by meaning; over `DENSE_POINTS` it is the best `LEXICAL_LIMIT` by words, and
+meaning only ranks them. (3) Equal scores: newest first.
 """
 
 from __future__ import annotations
@@ -26,6 +26,8 @@ QUERY_CHARS: Final = 4000
 """A query is cut here: far more than anyone asks, and the cost of a search grows with it."""
 EXACT_POINTS: Final = 2_000
 LEXICAL_LIMIT: Final = 400
+RANKED_POINTS: Final = 4_000
+"""So many found by words are all ranked, in scopes of up to `DENSE_POINTS`."""
 DENSE_POINTS: Final = 10_000
 DENSE_LIMIT: Final = 300
 """Fewer than by words: an engine takes a dense limit that is as large to hold all that words find."""
@@ -122,9 +124,7 @@ class Searches:
         which are the best few hundred, and an index that is built again would say others."""
         if points <= self.exact_points:
             return points
-        return (
-            matched if points <= self.dense_points and LEXICAL_LIMIT < matched <= self.exact_points else LEXICAL_LIMIT
-        )
+        return matched if points <= self.dense_points and LEXICAL_LIMIT < matched <= RANKED_POINTS else LEXICAL_LIMIT
 
     def _ask(
         self, scope: Scope, count: Count, words: Sparse, vector: list[float], speaker: str, *, matched: int

@@ -12,6 +12,13 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("same", derandomize=True, deadline=None)
+settings.register_profile("explore", deadline=None)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
+"""The same examples in every run, so that a change is judged by what it changes; HYPOTHESIS_PROFILE=explore seeks new
+ones."""
 
 SERVER_URL = pytest.StashKey[str]()
 IN_MEMORY: Final = Path("/dev/shm")

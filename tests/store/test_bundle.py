@@ -147,18 +147,21 @@ def test_the_manifest_says_what_shaped_the_contexts(bundle: Path) -> None:
 def forked(seed: int, cut: float) -> tuple[MemoryLog, str, int]:
     """A session, a fork of it that went on, a fork of that one in the midst; the last fork's name, and its end."""
     world = World(seed, agents=1, inputs=4)
+    world.stops = False
     world.run()
     name = world.names[0]
     for fork in ("fay", "gus"):
         places = replayed(world.log, name)
-        Continuation(world.log, name, max(1, round(cut * len(places))), fork, places).run()
+        continued = Continuation(world.log, name, max(1, round(cut * len(places))), fork, places)
+        if not continued.changed_since_asked():
+            continued.run()
         name = fork
     head = world.log.head("gus")
     assert head is not None
     return world.log, "gus", head.seq
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10, deadline=None, derandomize=True)
 @given(seed=st.integers(0, 500), cut=st.floats(0.1, 0.9))
 def test_a_fork_comes_with_its_ancestors(seed: int, cut: float, tmp_path_factory: pytest.TempPathFactory) -> None:
     log, name, end = forked(seed, cut)
