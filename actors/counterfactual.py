@@ -19,14 +19,14 @@ from msgspec.structs import replace
 
 from actors.ledger import Ledger
 from events.alarms import firing, setting
-from events.codec import decode, draft
+from events.codec import answer, decode, draft
 from events.context import Count
 from events.debug.recording import Recorded, content, is_beginning
 from events.decide import advance, placed, resumption
-from events.envelope import Draft, Envelope, Topic, answer_key
+from events.envelope import Draft, Envelope, Topic
 from events.errors import ModelUnavailable
 from events.evolve import evolve
-from events.inference import Job, answer, job
+from events.inference import Job, job
 from events.state import Alarm, State
 from events.types import (
     Event,
@@ -223,20 +223,16 @@ class Counterfactual:
         state, envelope, event = asked
         if there is not None and there.envelope.closes:
             self._taken += 1
-            self._put(self._reply(envelope, there.event), there.event)
+            self._put(answer(envelope, there.event, self._now_ms), there.event)
             self._set_as_recorded(envelope)
         elif isinstance(event, FunctionCalled) and envelope.opens == Topic.TIMER:
             self._set_timer(envelope, event)
         elif isinstance(event, FunctionCalled):
             self._ledger.commit()
             came = self._functions.carry_out(self._ledger.end(), event)
-            self._put(self._reply(envelope, came), came)
+            self._put(answer(envelope, came, self._now_ms), came)
         else:
             await self._ask_model(job(state, envelope, event))
-
-    def _reply(self, asked: Envelope, event: Event) -> Draft:
-        key = answer_key(asked.key)
-        return draft(asked.agent, self._now_ms, event, key=key, turn=asked.turn, cause=asked.key, closes=asked.key)
 
     async def _ask_model(self, asked: Job) -> None:
         came = await self._infer(asked)
@@ -250,7 +246,7 @@ class Counterfactual:
 
     def _set_timer(self, asked: Envelope, call: FunctionCalled) -> None:
         came, timer = set_timer(call, asked)
-        self._put(self._reply(asked, came), came)
+        self._put(answer(asked, came, self._now_ms), came)
         if timer:
             made = setting(asked.agent, timer, self._now_ms, cause=asked.key)
             self._put(made, decode(made))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from events.envelope import Envelope
 from events.errors import PalimpsestError
 from events.types import Event, FunctionCalled, FunctionFailed
-from store.functions import ON_DOCUMENTS, look_up, returned, search, sight_at
+from store.functions import ON_DOCUMENTS, look_up, returned, search, sight_at, unavailable
 from store.library import Library
 from store.log import LogReader
 
@@ -44,7 +44,7 @@ class DirectFunctions:
         except ValueError as error:
             return FunctionFailed(call=call.call, name=call.name, error=str(error))
         except PalimpsestError as error:
-            return FunctionFailed(call=call.call, name=call.name, error=f"Storage cannot answer now: {error}")
+            return unavailable(call, error)
 
     def close(self) -> None:
         if self._index is not None:

@@ -20,9 +20,9 @@ from actors.process import now_ms, set_up_logging, spawn, until_taken
 from actors.streams import Streams
 from actors.watch import TurnPiece, Watches
 from actors.wire import Batch
-from events.codec import decode
+from events.codec import answer, decode
 from events.envelope import Draft, Topic
-from events.inference import InferenceDesk, Job, answer, job, sent
+from events.inference import InferenceDesk, Job, job, sent
 from events.types import AGENT_EVENTS, AgentCreated, AgentForked, InferenceRequested
 
 BATCH = 2000

@@ -25,8 +25,8 @@ from actors.log_client import LogClient
 from actors.outage import Outage
 from actors.owed import append_owed
 from actors.process import now_ms, set_up_logging, spawn, until_taken
-from events.codec import decode, draft
-from events.envelope import Draft, Envelope, Topic, answer_key
+from events.codec import answer, decode
+from events.envelope import Draft, Envelope, Topic
 from events.errors import (
     BadInput,
     EmbedderChanged,
@@ -39,7 +39,7 @@ from events.errors import (
 )
 from events.types import Event, FunctionCalled, FunctionFailed, FunctionReturned, Parent
 from store.bearing import BEARING
-from store.functions import ON_DOCUMENTS, SourceLog, look_up, returned, search, sight_at
+from store.functions import ON_DOCUMENTS, SourceLog, look_up, returned, search, sight_at, unavailable
 from store.library import Library
 from store.projection import MemoryIndex
 
@@ -141,7 +141,7 @@ class Storage:
         if refuse:
 
             def refused(_asked: Envelope, call: FunctionCalled) -> Event:
-                return _failed(call, self._outage.why)
+                return unavailable(call, self._outage.why)
 
             await append_owed(self._client, [[draft] for draft in self._answers(searches, refused)], self._log)
 
@@ -233,9 +233,8 @@ class Storage:
             if isinstance(error, StorageAway) and not self._outage.long:
                 raise  # it is asked again once the index is back
             self._log.error("search failed", agent=asked.agent, detail=str(error))
-            event = _failed(call, error)
-        key = answer_key(asked.key)
-        return draft(asked.agent, now_ms(), event, key=key, turn=asked.turn, cause=asked.key, closes=asked.key)
+            event = unavailable(call, error)
+        return answer(asked, event, now_ms())
 
     def timed(self, calls: list[tuple[Envelope, FunctionCalled]]) -> list[float]:
         """For a bench: the seconds that each of these searches takes, in the index's thread, as one that is asked."""
@@ -280,10 +279,6 @@ class Storage:
     def figures(self) -> dict[str, Any]:
         why = self._outage.why
         return {"position": self._position, "searches": self._searches, "trouble": str(why) if why else ""}
-
-
-def _failed(call: FunctionCalled, why: PalimpsestError | None) -> FunctionFailed:
-    return FunctionFailed(call=call.call, name=call.name, error=f"Storage cannot answer now: {why}")
 
 
 class RemoteLog:

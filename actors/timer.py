@@ -19,10 +19,10 @@ from actors.log_client import LogClient
 from actors.owed import append_owed
 from actors.process import now_ms, set_up_logging, spawn, until_taken
 from events.alarms import firing, setting
-from events.codec import decode, draft
-from events.envelope import Draft, Envelope, Topic, answer_key
+from events.codec import answer, decode
+from events.envelope import Draft, Envelope, Topic
 from events.errors import LogDamaged, NewerFormat
-from events.types import Event, FunctionCalled, Timer, TimerSet
+from events.types import FunctionCalled, Timer, TimerSet
 from store.schedule import BadTimer, next_due_ms, set_timer
 
 KINDS = ("FunctionCalled", "TimerSet", "TimerCancelled")
@@ -89,12 +89,8 @@ class Timers:
 
     def _set(self, asked: Envelope, call: FunctionCalled) -> list[Draft]:
         event, timer = set_timer(call, asked)
-        answered = [self._answer(asked, event)]
+        answered = [answer(asked, event, self._now_ms())]
         return [*answered, setting(asked.agent, timer, self._now_ms(), cause=asked.key)] if timer else answered
-
-    def _answer(self, asked: Envelope, event: Event) -> Draft:
-        key = answer_key(asked.key)
-        return draft(asked.agent, self._now_ms(), event, key=key, turn=asked.turn, cause=asked.key, closes=asked.key)
 
     async def _fire(self, now: int) -> None:
         """Fire what is due: the interrupt, and in the same append the next one of a timer that repeats."""

@@ -6,11 +6,11 @@ A body of an older version is lifted by its upcasters, one version at a time; on
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
-from events.envelope import Draft, Envelope
+from events.envelope import Draft, Envelope, answer_key
 from events.errors import LogDamaged, NewerFormat
 from events.types import ALL_EVENTS, Event
 
@@ -85,3 +85,20 @@ def draft(
 ) -> Draft:
     """An event made ready for the log."""
     return Draft(agent, time, kind_of(event), event.version, key, encode(event), turn, cause, opens, closes)
+
+
+class Asked(Protocol):
+    """What asks for an answer: the envelope of a request, or a job that was made of one."""
+
+    @property
+    def agent(self) -> str: ...
+    @property
+    def key(self) -> str: ...
+    @property
+    def turn(self) -> int: ...
+
+
+def answer(asked: Asked, event: Event, now_ms: int) -> Draft:
+    """The answer's draft: it closes the request, and its key lets only one answer in."""
+    key = answer_key(asked.key)
+    return draft(asked.agent, now_ms, event, key=key, turn=asked.turn, cause=asked.key, closes=asked.key)

@@ -11,15 +11,12 @@ from collections.abc import Iterable
 import msgspec
 
 from events.cache import StateCache
-from events.codec import draft
 from events.context import fingerprint, open_request
-from events.envelope import Draft, Envelope, answer_key
+from events.envelope import Envelope
 from events.errors import PalimpsestError
 from events.state import State
 from events.types import (
     InferenceCancelled,
-    InferenceCompleted,
-    InferenceFailed,
     InferenceRequested,
 )
 
@@ -84,19 +81,6 @@ def job(state: State, envelope: Envelope, event: InferenceRequested) -> Job:
         base_url=settings.base_url,
         request=open_request(state),
         asked=event.fingerprint,
-    )
-
-
-def answer(done: Job, event: InferenceCompleted | InferenceFailed, now_ms: int) -> Draft:
-    """The answer's draft: it closes the request, and its key lets only one answer in."""
-    return draft(
-        done.agent,
-        now_ms,
-        event,
-        key=answer_key(done.key),
-        turn=done.turn,
-        cause=done.key,
-        closes=done.key,
     )
 
 

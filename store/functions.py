@@ -17,10 +17,11 @@ from msgspec.structs import replace
 
 from events.context import clip
 from events.envelope import Envelope
+from events.errors import PalimpsestError
 from events.functions import FUNCTIONS
 from events.passages import Hit, Page, day_bounds, excerpt, label, search_page
 from events.sources import Source, stream_of
-from events.types import Found, FunctionCalled, FunctionReturned, Parent
+from events.types import Found, FunctionCalled, FunctionFailed, FunctionReturned, Parent
 from store.library import Library, Reads, Shelf
 from store.log import parts
 from store.points import View
@@ -106,6 +107,11 @@ def returned(agent: str, call: FunctionCalled, page: Page) -> FunctionReturned:
         found=tuple(found(agent, hit) for hit in page.hits),
         total=page.total,
     )
+
+
+def unavailable(call: FunctionCalled, why: PalimpsestError | None) -> FunctionFailed:
+    """What an agent is told when storage cannot carry a call out; its turn goes on."""
+    return FunctionFailed(call=call.call, name=call.name, error=f"Storage cannot answer now: {why}")
 
 
 def _clipped(hit: Hit, query: str, room: int) -> Hit:

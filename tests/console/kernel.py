@@ -7,10 +7,10 @@ from pathlib import Path
 
 import msgspec
 
-from events.codec import decode, draft
+from events.codec import answer, decode, draft
 from events.decide import advance
 from events.envelope import Draft, Topic
-from events.inference import Job, answer, job, sent
+from events.inference import Job, job, sent
 from events.prompts import newborn
 from events.state import State
 from events.types import (

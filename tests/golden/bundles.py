@@ -14,12 +14,12 @@ from typing import Final
 
 import msgspec
 
-from events.codec import decode, draft
+from events.codec import answer, decode, draft
 from events.decide import advance
 from events.documents import Passage, pack_passages
 from events.envelope import Topic
 from events.evolve import fold
-from events.inference import answer, job, sent
+from events.inference import job, sent
 from events.sources import document_id, stream_of
 from events.types import (
     AgentAttached,

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from events.codec import decode, draft
+from events.codec import answer, decode, draft
 from events.decide import advance, resumption
 from events.envelope import Draft, Envelope, Topic, answer_key
 from events.forks import KEPT
-from events.inference import answer, job
+from events.inference import job
 from events.memory_manager import FOREIGN
 from events.replay import Proved, Replayer
 from events.state import Phase, State

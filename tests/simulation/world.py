@@ -14,10 +14,10 @@ from collections.abc import Callable
 
 import msgspec
 
-from events.codec import decode, draft
+from events.codec import answer, decode, draft
 from events.envelope import Draft, Envelope, Topic, answer_key
 from events.errors import Fenced
-from events.inference import InferenceDesk, Job, answer, job, sent
+from events.inference import InferenceDesk, Job, job, sent
 from events.memory_manager import FOREIGN, MemoryManager
 from events.prompts import newborn
 from events.types import (

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from events.codec import draft
+from events.codec import answer, draft
 from events.envelope import Topic, answer_key
-from events.inference import InferenceDesk, Job, answer, job, sent
+from events.inference import InferenceDesk, Job, job, sent
 from events.state import Phase
 from events.types import InferenceCompleted, InferenceFailed, InferenceRequested, UserMessageReceived
 from store.log import Append
