@@ -29,7 +29,9 @@ from events.errors import BadInput
 from events.passages import Hit
 from events.types import AgentCreated, ArchivalMemoryInserted, Event, FunctionCalled, Settings, UserMessageReceived
 from store.embeddings import EMBEDDERS, Embedder, embedder_named
+from store.engine_edge import EdgeHome
 from store.functions import search, sight_of
+from store.points import Home
 from store.projection import MemoryIndex
 
 START_MS = 1_795_000_000_000
@@ -43,12 +45,12 @@ Recalls = dict[str, float]
 class Journal:
     """A log in this process: envelopes in order, and the index that follows them."""
 
-    def __init__(self, folder: Path, embedder: Embedder) -> None:
+    def __init__(self, home: Home, embedder: Embedder) -> None:
         self._streams: dict[str, list[Envelope]] = defaultdict(list)
         self._new: list[Envelope] = []
         self._position = 0
         self.embedder = embedder
-        self.index = MemoryIndex.open(folder, embedder, self._read)
+        self.index = MemoryIndex.at(home, embedder, self.read)
 
     def add(self, agent: str, event: Event, time_ms: int) -> int:
         """The seq of the event in its stream."""
@@ -77,7 +79,7 @@ class Journal:
             hits += search(self.index, call, sight_of(asked.agent, asked.seq, ())).hits
         return [hit.seq for hit in hits][:count]
 
-    def _read(self, stream: str, after: int, to: int) -> Sequence[Envelope]:
+    def read(self, stream: str, after: int, to: int) -> Sequence[Envelope]:
         return self._streams[stream][after:to]
 
 
@@ -148,18 +150,20 @@ class Sets(msgspec.Struct, frozen=True):
 
 
 def load(options: argparse.Namespace) -> Sets:
-    def path(kind: str) -> Path:
-        named: Path | None = getattr(options, kind)
-        if named is None and options.data is None:
-            raise BadData(f"Where is the data? Give --data DIR, or --{kind} FILE.")
-        return named or find(options.data, kind)
-
-    return Sets(locomo(path("locomo")), nq(path("nq")), kv(path("kv")))
+    return Sets(locomo(path_of(options, "locomo")), nq(path_of(options, "nq")), kv(path_of(options, "kv")))
 
 
-def take_sets(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--data", type=Path, help="folder with locomo*, nq*, kv* (.json or .jsonl, gzipped or not)")
-    for kind in ("locomo", "nq", "kv"):
+def path_of(options: argparse.Namespace, kind: str) -> Path:
+    named: Path | None = getattr(options, kind)
+    if named is None and options.data is None:
+        raise BadData(f"Where is the data? Give --data DIR, or --{kind} FILE.")
+    return named or find(options.data, kind)
+
+
+def take_sets(parser: argparse.ArgumentParser, *kinds: str) -> None:
+    names = ", ".join(f"{kind}*" for kind in kinds)
+    parser.add_argument("--data", type=Path, help=f"folder with {names} (.json or .jsonl, gzipped or not)")
+    for kind in kinds:
         parser.add_argument(f"--{kind}", type=Path, metavar="FILE", help=f"the {kind} file, instead of the folder's")
     parser.add_argument("--embedder", default="wordllama", metavar="NAME", help=f"one of: {', '.join(EMBEDDERS)}")
 
@@ -175,7 +179,7 @@ def rows(scores: dict[int, Score], passages: Score, records: Score) -> Iterator[
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--json", action="store_true", help="print the figures as one JSON object on the last line")
-    take_sets(parser)
+    take_sets(parser, "locomo", "nq", "kv")
     options = parser.parse_args()
     try:
         sets, embedder = load(options), embedder_named(options.embedder)
@@ -189,7 +193,7 @@ def main() -> int:
 
 def run(sets: Sets, folder: Path, embedder: Embedder, *, as_json: bool) -> None:
     began = time.process_time()
-    journal = Journal(folder / "index", embedder)
+    journal = Journal(EdgeHome(folder / "index"), embedder)
     scores = measure_locomo(journal, sets.locomo)
     passages = measure_lookup(journal, "passages", sets.nq, 1, 10)
     records = measure_lookup(journal, "records", sets.kv, 1)

@@ -7,13 +7,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
-from bench import cross_validation, retrieval
-from bench.cross_validation import blends_around, held_out
+from bench import retrieval
 from bench.retrieval_sets import BadData, find, kv, locomo, nq
-from store.points import Blend
 
 CONVERSATION = {
     "sample_id": "one",
@@ -120,42 +117,3 @@ def test_no_data_is_an_error_that_says_what_to_give(
     monkeypatch.setattr("sys.argv", ["bench.retrieval"])
     assert retrieval.main() == 2
     assert "--data DIR" in capsys.readouterr().err
-
-
-def test_each_part_is_ranked_by_the_blend_that_is_best_on_the_others() -> None:
-    good, bad = np.array([[1.0], [1.0]]), np.array([[0.0], [0.5]])
-    chosen, found = held_out([(bad, good), (good, bad), (good, bad)])
-    assert chosen == [0, 0, 0], "of two that are as good the first, which is the one in use"
-    assert found.tolist() == np.concatenate((bad, good, good)).tolist()
-    chosen, found = held_out([(good, bad), (bad, good)])
-    assert chosen == [1, 0]
-    assert found.tolist() == np.concatenate((bad, bad)).tolist()
-
-
-def test_blends_around_one_begin_with_it_and_leave_alone_what_it_has_not() -> None:
-    blends = blends_around(Blend(half=20.0, dense=1.0, floor=0.3))
-    assert blends[0] == Blend(half=20.0, dense=1.0, floor=0.3)
-    assert (len(blends), len(set(blends))) == (9, 9)
-    assert {blend.speaker for blend in blends} == {0.0}
-
-
-def test_cross_validation_prints_both_figures(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name, rows in (("locomo.json", [CONVERSATION] * 2), ("nq.jsonl", PASSAGES), ("kv.jsonl.gz", RECORDS)):
-        write(tmp_path, name, rows)
-    monkeypatch.setattr("sys.argv", ["bench.cross_validation", "--data", str(tmp_path)])
-    assert cross_validation.main() == 0
-    printed = capsys.readouterr().out
-    assert printed.count("\n  in use  ") == printed.count("\n  held out  ") == 2
-    assert "LoCoMo 1 to 4 pooled: 27 blends" in printed
-
-
-def test_cross_validation_says_what_it_lacks(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name, rows in (("locomo.json", [CONVERSATION]), ("nq.jsonl", PASSAGES), ("kv.jsonl.gz", RECORDS)):
-        write(tmp_path, name, rows)
-    monkeypatch.setattr("sys.argv", ["bench.cross_validation", "--data", str(tmp_path)])
-    assert cross_validation.main() == 2
-    assert "two conversations" in capsys.readouterr().err
