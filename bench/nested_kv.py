@@ -1,9 +1,12 @@
-"""MemGPT's nested key-value task, through real agents: `python -m bench.nested_kv --data DIR | --kv FILE [--json]`.
+"""MemGPT's nested key-value task, through real agents.
 
-A file's rows have 140 pairs of UUIDs. At level n the values of n pairs are overwritten with other pairs' keys, so that
-n + 1 look-ups lead from the key that is asked for to a value that is nobody's key. The pairs of each case are a text
-file, loaded as a source that the case's own agent has attached. The model is a scripted policy, served over HTTP: it
-searches archival memory for the key, then for the value that it reads there, and answers with the last one.
+    python -m bench.nested_kv --data DIR | --kv FILE [--rows N] [--seed N] [--json]
+
+A row of a file is a set of pairs of UUIDs. At level n the values of n pairs are overwritten with other pairs' keys, so
+that n + 1 look-ups lead from the key that is asked for to a value that is nobody's key. Each row is asked once at each
+level, all rows unless `--rows` says fewer. The pairs of each case are a text file, loaded as a source that the case's
+own agent has attached. The model is a scripted policy, served over HTTP: it searches archival memory for the key, then
+for the value that it reads there, and answers with the last one. What is tested is the tools and their pages, no model.
 """
 
 from __future__ import annotations
@@ -12,13 +15,11 @@ import argparse
 import asyncio
 import json
 import os
-import random
 import re
 import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
@@ -26,40 +27,34 @@ import msgspec
 
 from actors.client import Client
 from actors.system import boot
+from bench.chains import LEVELS, UUID, Task, tasks_of
 from bench.openai_stub import Case, Reply, Stub, calling, completion, default_message, last_user_text, spoken, tool_call
-from bench.retrieval_sets import BadData, find, key_values
+from bench.progress import Steps
+from bench.retrieval import path_of
+from bench.retrieval_sets import BadData
 from console import gauge
 from events.prompts import newborn
 from events.types import Settings
 from store.folder import DataFolder
 
-LEVELS: Final = tuple(range(7))
 MODEL: Final = "nested-kv"
 AT_ONCE: Final = 8
-WAIT_S: Final = 5.0
-_UUID: Final = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
-_PAIR: Final = re.compile(rf"({_UUID}): ({_UUID})")
-_ID: Final = re.compile(_UUID)
+TOLD: Final = 5
+"""So many of the cases that were not solved are shown."""
+_PAIR: Final = re.compile(rf"({UUID}): ({UUID})")
+_ID: Final = re.compile(UUID)
 _SEARCH: Final = "archival_memory_search"
 
-Pairs = Sequence[tuple[str, str]]
 
+class Outcome(msgspec.Struct, frozen=True):
+    task: Task
+    answer: str
+    steps: int
+    """Inferences of its turn: a search each, and the answer."""
 
-class Task(msgspec.Struct, frozen=True):
-    """A case: its pairs, the key that is asked for, and the value at the end of the chain."""
-
-    name: str
-    level: int
-    pairs: list[tuple[str, str]]
-    key: str
-    value: str
-
-
-def task(name: str, pairs: Pairs, level: int, dice: random.Random) -> Task:
-    """A chain of `level` + 1 keys in these pairs, each the value of the one before."""
-    chain = dice.sample([key for key, _ in pairs], level + 1)
-    overwritten = {**dict(pairs), **dict(pairwise(chain))}
-    return Task(name, level, [(key, overwritten[key]) for key, _ in pairs], chain[0], overwritten[chain[-1]])
+    @property
+    def solved(self) -> bool:
+        return self.answer == self.task.value
 
 
 # --- the policy -----------------------------------------------------------------------------------------------------
@@ -112,28 +107,31 @@ def _last_search(messages: Sequence[msgspec.Raw]) -> Searched | None:
 # --- the run --------------------------------------------------------------------------------------------------------
 
 
-async def run(tasks: Sequence[Task], folder: Path) -> dict[int, list[bool]]:
-    """Whether each task was solved, by level."""
+async def run(tasks: Sequence[Task], folder: Path) -> list[Outcome]:
+    """All tasks, some at a time, in one system."""
     stub = Stub(more={MODEL: policy})
     url = f"http://127.0.0.1:{await stub.start()}/v1"
-    solved: dict[int, list[bool]] = {level: [] for level in sorted({each.level for each in tasks})}
     system = await boot(DataFolder(folder / "data"), "bench.nested_kv")
-    room = asyncio.Semaphore(AT_ONCE)
+    client = system.client()
+    room, steps = asyncio.Semaphore(AT_ONCE), Steps("cases", len(tasks))
 
-    async def one(each: Task) -> None:
+    async def one(each: Task) -> Outcome:
         async with room:
-            solved[each.level].append(await solve(system.client(), each, folder, url))
+            outcome = await solve(client, each, folder, url)
+        steps.step()
+        return outcome
 
     try:
-        await asyncio.gather(*map(one, tasks))
+        return await asyncio.gather(*map(one, tasks))
     finally:
+        steps.end()
+        await client.close()
         await system.stop()
         await stub.aclose()
-    return solved
 
 
-async def solve(client: Client, each: Task, folder: Path, url: str) -> bool:
-    """Load the pairs, attach them to an agent of their own, ask, and compare."""
+async def solve(client: Client, each: Task, folder: Path, url: str) -> Outcome:
+    """Load the pairs, attach them to an agent of their own, and ask."""
     path = folder / f"{each.name}.txt"
     path.write_text("".join(f"{key}: {value}\n" for key, value in each.pairs))
     await client.create(each.name, newborn(Settings(model=MODEL, base_url=url)))
@@ -141,32 +139,40 @@ async def solve(client: Client, each: Task, folder: Path, url: str) -> bool:
     await client.attach(each.name, [each.name])
     question = f"What is the value of the key {each.key}? Where a value is itself a key, follow it to the end."
     reply = await client.ask(each.name, question)
-    return reply.text.strip() == each.value
+    return Outcome(each, reply.text.strip(), reply.steps)
+
+
+# --- the command ----------------------------------------------------------------------------------------------------
+
+
+def report(outcomes: Sequence[Outcome]) -> dict[int, float]:
+    """Print what was solved, and what was not; the shares by level."""
+    shares = {}
+    for level in LEVELS:
+        here = [each for each in outcomes if each.task.level == level]
+        shares[level] = sum(each.solved for each in here) / len(here)
+        steps = sum(each.steps for each in here) / len(here)
+        print(f"level {level}   {shares[level]:8.2%} of {len(here)}   {steps:.2f} inferences each")
+    for each in [each for each in outcomes if not each.solved][:TOLD]:
+        print(f"  {each.task.name}: {each.task.key} leads to {each.task.value}; the answer was {each.answer[:80]!r}")
+    return shares
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--data", type=Path, help="folder with kv*.jsonl (gzipped or not)")
     parser.add_argument("--kv", type=Path, metavar="FILE", help="the file, instead of the folder's")
-    parser.add_argument("--rows", type=int, default=30, help="rows that are used, from the first")
-    parser.add_argument("--seed", type=int, default=1, help="which keys are chained")
+    parser.add_argument("--rows", type=int, metavar="N", help="use the first N rows only")
+    parser.add_argument("--seed", type=int, default=1, metavar="N", help="which keys are chained (1)")
     parser.add_argument("--json", action="store_true", help="print one JSON object as the last line")
-    options = parser.parse_args()
+    options, started = parser.parse_args(), time.perf_counter()
     try:
-        if options.kv is None and options.data is None:
-            raise BadData("Where is the data? Give --data DIR, or --kv FILE.")
-        rows = key_values(options.kv or find(options.data, "kv"))[: options.rows]
+        tasks = tasks_of(path_of(options, "kv"), options.rows, options.seed)
     except BadData as error:
         print(f"bench.nested_kv: {error}", file=sys.stderr)
         return 2
-    dice = random.Random(options.seed)
-    tasks = [task(f"row-{n}-level-{level}", pairs, level, dice) for n, pairs in enumerate(rows) for level in LEVELS]
-    started = time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="palimpsest-bench-") as folder:
-        solved = asyncio.run(run(tasks, Path(folder)))
-    shares = {level: sum(each) / len(each) for level, each in solved.items()}
-    for level, share in shares.items():
-        print(f"level {level}   {share:8.2%}   of {len(solved[level])}")
+        shares = report(asyncio.run(run(tasks, Path(folder))))
     print(f"{time.perf_counter() - started:.0f} s; {gauge.machine()}; load {os.getloadavg()[0]:.1f}")
     if options.json:
         print(json.dumps({"nested_kv": {str(level): share for level, share in shares.items()}}))
