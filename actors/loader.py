@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final, TypeVar
@@ -247,25 +248,26 @@ class Loader:
     ) -> tuple[int, int]:
         """Append what the log does not have, a few calls in flight; the document's passages and characters."""
         before, cutter, written = self._done_bytes, Cutter(document, passages, there), 0
-        flying: set[asyncio.Task[Appended]] = set()
+        flying: deque[asyncio.Task[Appended]] = deque()
+        cutting = asyncio.create_task(asyncio.to_thread(cutter.next))
         try:
-            while (stretch := await asyncio.to_thread(cutter.next)) is not None:
+            while (stretch := await cutting) is not None:
+                cutting = asyncio.create_task(asyncio.to_thread(cutter.next))  # while this one is written
                 if isinstance(stretch, PassagesLoaded):
                     key = passages_key(document.id, document.removals, stretch.first)
-                    flying.add(asyncio.create_task(self._write(stretch, key)))
+                    flying.append(asyncio.create_task(self._write(stretch, key)))
                     self._passages += stretch.count
                     written += 1
                     if written % LOOKS_AFTER == 0:
                         await self._look_again()
                         self._living(document.id)
                 if len(flying) >= IN_FLIGHT:
-                    done, flying = await asyncio.wait(flying, return_when=asyncio.FIRST_COMPLETED)
-                    for task in done:
-                        await self._wrote(task.result())
+                    await asyncio.wait([flying[0]])
+                    await self._wrote(flying.popleft().result())
                 self._done_bytes = before + min(size_bytes, cutter.text_bytes)
                 self._report(document.path)
         finally:
-            settled = await asyncio.gather(*flying, return_exceptions=True)
+            settled = await asyncio.gather(cutting, *flying, return_exceptions=True)
         for outcome in settled:
             if isinstance(outcome, BaseException):
                 raise outcome

@@ -21,7 +21,7 @@ INDEX_S: Final = 2.0
 """So long a stretch waits for the index at most: one that is being built again must not hold up a load."""
 BUSY_EVENTS_PER_S: Final = 200.0
 """Others' events a second at which a load rests in full: some forty turns."""
-REST: Final = 4.0
+REST: Final = 6.0
 """A full rest, in times of what the stretch took."""
 LONGEST_REST_S: Final = 2.0
 

@@ -11,8 +11,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -49,8 +50,11 @@ CarryOut = Callable[[Envelope, FunctionCalled], Event]
 """How a function is carried out. Raises ValueError with a text for the model."""
 
 KINDS = (*sorted(BEARING), "FunctionCalled")
-WAKE = ("FunctionCalled", "PassagesLoaded")
+WAKE = ("FunctionCalled", "PassagesLoaded", "UploadFinished")
+"""Who searches waits for it, and so does a load: for its stretches, and for the word of it that ends it."""
 BATCH = 2000
+BITE_BYTES = 64_000
+"""Of what a batch bears, as it lies in the log: some stretches of a load, or hundreds of messages."""
 WAIT_S = 30.0
 LINEAGES_KEPT = 20_000
 LINGER_S = 1.0
@@ -153,17 +157,17 @@ class Storage:
         waiting = {envelope.position: envelope for envelope in self._without_documents(opened.envelopes)}
         while True:
             batch = await until_taken(lambda: self._tail(index.position), self._log, "tail")
-            bearing = [envelope for envelope in batch.envelopes if envelope.kind in BEARING]
-            await self._in_thread(lambda: self._apply(index, bearing, batch.position))  # noqa: B023
             # Of those that an index being built again passes by, what was not open at the start has its answer.
             asked = [e for e in batch.envelopes if e.opens == Topic.STORAGE and e.position > opened.position]
             waiting |= {envelope.position: envelope for envelope in self._without_documents(asked)}
-            ready = [waiting.pop(position) for position in sorted(waiting) if position <= index.position]
-            async with self._applied:
-                self._applied.notify_all()
-            drafts = await self._in_thread(lambda: self._answers(ready, self._searched))  # noqa: B023
+            for bearing, position in bites_of(batch):
+                await self._in_thread(partial(self._apply, index, bearing, position))
+                async with self._applied:
+                    self._applied.notify_all()
+                ready = [waiting.pop(position) for position in sorted(waiting) if position <= index.position]
+                drafts = await self._in_thread(partial(self._answers, ready, self._searched)) if ready else []
+                await append_owed(self._client, [[draft] for draft in drafts], self._log)
             self._outage.end()
-            await append_owed(self._client, [[draft] for draft in drafts], self._log)
 
     async def _tail(self, after: int) -> wire.Batch:
         return await self._client.tail(after, BATCH, WAIT_S, kinds=KINDS, wake=WAKE, linger_s=LINGER_S)
@@ -252,17 +256,22 @@ class Storage:
 
     async def indexed(self, position: int, wait_s: float) -> int:
         """The position up to which all is indexed; waits up to `wait_s` seconds until it is this one."""
-        reached = await self._reached()
+        here = self._position
+        reached = await self._reached(here, position)
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(wait_s), self._applied:
-                while (reached := await self._reached()) < position:
-                    await self._applied.wait()
+            async with asyncio.timeout(wait_s):
+                while reached < position:
+                    async with self._applied:
+                        await self._applied.wait_for(lambda: self._position != here)  # noqa: B023
+                    here = self._position
+                    reached = await self._reached(here, position)
         return reached
 
-    async def _reached(self) -> int:
-        """The index's position; further, where nothing that comes after it is to be indexed: nobody is woken for that,
-        so that the index passes by only later."""
-        here = self._position
+    async def _reached(self, here: int, wanted: int) -> int:
+        """The index's position `here`; further, if that is not yet the one `wanted` and nothing that comes after it is
+        to be indexed: nobody is woken for that, so that the index passes by only later."""
+        if here >= wanted:
+            return here
         later = await until_taken(lambda: self._client.tail(here, 1, 0.0, kinds=KINDS), self._log, "tail")
         return here if later.envelopes else max(here, later.position)
 
@@ -279,6 +288,21 @@ class Storage:
     def figures(self) -> dict[str, Any]:
         why = self._outage.why
         return {"position": self._position, "searches": self._searches, "trouble": str(why) if why else ""}
+
+
+def bites_of(batch: wire.Batch) -> Iterator[tuple[list[Envelope], int]]:
+    """What a batch bears, a little at a time, each with the position that it brings the index to: whoever waits for
+    the index, a load or a search, waits for no more than stands before it."""
+    bite: list[Envelope] = []
+    size = 0
+    for envelope in batch.envelopes:
+        if envelope.kind in BEARING:
+            if bite and size + len(envelope.body) > BITE_BYTES:
+                yield bite, bite[-1].position
+                bite, size = [], 0
+            bite.append(envelope)
+            size += len(envelope.body)
+    yield bite, batch.position
 
 
 class RemoteLog:

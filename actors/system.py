@@ -36,6 +36,9 @@ QUIET_RAY: Final[Mapping[str, str]] = {
     "RAY_enable_worker_prestart": "0",
     # No record of every call, which Ray keeps for a dashboard that is not there: 60 MB after some thousand calls.
     "RAY_task_events_report_interval_ms": "0",
+    # The parts are the service: Ray's usual 15 would have them wait for whatever else the machine does, a load's own
+    # reading before all.
+    "RAY_worker_niceness": "0",
 }
 RESTARTS: Final[Mapping[str, Any]] = {"max_restarts": -1, "max_task_retries": -1, "num_cpus": 0}
 

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from actors import wire
 from actors.outage import Outage
-from actors.storage import Storage
-from events.envelope import Envelope
+from actors.storage import BITE_BYTES, Storage, bites_of
+from events.envelope import GENESIS, Draft, Envelope, place
 from events.errors import EmbedderChanged, StorageAway, StorageDamaged
 from events.passages import Page
 from store.projection import MemoryIndex
@@ -170,5 +174,53 @@ def test_another_embedder_is_told_to_whoever_boots_and_never_tried_again(tmp_pat
             await here.born("ada")
             assert (await here.says("ada", "Look for bread.")).text == "That cannot be searched for."
             assert door.tried == 1
+
+    run(live())
+
+
+def _bearing(position: int, size: int, kind: str = "PassagesLoaded") -> Envelope:
+    drawn = Draft("source:bread", 0, kind, 1, f"k{position}", b"x" * size)
+    return place(drawn, position, position, GENESIS)
+
+
+@given(st.lists(st.tuples(st.integers(0, BITE_BYTES * 2), st.booleans()), max_size=12))
+def test_a_batch_is_taken_in_bites_that_leave_nothing_out(drawn: list[tuple[int, bool]]) -> None:
+    envelopes = [
+        _bearing(position, size, "PassagesLoaded" if bears else "FunctionCalled")
+        for position, (size, bears) in enumerate(drawn, start=1)
+    ]
+    bites = list(bites_of(wire.Batch(envelopes, len(drawn) + 7)))
+    assert [envelope for bite, _ in bites for envelope in bite] == [e for e in envelopes if e.kind == "PassagesLoaded"]
+    assert all(len(bite) == 1 or sum(len(e.body) for e in bite) <= BITE_BYTES for bite, _ in bites if bite)
+    assert all(bite[-1].position == position for bite, position in bites[:-1])
+    assert bites[-1][1] == len(drawn) + 7
+
+
+class Slow(Brittle):
+    """An index that stops after the first event until it may go on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.may_go_on = threading.Event()
+
+    def apply(self, envelopes: Sequence[Envelope], position: int) -> None:
+        if self.position:
+            assert self.may_go_on.wait(LIMIT_S)
+        super().apply(envelopes, position)
+
+
+def test_who_waits_for_a_position_waits_for_nothing_that_comes_after_it(tmp_path: Path) -> None:
+    async def live() -> None:
+        async with parts(tmp_path, SCRIPT) as here:
+            index = Slow()
+            big = [Draft("source:bread", 0, "PassagesLoaded", 1, f"k{n}", bytes(BITE_BYTES)) for n in range(2)]
+            first, last = [answer.position for answer in await here.log.append_drafts(big)]
+            storage = Storage(here.log, here.log_actor._reader, lambda: index)  # type: ignore[arg-type, return-value]
+            serving = asyncio.create_task(storage.run())
+            assert await storage.indexed(first, LIMIT_S) == first, "the next one holds up nobody"
+            assert await storage.indexed(last, 0.0) == first
+            index.may_go_on.set()
+            assert await storage.indexed(last, LIMIT_S) == last
+            serving.cancel()
 
     run(live())
