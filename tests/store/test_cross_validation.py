@@ -23,6 +23,7 @@ from tests.store.index_world import START_MS, TOPICS, embedder
 CUTS = (1, 2, 5, 20)
 USED = Blend(half=40.0, dense=0.3, floor=0.3, speaker=0.12, asks=0.05)
 QUERIES = ("Where does Ana live?", "What did Ben say of the dog?", "the orchestra", "and of", "xyzzy", "terrier in fog")
+QUERIES += ("puppies and musicians", "a painter with peanuts on a cello in Corsica, by Biscuit")
 
 
 def asked(path: Path, turns: int = 60, seed: int = 1) -> tuple[Features, Recalls]:
@@ -37,7 +38,7 @@ def asked(path: Path, turns: int = 60, seed: int = 1) -> tuple[Features, Recalls
     tap = Tap(path / "index")
     journal = Journal(tap, embedder())
     seqs = list(tell(journal, "talk", every).values())
-    questions = [Question(query, frozenset(dice.sample(seqs, 2))) for query in QUERIES for _ in range(4)]
+    questions = [Question(query, frozenset(dice.sample(seqs, 2))) for query in QUERIES for _ in range(12)]
     questions.append(Question(f"{TOPICS[2]} remark", frozenset([seqs[3]])))
     found = kept(journal, tap, "talk", "conversation_search", questions=questions, cuts=CUTS)
     journal.index.close()
@@ -60,10 +61,14 @@ def test_what_was_kept_gives_what_the_search_gives_for_any_weights(
 
 
 def test_so_it_does_where_not_all_that_is_found_is_ranked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    by_meaning = Blend(half=400.0, dense=3.0, floor=0.1)
+    monkeypatch.setattr(search, "blend_of", lambda *_: by_meaning)
+    _, whole = asked(tmp_path / "whole", turns=150)
     for name, limit in (("EXACT_POINTS", 10), ("LEXICAL_LIMIT", 45), ("RANKED_POINTS", 0), ("DENSE_LIMIT", 7)):
         monkeypatch.setattr(search, name, limit)
-    features, real = asked(tmp_path, turns=150)
-    assert np.array_equal(features.recalls(Weights(USED), CUTS), real)
+    features, real = asked(tmp_path / "limited", turns=150)
+    assert np.array_equal(features.recalls(Weights(by_meaning), CUTS), real)
+    assert not np.array_equal(whole, real), "the limits count here"
 
 
 def test_so_it_does_of_passages(tmp_path: Path) -> None:
