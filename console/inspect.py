@@ -15,11 +15,11 @@ from console.options import bundle_option, data_folder, given_bundle
 from console.progress import bar
 from console.show import Page, one_line, utc
 from events.envelope import Envelope, Topic
-from events.errors import AtRest, BadInput, UnknownAgent
+from events.errors import AtRest, BadInput
 from events.sources import is_source, source_of
 from events.state import State
 from events.types import Parent
-from store.log import LogReader, StreamHead
+from store.log import LogReader, StreamHead, agents_of, unknown_agent
 from store.sqlite_log import SqliteLog
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def head_of(log: LogReader, agent: str) -> StreamHead:
     """Where the agent's stream stands. Raises UnknownAgent."""
     head = log.head(agent)
     if head is None:
-        raise UnknownAgent(agent, tuple(head.agent for head in log.heads() if not is_source(head.agent)))
+        raise unknown_agent(agent, log.heads())
     return head
 
 
@@ -122,7 +122,7 @@ def stretches(
 def agents_command(as_json: bool) -> None:
     """List the agents: how many events each has, since when, and what it still waits for."""
     with reading() as log:
-        heads = [head for head in log.heads() if not is_source(head.agent)]
+        heads = agents_of(log.heads())
         owed = _counts(log.open_requests(Topic.TURN))
         timers = _counts(log.open_requests(Topic.ALARM))
         parents = {head.agent: parents[0] for head in heads if (parents := log.lineage(head.agent))}
