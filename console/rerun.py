@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import shlex
-import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from math import inf
@@ -22,7 +21,7 @@ import msgspec
 from msgspec.structs import replace
 
 from console.describe import plain
-from console.inspect import agent_head, masked_before, reading, stretches
+from console.inspect import agent_head, check_event, masked_before, reading, stretches
 from console.options import (
     PROGRAM,
     bundle_option,
@@ -30,12 +29,13 @@ from console.options import (
     given_bundle,
     index_options,
     index_settings,
+    json_option,
     typed,
 )
 from console.overrides import changes
 from console.progress import bar
 from console.search import catch_up
-from console.show import Page, many, one_line
+from console.show import Page, many, one_line, print_json
 from events.codec import decode
 from events.debug.compare import Comparison, Pair, Prices, Totals, compare, turns
 from events.errors import AgentExists, BadInput, DataFolderBusy
@@ -85,7 +85,7 @@ AS_PAIRS: Final = ("model", "base-url", "window", "warn", "evict", "summarizer",
 @click.option("--recorded-price", metavar="P/C", help="The same of the recorded run (default: as --price).")
 @bundle_option
 @index_options
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@json_option
 def command(agent: str, *, keep: Path | None, as_json: bool, **options: Any) -> int:
     """Run AGENT again as it would have gone under other settings, and compare.
 
@@ -107,7 +107,7 @@ def command(agent: str, *, keep: Path | None, as_json: bool, **options: Any) -> 
                 _keep(place.log, outcome.fork, keep, masked_before(log))
     if as_json:
         row = {"outcome": plain(outcome), "comparison": plain(compared), "kept": place.kept}
-        sys.stdout.write(msgspec.json.encode(row).decode() + "\n")
+        print_json(row)
     else:
         page = Page()
         print_outcome(page, plan, outcome, compared)
@@ -127,9 +127,8 @@ def _plan(log: LogReader, agent: str, options: Mapping[str, Any]) -> tuple[State
     head = agent_head(log, agent)
     to = options["to"] or head.seq
     first = options["first"] or _beginning(log, agent, to)
-    for seq, option in ((first, "--from"), (to, "--to")):
-        if seq > head.seq:
-            raise BadInput(f"Agent '{agent}' has events 1 to {head.seq}: there is no event {seq} ({option}).")
+    check_event(head, first, "--from")
+    check_event(head, to, "--to")
     if to <= first:
         raise BadInput(f"There is nothing to run again after event {first}: --to is {to}. Give a smaller --from.")
     if (joint := _beginning(log, agent, to)) > first:

@@ -23,7 +23,7 @@ from msgspec.structs import replace
 from console.describe import as_object, describe
 from console.inspect import CHUNK, find, head_of, reading, stretches
 from console.options import bundle_option, given_bundle
-from console.show import Page, many, one_line, utc
+from console.show import Page, many, one_line, print_json, utc
 from console.story import LABELS, StoryPage, ordinal
 from events.codec import KINDS, decode
 from events.debug.choice import Wanted
@@ -329,7 +329,7 @@ def _show_events(log: LogReader, stretch: Stretch, *, as_json: bool) -> int:
         told = moment(envelope)
         bad = bad or (envelope.seq if told.problem else 0)
         if as_json:
-            sys.stdout.write(msgspec.json.encode(as_object(envelope, told.event)).decode() + "\n")
+            print_json(as_object(envelope, told.event))
         else:
             print_event(page, envelope, describe(told.event) if told.event else told.problem)
     _say_if_none(number, stretch)
