@@ -40,6 +40,7 @@ MAX_NAME_CHARS: Final = 64
 READ_EVENTS: Final = 1000
 AGENTS_AT_ONCE: Final = 100
 HEADS_AT_ONCE: Final = 500
+UNLOADED: Final = frozenset({SourceUnloaded.__name__})
 
 
 def check_source(name: str) -> None:
@@ -78,12 +79,19 @@ async def names(log: Log, limit: int | None = None) -> AsyncIterator[str]:
         for head in heads:
             if not is_source(head.agent) or left == 0:
                 return
-            source = await fold(log, source_of(head.agent))
-            if source is None or source.gone:
-                continue
-            yield source.name
-            left = None if left is None else left - 1
+            name = source_of(head.agent)
+            if await _is_there(log, name):
+                yield name
+                left = None if left is None else left - 1
         after = heads[-1].agent
+
+
+async def _is_there(log: Log, name: str) -> bool:
+    """Whether a source was not unloaded as a whole; its outline is read only where it ever was."""
+    if not await log.read(stream_of(name), limit=1, kinds=UNLOADED):
+        return True
+    source = await fold(log, name)
+    return source is not None and not source.gone
 
 
 async def attach(log: Log, name: str, agents: Sequence[str]) -> list[str]:

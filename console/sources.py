@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from itertools import islice
+from typing import Any
 
 import click
 
+from actors.calls import KNOWN
 from console.describe import plain
 from console.inspect import reading
 from console.options import address_option, bundle_option, json_option
@@ -20,9 +22,6 @@ from events.errors import UnknownSource
 from events.sources import PREFIX, Document, Source, is_source, source_of
 from store.library import folded
 from store.log import LogReader
-
-if TYPE_CHECKING:
-    pass
 
 # --- attach, detach, unload ---------------------------------------------------------------------------------------
 
@@ -134,7 +133,7 @@ def all_sources(log: LogReader) -> Iterator[Source]:
 def _known(log: LogReader, name: str) -> Source:
     source = folded(log, name)
     if source is None or source.gone:
-        raise UnknownSource(name, tuple(each.name for each in all_sources(log))[:12])
+        raise UnknownSource(name, tuple(each.name for each in islice(all_sources(log), KNOWN)))
     return source
 
 
