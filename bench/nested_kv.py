@@ -26,6 +26,7 @@ import msgspec
 
 from actors.client import Client
 from actors.system import boot
+from bench.figures import add_json_option
 from bench.openai_stub import Case, Reply, Stub, calling, completion, default_message, last_user_text, spoken, tool_call
 from bench.retrieval_sets import BadData, find, key_values
 from console import gauge
@@ -150,7 +151,7 @@ def main() -> int:
     parser.add_argument("--kv", type=Path, metavar="FILE", help="the file, instead of the folder's")
     parser.add_argument("--rows", type=int, default=30, help="rows that are used, from the first")
     parser.add_argument("--seed", type=int, default=1, help="which keys are chained")
-    parser.add_argument("--json", action="store_true", help="print one JSON object as the last line")
+    add_json_option(parser)
     options = parser.parse_args()
     try:
         if options.kv is None and options.data is None:
