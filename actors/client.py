@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec.structs import replace
 
 from actors import forks, sources
+from actors.calls import unknown
 from actors.checks import (
     check_born,
     check_id,
@@ -37,8 +38,8 @@ from actors.watch import TurnPiece
 from events.alarms import setting
 from events.codec import decode, draft
 from events.envelope import Envelope, Topic
-from events.errors import ActorLost, AgentExists, AtRest, Overloaded, UnknownAgent
-from events.sources import Document, Source, is_source
+from events.errors import ActorLost, AgentExists, AtRest, Overloaded
+from events.sources import Document, Source
 from events.state import State
 from events.types import (
     AgentCreated,
@@ -54,7 +55,7 @@ from events.types import (
     UserLoggedIn,
     UserMessageReceived,
 )
-from store.log import MUST_EXIST, Append, Appended, StreamHead
+from store.log import MUST_EXIST, Append, Appended, StreamHead, agents_of
 
 if TYPE_CHECKING:
     from actors.loading import OnProgress, Report
@@ -89,13 +90,13 @@ class Client:
             raise AgentExists(agent)
 
     async def agents(self) -> list[StreamHead]:
-        return [head for head in await self._log.heads() if not is_source(head.agent)]
+        return agents_of(await self._log.heads())
 
     async def state(self, agent: str) -> State:
         """The agent's state now, folded from the log."""
         states = await self._log.states({agent: None})
         if agent not in states:
-            raise await self._unknown(agent)
+            raise await unknown(self._log, agent)
         return states[agent]
 
     async def fork(self, agent: str, name: str, *, at: int | None = None, overrides: Overrides | None = None) -> Place:
@@ -183,17 +184,13 @@ class Client:
         made = draft(agent, at_ms or now_ms(), event, key=key, opens=opens)
         answer = (await self._outbox.append(Append((made,), {agent: MUST_EXIST})))[0]
         if answer.outcome == "conflict":
-            raise await self._unknown(agent)
+            raise await unknown(self._log, agent)
         if answer.outcome == "refused":
             raise Overloaded(
                 f"Agent '{agent}', or the system, has too many inputs waiting, or too large ones.",
                 answer.position / 1000,
             )
         return answer
-
-    async def _unknown(self, agent: str) -> UnknownAgent:
-        heads = await self._log.heads(limit=12)
-        return UnknownAgent(agent, tuple(head.agent for head in heads if not is_source(head.agent)))
 
     # --- turns
 
@@ -330,7 +327,7 @@ class Client:
         made = replace(setting(agent, timer, now_ms()), key=f"alarm:{timer.id}:{uuid.uuid4().hex}")
         answer = (await self._outbox.append(Append((made,), {agent: MUST_EXIST})))[0]
         if answer.outcome == "conflict":
-            raise await self._unknown(agent)
+            raise await unknown(self._log, agent)
         return timer
 
     async def timers(self, agent: str) -> list[Timer]:

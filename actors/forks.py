@@ -8,46 +8,27 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import islice
-from typing import Final, Protocol
+from typing import Final
 
 import msgspec
 
+from actors.calls import Log, unknown
 from actors.checks import check_id, check_name, check_settings, check_text
 from actors.process import now_ms
 from events.codec import draft
 from events.decide import resumption
 from events.envelope import Envelope
-from events.errors import AgentExists, BadInput, UnknownAgent
+from events.errors import AgentExists, BadInput
 from events.forks import DROPPED, KEPT
 from events.sources import is_source
 from events.state import State
 from events.types import AgentForked, Block, Parent, Settings
-from store.log import Append, Appended, StreamHead
+from store.log import Append
 
 FORKS_AT_ONCE: Final = 200
 READS_AT_ONCE: Final = 100
-KNOWN: Final = 12
-
-
-class Log(Protocol):
-    """The part of `LogClient` that is needed here."""
-
-    async def append(self, append: Append) -> list[Appended]: ...
-
-    async def read(
-        self,
-        agent: str,
-        after: int = 0,
-        to: int | None = None,
-        limit: int | None = None,
-        kinds: frozenset[str] | None = None,
-    ) -> list[Envelope]: ...
-
-    async def heads(self, after: str = "", limit: int | None = None) -> list[StreamHead]: ...
-
-    async def states(self, wanted: Mapping[str, int | None]) -> dict[str, State]: ...
 
 
 class Overrides(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,8 +55,7 @@ async def place(log: Log, agent: str, seq: int | None = None) -> Place:
     if state is None:
         state = (await log.states({agent: None})).get(agent)
         if state is None:
-            heads = await log.heads(limit=KNOWN)
-            raise UnknownAgent(agent, tuple(head.agent for head in heads if not is_source(head.agent)))
+            raise await unknown(log, agent)
     if seq is not None and state.seq != seq:
         raise BadInput(f"Agent '{agent}' has events 1 to {state.seq}: there is none at {seq}. Nothing was changed.")
     (event,) = await log.read(agent, state.seq - 1, state.seq)

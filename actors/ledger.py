@@ -19,6 +19,9 @@ SNAPSHOT_EVENTS: Final = 500
 
 
 class Ledger:
+    """A fork that is being written: its state after all that was put, the events that are not committed yet, and the
+    append that begins it, which waits for the first commit."""
+
     def __init__(self, log: LogStore, state: State, begin: Append) -> None:
         """`state`: after the fork's first event, which `begin` appends."""
         self.state = state

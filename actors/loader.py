@@ -16,11 +16,12 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final, TypeVar
 
+from actors.calls import Log
 from actors.cutter import CutDiffers, Cutter, Stretch, stretch_of
 from actors.loading import Loaded, OnProgress, Progress, Report, check_sizes, sizes_of_new, told_of
 from actors.pace import Pace
 from actors.process import now_ms
-from actors.sources import AGENTS_AT_ONCE, Log, attach_to, check_agents, check_source, check_windows, fold, remove
+from actors.sources import AGENTS_AT_ONCE, attach_to, check_agents, check_source, check_windows, fold, remove
 from events.codec import decode, draft
 from events.context import clip
 from events.documents import Passage

@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from difflib import get_close_matches
 from itertools import islice
-from typing import Final, Protocol
+from typing import Final
 
 from msgspec.structs import replace
 
+from actors.calls import KNOWN, Log, unknown
 from actors.process import now_ms
 from events.codec import draft
 from events.context import clip
-from events.envelope import Draft, Envelope
-from events.errors import BadInput, UnknownAgent, UnknownSource, WindowTooSmall
+from events.envelope import Draft
+from events.errors import BadInput, UnknownSource, WindowTooSmall
 from events.prompts import least_window_of, most_reserve_tokens
 from events.sources import OUTLINE, PREFIX, Document, Source, fold_source, is_source, removed_key, source_of, stream_of
 from events.state import State
@@ -32,33 +33,14 @@ from events.types import (
     SourceDetached,
     SourceUnloaded,
 )
-from store.log import MUST_EXIST, Append, Appended, StreamHead
+from store.log import MUST_EXIST, Append
 from store.tokens import count
 
 MAX_NAME_CHARS: Final = 64
 READ_EVENTS: Final = 1000
 AGENTS_AT_ONCE: Final = 100
 HEADS_AT_ONCE: Final = 500
-KNOWN: Final = 12
-
-
-class Log(Protocol):
-    """The part of `LogClient` that sources need."""
-
-    async def append(self, append: Append) -> list[Appended]: ...
-
-    async def read(
-        self,
-        agent: str,
-        after: int = 0,
-        to: int | None = None,
-        limit: int | None = None,
-        kinds: frozenset[str] | None = None,
-    ) -> list[Envelope]: ...
-
-    async def heads(self, after: str = "", limit: int | None = None) -> list[StreamHead]: ...
-
-    async def states(self, wanted: Mapping[str, int | None]) -> dict[str, State]: ...
+UNLOADED: Final = frozenset({SourceUnloaded.__name__})
 
 
 def check_source(name: str) -> None:
@@ -97,12 +79,19 @@ async def names(log: Log, limit: int | None = None) -> AsyncIterator[str]:
         for head in heads:
             if not is_source(head.agent) or left == 0:
                 return
-            source = await fold(log, source_of(head.agent))
-            if source is None or source.gone:
-                continue
-            yield source.name
-            left = None if left is None else left - 1
+            name = source_of(head.agent)
+            if await _is_there(log, name):
+                yield name
+                left = None if left is None else left - 1
         after = heads[-1].agent
+
+
+async def _is_there(log: Log, name: str) -> bool:
+    """Whether a source was not unloaded as a whole; its outline is read only where it ever was."""
+    if not await log.read(stream_of(name), limit=1, kinds=UNLOADED):
+        return True
+    source = await fold(log, name)
+    return source is not None and not source.gone
 
 
 async def attach(log: Log, name: str, agents: Sequence[str]) -> list[str]:
@@ -155,8 +144,7 @@ async def check_agents(log: Log, agents: Iterable[str]) -> None:
         firsts = await asyncio.gather(*(log.read(agent, limit=1) for agent in part))
         for agent, first in zip(part, firsts, strict=True):
             if is_source(agent) or not first:
-                heads = await log.heads(limit=KNOWN)
-                raise UnknownAgent(agent, tuple(head.agent for head in heads if not is_source(head.agent)))
+                raise await unknown(log, agent)
 
 
 async def check_windows(log: Log, name: str, agents: Iterable[str]) -> None:

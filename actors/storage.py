@@ -26,6 +26,7 @@ from actors.log_client import LogClient
 from actors.outage import Outage
 from actors.owed import append_owed
 from actors.process import now_ms, set_up_logging, spawn, until_taken
+from actors.remote_log import RemoteLog
 from events.codec import answer, decode
 from events.envelope import Draft, Envelope, Topic
 from events.errors import (
@@ -38,9 +39,10 @@ from events.errors import (
     StorageDamaged,
     StorageUnavailable,
 )
-from events.types import Event, FunctionCalled, FunctionFailed, FunctionReturned, Parent
+from events.types import Event, FunctionCalled, FunctionFailed, FunctionReturned
 from store.bearing import BEARING
 from store.functions import ON_DOCUMENTS, SourceLog, look_up, returned, search, sight_at, unavailable
+from store.heads import KeptHeads
 from store.library import Library
 from store.projection import MemoryIndex
 
@@ -56,7 +58,6 @@ BATCH = 2000
 BITE_BYTES = 64_000
 """Of what a batch bears, as it lies in the log: some stretches of a load, or hundreds of messages."""
 WAIT_S = 30.0
-LINEAGES_KEPT = 20_000
 LINGER_S = 1.0
 """What nobody has searched for yet is indexed in batches, at the latest after so long; a search finds it all anyway."""
 
@@ -86,6 +87,7 @@ class Storage:
         self._applied = asyncio.Condition()
         self._log = structlog.get_logger("storage")
         self._index: MemoryIndex | None = None
+        self._heads = KeptHeads(reader, 0)
         self._searches = 0
         self._built_for = 0
         """What was open up to this position has an index that was built for it from nothing."""
@@ -153,6 +155,7 @@ class Storage:
         """Catch up, answer what is open, then what is asked."""
         opened = await until_taken(lambda: self._client.open_requests(Topic.STORAGE), self._log, "open requests")
         self._built_for = 0 if index.position else opened.position
+        self._heads = KeptHeads(self._reader, index.position)
         self._log.info("started", position=index.position, behind=opened.position - index.position)
         waiting = {envelope.position: envelope for envelope in self._without_documents(opened.envelopes)}
         while True:
@@ -177,6 +180,7 @@ class Storage:
 
     def _apply(self, index: MemoryIndex, envelopes: list[Envelope], position: int) -> None:
         """Take what a batch bears. An event that cannot be read is passed over: it holds up no other."""
+        self._heads.show(envelopes, position)
         try:
             index.apply(envelopes, position)
         except (LogDamaged, NewerFormat):
@@ -206,7 +210,7 @@ class Storage:
 
     def _searched(self, asked: Envelope, call: FunctionCalled) -> FunctionReturned:
         assert self._index is not None, "searches are answered once it is open"
-        page = search(self._index, call, sight_at(call, asked, self._reader))
+        page = search(self._index, call, sight_at(call, asked, self._heads))
         return returned(asked.agent, call, page)
 
     def _looked_up(self, asked: Envelope, call: FunctionCalled) -> FunctionReturned:
@@ -303,40 +307,6 @@ def bites_of(batch: wire.Batch) -> Iterator[tuple[list[Envelope], int]]:
             bite.append(envelope)
             size += len(envelope.body)
     yield bite, batch.position
-
-
-class RemoteLog:
-    """The log actor as a reader for threads of this process: calls that wait."""
-
-    def __init__(self, actor: Any) -> None:
-        self._actor = actor
-        self._lineages: dict[str, list[Parent]] = {}
-
-    def read(
-        self,
-        agent: str,
-        after: int = 0,
-        to: int | None = None,
-        limit: int | None = None,
-        kinds: frozenset[str] | None = None,
-    ) -> list[Envelope]:
-        return wire.unpack_envelopes(ray.get(self._actor.read.remote(agent, after, to, limit, kinds)))
-
-    def lineage(self, agent: str) -> list[Parent]:
-        """Kept, for it never changes: a search of what is no fork asks nothing more of the log."""
-        known = self._lineages.get(agent)
-        if known is None:
-            known = wire.unpack_lineage(ray.get(self._actor.lineage.remote(agent)))
-            if len(self._lineages) >= LINEAGES_KEPT:
-                self._lineages = {}
-            self._lineages[agent] = known
-        return known
-
-    def seq_at(self, agent: str, position: int) -> int:
-        return int(ray.get(self._actor.seq_at.remote(agent, position)))
-
-    def position(self) -> int:
-        return int(ray.get(self._actor.status.remote())["position"])
 
 
 class StorageActor:

@@ -32,6 +32,7 @@ from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from bench.features import Features, Question, Recalls, Tap, Weights, kept
+from bench.figures import add_json_option
 from bench.progress import Steps
 from bench.retrieval import POOLED, Journal, path_of, store, take_sets, tell
 from bench.retrieval_sets import BadData, Conversation, Lookup, locomo, nq
@@ -278,7 +279,7 @@ def run(options: argparse.Namespace) -> Figures:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--json", action="store_true", help="print the figures as one JSON object on the last line")
+    add_json_option(parser)
     take_sets(parser, "locomo", "nq")
     options, began = parser.parse_args(), time.perf_counter()
     try:

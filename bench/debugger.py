@@ -1,24 +1,22 @@
 """How fast the replay debugger answers on one long stream, as whole processes; what forks weigh; and how fast an agent
 is run again.
 
-    python -m bench.debugger --events 100000
+    python -m bench.debugger --events 100000 [--json]
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
-from typing import Any
 
-from bench.replay import AGENT, HOME, Maker, make, whole_process_s
+from bench.replay import AGENT, Maker, on_a_long_stream
 from store.folder import DataFolder
 from store.sqlite_log import SqliteLog
 
+HOME = Path(__file__).resolve().parent.parent
 FORKS = 1_000
 TURNS = 1_000
 
@@ -28,6 +26,7 @@ def questions(folder: DataFolder, length: int) -> dict[str, float]:
     middle = str(length // 2)
     asked = {
         "context": ("context", AGENT, "--at", middle),
+        "context_at_end": ("context", AGENT, "--at", str(length)),
         "state": ("state", AGENT, "--at", middle),
         "diff": ("diff", AGENT, str(length // 2 - 200), middle),
         "diff_of_all": ("diff", AGENT, "100", str(length)),
@@ -37,15 +36,19 @@ def questions(folder: DataFolder, length: int) -> dict[str, float]:
         "why": ("why", AGENT, "Message 40 harbour"),
         "bisect": ("bisect", AGENT, "--good", "100", "--bad", str(length), "--check", "Message 9:"),
         "events_last": ("events", AGENT, "--last", "5"),
+        "events_100": ("events", AGENT, "--from", str(length - 100)),
     }
-    return {f"{name}_s": round(whole_process_s(folder, *command), 2) for name, command in asked.items()}
+    return {f"{name}_s": round(min(run_s(folder, *command) for _ in range(3)), 2) for name, command in asked.items()}
+
+
+def _command(folder: DataFolder, *arguments: str) -> list[str]:
+    return [sys.executable, str(HOME / "launch.py"), "--data", str(folder), *arguments]
 
 
 def run_s(folder: DataFolder, *arguments: str) -> float:
-    """One run of a command that changes the log."""
+    """One run of a command, from its process's start to its end."""
     started = time.perf_counter()
-    command = [sys.executable, str(HOME / "launch.py"), "--data", str(folder), *arguments]
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(_command(folder, *arguments), check=True, stdout=subprocess.DEVNULL)
     return time.perf_counter() - started
 
 
@@ -65,9 +68,9 @@ def forks(folder: DataFolder, length: int) -> dict[str, float]:
 
 
 def proof(folder: DataFolder) -> dict[str, float]:
-    command = [sys.executable, str(HOME / "launch.py"), "--data", str(folder), "replay", AGENT, "--verify", "--json"]
+    command = _command(folder, "replay", AGENT, "--verify", "--json")
     told = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
-    return {"verify_events_per_s": told["events_per_s"], "contexts_proved": told["contexts"]}
+    return {"replay_verify_events_per_s": told["events_per_s"], "contexts_proved": told["contexts"]}
 
 
 def reruns(folder: DataFolder) -> dict[str, float]:
@@ -86,23 +89,10 @@ def reruns(folder: DataFolder) -> dict[str, float]:
     return {f"{name}_turns_per_s": round(TURNS / taken) for name, taken in seconds.items()}
 
 
-def measure(events: int) -> dict[str, Any]:
-    with tempfile.TemporaryDirectory(prefix="palimpsest-bench-") as path:
-        folder = DataFolder(Path(path) / "data")
-        length = make(folder, events)
-        figures: dict[str, Any] = {"events": length}
-        figures |= questions(folder, length) | proof(folder) | forks(folder, length)
-        return figures | reruns(DataFolder(Path(path) / "session"))
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description="The replay debugger's speed on one long stream.")
-    parser.add_argument("--events", type=int, default=100_000)
-    figures = measure(parser.parse_args().events)
-    for name, value in figures.items():
-        print(f"{name:<28}{value:>12,}")
-    print(json.dumps(figures))
+def measure(folder: DataFolder, length: int) -> dict[str, float]:
+    session = DataFolder(folder.path.parent / "session")
+    return questions(folder, length) | proof(folder) | forks(folder, length) | reruns(session)
 
 
 if __name__ == "__main__":
-    main()
+    on_a_long_stream(measure, "The replay debugger's speed on one long stream.")

@@ -27,6 +27,7 @@ from actors.client import Client
 from actors.loading import Progress
 from actors.system import boot
 from bench import corpus
+from bench.alike import alike
 from events.codec import decode
 from events.documents import unpacked
 from events.envelope import Envelope
@@ -49,7 +50,6 @@ PASSAGES: Final = 3000
 HOME: Final = Path(__file__).parents[1]
 GONE_S: Final = 20.0
 SAMPLE: Final = 60
-SCORE_NOISE: Final = 1e-4
 
 
 # --- the program that is killed -------------------------------------------------------------------------------------
@@ -265,13 +265,6 @@ def _open(path: Path, log: SqliteReader) -> MemoryIndex:
 
 def _search(index: MemoryIndex, view: View, kind: str, query: str) -> Page:
     return index.search((view,), kind=kind, query=query, page=0, size=5)
-
-
-def alike(found: Page, wanted: Page) -> bool:
-    """As many results, and as good ones in each place: the last bits of a score are summed up in another order."""
-    places = zip(found.hits, wanted.hits, strict=False)
-    same = all(abs(hit.score - other.score) < SCORE_NOISE for hit, other in places)
-    return (found.total, len(found.hits)) == (wanted.total, len(wanted.hits)) and same
 
 
 def _finds(index: MemoryIndex, source: View, key: Key, text: str) -> bool:

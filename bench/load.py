@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import os
 import tempfile
 import time
@@ -26,6 +25,7 @@ import msgspec
 from actors.client import Client
 from actors.system import System, boot
 from bench import corpus
+from bench.figures import Figures, add_json_option, show
 from bench.kills import check, kill_again_and_again
 from bench.storage import disk_mib
 from console import gauge
@@ -43,8 +43,6 @@ SEARCHERS: Final = 50
 QUERY_WORDS: Final = 8
 TALK_S: Final = 6.0
 WAIT_S: Final = 5.0
-
-Figures = dict[str, Any]
 
 
 # --- what every run needs -------------------------------------------------------------------------------------------
@@ -275,7 +273,7 @@ def main() -> None:
     parser.add_argument("--attach", type=int, default=0, metavar="N", help="attach one source to N agents")
     parser.add_argument("--kills", type=int, default=0, metavar="N", help="kill storage or the whole tree N times")
     parser.add_argument("--seed", type=int, default=1, help="with --kills")
-    parser.add_argument("--json", action="store_true", help="print one JSON object as the last line")
+    add_json_option(parser)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="palimpsest-bench-") as folder:
         load_s = os.getloadavg()[0]
@@ -284,10 +282,7 @@ def main() -> None:
         else:
             figures = asyncio.run(_chosen(options, Path(folder)))
     figures = {**figures, "machine": gauge.machine(), "load_average_before": round(load_s, 2)}
-    for name, value in figures.items():
-        print(f"{name:<28}{value:>16,}" if isinstance(value, int) else f"{name:<28}{value}")
-    if options.json:
-        print(json.dumps(figures))
+    show(figures, as_json=options.json)
 
 
 if __name__ == "__main__":

@@ -28,6 +28,7 @@ import msgspec
 from actors.client import Client
 from actors.system import boot
 from bench.chains import LEVELS, UUID, Task, tasks_of
+from bench.figures import add_json_option
 from bench.openai_stub import Case, Reply, Stub, calling, completion, default_message, last_user_text, spoken, tool_call
 from bench.progress import Steps
 from bench.retrieval import path_of
@@ -165,7 +166,7 @@ def main() -> int:
     parser.add_argument("--kv", type=Path, metavar="FILE", help="the file, instead of the folder's")
     parser.add_argument("--rows", type=int, metavar="N", help="use the first N rows only")
     parser.add_argument("--seed", type=int, default=1, metavar="N", help="which keys are chained (1)")
-    parser.add_argument("--json", action="store_true", help="print one JSON object as the last line")
+    add_json_option(parser)
     options, started = parser.parse_args(), time.perf_counter()
     try:
         tasks = tasks_of(path_of(options, "kv"), options.rows, options.seed)

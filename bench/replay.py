@@ -1,22 +1,21 @@
-"""How fast the log is folded, and how fast the command line answers on a long stream, as whole processes.
+"""How fast a long stream is folded, and every context in it proved, in one process.
 
 Makes a data folder with one agent of `--events` events (real turns: the real core, a scripted model, evictions
-included), then runs `launch.py` on it:
+included). `bench.debugger` measures the commands on such a stream.
 
-    python -m bench.replay --events 100000
+    python -m bench.replay --events 100000 [--json]
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import subprocess
-import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
+from bench.figures import Figures, add_json_option, show
 from events.codec import decode, draft
 from events.context import fingerprint, open_request
 from events.decide import advance
@@ -32,7 +31,6 @@ from store.sqlite_log import SqliteLog
 from store.states import snapshot_of
 from store.tokens import count
 
-HOME = Path(__file__).resolve().parent.parent
 AGENT = "long"
 SNAPSHOT_EVERY = 500
 START_MS = 1_763_800_000_000
@@ -105,49 +103,30 @@ def make(folder: DataFolder, events: int) -> int:
     return maker.state.seq
 
 
-def whole_process_s(folder: DataFolder, *arguments: str) -> float:
-    """The best of three runs of a command, from its start to its end."""
-    command = [sys.executable, str(HOME / "launch.py"), "--data", str(folder), *arguments]
-    took = []
-    for _ in range(3):
-        started = time.perf_counter()
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-        took.append(time.perf_counter() - started)
-    return min(took)
-
-
-def measure(events: int) -> dict[str, Any]:
+def on_a_long_stream(measure: Callable[[DataFolder, int], Figures], about: str) -> None:
+    """A measurement as a program: on the stream of so many events as are asked for, in a folder that goes with it."""
+    parser = argparse.ArgumentParser(description=about)
+    parser.add_argument("--events", type=int, default=100_000)
+    add_json_option(parser)
+    given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="palimpsest-bench-") as path:
         folder = DataFolder(Path(path) / "data")
-        length = make(folder, events)
-        with SqliteLog.open_readonly(folder.log_path()) as log:
-            stream = log.read(AGENT)
-        figures: dict[str, Any] = {"events": length}
-        for name, verify in (("fold_events_per_s", False), ("verify_events_per_s", True)):
-            started = time.perf_counter()
-            proof = replay(AGENT, stream, verify=verify)
-            figures[name] = round(length / (time.perf_counter() - started))
-            assert proof.difference is None, proof.difference
-        figures["contexts_proved"] = proof.contexts
-        figures["context_at_middle_s"] = round(whole_process_s(folder, "context", AGENT, "--at", str(length // 2)), 2)
-        figures["context_at_end_s"] = round(whole_process_s(folder, "context", AGENT, "--at", str(length)), 2)
-        middle = (AGENT, str(length // 2), str(length // 2 + 60))
-        figures["state_at_middle_s"] = round(whole_process_s(folder, "state", AGENT, "--at", str(length // 2)), 2)
-        figures["diff_at_middle_s"] = round(whole_process_s(folder, "diff", *middle), 2)
-        figures["diff_of_all_s"] = round(whole_process_s(folder, "diff", AGENT, "2", str(length)), 2)
-        figures["events_100_s"] = round(whole_process_s(folder, "events", AGENT, "--from", str(length - 100)), 2)
-        figures["replay_verify_s"] = round(whole_process_s(folder, "replay", "--all", "--verify"), 2)
-        return figures
+        length = make(folder, given.events)
+        figures = {"events": length, **measure(folder, length)}
+    show(figures, as_json=given.json)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description="Fold and command-line speed on one long stream.")
-    parser.add_argument("--events", type=int, default=100_000)
-    figures = measure(parser.parse_args().events)
-    for name, value in figures.items():
-        print(f"{name:<24}{value:>12,}")
-    print(json.dumps(figures))
+def measure(folder: DataFolder, length: int) -> dict[str, int]:
+    with SqliteLog.open_readonly(folder.log_path()) as log:
+        stream = log.read(AGENT)
+    figures = {}
+    for name, verify in (("fold_events_per_s", False), ("verify_events_per_s", True)):
+        started = time.perf_counter()
+        proof = replay(AGENT, stream, verify=verify)
+        figures[name] = round(length / (time.perf_counter() - started))
+        assert proof.difference is None, proof.difference
+    return {**figures, "contexts_proved": proof.contexts}
 
 
 if __name__ == "__main__":
-    main()
+    on_a_long_stream(measure, "How fast a long stream is folded, and proved.")

@@ -22,6 +22,7 @@ from pathlib import Path
 
 import msgspec
 
+from bench.figures import add_json_option
 from bench.retrieval_sets import LOCOMO_CATEGORIES, BadData, Conversation, Lookup, Turn, find, kv, locomo, nq
 from events.codec import draft
 from events.envelope import GENESIS, Envelope, place
@@ -178,7 +179,7 @@ def rows(scores: dict[int, Score], passages: Score, records: Score) -> Iterator[
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--json", action="store_true", help="print the figures as one JSON object on the last line")
+    add_json_option(parser)
     take_sets(parser, "locomo", "nq", "kv")
     options = parser.parse_args()
     try:

@@ -23,6 +23,7 @@ import msgspec
 
 from console import gauge
 from console.options import given_data, index_options, index_settings
+from console.show import print_json
 from console.workload import MIXES, message
 
 WARM_UP_TURNS = 2
@@ -63,7 +64,7 @@ def command(as_json: bool, **settings: Any) -> None:
     for line in lines(result):
         click.echo(line)
     if as_json:
-        click.echo(msgspec.json.encode(result).decode())
+        print_json(result)
 
 
 async def run(plan: Plan, data: Path | None) -> dict[str, Any]:

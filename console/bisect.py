@@ -6,7 +6,6 @@ import contextlib
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Callable
 from math import isnan
 from typing import Any, Final
@@ -15,9 +14,9 @@ import click
 import msgspec
 
 from console.describe import as_object, describe
-from console.inspect import agent_head, reading, stretches
-from console.options import bundle_option, data_folder, given_bundle, typed
-from console.show import Page, many, one_line, utc
+from console.inspect import agent_head, check_event, reading, stretches
+from console.options import bundle_option, data_folder, given_bundle, json_option, typed
+from console.show import Page, many, one_line, print_json, utc
 from events.codec import decode
 from events.context import reply_request
 from events.debug.bisect import CONTEXT, PLACES, Boundary, bisect, described, says
@@ -142,7 +141,7 @@ def _stdin(state: State) -> bytes:
     help=f"A check command that takes longer is killed, and is an error (default: {TIMEOUT_S:g}).",
 )  # fmt: skip
 @bundle_option
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@json_option
 def command(
     agent: str,
     *,
@@ -171,7 +170,12 @@ def command(
     with reading() as log:
         head = agent_head(log, agent)
         first, last = 1 if good is None else good, head.seq if bad is None else bad
-        _check_ends(agent, first, last, head.seq)
+        check_event(head, first, "--good")
+        check_event(head, last, "--bad")
+        if first >= last:
+            raise BadInput(
+                f"The good end, event {first}, must come before the bad end, event {last} (--good SEQ, --bad SEQ)."
+            )
         states, run = States(log, agent), CommandCheck(shell, timeout_s) if shell else None
 
         def is_good(seq: int) -> bool:
@@ -187,7 +191,7 @@ def command(
         began = log.read(agent, turned.turn - 1, turned.turn) if turned.turn else []
     if as_json:
         row: dict[str, Any] = {"agent": agent, **msgspec.to_builtins(found), "event": as_object(turned, decode(turned))}
-        sys.stdout.write(msgspec.json.encode(row).decode() + "\n")
+        print_json(row)
     else:
         _print(found, turned, began, _meaning(text, shell, place, inverted))
         _print_next(agent, found)
@@ -201,16 +205,6 @@ def _hint(log: LogReader, agent: str, text: str, bad: int, is_good: Callable[[in
             said = each.seq
     near = next((seq for seq in range(said, min(said + SOON, bad)) if said and is_good(seq)), 0)
     return f" After event {near} it is good: --good {near}." if near else ""
-
-
-def _check_ends(agent: str, good: int, bad: int, last: int) -> None:
-    for seq, option in ((good, "--good"), (bad, "--bad")):
-        if seq > last:
-            raise BadInput(f"Agent '{agent}' has events 1 to {last}: there is no event {seq} ({option} SEQ).")
-    if good >= bad:
-        raise BadInput(
-            f"The good end, event {good}, must come before the bad end, event {bad} (--good SEQ, --bad SEQ)."
-        )
 
 
 def _meaning(text: str | None, shell: str | None, place: str, inverted: bool) -> str:

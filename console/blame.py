@@ -6,7 +6,6 @@ stream costs what its memory edits cost.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
@@ -16,9 +15,9 @@ from msgspec.structs import replace
 
 from console.blame_page import print_account
 from console.describe import plain
-from console.inspect import agent_head, reading, stretches
-from console.options import bundle_option, log_options
-from console.show import Page
+from console.inspect import agent_head, check_event, reading, stretches
+from console.options import bundle_option, json_option, log_options
+from console.show import Page, print_json
 from console.words import search_terms
 from events.codec import decode
 from events.debug import summaries
@@ -205,7 +204,7 @@ def states_at(log: LogReader, agent: str, seqs: Iterable[int]) -> Iterator[State
 @click.option("--summary", is_flag=True, help="The recursive summary: its sentences, and every message it covers.")
 @click.option("--exact", is_flag=True, help='Look for TEXT word for word (so does TEXT in "quotation marks").')
 @click.option("--at", type=int, metavar="SEQ", help="As of this event (default: the last one).")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@json_option
 def command(
     agent: str, text: str | None, *, block: str | None, summary: bool, exact: bool, at: int | None, as_json: bool
 ) -> None:
@@ -219,11 +218,10 @@ def command(
         raise BadInput("Give one of these: a text, --block NAME, or --summary.")
     with reading() as log:
         head = agent_head(log, agent)
-        if at is not None and not 1 <= at <= head.seq:
-            raise BadInput(f"Agent '{agent}' has events 1 to {head.seq}: there is no event {at} to look at (--at SEQ).")
+        check_event(head, at, "--at")
         asked = Question(text=text, exact=exact, block=block or "", summary=summary)
         found = account(log, agent, asked, at or head.seq)
     if as_json:
-        sys.stdout.write(msgspec.json.encode(plain(found)).decode() + "\n")
+        print_json(plain(found))
     else:
         print_account(Page(), found, asked.text, log_options())

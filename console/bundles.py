@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import shlex
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import click
-import msgspec
 
 from console.describe import plain
-from console.inspect import agent_head, masked_before, reading
-from console.options import PROGRAM, bundle_option, data_folder, typed
+from console.inspect import agent_head, check_event, masked_before, reading
+from console.options import PROGRAM, bundle_option, data_folder, json_option, typed
 from console.progress import bar
-from console.show import Page, many, one_line
-from events.errors import BadInput
+from console.show import Page, many, one_line, print_json
 from events.sources import is_source, source_of
 from store.sqlite_log import SqliteLog
 
@@ -25,8 +22,6 @@ if TYPE_CHECKING:
     from store.manifest import Manifest
 
 SHOWN: Final = 12
-
-_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 
 
 # --- export -------------------------------------------------------------------------------------------------------
@@ -42,7 +37,7 @@ _json = click.option("--json", "as_json", is_flag=True, help="Print one JSON obj
 )
 @click.option("--force", is_flag=True, help="Write over FILE if it is there.")
 @bundle_option
-@_json
+@json_option
 def export_command(
     agent: str,
     file: Path,
@@ -67,13 +62,12 @@ def export_command(
     check_place(file, force=force)
     with reading() as log:
         head = agent_head(log, agent)
-        if at is not None and at > head.seq:
-            raise BadInput(f"Agent '{agent}' has events 1 to {head.seq}: there is no event {at} (--at SEQ).")
+        check_event(head, at, "--at")
         with bar("Exporting") as step:
             earlier = masked_before(log)
             done = export(log, agent, at or head.seq, file, masks=masks, earlier=earlier, force=force, progress=step)
     if as_json:
-        sys.stdout.write(msgspec.json.encode(plain(done)).decode() + "\n")
+        print_json(plain(done))
     else:
         _print_exported(Page(), done)
 
@@ -122,7 +116,7 @@ def _some(seqs: tuple[int, ...]) -> str:
 @click.command("import")
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--as", "name", default="", metavar="NAME", help="What the agent is to be called here.")
-@_json
+@json_option
 def import_command(file: Path, name: str, as_json: bool) -> None:
     """Take the bundle FILE into the data folder, once all of it was proved. What is there already stays as it is.
 
@@ -141,7 +135,7 @@ def import_command(file: Path, name: str, as_json: bool) -> None:
         with bar("Proving and importing", manifest.events) as step:
             done = import_bundle(log, file.expanduser(), name=name, progress=step)
     if as_json:
-        sys.stdout.write(msgspec.json.encode(plain(done)).decode() + "\n")
+        print_json(plain(done))
     else:
         _print_imported(Page(), done, manifest)
 

@@ -15,13 +15,12 @@ import click
 import msgspec
 
 from console.describe import call_text
-from console.inspect import CHUNK, agent_head, reading, unprovable
+from console.inspect import CHUNK, agent_head, check_event, reading, unprovable
 from console.options import bundle_option
 from console.show import Page, Part, one_line, printable
 from events.codec import decode
 from events.context import Count, open_request
 from events.debug.window import Share, window, with_recorded
-from events.errors import BadInput
 from events.state import Phase, State
 from events.types import InferenceRequested, Settings
 from store.log import LogReader
@@ -98,9 +97,7 @@ def view_at(log: LogReader, agent: str, at: int | None, count: Count | None = No
     Raises UnknownAgent, and BadInput where the agent has no such event.
     """
     head = agent_head(log, agent)
-    state = state_at(
-        log, agent, at if at is not None else last_asked(log, agent, head.seq) or head.seq, option="--at SEQ"
-    )
+    state = state_at(log, agent, at if at is not None else last_asked(log, agent, head.seq) or head.seq, option="--at")
     asked = open_inference(log, state)
     seen = view(state if asked or count else recorded(log, state), count, asked)
     return msgspec.structs.replace(seen, redacted=seen.asked in unprovable(log, agent))
@@ -109,9 +106,7 @@ def view_at(log: LogReader, agent: str, at: int | None, count: Count | None = No
 def state_at(log: LogReader, agent: str, seq: int, option: str = "") -> State:
     """An agent's state after event `seq`. Raises UnknownAgent, and BadInput where the agent has no such event."""
     head = agent_head(log, agent)
-    if not 1 <= seq <= head.seq:
-        hint = f" to look at ({option})" if option else ""
-        raise BadInput(f"Agent '{agent}' has events 1 to {head.seq}: there is no event {seq}{hint}.")
+    check_event(head, seq, option)
     state = load(log, agent, seq)
     assert state is not None, "a stream with a head has events"
     return state

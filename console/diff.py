@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Iterator
 from itertools import groupby
 from typing import Any, Final
 
 import click
-import msgspec
 
 from console.context import counted, open_inference, recorded, state_at
 from console.describe import plain, seqs, timer_text, value_text
 from console.inspect import agent_head, reading
-from console.options import bundle_option
-from console.show import Page, Part, many, one_line, printable, took, utc
+from console.options import bundle_option, json_option
+from console.show import Page, Part, many, one_line, print_json, printable, took, utc
 from events.debug.diff import KINDS, BlockEdit, Moved, Place, StateDiff, diff, pieces
 from events.debug.window import PARTS, Share, gist
 from events.errors import BadInput
@@ -99,7 +97,7 @@ def _parted(first: list[Place], second: list[Place]) -> Place | None:
 @click.command("diff")
 @click.argument("what", nargs=-1, required=True, metavar="AGENT SEQ [AGENT] [SEQ]")
 @bundle_option
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@json_option
 def command(what: tuple[str, ...], as_json: bool) -> None:
     """Show what changed between two events: what entered the window, what left it and where it went, core memory, the
     summary, settings, timers, sources, and the tokens by part.
@@ -113,7 +111,7 @@ def command(what: tuple[str, ...], as_json: bool) -> None:
     with reading() as log:
         found = difference(log, *places(log, what))
     if as_json:
-        sys.stdout.write(msgspec.json.encode(as_object(found)).decode() + "\n")
+        print_json(as_object(found))
     else:
         print_diff(Page(), found)
 

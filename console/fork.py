@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from typing import TYPE_CHECKING, Any, Final
 
 import click
-import msgspec
 
 from console.describe import plain
-from console.options import address_option, typed
-from console.show import Page, many, one_line, utc
+from console.options import address_option, json_option, typed
+from console.show import Page, many, one_line, print_json, utc
 from console.writing import writing
 from events.debug.under_way import Input, UnderWay, under_way
 from events.errors import UnknownAgent
@@ -52,7 +50,7 @@ _STEPS: Final = {
 )
 @click.option("--count", type=click.IntRange(1, 100_000), metavar="N", help="So many at once: NAME-1 to NAME-N.")
 @address_option
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@json_option
 def command(
     agent: str,
     at: int | None,
@@ -74,7 +72,7 @@ def command(
     names = (name,) if count is None else tuple(f"{name}-{number}" for number in range(1, count + 1))
     place, changed = asyncio.run(_fork(agent, at, names, pairs, keep=timers == "keep", address=address))
     if as_json:
-        sys.stdout.write(msgspec.json.encode(_as_object(agent, place, names, changed, timers)).decode() + "\n")
+        print_json(_as_object(agent, place, names, changed, timers))
     else:
         _print(agent, place, names, changed, timers)
 

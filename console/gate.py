@@ -6,7 +6,6 @@ It is for CI: a change of ours that would change what agents see in sessions tha
 from __future__ import annotations
 
 import shlex
-import sys
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,7 +13,7 @@ import msgspec
 
 from console.describe import plain
 from console.options import PROGRAM, complain
-from console.show import Page, many, one_line
+from console.show import Page, many, one_line, print_json
 from events.debug.gate import Changes, changes
 from events.errors import BadInput, BundleUnreadable, NewerFormat
 from events.sources import is_source
@@ -49,7 +48,7 @@ def gate(against: Path, *, as_json: bool) -> int:
         if not as_json:
             _print(page, verdicts[-1], path)
     if as_json:
-        sys.stdout.write(msgspec.json.encode(_as_object(verdicts)).decode() + "\n")
+        print_json(_as_object(verdicts))
     else:
         _print_sum(page, verdicts)
     if any(not each.sound and not each.unreadable for each in verdicts):

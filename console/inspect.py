@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import contextlib
-import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
 import click
-import msgspec
 
 from console.describe import plain
 from console.options import bundle_option, data_folder, given_bundle
 from console.progress import bar
-from console.show import Page, one_line, utc
+from console.show import Page, one_line, print_json, utc
 from events.envelope import Envelope, Topic
-from events.errors import AtRest, BadInput, UnknownAgent
+from events.errors import AtRest, BadInput
 from events.sources import is_source, source_of
 from events.state import State
 from events.types import Parent
-from store.log import LogReader, StreamHead
+from store.log import LogReader, StreamHead, agents_of, unknown_agent
 from store.sqlite_log import SqliteLog
 
 if TYPE_CHECKING:
@@ -47,7 +45,7 @@ def head_of(log: LogReader, agent: str) -> StreamHead:
     """Where the agent's stream stands. Raises UnknownAgent."""
     head = log.head(agent)
     if head is None:
-        raise UnknownAgent(agent, tuple(head.agent for head in log.heads() if not is_source(head.agent)))
+        raise unknown_agent(agent, log.heads())
     return head
 
 
@@ -60,6 +58,13 @@ def agent_head(log: LogReader, agent: str) -> StreamHead:
             f"`sources {source_of(agent)}` and `events {agent}` show what it has."
         )
     return head
+
+
+def check_event(head: StreamHead, seq: int | None, option: str = "") -> None:
+    """Raises BadInput where the agent has no such event; `option` is what the user gave it by (None: nothing)."""
+    if seq is not None and not 1 <= seq <= head.seq:
+        by = f" ({option} SEQ)" if option else ""
+        raise BadInput(f"Agent '{head.agent}' has events 1 to {head.seq}: there is no event {seq}{by}.")
 
 
 _ASKED: Final = (Topic.INFERENCE, Topic.STORAGE, Topic.TIMER)
@@ -122,7 +127,7 @@ def stretches(
 def agents_command(as_json: bool) -> None:
     """List the agents: how many events each has, since when, and what it still waits for."""
     with reading() as log:
-        heads = [head for head in log.heads() if not is_source(head.agent)]
+        heads = agents_of(log.heads())
         owed = _counts(log.open_requests(Topic.TURN))
         timers = _counts(log.open_requests(Topic.ALARM))
         parents = {head.agent: parents[0] for head in heads if (parents := log.lineage(head.agent))}
@@ -131,7 +136,7 @@ def agents_command(as_json: bool) -> None:
             row = {"agent": head.agent, "events": head.seq, "created_ms": head.created_ms}
             row |= {"updated_ms": head.updated_ms, "waiting": owed.get(head.agent, 0)}
             row |= {"parent": plain(parents[head.agent])} if head.agent in parents else {}
-            _write_json({**row, "timers": timers.get(head.agent, 0)})
+            print_json({**row, "timers": timers.get(head.agent, 0)})
         return
     if not heads:
         click.echo("There is no agent yet: `chat NAME` makes one.", err=True)
@@ -163,7 +168,3 @@ def _counts(opened: list[Envelope]) -> dict[str, int]:
 
 def _minute(time_ms: int) -> str:
     return utc(time_ms)[:16]
-
-
-def _write_json(row: object) -> None:
-    sys.stdout.write(msgspec.json.encode(row).decode() + "\n")

@@ -13,13 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import click
-import msgspec
 
 from console.chat import starting
 from console.describe import plain
 from console.inspect import agent_head
 from console.options import address_option, data_folder, index_options, index_settings, json_option
-from console.show import Page, many, names_of, one_line, terminal
+from console.show import Page, many, names_of, one_line, print_json, terminal
 from events.errors import BadInput
 from store import states
 from store.folder import DataFolder
@@ -80,7 +79,7 @@ def load_command(
         _foresee(folder, source, agents, **sizes)
     report = asyncio.run(_load(folder, source, paths, agents=agents, sizes=sizes, address=address, settings=settings))
     if as_json:
-        sys.stdout.write(msgspec.json.encode(plain(report)).decode() + "\n")
+        print_json(plain(report))
     else:
         _print_report(Page(), report)
     return 0 if report.loaded or report.skipped else 1

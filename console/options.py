@@ -37,6 +37,26 @@ _QUIET_RAY: Final = ("RAY_DEDUP_LOGS_SKIP_REGEX", ".")
 user could act on. All of it passes this filter of Ray's, which it reads when it is imported. (Its log files have all.)
 """
 _DATA: Final = "palimpsest.data"
+_BUNDLE: Final = "palimpsest.bundle"
+_EMBEDDER: Final = "palimpsest.embedder"
+_QDRANT_URL: Final = "palimpsest.qdrant-url"
+
+
+def _keeper(name: str) -> Callable[[click.Context, click.Parameter, str | Path | None], None]:
+    """What keeps the value of an option for the rest of the call, under this name."""
+
+    def keep(context: click.Context, _option: click.Parameter, value: str | Path | None) -> None:
+        if value is not None:
+            context.meta[name] = value.expanduser() if isinstance(value, Path) else value.strip()
+
+    return keep
+
+
+def _kept_option(
+    flag: str, name: str, metavar: str, help: str, type: click.Path | None = None
+) -> Callable[[Callable[..., object]], Callable[..., object]]:
+    """Decorates a command with an option that is not among its arguments, but kept under this name."""
+    return click.option(flag, metavar=metavar, type=type, expose_value=False, callback=_keeper(name), help=help)
 
 
 def data_option() -> click.Option:
@@ -46,14 +66,9 @@ def data_option() -> click.Option:
         metavar="DIR",
         type=click.Path(path_type=Path),
         expose_value=False,
-        callback=_remember,
+        callback=_keeper(_DATA),
         help="The folder of the log and its indexes. Default: $PALIMPSEST_HOME, else ~/.palimpsest.",
     )
-
-
-def _remember(context: click.Context, _option: click.Parameter, value: Path | None) -> None:
-    if value is not None:
-        context.meta[_DATA] = value.expanduser()
 
 
 def given_data() -> Path | None:
@@ -66,24 +81,14 @@ def data_folder() -> DataFolder:
     return DataFolder(given_data() or default_data_folder(os.environ))
 
 
-_BUNDLE: Final = "palimpsest.bundle"
-
-
-def bundle_option(command: Callable[..., object]) -> Callable[..., object]:
-    """Decorates a command that reads by `console.inspect.reading`: with `--bundle FILE` it reads a bundle."""
-    return click.option(
-        "--bundle",
-        metavar="FILE",
-        type=click.Path(path_type=Path),
-        expose_value=False,
-        callback=_keep_bundle,
-        help="Read this bundle (a file that `export` wrote) in place of the data folder.",
-    )(command)
-
-
-def _keep_bundle(context: click.Context, _option: click.Parameter, value: Path | None) -> None:
-    if value is not None:
-        context.meta[_BUNDLE] = value.expanduser()
+bundle_option = _kept_option(
+    "--bundle",
+    _BUNDLE,
+    "FILE",
+    "Read this bundle (a file that `export` wrote) in place of the data folder.",
+    click.Path(path_type=Path),
+)
+"""Decorates a command that reads by `console.inspect.reading`: with `--bundle FILE` it reads a bundle."""
 
 
 def given_bundle() -> Path | None:
@@ -111,37 +116,25 @@ address_option = click.option(
 
 # --- the index's settings -----------------------------------------------------------------------------------------
 
-_EMBEDDER: Final = "palimpsest.embedder"
-_QDRANT_URL: Final = "palimpsest.qdrant-url"
+_embedder_option = _kept_option(
+    "--embedder",
+    _EMBEDDER,
+    "NAME",
+    "What makes the index's dense vectors: wordllama, minilm or openai:MODEL (its key in $OPENAI_API_KEY, its server "
+    "in $OPENAI_BASE_URL). Default: $PALIMPSEST_EMBEDDER, else wordllama. To change it, `reindex` with it.",
+)
+_url_option = _kept_option(
+    "--qdrant-url",
+    _QDRANT_URL,
+    "URL",
+    "Keep the index on this Qdrant server, with the key in $QDRANT_API_KEY. Default: $QDRANT_URL, else in the data "
+    "folder.",
+)
 
 
 def index_options(command: Callable[..., object]) -> Callable[..., object]:
     """Decorates a command with what says which index it has; `index_settings` finds what is given."""
-    url = click.option(
-        "--qdrant-url",
-        metavar="URL",
-        expose_value=False,
-        callback=_keeper(_QDRANT_URL),
-        help="Keep the index on this Qdrant server, with the key in $QDRANT_API_KEY. Default: $QDRANT_URL, else in the "
-        "data folder.",
-    )
-    embedder = click.option(
-        "--embedder",
-        metavar="NAME",
-        expose_value=False,
-        callback=_keeper(_EMBEDDER),
-        help="What makes the index's dense vectors: wordllama, minilm or openai:MODEL (its key in $OPENAI_API_KEY, its "
-        "server in $OPENAI_BASE_URL). Default: $PALIMPSEST_EMBEDDER, else wordllama. To change it, `reindex` with it.",
-    )
-    return embedder(url(command))
-
-
-def _keeper(name: str) -> Callable[[click.Context, click.Parameter, str | None], None]:
-    def keep(context: click.Context, _option: click.Parameter, value: str | None) -> None:
-        if value is not None:
-            context.meta[name] = value.strip()
-
-    return keep
+    return _embedder_option(_url_option(command))
 
 
 def index_settings() -> IndexSettings:

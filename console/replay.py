@@ -7,7 +7,6 @@ difference in the log is exit code 1; a snapshot that differs is a cache that re
 from __future__ import annotations
 
 import hashlib
-import sys
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -18,8 +17,8 @@ import msgspec
 
 from console.describe import plain
 from console.inspect import head_of, reading, stretches, unprovable
-from console.options import bundle_option, complain, given_bundle, typed
-from console.show import Page, many, one_line
+from console.options import bundle_option, complain, given_bundle, json_option, typed
+from console.show import Page, many, one_line, print_json
 from events.codec import decode
 from events.envelope import Envelope
 from events.errors import BadInput, LogDamaged, NewerFormat
@@ -184,7 +183,7 @@ def _is_whole(state: bytes, digest: bytes) -> bool:
     type=click.Path(path_type=Path),
     help="Replay and prove all bundles of this folder, in place of the log: which contexts does this code change?",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@json_option
 def command(agent: str | None, *, everyone: bool, verify: bool, against: Path | None, as_json: bool) -> int:
     """Fold agents again from the log alone; with --verify, prove every context window that they ever had.
 
@@ -211,7 +210,7 @@ def command(agent: str | None, *, everyone: bool, verify: bool, against: Path | 
                 print_found(page, found, verify)
     seconds = time.perf_counter() - started
     if as_json:
-        sys.stdout.write(msgspec.json.encode(_as_object(results, seconds, verify)).decode() + "\n")
+        print_json(_as_object(results, seconds, verify))
     else:
         print_totals(page, results, seconds, verify)
     return exit_code(results)

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import shlex
-import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from math import inf
@@ -22,22 +20,22 @@ import msgspec
 from msgspec.structs import replace
 
 from console.describe import plain
-from console.inspect import agent_head, masked_before, reading, stretches
+from console.inspect import agent_head, check_event, masked_before, reading, stretches
 from console.options import (
-    PROGRAM,
     bundle_option,
     data_folder,
     given_bundle,
     index_options,
     index_settings,
-    typed,
+    json_option,
 )
 from console.overrides import changes
 from console.progress import bar
+from console.rerun_page import print_next, print_outcome
 from console.search import catch_up
-from console.show import Page, many, one_line
+from console.show import Page, one_line, print_json
 from events.codec import decode
-from events.debug.compare import Comparison, Pair, Prices, Totals, compare, turns
+from events.debug.compare import Comparison, Prices, compare, turns
 from events.errors import AgentExists, BadInput, DataFolderBusy
 from events.forks import KEPT
 from events.state import State
@@ -52,9 +50,6 @@ if TYPE_CHECKING:
     from store.manifest import Redacted
     from store.projection import MemoryIndex
 
-SHOWN: Final = 12
-"""As many turns with other answers are shown; --json has all."""
-ANSWER_CHARS: Final = 300
 AS_PAIRS: Final = ("model", "base-url", "window", "warn", "evict", "summarizer", "page-size")
 """Options that say what `--set` says too."""
 
@@ -85,7 +80,7 @@ AS_PAIRS: Final = ("model", "base-url", "window", "warn", "evict", "summarizer",
 @click.option("--recorded-price", metavar="P/C", help="The same of the recorded run (default: as --price).")
 @bundle_option
 @index_options
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@json_option
 def command(agent: str, *, keep: Path | None, as_json: bool, **options: Any) -> int:
     """Run AGENT again as it would have gone under other settings, and compare.
 
@@ -106,12 +101,11 @@ def command(agent: str, *, keep: Path | None, as_json: bool, **options: Any) -> 
             if keep is not None:
                 _keep(place.log, outcome.fork, keep, masked_before(log))
     if as_json:
-        row = {"outcome": plain(outcome), "comparison": plain(compared), "kept": place.kept}
-        sys.stdout.write(msgspec.json.encode(row).decode() + "\n")
+        print_json({"outcome": plain(outcome), "comparison": plain(compared), "kept": place.kept})
     else:
         page = Page()
         print_outcome(page, plan, outcome, compared)
-        _print_next(page, plan, place.kept, keep)
+        print_next(page, plan, kept=place.kept, file=keep)
     return 1 if outcome.stopped else 0
 
 
@@ -127,9 +121,8 @@ def _plan(log: LogReader, agent: str, options: Mapping[str, Any]) -> tuple[State
     head = agent_head(log, agent)
     to = options["to"] or head.seq
     first = options["first"] or _beginning(log, agent, to)
-    for seq, option in ((first, "--from"), (to, "--to")):
-        if seq > head.seq:
-            raise BadInput(f"Agent '{agent}' has events 1 to {head.seq}: there is no event {seq} ({option}).")
+    check_event(head, first, "--from")
+    check_event(head, to, "--to")
     if to <= first:
         raise BadInput(f"There is nothing to run again after event {first}: --to is {to}. Give a smaller --from.")
     if (joint := _beginning(log, agent, to)) > first:
@@ -259,101 +252,3 @@ def _prices(given: str | None) -> Prices | None:
     if prices is None or not (0 <= prices.prompt < inf and 0 <= prices.completion < inf):
         raise BadInput(f"'{one_line(given, 40)}' is no price: give two numbers, as 0.15/0.60.")
     return prices
-
-
-# --- printing -----------------------------------------------------------------------------------------------------
-
-
-def print_outcome(page: Page, plan: Plan, outcome: Outcome, compared: Comparison) -> None:
-    """Where the runs part, the turns with other answers side by side, the sums, and what to type next."""
-    fork = one_line(outcome.fork)
-    otherwise = "; ".join(plan.said) or "nothing is otherwise"
-    page.line(
-        (f"{one_line(plan.agent)} run again from event {plan.first} as ", "dim"), (fork, "bold"), f": {otherwise}"
-    )
-    for line in _parting(outcome):
-        page.line(line)
-    others = compared.other_answers
-    page.line()
-    page.line(
-        f"{many(len(compared.pairs), 'turn')}: {len(compared.pairs) - len(others)} with the same answers, "
-        f"{len(others)} with others."
-    )
-    for pair in others[:SHOWN]:
-        _print_pair(page, pair)
-    if len(others) > SHOWN:
-        page.line((f"… and {len(others) - SHOWN} more: --json has all.", "dim"))
-    page.line()
-    page.table(("", "recorded", "rerun"), list(_rows(compared.first, compared.second)), right=frozenset({1, 2}))
-    if outcome.stopped:
-        page.line((f"It ended early, since the model cannot be had: {outcome.stopped}", "bold red"))
-    for seq, why in sorted(outcome.skipped.items()):
-        page.line((f"Not given: event {seq}, {why}.", "yellow"))
-
-
-def _print_next(page: Page, plan: Plan, kept: bool, file: Path | None) -> None:
-    if kept:
-        page.line(("Look at it: ", "dim"), typed("events", plan.fork))
-        page.line(("What differs: ", "dim"), typed("diff", plan.agent, plan.fork))
-    elif file is not None:
-        look = shlex.join(("events", plan.fork, "--bundle", str(file)))
-        page.line(("Look at it: ", "dim"), f"{PROGRAM} {look}")
-
-
-def _parting(outcome: Outcome) -> Iterator[str]:
-    apart = outcome.divergence
-    asked = (
-        f"{many(outcome.model_answers, 'answer')} of the model, {many(outcome.recorded_answers, 'recorded answer')}."
-    )
-    if apart is None:
-        yield f"The runs never part: every context and every answer is as recorded. {asked}"
-        return
-    there = f"{apart.recorded_kind} (event {apart.recorded_seq})"
-    here = f"{apart.kind} (event {apart.seq})" if apart.kind else "nothing of the kind"
-    if apart.recorded_kind == apart.kind:
-        yield f"They part at event {apart.recorded_seq}: another {apart.kind} (event {apart.seq} of the rerun). {asked}"
-    else:
-        yield f"They part where {there} was recorded: the rerun has {here}. {asked}"
-
-
-def _print_pair(page: Page, pair: Pair) -> None:
-    run = pair.first or pair.second
-    assert run is not None, "a pair has a turn"
-    page.line()
-    page.line((f"  {run.seq:>6}  ", "dim"), (one_line(run.input, ANSWER_CHARS), "cyan"))
-    for label, side, style in (("recorded", pair.first, "red"), ("rerun", pair.second, "green")):
-        said = _said(side.said, side.ended) if side else "(no such turn)"
-        page.line((f"  {label:>8}: ", "dim"), (said, style))
-
-
-def _said(said: list[str], ended: str) -> str:
-    if said:
-        return one_line(" / ".join(said), ANSWER_CHARS)
-    return "(said nothing)" if ended in ("yielded", "") else f"(said nothing: {ended})"
-
-
-def _rows(first: Totals, second: Totals) -> Iterator[tuple[str, str, str]]:
-    for name, label in _LABELS.items():
-        a, b = getattr(first, name), getattr(second, name)
-        if a is not None or b is not None:
-            yield label, _figure(a), _figure(b)
-
-
-def _figure(value: float | None) -> str:
-    if value is None:
-        return ""
-    return f"{value:,}" if isinstance(value, int) else f"{value:,.4f}"
-
-
-_LABELS: Final = {
-    "turns": "turns",
-    "inferences": "inferences",
-    "largest_context_tokens": "largest context, tokens",
-    "evictions": "turns with an eviction",
-    "evicted": "messages evicted",
-    "searches": "searches",
-    "failures": "failures",
-    "prompt_tokens": "prompt tokens (the provider's count)",
-    "completion_tokens": "completion tokens",
-    "cost": "cost, at the prices given",
-}

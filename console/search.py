@@ -8,23 +8,21 @@ from __future__ import annotations
 
 import contextlib
 import heapq
-import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import click
-import msgspec
 from msgspec.structs import replace
 
 from actors.index import drop_index, open_index
-from console.inspect import agent_head, reading
-from console.options import bundle_option, data_folder, given_bundle, index_options, index_settings
+from console.inspect import agent_head, check_event, reading
+from console.options import bundle_option, data_folder, given_bundle, index_options, index_settings, json_option
 from console.progress import bar
-from console.show import Page, many, one_line, utc
+from console.show import Page, many, one_line, print_json, utc
 from events.envelope import Envelope
-from events.errors import BadInput, StorageUnavailable
+from events.errors import StorageUnavailable
 from events.passages import Hit, label
 from events.passages import Page as Found
 from events.sources import is_source, stream_of
@@ -84,7 +82,7 @@ def _parts(envelopes: Sequence[Envelope]) -> Iterator[list[Envelope]]:
 @click.option("--at", type=click.IntRange(min=1), metavar="SEQ", help="As of this event of the agent (default: now).")
 @click.option("--page", default=0, type=click.IntRange(0, MOST_PAGE), metavar="P", help="Page of the results, from 0.")
 @index_options
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@json_option
 def search_command(agent: str, query: str, *, where: str | None, at: int | None, page: int, as_json: bool) -> None:
     """Search AGENT's memory as its own functions do: what was said (recall), and its passages and the documents of its
     sources (archival). With --at, as it was after that event: what came later is not there, what was removed is.
@@ -101,7 +99,7 @@ def search_command(agent: str, query: str, *, where: str | None, at: int | None,
             name: {"total": each.total, "hits": [_object(hit, agent) for hit in each.hits]}
             for name, each in found.items()
         }
-        sys.stdout.write(msgspec.json.encode(row).decode() + "\n")
+        print_json(row)
         return
     for name, each in found.items():
         _print(Page(), name, each, page)
@@ -110,8 +108,7 @@ def search_command(agent: str, query: str, *, where: str | None, at: int | None,
 def sight_after(log: LogReader, agent: str, at: int | None) -> Sight:
     """What an agent sees after its event `at` (None: now). Raises UnknownAgent; BadInput if it has no such event."""
     head = agent_head(log, agent)
-    if at is not None and at > head.seq:
-        raise BadInput(f"Agent '{agent}' has events 1 to {head.seq}: there is no event {at}.")
+    check_event(head, at, "--at")
     state = load(log, agent, to=at)
     assert state is not None, "a stream with a head has events"
     position = log.position() if at is None else log.read(agent, at - 1, at)[0].position

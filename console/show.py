@@ -13,6 +13,8 @@ from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, TextIO
 
+import msgspec
+
 from events.context import clip
 
 if TYPE_CHECKING:
@@ -31,6 +33,11 @@ _VISIBLE: Final = {code: f"\\x{code:02x}" for code in _ACTIVE if chr(code) not i
 def printable(text: str) -> str:
     """The text with its control characters made visible; its lines stay."""
     return text.replace("\r\n", "\n").translate(_VISIBLE)
+
+
+def print_json(row: object) -> None:
+    """One JSON value on a line of its own: what a command's --json gives to programs."""
+    sys.stdout.write(msgspec.json.encode(row).decode() + "\n")
 
 
 def one_line(text: str, chars: int = 100) -> str:

@@ -6,25 +6,22 @@ They write to the log themselves, which must not be in use; with --address they 
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from itertools import islice
+from typing import Any
 
 import click
-import msgspec
 
+from actors.calls import KNOWN
 from console.describe import plain
 from console.inspect import reading
 from console.options import address_option, bundle_option, json_option
-from console.show import Page, many, names_of, one_line
+from console.show import Page, many, names_of, one_line, print_json
 from console.writing import writing
 from events.errors import UnknownSource
 from events.sources import PREFIX, Document, Source, is_source, source_of
 from store.library import folded
 from store.log import LogReader
-
-if TYPE_CHECKING:
-    pass
 
 # --- attach, detach, unload ---------------------------------------------------------------------------------------
 
@@ -106,7 +103,7 @@ def sources_command(source: str | None, as_json: bool) -> None:
             return
         found = list(all_sources(log))
     if as_json:
-        sys.stdout.write(msgspec.json.encode([_outline(each) for each in found]).decode() + "\n")
+        print_json([_outline(each) for each in found])
         return
     if not found:
         click.echo("There is no source yet: `load NAME PATH` makes one.", err=True)
@@ -136,7 +133,7 @@ def all_sources(log: LogReader) -> Iterator[Source]:
 def _known(log: LogReader, name: str) -> Source:
     source = folded(log, name)
     if source is None or source.gone:
-        raise UnknownSource(name, tuple(each.name for each in all_sources(log))[:12])
+        raise UnknownSource(name, tuple(each.name for each in islice(all_sources(log), KNOWN)))
     return source
 
 
@@ -161,7 +158,7 @@ def _one(source: Source, as_json: bool) -> None:
     refused = list(source.refused.values())
     if as_json:
         row = {**_outline(source), "documents": plain(there), "refused": plain(refused)}
-        sys.stdout.write(msgspec.json.encode(row).decode() + "\n")
+        print_json(row)
         return
     page = Page()
     if there:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 
 import click
@@ -11,8 +10,8 @@ import msgspec
 from console.context import counted, recorded, state_at
 from console.describe import call_text, plain, quoted, seqs, timer_text, value_text
 from console.inspect import CHUNK, agent_head, find, reading
-from console.options import bundle_option
-from console.show import Page, Part, many, one_line, printable, took, utc
+from console.options import bundle_option, json_option
+from console.show import Page, Part, many, one_line, print_json, printable, took, utc
 from events.codec import decode
 from events.debug.overview import Covering, EventAt, Overview, Running, overview
 from events.envelope import Envelope
@@ -39,7 +38,7 @@ class Kept(msgspec.Struct, frozen=True, kw_only=True):
 
 def overview_at(log: LogReader, agent: str, seq: int) -> Overview:
     """The overview of an agent after its event `seq`. Raises UnknownAgent; BadInput where it has no such event."""
-    state = state_at(log, agent, seq, option="--at SEQ")
+    state = state_at(log, agent, seq, option="--at")
     return overview(recorded(log, state, agent), events_of(log, agent), open_request(log, agent, state))
 
 
@@ -100,7 +99,7 @@ def _kept(envelope: Envelope, event_at: EventAt) -> Kept:
 @click.option("--recall", is_flag=True, help="List what recall storage held, the newest first.")
 @click.option("--archival", is_flag=True, help="List what archival storage held, the newest first.")
 @click.option("--page", default=0, type=click.IntRange(min=0), metavar="P", help="Page of these lists, from 0.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@json_option
 def command(agent: str, *, at: int | None, recall: bool, archival: bool, page: int, as_json: bool) -> None:
     """Show what an agent was after any event: core memory, queue, summary, timers, and what was open or waited.
 
@@ -116,7 +115,7 @@ def command(agent: str, *, at: int | None, recall: bool, archival: bool, page: i
         listed = _page(kept(log, agent, seq, RECALL if recall else ARCHIVAL), page) if recall or archival else None
     if as_json:
         found = listed if listed is not None else seen
-        sys.stdout.write(msgspec.json.encode(plain(found)).decode() + "\n")
+        print_json(plain(found))
     elif listed is not None:
         _print_kept(Page(), seen, listed, page, recall=recall)
     else:

@@ -5,19 +5,17 @@ Rule: what is dear is read only where a verdict needs it: thoughts and results, 
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import cached_property, partial
 from typing import Final
 
 import click
-import msgspec
 
 from console.describe import plain
-from console.inspect import CHUNK, agent_head, reading, stretches
-from console.options import bundle_option, index_options, log_options
+from console.inspect import CHUNK, agent_head, check_event, reading, stretches
+from console.options import bundle_option, index_options, json_option, log_options
 from console.ranks import rank
-from console.show import Page
+from console.show import Page, print_json
 from console.why_page import print_verdict
 from console.words import search_terms
 from events.codec import decode
@@ -47,8 +45,7 @@ def verdict_at(log: LogReader, agent: str, wanted: Wanted, at: int | None, rank:
     """The verdict on the answer at event `at` (None: the last one); `rank` says where a search had what was told.
     Raises UnknownAgent; BadInput where there is no such event, or no turn by then."""
     head = agent_head(log, agent)
-    if at is not None and not 1 <= at <= head.seq:
-        raise BadInput(f"Agent '{agent}' has events 1 to {head.seq}: there is no event {at} to look at (--at SEQ).")
+    check_event(head, at, "--at")
     turn = turn_at(log, agent, at, head.seq)
     return why(agent, wanted, turn, LogFacts(log, agent, wanted, turn, rank))
 
@@ -180,7 +177,7 @@ class LogFacts:
     "--rank", "patient", is_flag=True, help="Build an index for the ranks of searches, however long it takes."
 )
 @index_options
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@json_option
 def command(agent: str, text: str, *, at: int | None, exact: bool, patient: bool, as_json: bool) -> None:
     """Say why AGENT did not come up with TEXT in an answer: it was never said; said, evicted, and not searched for;
     searched for, and not on the page that came back; pushed out of the window before the answer; or in the window, and
@@ -193,6 +190,6 @@ def command(agent: str, text: str, *, at: int | None, exact: bool, patient: bool
     with reading() as log:
         found = verdict_at(log, agent, wanted, at, partial(rank, log, patient=patient))
     if as_json:
-        sys.stdout.write(msgspec.json.encode(plain(found)).decode() + "\n")
+        print_json(plain(found))
     else:
         print_verdict(Page(), found, log_options())

@@ -22,6 +22,7 @@ from events.functions import FUNCTIONS
 from events.passages import Hit, Page, day_bounds, excerpt, label, search_page
 from events.sources import Source, stream_of
 from events.types import Found, FunctionCalled, FunctionFailed, FunctionReturned, Parent
+from store.heads import Heads
 from store.library import Library, Reads, Shelf
 from store.log import parts
 from store.points import View
@@ -36,15 +37,11 @@ LISTED_CHARS: Final = 120
 _NONE: Final[Mapping[str, int]] = MappingProxyType({})
 
 
-class SourceLog(Reads, Protocol):
+class SourceLog(Reads, Heads, Protocol):
     """The part of a log's reader that is needed here."""
 
-    def seq_at(self, agent: str, position: int) -> int: ...
 
-    def lineage(self, agent: str) -> list[Parent]: ...
-
-
-def seqs_of(call: FunctionCalled, at: Envelope, log: SourceLog) -> dict[str, int]:
+def seqs_of(call: FunctionCalled, at: Envelope, log: Heads) -> dict[str, int]:
     """The sources that a call sees, each with the seq that it had then."""
     return {source: log.seq_at(stream_of(source), at.position) for source in call.sources}
 
@@ -67,7 +64,7 @@ def sight_of(agent: str, seq: int, lineage: Sequence[Parent], sources: Mapping[s
     return Sight(tuple(own), tuple(View(stream_of(source), at) for source, at in sources.items() if at))
 
 
-def sight_at(call: FunctionCalled, at: Envelope, log: SourceLog) -> Sight:
+def sight_at(call: FunctionCalled, at: Envelope, log: Heads) -> Sight:
     """What a call sees."""
     return sight_of(at.agent, at.seq, log.lineage(at.agent), seqs_of(call, at, log))
 

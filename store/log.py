@@ -14,6 +14,8 @@ from typing import Final, Protocol
 import msgspec
 
 from events.envelope import Draft, Envelope
+from events.errors import UnknownAgent
+from events.sources import is_source
 from events.types import Parent
 
 MUST_EXIST: Final = -1
@@ -95,6 +97,16 @@ class StreamHead(msgspec.Struct, frozen=True, array_like=True):
     position: int
     created_ms: int
     updated_ms: int
+
+
+def agents_of(heads: Iterable[StreamHead]) -> list[StreamHead]:
+    """Those of these streams that are agents', and not sources'."""
+    return [head for head in heads if not is_source(head.agent)]
+
+
+def unknown_agent(agent: str, heads: Iterable[StreamHead]) -> UnknownAgent:
+    """The error for an agent that is not among these streams."""
+    return UnknownAgent(agent, tuple(head.agent for head in agents_of(heads)))
 
 
 class Committed(msgspec.Struct, frozen=True):

@@ -18,7 +18,7 @@ from msgspec.structs import replace
 
 from events.codec import decode
 from events.debug.moments import Change
-from events.debug.overview import Covered
+from events.debug.summaries import Covered
 from events.debug.timeline import changes
 from events.debug.window import Window, window
 from events.envelope import Envelope

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 import msgspec
 
 from events.debug.moments import Change
+from events.debug.summaries import Covered
 from events.debug.timeline import changes
 from events.debug.window import Window, gist, in_words, window
 from events.envelope import Envelope
@@ -31,14 +32,6 @@ class Queued(msgspec.Struct, frozen=True, kw_only=True):
     who: str
     tokens: int | None
     text: str
-
-
-class Covered(msgspec.Struct, frozen=True, kw_only=True):
-    """A summary, and the messages that it newly stood for when it was written."""
-
-    seq: int
-    author: str
-    covers: tuple[int, ...]
 
 
 class Covering(msgspec.Struct, frozen=True, kw_only=True):

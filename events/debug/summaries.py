@@ -25,15 +25,20 @@ Range = tuple[int, int]
 """First and last seq."""
 
 
-class Generation(msgspec.Struct, frozen=True, kw_only=True):
-    """A summary that was written: the `number`th, by `author` (model, extractive or bare); `covers` are the messages
-    that went with it."""
+class Covered(msgspec.Struct, frozen=True, kw_only=True):
+    """A summary by `author` (model, extractive or bare), and the messages that it newly stood for when it was
+    written."""
 
-    number: int
     seq: int
-    time_ms: int
     author: str
     covers: tuple[int, ...]
+
+
+class Generation(Covered, frozen=True, kw_only=True):
+    """The same as the `number`th of those that a summary went through."""
+
+    number: int
+    time_ms: int
     note: str = ""
 
 

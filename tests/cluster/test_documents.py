@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from actors.system import System
-from bench.kills import alike
+from bench.alike import alike
 from events.codec import decode
 from events.envelope import Envelope
 from events.passages import Page

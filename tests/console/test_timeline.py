@@ -10,7 +10,8 @@ import pytest
 
 from console.show import took
 from console.story import ordinal
-from console.timeline import later, newest, seq_before
+from console.stretch import seq_before
+from console.timeline import later, newest
 from events.debug.choice import Wanted
 from events.debug.moments import TurnBegan
 from events.debug.timeline import story

@@ -322,6 +322,13 @@ def test_what_there_is_not_cannot_be_attached(place: Place) -> None:
     assert attached(place, "ada") == ()
 
 
+def names(place: Place) -> list[str]:
+    async def listed() -> list[str]:
+        return [name async for name in sources.names(DirectLog(place.log))]
+
+    return run(listed())
+
+
 def test_a_document_is_unloaded_by_name_and_a_source_whole(place: Place) -> None:
     place.write("a.txt", prose(3))
     place.write("b.txt", prose(3))
@@ -334,14 +341,12 @@ def test_a_document_is_unloaded_by_name_and_a_source_whole(place: Place) -> None
     assert len(run(sources.unload(log, "manuals"))) == 1
     assert (place.source.loaded, attached(place, "ada")) == ([], ())
     assert run(sources.unload(log, "manuals")) == []
+    assert names(place) == []
     assert len(place.load().loaded) == 2, "it can be loaded again"
+    assert names(place) == ["manuals"]
 
 
 def test_the_names_of_many_sources_come_in_order(place: Place) -> None:
     for number in range(30):
         run(Loader(DirectLog(place.log), f"s{number:02}").load([place.folder]))
-
-    async def names() -> list[str]:
-        return [name async for name in sources.names(DirectLog(place.log))]
-
-    assert run(names()) == [f"s{number:02}" for number in range(30)]
+    assert names(place) == [f"s{number:02}" for number in range(30)]

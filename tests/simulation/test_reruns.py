@@ -33,7 +33,7 @@ from events.types import (
     Timer,
     UserMessageReceived,
 )
-from store.log import Append, Appended
+from store.log import DECIDER, Append, Appended
 from store.memory_log import MemoryLog
 from store.states import load
 from tests.simulation.forking import Continuation, replayed
@@ -132,6 +132,14 @@ def test_a_fork_is_run_again_from_before_it_was_forked(seed: int, share: float, 
     assert mine is not None and theirs is not None
     assert [entry.wire for entry in mine.queue] == [entry.wire for entry in theirs.queue]
     assert mine.settings == theirs.settings
+
+
+@pytest.mark.parametrize("recorded", [False, True])
+def test_the_memory_manager_has_nothing_to_decide_in_what_was_run_again(recorded: bool) -> None:
+    log, agent, end = session(1)
+    before = log.position()
+    run(log, Plan(agent=agent, fork="again", first=1, to=end, recorded_answers=recorded))
+    assert log.cursor(DECIDER) == log.position() > before
 
 
 def _given(agent: str, event: Event, key: str) -> Append:

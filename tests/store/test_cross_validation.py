@@ -22,8 +22,16 @@ from tests.store.index_world import START_MS, TOPICS, embedder
 
 CUTS = (1, 2, 5, 20)
 USED = Blend(half=40.0, dense=0.3, floor=0.3, speaker=0.12, asks=0.05)
-QUERIES = ("Where does Ana live?", "What did Ben say of the dog?", "the orchestra", "and of", "xyzzy", "terrier in fog")
-QUERIES += ("puppies and musicians", "a painter with peanuts on a cello in Corsica, by Biscuit")
+QUERIES = (
+    "Where does Ana live?",
+    "What did Ben say of the dog?",
+    "the orchestra",
+    "and of",
+    "xyzzy",
+    "terrier in fog",
+    "puppies and musicians",
+    "a painter with peanuts on a cello in Corsica, by Biscuit",
+)
 
 
 def asked(path: Path, turns: int = 60, seed: int = 1) -> tuple[Features, Recalls]:

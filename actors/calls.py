@@ -1,0 +1,41 @@
+"""What is called of a log, and what is said where it has no such agent.
+
+Rule: whatever works over a `Log` works over the log actor's client, and over a log in this process (`actors.direct`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final, Protocol
+
+from events.envelope import Envelope
+from events.errors import UnknownAgent
+from events.state import State
+from store.log import Append, Appended, StreamHead, unknown_agent
+
+KNOWN: Final = 12
+"""So many names are read of the streams that there are, where one is not."""
+
+
+class Log(Protocol):
+    """The part of `LogClient` that forks and sources need."""
+
+    async def append(self, append: Append) -> list[Appended]: ...
+
+    async def read(
+        self,
+        agent: str,
+        after: int = 0,
+        to: int | None = None,
+        limit: int | None = None,
+        kinds: frozenset[str] | None = None,
+    ) -> list[Envelope]: ...
+
+    async def heads(self, after: str = "", limit: int | None = None) -> list[StreamHead]: ...
+
+    async def states(self, wanted: Mapping[str, int | None]) -> dict[str, State]: ...
+
+
+async def unknown(log: Log, agent: str) -> UnknownAgent:
+    """The error for an agent that is not there, with some that are."""
+    return unknown_agent(agent, await log.heads(limit=KNOWN))
