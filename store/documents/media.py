@@ -98,15 +98,20 @@ def _kind_of_text(path: Path, text: str, *, whole: bool) -> str:
         return TEXT
     if named == TEXT and text.lstrip()[:1] in ("{", "["):
         return _json_or_text(text, whole=whole)
-    return named
+    return JSONL if named == JSON and _is_lines(text, whole=whole) else named
 
 
 def _json_or_text(text: str, *, whole: bool) -> str:
     """A file without a telling name: JSON if it is that from end to end, JSONL if its first two lines are objects."""
-    lines = [line for line in text.split("\n")[: None if whole else -1] if line.strip()]
-    if len(lines) > 1 and all(line.lstrip().startswith("{") and _parses(line) for line in lines[:2]):
+    if _is_lines(text, whole=whole):
         return JSONL
     return JSON if whole and _parses(text) else TEXT
+
+
+def _is_lines(text: str, *, whole: bool) -> bool:
+    """Whether the first two lines are an object each, which no single JSON value can begin with."""
+    lines = [line for line in text.split("\n")[: None if whole else -1] if line.strip()]
+    return len(lines) > 1 and all(line.lstrip().startswith("{") and _parses(line) for line in lines[:2])
 
 
 def _parses(text: str) -> bool:

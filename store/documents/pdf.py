@@ -51,7 +51,9 @@ def _open(path: Path) -> PdfDocument:
         return pypdfium2.PdfDocument(path)
     except pypdfium2.PdfiumError as error:
         code = getattr(error, "err_code", None)
-        if code == pypdfium2.raw.FPDF_ERR_PASSWORD:
+        if _opens(path):  # the code is then that of an earlier file
+            reason = "It is a PDF that has no pages. Leave it out, or save it anew and load that."
+        elif code == pypdfium2.raw.FPDF_ERR_PASSWORD:
             reason = "It is encrypted, and needs a password. Save it without one (qpdf --decrypt, say) and load that."
         elif code == pypdfium2.raw.FPDF_ERR_SECURITY:
             reason = "It is encrypted in a way that is not known here. Save it without encryption and load that."
@@ -60,6 +62,16 @@ def _open(path: Path) -> PdfDocument:
         else:
             reason = f"It is a damaged PDF ({error}). Open it in a viewer, save it anew, and load that."
         raise DocumentUnreadable(str(path), reason) from error
+
+
+def _opens(path: Path) -> bool:
+    """Whether PDFium opens it: pypdfium2 refuses also what opens and has no pages, with the last error there was."""
+    import pypdfium2
+
+    raw = pypdfium2.raw.FPDF_LoadDocument(f"{path}\0".encode("utf-8", "surrogateescape"), None)
+    if raw:
+        pypdfium2.raw.FPDF_CloseDocument(raw)
+    return bool(raw)
 
 
 def _has_end(path: Path) -> bool:

@@ -34,6 +34,8 @@ _FALLBACK: Final = "{http://schemas.openxmlformats.org/markup-compatibility/2006
 _TITLE: Final = 0
 """The document's title stands above headings of level 1."""
 _HEADING: Final = re.compile(r"heading ([1-9])$", re.I)
+_USUAL: Final = re.compile(r"heading([1-9])$", re.I)
+"""Word's own ids of these styles: what a file means by them that describes no style that is a heading."""
 _BROKEN: Final = (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError)
 
 
@@ -186,6 +188,8 @@ class _Reader:
         properties = _child(element, "pPr")
         style = "" if properties is None else _value(_child(properties, "pStyle"))
         level = _outline_level(element) or self._levels.get(style)
+        if level is None and (usual := _USUAL.match(style)) and not self._levels:
+            level = int(usual[1])
         if level is not None:
             yield from self._sections.enter(level, text, text + "\n\n")
         else:

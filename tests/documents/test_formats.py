@@ -8,7 +8,7 @@ import pytest
 
 from events.documents import Passage
 from store.documents import Document, open_document
-from tests.documents.files import docx, encrypted, paragraph, pdf, table, written
+from tests.documents.files import W, docx, encrypted, paragraph, pdf, table, written, zipped
 
 
 def read(path: Path, content: bytes | str) -> tuple[Document, list[Passage]]:
@@ -34,6 +34,7 @@ def passages(path: Path, content: bytes | str) -> list[Passage]:
         ("a.html", "<p>A fragment", "text/html"),
         ("a.bin", docx(paragraph("Words")), "application/vnd.openxmlformats-officedocument.wordprocessingml.document"),
         ("notes", '{"a": 1}\n{"a": 2}\n', "application/x-ndjson"),
+        ("a.json", '{"a": 1}\n{"a": 2}\n', "application/x-ndjson"),
         ("notes", '[{"a": 1},\n {"a": 2}]', "application/json"),
         ("notes.txt", "[sic] he said", "text/plain"),
         ("a.MD", "# Title\nWords", "text/markdown"),
@@ -87,6 +88,12 @@ def test_a_docx_has_headings_paragraphs_and_tables(tmp_path: Path) -> None:
             heading="Guide > Linux",
         )
     ]
+
+
+def test_a_docx_that_describes_no_styles_means_words_own(tmp_path: Path) -> None:
+    body = paragraph("Guide", "Heading1") + paragraph("Words.") + paragraph("Linux", "Heading2") + paragraph("Run it.")
+    bare = zipped({"word/document.xml": f"<w:document {W}><w:body>{body}</w:body></w:document>"})
+    assert [each.heading for each in passages(tmp_path / "a.docx", bare)] == ["Guide", "Guide > Linux"]
 
 
 def test_a_docx_gives_insertions_text_boxes_and_nested_tables_once(tmp_path: Path) -> None:

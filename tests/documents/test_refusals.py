@@ -68,6 +68,11 @@ def test_a_pdf_with_a_password_is_refused(tmp_path: Path) -> None:
     assert reason.startswith("It is encrypted, and needs a password. Save it without one")
 
 
+def test_a_pdf_without_pages_is_told_from_what_was_refused_before(tmp_path: Path) -> None:
+    refusal(tmp_path / "a.pdf", encrypted(pdf(["Words"]), password="secret"))
+    assert refusal(tmp_path / "b.pdf", pdf([])).startswith("It is a PDF that has no pages.")
+
+
 def test_a_zip_bomb_is_refused_before_it_is_unpacked(tmp_path: Path) -> None:
     reason = refusal(tmp_path / "a.docx", docx(paragraph("a" * (12 << 20))))
     assert reason.startswith("It would unpack to 12,58")
