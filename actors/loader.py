@@ -13,11 +13,12 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from itertools import chain, islice
 from pathlib import Path
 from typing import Final, TypeVar
 
 from actors.calls import Log
-from actors.cutter import CutDiffers, Cutter, Stretch, stretch_of
+from actors.cutter import BATCH_PASSAGES, CutDiffers, Cutter, Stretch, stretch_of
 from actors.loading import Loaded, OnProgress, Progress, Report, check_sizes, sizes_of_new, told_of
 from actors.pace import Pace
 from actors.process import now_ms
@@ -178,6 +179,8 @@ class Loader:
 
     async def _attempt(self, found: Found, id: str, sha256: str) -> Document:
         opened = await asyncio.to_thread(open_document, found.real, sha256=sha256)
+        passages = opened.passages(self._source.passage_tokens, self._source.overlap_tokens)
+        head = await asyncio.to_thread(lambda: list(islice(passages, BATCH_PASSAGES)))  # most bad files show here
         before = self._source.documents.get(id)
         removals = before.removals if before else 0
         there = await self._there(before) if before else {}
@@ -192,8 +195,7 @@ class Loader:
         await self._write(event, opened_key(id, removals))
         await self._look_again()
         document = self._living(id)
-        passages = opened.passages(self._source.passage_tokens, self._source.overlap_tokens)
-        count, chars = await self._stretches(document, passages, there, found.size_bytes)
+        count, chars = await self._stretches(document, chain(head, passages), there, found.size_bytes)
         notes = tuple(clip(note, 300) for note in opened.notes[:20])
         loaded = DocumentLoaded(document=id, passages=count, chars=chars, notes=notes)
         await self._write(loaded, loaded_key(id, removals))

@@ -102,7 +102,7 @@ class Source:
         self.updated_ms = at.time
         self.seq = at.seq
         self.changed = 0
-        """The seq of the event that last changed what there is to find."""
+        """The seq of the event that last changed which documents are there whole."""
         self.documents: dict[str, Document] = {}
         """By id, removed ones too."""
         self.refused: dict[str, Document] = {}
@@ -217,7 +217,7 @@ class Source:
         gone = replace(document, status=Status.REMOVED, removals=document.removals + 1, closed=at.seq)
         cut_off = not last and (document.cut_off or document.status == Status.LOADING)
         self._put(replace(gone, reason=reason if there else document.reason, cut_off=cut_off))
-        if there:
+        if document.status == Status.LOADED:
             self.changed = at.seq
 
     def _of(self, at: Envelope, id: str) -> Document:

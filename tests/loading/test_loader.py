@@ -22,6 +22,7 @@ from events.types import PassagesLoaded, Settings, SettingsChanged, UploadFinish
 from store.library import Library
 from store.log import Append, Appended
 from store.memory_log import MemoryLog
+from tests.documents.files import W, paragraph, zipped
 from tests.simulation.promises import Watch
 
 T = TypeVar("T")
@@ -176,18 +177,30 @@ def test_a_load_that_is_killed_at_any_append_goes_on_where_it_stopped(place: Pla
 def test_one_bad_file_does_not_stop_the_rest(place: Place) -> None:
     place.write("a.txt", prose(3))
     place.write("empty.txt", "")
+    place.write("blank.txt", "\n \n")
     place.write("picture.png", b"\x89PNG\r\n\x1a\n" + bytes(100))
     place.write("z.txt", prose(3))
     (place.folder / "loop").symlink_to(place.folder)
-    report = place.load(place.folder, place.folder / "nothing")
+    report = place.load(place.folder, place.folder / "nothing", agents=("ada",))
     assert [each.path for each in report.loaded] == ["a.txt", "z.txt"]
     refused = {Path(each.path).name: each.reason for each in report.refused}
-    assert set(refused) == {"empty.txt", "picture.png", "loop", "nothing"}
+    assert set(refused) == {"blank.txt", "empty.txt", "picture.png", "loop", "nothing"}
     assert all(reason for reason in refused.values())
     assert {document.reason for document in place.source.refused.values()} == set(refused.values())
     position = place.log.position()
-    assert len(place.load(place.folder, place.folder / "nothing").refused) == 4
+    assert len(place.load(place.folder, place.folder / "nothing").refused) == 5
     assert place.log.position() == position, "a refusal that is known is not written again"
+    assert len(place.uploads("ada")) == 1
+
+
+def test_what_shows_late_that_it_is_bad_is_no_news_to_agents(place: Place) -> None:
+    place.write("a.txt", prose(3))
+    paragraphs = "".join(paragraph(line) for line in prose(4000).splitlines())
+    place.write("torn.docx", zipped({"word/document.xml": f"<w:document {W}>{paragraphs}"}))
+    for told in (("ada",), ()):
+        report = place.load(agents=("ada",))
+        assert ([each.path for each in report.refused], report.told) == (["torn.docx"], told)
+    assert place.source.at_path("torn.docx") == []
 
 
 def test_a_file_that_changes_while_it_is_read_leaves_nothing(place: Place) -> None:
