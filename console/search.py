@@ -31,6 +31,7 @@ from store.functions import Sight, sight_of
 from store.log import LogReader
 from store.points import View
 from store.projection import MemoryIndex
+from store.search import QUERY_CHARS
 from store.states import load
 
 BATCH: Final = 1000
@@ -87,6 +88,10 @@ def search_command(agent: str, query: str, *, where: str | None, at: int | None,
     """Search AGENT's memory as its own functions do: what was said (recall), and its passages and the documents of its
     sources (archival). With --at, as it was after that event: what came later is not there, what was removed is.
     """
+    if len(query) > QUERY_CHARS:
+        click.echo(
+            f"The query has {len(query):,} characters: only its first {QUERY_CHARS:,} are searched for.", err=True
+        )
     with reading() as log:
         sight = sight_after(log, agent, at)
         with _index(log, sight.all) as index:

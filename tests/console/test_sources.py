@@ -233,6 +233,14 @@ def test_a_page_past_the_end_says_which_there_are(launched: Launch, shelf: Path)
     assert launched("search", "ada", "red valve", "--page", str(10**20)).code == 2
 
 
+def test_of_a_query_that_is_cut_it_is_said(launched: Launch, shelf: Path) -> None:
+    assert shelf.exists()
+    printed = launched("search", "ada", "valve " * 15_000 + "and more " * 1_200, "--in", "archival")
+    assert printed.err == "The query has 100,800 characters: only its first 4,000 are searched for.\n"
+    assert printed.lines[0] == "archival: 1 result, page 0 (of 0 to 0)"
+    assert launched("search", "ada", "valve", "--in", "archival").err == ""
+
+
 def test_a_search_as_of_an_event_sees_what_there_was(launched: Launch, shelf: Path, kernel: Kernel) -> None:
     assert shelf.exists()
     now = launched("events", "ada", "--flat").lines
