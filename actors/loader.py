@@ -19,7 +19,7 @@ from typing import Final, TypeVar
 
 from actors.calls import Log
 from actors.cutter import BATCH_PASSAGES, CutDiffers, Cutter, Stretch, stretch_of
-from actors.loading import Loaded, OnProgress, Progress, Report, check_sizes, sizes_of_new, told_of
+from actors.loading import Loaded, OnProgress, Progress, Report, check_sizes, same_bytes, sizes_of_new, told_of
 from actors.pace import Pace
 from actors.process import now_ms
 from actors.sources import AGENTS_AT_ONCE, attach_to, check_agents, check_source, check_windows, fold, remove
@@ -109,6 +109,7 @@ class Loader:
             passages=self._passages,
             seconds=time.monotonic() - started,
             position=self._position,
+            same=same_bytes(self._source, {each.path for each in self._loaded}),
         )
 
     async def _begin(self, passage_tokens: int, overlap_tokens: int) -> None:

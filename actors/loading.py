@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Final
 
 import msgspec
@@ -31,7 +31,10 @@ class Loaded(msgspec.Struct, frozen=True):
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """What a load did. `position`: of the log, once all of it was there. `told`: agents that got an upload event."""
+    """What a load did. `position`: of the log, once all of it was there. `told`: agents that got an upload event.
+
+    `same`: the paths of what was loaded though its bytes are there already, each with the path where they are.
+    """
 
     source: str
     loaded: tuple[Loaded, ...]
@@ -42,6 +45,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     passages: int
     seconds: float
     position: int
+    same: tuple[tuple[str, str], ...] = ()
 
 
 class Progress(msgspec.Struct, frozen=True):
@@ -79,6 +83,16 @@ def check_sizes(source: Source, passage_tokens: int, overlap_tokens: int) -> Non
             f"Source '{source.name}' has passages of {had[0]} tokens with an overlap of {had[1]}, for good. Leave "
             "--passage-tokens and --overlap-tokens out, or load into a source of another name."
         )
+
+
+def same_bytes(source: Source, paths: Collection[str]) -> tuple[tuple[str, str], ...]:
+    """The documents at these paths that have the bytes of another, with the path of that one: what was there before
+    counts as the first."""
+    first: dict[str, str] = {}
+    for document in sorted(source.loaded, key=lambda document: (document.path in paths, document.opened)):
+        first.setdefault(document.sha256, document.path)
+    pairs = ((document.path, first[document.sha256]) for document in source.loaded if document.path in paths)
+    return tuple((path, other) for path, other in pairs if path != other)
 
 
 def told_of(source: Source) -> str:

@@ -196,6 +196,12 @@ def _print_report(page: Page, report: Report) -> None:
         shown = one_line(", ".join(replaced), 300)
         page.line(f"  {many(len(replaced), 'document')} took the place of what stood at the same path: {shown}")
     _warn_of_mixing(page, report)
+    if report.same:
+        path, other = (one_line(each, 100) for each in report.same[0])
+        page.line(
+            f"  {many(len(report.same), 'document')} of the same bytes as another that is there: {path} is {other}. "
+            f"Searches find both; `unload {one_line(report.source)} {path}` takes one out."
+        )
     for loaded in report.loaded:
         for note in loaded.notes:
             page.line((f"  {one_line(loaded.path)}: {one_line(note, 300)}", "dim"))

@@ -141,6 +141,16 @@ def test_what_is_there_is_skipped_and_nothing_is_told_again(place: Place) -> Non
     assert upload.detail.startswith(f"1 document, {first.passages} passages: a.txt. Search them with")
 
 
+def test_bytes_that_are_there_under_another_path_are_told(place: Place) -> None:
+    path = place.write("sub/b.txt", prose(3))
+    assert place.load().same == ()
+    place.write("a.txt", prose(3))
+    place.write("c.txt", prose(4))
+    assert place.load(place.folder).same == (("a.txt", "sub/b.txt"),)
+    assert place.load(path).same == (("b.txt", "sub/b.txt"),)
+    assert place.load(path).same == (), "it is skipped"
+
+
 def test_a_changed_file_takes_the_place_of_what_it_was(place: Place) -> None:
     place.write("a.txt", prose(30))
     place.load(agents=("ada",))
