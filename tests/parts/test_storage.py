@@ -307,3 +307,28 @@ def test_the_word_that_ends_a_load_is_indexed_at_once(tmp_path: Path, monkeypatc
             serving.cancel()
 
     run(live())
+
+
+class Lasting(Looking):
+    """An index that is where it was when it is opened again; at its first search it goes away."""
+
+    def search(self, _agent: str, *, query: str, **_options: Any) -> Page:
+        found = super().search(_agent, query=query)
+        if len(self.searched_at) == 1:
+            raise StorageAway("The server went away.")
+        return found
+
+
+def test_what_was_asked_before_the_index_is_back_is_answered_without_waiting_for_more(tmp_path: Path) -> None:
+    async def live() -> None:
+        async with parts(tmp_path, SCRIPT) as here:
+            await here.born("ada")
+            index, clock = Lasting(), Clock()
+            outage = Outage(now_s=clock.now_s, sleep=clock.sleep)
+            storage = Storage(here.log, here.log_actor._reader, lambda: index, outage=outage)  # type: ignore[arg-type, return-value]
+            serving = asyncio.create_task(storage.run())
+            assert (await here.says("ada", "Look for bread.")).text == "I found nothing."
+            assert len(index.searched_at) == 2
+            serving.cancel()
+
+    run(live())
