@@ -54,7 +54,8 @@ Infer = Callable[[Job], Awaitable[InferenceCompleted | InferenceFailed]]
 
 
 class Functions(Protocol):
-    """What carries out searches and the functions on documents."""
+    """What carries out searches and the functions on documents: as of the call's seq, and the sources as they were at
+    its position."""
 
     def carry_out(self, asked: Envelope, call: FunctionCalled) -> Event: ...
 
@@ -229,10 +230,16 @@ class Counterfactual:
             self._set_timer(envelope, event)
         elif isinstance(event, FunctionCalled):
             self._ledger.commit()
-            came = self._functions.carry_out(self._ledger.end(), event)
+            came = self._functions.carry_out(replace(self._ledger.end(), position=self._reached), event)
             self._put(answer(envelope, came, self._now_ms), came)
         else:
             await self._ask_model(job(state, envelope, event))
+
+    @property
+    def _reached(self) -> int:
+        """The recording's position up to which it was given, or done again: sources are seen as they were then."""
+        first = self._recording[0].envelope.position - 1
+        return self._recording[self._at - 1].envelope.position if self._at else first
 
     async def _ask_model(self, asked: Job) -> None:
         came = await self._infer(asked)

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -143,6 +143,7 @@ class _Bench:
         self._log = log
         self._stub_pids = stub_pids
         self._latencies_s: list[float] = []
+        self._next_turn = [0] * plan.agents
 
     async def create(self, names: list[str], born: Any) -> None:
         for start in range(0, len(names), 1000):
@@ -151,30 +152,35 @@ class _Bench:
     def _read(self) -> gauge.Reading:
         return gauge.read(self._log, without=self._stub_pids)
 
-    async def _turns(self, first: int, count: int) -> None:
-        """Turns first … first + count - 1 of every agent, all agents at once, each waiting for its answers."""
+    async def _turns(self, counts: Sequence[int]) -> None:
+        """So many more turns of each agent, all agents at once, each waiting for its answers."""
 
-        async def talk(agent: int) -> None:
-            for turn in range(first, first + count):
+        async def talk(agent: int, count: int) -> None:
+            for _ in range(count):
                 asked = time.perf_counter()
-                reply = await self._client.ask(f"agent-{agent}", message(self._plan.mix, agent, turn))
+                text = message(self._plan.mix, agent, self._next_turn[agent])
+                self._next_turn[agent] += 1
+                reply = await self._client.ask(f"agent-{agent}", text)
                 self._latencies_s.append(time.perf_counter() - asked)
                 if reply.reason != "yielded":
                     raise click.ClickException(f"A turn ended with {reply.reason}: {reply.detail}")
 
-        await asyncio.gather(*(talk(agent) for agent in range(self._plan.agents)))
+        await asyncio.gather(*(talk(agent, count) for agent, count in enumerate(counts)))
+
+    def _each(self, count: int) -> list[int]:
+        return [count] * self._plan.agents
 
     async def measure(self) -> dict[str, Any]:
-        await self._turns(0, WARM_UP_TURNS)
+        await self._turns(self._each(WARM_UP_TURNS))
         if self._plan.growth:
             return await self._measure_growth()
-        return await self._stretch(WARM_UP_TURNS, self._plan.turns)
+        return await self._stretch(self._plan.turns)
 
-    async def _stretch(self, first: int, count: int) -> dict[str, Any]:
+    async def _stretch(self, count: int) -> dict[str, Any]:
         """The figures of a stretch of turns."""
         self._latencies_s = []
         before, started = self._read(), time.perf_counter()
-        await self._turns(first, count)
+        await self._turns(self._each(count))
         took_s, after = time.perf_counter() - started, self._read()
         turns, latencies_s = self._plan.agents * count, sorted(self._latencies_s)
         return {
@@ -193,14 +199,19 @@ class _Bench:
         return {**named, os.getpid(): "client"}
 
     async def _measure_growth(self) -> dict[str, Any]:
-        """The 50 turns around the 50th, and the last 50, of each agent."""
+        """50 turns after the 25th or so, and the last 50, of each agent.
+
+        Before that they are given up to 25 turns more each, so that they are as little in step early as late: those
+        that evict at the same moment share their commits, and such a turn costs less.
+        """
         last = self._plan.turns
         if last < 150:
             raise click.ClickException("--growth compares early with late turns: give --turns 150 or more.")
-        await self._turns(WARM_UP_TURNS, 25 - WARM_UP_TURNS)
-        early = await self._stretch(25, 50)
-        await self._turns(75, last - 50 - 75)
-        late = await self._stretch(last - 50, 50)
+        leads = [25 * agent // self._plan.agents for agent in range(self._plan.agents)]
+        await self._turns([25 - WARM_UP_TURNS + lead for lead in leads])
+        early = await self._stretch(50)
+        await self._turns([last - 50 - 75 - lead for lead in leads])
+        late = await self._stretch(50)
         ratios = {name: round(late[name] / early[name], 2) for name in ("cpu_ms_per_turn", "bytes_per_turn", "p50_ms")}
         return {**late, "early": early, "late": late, "late_to_early": ratios}
 
@@ -236,7 +247,7 @@ def lines(result: dict[str, Any]) -> Iterator[str]:
         early, late, ratios = result["early"], result["late"], result["late_to_early"]
         yield ""
         for name, ratio in ratios.items():
-            text = f"{_LABELS[name]}, turns 26-75 / last 50"
+            text = f"{_LABELS[name]}, early / last 50"
             yield f"  {text:<44}{early[name]:>12,} {late[name]:>12,}   x {ratio}"
     if "idle" in result:
         yield ""

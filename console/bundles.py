@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from console.describe import plain
-from console.inspect import agent_head, check_event, masked_before, reading
+from console.inspect import agent_head, check_event, reading
 from console.options import PROGRAM, bundle_option, data_folder, json_option, typed
 from console.progress import bar
 from console.show import Page, many, one_line, print_json
@@ -64,8 +64,7 @@ def export_command(
         head = agent_head(log, agent)
         check_event(head, at, "--at")
         with bar("Exporting") as step:
-            earlier = masked_before(log)
-            done = export(log, agent, at or head.seq, file, masks=masks, earlier=earlier, force=force, progress=step)
+            done = export(log, agent, at or head.seq, file, masks=masks, force=force, progress=step)
     if as_json:
         print_json(plain(done))
     else:
@@ -162,10 +161,6 @@ def _print_imported(page: Page, done: Imported, manifest: Manifest) -> None:
             f", {many(stream.events - stream.written, 'event')} here already" if stream.written < stream.events else ""
         )
         page.line(f"  {one_line(stream.name)}: {many(stream.written, 'event')} imported{there}")
-    if done.redacted:
-        page.line(
-            "  Here a replay names the first of these as a difference: keep the bundle, which knows what was masked."
-        )
     if done.agent != manifest.agent:
         page.line(
             f"  Its name is part of its hash chain, which was proved as {one_line(manifest.agent)}'s and made anew "

@@ -12,6 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from console.describe import plain
+from console.inspect import unprovable
 from console.options import PROGRAM, complain
 from console.show import Page, many, one_line, print_json
 from events.debug.gate import Changes, changes
@@ -88,7 +89,7 @@ def judged(path: Path) -> Verdict:
 
 
 def _replayed(log: BundleLog, name: str) -> Changes:
-    return changes(name, log.read(name), log.unprovable(name))
+    return changes(name, log.read(name), unprovable(log, name))
 
 
 def _differing(then: Versions) -> dict[str, tuple[str, str]]:

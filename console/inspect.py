@@ -17,11 +17,11 @@ from events.errors import AtRest, BadInput
 from events.sources import is_source, source_of
 from events.state import State
 from events.types import Parent
-from store.log import LogReader, StreamHead, agents_of, unknown_agent
+from store.log import LAST_SEQ, LogReader, StreamHead, agents_of, unknown_agent
 from store.sqlite_log import SqliteLog
 
 if TYPE_CHECKING:
-    from store.manifest import Redacted
+    pass
 
 CHUNK: Final = 2000
 
@@ -88,21 +88,11 @@ def find(log: LogReader, agent: str, key: str, to: int) -> Envelope | None:
 
 
 def unprovable(log: LogReader, agent: str) -> frozenset[int]:
-    """The seqs of the requests that a redaction has left without proof (in a bundle; elsewhere there are none)."""
-    if given_bundle() is None:
-        return frozenset()
-    from store.bundle_log import BundleLog
-
-    return log.unprovable(agent) if isinstance(log, BundleLog) else frozenset()
-
-
-def masked_before(log: LogReader) -> tuple[Redacted, ...]:
-    """What a redaction has masked in the bundle that is read; elsewhere nothing."""
-    if given_bundle() is None:
-        return ()
-    from store.bundle_log import BundleLog
-
-    return log.manifest.redactions if isinstance(log, BundleLog) else ()
+    """The seqs of an agent's requests whose contexts hold text that was masked, its ancestors' included: in a bundle,
+    or before it was imported."""
+    ends = {agent: LAST_SEQ} | {parent.agent: parent.seq for parent in log.lineage(agent)}
+    redactions = (log.redaction(stream) for stream in ends)
+    return frozenset(seq for each in redactions if each for seq in each.unprovable if seq <= ends[each.stream])
 
 
 def stretches(

@@ -20,7 +20,7 @@ import msgspec
 from msgspec.structs import replace
 
 from console.describe import plain
-from console.inspect import agent_head, check_event, masked_before, reading, stretches
+from console.inspect import agent_head, check_event, reading, stretches
 from console.options import (
     bundle_option,
     data_folder,
@@ -47,7 +47,6 @@ from store.states import load
 if TYPE_CHECKING:
     from actors.counterfactual import Outcome
     from actors.rerun import Plan
-    from store.manifest import Redacted
     from store.projection import MemoryIndex
 
 AS_PAIRS: Final = ("model", "base-url", "window", "warn", "evict", "summarizer", "page-size")
@@ -99,7 +98,7 @@ def command(agent: str, *, keep: Path | None, as_json: bool, **options: Any) -> 
             outcome = asyncio.run(_run(place, plan))
             compared = _compared(place.log, plan, state, outcome, prices)
             if keep is not None:
-                _keep(place.log, outcome.fork, keep, masked_before(log))
+                _keep(place.log, outcome.fork, keep)
     if as_json:
         print_json({"outcome": plain(outcome), "comparison": plain(compared), "kept": place.kept})
     else:
@@ -233,12 +232,12 @@ def _compared(
     return compare(recorded, ran, paired, first_prices=prices[0], second_prices=prices[1])
 
 
-def _keep(log: LogReader, fork: str, file: Path, earlier: tuple[Redacted, ...]) -> None:
+def _keep(log: LogReader, fork: str, file: Path) -> None:
     from store.exporting import export
 
     head = log.head(fork)
     assert head is not None, "a rerun has written its fork"
-    export(log, fork, head.seq, file, earlier=earlier)
+    export(log, fork, head.seq, file)
 
 
 def _prices(given: str | None) -> Prices | None:

@@ -28,6 +28,7 @@ import msgspec
 from events.envelope import Draft, Envelope, place
 from events.types import Parent
 from store.log import MUST_EXIST, Append, Appended, Snapshot
+from store.manifest import Redacted
 
 RESTING: Final = ":resting"
 """What stands behind the topic of a request that rests: so no part finds it among those that it owes."""
@@ -72,6 +73,7 @@ class Batch:
         self.cursors: Final[dict[str, int]] = {}
         self.snapshots: Final[list[Snapshot]] = []
         self.forks: Final[dict[str, Parent]] = {}
+        self.redactions: Final[list[Redacted]] = []
         self.position = position
         self._facts = facts
         self._ends: dict[str, tuple[int, bytes]] = {}
@@ -86,7 +88,9 @@ class Batch:
         if append.cursor is not None:
             consumer, position = append.cursor
             self.cursors[consumer] = position
-        self.snapshots.extend(s for s in append.snapshots if s.agent in fresh and s.agent not in refused)
+        taken = fresh.keys() - refused.keys()
+        self.snapshots.extend(snapshot for snapshot in append.snapshots if snapshot.agent in taken)
+        self.redactions.extend(each for each in append.redactions if each.stream in taken)
         return answers
 
     def _fresh(self, drafts: Iterable[Draft]) -> dict[str, dict[str, Draft]]:

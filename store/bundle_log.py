@@ -36,11 +36,6 @@ class BundleLog(MemoryLog):
         self.manifest = manifest
         self._wholes: dict[str, list[Envelope]] = {}
 
-    def unprovable(self, agent: str) -> frozenset[int]:
-        """The seqs of an agent's requests whose contexts hold masked text, its ancestors' included."""
-        line = {agent, *(parent.agent for parent in self.lineage(agent))}
-        return frozenset(seq for each in self.manifest.redactions if each.stream in line for seq in each.unprovable)
-
     # What does not change may be found at once, also in the midst of a long stream: event n is number n - 1.
 
     def read(
@@ -75,7 +70,7 @@ def read_bundle(path: Path, progress: Progress = no_progress) -> BundleLog:
     is too large to be held in memory."""
     with BundleReader(path) as reader:
         memory = Memory()
-        memory.forks = {each.name: each.parent for each in reader.manifest.streams if each.parent}
+        _know(memory, reader.manifest)
         for each in reader.envelopes():
             _put(memory, each, reader.manifest.agent)
             if reader.unpacked > MOST_BYTES:
@@ -88,10 +83,16 @@ def read_bundle(path: Path, progress: Progress = no_progress) -> BundleLog:
 def held(log: LogReader, agent: str, at: int) -> MemoryLog:
     """An agent of a log as its bundle would hold it up to an event: a copy in memory that may be written to."""
     manifest, memory = manifest_of(log, agent, at), Memory()
-    memory.forks = {each.name: each.parent for each in manifest.streams if each.parent}
+    _know(memory, manifest)
     for each in merged(log, manifest):
         _put(memory, replace(each, position=len(memory.events) + 1), agent)
     return MemoryLog(memory)
+
+
+def _know(memory: Memory, manifest: Manifest) -> None:
+    """What a manifest says of streams: what they go on from, and what was masked."""
+    memory.forks = {each.name: each.parent for each in manifest.streams if each.parent}
+    memory.redactions = {each.stream: each for each in manifest.redactions}
 
 
 def _put(memory: Memory, each: Envelope, agent: str) -> None:

@@ -57,15 +57,12 @@ def export(
     path: Path,
     *,
     masks: Masks | None = None,
-    earlier: Sequence[Redacted] = (),
     force: bool = False,
     progress: Progress = no_progress,
 ) -> Exported:
-    """Write the bundle of an agent as of its event `at`, which is there; `earlier` is what was masked in this log
-    before. Raises LogDamaged where the log lacks events, or where its chain is broken and something is to be masked;
-    otherwise as `store.bundle.write_bundle`."""
+    """Write the bundle of an agent as of its event `at`, which is there. Raises LogDamaged where the log lacks events,
+    or where its chain is broken and something is to be masked; otherwise as `store.bundle.write_bundle`."""
     manifest = manifest_of(log, agent, at)
-    manifest = msgspec.structs.replace(manifest, redactions=tuple(_carried(earlier, manifest.streams)))
     if masks is None:
         size = write_bundle(path, manifest, merged(log, manifest), force=force, progress=progress)
         return Exported(path=str(path), bytes=size, manifest=manifest)
@@ -99,12 +96,11 @@ def _redacted(log: LogReader, manifest: Manifest, masks: Masks) -> Manifest:
     return msgspec.structs.replace(manifest, streams=streams, redactions=tuple(redactions.values()))
 
 
-def _carried(earlier: Sequence[Redacted], streams: Sequence[Stream]) -> Iterator[Redacted]:
-    """What was masked before, as far as these streams have it: else nobody could tell it from damage."""
-    ends = {stream.name: stream.last for stream in streams}
-    for each in earlier:
-        end = ends.get(each.stream, 0)
-        if end and each.rechained <= end:
+def _carried(log: LogReader, streams: Sequence[Stream]) -> Iterator[Redacted]:
+    """What was masked before these streams came here, as far as they go: else nobody could tell it from damage."""
+    for stream in streams:
+        each, end = log.redaction(stream.name), stream.last
+        if each is not None and each.rechained <= end:
             masked = tuple(seq for seq in each.masked if seq <= end)
             unprovable = tuple(seq for seq in each.unprovable if seq <= end)
             places = each.places if masked == each.masked else len(masked)
@@ -166,7 +162,8 @@ def manifest_of(log: LogReader, agent: str, at: int) -> Manifest:
         raise LogDamaged(agent, at, f"the log lacks it, or the stream's first: `replay {agent} --verify` shows more")
     streams = [*_line(log, agent, at, survey.born), *_sources(log, survey.sources, last[0].position)]
     versions = versions_now(models=tuple(survey.models), encodings=tuple(survey.encodings))
-    return Manifest(agent=agent, at=at, streams=tuple(streams), versions=versions)
+    redactions = tuple(_carried(log, streams))
+    return Manifest(agent=agent, at=at, streams=tuple(streams), versions=versions, redactions=redactions)
 
 
 def _line(log: LogReader, agent: str, at: int, born: list[tuple[str, int]]) -> Iterator[Stream]:

@@ -22,7 +22,7 @@ from events.state import State
 from events.types import Parent
 from store.bundle import BundleReader, Progress, no_progress
 from store.log import DECIDER, SNAPSHOT_EVENTS, Append, LogStore, Snapshot
-from store.manifest import Manifest, Stream
+from store.manifest import Manifest, Redacted, Stream
 from store.states import snapshot_of
 
 BATCH_BYTES: Final = 32_000_000
@@ -120,6 +120,11 @@ class _Proof:
         """What a stream is called here."""
         return self._names.get(stream, stream)
 
+    def redactions(self) -> dict[str, Redacted]:
+        """What was masked, by the streams' names here."""
+        named = ((self.name_of(each.stream), each) for each in self.manifest.redactions)
+        return {name: msgspec.structs.replace(each, stream=name) for name, each in named}
+
     def watch(self, stream: Stream, seq: int) -> None:
         """Keep the hash at a seq, and at the stream's end."""
         self._wanted |= {(stream.name, seq), (stream.name, stream.last)}
@@ -183,7 +188,7 @@ def _at_work(log: LogStore, name: str) -> bool:
 
 def _write(log: LogStore, path: Path, proof: _Proof, there: Mapping[str, int]) -> None:
     """Append what is not there yet; `there` counts each stream's own events that are."""
-    batch = _Batch(log)
+    batch = _Batch(log, proof.redactions())
     with BundleReader(path) as reader:
         streams = {each.name: each for each in reader.manifest.streams if each.name in there}
         for at in reader.envelopes():
@@ -202,8 +207,9 @@ def _draft(at: Envelope, name: str) -> Draft:
 class _Batch:
     """Drafts on their way in. The memory manager's cursor goes past them: it has nothing to decide."""
 
-    def __init__(self, log: LogStore) -> None:
+    def __init__(self, log: LogStore, redactions: Mapping[str, Redacted]) -> None:
         self._log = log
+        self._redactions = redactions
         self._appends: list[Append] = []
         self._position = log.position()
         self._begin()
@@ -238,6 +244,7 @@ class _Batch:
                 tuple(self._snapshots),
                 self._forks,
                 at_rest=True,
+                redactions=tuple(self._redactions[name] for name in self._expected if name in self._redactions),
             )
         )
         self._begin()

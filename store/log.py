@@ -17,6 +17,7 @@ from events.envelope import Draft, Envelope
 from events.errors import UnknownAgent
 from events.sources import is_source
 from events.types import Parent
+from store.manifest import Redacted
 
 MUST_EXIST: Final = -1
 """As an expected seq: the stream must exist, whatever its seq."""
@@ -33,6 +34,7 @@ class Append(msgspec.Struct, frozen=True, array_like=True):
     at. `cursor` is (consumer, position), committed in the same transaction whatever became of the drafts.
     `snapshots` are saved in the same transaction, each only if drafts of its stream were appended: not with a refusal,
     and not with a retry whose drafts are all there. One at the same seq is replaced; those `superseded` are dropped.
+    `redactions` say of their streams what was masked in them elsewhere, and are kept with them; the same condition.
     `forks` maps streams that are to be begun here to what they go on from: the first draft of such a one has the seq
     after the parent's, and is chained to it.
     `at_rest`: what the drafts open and close has no effect here, as it had its effect elsewhere (an import, a rerun).
@@ -44,6 +46,7 @@ class Append(msgspec.Struct, frozen=True, array_like=True):
     snapshots: tuple[Snapshot, ...] = ()
     forks: Mapping[str, Parent] = {}
     at_rest: bool = False
+    redactions: tuple[Redacted, ...] = ()
 
 
 class Appended(msgspec.Struct, frozen=True, array_like=True):
@@ -184,6 +187,10 @@ class LogReader(Protocol):
 
     def snapshots(self, agent: str, to: int | None = None, limit: int | None = None) -> list[Snapshot]:
         """The snapshots of a stream at seq <= to, newest first, at most `limit` of them, unverified."""
+        ...
+
+    def redaction(self, agent: str) -> Redacted | None:
+        """What was masked in a stream's own events before they came here (None: nothing, or there is no such one)."""
         ...
 
     def hash_at(self, agent: str, seq: int) -> bytes | None:

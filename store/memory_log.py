@@ -14,6 +14,7 @@ from events.errors import Fenced, LogReadOnly
 from events.types import Parent
 from store.admission import Batch, Request
 from store.log import Append, Appended, Committed, Snapshot, StreamHead, parts, superseded
+from store.manifest import Redacted
 
 
 class Memory:
@@ -31,6 +32,7 @@ class Memory:
         self.cursors: dict[str, int] = {}
         self.snapshots: dict[str, dict[int, Snapshot]] = {}
         self.forks: dict[str, Parent] = {}
+        self.redactions: dict[str, Redacted] = {}
 
     def end(self, agent: str) -> tuple[int, bytes]:
         stream = self.streams.get(agent)
@@ -75,6 +77,7 @@ class Memory:
             del self.requests[request.agent, request.key]
         self.cursors.update(batch.cursors)
         self.forks.update(batch.forks)
+        self.redactions.update((each.stream, each) for each in batch.redactions)
         for snapshot in batch.snapshots:
             self.snapshots.setdefault(snapshot.agent, {})[snapshot.seq] = snapshot
         for agent in {snapshot.agent for snapshot in batch.snapshots}:
@@ -177,6 +180,10 @@ class MemoryLog:
                 if part.after < seq <= part.to
             }
             return [found[seq] for seq in sorted(found, reverse=True) if to is None or seq <= to][:limit]
+
+    def redaction(self, agent: str) -> Redacted | None:
+        with self._memory.lock:
+            return self._memory.redactions.get(agent)
 
     def hash_at(self, agent: str, seq: int) -> bytes | None:
         with self._memory.lock:

@@ -31,8 +31,11 @@ MIGRATIONS: Final[Mapping[int, Migration]] = {}
 
 FORKS: Final = """CREATE TABLE IF NOT EXISTS forks (
     stream INTEGER PRIMARY KEY, parent INTEGER NOT NULL, seq INTEGER NOT NULL)"""
-"""What streams go on from others, and where. A file from before there were forks gets it with its next writer; a reader
-may meet one without."""
+"""What streams go on from others, and where."""
+REDACTIONS: Final = "CREATE TABLE IF NOT EXISTS redactions (stream INTEGER PRIMARY KEY, record BLOB NOT NULL)"
+"""What was masked in streams before they were imported: a `Redacted` as MessagePack."""
+LATER_TABLES: Final = FORKS, REDACTIONS
+"""A file from before there were these gets them with its next writer; a reader may meet one without."""
 
 # `events` has the fields of an Envelope in their order, with the stream's id for its agent. An open request is known by
 # the position of the event that opened it.
@@ -56,7 +59,7 @@ SCHEMA: Final = (
         stream INTEGER NOT NULL, seq INTEGER NOT NULL, chain BLOB NOT NULL, fold TEXT NOT NULL, state BLOB NOT NULL,
         digest BLOB NOT NULL)""",
     "CREATE UNIQUE INDEX snapshots_by_seq ON snapshots (stream, seq)",
-    FORKS,
+    *LATER_TABLES,
     f"PRAGMA application_id = {APPLICATION_ID}",
     f"PRAGMA user_version = {FORMAT}",
 )
@@ -111,7 +114,8 @@ def open_writer(path: Path, max_pages: int | None) -> sqlite3.Connection:
                 _create(connection)
             elif known < FORMAT:
                 migrate(connection, MIGRATIONS, FORMAT)
-            connection.execute(FORKS)
+            for table in LATER_TABLES:
+                connection.execute(table)
         except BaseException:
             connection.close()
             raise

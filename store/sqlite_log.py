@@ -30,6 +30,7 @@ _INSERT_EVENT = "INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 
 _MOVE_STREAM = """INSERT INTO streams VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET
     seq = excluded.seq, hash = excluded.hash, position = excluded.position, updated_ms = excluded.updated_ms"""
 _INSERT_FORK = "INSERT INTO forks SELECT ?, id, ? FROM streams WHERE agent = ?"
+_KEEP_REDACTION = "INSERT OR REPLACE INTO redactions VALUES (?, ?)"
 _FORKED = "SELECT p.agent, f.seq FROM forks f JOIN streams p ON p.id = f.parent WHERE f.stream = ?"
 _HASH = "SELECT hash FROM events WHERE stream = ? AND seq = ?"
 _INSERT_REQUEST = "INSERT INTO requests VALUES (?, ?, ?)"
@@ -205,6 +206,9 @@ class SqliteLog(SqliteReader):
             write(_MOVE_STREAM, [(ids[a], a, e.seq, e.hash, e.position, first[a], e.time) for a, e in last.items()])
         if batch.forks:
             write(_INSERT_FORK, [(ids[agent], parent.seq, parent.agent) for agent, parent in batch.forks.items()])
+        if batch.redactions:
+            encode = msgspec.msgpack.encode
+            write(_KEEP_REDACTION, [(ids[each.stream], encode(each)) for each in batch.redactions])
         if batch.opened:
             write(_INSERT_REQUEST, [(r.topic, ids[r.agent], r.position) for r in batch.opened.values()])
         if batch.closed:

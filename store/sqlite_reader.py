@@ -12,9 +12,12 @@ from itertools import starmap
 from pathlib import Path
 from typing import Any, Final, Self
 
+import msgspec
+
 from events.envelope import Envelope
 from events.types import Parent
 from store.log import Part, Snapshot, StreamHead, parts
+from store.manifest import Redacted
 from store.sqlite_file import open_reader, reported
 
 _ALL: Final = -1  # as a LIMIT
@@ -23,7 +26,7 @@ _ALL: Final = -1  # as a LIMIT
 _REST = "e.seq, e.position, e.time, e.kind, e.version, e.key, e.body, e.turn, e.cause, e.opens, e.closes, e.hash"
 _PARENT = """SELECT p.agent, f.seq FROM streams s LEFT JOIN forks f ON f.stream = s.id
     LEFT JOIN streams p ON p.id = f.parent WHERE s.agent = ?"""
-_HAS_FORKS = "SELECT 1 FROM sqlite_master WHERE name = 'forks'"
+_HAS_TABLE = "SELECT 1 FROM sqlite_master WHERE name = ?"
 _LINEAGES_KEPT: Final = 20_000
 
 _OF_STREAM = "stream = (SELECT id FROM streams WHERE agent = ?)"
@@ -34,6 +37,7 @@ _TAIL = f"""SELECT s.agent, {_REST} FROM events e CROSS JOIN streams s ON s.id =
 _HEAD = "SELECT agent, seq, hash, position, created_ms, updated_ms FROM streams"
 _OPEN = f"""SELECT s.agent, {_REST} FROM requests r CROSS JOIN events e ON e.position = r.position
     CROSS JOIN streams s ON s.id = e.stream WHERE r.topic = ? {{one}} ORDER BY r.position"""
+_REDACTION = f"SELECT record FROM redactions WHERE {_OF_STREAM}"
 _SNAPSHOTS = f"""SELECT ?, seq, chain, fold, state, digest FROM snapshots
     WHERE {_OF_STREAM} AND seq > ? AND seq <= ? ORDER BY seq DESC LIMIT ?"""
 
@@ -46,7 +50,8 @@ class SqliteReader:
         self._reading = connection
         self._clean_up = clean_up
         self._reading_turn = threading.Lock()
-        self._has_forks = False
+        self._tables: set[str] = set()
+        """Of those that a file may lack, the ones that are there."""
         self._parts: dict[str, list[Part]] = {}
         """Of streams that are there: what they are read from never changes."""
 
@@ -124,6 +129,10 @@ class SqliteReader:
                 found += starmap(Snapshot, self._rows(_SNAPSHOTS, (part.agent, part.agent, part.after, last, most)))
         return found
 
+    def redaction(self, agent: str) -> Redacted | None:
+        row = self._row(_REDACTION, (agent,)) if self._has("redactions") else None
+        return msgspec.msgpack.decode(row[0], type=Redacted) if row else None
+
     def hash_at(self, agent: str, seq: int) -> bytes | None:
         for part in self._parts_of(agent):
             if part.after < seq <= part.to:
@@ -160,12 +169,15 @@ class SqliteReader:
 
     def _parent(self, agent: str) -> tuple[bool, Parent | None]:
         """Whether the stream is there, and what it goes on from."""
-        if not self._has_forks:
-            if not self._row(_HAS_FORKS, ()):
-                return False, None
-            self._has_forks = True
+        if not self._has("forks"):
+            return False, None
         row = self._row(_PARENT, (agent,))
         return row is not None, Parent(agent=row[0], seq=row[1]) if row and row[0] is not None else None
+
+    def _has(self, table: str) -> bool:
+        if table not in self._tables and self._row(_HAS_TABLE, (table,)):
+            self._tables.add(table)
+        return table in self._tables
 
     def find(self, agent: str, key: str) -> Envelope | None:
         row = self._row(f"SELECT ?, {_REST} FROM events e WHERE {_OF_STREAM} AND key = ?", (agent, agent, key))

@@ -151,6 +151,9 @@ def test_a_redaction_says_what_can_no_longer_be_proved(launched: Launch, elsewhe
     imported = elsewhere("import", str(path))
     assert imported.code == 0
     assert "redacted, not provable" in imported.text
+    proved = elsewhere("replay", "--all", "--verify")
+    assert proved.code == 0, "the folder knows what was masked"
+    assert f", {len(redaction.unprovable)} contexts redacted, not provable" in proved.lines[0]
 
 
 def test_nothing_to_mask_writes_nothing(launched: Launch, tmp_path: Path) -> None:

@@ -102,6 +102,32 @@ def test_with_the_recorded_answers_a_rerun_is_the_recording(seed: int, share: fl
     assert mine.blocks == theirs.blocks
 
 
+class Watched(Stored):
+    """Notes the positions at which it is asked."""
+
+    def __init__(self, log: MemoryLog) -> None:
+        super().__init__(log)
+        self.positions: list[int] = []
+
+    def carry_out(self, asked: Envelope, call: FunctionCalled) -> Event:
+        self.positions.append(asked.position)
+        return super().carry_out(asked, call)
+
+
+@settings(max_examples=8, deadline=None, derandomize=True)
+@given(seed=SEEDS, share=SHARES)
+def test_sources_are_seen_as_they_were_when_the_recorded_call_was_made(seed: int, share: float) -> None:
+    log, agent, end = session(seed, stops=False)
+    first = 1 + int(share * end)
+    before, watched = log.position(), Watched(log)
+    plan = Plan(agent=agent, fork="again", first=first, to=end, recorded_answers=False)
+    outcome = asyncio.run(rerun(log, plan, infer=sound, functions=watched, count=count))
+    calls = [each.position for each in log.read(agent, after=first) if each.opens == Topic.STORAGE]
+    assert all(position <= before for position in watched.positions)
+    if outcome.divergence is None:
+        assert watched.positions[-len(calls) :] == calls or not calls
+
+
 @settings(max_examples=12, deadline=None, derandomize=True)
 @given(seed=SEEDS, share=SHARES, before=SHARES, other=st.booleans())
 def test_a_fork_is_run_again_from_before_it_was_forked(seed: int, share: float, before: float, other: bool) -> None:

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from console.inspect import unprovable
 from events.codec import draft
 from events.debug.redact import Masks
 from events.envelope import Envelope, Topic
@@ -30,7 +31,7 @@ from events.prompts import newborn
 from events.replay import Replayer, replay
 from events.sources import stream_of
 from events.state import State
-from events.types import Settings, SourceAttached, UserMessageReceived
+from events.types import Parent, Settings, SourceAttached, UserMessageReceived
 from store.bundle import BundleReader
 from store.bundle_log import BundleLog, read_bundle
 from store.exporting import Exported, export
@@ -208,7 +209,31 @@ def test_a_fork_is_redacted_through_its_parent(tmp_path: Path) -> None:
     replayer = Replayer(name)
     differing = [found for each in read.read(name) if (found := replayer.feed(each))]
     assert all(found.context for found in differing)
-    assert {found.seq for found in differing} == read.unprovable(name) != set()
+    assert {found.seq for found in differing} == unprovable(read, name) != set()
+
+
+@pytest.mark.parametrize("name", ["", "ivy"])
+def test_what_was_masked_is_known_where_it_was_imported(here: LogStore, tmp_path: Path, name: str) -> None:
+    log, agent, end = forked(3, 0.5)
+    done = export(log, agent, end, tmp_path / "masked", masks=Masks(["hello"]))
+    imported = import_bundle(here, tmp_path / "masked", name=name).agent
+    replayer = Replayer(imported)
+    differing = [found for each in here.read(imported) if (found := replayer.feed(each))]
+    assert (
+        {found.seq for found in differing}
+        == unprovable(here, imported)
+        == unprovable(read_bundle(tmp_path / "masked"), agent)
+    )
+    assert differing
+    again = export(here, imported, end, tmp_path / "again")
+    assert again.manifest.redactions == tuple(
+        replace(each, stream=imported) if each.stream == agent else each for each in done.manifest.redactions
+    )
+    parent = here.lineage(imported)[0]
+    begun = draft("zoe", 0, UserMessageReceived(text="Go on."), key="k", opens=Topic.TURN)
+    fork = Parent(agent=parent.agent, seq=min(unprovable(here, parent.agent)) - 1)
+    here.append([Append((begun,), {"zoe": 0}, forks={"zoe": fork})])
+    assert unprovable(here, "zoe") == frozenset(), "what comes after the fork is its parent's own"
 
 
 @pytest.mark.parametrize("name", ["", "ivy"])
