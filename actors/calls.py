@@ -10,8 +10,9 @@ from typing import Final, Protocol
 
 from events.envelope import Envelope
 from events.errors import UnknownAgent
+from events.sources import PAST_SOURCES
 from events.state import State
-from store.log import Append, Appended, StreamHead, unknown_agent
+from store.log import Append, Appended, StreamHead, agents_of, unknown_agent
 
 KNOWN: Final = 12
 """So many names are read of the streams that there are, where one is not."""
@@ -37,5 +38,10 @@ class Log(Protocol):
 
 
 async def unknown(log: Log, agent: str) -> UnknownAgent:
-    """The error for an agent that is not there, with some that are."""
-    return unknown_agent(agent, await log.heads(limit=KNOWN))
+    """The error for an agent that is not there, with some that are. Streams come by name: sources amid the agents,
+    however many, are stepped over."""
+    heads = await log.heads(limit=KNOWN)
+    missing = len(heads) - len(agents_of(heads))
+    if missing:
+        heads += await log.heads(max(heads[-1].agent, PAST_SOURCES), missing)
+    return unknown_agent(agent, heads)

@@ -360,7 +360,7 @@ class Client:
 
     async def close(self) -> None:
         self._outbox.close()
-        self._turns.close()
+        await self._turns.close()
 
 
 def _of_turn(pieces: Iterable[TurnPiece], turn: int) -> Iterator[Piece]:

@@ -190,6 +190,9 @@ class LogActor:
         self._position = envelopes[-1].position
         self._recent.add(envelopes)
         self._packed.clear()
+        self._wake()
+
+    def _wake(self) -> None:
         moved, self._moved = self._moved, asyncio.get_running_loop().create_future()
         moved.set_result(None)
 
@@ -210,6 +213,7 @@ class LogActor:
         Waits up to `wait_s` seconds until there is one of the kinds in `wake` (none named: of those in `kinds`), or
         `limit` events of any kind: so that nobody is woken for what does not concern him. With `linger_s`, once there
         is anything of the kinds in `kinds`, it waits so long at most: so that small change comes in larger batches.
+        Raises LogUnavailable where there is nothing, and the log is being closed.
         """
         await self._opened.wait()
         wanted = frozenset(kinds)
@@ -220,6 +224,8 @@ class LogActor:
             if linger_s and self._recent.has(seen, wanted):
                 deadline, linger_s = min(deadline, clock() + linger_s), 0.0
             seen = self._position
+            if self._closing:
+                raise LogUnavailable("The system is stopping: nothing more comes. Ask again after the next start.")
             if deadline <= clock():
                 break
             await asyncio.wait([self._moved], timeout=deadline - clock())
@@ -300,9 +306,11 @@ class LogActor:
         await self._in_thread(lambda: self._store.limit_pages(max_pages))
 
     async def flush_and_close(self) -> None:
-        """Let the last commit end, and close the file: for an orderly stop."""
+        """Let the last commit end, tell those who wait for more that there is none, and close the file: for an orderly
+        stop. (Ray tells the user of each call that it finds open when it ends a process.)"""
         await self._opened.wait()
         self._closing = True
+        self._wake()
         self._wanted.set()
         await asyncio.wait([self._task])
         self._thread.shutdown(wait=True)

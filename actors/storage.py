@@ -159,7 +159,8 @@ class Storage:
         self._log.info("started", position=index.position, behind=opened.position - index.position)
         waiting = {envelope.position: envelope for envelope in self._without_documents(opened.envelopes)}
         while True:
-            batch = await until_taken(lambda: self._tail(index.position), self._log, "tail")
+            wait_s = 0.0 if waiting else WAIT_S  # what is waited for is in the log: nothing more need come first
+            batch = await until_taken(partial(self._tail, index.position, wait_s), self._log, "tail")
             # Of those that an index being built again passes by, what was not open at the start has its answer.
             asked = [e for e in batch.envelopes if e.opens == Topic.STORAGE and e.position > opened.position]
             waiting |= {envelope.position: envelope for envelope in self._without_documents(asked)}
@@ -172,8 +173,8 @@ class Storage:
                 await append_owed(self._client, [[draft] for draft in drafts], self._log)
             self._outage.end()
 
-    async def _tail(self, after: int) -> wire.Batch:
-        return await self._client.tail(after, BATCH, WAIT_S, kinds=KINDS, wake=WAKE, linger_s=LINGER_S)
+    async def _tail(self, after: int, wait_s: float) -> wire.Batch:
+        return await self._client.tail(after, BATCH, wait_s, kinds=KINDS, wake=WAKE, linger_s=LINGER_S)
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)

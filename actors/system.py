@@ -13,6 +13,7 @@ import hashlib
 import logging
 import os
 import uuid
+import weakref
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -68,12 +69,14 @@ class System:
         """What its user should know from the start: what does not work for now."""
         self._lock = lock
         self._owns_ray = owns_ray
-        self._clients: list[Client] = []
+        self._clients: weakref.WeakSet[Client] = weakref.WeakSet()
+        """Those to be closed at the end: one that was closed before, or has nothing to close, is not held here."""
 
     def client(self) -> Client:
+        """A client of the caller's own, which may close it when done; it is closed with the system at the latest."""
         parts = self.parts
         client = Client(LogClient(parts["log"]), parts["memory"], parts["llm"], parts["storage"])
-        self._clients.append(client)
+        self._clients.add(client)
         return client
 
     async def pids(self) -> dict[str, int]:
@@ -94,7 +97,7 @@ class System:
         """
         own = {} if self._lock is None else self.parts
         try:
-            for client in self._clients:
+            for client in list(self._clients):
                 await client.close()
             await _flush(own)
         finally:

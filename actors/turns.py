@@ -211,9 +211,12 @@ class Turns:
             for heard in listeners:
                 heard.put_nowait(error)
 
-    def close(self) -> None:
-        for task in self._tasks:
+    async def close(self) -> None:
+        running = [task for task in self._tasks if not task.done()]
+        for task in running:
             task.cancel()
+        if running:
+            await asyncio.wait(running)
 
 
 def _looked_at(future: asyncio.Future[Reply]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import click
 
@@ -19,9 +19,6 @@ from events.state import State
 from events.types import Parent
 from store.log import LAST_SEQ, LogReader, StreamHead, agents_of, unknown_agent
 from store.sqlite_log import SqliteLog
-
-if TYPE_CHECKING:
-    pass
 
 CHUNK: Final = 2000
 

@@ -26,6 +26,7 @@ from store.library import folded
 from store.sqlite_log import SqliteLog
 
 if TYPE_CHECKING:
+    from actors.client import Client
     from actors.index import IndexSettings
     from actors.loading import Progress, Report
     from actors.system import System
@@ -125,7 +126,7 @@ async def _load(
         client = system.client()
         with _showing() as on_progress:
             report = await client.load_source(source, paths, agents=agents, on_progress=on_progress, **sizes)
-        await _until_indexed(system)
+        await _until_indexed(system, client)
     except asyncio.CancelledError:
         click.echo("Interrupted. What is loaded stays: the same command goes on from here.", err=True)
         raise
@@ -134,9 +135,9 @@ async def _load(
     return report
 
 
-async def _until_indexed(system: System) -> None:
+async def _until_indexed(system: System, client: Client) -> None:
     """Wait until searches find all that was loaded, and say so; or why they do not yet."""
-    client, told = system.client(), False
+    told = False
     while await client.indexed(wait_s=INDEX_WAIT_S):
         trouble = (await system.status())["storage"]["trouble"]
         if trouble:

@@ -34,6 +34,8 @@ from events.types import (
 )
 
 PREFIX: Final = "source:"
+PAST_SOURCES: Final = PREFIX + "\U0010ffff"
+"""The streams of sources come before this, in the order of names; those of the agents whose names come later, after."""
 FORMAT: Final = 1
 KINDS: Final = frozenset(event.__name__ for event in SOURCE_EVENTS)
 OUTLINE: Final = KINDS - {PassagesLoaded.__name__}

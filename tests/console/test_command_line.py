@@ -87,6 +87,8 @@ def test_data_stands_before_or_after_the_command_or_in_the_environment(
     assert call("agents") == before
     assert call("agents", "--data", folder + "/none").code == 2
     assert call("--data", folder + "/none", "agents", "--data", folder) == before, "the nearer one counts"
+    monkeypatch.setenv("HOME", str(kernel.folder.parent))
+    assert call("agents", f"--data=~/{kernel.folder.name}") == before, "no shell expands this"
 
 
 # --- what is imported, and how long it takes

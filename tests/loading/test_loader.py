@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import pytest
 
 from actors import sources
+from actors.calls import KNOWN
 from actors.direct import DirectLog
 from actors.loader import Loader
 from actors.loading import Progress, Report
@@ -286,6 +287,18 @@ def test_an_unknown_agent_is_named_before_anything_is_loaded(place: Place) -> No
     with pytest.raises(UnknownAgent, match="Known agents: ada, bob"):
         place.load(agents=("ada", "eve"))
     assert place.log.head("source:manuals") is None
+
+
+def test_the_agents_that_there_are_are_named_however_many_sources_there_are(place: Place) -> None:
+    """Streams are read in the order of names, some at a time: sources come between `ada` and `tom`."""
+    for number in range(2 * KNOWN):
+        run(Loader(DirectLog(place.log), f"s{number:02}").load([place.folder]))
+    with pytest.raises(UnknownAgent, match=r"Known agents: ada, bob\.$"):
+        place.load(agents=("eve",))
+    for agent in (f"tom{number:02}" for number in range(2 * KNOWN)):
+        place.log.append([Append((draft(agent, 0, newborn(Settings()), key="create"),))])
+    with pytest.raises(UnknownAgent, match=r"Known agents: ada, bob, tom00, .*, tom09\.$"):
+        place.load(agents=("eve",))
 
 
 def test_a_window_that_cannot_hold_the_functions_on_documents_is_refused_with_the_least_that_can(place: Place) -> None:

@@ -22,7 +22,7 @@ from events.envelope import Draft, Topic
 from events.errors import BadInput, Fenced, LogUnavailable, Overloaded, PalimpsestError
 from events.types import AlertRaised, Event, StopRequested, Timer
 from store.log import Append, Appended
-from tests.parts.world import Local, parts, run
+from tests.parts.world import LIMIT_S, Local, parts, run
 
 LONE = "half \ud800"
 NEVER_MS = 2**63
@@ -48,6 +48,16 @@ def test_one_bad_append_fails_alone(tmp_path: Path, bad: Draft) -> None:
             assert isinstance(first, list) and isinstance(last, list)
             assert [answer.outcome for answer in (*first, *last)] == ["appended", "appended"]
             assert await here.kinds("ada") == ["AgentCreated", "StopRequested", "StopRequested"]
+
+    run(live())
+
+
+def test_who_waits_for_what_comes_is_told_that_the_log_is_closed(tmp_path: Path) -> None:
+    async def live() -> None:
+        async with parts(tmp_path) as here:
+            waiting = asyncio.create_task(here.log.tail(await here.position(), 1, 2 * LIMIT_S))
+        with pytest.raises(LogUnavailable, match="is stopping"):
+            await waiting
 
     run(live())
 

@@ -16,9 +16,11 @@ from hypothesis import strategies as st
 from actors import wire
 from actors.outage import Outage
 from actors.storage import BITE_BYTES, Storage, bites_of
-from events.envelope import GENESIS, Draft, Envelope, place
+from events.codec import draft
+from events.envelope import GENESIS, Draft, Envelope, Topic, place
 from events.errors import EmbedderChanged, StorageAway, StorageDamaged
 from events.passages import Page
+from events.types import Parent, UploadFinished
 from store.projection import MemoryIndex
 from tests.parts.world import LIMIT_S, Parts, parts, run
 from tests.unit.story import call, say
@@ -49,6 +51,7 @@ class Brittle:
 SCRIPT = {
     "Look for poison": (call("conversation_search", query="poison", request_heartbeat=True),),
     "Look for bread": (call("conversation_search", query="bread", request_heartbeat=True),),
+    "Look in the archive": (call("archival_memory_search", query="bread", request_heartbeat=True),),
     "Look for the away": (call("conversation_search", query="the away", request_heartbeat=True),),
     "Function call failed": (say("That cannot be searched for."),),
     "Function called using": (say("I found nothing."),),
@@ -221,6 +224,111 @@ def test_who_waits_for_a_position_waits_for_nothing_that_comes_after_it(tmp_path
             assert await storage.indexed(last, 0.0) == first
             index.may_go_on.set()
             assert await storage.indexed(last, LIMIT_S) == last
+            serving.cancel()
+
+    run(live())
+
+
+class Looking(Brittle):
+    """An index that notes how far it was when it was searched."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.searched_at: list[int] = []
+
+    def search(self, _agent: str, *, query: str, **_options: Any) -> Page:
+        self.searched_at.append(self.position)
+        return super().search(_agent, query=query)
+
+
+def test_a_search_waits_for_the_bites_that_come_before_it(tmp_path: Path) -> None:
+    async def live() -> None:
+        async with parts(tmp_path, SCRIPT) as here:
+            await here.born("ada")
+            await here.log.append_drafts(
+                [Draft("source:bread", 0, "PassagesLoaded", 1, f"k{n}", bytes(BITE_BYTES)) for n in range(3)]
+            )
+            ticket = await here.client.send("ada", "Look for bread.")
+            (asked,) = (await here.log.tail(0, 1000, LIMIT_S, kinds=("FunctionCalled",))).envelopes
+            index = Looking()
+            storage = Storage(here.log, here.log_actor._reader, lambda: index)  # type: ignore[arg-type, return-value]
+            serving = asyncio.create_task(storage.run())
+            assert (await here.ended(ticket)).text == "I found nothing."
+            (reached,) = index.searched_at
+            assert reached >= asked.position
+            serving.cancel()
+
+    run(live())
+
+
+class Counting:
+    """The part of a reader that says where streams stand; how often it was asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    def seq_at(self, agent: str, _position: int) -> int:
+        self.asked.append(agent)
+        return 1
+
+    def lineage(self, agent: str) -> list[Parent]:
+        self.asked.append(agent)
+        return []
+
+
+def test_searches_ask_the_log_once_where_their_streams_stand(tmp_path: Path) -> None:
+    async def live() -> None:
+        (tmp_path / "files").mkdir()
+        async with parts(tmp_path, SCRIPT) as here:
+            await here.born("ada")
+            await here.client.load_source("bread", [tmp_path / "files"], agents=["ada"])
+            reader = Counting()
+            storage = Storage(here.log, reader, Brittle)  # type: ignore[arg-type]
+            serving = asyncio.create_task(storage.run())
+            for _ in range(3):
+                assert (await here.says("ada", "Look in the archive.")).text == "I found nothing."
+            assert sorted(reader.asked) == ["ada", "source:bread"]
+            serving.cancel()
+
+    run(live())
+
+
+def test_the_word_that_ends_a_load_is_indexed_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("actors.storage.LINGER_S", 2 * LIMIT_S)
+
+    async def live() -> None:
+        async with parts(tmp_path, SCRIPT) as here:
+            await here.born("ada")
+            storage = Storage(here.log, here.log_actor._reader, Brittle)  # type: ignore[arg-type]
+            serving = asyncio.create_task(storage.run())
+            word = draft("ada", 0, UploadFinished(source="bread", detail="a loaf"), key="in:load", opens=Topic.TURN)
+            (answer,) = await here.log.append_drafts([word])
+            assert await storage.indexed(answer.position, LIMIT_S / 2) == answer.position
+            serving.cancel()
+
+    run(live())
+
+
+class Lasting(Looking):
+    """An index that is where it was when it is opened again; at its first search it goes away."""
+
+    def search(self, _agent: str, *, query: str, **_options: Any) -> Page:
+        found = super().search(_agent, query=query)
+        if len(self.searched_at) == 1:
+            raise StorageAway("The server went away.")
+        return found
+
+
+def test_what_was_asked_before_the_index_is_back_is_answered_without_waiting_for_more(tmp_path: Path) -> None:
+    async def live() -> None:
+        async with parts(tmp_path, SCRIPT) as here:
+            await here.born("ada")
+            index, clock = Lasting(), Clock()
+            outage = Outage(now_s=clock.now_s, sleep=clock.sleep)
+            storage = Storage(here.log, here.log_actor._reader, lambda: index, outage=outage)  # type: ignore[arg-type, return-value]
+            serving = asyncio.create_task(storage.run())
+            assert (await here.says("ada", "Look for bread.")).text == "I found nothing."
+            assert len(index.searched_at) == 2
             serving.cancel()
 
     run(live())

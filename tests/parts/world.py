@@ -97,7 +97,13 @@ class Parts:
         self.memory = Memory(self.log, count, **memory)
         self.processor = Processor(self.log, model, model)
         self.timers = Timers(self.log, lambda: self.now_ms)
-        self.client = Client(self.log, Local(_Memory(self.memory)), Local(_Llm(self.processor)))
+        self.handles = {
+            "log": Local(self.log_actor),
+            "memory": Local(_Memory(self.memory)),
+            "llm": Local(_Llm(self.processor)),
+            "storage": None,
+        }
+        self.client = Client(self.log, self.handles["memory"], self.handles["llm"])
 
     async def born(self, *agents: str) -> None:
         for agent in agents:
