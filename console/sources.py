@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from itertools import islice
-from typing import Any
+from typing import Any, Final
 
 import click
 
@@ -24,6 +24,8 @@ from store.library import folded
 from store.log import LogReader
 
 # --- attach, detach, unload ---------------------------------------------------------------------------------------
+
+CUT_OFF: Final = "What is loading has a load under way, or one that was cut off: the same `load` again goes on with it."
 
 
 @click.command("attach")
@@ -118,6 +120,8 @@ def sources_command(source: str | None, as_json: bool) -> None:
         right=frozenset(range(1, 7)),
         labels={1: "documents", 2: "passages", 3: "characters", 4: "loading", 5: "refused", 6: "agents"},
     )  # fmt: skip
+    if any(each.loading for each in found):
+        click.echo(CUT_OFF, err=True)
 
 
 def all_sources(log: LogReader) -> Iterator[Source]:
@@ -175,3 +179,5 @@ def _one(source: Source, as_json: bool) -> None:
         page.line((f"refused {one_line(document.path)}: {one_line(document.reason, 400)}", "yellow"))
     agents = names_of(tuple(source.agents)) or "no agent (`attach SOURCE AGENT` lets one read it)"
     page.line(f"{many(len(source.loaded), 'document')}, {many(source.passages, 'passage')}; attached to {agents}.")
+    if source.loading:
+        click.echo(CUT_OFF, err=True)

@@ -364,10 +364,12 @@ def _asking(url: str, *, changing: bool = False) -> Iterator[None]:
         why = type(error.source).__name__
         raise StorageAway(
             f"{server} does not answer ({why}). Nothing is lost: the log has all that it holds. Start it, or check "
-            "--qdrant-url; it is tried again by itself."
+            "--qdrant-url; a system that runs tries again by itself."
         ) from None
     except ResourceExhaustedResponse:
-        raise StorageAway(f"{server} has too much to do (status 429). It is tried again by itself.") from None
+        raise StorageAway(
+            f"{server} has too much to do (status 429). A system that runs tries again by itself."
+        ) from None
     except UnexpectedResponse as error:
         status = error.status_code or 0
         if status in (401, 403):

@@ -31,7 +31,7 @@ class IndexFolder:
         except OSError as error:
             raise StorageUnavailable(
                 f"The index folder {path} cannot be used: {error.strerror} ({error.filename}). "
-                "Change its rights, or give another data folder."
+                f"{_mend(error)}, or give another data folder."
             ) from error
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -60,3 +60,8 @@ class IndexFolder:
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
+
+
+def _mend(error: OSError) -> str:
+    in_the_way = isinstance(error, FileExistsError | NotADirectoryError)
+    return "Move the file away that stands where a folder is to be" if in_the_way else "Change its rights"

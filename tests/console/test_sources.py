@@ -13,8 +13,12 @@ from actors.direct import DirectLog
 from actors.loader import Loader
 from console.load import _print_report
 from console.show import Page
+from events.codec import draft
+from events.sources import stream_of
+from events.types import DocumentOpened
 from store.folder import DataFolder
 from store.index_folder import IndexFolder
+from store.log import Append
 from tests.console.conftest import Launch
 from tests.console.kernel import Kernel
 
@@ -55,6 +59,16 @@ def test_a_sources_documents_are_listed_with_what_was_refused(launched: Launch, 
     assert [document["path"] for document in row["documents"]] == ["lund.txt", "pumps.md"]
     unknown = launched("sources", "manual")
     assert (unknown.code, "Known sources: manuals" in unknown.err) == (2, True)
+
+
+def test_a_load_that_was_cut_off_is_named_with_what_to_do(launched: Launch, kernel: Kernel, shelf: Path) -> None:
+    assert shelf.exists()
+    opened = DocumentOpened(document="d9", path="late.txt", media_type="text/plain", size_bytes=9, sha256="9" * 64)
+    kernel.log.append([Append((draft(stream_of("manuals"), 0, opened, key="late"),))])
+    for arguments in (("sources",), ("sources", "manuals")):
+        assert "the same `load` again goes on" in launched(*arguments).err
+    assert "loading 1" in " ".join(launched("sources").lines[0].split())
+    assert launched("sources", "--json").err == ""
 
 
 def test_no_source_yet_says_what_to_do(launched: Launch) -> None:

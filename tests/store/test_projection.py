@@ -407,7 +407,7 @@ def test_a_folder_in_use_is_refused_by_name(tmp_path: Path) -> None:
 
 def test_a_folder_that_cannot_be_made_is_refused_by_name(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(StorageUnavailable, match=r"memory cannot be used: Not a directory"):
+    with pytest.raises(StorageUnavailable, match=r"memory cannot be used: Not a directory .* Move the file away"):
         open_index(tmp_path / "file" / "memory", Journal())
 
 
