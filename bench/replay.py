@@ -16,10 +16,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from bench.figures import Figures, add_json_option, show
-from events.codec import decode, draft
+from events.codec import answer, decode, draft
 from events.context import fingerprint, open_request
 from events.decide import advance
-from events.envelope import GENESIS, Draft, answer_key, place
+from events.envelope import GENESIS, Draft, place
 from events.evolve import evolve, fold
 from events.prompts import newborn
 from events.replay import replay
@@ -49,7 +49,7 @@ class Maker:
         assert state is not None, "the agent was made"
         self.state: State = state
 
-    def turn(self, number: int, text: str = "", answer: str = "So many boats; tell me more.") -> None:
+    def turn(self, number: int, text: str = "", reply: str = "So many boats; tell me more.") -> None:
         time_ms = START_MS + number * 60_000
         text = text or f"Message {number}: {'the harbour was full of boats today, ' * 3}"
         said = UserMessageReceived(text=text)
@@ -60,7 +60,7 @@ class Maker:
             asked = decode(made[-1])
             if not isinstance(asked, InferenceRequested):
                 return
-            self._take(self._answer(made[-1], asked, time_ms, answer))
+            self._take(self._answer(made[-1], asked, time_ms, reply))
 
     def _answer(self, asked: Draft, request: InferenceRequested, time_ms: int, text: str) -> Draft:
         sent = fingerprint(open_request(self.state))
@@ -69,8 +69,7 @@ class Maker:
         else:
             call = ToolCall(id="call", name="send_message", arguments=json.dumps({"message": text}))
             event = InferenceCompleted(content="Small talk.", calls=(call,), sent=sent)
-        key = answer_key(asked.key)
-        return draft(AGENT, time_ms, event, key=key, turn=asked.turn, cause=asked.key, closes=asked.key)
+        return answer(asked, event, time_ms)
 
     def _take(self, made: Draft) -> None:
         self._drafts.append(made)

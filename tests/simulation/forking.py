@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from events.codec import answer, decode, draft
 from events.decide import advance, resumption
-from events.envelope import Draft, Envelope, Topic, answer_key
+from events.envelope import Draft, Envelope, Topic
 from events.forks import KEPT
 from events.inference import job
 from events.memory_manager import FOREIGN
@@ -112,7 +112,7 @@ class Continuation:
             return answer(done, sound_model(done), theirs.time)
         assert isinstance(event, FunctionCalled)
         result = searched(self.log, asked, event) if asked.opens == Topic.STORAGE else _set(asked, event)
-        return draft(self.name, theirs.time, result, key=answer_key(asked.key), turn=asked.turn, closes=asked.key)
+        return answer(asked, result, theirs.time)
 
     def changed_since_asked(self) -> bool:
         """Whether other settings came while a request was open: the fork asks under those, its parent did not."""

@@ -462,5 +462,4 @@ class World:
         return False
 
     def _answer(self, asked: Envelope, event: FunctionReturned, *more: Draft) -> None:
-        made = draft(asked.agent, self.now_ms, event, key=answer_key(asked.key), turn=asked.turn, closes=asked.key)
-        self._append(made, *more)
+        self._append(answer(asked, event, self.now_ms), *more)

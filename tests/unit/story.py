@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from events.codec import decode, draft
+from events.codec import answer, decode, draft
 from events.context import fingerprint, measure, open_request, with_margin
 from events.decide import advance
 from events.envelope import Draft, Topic, answer_key
@@ -191,8 +191,7 @@ class Story:
 
     def _close(self, event: Event, topic: str, *more: Draft) -> Story:
         asked = next(e for e in self.log.open_requests(topic, AGENT))
-        key = answer_key(asked.key)
-        return self.appends(draft(AGENT, self.now_ms, event, key=key, turn=asked.turn, closes=asked.key), *more)
+        return self.appends(answer(asked, event, self.now_ms), *more)
 
     def chats(self, turns: int, text: str = "words " * 40) -> Story:
         """Plain turns, each answered at once, until the window has filled up as far as they do."""
