@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from bench.retrieval import Journal
 from events.codec import decode
 from events.types import UserMessageReceived
-from store.embeddings import Vectors
+from store.embeddings import Vectors, unit_rows
 from store.engine_edge import EdgeEngine, EdgeHome
 from store.layout import SCORE_DIGITS
 from store.points import Ask, Blend, Burial, Entry, Key, Mark, Match
@@ -233,7 +233,7 @@ def _points(journal: Journal, tap: Tap, agent: str) -> Points:
     own = _own_words(journal, agent)
     rows = np.stack([row for _, row in entries])
     alone = np.array([entry.key in own for entry, _ in entries])
-    rows[alone] = _units(journal.embedder.embed([entry.text for entry, _ in entries if entry.key in own]))
+    rows[alone] = unit_rows(journal.embedder.embed([entry.text for entry, _ in entries if entry.key in own]))
     return Points(entries, own, rows)
 
 
@@ -247,9 +247,3 @@ def _own_words(journal: Journal, agent: str) -> dict[Key, dict[int, float]]:
             heard = surroundings.hear(envelope, event.text, event.name)
             said.update((Key(agent, envelope.seq, chunk), one.terms) for chunk, (one, _) in enumerate(heard))
     return said
-
-
-def _units(rows: Vectors) -> Vectors:
-    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-    units: Vectors = np.divide(rows, lengths, out=np.zeros_like(rows), where=lengths > 0)
-    return units

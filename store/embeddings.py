@@ -132,6 +132,13 @@ EMBEDDERS: Final = (DEFAULT, "minilm", f"{OPENAI}MODEL")
 _SETTINGS: Final = {WordLlamaEmbedder.name: "wordllama", "all-minilm-l6-v2": "minilm"}
 
 
+def unit_rows(rows: Vectors) -> Vectors:
+    """Each row at length 1; one of zeros as it is."""
+    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+    units: Vectors = np.divide(rows, lengths, out=np.zeros_like(rows), where=lengths > 0)
+    return units
+
+
 def setting_of(name: str) -> str:
     """What a setting calls the embedder of this name."""
     return _SETTINGS.get(name, name)

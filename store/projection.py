@@ -19,7 +19,7 @@ from events.errors import EmbedderChanged, PalimpsestError, StorageDamaged
 from events.passages import Hit, Page
 from store import lexical
 from store.bearing import INPUT_KINDS, Batch, Bearing
-from store.embeddings import Embedder, Vectors, setting_of
+from store.embeddings import Embedder, Vectors, setting_of, unit_rows
 from store.engine_edge import EdgeHome
 from store.points import Engine, Home, Mark, Scope, Stored, Tip, View
 from store.ranking import SMOOTHING
@@ -173,19 +173,13 @@ class MemoryIndex:
         for entry, before in zip(batch.entries, batch.before, strict=True):
             for text in (entry.text, *before):
                 number.setdefault(text, len(number))
-        units = _units(self._embedder.embed(list(number)))
+        units = unit_rows(self._embedder.embed(list(number)))
         rows = np.zeros((len(batch.entries), self._embedder.dimension), np.float32)
         for n, (entry, before) in enumerate(zip(batch.entries, batch.before, strict=True)):
             rows[n] = units[number[entry.text]]
             for weight, text in zip(SMOOTHING, before, strict=False):
                 rows[n] += np.float32(weight) * units[number[text]]
         return rows
-
-
-def _units(rows: Vectors) -> Vectors:
-    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-    units: Vectors = np.divide(rows, lengths, out=np.zeros_like(rows), where=lengths > 0)
-    return units
 
 
 def _hit(stored: Stored, score: float) -> Hit:
