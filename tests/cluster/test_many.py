@@ -33,3 +33,9 @@ def test_two_thousand_idle_agents_cost_next_to_nothing(shared: System) -> None:
     took_s, bytes_each = run(make())
     assert took_s < 10
     assert bytes_each < 20_000, f"{bytes_each:.0f} bytes an idle agent"
+
+
+def test_no_other_process_goes_before_the_parts(shared: System) -> None:
+    """Ray would give them a niceness of 15, and who loads beside them, or merely runs, would slow every turn."""
+    pids = run(shared.pids()).values()
+    assert {psutil.Process(pid).nice() for pid in pids} == {psutil.Process().nice()}
