@@ -56,7 +56,7 @@ WAKE = ("FunctionCalled", "PassagesLoaded", "UploadFinished")
 """Who searches waits for it, and so does a load: for its stretches, and for the word of it that ends it."""
 BATCH = 2000
 BITE_BYTES = 64_000
-"""Of what a batch bears, as it lies in the log: some stretches of a load, or hundreds of messages."""
+"""Of what a batch bears, as it lies in the log: a stretch of a load or so, or hundreds of messages."""
 WAIT_S = 30.0
 LINGER_S = 1.0
 """What nobody has searched for yet is indexed in batches, at the latest after so long; a search finds it all anyway."""
