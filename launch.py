@@ -35,6 +35,9 @@ COMMANDS: Final = {
         "rerun": ("console.rerun:command", "Run an agent again under other settings, and compare."),
         "replay": ("console.replay:command", "Fold agents from the log alone, and prove every context."),
     },
+    "Change an agent": {
+        "format": ("console.format:command", "Show or change the parts that an agent's contexts are rendered with."),
+    },
     "Fork": {
         "fork": ("console.fork:command", "Make an agent that goes on from any event of one, without a copy."),
         "resume": ("console.resume:command", "Let a fork go on with what was under way where it was forked."),

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
-from actors import forks, sources
+from actors import forks, formats, sources
 from actors.calls import unknown
 from actors.checks import (
     check_born,
@@ -39,6 +39,7 @@ from events.alarms import setting
 from events.codec import decode, draft
 from events.envelope import Envelope, Topic
 from events.errors import ActorLost, AgentExists, AtRest, Overloaded
+from events.formats import Format
 from events.sources import Document, Source
 from events.state import State
 from events.types import (
@@ -129,6 +130,13 @@ class Client:
         """From its next request on the agent runs with these. Raises BadInput where they make no sense."""
         check_settings(settings)
         await self._put(agent, SettingsChanged(settings=settings), f"settings:{uuid.uuid4().hex}")
+
+    async def change_format(self, agent: str, *, add: Iterable[str] = (), remove: Iterable[str] = ()) -> Format:
+        """From its next request on the agent's contexts are rendered with these parts too, or without; the format then.
+
+        Raises BadInput for a part that there is not (`events.formats` lists them), UnknownAgent.
+        """
+        return await formats.change(self._log, agent, add=add, remove=remove)
 
     # --- inputs
 

@@ -25,6 +25,7 @@ from events.types import (
     DocumentRemoved,
     Event,
     EvictionStarted,
+    FormatChanged,
     FunctionCalled,
     FunctionFailed,
     FunctionReturned,
@@ -119,6 +120,11 @@ def _created(event: AgentCreated) -> str:
     return f"{_settings(event.settings)}, core memory: {blocks}{fork}"
 
 
+def _format(event: FormatChanged) -> str:
+    reason = f", since its server refused a request: {one_line(event.reason, 200)}" if event.reason else ""
+    return f"contexts with {', '.join(event.parts) or 'no part'}{reason}"
+
+
 def _forked(event: AgentForked) -> str:
     parts = [f"from {one_line(event.parent.agent, 60)} at {event.parent.seq}, timers {event.timers}"]
     if event.settings is not None:
@@ -181,6 +187,7 @@ _SAY: Final[dict[type[Event], Callable[[Any], str]]] = {
     AgentCreated: _created,
     AgentForked: _forked,
     SettingsChanged: lambda e: _settings(e.settings),
+    FormatChanged: _format,
     UserMessageReceived: lambda e: (f"{one_line(e.name, 40)}: " if e.name else "") + quoted(e.text),
     UserLoggedIn: lambda e: f"last login {one_line(e.last_login) or 'never'}",
     UploadFinished: lambda e: one_line(e.source) + (f": {one_line(e.detail)}" if e.detail else ""),

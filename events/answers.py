@@ -10,6 +10,7 @@ import msgspec
 from msgspec.structs import replace
 
 from events.context import message
+from events.formats import EMPTY_CONTENT, Format
 from events.functions import arguments_of
 from events.types import ToolCall
 
@@ -33,12 +34,25 @@ def named(calls: Iterable[ToolCall], seq: int) -> Iterator[ToolCall]:
         yield call if id == call.id else replace(call, id=id)
 
 
-def package_answer(content: str, calls: tuple[ToolCall, ...]) -> bytes:
+def package_answer(content: str, calls: tuple[ToolCall, ...], format: Format) -> bytes:
     """An answer as a message; its calls have been named."""
     if not calls:
         return message("assistant", content)
     tool_calls = [_wire_call(call) for call in calls]
-    return msgspec.json.encode({"role": "assistant", "content": content or None, "tool_calls": tool_calls})
+    return _calling(content, tool_calls, format)
+
+
+def rewired(wire: bytes, format: Format) -> bytes:
+    """An answer that was packaged in another format, in this one."""
+    parsed = msgspec.json.decode(wire)
+    calls = parsed.get("tool_calls")
+    return _calling(parsed["content"] or "", calls, format) if calls else wire
+
+
+def _calling(content: str, tool_calls: list[dict[str, Any]], format: Format) -> bytes:
+    """Content that is null is in OpenAI's protocol; many servers and chat templates cannot take it."""
+    said = content or ("" if EMPTY_CONTENT in format else None)
+    return msgspec.json.encode({"role": "assistant", "content": said, "tool_calls": tool_calls})
 
 
 def _wire_call(call: ToolCall) -> dict[str, Any]:

@@ -12,6 +12,7 @@ import msgspec
 from events.context import Count, clip, head_tokens, message_tokens, stamp, summary_cap_tokens, with_margin
 from events.eviction import STATUS_TOKENS, budget_tokens
 from events.evolve import appended
+from events.formats import Format
 from events.functions import BadCall, Call, check
 from events.passages import split
 from events.state import UNCOUNTED, State, Turn
@@ -50,7 +51,7 @@ def carry_out(state: State, turn: Turn, call: ToolCall, count: Count) -> Event:
     return handler(state, call, checked, count)
 
 
-def wants_heartbeat(call: ToolCall, format: int) -> bool:
+def wants_heartbeat(call: ToolCall, format: Format) -> bool:
     checked = check(call, format)
     return isinstance(checked, Call) and checked.heartbeat
 

@@ -16,6 +16,7 @@ from typing import Any, Final
 
 import msgspec
 
+from events.formats import Format
 from events.functions import schemas
 from events.state import UNCOUNTED, Phase, State, Summary
 from events.types import Settings
@@ -76,7 +77,7 @@ def pressure_warning(time_ms: int) -> bytes:
 
 
 @cache
-def tools_json(format: int, *, documents: bool = False) -> bytes:
+def tools_json(format: Format, *, documents: bool = False) -> bytes:
     """The functions as they are offered; with those for documents, where a source is attached."""
     return _json(schemas(format, documents=documents))
 
@@ -244,7 +245,7 @@ def message_tokens(wire: bytes, settings: Settings, count: Count) -> int:
 
 
 @lru_cache(maxsize=32)
-def tools_tokens(encoding: str, count: Count, format: int, *, documents: bool = False) -> int:
+def tools_tokens(encoding: str, count: Count, format: Format, *, documents: bool = False) -> int:
     """Tokens of the functions' schemas."""
     total = 0
     for schema in schemas(format, documents=documents):

@@ -21,6 +21,7 @@ from events.context import (
 from events.envelope import Draft, Envelope, Topic, answer_key
 from events.evolve import evolve
 from events.forks import TAKEN_UP, adoptions, is_awake
+from events.formats import Format, ordered
 from events.functions import topic
 from events.inputs import first_page, text_of
 from events.passages import split
@@ -28,6 +29,7 @@ from events.state import Pending, Phase, State, Turn
 from events.types import (
     AnswerRejected,
     Event,
+    FormatChanged,
     FunctionCalled,
     FunctionFailed,
     HeartbeatRaised,
@@ -53,6 +55,8 @@ def decide(state: State, count: Count) -> tuple[Event, ...]:
         return _start_turn(state, count) if state.pending else ()
     if turn.stop is not None and not (state.eviction and state.eviction.gone):  # what is cut is summed up first
         return _stop(turn)
+    if any(part not in state.format for part in turn.mended_by):
+        return (FormatChanged(parts=ordered((*state.format, *turn.mended_by)), reason=turn.detail),)
     match turn.phase:
         case Phase.INFERRING | Phase.SUMMARISING | Phase.CALLING:
             return ()
@@ -192,7 +196,7 @@ def _reject(state: State, turn: Turn) -> AnswerRejected | None:
     return None
 
 
-def _after_calls(turn: Turn, format: int) -> Event:
+def _after_calls(turn: Turn, format: Format) -> Event:
     if turn.step_failed:
         return HeartbeatRaised(reason="failed")
     if any(calls.wants_heartbeat(call, format) for call in turn.calls):

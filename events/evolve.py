@@ -11,12 +11,13 @@ from typing import Any, Final
 import msgspec
 from msgspec.structs import replace
 
-from events.answers import named, package_answer
+from events.answers import named, package_answer, rewired
 from events.codec import decode
 from events.context import SENT, package, package_result, pressure_warning
 from events.envelope import Envelope
 from events.errors import LogDamaged, NewerFormat
 from events.forks import adopted, asked_again, forked, stopped, timer_set, with_settings
+from events.formats import NAMED, NUMBERED, Format, ordered, unknown_parts
 from events.inputs import first_page, packaged
 from events.state import UNCOUNTED, Entry, Eviction, Pending, Phase, State, Summary, Turn
 from events.types import (
@@ -29,6 +30,7 @@ from events.types import (
     CoreMemoryReplaced,
     Event,
     EvictionStarted,
+    FormatChanged,
     FunctionCalled,
     FunctionFailed,
     FunctionReturned,
@@ -59,11 +61,6 @@ from events.types import (
     UserMessageReceived,
 )
 
-FORMAT: Final = 2
-"""How the contexts of new agents are rendered; a stream says which format it was begun with, and keeps it.
-
-1: the first. 2: set_timer takes `heartbeat`."""
-
 
 def fold(envelopes: Iterable[Envelope], state: State | None = None) -> State | None:
     """The state after these events of one stream (None: the stream is empty)."""
@@ -89,21 +86,31 @@ def evolve(state: State | None, envelope: Envelope, event: Event) -> State:
 
 
 def _created(at: Envelope, event: AgentCreated) -> State:
-    if event.format > FORMAT:
+    if event.format > NAMED:
         raise NewerFormat(
-            f"Agent '{at.agent}' has contexts of format {event.format}; this Palimpsest renders {FORMAT}: upgrade it."
+            f"Agent '{at.agent}' has contexts of format {event.format}; this Palimpsest renders {NAMED}: upgrade it."
         )
     return State(
         agent=at.agent,
         seq=at.seq,
         time_ms=at.time,
         created_ms=at.time,
-        format=event.format,
+        format=NUMBERED[event.format] if event.format in NUMBERED else _format(at, event.parts),
         system=event.system,
         settings=event.settings,
         blocks=event.blocks,
         parent=event.parent,
     )
+
+
+def _format(at: Envelope, parts: tuple[str, ...]) -> Format:
+    strange = unknown_parts(parts)
+    if strange:
+        raise NewerFormat(
+            f"Agent '{at.agent}' has contexts with the part '{strange[0]}' (event {at.seq}), which this Palimpsest "
+            "does not render: upgrade it."
+        )
+    return ordered(parts)
 
 
 def _created_again(_state: State, at: Envelope, _event: AgentCreated) -> State:
@@ -112,6 +119,22 @@ def _created_again(_state: State, at: Envelope, _event: AgentCreated) -> State:
 
 def _settings_changed(state: State, _at: Envelope, event: SettingsChanged) -> State:
     return with_settings(state, event.settings)
+
+
+def _format_changed(state: State, at: Envelope, event: FormatChanged) -> State:
+    """What is in the queue goes out in the new form too. A turn whose request was refused asks again."""
+    format = _format(at, event.parts)
+    queue = tuple(
+        replace(entry, wire=rewired(entry.wire, format) if entry.kind == "assistant" else entry.wire, tokens=UNCOUNTED)
+        for entry in state.queue
+    )
+    summary = replace(state.summary, tokens=UNCOUNTED) if state.summary else None
+    state = replace(state, format=format, queue=queue, summary=summary, head_tokens=UNCOUNTED)
+    turn = state.turn
+    if turn is None or not turn.mended_by:
+        return state
+    phase = Phase.READY if turn.phase == Phase.FAILED else turn.phase
+    return replace(state, turn=replace(turn, phase=phase, mended_by=()))
 
 
 # --- inputs -------------------------------------------------------------------------------------------------------
@@ -238,7 +261,7 @@ def _inference_completed(state: State, at: Envelope, event: InferenceCompleted) 
         state = replace(state, eviction=eviction)
         return _turn(state, phase=Phase.READY, request_key="", tokens=tokens)
     calls = tuple(named(event.calls, at.seq - state.shift))
-    wire = package_answer(event.content, calls)
+    wire = package_answer(event.content, calls, state.format)
     state = _turn(
         state,
         phase=Phase.ACTING,
@@ -258,9 +281,18 @@ def _inference_failed(state: State, _at: Envelope, event: InferenceFailed) -> St
     turn = _turn_of(state)
     if turn.phase == Phase.SUMMARISING and state.eviction:
         eviction = replace(state.eviction, answered=True, text="", note=f"{event.error}: {event.detail}"[:300])
-        return _turn(replace(state, eviction=eviction), phase=Phase.READY, request_key="")
+        state = replace(state, eviction=eviction)
+        return _turn(state, phase=Phase.READY, request_key="", detail=event.detail, mended_by=event.mended_by)
     overflows = turn.overflows + (event.error == "overflow")
-    return _turn(state, phase=Phase.FAILED, request_key="", error=event.error, detail=event.detail, overflows=overflows)
+    return _turn(
+        state,
+        phase=Phase.FAILED,
+        request_key="",
+        error=event.error,
+        detail=event.detail,
+        overflows=overflows,
+        mended_by=event.mended_by,
+    )
 
 
 def _inference_cancelled(state: State, _at: Envelope, _event: InferenceCancelled) -> State:
@@ -422,6 +454,7 @@ _EVOLVE: Final[dict[type[Event], Callable[[State, Envelope, Any], State]]] = {
     AgentCreated: _created_again,
     AgentForked: forked,
     SettingsChanged: _settings_changed,
+    FormatChanged: _format_changed,
     UserMessageReceived: _input,
     UserLoggedIn: _input,
     UploadFinished: _input,

@@ -15,6 +15,7 @@ from typing import Any, Final
 import msgspec
 
 from events.envelope import Topic
+from events.formats import TIMED_HEARTBEATS, Format
 from events.types import ToolCall
 
 Scalar = str | int | float | bool
@@ -25,8 +26,8 @@ class Parameter(msgspec.Struct, frozen=True):
     type: str  # "string", "integer", "number" or "boolean"
     description: str
     required: bool = True
-    since: int = 1
-    """The first format of contexts (`AgentCreated.format`) that offers it: agents of earlier ones never hear of it."""
+    part: str = ""
+    """The part of the format (`events.formats`) that offers it: agents without it never hear of it. Empty: all do."""
 
 
 class Function(msgspec.Struct, frozen=True):
@@ -142,7 +143,7 @@ FUNCTIONS: Final = (
                 "boolean",
                 "true: a timed heartbeat, which is ignored while pause_heartbeats holds.",
                 required=False,
-                since=2,
+                part=TIMED_HEARTBEATS,
             ),
         ),
         topic=Topic.TIMER,
@@ -193,13 +194,13 @@ _by_name: Final = {function.name: function for function in FUNCTIONS}
 
 
 @cache
-def _accepted(function: Function, format: int) -> tuple[Parameter, ...]:
+def _accepted(function: Function, format: Format) -> tuple[Parameter, ...]:
     """The parameters that a context of this format offers."""
-    offered = tuple(parameter for parameter in function.parameters if parameter.since <= format)
+    offered = tuple(parameter for parameter in function.parameters if not parameter.part or parameter.part in format)
     return (*offered, _HEARTBEAT) if function.chains else offered
 
 
-def schemas(format: int, *, documents: bool = False) -> list[dict[str, Any]]:
+def schemas(format: Format, *, documents: bool = False) -> list[dict[str, Any]]:
     """The functions as a chat-completions request of this format lists them; `documents`: with those for sources."""
     return [
         {
@@ -228,7 +229,7 @@ def topic(name: str) -> str:
     return function.topic if function else ""
 
 
-def check(call: ToolCall, format: int, *, cut_off: bool = False, documents: bool = True) -> Call | BadCall:
+def check(call: ToolCall, format: Format, *, cut_off: bool = False, documents: bool = True) -> Call | BadCall:
     """The call with its arguments in order, or the error for the model. `cut_off`: the answer hit its limit;
     `documents`: whether a source is attached, so that the functions for documents are there."""
     function = _by_name.get(call.name)
@@ -274,10 +275,10 @@ def _is_too_deep(text: str) -> bool:
     return False
 
 
-def _checked(function: Function, given: Mapping[str, Any], format: int) -> Call | BadCall:
+def _checked(function: Function, given: Mapping[str, Any], format: Format) -> Call | BadCall:
     arguments: dict[str, Scalar] = {}
     for parameter in function.parameters:
-        if parameter.since > format:
+        if parameter.part and parameter.part not in format:
             continue
         value = given.get(parameter.name)
         if value is None:

@@ -21,6 +21,7 @@ from events.state import State
 from events.types import (
     INPUTS,
     Event,
+    FormatChanged,
     FunctionFailed,
     FunctionReturned,
     InferenceCompleted,
@@ -39,6 +40,7 @@ _FOREIGN: Final[tuple[type[Event], ...]] = (
     InputAdopted,
     StopRequested,
     SettingsChanged,
+    FormatChanged,
     InferenceCompleted,
     InferenceFailed,
     FunctionReturned,

@@ -10,7 +10,8 @@ from msgspec.structs import replace
 from events.codec import draft
 from events.context import PRIMING, Count, measure, summary_cap_tokens, with_margin
 from events.envelope import GENESIS, place
-from events.evolve import FORMAT, evolve
+from events.evolve import evolve
+from events.formats import NAMED, NEWBORN
 from events.state import UNCOUNTED, State
 from events.types import AgentCreated, Block, Settings
 
@@ -52,7 +53,8 @@ def newborn(settings: Settings, *, persona: str = PERSONA, human: str = HUMAN, s
             Block(label="human", value=human, description="What the agent knows of the user."),
         ),
         settings=settings,
-        format=FORMAT,
+        format=NAMED,
+        parts=NEWBORN,
     )
 
 

@@ -11,7 +11,7 @@ import msgspec
 
 from events.types import Block, Parent, Settings, Timer, ToolCall
 
-FOLD: Final = "1"
+FOLD: Final = "2"
 """The version of this state and of its fold; snapshots of another version are thrown away."""
 
 UNCOUNTED: Final = -1
@@ -121,6 +121,8 @@ class Turn(Part, frozen=True, kw_only=True):
     note: str = ""
     error: str = ""
     detail: str = ""
+    mended_by: tuple[str, ...] = ()
+    """What would have the server take the request that it refused: parts of the format."""
     stop: str | None = None
     rewound: str = ""
     number: int = 0
@@ -140,7 +142,7 @@ class State(Part, frozen=True, kw_only=True):
     seq: int
     time_ms: int
     created_ms: int
-    format: int
+    format: tuple[str, ...]
     system: str
     settings: Settings
     blocks: tuple[Block, ...]

@@ -119,17 +119,29 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class AgentCreated(Event, frozen=True, kw_only=True):
-    """Seq 1 of every stream. `format` fixes how contexts are rendered, so that a later rendering leaves old logs be."""
+    """Seq 1 of every stream. `format` and `parts` fix how contexts are rendered (see `events.formats`), so that a later
+    rendering leaves old logs be."""
 
     system: str
     blocks: tuple[Block, ...]
     settings: Settings
     parent: Parent | None = None
     format: int = 1
+    parts: tuple[str, ...] = ()
 
 
 class SettingsChanged(Event, frozen=True, kw_only=True):
     settings: Settings
+
+
+class FormatChanged(Event, frozen=True, kw_only=True):
+    """From here on contexts are rendered with these parts (all of them: see `events.formats`).
+
+    `reason` is "" where a user said so; else what the server said when it refused the request before.
+    """
+
+    parts: tuple[str, ...]
+    reason: str = ""
 
 
 class AgentForked(Event, frozen=True, kw_only=True):
@@ -253,6 +265,8 @@ class InferenceFailed(Event, frozen=True, kw_only=True):
     detail: str
     sent: bytes = b""
     attempts: int = 1
+    mended_by: tuple[str, ...] = ()
+    """Parts of the format (`events.formats`) with which the server would have taken the request."""
 
 
 class InferenceCancelled(Event, frozen=True, kw_only=True):
@@ -528,6 +542,7 @@ AGENT_EVENTS: tuple[type[Event], ...] = (
     AgentCreated,
     AgentForked,
     SettingsChanged,
+    FormatChanged,
     *INPUTS,
     InputAdopted,
     StopRequested,

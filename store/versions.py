@@ -8,7 +8,7 @@ import platform
 from typing import Final
 
 from events.context import tools_json
-from events.evolve import FORMAT
+from events.formats import NAMED, NEWBORN, NUMBERED
 from events.prompts import PERSONA, SYSTEM
 from events.state import FOLD
 from store.manifest import Versions
@@ -25,7 +25,7 @@ def versions_now(*, models: tuple[str, ...] = (), encodings: tuple[str, ...] = (
     return Versions(
         palimpsest=PALIMPSEST,
         fold=FOLD,
-        rendering=FORMAT,
+        rendering=NAMED,
         prompts=prompts_digest(),
         encodings=encodings,
         models=models,
@@ -39,7 +39,8 @@ def versions_now(*, models: tuple[str, ...] = (), encodings: tuple[str, ...] = (
 def prompts_digest() -> str:
     """Of the texts of ours that contexts have: what agents are born with, and the functions' descriptions."""
     texts = [SYSTEM.encode(), PERSONA.encode()]
-    texts += [tools_json(format, documents=documents) for format in range(1, FORMAT + 1) for documents in (False, True)]
+    formats = (*NUMBERED.values(), NEWBORN)
+    texts += [tools_json(format, documents=documents) for format in formats for documents in (False, True)]
     return hashlib.sha256(b"\0".join(texts)).hexdigest()[:16]
 
 

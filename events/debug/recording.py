@@ -21,6 +21,7 @@ from events.types import (
     AgentForked,
     AnswerRejected,
     Event,
+    FormatChanged,
     FunctionCalled,
     FunctionFailed,
     FunctionReturned,
@@ -62,6 +63,8 @@ def came_from_outside(envelope: Envelope, event: Event) -> bool:
             return not envelope.cause
         case TimerCancelled():
             return not event.call
+        case FormatChanged():
+            return not event.reason
         case _:
             return isinstance(event, _OUTSIDE)
 
@@ -111,6 +114,8 @@ def content(event: Event) -> tuple[object, ...]:
             return (event.result,)
         case MessageSent() | SummaryWritten():
             return (event.text,)
+        case FormatChanged():
+            return (event.parts,)
         case TurnEnded() | HeartbeatRaised() | AnswerRejected():
             return (event.reason,)
         case TimerFired() | TimerSet():

@@ -1,9 +1,10 @@
 """Writes a golden log: a realistic session of one agent in which every kind of event happens.
 
-    python -m tests.golden.make tests/golden/format-2.msgpack
+    python -m tests.golden.make tests/golden/part-empty_content.msgpack
 
-A file that was released is never written again: old logs must fold for ever. A new version of an event gets a new file
-beside the old ones. The file is a msgpack list of envelopes, as the log keeps them.
+A file that was released is never written again: old logs must fold for ever. A new version of an event, and a new part
+of the format, gets a new file beside the old ones: it is named after the part, which the agent has from the middle of
+the session on. The file is a msgpack list of envelopes, as the log keeps them.
 """
 
 from __future__ import annotations
@@ -16,9 +17,11 @@ import msgspec
 
 from events.codec import draft
 from events.envelope import Envelope, Topic
+from events.formats import EMPTY_CONTENT, NEWBORN, ordered
 from events.state import FOLD, Phase, to_bytes
 from events.types import (
     AlertRaised,
+    FormatChanged,
     SourceAttached,
     SourceDetached,
     Timer,
@@ -33,10 +36,12 @@ from tests.unit.story import AGENT, MINUTE_MS, Story, call, say
 SYSTEM = "You are Ada, an agent whose memory outlasts her window. Everything but send_message is private."
 
 
-def session() -> Story:
+def session(part: str = EMPTY_CONTENT) -> Story:
     """Some days of an agent's life, in a window small enough to fill up."""
-    story = Story(met=False, system=SYSTEM, human="Name: Eve.", model="gpt-test", summarizer="gpt-small")
+    without = tuple(name for name in NEWBORN if name != part)
+    story = Story(met=False, parts=without, system=SYSTEM, human="Name: Eve.", model="gpt-test", summarizer="gpt-small")
     _first_day(story)
+    story.happens(FormatChanged(parts=ordered((*without, part))))
     _sources(story)
     _timers(story)
     _large_and_late(story)
@@ -132,7 +137,7 @@ def read(path: Path) -> list[Envelope]:
 
 
 def main(path: Path) -> None:
-    story = session()
+    story = session(path.stem.removeprefix("part-"))
     path.write_bytes(msgspec.msgpack.encode(story.log.read(AGENT)))
     sys.stdout.write(f"{story.state.seq} events; fold {FOLD}: {hashlib.sha256(to_bytes(story.state)).hexdigest()}\n")
 

@@ -10,18 +10,18 @@ import pytest
 
 from events.codec import decode
 from events.envelope import Envelope
-from events.evolve import FORMAT
+from events.formats import NUMBERED, PARTS, TIMED_HEARTBEATS
 from events.replay import replay
 from events.state import FOLD, to_bytes
-from events.types import AGENT_EVENTS, AgentCreated, SummaryWritten
+from events.types import AGENT_EVENTS, AgentCreated, FormatChanged, SummaryWritten
 from tests.golden.make import read, session
 
 FOLDER = Path(__file__).parent
-FORMATS = sorted(FOLDER.glob("format-*.msgpack"))
+FORMATS = sorted(FOLDER.glob("*.msgpack"))
 
 AGENTS = {event.__name__ for event in AGENT_EVENTS} - {"AgentForked", "InputAdopted"}
 """The kinds in a stream that is no fork's; `tests/simulation/test_forks.py` has those that are."""
-LATER = {"format-1": {"SourceAttached", "SourceDetached"}}
+LATER = {"format-1": {"SourceAttached", "SourceDetached", "FormatChanged"}, "format-2": {"FormatChanged"}}
 """The kinds of an agent's events that came after a file was written."""
 
 STATES = {
@@ -38,14 +38,15 @@ def golden(request: pytest.FixtureRequest) -> tuple[str, list[Envelope]]:
 
 
 def test_there_is_a_file_of_each_format() -> None:
-    assert [path.stem for path in FORMATS] == [f"format-{number}" for number in range(1, FORMAT + 1)]
+    parts = {f"part-{part.name}" for part in PARTS if part.name != TIMED_HEARTBEATS}
+    assert {path.stem for path in FORMATS} == {f"format-{number}" for number in NUMBERED} | parts
 
 
 def test_a_file_is_of_the_format_that_it_is_named_after(golden: tuple[str, list[Envelope]]) -> None:
     name, stream = golden
-    born = decode(stream[0])
+    born, changes = decode(stream[0]), [event for event in map(decode, stream) if isinstance(event, FormatChanged)]
     assert isinstance(born, AgentCreated)
-    assert name == f"format-{born.format}"
+    assert name in {f"format-{born.format}"} | {f"part-{part}" for event in changes for part in event.parts}
 
 
 def test_a_golden_log_is_proved_whole(golden: tuple[str, list[Envelope]]) -> None:

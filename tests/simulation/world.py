@@ -17,6 +17,7 @@ import msgspec
 from events.codec import answer, decode, draft
 from events.envelope import Draft, Envelope, Topic, answer_key
 from events.errors import Fenced
+from events.formats import NEWBORN, PARTS
 from events.inference import InferenceDesk, Job, job, sent
 from events.memory_manager import FOREIGN, MemoryManager
 from events.prompts import newborn
@@ -94,6 +95,9 @@ def sound_model(asked: Job) -> InferenceCompleted | InferenceFailed:
         return InferenceFailed(error="overflow", detail="the context is too long", sent=sent(asked))
     if roll < 0.05:
         return InferenceFailed(error="server_error", detail="the server fell over", sent=sent(asked))
+    if roll < 0.09:
+        part = dice.choice(PARTS).name
+        return InferenceFailed(error="bad_request", detail="not so", sent=sent(asked), mended_by=(part,))
     calls, content = _answer(dice)
     return InferenceCompleted(content=content, calls=calls, sent=sent(asked))
 
@@ -181,6 +185,7 @@ class World:
         """Appends of managers that died: they may arrive after the next one has begun."""
         for name in self.names:
             born = newborn(Settings(window_tokens=script.choice((3600, 4096, 6000)), reserve_tokens=400))
+            born = msgspec.structs.replace(born, parts=script.choice(((), NEWBORN)))
             self._append(draft(name, START_MS, born, key="create"), expected=0)
 
     def _script(self, script: random.Random, name: str, inputs: int) -> list[Draft]:

@@ -9,7 +9,7 @@ import msgspec
 from actors.models.offline import respond
 from actors.models.protocol import Answer
 from events.context import PRESSURE_WARNING
-from events.evolve import FORMAT
+from events.formats import NEWBORN
 from events.functions import FUNCTIONS, schemas
 
 TOOLS: Final = tuple(function.name for function in FUNCTIONS)
@@ -93,7 +93,7 @@ class World:
             {
                 "model": "offline",
                 "messages": messages,
-                "tools": schemas(FORMAT, documents=bool(self.sources)),
+                "tools": schemas(NEWBORN, documents=bool(self.sources)),
                 "max_completion_tokens": 1024,
             }
         )

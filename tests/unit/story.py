@@ -19,7 +19,8 @@ from events.codec import answer, decode, draft
 from events.context import fingerprint, measure, open_request, with_margin
 from events.decide import advance
 from events.envelope import Draft, Topic, answer_key
-from events.evolve import FORMAT, fold
+from events.evolve import fold
+from events.formats import NAMED, NEWBORN, Format
 from events.prompts import newborn
 from events.state import Phase, State
 from events.types import (
@@ -87,7 +88,8 @@ class Story:
         system: str = "You are an agent in a test.",
         human: str = "",
         limit: int = 2000,
-        format: int = FORMAT,
+        format: int = NAMED,
+        parts: Format = NEWBORN,
         **changes: Any,
     ) -> None:
         self.log = MemoryLog()
@@ -99,7 +101,7 @@ class Story:
         self.mark = 0
         born = newborn(settings(**changes), system=system, persona="I am Ada.", human=human)
         blocks = tuple(msgspec.structs.replace(block, limit=limit) for block in born.blocks)
-        self.happens(msgspec.structs.replace(born, blocks=blocks, format=format), key="create")
+        self.happens(msgspec.structs.replace(born, blocks=blocks, format=format, parts=parts), key="create")
         if met:
             self.says("Hi.").answers(say("Hello."))
             self.mark = self.state.seq
@@ -168,8 +170,8 @@ class Story:
         stop = draft(AGENT, self.now_ms, StopRequested(), key=f"stop:{self.state.seq}")
         return self._close(event, Topic.INFERENCE, *((stop,) if stopped else ()))
 
-    def fails(self, error: str = "timeout", detail: str = "No answer came.") -> Story:
-        event = InferenceFailed(error=error, detail=detail, sent=self._handed())
+    def fails(self, error: str = "timeout", detail: str = "No answer came.", mended_by: tuple[str, ...] = ()) -> Story:
+        event = InferenceFailed(error=error, detail=detail, sent=self._handed(), mended_by=mended_by)
         return self._close(event, Topic.INFERENCE)
 
     def _handed(self) -> bytes:

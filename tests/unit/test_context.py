@@ -25,7 +25,7 @@ from events.context import (
     with_margin,
 )
 from events.envelope import Envelope
-from events.evolve import FORMAT
+from events.formats import NEWBORN
 from events.replay import Replayer
 from events.types import InferenceRequested, Settings, ToolCall
 from tests.simulation.world import World
@@ -49,7 +49,7 @@ def test_a_request_is_what_the_chat_completions_protocol_takes() -> None:
     assert (request["model"], request["temperature"], request["max_tokens"]) == ("gpt-x", 0.5, 512)
     roles = [message["role"] for message in request["messages"]]
     assert roles == ["system", "user", "assistant", "tool", "user", "user"]
-    assert request["tools"] == msgspec.json.decode(tools_json(FORMAT))
+    assert request["tools"] == msgspec.json.decode(tools_json(NEWBORN))
 
 
 def test_the_system_message_holds_instructions_and_core_memory_with_its_sizes() -> None:

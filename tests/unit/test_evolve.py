@@ -10,7 +10,8 @@ import pytest
 from events.codec import decode, draft
 from events.envelope import GENESIS, Envelope, place
 from events.errors import LogDamaged, NewerFormat
-from events.evolve import FORMAT, evolve, fold
+from events.evolve import evolve, fold
+from events.formats import NAMED, NEWBORN
 from events.prompts import newborn
 from events.replay import freeze, thaw
 from events.state import FOLD, UNCOUNTED, State, from_bytes, to_bytes
@@ -181,11 +182,11 @@ def test_an_agent_keeps_its_parent_and_its_birth() -> None:
     born = newborn(Settings())
     state = fold(stream(born, SettingsChanged(settings=Settings(model="m"))))
     assert isinstance(born, AgentCreated) and state is not None
-    assert (state.created_ms, state.parent, state.format) == (START_MS, None, FORMAT)
+    assert (state.created_ms, state.parent, state.format) == (START_MS, None, NEWBORN)
     assert msgspec.structs.replace(state, settings=born.settings, seq=1) == fold(stream(born))
 
 
 def test_an_agent_of_a_newer_format_is_refused_by_name() -> None:
-    born = msgspec.structs.replace(newborn(Settings()), format=FORMAT + 1)
-    with pytest.raises(NewerFormat, match=f"'ada' has contexts of format {FORMAT + 1}.*renders {FORMAT}: upgrade"):
+    born = msgspec.structs.replace(newborn(Settings()), format=NAMED + 1)
+    with pytest.raises(NewerFormat, match=f"'ada' has contexts of format {NAMED + 1}.*renders {NAMED}: upgrade"):
         fold(stream(born))

@@ -11,7 +11,7 @@ from events.answers import MAX_ID_CHARS, named, package_answer
 from events.calls import MAX_TIMERS
 from events.codec import draft
 from events.envelope import Topic
-from events.evolve import FORMAT
+from events.formats import NEWBORN, NUMBERED, Format
 from events.functions import FUNCTIONS, MAX_DEPTH, BadCall, Call, arguments_of, check, schemas, topic
 from events.passages import chunks
 from events.state import Phase
@@ -48,7 +48,7 @@ def error_of(*calls: ToolCall, **options: str) -> str:
 
 
 def test_names_and_parameters_are_memgpts() -> None:
-    listed = {f["function"]["name"]: list(f["function"]["parameters"]["properties"]) for f in schemas(FORMAT)}
+    listed = {f["function"]["name"]: list(f["function"]["parameters"]["properties"]) for f in schemas(NEWBORN)}
     beat = "request_heartbeat"
     assert {name: listed[name] for name in list(listed)[:8]} == {
         "send_message": ["message"],
@@ -64,11 +64,11 @@ def test_names_and_parameters_are_memgpts() -> None:
 
 
 def test_functions_for_documents_are_offered_only_where_a_source_is_attached() -> None:
-    always = [f["function"]["name"] for f in schemas(2)]
-    attached = [f["function"]["name"] for f in schemas(2, documents=True)]
+    always = [f["function"]["name"] for f in schemas(NEWBORN)]
+    attached = [f["function"]["name"] for f in schemas(NEWBORN, documents=True)]
     assert attached == [*always, "list_documents", "open_document", "grep_documents"]
     listed = {
-        f["function"]["name"]: list(f["function"]["parameters"]["properties"]) for f in schemas(2, documents=True)
+        f["function"]["name"]: list(f["function"]["parameters"]["properties"]) for f in schemas(NEWBORN, documents=True)
     }
     assert listed["list_documents"] == ["page", "request_heartbeat"]
     assert listed["open_document"] == ["document", "page", "place", "request_heartbeat"]
@@ -90,12 +90,20 @@ def test_every_function_has_its_part() -> None:
 
 
 def test_timed_heartbeats_are_offered_from_format_2_on() -> None:
-    def offered(format: int) -> list[str]:
+    def offered(format: Format) -> list[str]:
         function = next(f["function"] for f in schemas(format) if f["function"]["name"] == "set_timer")
         return list(function["parameters"]["properties"])
 
-    assert offered(2) == ["note", "in_minutes", "at", "every_minutes", "cron", "heartbeat", "request_heartbeat"]
-    assert offered(1) == ["note", "in_minutes", "at", "every_minutes", "cron", "request_heartbeat"]
+    assert offered(NUMBERED[2]) == [
+        "note",
+        "in_minutes",
+        "at",
+        "every_minutes",
+        "cron",
+        "heartbeat",
+        "request_heartbeat",
+    ]
+    assert offered(NUMBERED[1]) == ["note", "in_minutes", "at", "every_minutes", "cron", "request_heartbeat"]
 
 
 @pytest.mark.parametrize(("format", "asked"), [(1, None), (2, True)])
@@ -369,14 +377,14 @@ def test_numbers_and_booleans_are_taken_as_text() -> None:
     [(True, True), ("true", True), (" True ", True), (False, False), ("no", False), (1, False), ([], False)],
 )
 def test_a_heartbeat_may_be_spelled_as_text(spelled: object, beats: bool) -> None:
-    checked = check(call("list_timers", request_heartbeat=spelled), FORMAT)
+    checked = check(call("list_timers", request_heartbeat=spelled), NEWBORN)
     assert isinstance(checked, Call)
     assert checked.heartbeat is beats
 
 
 @given(name=st.sampled_from([*(f.name for f in FUNCTIONS), "other"]), text=st.text(max_size=200))
 def test_no_text_whatever_breaks_the_check(name: str, text: str) -> None:
-    assert isinstance(check(raw(name, text), FORMAT), (Call, BadCall))
+    assert isinstance(check(raw(name, text), NEWBORN), (Call, BadCall))
 
 
 JSON = st.recursive(
@@ -389,7 +397,7 @@ NAMES = sorted({parameter.name for function in FUNCTIONS for parameter in functi
 
 @given(name=st.sampled_from([f.name for f in FUNCTIONS]), given_=st.dictionaries(st.sampled_from(NAMES), JSON))
 def test_a_checked_call_has_what_it_needs_with_its_type(name: str, given_: dict[str, object]) -> None:
-    checked = check(raw(name, msgspec.json.encode(given_).decode()), FORMAT)
+    checked = check(raw(name, msgspec.json.encode(given_).decode()), NEWBORN)
     if isinstance(checked, Call):
         types: dict[str, type | tuple[type, ...]] = {"string": str, "integer": int, "number": (int, float)}
         for parameter in checked.function.parameters:
@@ -432,6 +440,6 @@ def test_ids_are_never_shared(ids: list[str]) -> None:
 
 @pytest.mark.parametrize(("name", "shown"), [("send message!", "send_message_"), ("", "unnamed"), ("x" * 99, "x" * 64)])
 def test_names_go_back_in_a_form_that_providers_take(name: str, shown: str) -> None:
-    wire = msgspec.json.decode(package_answer("", (ToolCall(id="a", name=name, arguments="{}"),)))
+    wire = msgspec.json.decode(package_answer("", (ToolCall(id="a", name=name, arguments="{}"),), NEWBORN))
     assert wire["tool_calls"][0]["function"]["name"] == shown
-    assert wire["content"] is None
+    assert wire["content"] == ""
