@@ -167,6 +167,7 @@ class Stub:
         self.delay_s = delay_s
         self.backend = backend
         self.count = 0
+        self.connections = 0
         self.requests: deque[Received] = deque(maxlen=KEPT_REQUESTS)
         self.script: deque[dict[str, Any]] = deque()
         self._seen: dict[bytes, None] = {}
@@ -381,6 +382,7 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
+        self._stub.connections += 1
 
     def connection_lost(self, _: Exception | None) -> None:
         if self._task is not None:

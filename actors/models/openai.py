@@ -23,6 +23,7 @@ from actors.models.answers import AnswerBuilder, whole_answer
 from actors.models.failures import Failure, Scrubber, from_response
 from actors.models.pieces import EventLines
 from actors.models.protocol import Answer, ModelFailed, OnPiece
+from actors.models.transport import Direct, goes_direct
 
 OPENAI_URL: Final = "https://api.openai.com/v1"
 STREAM_OPTIONS: Final = b',"stream":true,"stream_options":{"include_usage":true}}'
@@ -66,7 +67,7 @@ class OpenAIModel:
         self._sleep = sleep
         self._jitter = jitter
         self._slots = asyncio.Semaphore(max_in_flight)
-        self._http: httpx2.AsyncClient | None = None
+        self._http: dict[bool, httpx2.AsyncClient] = {}
         self._clients: dict[str, openai.AsyncOpenAI] = {}
         self._without_usage: set[str] = set()  # servers that refuse `stream_options`
         self._secrets = {self._api_key, *self._headers.values()}
@@ -90,9 +91,9 @@ class OpenAIModel:
 
     async def aclose(self) -> None:
         self._clients.clear()
-        if self._http is not None:
-            await self._http.aclose()
-            self._http = None
+        for client in self._http.values():
+            await client.aclose()
+        self._http.clear()
 
     def _objection(self, url: str) -> Failure | None:
         """What can be said before anything is sent."""
@@ -141,12 +142,12 @@ class OpenAIModel:
 
     async def _post(self, url: str, body: bytes, *, stream: bool = False) -> httpx2.Response:
         """Through the client as bytes, which costs a seventh of its typed `create`."""
-        client = self._client(url)
+        client, path = self._client(url), url.rstrip("/") + _PATH
         if not stream:
-            return await client.post(_PATH, cast_to=httpx2.Response, content=body)
+            return await client.post(path, cast_to=httpx2.Response, content=body)
         # Asked for as a stream, the client hands out the unread response; no stream of this type is ever made.
         unread: object = await client.post(
-            _PATH, cast_to=httpx2.Response, content=body, stream=True, stream_cls=openai.AsyncStream[object]
+            path, cast_to=httpx2.Response, content=body, stream=True, stream_cls=openai.AsyncStream[object]
         )
         return cast(httpx2.Response, unread)
 
@@ -177,18 +178,25 @@ class OpenAIModel:
         client = self._clients.get(url)
         if client is None:
             timeout = httpx2.Timeout(self._timeout_s, connect=min(self._connect_timeout_s, self._timeout_s))
-            if self._http is None:
-                limits = httpx2.Limits(max_connections=None, max_keepalive_connections=self._max_in_flight)
-                self._http = openai.DefaultAsyncHttpxClient(timeout=timeout, limits=limits)
             client = openai.AsyncOpenAI(
                 api_key=self._api_key or "none",
                 base_url=url,
                 default_headers=self._headers,
                 timeout=timeout,
                 max_retries=0,
-                http_client=self._http,
+                http_client=self._http_client(url, timeout),
             )
             self._clients[url] = client
+        return client
+
+    def _http_client(self, url: str, timeout: httpx2.Timeout) -> httpx2.AsyncClient:
+        """By aiohttp, unless there is a proxy on the way."""
+        direct = goes_direct(url)
+        client = self._http.get(direct)
+        if client is None:
+            limits = httpx2.Limits(max_connections=None, max_keepalive_connections=self._max_in_flight)
+            client = Direct(timeout) if direct else openai.DefaultAsyncHttpxClient(timeout=timeout, limits=limits)
+            self._http[direct] = client
         return client
 
 

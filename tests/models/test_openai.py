@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import itertools
 import json
 import socket
@@ -24,7 +25,7 @@ from actors.models.offline import OfflineModel
 from actors.models.openai import STREAM_OPTIONS, OpenAIModel
 from actors.models.pieces import EventLines
 from actors.models.protocol import Answer, ModelFailed, Piece
-from bench.openai_stub import Stub
+from bench.openai_stub import Case, Reply, Stub, completion
 from events.types import ToolCall, Usage
 
 ROOT = Path(__file__).parents[2]
@@ -152,14 +153,63 @@ def test_the_connection_is_kept(server: Server) -> None:
     """Streamed calls too: the response is read to its very end."""
 
     async def use(model: OpenAIModel) -> int:
+        before = server.stub.connections
         for _ in range(3):
             await model.complete(ask("stub"))
             await model.complete(ask("stub"), on_piece=lambda _: None)
-        assert model._http is not None
-        return len(model._http._transport._pool.connections)  # type: ignore[attr-defined]
+        return server.stub.connections - before
 
     assert run(use, server.url) == 1
     assert run(use, f"{server.url}/") == 1
+
+
+def test_two_hundred_at_once_get_a_connection_each(server: Server) -> None:
+    async def use(model: OpenAIModel) -> list[Answer]:
+        return list(await asyncio.gather(*(model.complete(ask("stub-slow")) for _ in range(200))))
+
+    before = server.stub.connections
+    assert len(run(use, server.url, max_in_flight=200)) == 200
+    assert server.stub.connections - before == 200
+
+
+def test_only_the_body_differs_from_request_to_request(server: Server) -> None:
+    """What goes along with a body is made once; it is what it was, and the length is the body's own."""
+
+    async def use(model: OpenAIModel) -> None:
+        for text in ("short", "longer " * 20, "short"):
+            await model.complete(ask("stub", text))
+
+    run(use, server.url)
+    first, second, third = server.requests()[-3:]
+    assert first == third
+    assert first["headers"].pop("content-length") != second["headers"].pop("content-length")
+    assert first["headers"] == second["headers"]
+
+
+@both_ways
+def test_an_answer_may_come_compressed(server: Server, monkeypatch: pytest.MonkeyPatch, stream: bool) -> None:
+    def behave(case: Case) -> Reply:
+        plain = completion(case.asked, case.got.body, {"content": "packed"})
+        body = gzip.compress(b"".join(plain.chunks) or plain.body)
+        return Reply(body=body, kind=plain.kind, headers={"content-encoding": "gzip"})
+
+    monkeypatch.setitem(server.stub._behaviours, "stub-gzip", behave)
+    assert complete(server, ask("stub-gzip"), stream=stream)[0].content == "packed"
+    assert "gzip" in server.requests()[-1]["headers"]["accept-encoding"]
+
+
+@both_ways
+def test_a_proxy_of_the_environment_is_used(server: Server, monkeypatch: pytest.MonkeyPatch, stream: bool) -> None:
+    """The stub takes the place of the proxy: it is asked for the address of a server that is not there."""
+    monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{server.port}")
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
+    away = "http://model.invalid/v1"
+    seen = len(server.stub.requests)
+    assert run(lambda model: model.complete(ask("stub"), on_piece=(lambda _: None) if stream else None), away).calls
+    assert server.stub.requests[seen].path == f"{away}/chat/completions"
+    monkeypatch.setenv("NO_PROXY", "model.invalid")
+    assert fail(away, ask("stub"), stream=stream, max_retries=0).error == "unreachable"
 
 
 def test_each_call_may_have_its_own_server(server: Server) -> None:
@@ -438,6 +488,40 @@ def test_an_answer_cut_off_while_it_streams_is_not_asked_for_again(server: Serve
     failed = fail(server.url, ask("stub-cut"), stream=True, max_retries=2)
     assert (failed.error, failed.attempts) == ("bad_answer", 1)
     assert "cut off" in failed.detail
+
+
+@both_ways
+@pytest.mark.parametrize(
+    ("sent", "says"),
+    [(b"", "disconnected"), (b"no HTTP at all\r\n\r\n", ""), (b"HTTP/1.1 200 OK\r\ncontent-le", "disconnected")],
+    ids=["nothing", "no HTTP", "half a head"],
+)
+def test_a_server_that_breaks_off(sent: bytes, says: str, stream: bool) -> None:
+    """It is no time-out: nobody waited."""
+
+    async def main() -> tuple[ModelFailed, int]:
+        asked = 0
+
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            nonlocal asked
+            await reader.readuntil(b"\r\n\r\n")
+            asked += 1
+            writer.write(sent)
+            await writer.drain()
+            writer.close()
+
+        listening = await asyncio.start_server(serve, "127.0.0.1", 0)
+        url = f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}/v1"
+        model = OpenAIModel(max_retries=1, sleep=Waits(), base_url=url)
+        with pytest.raises(ModelFailed) as caught:
+            await model.complete(ask("stub"), on_piece=(lambda _: None) if stream else None)
+        await model.aclose()
+        listening.close()
+        return caught.value, asked
+
+    failed, asked = asyncio.run(main())
+    assert (failed.error, failed.attempts, asked) == ("unreachable", 2, 2)
+    assert says in failed.detail
 
 
 @both_ways

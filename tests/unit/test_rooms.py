@@ -23,6 +23,7 @@ LONG_MODULES = {
 
 ONE_MODULE_EACH = {
     "openai": {"actors/models/openai.py", "actors/models/openai_embeddings.py"},
+    "aiohttp": {"actors/models/transport.py"},
     "tiktoken": {"store/tokens.py"},
     "qdrant_edge": {"store/terms.py", "store/engine_edge.py"},
     "qdrant_client": {"store/engine_server.py"},
