@@ -10,7 +10,7 @@ import asyncio
 import traceback
 from typing import Any, Final
 
-from actors.models.protocol import Answer, Model, ModelFailed, OnPiece
+from actors.models.protocol import Answer, Model, ModelFailed, OnPiece, Terms
 from actors.models.repair import repair
 from events.codec import encode
 from events.inference import Job, sent
@@ -32,7 +32,7 @@ async def infer(
         if handed != job.asked:
             log.error("context differs from the one asked for", agent=job.agent, key=job.key)
             raise ModelFailed("bad_request", DIFFERS)
-        came = await model.complete(job.request, base_url=job.base_url, on_piece=on_piece)
+        came = await model.complete(job.request, base_url=job.base_url, on_piece=on_piece, terms=terms_of(job))
         made = completed(came, handed, int((asyncio.get_running_loop().time() - started) * 1000))
         encode(made)  # what cannot be written breaks here
     except ModelFailed as error:
@@ -44,6 +44,10 @@ async def infer(
         detail = f"Its answer could not be worked with ({type(error).__name__}): try another model, or report this."
         return InferenceFailed(error="bad_answer", detail=detail, sent=handed)
     return made
+
+
+def terms_of(job: Job) -> Terms:
+    return Terms(agent=job.agent, in_flight=job.in_flight, timeout_s=job.timeout_s)
 
 
 def completed(came: Answer, handed: bytes, took_ms: int) -> InferenceCompleted:

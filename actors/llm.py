@@ -127,6 +127,7 @@ class Processor:
             "running": len(self._running),
             "done": self._done,
             "states": len(self._desk.states),
+            "servers": getattr(self._hosted, "figures", dict)(),
         }
 
 

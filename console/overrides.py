@@ -41,6 +41,8 @@ _FIELDS: Final[Mapping[str, str]] = {
     "max-turn-tokens": "max_turn_tokens",
     "max-failures": "max_failures",
     "temperature": "temperature",
+    "in-flight": "in_flight",
+    "timeout": "timeout_s",
 }
 _TYPES: Final[Mapping[str, Any]] = {field.name: field.type for field in msgspec.structs.fields(Settings)}
 KEYS: Final = (*_FLAGS, *_FIELDS, "system")

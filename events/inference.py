@@ -32,6 +32,9 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     base_url: str
     request: bytes
     asked: bytes
+    in_flight: int = 0
+    timeout_s: float = 0.0
+    """See `Settings`."""
 
 
 class InferenceDesk:
@@ -81,6 +84,8 @@ def job(state: State, envelope: Envelope, event: InferenceRequested) -> Job:
         base_url=settings.base_url,
         request=open_request(state),
         asked=event.fingerprint,
+        in_flight=settings.in_flight,
+        timeout_s=settings.timeout_s,
     )
 
 

@@ -35,17 +35,25 @@ def flaw(settings: Settings) -> str:
         return f"reserve_tokens ({s.reserve_tokens}) must be above 0 and below window_tokens ({s.window_tokens})."
     if s.temperature is not None and not (isfinite(s.temperature) and s.temperature >= 0):
         return f"temperature is {s.temperature}: give a number from 0 up."
-    counts = {
-        "summary_words": s.summary_words,
-        "max_steps": s.max_steps,
-        "max_turn_tokens": s.max_turn_tokens,
-        "first_message_attempts": s.first_message_attempts,
-        "page_size": s.page_size,
-        "result_chars": s.result_chars,
-    }
-    if s.max_failures < 0:
-        return f"max_failures is {s.max_failures}: it must be at least 0."
-    for name, value in (*counts.items(), ("max_failures", s.max_failures)):
+    if not (isfinite(s.timeout_s) and 0 <= s.timeout_s <= MOST):
+        return f"timeout_s is {s.timeout_s}: give seconds, or 0 for the usual 600."
+    return _miscount(s)
+
+
+def _miscount(s: Settings) -> str:
+    at_least_one = (
+        "summary_words",
+        "max_steps",
+        "max_turn_tokens",
+        "first_message_attempts",
+        "page_size",
+        "result_chars",
+    )
+    or_none = ("max_failures", "in_flight")
+    for name in (*at_least_one, *or_none):
+        value, least = getattr(s, name), 0 if name in or_none else 1
+        if value < least:
+            return f"{name} is {value}: it must be at least {least}."
         if value > MOST:
             return f"{name} is {value}: it can be {MOST} at most."
-    return next((f"{name} is {value}: it must be at least 1." for name, value in counts.items() if value < 1), "")
+    return ""

@@ -48,6 +48,11 @@ class Settings(Value, frozen=True, kw_only=True):
     output_parameter: str = "max_completion_tokens"
     encoding: str = "o200k_base"
     token_margin: float = 1.0
+    in_flight: int = 0
+    """The most requests that the agent's server is to have at once, whoever makes them (0: 64). Of several agents'
+    wishes the least holds."""
+    timeout_s: float = 0.0
+    """The most that one attempt at an answer may take, once the server has a slot for it (0: 600 s)."""
 
 
 class Block(Value, frozen=True, kw_only=True):

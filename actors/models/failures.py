@@ -19,6 +19,8 @@ from typing import Any, Final
 import msgspec
 
 MAX_QUOTE_CHARS: Final = 300
+BUSY: Final = frozenset({429, 503, 529})
+"""The statuses of a server that has too much to do (529 is Anthropic's)."""
 
 _OVERFLOW: Final = re.compile(
     r"""context[ _]length[ _]exceeded | string_above_max_length | exceed_context_size
@@ -48,7 +50,8 @@ _NO_CREDIT: Final = re.compile(r"insufficient_quota|current quota|insufficient (
 class Failure(msgspec.Struct, frozen=True):
     """One attempt that failed. `quote` is what the server said, not yet scrubbed; `detail` is ours.
 
-    `again`: another attempt may succeed, not before `after_s` seconds where the server said so.
+    `again`: another attempt may succeed, not before `after_s` seconds where the server said so. `busy`: it is the
+    server that cannot now, whoever asks.
     """
 
     error: str
@@ -56,6 +59,7 @@ class Failure(msgspec.Struct, frozen=True):
     quote: str = ""
     again: bool = False
     after_s: float | None = None
+    busy: bool = False
 
 
 class Told(msgspec.Struct, frozen=True):
@@ -70,7 +74,9 @@ def from_response(status: int, headers: Mapping[str, str], body: bytes, *, now_s
     failure = classify(status, _told(body))
     told_again = headers.get("x-should-retry", "")
     again = {"true": True, "false": False}.get(told_again, failure.again)
-    return msgspec.structs.replace(failure, again=again, after_s=retry_after_s(headers, now_s))
+    after_s = retry_after_s(headers, now_s)
+    busy = again and (failure.busy or bool(after_s))
+    return msgspec.structs.replace(failure, again=again, after_s=after_s, busy=busy)
 
 
 def from_error(error: object) -> Failure:
@@ -84,7 +90,8 @@ def classify(status: int, told: Told) -> Failure:
     """Sort by what was said first, then by status."""
     said = f"{told.codes} {told.text}"
     error, detail, again = _sorted(status, said)
-    return Failure(error, detail, f"status {status}: {told.text or '(no message)'}", again)
+    quote = f"status {status}: {told.text or '(no message)'}"
+    return Failure(error, detail, quote, again, busy=again and status in BUSY)
 
 
 def _sorted(status: int, said: str) -> tuple[str, str, bool]:

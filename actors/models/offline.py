@@ -17,7 +17,7 @@ from actors.models.offline_reply import Call, Reply
 from actors.models.offline_request import View
 from actors.models.offline_summary import summarize
 from actors.models.offline_turn import reply
-from actors.models.protocol import Answer, OnPiece, Piece
+from actors.models.protocol import USUAL, Answer, OnPiece, Piece, Terms
 from events.types import ToolCall, Usage
 
 MODEL: Final = "offline"
@@ -30,7 +30,14 @@ class OfflineModel:
     def __init__(self, latency_s: float = 0.0) -> None:
         self._latency_s = latency_s
 
-    async def complete(self, request: bytes, *, base_url: str = "", on_piece: OnPiece | None = None) -> Answer:  # noqa: ARG002
+    async def complete(
+        self,
+        request: bytes,
+        *,
+        base_url: str = "",  # noqa: ARG002
+        on_piece: OnPiece | None = None,
+        terms: Terms = USUAL,  # noqa: ARG002
+    ) -> Answer:
         answer = respond(request)
         if self._latency_s > 0:
             await asyncio.sleep(self._latency_s)

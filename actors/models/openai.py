@@ -12,7 +12,7 @@ import random
 import time
 import urllib.parse
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from typing import Final, cast
+from typing import Any, Final, cast
 
 import anyio
 import httpx2
@@ -22,7 +22,8 @@ import openai
 from actors.models.answers import AnswerBuilder, whole_answer
 from actors.models.failures import Failure, Scrubber, from_response
 from actors.models.pieces import EventLines
-from actors.models.protocol import Answer, ModelFailed, OnPiece
+from actors.models.protocol import USUAL, Answer, ModelFailed, OnPiece, Terms
+from actors.models.slots import IN_FLIGHT, Slots
 from actors.models.transport import Direct, goes_direct
 
 OPENAI_URL: Final = "https://api.openai.com/v1"
@@ -40,8 +41,9 @@ _PUBLIC_HEADERS: Final = ("accept", "connection", "content-", "host", "user-agen
 class OpenAIModel:
     """One client a server, shared by all agents. `api_key` may be empty for a server of one's own.
 
-    `timeout_s` bounds each attempt as a whole, `max_in_flight` all attempts at once. `max_retries` attempts follow a
-    failure that may pass. `sleep` and `jitter` (0 to 1) are there to be replaced in tests.
+    `timeout_s` bounds each attempt as a whole (not the wait for a slot), `max_in_flight` the attempts at one server at
+    once, where an agent's terms say nothing else. `max_retries` attempts follow a failure that may pass. `sleep` and
+    `jitter` (0 to 1) are there to be replaced in tests.
     """
 
     def __init__(
@@ -53,7 +55,7 @@ class OpenAIModel:
         timeout_s: float = 600.0,
         connect_timeout_s: float = 10.0,
         max_retries: int = 4,
-        max_in_flight: int = 64,
+        max_in_flight: int = IN_FLIGHT,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
         jitter: Callable[[], float] = random.random,
     ) -> None:
@@ -66,28 +68,54 @@ class OpenAIModel:
         self._max_in_flight = max_in_flight
         self._sleep = sleep
         self._jitter = jitter
-        self._slots = asyncio.Semaphore(max_in_flight)
+        self._slots = Slots(max_in_flight)
         self._http: dict[bool, httpx2.AsyncClient] = {}
         self._clients: dict[str, openai.AsyncOpenAI] = {}
         self._without_usage: set[str] = set()  # servers that refuse `stream_options`
         self._secrets = {self._api_key, *self._headers.values()}
 
-    async def complete(self, request: bytes, *, base_url: str = "", on_piece: OnPiece | None = None) -> Answer:
+    async def complete(
+        self, request: bytes, *, base_url: str = "", on_piece: OnPiece | None = None, terms: Terms = USUAL
+    ) -> Answer:
         """Answer a request. See `Model`."""
         url = base_url or self._base_url or OPENAI_URL
         attempt = 0
         outcome: Answer | Failure | None = self._objection(url)
         while outcome is None:
             attempt += 1
-            result = await self._attempt(url, request, on_piece)
-            wait_s = self._wait_s(result, attempt)
-            if wait_s is None:
-                outcome = result
-            else:
-                await self._sleep(wait_s)
+            outcome = await self._in_turn(url, request, on_piece, terms, attempt)
         if isinstance(outcome, Answer):
             return outcome
         raise ModelFailed(outcome.error, self._detail(outcome, url), max(1, attempt))
+
+    def figures(self) -> dict[str, Any]:
+        """By server: what runs there, and what waits for it."""
+        return self._slots.figures()
+
+    async def _in_turn(
+        self, url: str, request: bytes, on_piece: OnPiece | None, terms: Terms, attempt: int
+    ) -> Answer | Failure | None:
+        """One attempt, once the server has a slot for it. None: the next one may be made; what it waits for is over."""
+        line = self._slots.line(url)
+        await self._slots.enter(line, terms.agent, terms.in_flight)
+        rests = False
+        try:
+            result = await self._attempt(url, request, on_piece, terms.timeout_s or self._timeout_s)
+            wait_s = self._wait_s(result, attempt)
+            rests = isinstance(result, Failure) and result.busy
+            if rests:
+                line.rest()  # before the slot is free: nobody slips in
+            else:
+                line.took()
+        finally:
+            self._slots.leave(line)
+        try:
+            if wait_s is not None:
+                await self._sleep(wait_s)
+        finally:
+            if rests:
+                self._slots.rested(line)
+        return result if wait_s is None else None
 
     async def aclose(self) -> None:
         self._clients.clear()
@@ -124,21 +152,20 @@ class OpenAIModel:
         quote = f" It said: {scrubber.clean(failure.quote)}" if failure.quote else ""
         return f"{public_url(url)}: {failure.detail}{when}{quote}"
 
-    async def _attempt(self, url: str, request: bytes, on_piece: OnPiece | None) -> Answer | Failure:
-        async with self._slots:
-            try:
-                async with asyncio.timeout(self._timeout_s):
-                    if on_piece is None:
-                        return whole_answer((await self._post(url, request)).content)
-                    return await self._stream(url, request, on_piece)
-            except (TimeoutError, openai.APITimeoutError):
-                detail = f"No answer within {self._timeout_s:g} s: check the server's load, or allow more time."
-                return Failure("timeout", detail, again=True)
-            except openai.APIStatusError as error:
-                return self._refused(url, error, streaming=on_piece is not None)
-            except openai.APIConnectionError as error:
-                self._note_secrets(error.request)
-                return _lost(error.__cause__ or error)
+    async def _attempt(self, url: str, request: bytes, on_piece: OnPiece | None, timeout_s: float) -> Answer | Failure:
+        try:
+            async with asyncio.timeout(timeout_s):
+                if on_piece is None:
+                    return whole_answer((await self._post(url, request)).content)
+                return await self._stream(url, request, on_piece)
+        except (TimeoutError, openai.APITimeoutError):
+            detail = f"No answer within {timeout_s:g} s: check the server's load, or allow more time."
+            return Failure("timeout", detail, again=True)
+        except openai.APIStatusError as error:
+            return self._refused(url, error, streaming=on_piece is not None)
+        except openai.APIConnectionError as error:
+            self._note_secrets(error.request)
+            return _lost(error.__cause__ or error)
 
     async def _post(self, url: str, body: bytes, *, stream: bool = False) -> httpx2.Response:
         """Through the client as bytes, which costs a seventh of its typed `create`."""
@@ -177,7 +204,8 @@ class OpenAIModel:
     def _client(self, url: str) -> openai.AsyncOpenAI:
         client = self._clients.get(url)
         if client is None:
-            timeout = httpx2.Timeout(self._timeout_s, connect=min(self._connect_timeout_s, self._timeout_s))
+            # Each attempt has its limit as a whole, which its agent may set.
+            timeout = httpx2.Timeout(None, connect=min(self._connect_timeout_s, self._timeout_s))
             client = openai.AsyncOpenAI(
                 api_key=self._api_key or "none",
                 base_url=url,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Final, Protocol
 
 import msgspec
 
@@ -19,6 +19,18 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     finish: str = "stop"
     model: str = ""
     usage: Usage = Usage()
+
+
+class Terms(msgspec.Struct, frozen=True, kw_only=True):
+    """How a request is carried, which its bytes do not say. `agent`: on whose behalf it is made. `in_flight`: the most
+    requests that its server is to have at once (0: as it is usual); `timeout_s`: the most that one attempt may take."""
+
+    agent: str = ""
+    in_flight: int = 0
+    timeout_s: float = 0.0
+
+
+USUAL: Final = Terms()
 
 
 class ModelFailed(Exception):
@@ -42,7 +54,9 @@ OnPiece = Callable[[Piece], None]
 
 
 class Model(Protocol):
-    async def complete(self, request: bytes, *, base_url: str = "", on_piece: OnPiece | None = None) -> Answer:
+    async def complete(
+        self, request: bytes, *, base_url: str = "", on_piece: OnPiece | None = None, terms: Terms = USUAL
+    ) -> Answer:
         """Answer a chat-completions request (JSON bytes, as `events.context` renders it).
 
         Raises ModelFailed. With `on_piece` the answer is streamed as well. Cancellation stops the request.

@@ -25,8 +25,9 @@ LATER = {"format-1": {"SourceAttached", "SourceDetached", "FormatChanged"}, "for
 """The kinds of an agent's events that came after a file was written."""
 
 STATES = {
-    ("format-1", "1"): "2943f1914f5cf2667d2396ffabc134b601f8c49d2c4b0fe712a2e99ec06cef1c",
-    ("format-2", "1"): "6f4bf6b04b8fca7a4a18e3397d01c15853242a0fc7243e50b23bfe66a3f63991",
+    ("format-1", "2"): "1fd7250be5065820b698358968a0201669423730d6f1633dc6a83ee0baf7efcf",
+    ("format-2", "2"): "4fd0c07334ff2fea6bec087371a90965e7810e1bdf53c287d8d580820006b402",
+    ("part-empty_content", "2"): "c21ecb5c427f81c2dbdd452a6ee20054e5c409953cc48b2568c837042adec3c5",
 }
 """The digest of the state that each file folds to, by the version of the fold. If it changes, raise `state.FOLD`: else
 the snapshots of the fold before would be taken for those of this one."""

@@ -19,7 +19,7 @@ from actors.llm import Processor
 from actors.log import LogActor
 from actors.log_client import LogClient
 from actors.memory import Memory
-from actors.models.protocol import Answer, OnPiece, Piece
+from actors.models.protocol import USUAL, Answer, OnPiece, Piece, Terms
 from actors.timer import Timers
 from events.codec import decode
 from events.envelope import Envelope
@@ -75,7 +75,14 @@ class Scripted:
         self.may_answer = asyncio.Event()
         self.may_answer.set()
 
-    async def complete(self, request: bytes, *, base_url: str = "", on_piece: OnPiece | None = None) -> Answer:  # noqa: ARG002
+    async def complete(
+        self,
+        request: bytes,
+        *,
+        base_url: str = "",  # noqa: ARG002
+        on_piece: OnPiece | None = None,  # noqa: ARG002
+        terms: Terms = USUAL,  # noqa: ARG002
+    ) -> Answer:
         self.requests.append(request)
         await self.may_answer.wait()
         newest = msgspec.json.decode(request)["messages"][-2]["content"]  # the last is the memory_status

@@ -71,7 +71,9 @@ def test_what_changes_from_request_to_request_stands_last() -> None:
     }
 
 
-CHANGES_THE_PREFIX = {"CoreMemoryAppended", "CoreMemoryReplaced", "MessagesEvicted", "SettingsChanged"}
+CHANGES_THE_PREFIX = {
+    "CoreMemoryAppended", "CoreMemoryReplaced", "MessagesEvicted", "SettingsChanged", "FormatChanged",
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("seed", range(6))
