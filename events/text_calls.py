@@ -2,7 +2,7 @@
 
 Rules. (1) The form is the one that Hermes and Qwen models were taught (NousResearch/Hermes-Function-Calling; the chat
 template of Qwen2.5-Instruct), and that most others follow when they are shown it. (2) What is written here is read
-back by `events.markup.read` to the same call. (3) Whatever the JSON holds, it closes no tag: `</` is written `<\\/` in it.
+back by `events.markup.read` to the same call. (3) Whatever the JSON holds, it closes no tag: `</` is `<\\/` in it.
 """
 
 from __future__ import annotations
@@ -35,15 +35,14 @@ def functions_text(schemas: Sequence[dict[str, Any]]) -> str:
 
 def call_text(name: str, arguments: str) -> str:
     """A call as the model writes it; `arguments` is the text of a JSON object."""
-    return f'<tool_call>\n{{"name": {_inner(msgspec.json.encode(name))}, "arguments": {_inner(arguments)}}}\n</tool_call>'
+    named = _inner(msgspec.json.encode(name))
+    return f'<tool_call>\n{{"name": {named}, "arguments": {_inner(arguments)}}}\n</tool_call>'
 
 
 def result_text(name: str, content: str) -> str:
     """A result as the model reads it, for a user's message; `content` is JSON text."""
-    return (
-        f'<tool_response>\n{{"name": {_inner(msgspec.json.encode(name))}, "content": {_inner(content)}}}\n'
-        "</tool_response>"
-    )
+    named = _inner(msgspec.json.encode(name))
+    return f'<tool_response>\n{{"name": {named}, "content": {_inner(content)}}}\n</tool_response>'
 
 
 def _inner(json: str | bytes) -> str:
