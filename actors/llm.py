@@ -22,7 +22,7 @@ from actors.watch import TurnPiece, Watches
 from actors.wire import Batch
 from events.codec import answer, decode
 from events.envelope import Draft, Topic
-from events.inference import InferenceDesk, Job, job, sent
+from events.inference import InferenceDesk, Job, job
 from events.types import AGENT_EVENTS, AgentCreated, AgentForked, InferenceRequested
 
 BATCH = 2000
@@ -104,9 +104,9 @@ class Processor:
         """One inference, from its bytes to its answer in the outbox."""
         model = self._offline if each.model == "offline" else self._hosted
         on_piece = self.watches.listener(each.agent, each.turn) if each.purpose == "reply" else None
-        if sent(each) != each.asked:
-            self._desk.states.drop(each.agent)  # whatever it was, the next request is rendered from a fresh fold
         made = await infer(each, model, self._log, on_piece)
+        if made.sent != each.asked:
+            self._desk.states.drop(each.agent)  # whatever it was, the next request is rendered from a fresh fold
         if on_piece:
             on_piece(Piece("end", ""))
         self._running.pop((each.agent, each.key), None)

@@ -16,6 +16,7 @@ import argparse
 import asyncio
 import contextlib
 import hashlib
+import re
 import sys
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -338,12 +339,50 @@ def _scripted(case: Case) -> Reply:
     return completion(case.asked, case.got.body, message, finish=finish, usage=entry.get("usage"))
 
 
+LATELY: Final = re.compile(rb"Lately: [^<\\\\]*")
+"""What `stub-memory` keeps in core memory, as it stands in a request: one line, replaced in each turn."""
+
+
+def _memory(case: Case) -> Reply:
+    """Three calls of functions a turn. A question: a search and, once there is its result, core memory and the answer.
+    Anything else: core memory, archival memory and the answer, at once."""
+    asked, body = case.asked, case.got.body
+    text = last_user_text(asked)[:100]
+    if not bytes(asked.tools):
+        return _default(case)
+    is_question, is_searched = text.endswith("?"), _is_result_in(asked.messages[-3:])
+    if is_question and not is_searched:
+        calls = [("archival_memory_search", {"query": text, "request_heartbeat": True})]
+    else:
+        calls = [("archival_memory_insert", {"content": text})] if not is_question else []
+        calls = [_kept(asked.messages[0], text), *calls, ("send_message", {"message": f'You said: "{text}"'})]
+    made = [
+        tool_call(name, msgspec.json.encode(arguments).decode(), b"%d%b" % (n, body))
+        for n, (name, arguments) in enumerate(calls)
+    ]
+    return completion(asked, body, calling(*made))
+
+
+def _kept(system: msgspec.Raw, text: str) -> tuple[str, dict[str, Any]]:
+    """The call that keeps this text in core memory, in the place of the last one."""
+    line = "Lately: " + re.sub(r"[^\w .,?']", "", text)
+    if last := LATELY.search(bytes(system)):
+        old = last.group().decode().strip()
+        return "core_memory_replace", {"name": "human", "old_content": old, "new_content": line}
+    return "core_memory_append", {"name": "human", "content": line}
+
+
+def _is_result_in(messages: list[msgspec.Raw]) -> bool:
+    return any(msgspec.json.decode(message, type=Turn).role == "tool" for message in messages)
+
+
 RATE: Final = refusal(429, "Rate limit reached. Please try again later.", "rate_limit_exceeded", retry_after="1")
 BROKEN: Final = refusal(500, "The server had an error while processing your request.", None, "server_error")
 HTML: Final = Reply(body=b"<!DOCTYPE html><html><body><h1>Welcome to nginx!</h1></body></html>", kind="text/html")
 
 BEHAVIOURS: Final[Mapping[str, Behaviour]] = {
     "stub": _default,
+    "stub-memory": _memory,
     "stub-slow": _slow,
     "stub-hang": _always(Reply(delay_s=-1)),
     "stub-cut": _cut,

@@ -16,7 +16,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
@@ -25,6 +25,9 @@ from console import gauge
 from console.options import given_data, index_options, index_settings
 from console.show import print_json
 from console.workload import MIXES, message
+
+if TYPE_CHECKING:
+    from actors.turns import Reply
 
 WARM_UP_TURNS = 2
 
@@ -37,6 +40,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     model: str
     window: int
     mix: str
+    stream: bool
     growth: bool
     idle: int
 
@@ -53,7 +57,14 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     "its own, whose CPU is not counted).",
 )
 @click.option("--window", default=8192, show_default=True, help="Context window, in tokens.")
-@click.option("--mix", type=click.Choice(MIXES), default="chat", show_default=True, help="memory: facts and questions.")
+@click.option(
+    "--mix",
+    type=click.Choice(MIXES),
+    default="chat",
+    show_default=True,
+    help="memory: facts and questions; the stub makes three calls of functions a turn.",
+)
+@click.option("--stream", is_flag=True, help="Stream the answers, as chat does, and watch each turn.")
 @click.option("--growth", is_flag=True, help="Compare each agent's 50th turns with its last ones, in CPU and bytes.")
 @click.option("--idle", default=0, show_default=True, help="Also create so many idle agents, and weigh them.")
 @index_options
@@ -100,7 +111,7 @@ async def _run(plan: Plan, folder: Path, url: str, stub_pids: list[int]) -> dict
     system = await boot(data, "bench", Options(model={"max_in_flight": 256} if url else {}, index=index_settings()))
     boot_s = time.perf_counter() - started
     settings = Settings(
-        model="stub" if url else "offline",
+        model=_model(plan),
         base_url=url,
         window_tokens=plan.window,
         output_parameter="max_tokens" if url else "max_completion_tokens",
@@ -116,6 +127,13 @@ async def _run(plan: Plan, folder: Path, url: str, stub_pids: list[int]) -> dict
     if plan.idle:
         result["idle"] |= await _restart_s(data)
     return {**result, "boot_s": round(boot_s, 1), "settings": msgspec.to_builtins(plan), "machine": gauge.machine()}
+
+
+def _model(plan: Plan) -> str:
+    """The stub's name says what it does."""
+    if plan.model != "stub":
+        return plan.model
+    return "stub-memory" if plan.mix == "memory" else "stub"
 
 
 async def _restart_s(data: Any) -> dict[str, float]:
@@ -160,12 +178,30 @@ class _Bench:
                 asked = time.perf_counter()
                 text = message(self._plan.mix, agent, self._next_turn[agent])
                 self._next_turn[agent] += 1
-                reply = await self._client.ask(f"agent-{agent}", text)
+                reply = await self._asked(f"agent-{agent}", text)
                 self._latencies_s.append(time.perf_counter() - asked)
                 if reply.reason != "yielded":
                     raise click.ClickException(f"A turn ended with {reply.reason}: {reply.detail}")
 
         await asyncio.gather(*(talk(agent, count) for agent, count in enumerate(counts)))
+
+    async def _asked(self, agent: str, text: str) -> Reply:
+        """A turn: asked for, and with `--stream` watched."""
+        from actors.models.protocol import Piece
+        from actors.turns import Reply
+
+        if not self._plan.stream:
+            reply: Reply = await self._client.ask(agent, text)
+            return reply
+        shown = ""
+        async for item in self._client.stream(agent, text):
+            if isinstance(item, Piece):
+                shown = "" if item.kind == "again" else shown + item.text * (item.kind == "message")
+            elif isinstance(item, Reply):
+                if shown not in (item.text, ""):
+                    raise click.ClickException(f"Another answer was streamed than the one that was given: {shown!r}")
+                return item
+        raise click.ClickException("A stream ended without its turn's end.")
 
     def _each(self, count: int) -> list[int]:
         return [count] * self._plan.agents
@@ -238,7 +274,7 @@ def lines(result: dict[str, Any]) -> Iterator[str]:
     """The figures for people."""
     plan = result["settings"]
     yield f"{plan['agents']} agents, {plan['turns']} turns each, model {plan['model']}, window {plan['window']}, "
-    yield f"mix {plan['mix']}, on {result['machine']}; log on SQLite, synchronous=FULL."
+    yield f"mix {plan['mix']}{', streamed' * plan['stream']}, on {result['machine']}; log on SQLite, synchronous=FULL."
     yield ""
     for name, label in _LABELS.items():
         yield f"  {label:<44}{result[name]:>12,}"
