@@ -27,6 +27,7 @@ from events.envelope import Draft, Envelope, Topic
 from events.errors import ModelUnavailable
 from events.evolve import evolve
 from events.inference import Job, job
+from events.servers import next_server
 from events.state import Alarm, State
 from events.types import (
     Event,
@@ -243,7 +244,7 @@ class Counterfactual:
 
     async def _ask_model(self, asked: Job) -> None:
         came = await self._infer(asked)
-        if isinstance(came, InferenceFailed) and came.error in HOPELESS:
+        if isinstance(came, InferenceFailed) and came.error in HOPELESS and next_server(self._state) is None:
             self._stopped = f"{came.error}: {came.detail}"
             if not self._ledger.begun:
                 raise ModelUnavailable(self._stopped)

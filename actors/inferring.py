@@ -36,14 +36,20 @@ async def infer(
         made = completed(came, handed, int((asyncio.get_running_loop().time() - started) * 1000))
         encode(made)  # what cannot be written breaks here
     except ModelFailed as error:
-        log.warning("inference failed", agent=job.agent, error=error.error, detail=error.detail)
-        return InferenceFailed(error=error.error, detail=error.detail, sent=handed, attempts=error.attempts)
+        detail = in_part(job, error.detail)
+        log.warning("inference failed", agent=job.agent, error=error.error, detail=detail)
+        return InferenceFailed(error=error.error, detail=detail, sent=handed, attempts=error.attempts)
     except Exception as error:  # noqa: BLE001 - whatever a model's code does, the turn must not wait for ever
         where = traceback.format_tb(error.__traceback__)[-1].strip()
         log.error("inference broke", agent=job.agent, error=type(error).__name__, where=where)
         detail = f"Its answer could not be worked with ({type(error).__name__}): try another model, or report this."
-        return InferenceFailed(error="bad_answer", detail=detail, sent=handed)
+        return InferenceFailed(error="bad_answer", detail=in_part(job, detail), sent=handed)
     return made
+
+
+def in_part(job: Job, detail: str) -> str:
+    """What failed, where it is not the model that the user talks with."""
+    return f"The summariser ({job.model}): {detail}" if job.purpose == "summary" else detail
 
 
 def terms_of(job: Job) -> Terms:

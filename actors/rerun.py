@@ -19,6 +19,7 @@ from events.decide import placed
 from events.evolve import evolve
 from events.forks import KEPT
 from events.inference import Job
+from events.servers import chosen
 from events.state import Phase, State
 from events.types import (
     AgentForked,
@@ -76,7 +77,7 @@ async def rerun(
         infer=infer,
         functions=functions,
         count=count,
-        changes=_changes(before.settings, plan.settings),
+        changes=_changes(chosen(before), plan.settings),
         recorded_answers=plan.recorded_answers,
         on_progress=on_progress,
     )

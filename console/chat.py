@@ -25,10 +25,11 @@ from console.settings import (
     settings_changed,
     settings_for_new,
 )
-from console.show import one_line, terminal
+from console.show import one_line, terminal, utc
 from console.talk import Talker
 from events.errors import UnknownAgent
 from events.prompts import OFFLINE
+from events.servers import chosen
 from store.folder import DataFolder
 from store.sqlite_log import SqliteLog
 from store.states import load
@@ -54,6 +55,27 @@ DEFAULT_AGENT: Final = "palimpsest"
     metavar="N",
     help="The context window in tokens (offline 8,192, else 32,768).",
 )
+@click.option(
+    "--fallback",
+    multiple=True,
+    metavar="SERVER",
+    help="Whom to ask where the model's server fails, as llama3@http://localhost:11434/v1,window=8192 or `offline`. "
+    "Repeatable, tried in order; `none` drops them.",
+)
+@click.option(
+    "--summarizer",
+    default="",
+    metavar="SERVER",
+    help="Who writes the summaries: a model at the same server by its name, or one elsewhere, written as a fallback; "
+    "`none`: the agent's model.",
+)
+@click.option(
+    "--in-flight",
+    default=None,
+    type=click.IntRange(min=0),
+    metavar="N",
+    help="The most requests that the server is to have at once, for all agents (64; a llama.cpp of your own has -np).",
+)
 @address_option
 @index_options
 @click.option("--thoughts", is_flag=True, help="Show the agent's inner thoughts.")
@@ -63,8 +85,8 @@ def command(agent: str, address: str, thoughts: bool, **flags: Any) -> int:
     On a terminal there is a prompt; /help lists what can be done there. From a pipe each line is a message, and the
     program ends when the lines do. The key of a hosted model is read from OPENAI_API_KEY.
 
-    With an agent that there is, --model, --base-url and --window change it for good. --model without --base-url means
-    OpenAI's own server.
+    With an agent that there is, --model, --base-url, --window and what follows them here change it for good. --model
+    without --base-url means OpenAI's own server.
     """
     return asyncio.run(_chat(data_folder(), agent, Flags(**flags), address, thoughts))
 
@@ -102,7 +124,7 @@ def _foresee(folder: DataFolder, agent: str, flags: Flags) -> None:
             check_is_owed(log, state)
     if state is None:
         born(settings_for_new(flags, os.environ), count)
-    elif changed := settings_changed(state.settings, flags):
+    elif changed := settings_changed(chosen(state), flags):
         check_change(state, changed, count)
 
 
@@ -121,12 +143,21 @@ async def settle(client: Talker, agent: str, flags: Flags) -> list[str]:
 
 
 async def _change(client: Talker, state: State, flags: Flags) -> tuple[Settings, list[str]]:
-    changed = settings_changed(state.settings, flags)
+    changed = settings_changed(chosen(state), flags)
     if changed is None:
-        return state.settings, []
+        return chosen(state), _elsewhere(state)
     check_change(state, changed, count)
     await client.change_settings(state.agent, changed)
-    return changed, [f"Agent '{state.agent}' is changed: {differences(state.settings, changed)}."]
+    return changed, [f"Agent '{state.agent}' is changed: {differences(chosen(state), changed)}."]
+
+
+def _elsewhere(state: State) -> list[str]:
+    """Says so where another server than the first is asked."""
+    if not state.server:
+        return []
+    asked, back_ms = state.settings, state.switched_ms + chosen(state).return_after_s * 1000
+    place = asked.model + f" at {asked.base_url}" * bool(asked.base_url)
+    return [f"The first server of '{state.agent}' failed: {place} answers, until {utc(back_ms)[:16]} UTC at least."]
 
 
 async def _converse(client: Talker, folder: DataFolder, agent: str, thoughts: bool) -> int:

@@ -21,6 +21,7 @@ from console.show import Page, Part, one_line, printable
 from events.codec import decode
 from events.context import Count, open_request
 from events.debug.window import Share, window, with_recorded
+from events.servers import summarizer
 from events.state import Phase, State
 from events.types import InferenceRequested, Settings
 from store.log import LogReader
@@ -79,7 +80,7 @@ def view(state: State, count: Count | None, asked: tuple[int, InferenceRequested
         seq=state.seq,
         asked=seq,
         purpose=purpose,
-        settings=state.settings,
+        settings=summarizer(state.settings) if purpose == "summary" else state.settings,
         shares=parts.shares,
         total_tokens=parts.total_tokens,
         uncounted=parts.uncounted,

@@ -6,7 +6,9 @@ from collections.abc import Callable
 from typing import Any, Final
 
 import msgspec
+from msgspec.structs import replace
 
+from console.servers import server_text
 from console.show import one_line, utc
 from events.envelope import Envelope
 from events.types import (
@@ -42,6 +44,8 @@ from events.types import (
     MessageSent,
     MessagesEvicted,
     PassagesLoaded,
+    Server,
+    ServerSwitched,
     Settings,
     SettingsChanged,
     SourceAttached,
@@ -89,6 +93,10 @@ def value_text(value: object) -> str:
     """A setting's value."""
     if isinstance(value, int) and not isinstance(value, bool):
         return f"{value:,}"
+    if isinstance(value, Server):
+        return one_line(server_text(value), 120)
+    if isinstance(value, tuple):
+        return one_line(", ".join(map(value_text, value)), 240) or "none"
     return one_line(str(value), 60) or "none"
 
 
@@ -111,13 +119,24 @@ def _argument(value: Any, chars: int) -> str:
 
 def _settings(settings: Settings) -> str:
     at = f" at {one_line(settings.base_url)}" if settings.base_url else ""
-    return f"model {one_line(settings.model, 60)}{at}, window {settings.window_tokens:,} tokens"
+    parts = [f"model {one_line(settings.model, 60)}{at}", f"window {settings.window_tokens:,} tokens"]
+    if settings.fallbacks:
+        parts.append(f"fallbacks: {value_text(settings.fallbacks)}")
+    if settings.summarizer_at or settings.summarizer:
+        parts.append(f"summaries by {value_text(settings.summarizer_at or settings.summarizer)}")
+    return ", ".join(parts)
 
 
 def _created(event: AgentCreated) -> str:
     blocks = ", ".join(one_line(block.label, 40) for block in event.blocks)
     fork = f", forked from {one_line(event.parent.agent, 60)} at {event.parent.seq}" if event.parent else ""
     return f"{_settings(event.settings)}, core memory: {blocks}{fork}"
+
+
+def _switched(event: ServerSwitched) -> str:
+    to = f"fallback {event.server}" if event.server else "the first server"
+    why = f", since the one before failed: {one_line(event.reason, 200)}" if event.reason else ", tried again"
+    return f"to {to}{why}: {_settings(replace(event.settings, fallbacks=()))}"
 
 
 def _format(event: FormatChanged) -> str:
@@ -188,6 +207,7 @@ _SAY: Final[dict[type[Event], Callable[[Any], str]]] = {
     AgentForked: _forked,
     SettingsChanged: lambda e: _settings(e.settings),
     FormatChanged: _format,
+    ServerSwitched: _switched,
     UserMessageReceived: lambda e: (f"{one_line(e.name, 40)}: " if e.name else "") + quoted(e.text),
     UserLoggedIn: lambda e: f"last login {one_line(e.last_login) or 'never'}",
     UploadFinished: lambda e: one_line(e.source) + (f": {one_line(e.detail)}" if e.detail else ""),

@@ -2,6 +2,7 @@
 
 A key is a setting by its name on the command line (`window`, `evict-to`), `system`, or a section of core memory
 (`human`, or `block.human` where a setting has that name too). A text that is long comes from a file: `system=@FILE`.
+`fallback=` may be given several times, in the order in which they are tried.
 
 Rule: what could not work is refused with what there is, and what it makes of the agent is looked at as `chat` does.
 """
@@ -16,20 +17,22 @@ from typing import Any, Final
 import msgspec
 from msgspec.structs import replace
 
+from console.servers import NONE
 from console.settings import Flags, check_change, differences, settings_changed
 from console.show import many, one_line
 from events.context import Count
 from events.errors import BadInput
 from events.prompts import least_window_of, most_reserve_tokens
+from events.servers import chosen
 from events.settings import flaw
 from events.state import State
 from events.types import Block, Settings
 
-_FLAGS: Final = ("model", "base-url", "window")
+_FLAGS: Final = ("model", "base-url", "window", "fallback", "summarizer", "in-flight")
 """These change others with them, as they do for `chat`."""
 
 _FIELDS: Final[Mapping[str, str]] = {
-    "summarizer": "summarizer",
+    "return-after": "return_after_s",
     "reserve": "reserve_tokens",
     "warn": "warn_at",
     "evict": "evict_at",
@@ -41,7 +44,6 @@ _FIELDS: Final[Mapping[str, str]] = {
     "max-turn-tokens": "max_turn_tokens",
     "max-failures": "max_failures",
     "temperature": "temperature",
-    "in-flight": "in_flight",
     "timeout": "timeout_s",
 }
 _TYPES: Final[Mapping[str, Any]] = {field.name: field.type for field in msgspec.structs.fields(Settings)}
@@ -59,16 +61,19 @@ class Changes(msgspec.Struct, frozen=True, kw_only=True):
 
 def changes(state: State, pairs: Sequence[str], count: Count) -> Changes:
     """What `--set` makes of an agent. Raises BadInput for what is not known, makes no sense, or leaves no room."""
-    given = dict(_pair(pair) for pair in pairs)
+    given: dict[str, str] = {}
+    for key, value in map(_pair, pairs):
+        given[key] = f"{given[key]} {value}" if key == "fallback" and key in given else value
     texts = {key: _text(key, value) for key, value in given.items() if key not in (*_FLAGS, *_FIELDS)}
-    settings = _settings(state.settings, {key: value for key, value in given.items() if key not in texts})
+    now = chosen(state)
+    settings = _settings(now, {key: value for key, value in given.items() if key not in texts})
     system = texts.pop("system", None)
     blocks = _blocks(state.blocks, texts)
-    said = [*_said(state.settings, settings)]
+    said = [*_said(now, settings)]
     said += [f"system text ({many(len(system), 'character')})"] if system is not None else []
     said += [f'{block.label} "{one_line(block.value, 60)}"' for block in blocks if block not in state.blocks]
     made = Changes(
-        settings=settings if settings != state.settings else None,
+        settings=settings if settings != now else None,
         system=system if system != state.system else None,
         blocks=blocks if blocks != state.blocks else None,
         said=tuple(said),
@@ -86,7 +91,7 @@ def _check_room(before: State, after: State, settings: Settings, count: Count) -
     most = least_window_of(
         replace(after, settings=settings), _octets, most_reserve_tokens(settings.model), head_counted=same
     )
-    if most > settings.window_tokens:
+    if settings.fallbacks or most > settings.window_tokens:
         check_change(after, settings, count)
 
 
@@ -125,6 +130,9 @@ def _settings(now: Settings, given: Mapping[str, str]) -> Settings:
         model=given.get("model", "").strip(),
         base_url=given.get("base-url", "").strip(),
         window=_value("window", "window_tokens", given["window"]) if "window" in given else 0,
+        fallback=tuple((given["fallback"].strip() or NONE).split()) if "fallback" in given else (),
+        summarizer=(given["summarizer"].strip() or NONE) if "summarizer" in given else "",
+        in_flight=_value("in-flight", "in_flight", given["in-flight"]) if "in-flight" in given else None,
     )
     settings = settings_changed(now, flags) or now
     others = {_FIELDS[key]: _value(key, _FIELDS[key], value) for key, value in given.items() if key in _FIELDS}

@@ -11,9 +11,13 @@ from typing import Final
 import msgspec
 from msgspec.structs import replace
 
+from console.describe import value_text
+from console.servers import moved_along, with_fallbacks, with_summarizer
 from events.context import Count
 from events.errors import BadInput
 from events.prompts import OFFLINE, least_window_of, least_window_tokens, most_reserve_tokens, newborn
+from events.servers import all_of
+from events.settings import flaw
 from events.state import State
 from events.types import AgentCreated, Settings
 from store.tokens import encoding_for
@@ -32,6 +36,11 @@ class Flags(msgspec.Struct, frozen=True, kw_only=True):
     model: str = ""
     base_url: str = ""
     window: int = 0
+    fallback: tuple[str, ...] = ()
+    """Servers, as `console.servers` reads them; `none`: no fallback."""
+    summarizer: str = ""
+    in_flight: int | None = None
+    """0: as usual again."""
 
 
 def settings_for_new(flags: Flags, environ: Mapping[str, str]) -> Settings:
@@ -39,19 +48,31 @@ def settings_for_new(flags: Flags, environ: Mapping[str, str]) -> Settings:
     model = flags.model or environ.get("PALIMPSEST_MODEL") or OFFLINE
     _check(flags, model)
     window = flags.window or (OFFLINE_WINDOW_TOKENS if model == OFFLINE else HOSTED_WINDOW_TOKENS)
-    return _with_model(Settings(), model, flags.base_url, window)
+    return _with_servers(_with_model(Settings(), model, flags.base_url, window), flags)
 
 
 def settings_changed(now: Settings, flags: Flags) -> Settings | None:
-    """An agent's settings with the flags applied; None where they change nothing.
+    """An agent's settings with the flags applied; None where they change nothing."""
+    changed = _with_servers(moved_along(now, _model_changed(now, flags)), flags)
+    return None if changed == now else changed
 
-    A model's name comes with its server: `--model` alone means OpenAI's own.
-    """
+
+def _with_servers(settings: Settings, flags: Flags) -> Settings:
+    settings = with_summarizer(with_fallbacks(settings, flags.fallback), flags.summarizer)
+    settings = replace(settings, in_flight=settings.in_flight if flags.in_flight is None else flags.in_flight)
+    why = flaw(settings)
+    if why:
+        raise BadInput(f"These settings cannot be: {why}")
+    return settings
+
+
+def _model_changed(now: Settings, flags: Flags) -> Settings:
+    """A model's name comes with its server: `--model` alone means OpenAI's own."""
     model = flags.model or now.model
     _check(flags, model)
     base_url = flags.base_url if flags.model or flags.base_url else now.base_url
     if (model, base_url, flags.window or now.window_tokens) == (now.model, now.base_url, now.window_tokens):
-        return None
+        return now
     if (model, base_url) == (now.model, now.base_url):
         return replace(now, window_tokens=flags.window, reserve_tokens=_reserve(model, flags.window))
     return _with_model(now, model, base_url, flags.window or now.window_tokens)
@@ -91,21 +112,26 @@ def born(settings: Settings, count: Count) -> AgentCreated:
 
 def check_change(state: State, settings: Settings, count: Count) -> None:
     """Raises BadInput where an agent, with the core memory and the sources that it has by now, could not talk in its
-    new window."""
-    _check_least(
-        settings, least_window_of(replace(state, settings=settings), count, most_reserve_tokens(settings.model))
-    )
+    new window, or in a fallback's."""
+    for number, asked in enumerate(all_of(settings)):
+        least = least_window_of(replace(state, settings=asked), count, most_reserve_tokens(asked.model))
+        _check_least(asked, least, number)
 
 
 def check_window(event: AgentCreated, count: Count) -> None:
-    _check_least(event.settings, least_window_tokens(event, count, most_reserve_tokens(event.settings.model)))
+    for number, asked in enumerate(all_of(event.settings)):
+        least = least_window_tokens(replace(event, settings=asked), count, most_reserve_tokens(asked.model))
+        _check_least(asked, least, number)
 
 
-def _check_least(settings: Settings, least: int) -> None:
+def _check_least(settings: Settings, least: int, number: int) -> None:
+    """`number`: which of the agent's servers it is (0: its own)."""
     if settings.window_tokens < least:
+        whose = f" of fallback {number} ({_place(settings)})" if number else ""
+        mend = f"write ,window={least} or more behind it" if number else f"Give --window {least} or more"
         raise BadInput(
-            f"A window of {settings.window_tokens:,} tokens is too small: system text, core memory and functions with "
-            f"room for a summary, a message and the answer take {least:,}. Give --window {least} or more."
+            f"A window of {settings.window_tokens:,} tokens{whose} is too small: system text, core memory and "
+            f"functions with room for a summary, a message and the answer take {least:,}. {mend.capitalize()}."
         )
 
 
@@ -116,6 +142,13 @@ def differences(before: Settings, after: Settings) -> str:
         said.append(f"model {_place(before)} -> {_place(after)}")
     if before.window_tokens != after.window_tokens:
         said.append(f"window {before.window_tokens:,} -> {after.window_tokens:,} tokens")
+    if before.fallbacks != after.fallbacks:
+        said.append(f"fallbacks {value_text(before.fallbacks)} -> {value_text(after.fallbacks)}")
+    writers = [each.summarizer_at or each.summarizer or "its own model" for each in (before, after)]
+    if writers[0] != writers[1]:
+        said.append(f"summaries by {value_text(writers[0])} -> {value_text(writers[1])}")
+    if before.in_flight != after.in_flight:
+        said.append(f"requests at once {before.in_flight or 'as usual'} -> {after.in_flight or 'as usual'}")
     return ", ".join(said)
 
 

@@ -192,6 +192,10 @@ def _facts(seen: Overview) -> Iterator[tuple[str, str]]:
         f"{each.name} {value_text(each.after)} (else {value_text(each.before)})" for each in seen.settings
     )
     yield "settings", settings or "the defaults"
+    if seen.server:
+        back = f"the first is tried again from {utc(seen.back_ms)[:19]} UTC on"
+        at = f" at {one_line(seen.base_url)}" if seen.base_url else ""
+        yield "asks", f"fallback {seen.server}, {one_line(seen.model, 60)}{at}; {back}"
     yield "window", _window(seen)
     yield "now", _now(seen)
     if seen.heartbeats_paused_until_ms > seen.time_ms:

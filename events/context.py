@@ -18,6 +18,7 @@ import msgspec
 
 from events.formats import Format
 from events.functions import schemas
+from events.servers import summarizer
 from events.state import UNCOUNTED, Phase, State, Summary
 from events.types import Settings
 
@@ -163,7 +164,8 @@ def summary_request(state: State, seqs: tuple[int, ...], clip_chars: int) -> byt
         f"Write at most {summary_cap_tokens(state.settings) // 3} words. Only output the summary, nothing else."
     )
     pieces = [message("system", system), message("user", previous + "Messages:\n" + "\n".join(lines))]
-    return _request(state.settings, state.settings.summarizer or state.settings.model, pieces)
+    asked = summarizer(state.settings)
+    return _request(asked, asked.model, pieces)
 
 
 def open_request(state: State) -> bytes:

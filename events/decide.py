@@ -6,7 +6,7 @@ conflict, and gives the same answer. Everything that it wants of another part it
 
 from __future__ import annotations
 
-from events import calls, eviction
+from events import calls, eviction, servers
 from events.codec import draft
 from events.context import (
     Count,
@@ -64,8 +64,11 @@ def decide(state: State, count: Count) -> tuple[Event, ...]:
             return _after_failure(state, turn, count)
         case Phase.ACTING:
             return _act(state, turn, count)
+        case _ if state.eviction:
+            switched = servers.fail_over_summary(state)
+            return (switched,) if switched else eviction.proceed(state, count)
         case _:
-            return eviction.proceed(state, count) if state.eviction else _request(state, turn, count)
+            return _request(state, turn, count)
 
 
 # --- the beginning of a turn --------------------------------------------------------------------------------------
@@ -75,6 +78,9 @@ def _start_turn(state: State, count: Count) -> tuple[Event, ...]:
     waiting = state.pending[0]
     if waiting.heartbeat and waiting.time_ms < state.heartbeats_paused_until_ms:
         return (InputSkipped(input=waiting.seq, reason="timed heartbeats are paused"),)
+    back = servers.way_back(state, waiting.time_ms)
+    if back:
+        return (back,)
     room_tokens = _input_room_tokens(state, count)
     if len(waiting.wire) <= room_tokens or message_tokens(waiting.wire, state.settings, count) <= room_tokens:
         return (TurnStarted(input=waiting.seq),)
@@ -122,7 +128,9 @@ def _request(state: State, turn: Turn, count: Count) -> tuple[Event, ...]:
         if started:
             return (started,)
     if tokens > budget:
-        return (_end(turn, "window_too_small", _TOO_SMALL.format(tokens=tokens, budget=budget)),)
+        why = _TOO_SMALL.format(tokens=tokens, budget=budget)
+        switched = servers.fail_over(state, f"window_too_small: {why}", larger=True)
+        return (switched or _end(turn, "window_too_small", servers.failures(turn, why)),)
     warning = eviction.warn(state, tokens, count)
     if warning:
         return (warning,)
@@ -157,12 +165,14 @@ def _cap(state: State, turn: Turn) -> TurnEnded | None:
 
 
 def _after_failure(state: State, turn: Turn, count: Count) -> tuple[Event, ...]:
-    """A provider's overflow is answered with an eviction; every other failure ends the turn."""
+    """A provider's overflow is answered with an eviction; of every other failure another server may know nothing; where
+    there is none left, it ends the turn."""
     if turn.error == "overflow" and turn.overflows <= eviction.OVERFLOW_ATTEMPTS:
         started = eviction.start(state, measure(state, count), "overflow")
         if started:
             return (started,)
-    return (_end(turn, "inference_failed", f"{turn.error}: {turn.detail}"),)
+    why = f"{turn.error}: {turn.detail}"
+    return (servers.fail_over(state, why) or _end(turn, "inference_failed", servers.failures(turn, why)),)
 
 
 def _end(turn: Turn, reason: str, detail: str = "") -> TurnEnded:

@@ -27,6 +27,7 @@ from events.context import (
     transcript,
     with_margin,
 )
+from events.servers import summarizer
 from events.state import Entry, Eviction, State, Summary
 from events.types import (
     Event,
@@ -43,6 +44,8 @@ OVERFLOW_ATTEMPTS: Final = 3
 CLIPS_CHARS: Final = (2000, 1000, 500, 250, 120, 60)
 EXTRACTS: Final = ((12, 1000), (12, 500), (12, 250), (12, 120), (12, 60), (6, 60), (3, 40))
 """How many lines an extract has, and of how many characters: the first that fits is taken."""
+_EMPTY: Final = "the model's summary was empty or too long"
+_NO_ROOM: Final = "what was to be summed up does not fit the summariser's window"
 STATUS_TOKENS: Final = 128
 """Kept free for the status line and the framing of a request."""
 
@@ -138,11 +141,13 @@ def _of_model(state: State, eviction: Eviction, count: Count) -> SummaryWritten 
 
 
 def _request(state: State, seqs: tuple[int, ...], attempts: int, count: Count) -> InferenceRequested | None:
-    """A request for a summary that fits the window, each line clipped as far as that takes; harder the second time."""
+    """A request for a summary that fits the window of whoever writes it, each line clipped as far as that takes; harder
+    the second time."""
+    asked = summarizer(state.settings)
     for clip_chars in CLIPS_CHARS[2 * attempts :]:
         request = summary_request(state, seqs, clip_chars)
-        tokens = with_margin(_request_tokens(request, state.settings, count), state.settings)
-        if tokens <= budget_tokens(state.settings):
+        tokens = with_margin(_request_tokens(request, asked, count), asked)
+        if tokens <= budget_tokens(asked):
             return InferenceRequested(
                 purpose="summary", fingerprint=fingerprint(request), tokens=tokens, clip_chars=clip_chars
             )
@@ -182,7 +187,7 @@ def _cut(written: SummaryWritten) -> tuple[Event, ...]:
 def _extract(state: State, eviction: Eviction, count: Count) -> SummaryWritten:
     """A summary without a model: what was said, clipped until it fits; at the worst a bare note."""
     gone = set(eviction.seqs)
-    note = eviction.note or "the model's summary was empty or too long"
+    note = eviction.note or (_EMPTY if eviction.attempts else _NO_ROOM)
     lines = [line for entry in state.queue if entry.seq in gone for line in transcript(entry.wire, 2000)]
     spoken = [line for line in lines if not line.startswith(("result:", "assistant"))] or lines
     previous = [state.summary.text] if state.summary and state.summary.text else []

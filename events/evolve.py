@@ -16,10 +16,10 @@ from events.codec import decode
 from events.context import SENT, package, package_result, pressure_warning
 from events.envelope import Envelope
 from events.errors import LogDamaged, NewerFormat
-from events.forks import adopted, asked_again, forked, stopped, timer_set, with_settings
+from events.forks import adopted, asked_again, asked_with, forked, stopped, timer_set, with_settings
 from events.formats import NAMED, NUMBERED, Format, ordered, unknown_parts
 from events.inputs import first_page, packaged
-from events.state import UNCOUNTED, Entry, Eviction, Pending, Phase, State, Summary, Turn
+from events.state import UNCOUNTED, Down, Entry, Eviction, Pending, Phase, State, Summary, Turn
 from events.types import (
     AgentCreated,
     AgentForked,
@@ -46,6 +46,7 @@ from events.types import (
     MemoryPressureWarned,
     MessageSent,
     MessagesEvicted,
+    ServerSwitched,
     SettingsChanged,
     SourceAttached,
     SourceDetached,
@@ -119,6 +120,23 @@ def _created_again(_state: State, at: Envelope, _event: AgentCreated) -> State:
 
 def _settings_changed(state: State, _at: Envelope, event: SettingsChanged) -> State:
     return with_settings(state, event.settings)
+
+
+def _server_switched(state: State, _at: Envelope, event: ServerSwitched) -> State:
+    """Whoever is asked next: the turn's request, or the summary of its eviction, is made again for that server."""
+    turn, eviction = state.turn, state.eviction
+    if turn is not None and event.reason:
+        down = (*turn.down, Down(server=state.server, why=event.reason))
+        phase = Phase.READY if turn.phase == Phase.FAILED else turn.phase
+        turn = replace(turn, phase=phase, down=down, overflows=0, error="", detail="")
+    state = replace(
+        asked_with(state, event.settings),
+        server=event.server,
+        chosen=(state.chosen or state.settings) if event.server else None,
+        switched_ms=_now(state) if event.server else 0,
+        eviction=Eviction(seqs=eviction.seqs, gone=eviction.gone) if eviction else None,
+    )
+    return replace(state, turn=turn)
 
 
 def _format_changed(state: State, at: Envelope, event: FormatChanged) -> State:
@@ -204,6 +222,8 @@ def _input_skipped(state: State, _at: Envelope, event: InputSkipped) -> State:
 def _turn_ended(state: State, _at: Envelope, event: TurnEnded) -> State:
     if event.reason == "stopped" and state.turn:
         state = stopped(state, state.turn)
+    if event.reason == "inference_failed":
+        state = replace(state, switched_ms=0)  # the last of its servers is no better than the first
     return _with_sources(replace(state, turn=None, eviction=None, turns=state.turns + 1), _sources(state))
 
 
@@ -280,7 +300,8 @@ def _inference_completed(state: State, at: Envelope, event: InferenceCompleted) 
 def _inference_failed(state: State, _at: Envelope, event: InferenceFailed) -> State:
     turn = _turn_of(state)
     if turn.phase == Phase.SUMMARISING and state.eviction:
-        eviction = replace(state.eviction, answered=True, text="", note=f"{event.error}: {event.detail}"[:300])
+        note = f"{event.error}: {event.detail}"[:300]
+        eviction = replace(state.eviction, answered=True, text="", note=note, error=event.error)
         state = replace(state, eviction=eviction)
         return _turn(state, phase=Phase.READY, request_key="", detail=event.detail, mended_by=event.mended_by)
     overflows = turn.overflows + (event.error == "overflow")
@@ -455,6 +476,7 @@ _EVOLVE: Final[dict[type[Event], Callable[[State, Envelope, Any], State]]] = {
     AgentForked: forked,
     SettingsChanged: _settings_changed,
     FormatChanged: _format_changed,
+    ServerSwitched: _server_switched,
     UserMessageReceived: _input,
     UserLoggedIn: _input,
     UploadFinished: _input,

@@ -71,7 +71,13 @@ def _unadopted(state: State) -> Unadopted | None:
 
 
 def with_settings(state: State, settings: Settings) -> State:
-    """Another encoding makes every count void."""
+    """The state with settings that were chosen anew: their first server is asked, whichever was before."""
+    turn = replace(state.turn, down=()) if state.turn else None
+    return asked_with(replace(state, server=0, chosen=None, switched_ms=0, turn=turn), settings)
+
+
+def asked_with(state: State, settings: Settings) -> State:
+    """The state with these settings. Another encoding makes every count void."""
     if settings.encoding == state.settings.encoding:
         return replace(state, settings=settings, head_tokens=UNCOUNTED)
     queue = tuple(replace(entry, tokens=UNCOUNTED) for entry in state.queue)

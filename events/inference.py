@@ -14,6 +14,7 @@ from events.cache import StateCache
 from events.context import fingerprint, open_request
 from events.envelope import Envelope
 from events.errors import PalimpsestError
+from events.servers import summarizer
 from events.state import State
 from events.types import (
     InferenceCancelled,
@@ -74,13 +75,13 @@ class InferenceDesk:
 
 def job(state: State, envelope: Envelope, event: InferenceRequested) -> Job:
     """The job of an open inference; `state` is the fold up to and with its request."""
-    settings = state.settings
+    settings = summarizer(state.settings) if event.purpose == "summary" else state.settings
     return Job(
         agent=envelope.agent,
         key=envelope.key,
         turn=envelope.turn,
         purpose=event.purpose,
-        model=(settings.summarizer if event.purpose == "summary" else "") or settings.model,
+        model=settings.model,
         base_url=settings.base_url,
         request=open_request(state),
         asked=event.fingerprint,

@@ -6,15 +6,38 @@ from math import isfinite
 from typing import Final
 from urllib.parse import urlsplit
 
+from events.servers import all_of, summarizer
 from events.types import Settings
 
 MOST: Final = 1_000_000_000
 """No count of an agent's settings has a sense above this."""
 
 
+MOST_FALLBACKS: Final = 8
+
+
 def flaw(settings: Settings) -> str:
     """What is wrong with these settings, and how to mend it ("": nothing)."""
-    s = settings
+    return _flaw(settings) or _flaw_of_servers(settings)
+
+
+def _flaw_of_servers(s: Settings) -> str:
+    """What is wrong with the other servers that the agent may ask."""
+    if len(s.fallbacks) > MOST_FALLBACKS:
+        return f"There are {len(s.fallbacks)} fallbacks: give at most {MOST_FALLBACKS}."
+    if not 0 <= s.return_after_s <= MOST:
+        return f"return_after_s is {s.return_after_s}: give seconds, from 0 up."
+    others = [(f"fallback {number}", each) for number, each in enumerate(all_of(s)[1:], 1)]
+    if s.summarizer_at is not None:
+        others.append(("the summariser", summarizer(s)))
+    for name, each in others:
+        why = _flaw(each) if each.model.strip() else "it names no model."
+        if why:
+            return f"{name} ({each.model}) cannot be: {why}"
+    return ""
+
+
+def _flaw(s: Settings) -> str:
     try:
         address = urlsplit(s.base_url)
     except ValueError as error:

@@ -69,6 +69,8 @@ class Eviction(Part, frozen=True, kw_only=True):
     answered: bool = False
     text: str = ""
     note: str = ""
+    error: str = ""
+    """Why the model gave no summary, in InferenceFailed's word."""
     gone: tuple[Entry, ...] = ()
 
 
@@ -89,6 +91,13 @@ class Alarm(Part, frozen=True, kw_only=True):
 
     timer: Timer
     key: str
+
+
+class Down(Part, frozen=True, kw_only=True):
+    """A server that failed in a turn: its number, and why."""
+
+    server: int
+    why: str
 
 
 class Turn(Part, frozen=True, kw_only=True):
@@ -126,6 +135,8 @@ class Turn(Part, frozen=True, kw_only=True):
     stop: str | None = None
     rewound: str = ""
     number: int = 0
+    down: tuple[Down, ...] = ()
+    """The servers that are not asked again in this turn."""
 
 
 class Unadopted(Part, frozen=True, kw_only=True):
@@ -166,6 +177,13 @@ class State(Part, frozen=True, kw_only=True):
     """Those that are attached once the running turn has ended, where that makes a difference: a turn sees one set."""
     shift: int = 0
     """How many events a fork has more than its parent would have, had it gone on: ids made of seqs leave them out."""
+    server: int = 0
+    """Who is asked: 0 is the server of the chosen settings, then come its fallbacks; `settings` are those to ask it
+    with."""
+    chosen: Settings | None = None
+    """The settings as they were chosen, where another server than the first is asked."""
+    switched_ms: int = 0
+    """When the turn began in which it was switched to (0: all failed since, so that the first is due again)."""
     unadopted: Unadopted | None = None
     """What a fork takes up again as soon as it has anything to do; until then it is at rest."""
 

@@ -18,6 +18,19 @@ class Value(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A value inside an event or a state."""
 
 
+class Server(Value, frozen=True, kw_only=True):
+    """A model, and the server that has it ("": OpenAI's own). A window or reserve of 0 is the agent's."""
+
+    model: str
+    base_url: str = ""
+    window_tokens: int = 0
+    reserve_tokens: int = 0
+    output_parameter: str = "max_completion_tokens"
+    encoding: str = "o200k_base"
+    token_margin: float = 1.0
+    in_flight: int = 0
+
+
 class Settings(Value, frozen=True, kw_only=True):
     """What an agent runs with. Fractions are of `window_tokens`.
 
@@ -27,7 +40,7 @@ class Settings(Value, frozen=True, kw_only=True):
     model: str = "offline"
     base_url: str = ""
     summarizer: str = ""
-    """The model that writes summaries; empty: `model`."""
+    """The model that writes summaries, at the agent's own server; empty: `model`."""
     window_tokens: int = 8192
     reserve_tokens: int = 1024
     """Kept free for the model's answer."""
@@ -53,6 +66,12 @@ class Settings(Value, frozen=True, kw_only=True):
     wishes the least holds."""
     timeout_s: float = 0.0
     """The most that one attempt at an answer may take, once the server has a slot for it (0: 600 s)."""
+    fallbacks: tuple[Server, ...] = ()
+    """Who is asked, in this order, where the server of `model` fails (see `events.servers`)."""
+    return_after_s: int = 600
+    """So long after a switch to a fallback a turn begins with the first server again."""
+    summarizer_at: Server | None = None
+    """Who writes the summaries, at a server of its own; it goes before `summarizer`."""
 
 
 class Block(Value, frozen=True, kw_only=True):
@@ -137,6 +156,17 @@ class AgentCreated(Event, frozen=True, kw_only=True):
 
 class SettingsChanged(Event, frozen=True, kw_only=True):
     settings: Settings
+
+
+class ServerSwitched(Event, frozen=True, kw_only=True):
+    """From here on another server is asked, with these settings: the first (0), or a fallback by its number (from 1).
+
+    `reason` is why the one before is not asked any more; empty: the first is tried again.
+    """
+
+    server: int
+    settings: Settings
+    reason: str = ""
 
 
 class FormatChanged(Event, frozen=True, kw_only=True):
@@ -548,6 +578,7 @@ AGENT_EVENTS: tuple[type[Event], ...] = (
     AgentForked,
     SettingsChanged,
     FormatChanged,
+    ServerSwitched,
     *INPUTS,
     InputAdopted,
     StopRequested,

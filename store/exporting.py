@@ -19,12 +19,14 @@ from events.codec import decode
 from events.debug.redact import Masks, Redactor
 from events.envelope import Envelope
 from events.errors import BadInput, LogDamaged
+from events.servers import all_of, summarizer
 from events.sources import is_source, stream_of
 from events.types import (
     AgentCreated,
     AgentForked,
     InferenceCompleted,
     Parent,
+    ServerSwitched,
     Settings,
     SettingsChanged,
     SourceAttached,
@@ -39,7 +41,7 @@ STRETCHES: Final = 20
 """So many events of a source at once: each may hold hundreds of passages."""
 
 _BIRTHS: Final = frozenset({AgentCreated.__name__, AgentForked.__name__})
-_TELLING: Final = _BIRTHS | {"SettingsChanged", "SourceAttached", "InferenceCompleted"}
+_TELLING: Final = _BIRTHS | {"SettingsChanged", "ServerSwitched", "SourceAttached", "InferenceCompleted"}
 
 
 class Exported(msgspec.Struct, frozen=True, kw_only=True):
@@ -134,7 +136,9 @@ class _Survey:
             self.born.append((at.agent, at.seq))
         event = decode(at)
         match event:
-            case AgentCreated(settings=settings) | SettingsChanged(settings=settings):
+            case (
+                AgentCreated(settings=settings) | SettingsChanged(settings=settings) | ServerSwitched(settings=settings)
+            ):
                 self._settings(settings)
             case AgentForked(settings=settings) if settings is not None:
                 self._settings(settings)
@@ -144,9 +148,9 @@ class _Survey:
                 self.models[model] = None
 
     def _settings(self, settings: Settings) -> None:
-        self.encodings[settings.encoding] = None
-        for name in filter(None, (settings.model, settings.summarizer)):
-            self.models[name] = None
+        for asked in (*all_of(settings), summarizer(settings)):
+            self.encodings[asked.encoding] = None
+            self.models[asked.model] = None
 
 
 def manifest_of(log: LogReader, agent: str, at: int) -> Manifest:

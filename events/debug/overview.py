@@ -11,6 +11,7 @@ from events.debug.summaries import Covered
 from events.debug.timeline import changes
 from events.debug.window import Window, gist, in_words, window
 from events.envelope import Envelope
+from events.servers import chosen
 from events.state import UNCOUNTED, Phase, State
 from events.types import Event, InferenceRequested, Parent, Settings, SummaryWritten, Timer, ToolCall
 
@@ -83,6 +84,12 @@ class Overview(msgspec.Struct, frozen=True, kw_only=True):
     turns: int
     parent: Parent | None
     settings: tuple[Change, ...]
+    server: int
+    """Who is asked: 0 is the first, then come the fallbacks; `model` and `base_url` are that one's."""
+    model: str
+    base_url: str
+    back_ms: int
+    """Where a fallback is asked: a turn whose input is of this time or later tries the first again."""
     window_tokens: int
     window: Window
     blocks: tuple[BlockUse, ...]
@@ -118,7 +125,11 @@ def overview(state: State, event_at: EventAt, opened: Envelope | None = None) ->
         created_ms=state.created_ms,
         turns=state.turns,
         parent=state.parent,
-        settings=changes(Settings(), state.settings),
+        settings=changes(Settings(), chosen(state)),
+        server=state.server,
+        model=state.settings.model,
+        base_url=state.settings.base_url,
+        back_ms=state.switched_ms + chosen(state).return_after_s * 1000 if state.server else 0,
         window_tokens=state.settings.window_tokens,
         window=window(state, reply),
         blocks=tuple(

@@ -28,6 +28,7 @@ from events.debug.moments import (
     moment,
 )
 from events.envelope import Envelope
+from events.servers import chosen, summarizer
 from events.state import State
 from events.types import (
     INPUTS,
@@ -52,6 +53,7 @@ from events.types import (
     InputSkipped,
     MessageSent,
     MessagesEvicted,
+    ServerSwitched,
     Settings,
     SettingsChanged,
     SummaryWritten,
@@ -96,6 +98,7 @@ class Timeline:
         known = [moment(each) for each in opened]
         self._inputs = {each.seq: each for each in known if isinstance(each.event, INPUTS)}
         self._settings: Settings | None = before.settings if before else None
+        self._chosen: Settings | None = chosen(before) if before else None
         self._turns = before.turns if before else 0
         self._turn: _Open | None = None
         self._to_resume = before.turn if before else None
@@ -230,6 +233,8 @@ class Timeline:
         asked = next((each for each in told if isinstance(each.event, InferenceRequested)), None)
         request = asked.event if asked and isinstance(asked.event, InferenceRequested) else None
         why = next((each.event.reason for each in told if isinstance(each.event, HeartbeatRaised)), "")
+        is_summary = request is not None and request.purpose == "summary"
+        asked_with = summarizer(self._settings) if self._settings and is_summary else self._settings
         return Step(
             seq=(asked or last).seq,
             time_ms=(asked or last).time_ms,
@@ -238,7 +243,7 @@ class Timeline:
             number=self._turn.steps if self._turn else 0,
             purpose=request.purpose if request else "reply",
             tokens=request.tokens if request else 0,
-            window_tokens=self._settings.window_tokens if self._settings else 0,
+            window_tokens=asked_with.window_tokens if asked_with else 0,
             why=why,
             answered=0 if last is asked else last.seq,
             wall_ms=max(0, last.time_ms - asked.time_ms) if asked else 0,
@@ -327,16 +332,21 @@ class Timeline:
                 self._turn.steps -= 1
             yield step
         yield from map(_noted, self._take())
-        self._settings = event.settings or self._settings
+        if event.settings is not None:
+            self._settings = self._chosen = event.settings
         yield _noted(at)
 
     def _created(self, at: Moment, event: AgentCreated) -> Parts:
+        self._settings = self._chosen = event.settings
+        yield _noted(at)
+
+    def _switched(self, at: Moment, event: ServerSwitched) -> Parts:
         self._settings = event.settings
         yield _noted(at)
 
     def _settled(self, at: Moment, event: SettingsChanged) -> Parts:
-        found = changes(self._settings, event.settings) if self._settings else ()
-        self._settings = event.settings
+        found = changes(self._chosen, event.settings) if self._chosen else ()
+        self._settings = self._chosen = event.settings
         yield SettingsMoved(seq=at.seq, time_ms=at.time_ms, turn=at.turn, events=(at,), changes=found)
 
     def _take(self, *kinds: type[Event]) -> tuple[Moment, ...]:
@@ -384,4 +394,5 @@ _TELL: Final[dict[type[Event], Callable[[Timeline, Moment, Any], Parts]]] = {
     AgentCreated: Timeline._created,
     AgentForked: Timeline._forked,
     SettingsChanged: Timeline._settled,
+    ServerSwitched: Timeline._switched,
 }

@@ -16,6 +16,7 @@ from events.codec import decode
 from events.context import PRIMING, Count, measure, system_message, with_margin
 from events.envelope import Envelope
 from events.evolve import evolve
+from events.servers import summarizer
 from events.state import UNCOUNTED, Entry, State
 from events.types import InferenceRequested, Settings
 
@@ -53,7 +54,7 @@ def window(state: State, asked: InferenceRequested | None = None, count: Count |
     """The window at a state. `asked`: the inference that is open there, whose count it then is; `count`: a tokenizer
     for what the log has no count of."""
     if asked and asked.purpose == "summary":
-        tokens = without_margin(asked.tokens, state.settings)
+        tokens = without_margin(asked.tokens, summarizer(state.settings))
         return Window(shares=(Share(REQUEST, 2, tokens),), total_tokens=asked.tokens)
     entries = tuple(entry.tokens for entry in state.queue)
     summary = state.summary.tokens if state.summary else 0

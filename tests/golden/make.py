@@ -2,9 +2,9 @@
 
     python -m tests.golden.make tests/golden/part-empty_content.msgpack
 
-A file that was released is never written again: old logs must fold for ever. A new version of an event, and a new part
-of the format, gets a new file beside the old ones: it is named after the part, which the agent has from the middle of
-the session on. The file is a msgpack list of envelopes, as the log keeps them.
+A file that was released is never written again: old logs must fold for ever. A new version of an event, a new event,
+and a new part of the format, gets a new file beside the old ones: it is named after the event or the part, which the
+agent has from the middle of the session on. The file is a msgpack list of envelopes, as the log keeps them.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from events.state import FOLD, Phase, to_bytes
 from events.types import (
     AlertRaised,
     FormatChanged,
+    Server,
     SourceAttached,
     SourceDetached,
     Timer,
@@ -45,6 +46,7 @@ def session(part: str = EMPTY_CONTENT) -> Story:
     _sources(story)
     _timers(story)
     _large_and_late(story)
+    _servers(story)
     _pressure(story)
     return story
 
@@ -115,6 +117,18 @@ def _sources(story: Story) -> None:
     )
     story.returns("Showing 1 of 1 results (page 0/0): []").answers(say("Nothing."))
     story.happens(SourceDetached(source="manuals"))
+
+
+def _servers(story: Story) -> None:
+    """Its server is down, then the first fallback, then the server is back; and a summariser elsewhere from here on."""
+    local = Server(model="llama-test", base_url="http://localhost:8080/v1", output_parameter="max_tokens")
+    small = Server(model="small-test", window_tokens=3500, encoding="cl100k_base", token_margin=1.1)
+    writer = Server(model="writer-test", base_url="http://localhost:8081/v1", window_tokens=3000, reserve_tokens=300)
+    story.changes(fallbacks=(local, small), summarizer_at=writer)
+    story.says("Are you there?").fails("unreachable", "No connection.").answers(say("Here."))
+    story.says("And now?").fails("timeout", "No answer in 60 s.").answers(say("Still here."))
+    story.now_ms += 15 * MINUTE_MS
+    story.says("Back?").answers(say("Back."))
 
 
 def _pressure(story: Story) -> None:

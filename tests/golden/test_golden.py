@@ -21,8 +21,15 @@ FORMATS = sorted(FOLDER.glob("*.msgpack"))
 
 AGENTS = {event.__name__ for event in AGENT_EVENTS} - {"AgentForked", "InputAdopted"}
 """The kinds in a stream that is no fork's; `tests/simulation/test_forks.py` has those that are."""
-LATER = {"format-1": {"SourceAttached", "SourceDetached", "FormatChanged"}, "format-2": {"FormatChanged"}}
+LATER = {
+    "format-1": {"SourceAttached", "SourceDetached", "FormatChanged", "ServerSwitched"},
+    "format-2": {"FormatChanged", "ServerSwitched"},
+    "part-empty_content": {"ServerSwitched"},
+}
 """The kinds of an agent's events that came after a file was written."""
+
+EVENTS = {"event-ServerSwitched"}
+"""Files that are there for the sake of an event."""
 
 STATES = {
     ("format-1", "2"): "1fd7250be5065820b698358968a0201669423730d6f1633dc6a83ee0baf7efcf",
@@ -40,14 +47,14 @@ def golden(request: pytest.FixtureRequest) -> tuple[str, list[Envelope]]:
 
 def test_there_is_a_file_of_each_format() -> None:
     parts = {f"part-{part.name}" for part in PARTS if part.name != TIMED_HEARTBEATS}
-    assert {path.stem for path in FORMATS} == {f"format-{number}" for number in NUMBERED} | parts
+    assert {path.stem for path in FORMATS} == {f"format-{number}" for number in NUMBERED} | parts | EVENTS
 
 
 def test_a_file_is_of_the_format_that_it_is_named_after(golden: tuple[str, list[Envelope]]) -> None:
     name, stream = golden
     born, changes = decode(stream[0]), [event for event in map(decode, stream) if isinstance(event, FormatChanged)]
     assert isinstance(born, AgentCreated)
-    assert name in {f"format-{born.format}"} | {f"part-{part}" for event in changes for part in event.parts}
+    assert name in {f"format-{born.format}"} | EVENTS | {f"part-{part}" for event in changes for part in event.parts}
 
 
 def test_a_golden_log_is_proved_whole(golden: tuple[str, list[Envelope]]) -> None:

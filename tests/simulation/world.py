@@ -29,6 +29,7 @@ from events.types import (
     InferenceCompleted,
     InferenceFailed,
     InferenceRequested,
+    Server,
     Settings,
     SettingsChanged,
     SourceAttached,
@@ -183,8 +184,11 @@ class World:
         self.jobs: list[tuple[Job, int]] = []
         self.late: list[Append] = []
         """Appends of managers that died: they may arrive after the next one has begun."""
-        for name in self.names:
-            born = newborn(Settings(window_tokens=script.choice((3600, 4096, 6000)), reserve_tokens=400))
+        for number, name in enumerate(self.names):
+            others = (Server(model="other"), Server(model="small", window_tokens=3600, encoding="other"))[: number % 3]
+            born = newborn(
+                Settings(window_tokens=script.choice((3600, 4096, 6000)), reserve_tokens=400, fallbacks=others)
+            )
             born = msgspec.structs.replace(born, parts=script.choice(((), NEWBORN)))
             self._append(draft(name, START_MS, born, key="create"), expected=0)
 

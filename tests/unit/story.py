@@ -22,6 +22,7 @@ from events.envelope import Draft, Topic, answer_key
 from events.evolve import fold
 from events.formats import NAMED, NEWBORN, Format
 from events.prompts import newborn
+from events.servers import chosen
 from events.state import Phase, State
 from events.types import (
     INPUTS,
@@ -142,7 +143,7 @@ class Story:
         return self.happens(StopRequested(reason=reason, input=input))
 
     def changes(self, **changes: Any) -> Story:
-        return self.happens(SettingsChanged(settings=msgspec.structs.replace(self.state.settings, **changes)))
+        return self.happens(SettingsChanged(settings=msgspec.structs.replace(chosen(self.state), **changes)))
 
     def sets(self, timer: Timer) -> Story:
         return self.happens(TimerSet(timer=timer), key=f"alarm:{timer.id}:{timer.due_ms}", opens=Topic.ALARM)

@@ -1,0 +1,113 @@
+"""Servers on the command line: MODEL[@URL][,window=N][,reserve=N][,in-flight=N], for a fallback and for a summariser.
+
+Rule: what is written is what is shown, so that it can be typed again.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Final
+
+from msgspec.structs import replace
+
+from console.show import one_line
+from events.errors import BadInput
+from events.prompts import OFFLINE, most_reserve_tokens
+from events.types import Server, Settings
+from store.tokens import encoding_for
+
+NONE: Final = "none"
+"""Typed in the place of a server: there is to be none."""
+FORM: Final = "MODEL[@URL][,window=N][,reserve=N][,in-flight=N]"
+_EXAMPLE: Final = "llama3@http://localhost:11434/v1,window=8192"
+
+_WRITTEN: Final = re.compile(r"(?P<model>.*?)(@(?P<url>https?://[^,\s]*))?(?P<more>(,[a-z-]+=[^,]*)*)", re.DOTALL)
+"""A model's name may hold an @ itself; it ends where a URL begins."""
+_MORE: Final = {"window": "window_tokens", "reserve": "reserve_tokens", "in-flight": "in_flight"}
+
+
+def server(text: str) -> Server:
+    """The server that is written so. Raises BadInput."""
+    found = _WRITTEN.fullmatch(text.strip())
+    model = found["model"].strip() if found else ""
+    if not found or not model or model.endswith("@"):
+        raise BadInput(f"'{one_line(text, 80)}' names no server: give {FORM}, as {_EXAMPLE}.")
+    url = found["url"] or ""
+    if model == OFFLINE and url:
+        raise BadInput(f"'{one_line(text, 80)}': the offline model is built in, and has no server. Give `{OFFLINE}`.")
+    if "://" in model:
+        raise BadInput(f"'{one_line(text, 80)}' is no server: the model's name stands first, as {_EXAMPLE}.")
+    given = dict(_number(part, text) for part in found["more"].split(",") if part)
+    encoding, margin = encoding_for(model)
+    window = given.get("window_tokens", 0)
+    reserve = min(most_reserve_tokens(model), max(1, window // 4)) if window else 0
+    return Server(
+        model=model,
+        base_url=url,
+        output_parameter="max_tokens" if url else "max_completion_tokens",
+        encoding=encoding,
+        token_margin=margin,
+        **{"reserve_tokens": reserve, **given},
+    )
+
+
+def _number(part: str, text: str) -> tuple[str, int]:
+    name, _, value = part.partition("=")
+    if name not in _MORE:
+        raise BadInput(f"'{one_line(text, 80)}': there is no '{one_line(name, 40)}' of a server. Give {FORM}.")
+    if not value.isdecimal() or not 0 < int(value) <= 1_000_000_000:
+        raise BadInput(f"'{one_line(text, 80)}': {name} is a whole number from 1 up.")
+    return _MORE[name], int(value)
+
+
+def server_text(one: Server) -> str:
+    """The server as it is typed."""
+    at = f"@{one.base_url}" if one.base_url else ""
+    usual = min(most_reserve_tokens(one.model), max(1, one.window_tokens // 4)) if one.window_tokens else 0
+    more = {"window": one.window_tokens, "in-flight": one.in_flight}
+    if one.reserve_tokens != usual:
+        more["reserve"] = one.reserve_tokens
+    return f"{one.model}{at}" + "".join(f",{name}={value}" for name, value in more.items() if value)
+
+
+def with_fallbacks(settings: Settings, written: Iterable[str]) -> Settings:
+    """The settings with these fallbacks in the place of those that there are; `none` alone: with none."""
+    texts = [text for text in written if text.strip()]
+    if [text.strip() for text in texts] == [NONE]:
+        return replace(settings, fallbacks=())
+    return replace(settings, fallbacks=tuple(server(text) for text in texts)) if texts else settings
+
+
+def with_summarizer(settings: Settings, written: str) -> Settings:
+    """The settings with this model for summaries: by its name alone, at the agent's own server; `none`: its own model.
+
+    `offline` is built in, wherever the agent's model is.
+    """
+    text = written.strip()
+    if not text:
+        return settings
+    if text == NONE:
+        return replace(settings, summarizer="", summarizer_at=None)
+    given = server(text)
+    plain = replace(given, window_tokens=0, reserve_tokens=0, in_flight=0) == given and not given.base_url
+    if plain and given.model != OFFLINE:
+        return replace(settings, summarizer=given.model, summarizer_at=None)
+    if not given.base_url and given.model != OFFLINE:  # its own numbers, at the agent's server
+        given = replace(given, base_url=settings.base_url, output_parameter=settings.output_parameter)
+    return replace(settings, summarizer="", summarizer_at=given)
+
+
+def moved_along(before: Settings, after: Settings) -> Settings:
+    """The settings after the agent's own model went elsewhere: what was named for its old place makes no sense there.
+
+    A summariser by its name alone is a model at the old server; and an agent that is offline asks nobody.
+    """
+    if (before.model, before.base_url) == (after.model, after.base_url):
+        return after
+    if after.base_url != before.base_url or OFFLINE in (before.model, after.model):
+        after = replace(after, summarizer="")
+    if after.model == OFFLINE:
+        return replace(after, summarizer_at=None, fallbacks=())
+    left = tuple(each for each in after.fallbacks if (each.model, each.base_url) != (after.model, after.base_url))
+    return replace(after, fallbacks=left)
