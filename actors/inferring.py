@@ -60,7 +60,7 @@ def completed(came: Answer, handed: bytes, took_ms: int) -> InferenceCompleted:
     """A model's answer as an event, its calls' arguments repaired where that can be done."""
     return InferenceCompleted(
         content=came.content,
-        calls=tuple(repair(call, came.finish) for call in came.calls),
+        calls=tuple(repair(call) for call in came.calls),
         finish=came.finish,
         model=came.model,
         usage=came.usage,

@@ -163,7 +163,8 @@ def timer_text(timer: Timer) -> str:
 
 
 def _call(call: ToolCall) -> str:
-    return call_text(call.name, call.arguments) + " (repaired)" * bool(call.raw)
+    repaired = f" (repaired; the model wrote: {one_line(call.raw)})" if call.raw else ""
+    return call_text(call.name, call.arguments) + repaired
 
 
 def _completed(event: InferenceCompleted) -> str:

@@ -182,6 +182,8 @@ def _called(part: Called) -> Line:
         text = f"{call_text(part.name, part.arguments, ENDLESS)}: {part.result}"
     else:
         text = _outcome(part, event)
+    if part.raw:
+        text += f" (repaired; the model wrote: {part.raw})"
     return Line(part.seq, part.time_ms, label, text, style)
 
 

@@ -6,8 +6,10 @@ that teaches: what was wrong, and what a good call looks like.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import cache
 from math import isnan
 from typing import Any, Final
@@ -16,6 +18,7 @@ import msgspec
 
 from events.envelope import Topic
 from events.formats import TIMED_HEARTBEATS, Format
+from events.loose_json import MAX_DEPTH, Flaw, read_object
 from events.types import ToolCall
 
 Scalar = str | int | float | bool
@@ -237,15 +240,42 @@ def check(call: ToolCall, format: Format, *, cut_off: bool = False, documents: b
         names = ", ".join(each.name for each in FUNCTIONS if documents or not each.documents)
         return BadCall(f"There is no function '{call.name[:80]}'. The functions are: {names}.")
     given = arguments_of(call.arguments or "{}")
-    if isinstance(given, str):
-        why = "the answer was cut off at its length limit: say less at once" if cut_off else given
+    if isinstance(given, str) or _has_a_key_twice(call.arguments):
+        flaw = read_object(call.arguments)
+        why = str(flaw) if isinstance(flaw, Flaw) else str(given)
+        if cut_off:
+            why = f"the answer was cut off at its length limit: say less at once; {why}"
         return BadCall(
-            f"The arguments of {call.name} are not a JSON object ({why}). Give one JSON object: {_usage(function)}."
+            f"The arguments of {call.name} are not a JSON object ({why}). Nothing was done. "
+            f"Give one JSON object: {_usage(function)}."
+        )
+    if call.raw and (unknown := _unknown(function, given)):
+        return BadCall(
+            f"The arguments of {call.name} are not JSON, and read as they seem to be meant they have '{unknown[:40]}', "
+            f"which is none of its parameters. Nothing was done. Give one JSON object: {_usage(function)}."
         )
     return _checked(function, given, format)
 
 
-MAX_DEPTH: Final = 32
+def _has_a_key_twice(text: str) -> bool:
+    """Whether an object in this JSON text has two values of one name: the decoder keeps only the last."""
+    found = False
+
+    def seen(pairs: list[tuple[str, Any]]) -> None:
+        nonlocal found
+        found = found or len({key for key, _ in pairs}) < len(pairs)
+
+    with suppress(ValueError):  # a number of thousands of digits
+        json.loads(text or "{}", object_pairs_hook=seen)
+    return found
+
+
+def _unknown(function: Function, given: Mapping[str, Any]) -> str:
+    """The first argument that is none of the function's ("": there is none)."""
+    known = {_HEARTBEAT.name, *(parameter.name for parameter in function.parameters)}
+    return next((name for name in given if name not in known), "")
+
+
 _NESTING: Final = re.compile(r'"(?:[^"\\]+|\\.)*+"?|[\[\]{}]', re.DOTALL)
 
 

@@ -88,11 +88,12 @@ class Called(Told, frozen=True, kw_only=True):
     """A call of the model and what became of it, in the last of `events`: said, kept, found, or failed.
 
     `name` is empty where the model answered in plain text. `asked` is the seq of the request to another part, if it was
-    one's to carry out, and `wall_ms` what it took.
+    one's to carry out, and `wall_ms` what it took. `raw`: what the model wrote, where its arguments were repaired.
     """
 
     name: str = ""
     arguments: str = ""
+    raw: str = ""
     ok: bool = True
     result: str = ""
     found: tuple[Found, ...] = ()

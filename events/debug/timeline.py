@@ -283,6 +283,7 @@ class Timeline:
             events=(*asked, at),
             name=call.name if call else "" if plain else getattr(event, "name", ""),
             arguments=call.arguments if call else "",
+            raw=call.raw if call else "",
             ok=not isinstance(event, FunctionFailed),
             result=event.error if isinstance(event, FunctionFailed) else returned.result if returned else "",
             found=returned.found if returned else (),

@@ -125,3 +125,9 @@ def test_text_keeps_its_lines_and_loses_its_power() -> None:
 def test_plain_data_goes_through_json() -> None:
     value = plain(Settings())
     assert msgspec.convert(value, Settings) == Settings()
+
+
+def test_a_repaired_call_shows_what_the_model_wrote() -> None:
+    repaired = ToolCall(id="1", name="send_message", arguments='{"message":"hi"}', raw="{'message': 'hi',}")
+    said = describe(InferenceCompleted(calls=(repaired,)))
+    assert "(repaired; the model wrote: {'message': 'hi',})" in said

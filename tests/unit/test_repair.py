@@ -1,4 +1,4 @@
-"""actors/models/repair.py: what can be mended is, the model's text is kept, and nothing is made up."""
+"""actors/models/repair.py: what is sure is mended, the model's text is kept, and nothing is made up."""
 
 from __future__ import annotations
 
@@ -9,76 +9,78 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.models.repair import repair
+from events.formats import NEWBORN
+from events.functions import BadCall, Call, check
 from events.types import ToolCall
 
 
-def call(arguments: str) -> ToolCall:
-    return ToolCall(id="1", name="send_message", arguments=arguments)
+def call(arguments: str, name: str = "send_message") -> ToolCall:
+    return ToolCall(id="1", name=name, arguments=arguments)
 
 
 @pytest.mark.parametrize(
     ("broken", "meant"),
     [
         ('```json\n{"message": "hi"}\n```', {"message": "hi"}),
-        ("{'message': 'hi'}", {"message": "hi"}),
-        ("{'message': \"it's\", 'request_heartbeat': True}", {"message": "it's", "request_heartbeat": True}),
-        ('{"message": "hi", "again": True, "page": None}', {"message": "hi", "again": True, "page": None}),
+        ("{'message': 'hi', 'request_heartbeat': True}", {"message": "hi", "request_heartbeat": True}),
         ('{"message": "hi",}', {"message": "hi"}),
-        ('{"message": "one\ntwo\tthree"}', {"message": "one\ntwo\tthree"}),
-        ('{message: "hi"}', {"message": "hi"}),
-        (json.dumps('{"message": "hi"}'), {"message": "hi"}),
-        (json.dumps("{'message': 'hi'}"), {"message": "hi"}),
-        ('{"message": "hi"', {"message": "hi"}),
-        ('{"message": "hi"}}', {"message": "hi"}),
-        ('Sure! {"message": "hi"}', {"message": "hi"}),
+        ('{"message": \\n"Your flight leaves at 7:15"\\n}', {"message": "Your flight leaves at 7:15"}),
     ],
-)  # fmt: skip
+)
 def test_mends(broken: str, meant: dict[str, object]) -> None:
-    mended = repair(call(broken), "tool_calls")
+    mended = repair(call(broken))
     assert json.loads(mended.arguments) == meant
     assert mended.raw == broken
     assert (mended.id, mended.name) == ("1", "send_message")
+    assert isinstance(check(mended, NEWBORN), Call)
 
 
 @pytest.mark.parametrize("fine", ['{"message":"hi"}', "{}", ' {"a": {"b": [1, 2.5, null]}} ', '{"message":"true"}'])
 def test_leaves_what_is_an_object(fine: str) -> None:
-    assert repair(call(fine), "tool_calls") is not None
-    assert repair(call(fine), "tool_calls") == call(fine)
-
-
-@pytest.mark.parametrize("cut", ['{"message": "so it', "{'message': 'so it", '{"message"'])
-def test_leaves_what_was_cut_off(cut: str) -> None:
-    assert repair(call(cut), "length") == call(cut)
+    assert repair(call(fine)) == call(fine)
 
 
 @pytest.mark.parametrize(
-    "garbage", ["hello", "{", "}", "[]", "[1, 2]", "42", "null", '"text"', "```", "{{{", "\x00", "{,}"]
-)
-def test_garbage_stays_garbage(garbage: str) -> None:
-    assert repair(call(garbage), "tool_calls") == call(garbage)
+    ("name", "broken", "told"),
+    [
+        ("core_memory_append", '{"name": "human", "content": "Her blood type is AB neg', "no closing quotation mark"),
+        ("archival_memory_insert", '{"content": "a: "retries": 5, "timeout": 30"}', 'a quotation mark within a text'),
+        ("archival_memory_insert", '{"content": "Alpha."}{"content": "Beta."}', "once for each object"),
+        ("send_message", '{"message": "so it', "at character 13"),
+        ("send_message", '{"message": "hi"', "cut off"),
+        ("send_message", '{"message": "hi"}}', 'at character 18: "}"'),
+        ("send_message", 'Sure! {"message": "hi"}', "do not begin with {"),
+        ("send_message", "hello", 'at character 1: "hello"'),
+        ("send_message", "[1, 2]", "a list"),
+        ("send_message", '"text"', "written as a text"),
+        ("send_message", '{"message": "a", "message": "b"}', "a key stands twice at character 18"),
+        ("send_message", "{'message': 'a', 'to': 'b'}", "'to', which is none of its parameters"),
+        ("send_message", "{'a':" * 10_000, "nested more than"),
+    ],
+)  # fmt: skip
+def test_what_is_not_sure_is_told(name: str, broken: str, told: str) -> None:
+    kept = repair(call(broken, name))
+    assert kept == call(broken, name) or kept.raw == broken
+    checked = check(kept, NEWBORN)
+    assert isinstance(checked, BadCall)
+    assert told in checked.error
+    assert "Nothing was done." in checked.error
+
+
+def test_what_was_cut_off_at_the_limit_is_told_so() -> None:
+    checked = check(repair(call('{"message": "so it')), NEWBORN, cut_off=True)
+    assert isinstance(checked, BadCall)
+    assert "cut off at its length limit" in checked.error
 
 
 @pytest.mark.parametrize("nothing", ["", "  \n"])
 def test_no_arguments_are_an_empty_object(nothing: str) -> None:
-    assert repair(call(nothing), "tool_calls").arguments == "{}"
-
-
-def test_hostile_depth_is_left_alone() -> None:
-    deep = "{'a':" * 10_000
-    assert repair(call(deep), "tool_calls").arguments != "{}"
+    assert repair(call(nothing)).arguments == "{}"
 
 
 @given(st.text(max_size=60))
-def test_the_result_is_the_call_itself_or_an_object_that_is_not_empty(text: str) -> None:
-    mended = repair(call(text), "stop")
+def test_the_result_is_the_call_itself_or_an_object(text: str) -> None:
+    mended = repair(call(text))
     if mended != call(text):
         assert isinstance(json.loads(mended.arguments), dict)
         assert mended.raw == (text if text.strip() else "")
-        assert mended.arguments != "{}" or not text.strip()
-
-
-@given(
-    st.dictionaries(st.text(max_size=8), st.none() | st.booleans() | st.integers() | st.text(max_size=20), min_size=1)
-)
-def test_a_printed_python_dict_means_the_same(value: dict[str, object]) -> None:
-    assert json.loads(repair(call(repr(value)), "tool_calls").arguments) == value
