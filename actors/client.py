@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,13 +32,13 @@ from actors.log_client import LogClient, unwrapped
 from actors.models.protocol import Piece
 from actors.outbox import Outbox
 from actors.pace import Pace
+from actors.previews import Previews
 from actors.process import now_ms
 from actors.turns import Reply, Ticket, Turns
-from actors.watch import TurnPiece
 from events.alarms import setting
 from events.codec import decode, draft
 from events.envelope import Envelope, Topic
-from events.errors import ActorLost, AgentExists, AtRest, Overloaded
+from events.errors import AgentExists, AtRest, Overloaded
 from events.formats import Format
 from events.sources import Document, Source
 from events.state import State
@@ -63,9 +63,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Client", "Reply", "Ticket"]
 
-PIECES_WAIT_S = 5.0
-RESTARTING_S = 0.5
-
 
 class Client:
     """A handle on a running system. Use it from one event loop; close it when done."""
@@ -73,7 +70,7 @@ class Client:
     def __init__(self, log: LogClient, memory: Any, llm: Any, storage: Any = None) -> None:
         self._log = log
         self._memory = memory
-        self._llm = llm
+        self._previews = Previews(llm)
         self._storage = storage
         self._outbox = Outbox(log)
         self._turns = Turns(log, self._aside)
@@ -220,27 +217,20 @@ class Client:
         Kinds of pieces: message, thought, end (of an answer), and again (what was shown of this turn so far is void:
         a part of the system was started anew, and the answer begins again).
         """
-        cursor = int(await unwrapped(self._llm.watch.remote(agent)))
-        ticket = await self.send(agent, text, message_id=message_id)
-        ended = asyncio.create_task(self.wait(ticket))
-        try:
-            yield ticket
-            while not ended.done():
-                polled = asyncio.create_task(self._pieces(agent, cursor, PIECES_WAIT_S))
-                await asyncio.wait([polled, ended], return_when=asyncio.FIRST_COMPLETED)
-                if not polled.done():
-                    polled.cancel()
-                    break
-                pieces, cursor = polled.result()
-                for piece in _of_turn(pieces, ticket.seq):
+        async with self._previews.hear(agent) as place:
+            ticket = await self.send(agent, text, message_id=message_id)
+            ended = asyncio.create_task(self.wait(ticket))
+            ended.add_done_callback(lambda _: place.put(None))
+            try:
+                yield ticket
+                async for piece in place.of_turn(ticket.seq):
                     yield piece
-            reply = await ended
-            pieces, _ = await self._pieces(agent, cursor, 0.0)
-            for piece in _of_turn(pieces, ticket.seq):
-                yield piece
-            yield reply
-        finally:
-            ended.cancel()
+                reply = await ended
+                async for piece in place.rest(ticket.seq, 0 if ticket.again else reply.steps):
+                    yield piece
+                yield reply
+            finally:
+                ended.cancel()
 
     def listen(self, agent: str) -> AsyncIterator[Reply]:
         """The end of each turn of an agent from now on, whoever or whatever started it (a timer, another client)."""
@@ -249,19 +239,6 @@ class Client:
     async def events(self, agent: str, after: int = 0) -> list[Envelope]:
         """The agent's events with seqs after `after`."""
         return await self._log.read(agent, after=after)
-
-    async def _pieces(self, agent: str, cursor: int, wait_s: float) -> tuple[list[TurnPiece], int]:
-        """What came after the cursor; nothing, while the LLM processor is being started anew."""
-        try:
-            # Not tried again by Ray: a poll that is left behind must not outlive the system.
-            call = self._llm.pieces.options(max_task_retries=0).remote(agent, cursor, wait_s)
-            pieces, following = await unwrapped(call)
-        except ActorLost as error:
-            if error.for_good:
-                raise
-            await asyncio.sleep(min(wait_s, RESTARTING_S))
-            return [], cursor
-        return list(pieces), int(following)
 
     async def _aside(self, known: int, wait_s: float) -> dict[str, str]:
         call = self._memory.aside.options(max_task_retries=0 if wait_s else -1)
@@ -369,8 +346,4 @@ class Client:
     async def close(self) -> None:
         self._outbox.close()
         await self._turns.close()
-
-
-def _of_turn(pieces: Iterable[TurnPiece], turn: int) -> Iterator[Piece]:
-    """This turn's pieces: others of the agent may be running before it."""
-    return (Piece(kind, text) for seq, kind, text in pieces if seq in (turn, 0))
+        await self._previews.close()

@@ -18,7 +18,7 @@ from actors.models.protocol import Model, Piece
 from actors.owed import append_owed
 from actors.process import now_ms, set_up_logging, spawn, until_taken
 from actors.streams import Streams
-from actors.watch import TurnPiece, Watches
+from actors.watch import AgentPiece, Watches
 from actors.wire import Batch
 from events.codec import answer, decode
 from events.envelope import Draft, Topic
@@ -104,11 +104,13 @@ class Processor:
         """One inference, from its bytes to its answer in the outbox."""
         model = self._offline if each.model == "offline" else self._hosted
         on_piece = self.watches.listener(each.agent, each.turn) if each.purpose == "reply" else None
-        made = await infer(each, model, self._log, on_piece)
+        try:
+            made = await infer(each, model, self._log, on_piece)
+        finally:
+            if on_piece:
+                on_piece(Piece("end", ""))
         if made.sent != each.asked:
             self._desk.states.drop(each.agent)  # whatever it was, the next request is rendered from a fresh fold
-        if on_piece:
-            on_piece(Piece("end", ""))
         self._running.pop((each.agent, each.key), None)
         self._outbox.append(answer(each, made, now_ms()))
         self._ready.set()
@@ -143,13 +145,15 @@ class LLMActor:
         self._processor = Processor(LogClient(ray.get_actor(log)), offline, LazyHosted(model), capacity=capacity)
         self._task = spawn("llm", self._processor.run)
 
-    async def watch(self, agent: str) -> int:
-        """Stream this agent's answers from now on, until nobody asks for pieces for a minute; the first cursor."""
-        return self._processor.watches.open(agent)
+    async def watch(self, watcher: str, agents: list[str]) -> None:
+        """Let a watcher see these agents' answers from now on, until it asks for no pieces for a minute."""
+        self._processor.watches.watch(watcher, agents)
 
-    async def pieces(self, agent: str, cursor: int, wait_s: float) -> tuple[list[TurnPiece], int]:
-        """The pieces after the cursor, and the next cursor; waits up to `wait_s` for the first."""
-        return await self._processor.watches.pieces(agent, cursor, wait_s)
+    async def pieces(self, watcher: str, wait_s: float, left: list[str]) -> list[AgentPiece] | None:
+        """What came for a watcher since it last asked, once it sees the agents in `left` no more; waits up to `wait_s`
+        for the first. None: this process does not know it."""
+        self._processor.watches.leave(watcher, left)
+        return await self._processor.watches.pieces(watcher, wait_s)
 
     async def status(self) -> dict[str, Any]:
         return self._processor.figures()

@@ -19,8 +19,9 @@ from actors.llm import Processor
 from actors.log import LogActor
 from actors.log_client import LogClient
 from actors.memory import Memory
-from actors.models.protocol import USUAL, Answer, OnPiece, Piece, Terms
+from actors.models.protocol import USUAL, Answer, OnPiece, Terms
 from actors.timer import Timers
+from actors.watch import AgentPiece
 from events.codec import decode
 from events.envelope import Envelope
 from events.prompts import newborn
@@ -169,12 +170,12 @@ class _Llm:
     def __init__(self, processor: Processor) -> None:
         self._watches = processor.watches
 
-    async def watch(self, agent: str) -> int:
-        return self._watches.open(agent)
+    async def watch(self, watcher: str, agents: list[str]) -> None:
+        self._watches.watch(watcher, agents)
 
-    async def pieces(self, agent: str, cursor: int, wait_s: float) -> tuple[list[Piece], int]:
-        pieces, following = await self._watches.pieces(agent, cursor, wait_s)
-        return list(pieces), following  # type: ignore[arg-type]
+    async def pieces(self, watcher: str, wait_s: float, left: list[str]) -> list[AgentPiece] | None:
+        self._watches.leave(watcher, left)
+        return await self._watches.pieces(watcher, wait_s)
 
 
 @asynccontextmanager

@@ -1,4 +1,4 @@
-"""Who watches an agent speak."""
+"""Who watches agents speak."""
 
 from __future__ import annotations
 
@@ -11,25 +11,44 @@ from actors.models.protocol import Piece
 from actors.watch import AGAIN, Watches
 
 
-def spoken(watches: Watches, agent: str, turn: int, *words: str) -> None:
+def spoken(watches: Watches, agent: str, turn: int, *words: str, kind: str = "message") -> None:
     on_piece = watches.listener(agent, turn)
     assert on_piece is not None
     for word in words:
-        on_piece(Piece("message", word))
+        on_piece(Piece(kind, word))
 
 
 def test_any_number_may_watch_and_each_sees_all() -> None:
     async def look() -> None:
         watches = Watches()
         assert watches.listener("a", 1) is None, "nobody watches yet"
-        first = watches.open("a")
+        watches.watch("first", ["a"])
         spoken(watches, "a", 1, "Hello", " there")
-        second = watches.open("a")
+        watches.watch("second", ["b", "a"])
         spoken(watches, "a", 2, "!")
-        pieces, first = await watches.pieces("a", first, 0.0)
-        assert pieces == [(1, "message", "Hello"), (1, "message", " there"), (2, "message", "!")]
-        assert await watches.pieces("a", second, 0.0) == ([(2, "message", "!")], first)
-        assert await watches.pieces("a", first, 0.0) == ([], first)
+        spoken(watches, "b", 7, "Yes.")
+        assert await watches.pieces("first", 0.0) == [("a", 1, "message", "Hello there"), ("a", 2, "message", "!")]
+        assert await watches.pieces("second", 0.0) == [("a", 2, "message", "!"), ("b", 7, "message", "Yes.")]
+        assert await watches.pieces("first", 0.0) == []
+
+    asyncio.run(look())
+
+
+def test_what_is_of_another_kind_or_turn_is_not_joined() -> None:
+    async def look() -> None:
+        watches = Watches()
+        watches.watch("one", ["a"])
+        spoken(watches, "a", 1, "Hm", ".", kind="thought")
+        spoken(watches, "a", 1, "Hello")
+        spoken(watches, "a", 1, "", "", kind="end")
+        spoken(watches, "a", 2, "More")
+        assert await watches.pieces("one", 0.0) == [
+            ("a", 1, "thought", "Hm."),
+            ("a", 1, "message", "Hello"),
+            ("a", 1, "end", ""),
+            ("a", 1, "end", ""),
+            ("a", 2, "message", "More"),
+        ]
 
     asyncio.run(look())
 
@@ -37,27 +56,41 @@ def test_any_number_may_watch_and_each_sees_all() -> None:
 def test_a_poll_waits_for_the_first_piece() -> None:
     async def look() -> None:
         watches = Watches()
-        cursor = watches.open("a")
-        polls = [asyncio.create_task(watches.pieces("a", cursor, 5.0)) for _ in range(3)]
+        names = ["one", "two", "three"]
+        for name in names:
+            watches.watch(name, ["a"])
+        polls = [asyncio.create_task(watches.pieces(name, 5.0)) for name in names]
         await asyncio.sleep(0)
         spoken(watches, "a", 1, "Hello")
         for poll in polls:
-            assert (await poll)[0] == [(1, "message", "Hello")]
+            assert await poll == [("a", 1, "message", "Hello")]
 
     asyncio.run(look())
 
 
-def test_a_cursor_of_an_earlier_process_is_told_to_begin_again() -> None:
+def test_a_watcher_of_an_earlier_process_is_told_that_nobody_knows_it() -> None:
     async def look() -> None:
-        earlier, later = Watches(), Watches()
-        cursor = earlier.open("a")
-        spoken(earlier, "a", 1, "Hel", "lo")
-        _, cursor = await earlier.pieces("a", cursor, 0.0)
-        later.open("a")
-        spoken(later, "a", 1, "Hello")
-        pieces, cursor = await later.pieces("a", cursor, 0.0)
-        assert pieces == [AGAIN, (1, "message", "Hello")]
-        assert await later.pieces("a", cursor, 0.0) == ([], cursor)
+        watches = Watches()
+        assert await watches.pieces("one", 5.0) is None
+        watches.watch("one", ["a"])
+        assert await watches.pieces("one", 0.0) == []
+
+    asyncio.run(look())
+
+
+def test_who_left_hears_no_more() -> None:
+    async def look() -> None:
+        watches = Watches()
+        watches.watch("one", ["a", "b"])
+        watches.watch("two", ["a"])
+        watches.leave("one", ["a", "unknown"])
+        watches.leave("unknown", ["a"])
+        spoken(watches, "a", 1, "Hello")
+        assert await watches.pieces("one", 0.0) == []
+        assert await watches.pieces("two", 0.0) == [("a", 1, "message", "Hello")]
+        watches.leave("two", ["a"])
+        assert watches.listener("a", 1) is None
+        assert watches.listener("b", 1) is not None
 
     asyncio.run(look())
 
@@ -67,25 +100,28 @@ def test_what_nobody_fetches_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None
 
     async def look() -> None:
         watches = Watches()
-        cursor = watches.open("a")
-        spoken(watches, "a", 1, *(f"{number} " for number in range(100)))
-        pieces, _ = await watches.pieces("a", cursor, 0.0)
+        watches.watch("one", ["a"])
+        for turn in range(1, 100):
+            spoken(watches, "a", turn, f"{turn}")
+        pieces = await watches.pieces("one", 0.0)
+        assert pieces is not None
         assert pieces[0] == AGAIN
-        assert pieces[-1] == (1, "message", "99 ")
+        assert pieces[-1] == ("a", 99, "message", "99")
         assert len(pieces) <= 12
 
     asyncio.run(look())
 
 
-def test_a_watch_that_nobody_asks_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_watcher_that_asks_no_more_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 1000.0
     monkeypatch.setattr("actors.watch.time.monotonic", lambda: now)
     watches = Watches()
-    watches.open("a")
-    watches.open("b")
+    watches.watch("one", ["a"])
+    watches.watch("two", ["b"])
     assert watches.listener("a", 1) is not None
     now += watch.FORGOTTEN_AFTER_S
-    asyncio.run(watches.pieces("b", 0, 0.0))
+    asyncio.run(watches.pieces("two", 0.0))
     now += 1.0
     assert watches.listener("a", 2) is None, "whoever else is watched: an answer is enough"
     assert watches.listener("b", 2) is not None
+    assert asyncio.run(watches.pieces("one", 0.0)) is None
