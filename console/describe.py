@@ -135,7 +135,7 @@ def _created(event: AgentCreated) -> str:
 
 def _switched(event: ServerSwitched) -> str:
     to = f"fallback {event.server}" if event.server else "the first server"
-    why = f", since the one before failed: {one_line(event.reason, 200)}" if event.reason else ", tried again"
+    why = f", since the one before failed ({one_line(event.reason, 200)})" if event.reason else ", tried again"
     return f"to {to}{why}: {_settings(replace(event.settings, fallbacks=()))}"
 
 

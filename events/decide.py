@@ -141,6 +141,7 @@ def _request(state: State, turn: Turn, count: Count) -> tuple[Event, ...]:
             tokens=tokens,
             counted=measured.counted,
             head_tokens=measured.head if state.head_tokens != measured.head else 0,
+            summary_tokens=measured.summary if state.summary and state.summary.tokens != measured.summary else 0,
         ),
     )
 

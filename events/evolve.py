@@ -262,6 +262,8 @@ def _inference_requested(state: State, at: Envelope, event: InferenceRequested) 
         state = replace(state, queue=queue)
     if event.head_tokens:
         state = replace(state, head_tokens=event.head_tokens)
+    if event.summary_tokens and state.summary:
+        state = replace(state, summary=replace(state.summary, tokens=event.summary_tokens))
     return _turn(state, phase=Phase.INFERRING, request_key=at.key, steps=_turn_of(state).steps + 1)
 
 

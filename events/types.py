@@ -268,7 +268,7 @@ class InferenceRequested(Event, frozen=True, kw_only=True):
     """`fingerprint` is the SHA-256 of the request's bytes; `tokens` its count, margin included.
 
     `counted` are the tokens of the queue's entries that had no count yet, in order; `head_tokens` those of the system
-    message and the functions' schemas.
+    message and the functions' schemas, and `summary_tokens` the summary's (0: it has its count, or there is none).
     """
 
     purpose: str  # "reply" or "summary"
@@ -276,6 +276,7 @@ class InferenceRequested(Event, frozen=True, kw_only=True):
     tokens: int
     counted: tuple[int, ...] = ()
     head_tokens: int = 0
+    summary_tokens: int = 0
     clip_chars: int = 0
     """In a summary's request: each line is clipped to so many characters."""
 

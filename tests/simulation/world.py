@@ -57,6 +57,9 @@ def count(_encoding: str, text: str) -> int:
     return (len(text) + 3) // 4
 
 
+FALLBACKS = (Server(model="other"), Server(model="small", window_tokens=3600, encoding="other"))
+"""Of which an agent has none, one or both."""
+
 ACCIDENTS = (
     "a part crashed",
     "the manager",
@@ -185,7 +188,9 @@ class World:
         self.late: list[Append] = []
         """Appends of managers that died: they may arrive after the next one has begun."""
         for number, name in enumerate(self.names):
-            others = (Server(model="other"), Server(model="small", window_tokens=3600, encoding="other"))[: number % 3]
+            others = (Server(model="other"), Server(model="small", window_tokens=3600, encoding="other"))[
+                : (seed + number) % 3
+            ]
             born = newborn(
                 Settings(window_tokens=script.choice((3600, 4096, 6000)), reserve_tokens=400, fallbacks=others)
             )

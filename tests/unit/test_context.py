@@ -73,6 +73,7 @@ def test_what_changes_from_request_to_request_stands_last() -> None:
 
 CHANGES_THE_PREFIX = {
     "CoreMemoryAppended", "CoreMemoryReplaced", "MessagesEvicted", "SettingsChanged", "FormatChanged",
+    "ServerSwitched",
 }  # fmt: skip
 
 

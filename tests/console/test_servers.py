@@ -1,0 +1,174 @@
+"""Servers on the command line: fallbacks, a summariser of its own, and the bound of what is asked at once."""
+
+from __future__ import annotations
+
+import pytest
+from msgspec.structs import replace
+
+from console.describe import describe, value_text
+from console.overrides import changes
+from console.servers import server, server_text, with_fallbacks, with_summarizer
+from console.settings import Flags, born, check_change, differences, settings_changed, settings_for_new
+from events.errors import BadInput
+from events.prompts import SYSTEM
+from events.servers import chosen, summarizer
+from events.types import Server, ServerSwitched, Settings
+from store.tokens import count
+from tests.unit.story import Story
+
+OLLAMA = "http://localhost:11434/v1"
+HOSTED = Settings(model="gpt-4o", window_tokens=32_768, reserve_tokens=4096)
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("gpt-4o-mini", Server(model="gpt-4o-mini")),
+        (f"llama3@{OLLAMA}", Server(model="llama3", base_url=OLLAMA, output_parameter="max_tokens", token_margin=1.3)),
+        (
+            f"@cf/meta/llama-3@{OLLAMA},window=8192,in-flight=1",
+            Server(
+                model="@cf/meta/llama-3", base_url=OLLAMA, output_parameter="max_tokens", token_margin=1.3,
+                window_tokens=8192, reserve_tokens=2048, in_flight=1,
+            ),
+        ),
+        ("offline,window=4096,reserve=300", Server(model="offline", window_tokens=4096, reserve_tokens=300)),
+        ("claude@20240229", Server(model="claude@20240229", token_margin=1.3)),
+    ],
+)  # fmt: skip
+def test_a_server_is_read_as_it_is_shown(text: str, wanted: Server) -> None:
+    assert server(text) == wanted
+    assert server(server_text(wanted)) == wanted
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("", "names no server"),
+        (f"@{OLLAMA}", "names no server"),
+        (OLLAMA, "the model's name stands first"),
+        (f"offline@{OLLAMA}", "built in"),
+        (f"llama3@{OLLAMA},windows=9", "there is no 'windows'"),
+        (f"llama3@{OLLAMA},window=", "a whole number from 1 up"),
+        (f"llama3@{OLLAMA},window=-5", "a whole number from 1 up"),
+    ],
+)
+def test_what_is_no_server_is_refused_with_how_it_is_written(text: str, says: str) -> None:
+    with pytest.raises(BadInput, match=says):
+        server(text)
+
+
+def test_fallbacks_are_given_and_dropped() -> None:
+    flags = Flags(model="gpt-4o", fallback=(f"llama3@{OLLAMA},window=8192", "offline"))
+    settings = settings_for_new(flags, {})
+    assert [each.model for each in settings.fallbacks] == ["llama3", "offline"]
+    dropped = settings_changed(settings, Flags(fallback=("none",)))
+    assert dropped == replace(settings, fallbacks=())
+    assert differences(settings, dropped) == f"fallbacks llama3@{OLLAMA},window=8192, offline -> none"
+    assert settings_changed(settings, Flags()) is None
+
+
+def test_a_key_in_a_fallbacks_address_is_refused() -> None:
+    with pytest.raises(BadInput, match="credentials"):
+        settings_for_new(Flags(fallback=("m@https://user:secret@h/v1",)), {})
+
+
+def test_a_fallback_whose_window_is_too_small_is_refused_by_its_number() -> None:
+    settings = settings_for_new(Flags(model="gpt-4o", fallback=(f"tiny@{OLLAMA},window=4300",)), {})
+    with pytest.raises(BadInput, match=r"of fallback 1 \(tiny at http://localhost:11434/v1\) is too small") as said:
+        born(settings, count)
+    least = int(str(said.value).rpartition("window=")[2].split()[0])
+    assert born(settings_for_new(Flags(model="gpt-4o", fallback=(f"tiny@{OLLAMA},window={least}",)), {}), count)
+    with pytest.raises(BadInput, match="of fallback 1"):
+        check_change(Story(system=SYSTEM).state, settings, count)
+
+
+def test_a_summariser_by_its_name_is_at_the_agents_server_and_one_with_an_address_at_its_own() -> None:
+    local = replace(HOSTED, model="llama3", base_url=OLLAMA, output_parameter="max_tokens")
+    by_name = with_summarizer(local, "phi3")
+    assert (by_name.summarizer, by_name.summarizer_at) == ("phi3", None)
+    elsewhere = with_summarizer(by_name, "gpt-4o-mini@https://api.openai.com/v1")
+    assert (elsewhere.summarizer, summarizer(elsewhere).base_url) == ("", "https://api.openai.com/v1")
+    smaller = summarizer(with_summarizer(local, "phi3,window=4096"))
+    assert (smaller.model, smaller.base_url, smaller.window_tokens) == ("phi3", OLLAMA, 4096)
+    assert summarizer(with_summarizer(local, "offline")).model == "offline"
+    assert with_summarizer(elsewhere, "none") == local
+    assert with_summarizer(elsewhere, "") == elsewhere
+
+
+def test_a_summariser_moves_along_when_the_agents_model_moves() -> None:
+    """`rerun --model offline` of an agent with a hosted summariser asks nobody for a key."""
+    by_name = replace(HOSTED, summarizer="gpt-4o-mini")
+    offline = settings_changed(by_name, Flags(model="offline"))
+    assert offline is not None
+    assert summarizer(offline).model == "offline"
+    assert differences(by_name, offline).endswith("summaries by gpt-4o-mini -> its own model")
+    local = settings_changed(by_name, Flags(model="llama3", base_url=OLLAMA))
+    assert local is not None
+    assert (summarizer(local).model, summarizer(local).base_url) == ("llama3", OLLAMA)
+    other = settings_changed(by_name, Flags(model="gpt-4.1"))
+    assert other is not None
+    assert summarizer(other).model == "gpt-4o-mini", "it is still at the same server"
+
+
+def test_an_agent_that_goes_offline_asks_no_other_server_either() -> None:
+    hosted = with_summarizer(with_fallbacks(HOSTED, (f"llama3@{OLLAMA}",)), f"phi3@{OLLAMA}")
+    offline = settings_changed(hosted, Flags(model="offline"))
+    assert offline is not None
+    assert (offline.fallbacks, offline.summarizer_at) == ((), None)
+    kept = settings_changed(hosted, Flags(model="gpt-4.1"))
+    assert kept is not None
+    assert (kept.fallbacks, kept.summarizer_at) == (hosted.fallbacks, hosted.summarizer_at)
+    moved = settings_changed(hosted, Flags(model="llama3", base_url=OLLAMA))
+    assert moved is not None
+    assert moved.fallbacks == (), "it is the agent's own server now"
+
+
+def test_the_bound_is_given_and_taken_back() -> None:
+    bound = settings_changed(HOSTED, Flags(in_flight=2))
+    assert bound is not None
+    assert (bound.in_flight, differences(HOSTED, bound)) == (2, "requests at once as usual -> 2")
+    assert settings_changed(bound, Flags(in_flight=0)) == HOSTED
+    assert settings_changed(bound, Flags()) is None
+
+
+def test_set_takes_servers_too() -> None:
+    state = Story(model="gpt-4o").state
+    made = changes(
+        state, [f"fallback=llama3@{OLLAMA}", "fallback=offline", f"summarizer=phi3@{OLLAMA}", "in-flight=3"], count
+    )
+    assert made.settings is not None
+    assert [each.model for each in made.settings.fallbacks] == ["llama3", "offline"]
+    assert made.settings.summarizer_at == server(f"phi3@{OLLAMA}")
+    assert made.settings.in_flight == 3
+    assert any(f"fallbacks none -> llama3@{OLLAMA}, offline" in said for said in made.said)
+    after = changes(state, ["return-after=60"], count).settings
+    assert after is not None
+    assert after.return_after_s == 60
+
+
+def test_what_is_changed_while_a_fallback_answers_is_what_was_chosen() -> None:
+    told = Story(model="gpt-4o", fallbacks=(Server(model="llama3", base_url=OLLAMA),)).says("Hi.").fails()
+    assert told.state.settings.model == "llama3"
+    made = changes(told.state, ["page-size=9"], count).settings
+    assert made == replace(chosen(told.state), page_size=9)
+    assert made.model == "gpt-4o"
+    assert changes(told.state, ["model=gpt-4o"], count).settings is None
+
+
+def test_the_switch_and_the_way_back_are_told() -> None:
+    told = (
+        Story(model="gpt-4o", fallbacks=(server(f"llama3@{OLLAMA}"),))
+        .marks()
+        .says("Hi.")
+        .fails("timeout", "No answer.")
+    )
+    assert describe(told.the(ServerSwitched)) == (
+        "to fallback 1, since the one before failed (timeout: No answer.): "
+        f"model llama3 at {OLLAMA}, window 4,096 tokens"
+    )
+    back = ServerSwitched(server=0, settings=replace(HOSTED, summarizer="gpt-4o-mini"))
+    assert describe(back) == (
+        "to the first server, tried again: model gpt-4o, window 32,768 tokens, summaries by gpt-4o-mini"
+    )
+    assert value_text(()) == "none"
