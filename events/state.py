@@ -91,6 +91,14 @@ class Alarm(Part, frozen=True, kw_only=True):
     key: str
 
 
+class Act(Part, frozen=True, kw_only=True):
+    """A call and its result, as digests (see `events.repetition`), and how often the turn had both together."""
+
+    call: bytes
+    result: bytes
+    times: int = 1
+
+
 class Turn(Part, frozen=True, kw_only=True):
     """A turn under way. `time_ms` is the one time that the model is shown in it: that of its input.
 
@@ -110,7 +118,6 @@ class Turn(Part, frozen=True, kw_only=True):
     steps: int = 0
     tokens: int = 0
     failures: int = 0
-    rejections: int = 0
     overflows: int = 0
     sent: int = 0
     step_failed: bool = False
@@ -126,6 +133,12 @@ class Turn(Part, frozen=True, kw_only=True):
     stop: str | None = None
     rewound: str = ""
     number: int = 0
+    acts: tuple[Act, ...] = ()
+    repeats: int = 0
+    """The most often that the turn had what a call of the last answer came to; that call stands at `repeating`."""
+    repeating: int = 0
+    noted: int = 0
+    """The step after which the model was last told that it repeats itself."""
 
 
 class Unadopted(Part, frozen=True, kw_only=True):
@@ -158,7 +171,6 @@ class State(Part, frozen=True, kw_only=True):
     heartbeats_paused_until_ms: int = 0
     recall_messages: int = 0
     archival_passages: int = 0
-    greeted: bool = False
     turns: int = 0
     sources: tuple[str, ...] = ()
     """The sources that are attached, in the order of their attaching."""

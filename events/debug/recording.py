@@ -31,6 +31,7 @@ from events.types import (
     InferenceRequested,
     InputAdopted,
     MessageSent,
+    RepetitionNoted,
     SettingsChanged,
     SourceAttached,
     SourceDetached,
@@ -116,6 +117,8 @@ def content(event: Event) -> tuple[object, ...]:
             return (event.text,)
         case FormatChanged():
             return (event.parts,)
+        case RepetitionNoted():
+            return (event.name, event.times)
         case TurnEnded() | HeartbeatRaised() | AnswerRejected():
             return (event.reason,)
         case TimerFired() | TimerSet():
