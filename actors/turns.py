@@ -52,6 +52,8 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
     detail: str = ""
     steps: int = 0
     tokens: int = 0
+    cut: str = ""
+    """What cut the last message off: as in MessageSent."""
 
     @property
     def text(self) -> str:
@@ -66,7 +68,7 @@ class Turns:
         self._ask_aside = aside
         self._aside: dict[str, str] = {}
         self._waiting: dict[Key, asyncio.Future[Reply]] = {}
-        self._said: dict[Key, list[str]] = {}
+        self._said: dict[Key, list[MessageSent]] = {}
         self._ended: OrderedDict[Key, tuple[Reply, int]] = OrderedDict()
         self._position = 0
         self._complete_from = 0
@@ -129,7 +131,7 @@ class Turns:
 
     async def _past(self, ticket: Ticket) -> Reply | None:
         """The reply, if the log has the turn's end already."""
-        said: list[str] = []
+        said: list[MessageSent] = []
         seq = ticket.seq
         while envelopes := await self._log.read(ticket.agent, after=seq, limit=READ_AT_ONCE):
             for envelope in envelopes:
@@ -225,20 +227,21 @@ def _looked_at(future: asyncio.Future[Reply]) -> None:
         future.exception()
 
 
-def note(envelope: Envelope, said: list[str]) -> Reply | None:
+def note(envelope: Envelope, said: list[MessageSent]) -> Reply | None:
     """Take one event of a turn: what was said joins `said`, and the end gives the reply."""
     match decode(envelope):
-        case MessageSent(text=text):
-            said.append(text)
+        case MessageSent() as sent:
+            said.append(sent)
         case TurnEnded() as ended:
             return Reply(
                 agent=envelope.agent,
                 input=ended.input,
-                messages=tuple(said),
+                messages=tuple(sent.text for sent in said),
                 reason=ended.reason,
                 detail=ended.detail,
                 steps=ended.steps,
                 tokens=ended.tokens,
+                cut=said[-1].cut if said else "",
             )
         case InputSkipped() as skipped:
             return Reply(

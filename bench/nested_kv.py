@@ -135,7 +135,7 @@ async def solve(client: Client, each: Task, folder: Path, url: str) -> Outcome:
     """Load the pairs, attach them to an agent of their own, and ask."""
     path = folder / f"{each.name}.txt"
     path.write_text("".join(f"{key}: {value}\n" for key, value in each.pairs))
-    settings = Settings(model=MODEL, base_url=url, first_message_attempts=1)  # the policy searches before it speaks
+    settings = Settings(model=MODEL, base_url=url)
     await client.create(each.name, newborn(settings))
     await client.load_source(each.name, [path])
     await client.attach(each.name, [each.name])

@@ -44,6 +44,7 @@ from events.types import (
     MessageSent,
     MessagesEvicted,
     PassagesLoaded,
+    RepetitionNoted,
     Server,
     ServerSwitched,
     Settings,
@@ -189,6 +190,12 @@ def _returned(event: FunctionReturned) -> str:
     return f"{found}{quoted(event.result)}"
 
 
+def cut_text(event: MessageSent) -> str:
+    """What cut a message off, as an addition to it."""
+    by = {"length": "at the length limit", "content_filter": "by the server's content filter"}
+    return f" (cut off {by.get(event.cut, one_line(event.cut, 40))})" if event.cut else ""
+
+
 def _ended(event: TurnEnded) -> str:
     detail = f": {one_line(event.detail)}" if event.detail else ""
     return f"{event.reason}{detail}, steps {event.steps}, {event.tokens:,} tokens"
@@ -224,9 +231,10 @@ _SAY: Final[dict[type[Event], Callable[[Any], str]]] = {
     InferenceFailed: lambda e: f"{e.error} (attempts: {e.attempts}): {one_line(e.detail)}",
     InferenceCancelled: lambda e: one_line(e.reason) or "no reason given",
     AnswerRejected: lambda e: one_line(e.reason),
+    RepetitionNoted: lambda e: f"{one_line(e.name, 40)} made {e.times} times alike: {one_line(e.reason)}",
     HeartbeatRaised: lambda e: e.reason,
     TurnEnded: _ended,
-    MessageSent: lambda e: quoted(e.text),
+    MessageSent: lambda e: quoted(e.text) + cut_text(e),
     CoreMemoryAppended: lambda e: f"{one_line(e.label, 40)} + {quoted(e.text)}",
     CoreMemoryReplaced: lambda e: f"{one_line(e.label, 40)}: {quoted(e.old)} -> {quoted(e.new)}",
     ArchivalMemoryInserted: lambda e: f"passages {len(e.ends)}: {quoted(e.text)}",

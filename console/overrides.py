@@ -43,6 +43,8 @@ _FIELDS: Final[Mapping[str, str]] = {
     "max-steps": "max_steps",
     "max-turn-tokens": "max_turn_tokens",
     "max-failures": "max_failures",
+    "repeats-told": "repeats_told",
+    "repeats-ended": "repeats_ended",
     "temperature": "temperature",
     "timeout": "timeout_s",
 }

@@ -21,7 +21,7 @@ from actors.client import Reply
 from actors.models.protocol import Piece
 from console.options import complain
 from console.show import printable
-from console.talk import FAILED, Talker, ending
+from console.talk import Talker, ending, is_failed
 from events.errors import BadInput
 
 CHUNK_BYTES: Final = 65_536
@@ -123,14 +123,15 @@ async def _turn(client: Talker, agent: str, text: str, thoughts: bool) -> int:
     return 0
 
 
-def finish(reply: Reply) -> int:
-    """Print what the agent said, and how its turn ended where that was not well; the exit code."""
+def finish(reply: Reply, *, asked: bool = True) -> int:
+    """Print what the agent said, and how its turn ended where that was not well; the exit code. `asked`: a user waited
+    for an answer."""
     for message in reply.messages:
         _say(message)
     end = ending(reply)
     if end:
         complain(end)
-    return TURN_FAILED if reply.reason in FAILED else 0
+    return TURN_FAILED if is_failed(reply, asked=asked) else 0
 
 
 def _say(text: str) -> None:

@@ -65,7 +65,7 @@ async def _until_at_rest(client: Client, agent: str) -> int:
     code = 0
     while tickets := await client.resume(agent):
         for ticket in tickets:
-            code = max(code, finish(await client.wait(ticket)))
+            code = max(code, finish(await client.wait(ticket), asked=False))
     timers = await client.timers(agent)
     if timers:
         click.echo(f"Timers that are set: {len(timers)}. They fire while a system runs (`chat`).", err=True)

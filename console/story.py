@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
-from console.describe import call_text, describe, seqs, value_text
+from console.describe import call_text, cut_text, describe, seqs, value_text
 from console.show import Page, many, one_line, printable, took, utc
 from events.debug.moments import (
     Called,
@@ -61,6 +61,7 @@ LABELS: Final = {
     "InputSkipped": ("skipped", "red"),
     "InputArchived": ("archived", "magenta"),
     "AnswerRejected": ("rejected", "red"),
+    "RepetitionNoted": ("repeats", "red"),
     "MemoryPressureWarned": ("pressure", "magenta"),
     "AgentCreated": ("created", "bold"),
     "AgentForked": ("forked", "bold"),
@@ -189,8 +190,8 @@ def _called(part: Called) -> Line:
 
 def _outcome(part: Called, event: Event | None) -> str:
     match event:
-        case MessageSent(text=text):
-            return f'"{text}"'
+        case MessageSent():
+            return f'"{event.text}"{cut_text(event)}'
         case CoreMemoryAppended():
             return f'{event.label} + "{event.text}"'
         case CoreMemoryReplaced():

@@ -39,8 +39,8 @@ class Talker(Protocol):
     async def events(self, agent: str, after: int = 0) -> list[Envelope]: ...
 
 
-FAILED: Final = frozenset({"inference_failed", "failure_limit", "window_too_small"})
-"""Reasons of a turn's end for which the user has got no answer."""
+_FAILED: Final = frozenset({"inference_failed", "failure_limit", "window_too_small", "repeating"})
+"""Reasons of a turn's end that are failures, whatever was said before."""
 
 _ENDS: Final = {
     "stopped": "The turn was stopped.",
@@ -49,13 +49,29 @@ _ENDS: Final = {
     "step_limit": "The turn was ended at its limit of steps.",
     "token_limit": "The turn was ended at its limit of tokens.",
     "failure_limit": "The turn was ended: the model made no good call.",
+    "repeating": "The turn was ended: the model made the same call again and again.",
     "skipped": "The input was skipped.",
 }
 
 
+_CUTS: Final = {
+    "length": "The answer above is not whole: it was cut off at the length limit. Ask the agent to go on.",
+    "content_filter": "The answer above is not whole: the server's content filter cut it off.",
+}
+
+
+def is_failed(reply: Reply, *, asked: bool = True) -> bool:
+    """Whether this end is a failure. Where the user `asked` something, so is every end without an answer."""
+    if reply.reason in _FAILED:
+        return True
+    return not reply.messages and (asked or reply.reason not in {"yielded", "skipped"})
+
+
 def ending(reply: Reply) -> str:
     """How a turn ended, where it did not end as it should; else ""."""
+    cut = _CUTS.get(reply.cut, "")
     if reply.reason == "yielded":
-        return "" if reply.messages else "The agent ended its turn without a message."
+        return cut if reply.messages else "The agent ended its turn without a message."
     said = _ENDS.get(reply.reason, f"The turn ended: {reply.reason}.")
-    return said if reply.reason == "stopped" else f"{said} {one_line(reply.detail, 400)}".rstrip()
+    said = said if reply.reason == "stopped" else f"{said} {one_line(reply.detail, 400)}".rstrip()
+    return f"{cut} {said}".lstrip()

@@ -10,6 +10,7 @@ from functools import cached_property, partial
 from typing import Final
 
 import click
+from msgspec.structs import replace
 
 from console.describe import plain
 from console.inspect import CHUNK, agent_head, check_event, reading, stretches
@@ -19,7 +20,8 @@ from console.show import Page, print_json
 from console.why_page import print_verdict
 from console.words import search_terms
 from events.codec import decode
-from events.debug.phrases import Wanted
+from events.debug.compare import said
+from events.debug.phrases import Wanted, is_question
 from events.debug.summaries import KINDS as EVICTING
 from events.debug.told import INPUT_KINDS, REPEATING, TELLING, Nearest, Telling, Told
 from events.debug.turns import Search, Turn, look_back
@@ -29,12 +31,15 @@ from events.envelope import Envelope
 from events.errors import BadInput
 from events.passages import input_text
 from events.sources import PREFIX, is_source, source_of, stream_of
-from events.types import Event, InputArchived, PassagesLoaded
+from events.types import Event, InputArchived, PassagesLoaded, UserMessageReceived
 from store.library import folded
 from store.log import LogReader
 from store.states import load
 
 Rank = Callable[[Search, Collection[Told]], Ranked]
+
+LOOKED_BACK: Final = 1_000
+"""So many turns that answered something are looked at for one that answers a question."""
 
 _PASSAGES: Final = frozenset({"PassagesLoaded"})
 _STARTS: Final = frozenset({"TurnStarted"})
@@ -42,25 +47,54 @@ _ENDS: Final = frozenset({"TurnEnded"})
 
 
 def verdict_at(log: LogReader, agent: str, wanted: Wanted, at: int | None, rank: Rank) -> Verdict:
-    """The verdict on the answer at event `at` (None: the last one); `rank` says where a search had what was told.
-    Raises UnknownAgent; BadInput where there is no such event, or no turn by then."""
+    """The verdict on the answer at event `at` (None: the last one to a question); `rank` says where a search had what
+    was told. Raises UnknownAgent; BadInput where there is no such event, or no turn by then."""
     head = agent_head(log, agent)
     check_event(head, at, "--at")
+    passed_over = 0
+    if at is None:
+        at, passed_over = last_answer(log, agent, head.seq)
     turn = turn_at(log, agent, at, head.seq)
-    return why(agent, wanted, turn, LogFacts(log, agent, wanted, turn, rank))
+    verdict = why(agent, wanted, turn, LogFacts(log, agent, wanted, turn, rank))
+    return replace(verdict, question=said(_input(log, agent, turn.input)), passed_over=passed_over)
 
 
 # --- which turn ---------------------------------------------------------------------------------------------------
 
 
-def turn_at(log: LogReader, agent: str, at: int | None, head: int) -> Turn:
+def last_answer(log: LogReader, agent: str, head: int) -> tuple[int, int]:
+    """The last answer to a question, and how many turns came later that answered something else.
+
+    Where nothing was asked (of the last `LOOKED_BACK` turns) it is the last answer to a user, or else of all.
+    """
+    to_user, last, turns = 0, 0, 0
+    seen: set[int] = set()
+    for sent in _backwards(log, agent, head, frozenset({"MessageSent"})):
+        if sent.turn in seen:
+            continue
+        if len(seen) == LOOKED_BACK:
+            break
+        seen.add(sent.turn)
+        event = _input(log, agent, sent.turn)
+        last = last or sent.seq
+        if isinstance(event, UserMessageReceived):
+            if is_question(event.text):
+                return sent.seq, turns
+            to_user = to_user or sent.seq
+        turns += 1
+    if not last:
+        raise BadInput(f"Agent '{agent}' has not answered yet. Give an event to judge it at (--at SEQ).")
+    return to_user or last, 0
+
+
+def _input(log: LogReader, agent: str, seq: int) -> Event:
+    (at,) = log.read(agent, seq - 1, seq)
+    return decode(at)
+
+
+def turn_at(log: LogReader, agent: str, at: int, head: int) -> Turn:
     """The turn of the answer at event `at`: of an input it is the turn that it led to, all of it; between two turns it
-    is the one that has ended; with None that of the last answer."""
-    if at is None:
-        last = _last(log, agent, head, frozenset({"MessageSent"}))
-        if last is None:
-            raise BadInput(f"Agent '{agent}' has not answered yet. Give an event to judge it at (--at SEQ).")
-        at = last.seq
+    is the one that has ended."""
     (here,) = log.read(agent, at - 1, at)
     if here.kind in INPUT_KINDS:
         starts = stretches(log, agent, at + 1, head, _STARTS)
@@ -81,12 +115,14 @@ def _turn(log: LogReader, agent: str, started: Envelope, end: int) -> Turn:
 
 def _last(log: LogReader, agent: str, to: int, kinds: frozenset[str]) -> Envelope | None:
     """The last event of these kinds up to seq `to`."""
+    return next(_backwards(log, agent, to, kinds), None)
+
+
+def _backwards(log: LogReader, agent: str, to: int, kinds: frozenset[str]) -> Iterator[Envelope]:
+    """The events of these kinds up to seq `to`, the last one first."""
     while to > 0:
-        found = log.read(agent, max(0, to - CHUNK), to, kinds=kinds)
-        if found:
-            return found[-1]
+        yield from reversed(log.read(agent, max(0, to - CHUNK), to, kinds=kinds))
         to -= CHUNK
-    return None
 
 
 # --- the facts ----------------------------------------------------------------------------------------------------
@@ -171,7 +207,7 @@ class LogFacts:
 @click.argument("agent")
 @bundle_option
 @click.argument("text")
-@click.option("--at", type=int, metavar="SEQ", help="Judge the answer at this event (default: the last one).")
+@click.option("--at", type=int, metavar="SEQ", help="Judge the answer at this event (default: to the last question).")
 @click.option("--exact", is_flag=True, help='Look for TEXT word for word (so does TEXT in "quotation marks").')
 @click.option(
     "--rank", "patient", is_flag=True, help="Build an index for the ranks of searches, however long it takes."
@@ -184,7 +220,8 @@ def command(agent: str, text: str, *, at: int | None, exact: bool, patient: bool
     ignored.
 
     TEXT is what the agent should have known, as "Ana painter Lisbon": all of its words in one place count as it,
-    whatever their endings and order. --at names the answer, or the input that led to it.
+    whatever their endings and order. --at names the answer, or the input that led to it; without it the last turn is
+    judged that answers a question.
     """
     wanted = Wanted(text, search_terms(), exact=exact)
     with reading() as log:

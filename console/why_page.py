@@ -20,8 +20,12 @@ def print_verdict(page: Page, verdict: Verdict, options: tuple[str, ...] = ()) -
     if not verdict.answer:
         answer = f"no answer had been given by event {verdict.at}, so its window is judged"
     page.line(("looked for   ", "dim"), f"{quoted(verdict.text, 200)}: {verdict.matched}")
-    page.line(("judged       ", "dim"), (printable(verdict.agent), "bold"), f", the turn of input {verdict.input}:")
+    asked = f"the turn of input {verdict.input}: {quoted(verdict.question, 200)}"
+    page.line(("judged       ", "dim"), (printable(verdict.agent), "bold"), f", {asked}")
     page.line(("             ", "dim"), answer)
+    if verdict.passed_over:
+        later = many(verdict.passed_over, "later turn")
+        page.line((f"             the last that answers a question ({later} did not; --at judges another)", "dim"))
     page.line()
     page.line((verdict.cause.upper(), "bold red"))
     page.line(f"  {printable(verdict.says)}")

@@ -15,6 +15,7 @@ from events.evolve import appended
 from events.formats import Format
 from events.functions import BadCall, Call, check
 from events.passages import split
+from events.repetition import times_done
 from events.state import UNCOUNTED, State, Turn
 from events.types import (
     ArchivalMemoryInserted,
@@ -32,10 +33,13 @@ from events.types import (
     ToolCall,
 )
 
+CUT = frozenset({"length", "content_filter"})
+"""How an answer's end is called where the server ended it in its middle."""
 MAX_PAUSE_MINUTES = 360
 MAX_TIMERS = 50
 PASSAGE_TOKENS = 300
 MIN_RESULT_CHARS = 200
+SHOWN_CALL_CHARS = 160
 SHOWN_CHARS = 400
 """An error shows so much of a section."""
 
@@ -44,7 +48,11 @@ def carry_out(state: State, turn: Turn, call: ToolCall, count: Count) -> Event:
     """The event that this call leads to."""
     checked = check(call, state.format, cut_off=turn.finish == "length", documents=bool(state.sources))
     if isinstance(checked, BadCall):
-        return FunctionFailed(call=call.id, name=call.name[:80], error=checked.error)
+        filtered = " (The server's content filter ended your answer.)" if turn.finish == "content_filter" else ""
+        return FunctionFailed(call=call.id, name=call.name[:80], error=checked.error + filtered)
+    most = state.settings.repeats_ended
+    if call.name != "send_message" and 0 < most <= times_done(turn.acts, call):
+        return _fail(call, f"You made this very call {most} times in this turn. It was not carried out again.")
     handler = _AT_ONCE.get(call.name)
     if handler is None:
         return _ask(state, turn, call, checked)
@@ -54,6 +62,11 @@ def carry_out(state: State, turn: Turn, call: ToolCall, count: Count) -> Event:
 def wants_heartbeat(call: ToolCall, format: Format) -> bool:
     checked = check(call, format)
     return isinstance(checked, Call) and checked.heartbeat
+
+
+def shown(call: ToolCall) -> str:
+    """A call's arguments, as they are quoted to people."""
+    return clip(call.arguments, SHOWN_CALL_CHARS)
 
 
 def alarm_key(state: State, timer_id: str) -> str:
@@ -91,11 +104,13 @@ def _max_chars(settings: Settings, calls: int) -> int:
 # --- decided at once ----------------------------------------------------------------------------------------------
 
 
-def _send_message(_state: State, call: ToolCall, checked: Call, _count: Count) -> Event:
-    text = checked.text("message")
+def _send_message(state: State, call: ToolCall, checked: Call, _count: Count) -> Event:
+    """Its text is closed, so that a limit came behind it; what a filter cuts off may have been closed by the server."""
+    text, turn = checked.text("message"), state.turn
     if not text.strip():
         return _fail(call, "The message is empty. Write what the user is to read.")
-    return MessageSent(text=text, call=call.id)
+    is_last = turn is not None and turn.finish == "content_filter" and turn.done == len(turn.calls) - 1
+    return MessageSent(text=text, call=call.id, cut="content_filter" if is_last else "")
 
 
 def _pause_heartbeats(state: State, call: ToolCall, checked: Call, _count: Count) -> Event:

@@ -6,7 +6,9 @@ conflict, and gives the same answer. Everything that it wants of another part it
 
 from __future__ import annotations
 
-from events import calls, eviction, servers
+from typing import Final
+
+from events import calls, eviction, repetition, servers
 from events.codec import draft
 from events.context import (
     Count,
@@ -39,6 +41,8 @@ from events.types import (
     InputArchived,
     InputSkipped,
     MessageSent,
+    RepetitionNoted,
+    Settings,
     TimerCancelled,
     TimerSet,
     TurnEnded,
@@ -161,8 +165,15 @@ def _cap(state: State, turn: Turn) -> TurnEnded | None:
             turn, "token_limit", f"The turn used {turn.tokens} tokens; its limit is {settings.max_turn_tokens}."
         )
     if turn.failures > settings.max_failures:
-        return _end(turn, "failure_limit", f"The model failed {turn.failures} times in a row to make a good call.")
+        failed = f"The model failed {turn.failures} times in a row to make a good call."
+        return _end(turn, "failure_limit", failed + _LAST.get(turn.finish, ""))
     return None
+
+
+_LAST: Final = {
+    "content_filter": " The server's content filter ended its last answer.",
+    "length": " Its last answer was cut off at its length limit.",
+}
 
 
 def _after_failure(state: State, turn: Turn, count: Count) -> tuple[Event, ...]:
@@ -185,36 +196,53 @@ def _end(turn: Turn, reason: str, detail: str = "") -> TurnEnded:
 
 def _act(state: State, turn: Turn, count: Count) -> tuple[Event, ...]:
     """Carry out the last answer: its next call, or, when all are done, what follows from them."""
-    if turn.done == 0:
-        rejected = _reject(state, turn)
-        if rejected:
-            return (rejected,)
-    if not turn.calls:
-        return (MessageSent(text=turn.content),) if turn.done == 0 else (_end(turn, "yielded"),)
+    if not turn.calls and turn.done == 0:
+        cut = turn.finish if turn.finish in calls.CUT else ""
+        return (MessageSent(text=turn.content, cut=cut) if turn.content.strip() else _reject(turn),)
     if turn.done < len(turn.calls):
         return (calls.carry_out(state, turn, turn.calls[turn.done], count),)
-    return (_after_calls(turn, state.format),)
+    return (_after_calls(turn, state.format, state.settings),)
 
 
-def _reject(state: State, turn: Turn) -> AnswerRejected | None:
-    """An answer that says and does nothing; or an agent's first that does not speak to the user."""
-    if not turn.calls and not turn.content.strip():
-        cut = " It was cut off at its length limit." if turn.finish == "length" else ""
-        return AnswerRejected(reason=f"Your last answer was empty.{cut} Call send_message to speak to the user.")
-    is_first = not state.greeted and turn.steps == turn.rejections + 1 < state.settings.first_message_attempts
-    if is_first and turn.calls and all(call.name != "send_message" for call in turn.calls):
-        return AnswerRejected(reason="Your first answer must include a call of send_message.")
-    return None
+def _reject(turn: Turn) -> AnswerRejected:
+    """An answer that says and does nothing."""
+    cut = _EMPTY.get(turn.finish, "")
+    return AnswerRejected(reason=f"Your last answer was empty.{cut} Call send_message to speak to the user.")
 
 
-def _after_calls(turn: Turn, format: Format) -> Event:
+_EMPTY: Final = {
+    "length": " It was cut off at its length limit.",
+    "content_filter": " The server's content filter held it back: say it otherwise.",
+}
+
+
+def _after_calls(turn: Turn, format: Format, settings: Settings) -> Event:
+    reason = _goes_on(turn, format)
+    if not reason:
+        return _end(turn, "yielded")
+    if repetition.is_ended(turn, settings):
+        call = turn.calls[turn.repeating]
+        made = f"{call.name[:80]}({calls.shown(call)})"
+        return _end(turn, "repeating", f"{turn.repeats} times in this turn, always with the same result: {made}")
+    if repetition.is_told(turn, settings):
+        name = turn.calls[turn.repeating].name[:80]
+        return RepetitionNoted(name=name, times=turn.repeats, reason=_REPEATS.format(name=name, times=turn.repeats))
+    return HeartbeatRaised(reason=reason)
+
+
+def _goes_on(turn: Turn, format: Format) -> str:
+    """Why the model is called again ("": it yields)."""
     if turn.step_failed:
-        return HeartbeatRaised(reason="failed")
+        return "failed"
     if any(calls.wants_heartbeat(call, format) for call in turn.calls):
-        return HeartbeatRaised(reason="requested")
-    if turn.sent == 0 and turn.input_kind == "UserMessageReceived":
-        return HeartbeatRaised(reason="silent")
-    return _end(turn, "yielded")
+        return "requested"
+    return "silent" if turn.sent == 0 and turn.input_kind == "UserMessageReceived" else ""
+
+
+_REPEATS: Final = (
+    "You called {name} {times} times in this turn with the same arguments, and each time the result was the same. It "
+    "will not be another one: do something else, or answer the user with send_message."
+)
 
 
 # --- stop ---------------------------------------------------------------------------------------------------------

@@ -19,6 +19,7 @@ from events.errors import LogDamaged, NewerFormat
 from events.forks import adopted, asked_again, asked_with, forked, stopped, timer_set, with_settings
 from events.formats import NAMED, NUMBERED, Format, ordered, unknown_parts
 from events.inputs import first_page, packaged
+from events.repetition import acted
 from events.state import UNCOUNTED, Down, Entry, Eviction, Pending, Phase, State, Summary, Turn
 from events.types import (
     AgentCreated,
@@ -46,6 +47,7 @@ from events.types import (
     MemoryPressureWarned,
     MessageSent,
     MessagesEvicted,
+    RepetitionNoted,
     ServerSwitched,
     SettingsChanged,
     SourceAttached,
@@ -294,6 +296,7 @@ def _inference_completed(state: State, at: Envelope, event: InferenceCompleted) 
         finish=event.finish,
         content=event.content,
         step_failed=False,
+        repeats=0,
         note="",
     )
     return _enqueue(state, at, "assistant", wire)
@@ -330,9 +333,12 @@ def _answer_rejected(state: State, _at: Envelope, event: AnswerRejected) -> Stat
         calls=(),
         content="",
         note=event.reason,
-        rejections=turn.rejections + 1,
         failures=turn.failures + 1,
     )
+
+
+def _repetition_noted(state: State, _at: Envelope, event: RepetitionNoted) -> State:
+    return _turn(state, note=event.reason, noted=_turn_of(state).steps)
 
 
 # --- functions ----------------------------------------------------------------------------------------------------
@@ -342,8 +348,13 @@ def _result(state: State, at: Envelope, call: str, text: str = SENT, *, ok: bool
     """The call's result joins the queue, and the call counts as done."""
     turn = _turn_of(state)
     wire = package_result(call, _now(state), text, ok=ok)
+    acts = acted(turn.acts, turn.calls[turn.done], text, ok=ok)
+    repeats, repeating = max((turn.repeats, turn.repeating), (acts[-1].times, turn.done), key=lambda most: most[0])
     state = _turn(
         state,
+        acts=acts,
+        repeats=repeats,
+        repeating=repeating,
         phase=Phase.ACTING,
         request_key="",
         number=0,
@@ -355,8 +366,18 @@ def _result(state: State, at: Envelope, call: str, text: str = SENT, *, ok: bool
 
 def _message_sent(state: State, at: Envelope, event: MessageSent) -> State:
     state = _turn(state, sent=_turn_of(state).sent + 1)
-    state = replace(state, recall_messages=state.recall_messages + 1, greeted=True)
-    return _result(state, at, event.call) if event.call else _turn(state, done=1)
+    state = replace(state, recall_messages=state.recall_messages + 1)
+    cut = _CUTS.get(event.cut, event.cut)
+    if event.call:
+        return _result(state, at, event.call, cut or SENT)
+    state = _turn(state, done=1)
+    return _enqueue(state, at, "alert", package("system_alert", _now(state), message=cut)) if cut else state
+
+
+_CUTS: Final = {
+    "length": "The message was cut off at the length limit of your answers; the user got it as far as it went.",
+    "content_filter": "The server's content filter cut the message off; the user got it as far as it went.",
+}
 
 
 def _edit(state: State, label: str, edit: Callable[[str], str]) -> State:
@@ -494,6 +515,7 @@ _EVOLVE: Final[dict[type[Event], Callable[[State, Envelope, Any], State]]] = {
     InferenceFailed: _inference_failed,
     InferenceCancelled: _inference_cancelled,
     AnswerRejected: _answer_rejected,
+    RepetitionNoted: _repetition_noted,
     HeartbeatRaised: _heartbeat_raised,
     TurnEnded: _turn_ended,
     MessageSent: _message_sent,

@@ -68,11 +68,10 @@ def _miscount(s: Settings) -> str:
         "summary_words",
         "max_steps",
         "max_turn_tokens",
-        "first_message_attempts",
         "page_size",
         "result_chars",
     )
-    or_none = ("max_failures", "in_flight")
+    or_none = ("max_failures", "in_flight", "repeats_told", "repeats_ended")
     for name in (*at_least_one, *or_none):
         value, least = getattr(s, name), 0 if name in or_none else 1
         if value < least:

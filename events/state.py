@@ -100,6 +100,14 @@ class Down(Part, frozen=True, kw_only=True):
     why: str
 
 
+class Act(Part, frozen=True, kw_only=True):
+    """A call and its result, as digests (see `events.repetition`), and how often the turn had both together."""
+
+    call: bytes
+    result: bytes
+    times: int = 1
+
+
 class Turn(Part, frozen=True, kw_only=True):
     """A turn under way. `time_ms` is the one time that the model is shown in it: that of its input.
 
@@ -119,7 +127,6 @@ class Turn(Part, frozen=True, kw_only=True):
     steps: int = 0
     tokens: int = 0
     failures: int = 0
-    rejections: int = 0
     overflows: int = 0
     sent: int = 0
     step_failed: bool = False
@@ -137,6 +144,12 @@ class Turn(Part, frozen=True, kw_only=True):
     number: int = 0
     down: tuple[Down, ...] = ()
     """The servers that are not asked again in this turn."""
+    acts: tuple[Act, ...] = ()
+    repeats: int = 0
+    """The most often that the turn had what a call of the last answer came to; that call stands at `repeating`."""
+    repeating: int = 0
+    noted: int = 0
+    """The step after which the model was last told that it repeats itself."""
 
 
 class Unadopted(Part, frozen=True, kw_only=True):
@@ -169,7 +182,6 @@ class State(Part, frozen=True, kw_only=True):
     heartbeats_paused_until_ms: int = 0
     recall_messages: int = 0
     archival_passages: int = 0
-    greeted: bool = False
     turns: int = 0
     sources: tuple[str, ...] = ()
     """The sources that are attached, in the order of their attaching."""

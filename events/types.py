@@ -54,6 +54,7 @@ class Settings(Value, frozen=True, kw_only=True):
     max_failures: int = 5
     """Failures in a row that are told to the model before the turn is ended."""
     first_message_attempts: int = 5
+    """No longer used: a first answer is carried out like any other. It stands here for the logs that have it."""
     page_size: int = 5
     result_chars: int = 3000
     """Cap on a function's result; search pages are exempt."""
@@ -64,6 +65,11 @@ class Settings(Value, frozen=True, kw_only=True):
     in_flight: int = 0
     """The most requests that the agent's server is to have at once, whoever makes them (0: 64). Of several agents'
     wishes the least holds."""
+    repeats_told: int = 3
+    """At so many calls alike (name, arguments, result) within a turn the model is told that it repeats itself (0: it
+    never is)."""
+    repeats_ended: int = 5
+    """At so many the turn is ended (0: it never is)."""
     timeout_s: float = 0.0
     """The most that one attempt at an answer may take, once the server has a slot for it (0: 600 s)."""
     fallbacks: tuple[Server, ...] = ()
@@ -315,6 +321,15 @@ class AnswerRejected(Event, frozen=True, kw_only=True):
     reason: str
 
 
+class RepetitionNoted(Event, frozen=True, kw_only=True):
+    """The model made one call `times` times in this turn, with the same arguments and the same result. `reason` is told
+    to it with the next request."""
+
+    name: str
+    times: int
+    reason: str
+
+
 class HeartbeatRaised(Event, frozen=True, kw_only=True):
     """Control goes back to the model. `reason`: requested, failed, or silent (the user waits, and got no message)."""
 
@@ -322,7 +337,8 @@ class HeartbeatRaised(Event, frozen=True, kw_only=True):
 
 
 class TurnEnded(Event, frozen=True, kw_only=True):
-    """`reason`: yielded, stopped, step_limit, token_limit, failure_limit, inference_failed, window_too_small."""
+    """`reason`: yielded, stopped, step_limit, token_limit, failure_limit, repeating, inference_failed,
+    window_too_small."""
 
     input: int
     reason: str = "yielded"
@@ -335,10 +351,12 @@ class TurnEnded(Event, frozen=True, kw_only=True):
 
 
 class MessageSent(Event, frozen=True, kw_only=True):
-    """What the user sees. `call` is empty where the model answered in plain text."""
+    """What the user sees. `call` is empty where the model answered in plain text. `cut`: the server ended the answer
+    in its middle, at its limit ("length") or by its filter ("content_filter"); the user and the model are told."""
 
     text: str
     call: str = ""
+    cut: str = ""
 
 
 class CoreMemoryAppended(Event, frozen=True, kw_only=True):
@@ -591,6 +609,7 @@ AGENT_EVENTS: tuple[type[Event], ...] = (
     InferenceFailed,
     InferenceCancelled,
     AnswerRejected,
+    RepetitionNoted,
     HeartbeatRaised,
     TurnEnded,
     MessageSent,

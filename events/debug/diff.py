@@ -16,12 +16,14 @@ from typing import Final
 import msgspec
 from msgspec.structs import replace
 
+from events.answers import rewired
 from events.codec import decode
 from events.debug.moments import Change
 from events.debug.summaries import Covered
 from events.debug.timeline import changes
 from events.debug.window import Window, window
 from events.envelope import Envelope
+from events.formats import Format
 from events.state import Entry, State
 from events.types import (
     AnswerRejected,
@@ -63,11 +65,13 @@ class Moved(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Recounted(msgspec.Struct, frozen=True, kw_only=True):
-    """A message of both windows whose count changed; `at` is its place in b's queue."""
+    """A message of both windows whose count changed; `at` is its place in b's queue. `wire` is its JSON in b, where
+    that is rendered in another format."""
 
     at: int
     before: int
     after: int
+    wire: bytes | None = None
 
 
 class Piece(msgspec.Struct, frozen=True):
@@ -203,7 +207,8 @@ def apply(a: State, difference: StateDiff) -> State:
     for each in difference.entered:
         queue.insert(each.at, each.entry)
     for count in difference.recounted:
-        queue[count.at] = replace(queue[count.at], tokens=count.after)
+        held = queue[count.at]
+        queue[count.at] = replace(held, tokens=count.after, wire=held.wire if count.wire is None else count.wire)
     return replace(a, queue=tuple(queue), **{each.name: each.after for each in difference.changed})
 
 
@@ -217,20 +222,24 @@ def _queue(
     left: list[Moved] = []
     entered: list[Moved] = []
     recounted: list[Recounted] = []
-    matcher = SequenceMatcher(None, [_key(each) for each in a.queue], [_key(each) for each in b.queue], autojunk=False)
+    keys = [_key(each, a.format, b.format) for each in a.queue], [_key(each, b.format, b.format) for each in b.queue]
+    matcher = SequenceMatcher(None, *keys, autojunk=False)
     for what, i, i_end, j, j_end in matcher.get_opcodes():
         if what == "equal":
             for at, (old, new) in enumerate(zip(a.queue[i:i_end], b.queue[j:j_end], strict=True), j):
-                if old.tokens != new.tokens:
-                    recounted.append(Recounted(at=at, before=old.tokens, after=new.tokens))
+                if (old.tokens, old.wire) != (new.tokens, new.wire):
+                    wire = None if old.wire == new.wire else new.wire
+                    recounted.append(Recounted(at=at, before=old.tokens, after=new.tokens, wire=wire))
             continue
         left += [forth.moved(at, a.queue[at]) for at in range(i, i_end)]
         entered += [back.moved(at, b.queue[at]) for at in range(j, j_end)]
     return tuple(left), tuple(entered), tuple(recounted)
 
 
-def _key(entry: Entry) -> tuple[int, str, bytes]:
-    return entry.seq, entry.kind, entry.wire
+def _key(entry: Entry, format: Format, wanted: Format) -> tuple[int, str, bytes]:
+    """What a message is known by, however its format has it rendered."""
+    is_same = format == wanted or entry.kind != "assistant"
+    return entry.seq, entry.kind, entry.wire if is_same else rewired(entry.wire, wanted)
 
 
 def _blocks(a: State, b: State, forth: Road, back: Road) -> Iterator[BlockEdit]:

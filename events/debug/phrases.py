@@ -48,6 +48,28 @@ def without_questions(text: str) -> str:
     return " ".join(text[start:end] for start, end in sentences(text) if not text[start:end].endswith("?"))
 
 
+_MARKED: Final = re.compile(r"[?\uff1f\u061f\u055e\u2047\u2048]\W*$")
+_BEGUN: Final = re.compile(
+    r"(?:(?:please|and|so|but|ok|okay|hey|now|then|well|hi|hello)[\s,]+)*(?:"
+    r"who(?:se|m|'s)?\s|what's\s|tell\s+(?:me|us)\s"
+    r"|(?:what|when|where|why|which|how)(?:'s|'re)?\b(?!\s+(?:i|you|he|she|it|we|they|my|the)\b)(?:\s+\w+){0,3}?\s+"
+    r"(?:is|are|was|were|am|do|does|did|can|could|will|would|shall|should|has|have|had|may|might|must)\b"
+    r"|(?:do|does|did|is|are|was|were|can|could|will|would|should|have|has)\s+"
+    r"(?:i|you|he|she|it|we|they|my|our|your|his|her|their|the|there|this|that|these|those|any\w*|some\w*)\s"
+    r"|remind\s+(?:me|us)\s+(?:who|what|when|where|why|which|how)\b"
+    r")",
+    re.IGNORECASE,
+)
+"""How an English sentence begins that asks something, also where its writer left the mark out."""
+
+
+def is_question(text: str) -> bool:
+    """Whether a text asks something: a sentence of it ends with a question mark, or begins as one that asks."""
+    plain_text = text.replace("\u2019", "'")
+    pieces = [plain_text[start:end] for start, end in sentences(plain_text)]
+    return any(_MARKED.search(piece) or (piece[-1] != "!" and _BEGUN.match(piece)) for piece in pieces)
+
+
 class Match(msgspec.Struct, frozen=True, kw_only=True):
     """How much of what was looked for a text has. `whole`: it has it; else `found` of `words` words, the rest being
     `missing` (none: they stand too far apart)."""

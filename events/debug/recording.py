@@ -31,6 +31,7 @@ from events.types import (
     InferenceRequested,
     InputAdopted,
     MessageSent,
+    RepetitionNoted,
     ServerSwitched,
     SettingsChanged,
     SourceAttached,
@@ -119,6 +120,8 @@ def content(event: Event) -> tuple[object, ...]:
             return (event.parts,)
         case ServerSwitched():
             return (event.server,)
+        case RepetitionNoted():
+            return (event.name, event.times)
         case TurnEnded() | HeartbeatRaised() | AnswerRejected():
             return (event.reason,)
         case TimerFired() | TimerSet():

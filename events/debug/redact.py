@@ -28,7 +28,9 @@ from events.types import AgentForked
 
 BLOCK: Final = "█"
 
-_OURS: Final = frozenset({"purpose", "finish", "author", "encoding", "output_parameter", "timers", "agent", "stream"})
+_OURS: Final = frozenset(
+    {"purpose", "finish", "cut", "author", "encoding", "output_parameter", "timers", "agent", "stream"}
+)
 _OURS_IN: Final = {
     "TurnEnded": frozenset({"reason"}),
     "HeartbeatRaised": frozenset({"reason"}),

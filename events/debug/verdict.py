@@ -58,7 +58,7 @@ class Ranked(msgspec.Struct, frozen=True, kw_only=True):
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     """`input` is the turn that was judged, `answer` what was said, and `request` what it answers (0: nothing yet).
-    `nearest` is shown where nothing had all of it."""
+    `question` is what was asked, or what else the turn was of. `nearest` is shown where nothing had all of it."""
 
     agent: str
     text: str
@@ -74,6 +74,9 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     """So many events more show the same as those of the evidence."""
     nearest: Nearest | None = None
     next: tuple[Next, ...] = ()
+    question: str = ""
+    passed_over: int = 0
+    """So many later answers were to no question, and are not judged."""
 
 
 class Facts(Protocol):

@@ -19,8 +19,8 @@ from events.types import AgentCreated, Settings, Timer
 Script = list[Piece | Reply]
 
 
-def reply(*messages: str, input: int = 2, reason: str = "yielded", detail: str = "") -> Reply:
-    return Reply(agent="ada", input=input, messages=messages, reason=reason, detail=detail)
+def reply(*messages: str, input: int = 2, reason: str = "yielded", detail: str = "", cut: str = "") -> Reply:
+    return Reply(agent="ada", input=input, messages=messages, reason=reason, detail=detail, cut=cut)
 
 
 class FakeClient:

@@ -10,7 +10,7 @@ import pytest
 
 from actors.models.protocol import Piece
 from console.chat import settle
-from console.pipe import Lines, standard_input, talk
+from console.pipe import Lines, finish, standard_input, talk
 from console.settings import HOW_TO_HOST, Flags
 from events.errors import BadInput
 from tests.console.fakes import FakeClient, Script, reply
@@ -93,9 +93,14 @@ def test_thoughts_are_printed_only_when_asked_for(capsys: Captured) -> None:
     ("reason", "code", "said"),
     [
         ("inference_failed", 1, "The model gave no answer. wrong_key: check OPENAI_API_KEY"),
-        ("step_limit", 0, "limit of steps"),
-        ("stopped", 0, "The turn was stopped."),
-        ("something_new", 0, "The turn ended: something_new."),
+        ("step_limit", 1, "limit of steps"),
+        ("token_limit", 1, "limit of tokens"),
+        ("failure_limit", 1, "made no good call"),
+        ("window_too_small", 1, "The window is too small."),
+        ("repeating", 1, "made the same call again and again"),
+        ("stopped", 1, "The turn was stopped."),
+        ("yielded", 1, "The agent ended its turn without a message."),
+        ("something_new", 1, "The turn ended: something_new."),
     ],
 )
 def test_a_turn_that_ends_badly_says_why_and_the_chat_goes_on(
@@ -106,6 +111,30 @@ def test_a_turn_that_ends_badly_says_why_and_the_chat_goes_on(
     printed = capsys.readouterr()
     assert said in printed.err
     assert printed.out == "Still there?\n"
+
+
+@pytest.mark.parametrize(
+    ("reason", "code"),
+    [("yielded", 0), ("step_limit", 0), ("token_limit", 0), ("stopped", 0), ("inference_failed", 1), ("repeating", 1)],
+)
+def test_a_turn_with_an_answer_failed_only_where_its_end_says_so(reason: str, code: int, capsys: Captured) -> None:
+    assert told(FakeClient({"Hi": [reply("Well.", reason=reason)]}), b"Hi\n") == code
+    printed = capsys.readouterr()
+    assert printed.out == "Well.\n"
+    assert bool(printed.err) == (reason != "yielded")
+
+
+@pytest.mark.parametrize(("reason", "code"), [("yielded", 0), ("skipped", 0), ("step_limit", 1), ("stopped", 1)])
+def test_where_nobody_asked_a_turn_may_end_without_a_word(reason: str, code: int) -> None:
+    assert finish(reply(reason=reason), asked=False) == code
+
+
+@pytest.mark.parametrize(("cut", "by"), [("content_filter", "content filter"), ("length", "length limit")])
+def test_half_an_answer_is_said_to_be_one(cut: str, by: str, capsys: Captured) -> None:
+    assert told(FakeClient({"Hi": [reply("The pass", cut=cut)]}), b"Hi\n") == 0
+    printed = capsys.readouterr()
+    assert printed.out == "The pass\n"
+    assert "not whole" in printed.err and by in printed.err
 
 
 def test_a_reply_cannot_drive_the_terminal(capsys: Captured) -> None:

@@ -14,12 +14,13 @@ from hypothesis import strategies as st
 from console.why import turn_at, verdict_at
 from console.words import search_terms
 from events.codec import decode, draft
-from events.debug.phrases import Wanted
+from events.debug.phrases import Wanted, is_question
 from events.debug.told import INPUT_KINDS, Told
 from events.debug.turns import Search
 from events.debug.verdict import Cause, Ranked, Verdict
 from events.documents import Passage, pack_passages
 from events.envelope import Draft
+from events.errors import BadInput
 from events.passages import input_text
 from events.sources import stream_of
 from events.types import (
@@ -40,6 +41,8 @@ from events.types import (
     SourceAttached,
     SourceCreated,
     SummaryWritten,
+    Timer,
+    UserLoggedIn,
     UserMessageReceived,
 )
 from store.folder import DataFolder
@@ -83,6 +86,65 @@ def forgotten(fact: str = FACT, **changes: object) -> Story:
 
 def seqs(verdict: Verdict) -> list[int]:
     return [each.seq for each in verdict.evidence]
+
+
+# --- which turn
+
+
+@pytest.mark.parametrize("later", ["exit", "Thank you!", "I am off now, bye.", "Good. Write that down."])
+def test_without_an_event_the_last_turn_is_judged_that_answers_a_question(later: str) -> None:
+    story = Story().says(FACT).settles()
+    asked = story.says(QUESTION).answers(say("I do not know.")).state.seq
+    story.says(later).answers(say("Bye."))
+    verdict = judged(story)
+    assert (verdict.question, verdict.passed_over) == (QUESTION, 1)
+    assert verdict.answer < asked
+    assert verdict.cause == Cause.IGNORED
+    assert judged(story, at=verdict.input).answer == verdict.answer
+
+
+def test_timers_logins_and_alerts_ask_nothing() -> None:
+    story = Story().says(FACT).settles()
+    story.says(QUESTION).answers(say("I do not know."))
+    tea = Timer(id="tea", due_ms=story.now_ms, note="Is it time for tea?")
+    story.sets(tea).fires(tea).answers(say("Tea!"))
+    story.comes(UserLoggedIn()).answers(say("Welcome back."))
+    story.comes(AlertRaised(text="Is the disk full?")).answers(say("I saw it."))
+    assert (judged(story).question, judged(story).passed_over) == (QUESTION, 3)
+
+
+def test_a_question_that_got_no_answer_is_not_judged() -> None:
+    story = Story().says(QUESTION).answers(say("I do not know."))
+    story.says("Who is Ana?").fails("timeout", "No answer.")
+    assert judged(story).question == QUESTION
+
+
+def test_where_nothing_was_asked_the_last_answer_to_the_user_is_judged() -> None:
+    story = Story().says(FACT).answers(say("Fine."))
+    story.comes(UserLoggedIn()).answers(say("Welcome back."))
+    assert (judged(story).question, judged(story).passed_over) == (FACT, 0)
+
+
+def test_nothing_can_be_judged_where_nothing_was_answered() -> None:
+    with pytest.raises(BadInput, match="has not answered yet"):
+        judged(Story(met=False).says(QUESTION))
+
+
+@pytest.mark.parametrize("text", [
+    "Where does she live?", "where does she live", "Tell me where she lives.", "So, what is her name", "¿Dónde vive?",
+    "她住在哪里\uff1f", "أين تسكن\u061f", "I forgot. Who painted it? Thanks.", "How many cats do I have",
+    "do you know her name", "What\u2019s her name", "(Is that so?)", "remind me where she lives",
+])  # fmt: skip
+def test_what_is_a_question(text: str) -> None:
+    assert is_question(text)
+
+
+@pytest.mark.parametrize("text", [
+    "exit", "quit", "Thanks.", FACT, "When I was young we lived in Lisbon.", "", "  ", "!", "How nice!", "Do it.",
+    "What the doctor said is on paper.", "Remind me of the tea in five minutes.", "Have fun!",
+])  # fmt: skip
+def test_what_is_none(text: str) -> None:
+    assert not is_question(text)
 
 
 # --- the five
@@ -387,7 +449,7 @@ def test_at_names_the_answer_or_the_input() -> None:
     for at in (asked, answer, answer + 1):
         verdict = judged(story, at=at)
         assert (verdict.input, verdict.answer) == (asked, answer)
-    assert judged(story).input == seqs_of(story, UserMessageReceived)[-1]
+    assert judged(story).input == asked, "what came later asks nothing"
 
 
 def test_evicted_is_judged_as_of_then() -> None:

@@ -46,6 +46,7 @@ def session(part: str = EMPTY_CONTENT) -> Story:
     _sources(story)
     _timers(story)
     _large_and_late(story)
+    _circle(story)
     _servers(story)
     _pressure(story)
     return story
@@ -73,6 +74,13 @@ def _first_day(story: Story) -> None:
         call("fly", where="moon"), ToolCall(id="", name="send_message", arguments="{'a")
     )
     story.answers(say("I cannot fly."))
+
+
+def _circle(story: Story) -> None:
+    story.says("I like tea.")
+    for _ in range(3):
+        story.answers(call("core_memory_append", name="human", content="Likes tea.", request_heartbeat=True))
+    story.answers(content="You like tea, and I wrote it down more often than once, since", finish="length")
 
 
 def _timers(story: Story) -> None:

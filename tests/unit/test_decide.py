@@ -29,9 +29,11 @@ from events.types import (
     InputArchived,
     InputSkipped,
     MessageSent,
+    RepetitionNoted,
     StopRequested,
     Timer,
     TimerFired,
+    ToolCall,
     TurnEnded,
     TurnStarted,
     UploadFinished,
@@ -189,28 +191,182 @@ def test_an_event_that_no_user_sent_may_be_passed_over_in_silence() -> None:
 # --- the first message --------------------------------------------------------------------------------------------
 
 
-def test_the_first_answer_must_speak() -> None:
+def test_a_first_answer_that_only_stores_is_carried_out_and_the_agent_is_asked_to_speak() -> None:
     story = Story(met=False).says("Hi.").answers(call("core_memory_append", name="human", content="Eve."))
-    assert "send_message" in story.the(AnswerRejected).reason
-    assert story.state.blocks[1].value == ""
-    story.answers(say("Hello!"), call("core_memory_append", name="human", content="Eve."))
+    assert not story.all(AnswerRejected)
     assert story.state.blocks[1].value == "Eve."
-    assert story.the(TurnEnded).steps == 2
+    assert story.the(HeartbeatRaised).reason == "silent"
+    story.answers(say("Hello!"))
+    assert story.state.blocks[1].value == "Eve."
+    assert (story.the(TurnEnded).reason, story.the(TurnEnded).steps) == ("yielded", 2)
 
 
-@pytest.mark.parametrize("attempts", [1, 2, 5])
-def test_after_so_many_tries_the_first_answer_is_taken_as_it_is(attempts: int) -> None:
-    story = Story(met=False, first_message_attempts=attempts).says("Hi.")
-    for _ in range(attempts):
-        assert not story.all(HeartbeatRaised)
-        story.answers(call("list_timers", request_heartbeat=True))
-    assert len(story.all(AnswerRejected)) == attempts - 1
+def test_a_first_answer_may_look_something_up_before_it_speaks() -> None:
+    story = Story(met=False).says("Hi.").answers(call("list_timers", request_heartbeat=True))
+    assert not story.all(AnswerRejected)
     assert story.the(HeartbeatRaised).reason == "requested"
 
 
-def test_once_it_has_spoken_any_answer_may_come_first() -> None:
-    story = Story().says("Hi again.").answers(call("list_timers", request_heartbeat=True))
-    assert not story.all(AnswerRejected)
+# --- answers that the server cut ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("finish", "by"), [("content_filter", "content filter"), ("length", "length limit")])
+def test_plain_text_that_was_cut_off_is_delivered_as_such_and_the_model_knows(finish: str, by: str) -> None:
+    story = Story().says("Tell me.").answers(content="The pass", finish=finish)
+    assert story.the(MessageSent) == MessageSent(text="The pass", cut=finish)
+    assert story.the(TurnEnded).reason == "yielded"
+    story.says("And?")
+    assert by in story.messages[-3]["content"]
+    assert story.messages[-4] == {"role": "assistant", "content": "The pass"}
+
+
+def test_a_message_behind_which_the_filter_cut_the_answer_off_may_be_half_of_one() -> None:
+    story = Story().says("Tell me.")
+    story.answers(say("First.", "c1"), say("The pass", "c2"), finish="content_filter")
+    assert [event.cut for event in story.all(MessageSent)] == ["", "content_filter"]
+    assert "content filter" in story.results[-1]["message"]
+
+
+def test_a_message_that_is_closed_was_not_cut_by_the_length_limit() -> None:
+    story = Story().says("Tell me.").answers(say("All of it."), finish="length")
+    assert story.the(MessageSent).cut == ""
+
+
+def test_a_call_that_the_filter_cut_off_is_told_so() -> None:
+    story = Story().says("Tell me.")
+    story.answers(ToolCall(id="c1", name="send_message", arguments='{"message": "The pa'), finish="content_filter")
+    assert "content filter" in story.the(FunctionFailed).error
+
+
+def test_an_answer_that_the_filter_held_back_is_told_so_and_so_is_the_user() -> None:
+    story = Story(max_failures=1).says("Tell me.").answers(finish="content_filter")
+    assert "content filter" in story.the(AnswerRejected).reason
+    story.answers(finish="content_filter")
+    assert story.the(TurnEnded).reason == "failure_limit"
+    assert "content filter" in story.the(TurnEnded).detail
+
+
+# --- going round in a circle --------------------------------------------------------------------------------------
+
+
+def again() -> ToolCall:
+    return call("core_memory_append", name="human", content="Likes tea.", request_heartbeat=True)
+
+
+def note(story: Story) -> str:
+    return str(msgspec.json.decode(story.messages[-1]["content"]).get("note", ""))
+
+
+def test_the_same_call_is_told_at_the_third_and_ended_at_the_fifth() -> None:
+    story = Story().says("I like tea.")
+    for times in range(1, 5):
+        story.answers(again())
+        assert ("core_memory_append" in note(story)) == (times >= 3), times
+    story.answers(again())
+    assert [(event.name, event.times) for event in story.all(RepetitionNoted)] == [
+        ("core_memory_append", 3), ("core_memory_append", 4),
+    ]  # fmt: skip
+    ended = story.the(TurnEnded)
+    assert (ended.reason, ended.steps) == ("repeating", 5)
+    assert ended.detail.startswith("5 times in this turn, always with the same result: core_memory_append({")
+    assert story.state.blocks[1].value.count("tea") == 5
+
+
+def test_another_turn_counts_anew() -> None:
+    story = Story()
+    for _ in range(4):
+        story.says("I like tea.").answers(again()).answers(again()).answers(say())
+    assert not story.all(RepetitionNoted)
+    assert {event.reason for event in story.all(TurnEnded)} == {"yielded"}
+
+
+def test_a_model_that_does_as_it_was_told_goes_on() -> None:
+    story = Story().says("I like tea.")
+    for _ in range(4):
+        story.answers(again())
+    story.answers(call("list_timers", request_heartbeat=True))
+    assert note(story) == ""
+    story.answers(say())
+    assert story.the(TurnEnded).reason == "yielded"
+
+
+def test_what_speaks_and_yields_is_not_ended_however_often_it_was_done() -> None:
+    story = Story().says("I like tea.")
+    for _ in range(4):
+        story.answers(again())
+    story.answers(call("core_memory_append", name="human", content="Likes tea."), say())
+    assert story.the(TurnEnded).reason == "yielded"
+
+
+def test_other_arguments_are_another_call_and_another_result_another_one() -> None:
+    story = Story().says("Look through it.")
+    for page in range(7):
+        story.answers(call("conversation_search", query="tea", page=page, request_heartbeat=True))
+        story.returns("Nothing.")
+    for letter in "abcdefg":
+        story.answers(call("conversation_search", query="key", request_heartbeat=True)).returns(f"The key is {letter}.")
+    assert not story.all(RepetitionNoted)
+
+
+@pytest.mark.parametrize("loop", [
+    [[("list_timers", {})], [("conversation_search", {"query": "tea"})]],
+    [[("list_timers", {}), ("conversation_search", {"query": "tea"})]],
+    [[("list_timers", {})], [("list_documents", {})], [("conversation_search", {"query": "tea"})]],
+], ids=["in turns", "in batches", "among failures"])  # fmt: skip
+def test_a_circle_of_several_calls_is_one(loop: list[list[tuple[str, dict[str, str]]]]) -> None:
+    story = Story(max_failures=40).says("Go round.")
+    for _ in range(5):
+        for answer in loop:
+            if story.phase:
+                story.answers(*(call(name, f"{name}-1", **given, request_heartbeat=True) for name, given in answer))
+            while story.phase == Phase.CALLING:
+                story.returns("Nothing.")
+    assert story.all(RepetitionNoted)
+    assert story.the(TurnEnded).reason == "repeating"
+    assert story.the(TurnEnded).steps == 4 * len(loop) + 1
+
+
+def test_how_arguments_are_written_and_what_time_a_result_names_are_no_difference() -> None:
+    story = Story().says("Wake me.")
+    written = ['{"note":"tea","in_minutes":5}', '{"in_minutes": 5, "note": "tea"}', '{ "note":"tea" ,"in_minutes":5}']
+    for number in range(5):
+        arguments = written[number % 3].replace("}", ', "request_heartbeat": true}')
+        story.answers(ToolCall(id="c1", name="set_timer", arguments=arguments))
+        story.returns(f"Timer timer-{9 + number} is set for 2026-11-22 15:{29 + number}:15 UTC: tea")
+    assert story.the(TurnEnded).reason == "repeating"
+
+
+def test_a_call_that_fails_in_the_same_way_is_one_too() -> None:
+    story = Story(max_failures=40).says("Fly!")
+    for _ in range(5):
+        story.answers(call("fly", where="moon"))
+    assert story.the(TurnEnded).reason == "repeating"
+
+
+def test_an_answer_of_the_same_call_many_times_over_is_told_before_its_turn_is_ended() -> None:
+    story = Story().says("I like tea.")
+    for step in range(2):
+        story.answers(*(msgspec.structs.replace(again(), id=f"c{step}-{number}") for number in range(12)))
+        assert story.state.blocks[1].value.count("tea") == 5
+        assert len(story.all(FunctionFailed)) == 7 + 12 * step
+    assert story.the(RepetitionNoted).name == "core_memory_append"
+    assert (story.the(TurnEnded).reason, story.the(TurnEnded).steps) == ("repeating", 2)
+
+
+def test_the_same_words_many_times_in_one_answer_are_all_said() -> None:
+    story = Story().says("Say it ten times.").answers(*(say("It.", f"c{number}") for number in range(10)))
+    assert len(story.all(MessageSent)) == 10
+    assert story.the(TurnEnded).reason == "yielded"
+
+
+@pytest.mark.parametrize(("told", "ended", "steps"), [(2, 3, 3), (0, 4, 4), (3, 0, 12), (0, 0, 12), (6, 4, 4)])
+def test_both_limits_are_settings(told: int, ended: int, steps: int) -> None:
+    story = Story(repeats_told=told, repeats_ended=ended, max_steps=12).says("I like tea.")
+    while story.phase:
+        story.answers(again())
+    assert story.the(TurnEnded).steps == steps
+    assert story.the(TurnEnded).reason == ("repeating" if ended else "step_limit")
+    assert bool(story.all(RepetitionNoted)) == (0 < told <= steps)
 
 
 # --- caps ---------------------------------------------------------------------------------------------------------
