@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Protocol
 import msgspec
 import structlog
 
-from events.addresses import OPENAI_URL
 from store.embeddings import DEFAULT, OPENAI, Embedder, check_embedder, embedder_named
 from store.key_files import LiveKeys, handed
 
@@ -81,7 +80,7 @@ def _embedder(setting: str, url: str) -> Embedder:
         from actors.models.openai_embeddings import OpenAIEmbedder
 
         keys = LiveKeys(handed({**os.environ, "OPENAI_BASE_URL": url} if url else os.environ))
-        return OpenAIEmbedder(setting, access=keys.access(url or OPENAI_URL)[0], base_url=url)
+        return OpenAIEmbedder(setting, keys=keys, base_url=url)
     return embedder_named(setting)
 
 

@@ -6,6 +6,7 @@ Rule: a window in which the agent could not talk is refused before anything is w
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Final
 
 import msgspec
@@ -25,6 +26,8 @@ from store.tokens import encoding_for
 
 OFFLINE_WINDOW_TOKENS: Final = 8_192
 HOSTED_WINDOW_TOKENS: Final = 32_768
+NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
+"""An environment that says nothing."""
 HOW_TO_HOST: Final = (
     "This is the built-in offline model, not an LLM. For a real one: OPENAI_API_KEY=… python launch.py chat --model "
     "gpt-4o-mini, or --base-url http://localhost:11434/v1 --model llama3"
@@ -54,7 +57,7 @@ def settings_for_new(flags: Flags, environ: Mapping[str, str]) -> Settings:
     return _with_servers(_with_model(Settings(), model, flags.base_url, window), flags)
 
 
-def settings_changed(now: Settings, flags: Flags, environ: Mapping[str, str]) -> Settings | None:
+def settings_changed(now: Settings, flags: Flags, environ: Mapping[str, str] = NOTHING) -> Settings | None:
     """An agent's settings with the flags applied; None where they change nothing."""
     changed = _with_servers(moved_along(now, _model_changed(now, flags, environ)), flags)
     return None if changed == now else changed

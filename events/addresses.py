@@ -23,7 +23,21 @@ _PORTS: Final = {"http": 80, "https": 443}
 _HOST: Final = re.compile(r"(\[[0-9a-f:.]+\]|[\w.-]+)(:\d{1,5})?")
 _OPENAI_HOST: Final = re.compile(r"https://([a-z0-9-]+\.)?api\.openai\.com")
 _SECRET_WORDS: Final = frozenset(
-    {"auth", "authorization", "code", "credential", "credentials", "jwt", "pass", "pwd", "sas", "session", "sig"}
+    {
+        "auth",
+        "authorization",
+        "bearer",
+        "code",
+        "cookie",
+        "credential",
+        "credentials",
+        "jwt",
+        "pass",
+        "pwd",
+        "sas",
+        "session",
+        "sig",
+    }
 )
 _SECRET_ENDS: Final = ("key", "token", "secret", "password", "passwd", "signature")
 _SECRET_VALUE: Final = re.compile(r"sk-.{4,}|eyJ[\w-]{8,}.*|(?=.*\d)(?=.*[A-Za-z])[\w+/=~-]{28,}")
@@ -96,7 +110,12 @@ def credentials_in(url: str) -> set[str]:
 def secrets_in_query(query: str) -> list[tuple[str, str]]:
     """The names and values in a query that are secrets, or look like one; what is no pair is taken for one whole."""
     pairs = parse_qsl(query, keep_blank_values=True)
-    return [(name, value) for name, value in pairs if _names_a_secret(name) or _SECRET_VALUE.fullmatch(value)]
+    return [(name, value) for name, value in pairs if looks_secret(name, value)]
+
+
+def looks_secret(name: str, value: str) -> bool:
+    """Whether a parameter, header or field of this name and value is a secret, or looks like one."""
+    return _names_a_secret(name) or _SECRET_VALUE.fullmatch(value) is not None
 
 
 def addresses_in(settings: Settings) -> list[str]:

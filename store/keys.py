@@ -127,8 +127,10 @@ class Keys(msgspec.Struct, frozen=True, kw_only=True):
 
     def secrets(self) -> set[str]:
         """All of them, of all servers: none may be in a text that is shown."""
-        own = {secret for each in self.servers for secret in (each.key, *each.headers.values())}
-        return {secret for secret in (*own, self.openai.key, *self.openai.headers.values()) if secret}
+        holders: list[Server | OpenAI] = [*self.servers, self.openai]
+        headers = [value for each in holders for value in each.headers.values()]
+        bare = [value.partition(" ")[2] for value in headers]  # a key behind "Bearer "
+        return {secret for secret in (*(each.key for each in holders), *headers, *bare) if secret}
 
     def _server(self, address: Address) -> Server | None:
         covering = [(len(at.path), n) for n, each in enumerate(self.servers)

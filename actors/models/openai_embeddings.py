@@ -21,12 +21,12 @@ from actors.models.servers import Moved, headers_for, options_for, stay_now, wro
 from events.addresses import OPENAI_URL, address_of, credentials_in, endpoint, is_openai, public_url
 from events.errors import BadInput, StorageAway
 from store.embeddings import OPENAI, TEXT_CHARS, Vectors
+from store.key_files import Handed, LiveKeys
 from store.keys import Access
 
 BATCH_TEXTS: Final = 128
 BATCH_CHARS: Final = 200_000
 """OpenAI takes 300,000 tokens a request; a character is seldom more than one."""
-NO_ACCESS: Final = Access()
 LEAST_CHARS: Final = 250
 """A text that a server finds too long is cut down as far as this."""
 
@@ -47,7 +47,7 @@ class OpenAIEmbedder:
         self,
         setting: str,
         *,
-        access: Access = NO_ACCESS,
+        keys: LiveKeys | None = None,
         base_url: str = "",
         timeout_s: float = 60.0,
         connect_timeout_s: float = 10.0,
@@ -60,17 +60,24 @@ class OpenAIEmbedder:
         self._model = model if shortened else setting.removeprefix(OPENAI)
         self._wanted = {"dimensions": int(dimension)} if shortened else {}
         self._url = base_url or OPENAI_URL
-        self._access = access
-        _check(self._url, access)
+        self._keys = keys or LiveKeys(Handed())
+        self._access, _ = self._keys.access(self._url)
+        _check(self._url, self._access)
         self._dimension = 0
-        self._client = openai.OpenAI(
-            api_key=access.key or "none",
+        self._timeout = httpx2.Timeout(timeout_s, connect=connect_timeout_s)
+        self._max_retries = max_retries
+        self._http = openai.DefaultHttpxClient(event_hooks={"request": [stay_now]}, timeout=self._timeout)
+        self._client = self._made()
+
+    def _made(self) -> openai.OpenAI:
+        return openai.OpenAI(
+            api_key=self._access.key or "none",
             admin_api_key="",
             base_url=public_url(self._url),
-            default_headers=headers_for(access, openai.omit),
-            timeout=httpx2.Timeout(timeout_s, connect=connect_timeout_s),
-            max_retries=max_retries,
-            http_client=openai.DefaultHttpxClient(event_hooks={"request": [stay_now]}),
+            default_headers=headers_for(self._access, openai.omit),
+            timeout=self._timeout,
+            max_retries=self._max_retries,
+            http_client=self._http,
         )
 
     @property
@@ -123,6 +130,13 @@ class OpenAIEmbedder:
             "encoding_format": "float",  # base64, the client's own choice, is not every server's
             **self._wanted,
         }
+        try:
+            access, _ = self._keys.access(self._url)
+        except BadInput as error:
+            raise self._away(f"{error}") from None
+        if access != self._access:
+            self._access = access
+            self._client = self._made()
         where, how = endpoint(self._url, "/embeddings"), options_for(self._access, openai.omit)
         response = self._client.post(where, cast_to=httpx2.Response, body=body, options=how)
         try:
@@ -135,7 +149,7 @@ class OpenAIEmbedder:
         failure = from_response(error.status_code, error.response.headers, error.response.content, now_s=time.time())
         if failure.error == "wrong_key":
             failure = wrong_key(self._url, self._access, quote=failure.quote)
-        said = Scrubber(self._access.secrets() | credentials_in(self._url)).clean(failure.quote)
+        said = Scrubber(self._keys.secrets() | credentials_in(self._url)).clean(failure.quote)
         return self._away(f"{failure.detail} It said: {said}")
 
     def _away(self, why: str) -> StorageAway:

@@ -48,19 +48,19 @@ def test_a_server_needs_a_model_and_an_address(flags: Flags) -> None:
 
 @pytest.mark.parametrize("flags", [Flags(), Flags(model="offline"), Flags(window=8192)])
 def test_flags_that_say_the_same_change_nothing(flags: Flags) -> None:
-    assert settings_changed(Settings(), flags, {}) is None
+    assert settings_changed(Settings(), flags) is None
 
 
 def test_a_window_changes_the_reserve_and_nothing_else() -> None:
     now = replace(Settings(), model="llama3", base_url=OLLAMA, temperature=0.5, reserve_tokens=4096)
-    changed = settings_changed(now, Flags(window=6000), {})
+    changed = settings_changed(now, Flags(window=6000))
     assert changed == replace(now, window_tokens=6000, reserve_tokens=1500)
     assert differences(now, changed) == "window 8,192 -> 6,000 tokens"
 
 
 def test_a_model_comes_with_its_server() -> None:
     now = settings_for_new(Flags(model="llama3", base_url=OLLAMA), {})
-    changed = settings_changed(now, Flags(model="gpt-4o-mini"), {})
+    changed = settings_changed(now, Flags(model="gpt-4o-mini"))
     assert changed is not None
     assert (changed.base_url, changed.output_parameter, changed.token_margin) == ("", "max_completion_tokens", 1.0)
     assert differences(now, changed) == f"model llama3 at {OLLAMA} -> gpt-4o-mini"

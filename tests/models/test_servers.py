@@ -159,13 +159,23 @@ def test_a_redirect_within_a_server_is_followed_with_the_key(servers: tuple[Serv
 
 def test_embeddings_are_redirected_to_nobody_either(servers: tuple[Server, Server]) -> None:
     one, other = servers
-    access = Keys(servers=(Keyed(url=one.url, headers={"api-key": "azure-secret"}),)).access(one.url)
+    keys = LiveKeys(Handed(environment=Keys(servers=(Keyed(url=one.url, headers={"api-key": "azure-secret"}),))))
     one.script({"status": 308, "headers": {"location": f"{other.url}/embeddings"}})
-    embedder = OpenAIEmbedder("openai:stub-script", access=access, base_url=one.url, max_retries=0)
+    embedder = OpenAIEmbedder("openai:stub-script", keys=keys, base_url=one.url, max_retries=0)
     with pytest.raises(StorageAway, match="sends requests on"):
         embedder.embed(["a"])
     assert not other.stub.requests
     assert "authorization" not in headers(one)
+
+
+def test_embeddings_use_a_key_that_changes(servers: tuple[Server, Server]) -> None:
+    one, _ = servers
+    keys = LiveKeys(Handed(environment=Keys(servers=(Keyed(url=one.url, key=ONE),))))
+    embedder = OpenAIEmbedder("openai:stub", keys=keys, base_url=one.url, max_retries=0)
+    embedder.embed(["a"])
+    keys.take(Handed(environment=Keys(servers=(Keyed(url=one.url, key=OTHER),))))
+    embedder.embed(["a"])
+    assert [each.headers["authorization"][-4:] for each in one.stub.requests] == [ONE[-4:], ONE[-4:], OTHER[-4:]]
 
 
 @both_ways
