@@ -13,6 +13,7 @@ from typing import Final
 COMMANDS: Final = {
     "Talk": {
         "chat": ("console.chat:command", "Talk with an agent; it is made if there is none."),
+        "keys": ("console.keys:command", "Say which model server gets which key."),
         "demo": ("console.tour:command", "See it all in a minute: no key, no server."),
     },
     "Documents": {

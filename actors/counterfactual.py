@@ -45,7 +45,7 @@ from store.schedule import BadTimer, next_due_ms, set_timer
 
 AT_ONCE: Final = 512
 """As many drafts are written at once."""
-HOPELESS: Final = frozenset({"wrong_key", "unknown_model", "unreachable"})
+HOPELESS: Final = frozenset({"wrong_key", "not_allowed", "unknown_model", "unreachable"})
 """Failures of a model after which asking it again, a thousand times, makes no sense."""
 
 Asked = tuple[State, Envelope, InferenceRequested | FunctionCalled]

@@ -1,8 +1,8 @@
 """Which index a log has: its embedder, and where it lies. The one place that opens and drops one, for the storage actor
 and for the commands that need no Ray.
 
-Rule: no key is a setting. QDRANT_API_KEY and OPENAI_API_KEY are read from the environment of the process that opens the
-index, there and then.
+Rule: no key is a setting. QDRANT_API_KEY, which goes to the Qdrant server that this user named, and what `store.keys`
+has for the embeddings' server are read in the process that opens the index, there and then.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import msgspec
 import structlog
 
 from store.embeddings import DEFAULT, OPENAI, Embedder, check_embedder, embedder_named
+from store.key_files import LiveKeys, handed
 
 if TYPE_CHECKING:
     from store.points import Home
@@ -78,7 +79,8 @@ def _embedder(setting: str, url: str) -> Embedder:
     if setting.startswith(OPENAI):
         from actors.models.openai_embeddings import OpenAIEmbedder
 
-        return OpenAIEmbedder(setting, api_key=os.environ.get("OPENAI_API_KEY", ""), base_url=url)
+        keys = LiveKeys(handed({**os.environ, "OPENAI_BASE_URL": url} if url else os.environ))
+        return OpenAIEmbedder(setting, keys=keys, base_url=url)
     return embedder_named(setting)
 
 

@@ -7,10 +7,12 @@ ready together are appended together. Pieces of an answer go to whoever watches 
 from __future__ import annotations
 
 import asyncio
+import os
 from typing import Any
 
 import ray
 import structlog
+from msgspec.structs import replace
 
 from actors.inferring import infer
 from actors.log_client import LogClient
@@ -24,6 +26,8 @@ from events.codec import answer, decode
 from events.envelope import Draft, Topic
 from events.inference import InferenceDesk, Job, job
 from events.types import AGENT_EVENTS, AgentCreated, AgentForked, InferenceRequested
+from store.key_files import Handed
+from store.keys import keys_in, merged
 
 BATCH = 2000
 WAIT_S = 30.0
@@ -134,15 +138,18 @@ class Processor:
 
 
 class LLMActor:
-    """The Ray actor around it. `model` holds the options of the hosted model; the key comes from the environment."""
+    """The Ray actor around it. `model` holds the options of the hosted model; of the parts, this one alone has keys."""
 
-    def __init__(self, log: str, model: dict[str, Any], capacity: int = 4096) -> None:
+    def __init__(self, log: str, model: dict[str, Any], capacity: int, keys: Handed) -> None:
         from actors.models.hosted import LazyHosted
         from actors.models.offline import OfflineModel
 
         set_up_logging()
         offline = OfflineModel(latency_s=float(model.pop("offline_latency_s", 0.0)))
-        self._processor = Processor(LogClient(ray.get_actor(log)), offline, LazyHosted(model), capacity=capacity)
+        around = keys_in(os.environ)  # of a cluster's node; what the driver has counts before it
+        hosted = LazyHosted(model, replace(keys, environment=merged(around, keys.environment)))
+        self._keys = hosted.keys
+        self._processor = Processor(LogClient(ray.get_actor(log)), offline, hosted, capacity=capacity)
         self._task = spawn("llm", self._processor.run)
 
     async def watch(self, watcher: str, agents: list[str]) -> None:
@@ -154,6 +161,10 @@ class LLMActor:
         for the first. None: this process does not know it."""
         self._processor.watches.leave(watcher, left)
         return await self._processor.watches.pieces(watcher, wait_s)
+
+    async def take_keys(self, keys: Handed) -> None:
+        """Use also what another driver has."""
+        self._keys.take(keys)
 
     async def status(self) -> dict[str, Any]:
         return self._processor.figures()

@@ -30,6 +30,7 @@ from events.types import (
     Parent,
     Settings,
 )
+from store.key_files import Handed
 from store.log import Append, LogStore
 from store.states import load
 
@@ -105,11 +106,11 @@ def _changes(before: Settings, after: Settings | None) -> dict[str, Any]:
 
 
 class Models:
-    """The models that an agent may have: the offline one, and hosted ones with the key in OPENAI_API_KEY."""
+    """The models that an agent may have: the offline one, and hosted ones with these keys."""
 
-    def __init__(self) -> None:
+    def __init__(self, keys: Handed) -> None:
         self._offline = OfflineModel()
-        self._hosted = LazyHosted({})
+        self._hosted = LazyHosted({}, keys)
 
     async def infer(self, job: Job) -> InferenceCompleted | InferenceFailed:
         return await infer(job, self._offline if job.model == MODEL else self._hosted, _SILENT)

@@ -23,8 +23,11 @@ import msgspec
 from actors.client import Client
 from actors.index import IndexSettings
 from actors.log_client import LogClient, unwrapped
+from actors.process import now_ms
 from events.errors import ActorLost, BadInput
 from store.folder import DataFolder, FolderLock
+from store.imported import keys_for
+from store.key_files import Handed
 from store.sqlite_file import check
 
 NAMESPACE: Final = "palimpsest"
@@ -56,6 +59,10 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     capacity: int = 4096
     snapshot_every: int = 500
     index: IndexSettings = IndexSettings()
+    keys: Handed | None = None
+    """What model servers are given (None: what this user has, by the files and the environment)."""
+    typed: tuple[str, ...] = ()
+    """The addresses of model servers that the user named just now."""
 
 
 class System:
@@ -120,6 +127,17 @@ async def boot(folder: DataFolder, purpose: str, options: Options | None = None)
     options = options or Options()
     folder.create()
     check(folder.log_path())
+    if options.keys is None:
+        keys, notes = keys_for(folder, os.environ, now_ms(), options.typed)
+        options = msgspec.structs.replace(options, keys=keys)
+    else:
+        notes = ()
+    system = await _with_lock(folder, purpose, options)
+    system.notes = (*notes, *system.notes)
+    return system
+
+
+async def _with_lock(folder: DataFolder, purpose: str, options: Options) -> System:
     if options.address:
         return await _boot(folder, None, options)
     lock = folder.lock(purpose)
@@ -141,6 +159,8 @@ async def _boot(folder: DataFolder, lock: FolderLock | None, options: Options) -
     try:
         joined = bool(options.address) and _there("log" + own)
         parts = _parts(folder, options, own)
+        if joined:
+            await unwrapped(parts["llm"].take_keys.remote(options.keys))
         await unwrapped(parts["log"].status.remote())  # if anything is wrong with the log, it knows best what
         status = await asyncio.gather(*(unwrapped(part.status.remote()) for part in parts.values()))
     except BaseException:
@@ -254,7 +274,9 @@ def _parts(folder: DataFolder, options: Options, own: str) -> dict[str, Any]:
     return {
         "log": log_actor,
         "memory": memory.remote(**options_of(f"memory{own}")).remote(log_name, memory_options),
-        "llm": llm.remote(**options_of(f"llm{own}")).remote(log_name, dict(options.model), options.capacity),
+        "llm": llm.remote(**options_of(f"llm{own}")).remote(
+            log_name, dict(options.model), options.capacity, options.keys or Handed()
+        ),
         "storage": storage.remote(**options_of(f"storage{own}")).remote(
             log_name, str(folder.index_path()), options.index
         ),

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import click
+from msgspec.structs import replace
 
 from console.describe import plain
 from console.inspect import agent_head, check_event, reading
+from console.keys import now_ms
 from console.options import PROGRAM, bundle_option, data_folder, json_option, typed
 from console.progress import bar
 from console.show import Page, many, one_line, print_json
+from events.addresses import address_of, public_url
 from events.sources import is_source, source_of
+from store.folder import DataFolder
+from store.imported import imported
+from store.key_files import Handed, LiveKeys
 from store.sqlite_log import SqliteLog
 
 if TYPE_CHECKING:
@@ -120,23 +127,49 @@ def import_command(file: Path, name: str, as_json: bool) -> None:
     """Take the bundle FILE into the data folder, once all of it was proved. What is there already stays as it is.
 
     The agent is at rest: its timers do not run here, and a turn that was under way does not go on. With --as it gets
-    another name, and so another hash chain; the bundle's own is proved before.
+    another name, and so another hash chain; the bundle's own is proved before. The model servers that it would call are
+    named, and get nothing until you allow it (`keys allow URL`).
     """
     from store.bundle import BundleReader
+    from store.imported import distrust, keys_for
     from store.importing import import_bundle
 
     folder = data_folder()
     with BundleReader(file.expanduser()) as reader:
         manifest = reader.manifest
     _check_names(manifest, name)
-    with folder.lock(f"import {file.name}"), SqliteLog(folder.log_path()) as log:
-        log.open_epoch()
-        with bar("Proving and importing", manifest.events) as step:
-            done = import_bundle(log, file.expanduser(), name=name, progress=step)
+    with folder.lock(f"import {file.name}"):
+        keys, notes = keys_for(folder, os.environ, now_ms())
+        for note in notes:
+            click.echo(note, err=True)
+        with SqliteLog(folder.log_path()) as log, bar("Proving and importing", manifest.events) as step:
+            log.open_epoch()
+            done = import_bundle(
+                log, file.expanduser(), name=name, distrust=lambda urls: distrust(folder, log, urls), progress=step
+            )
+    refused = _refused(done.addresses, folder, keys)
     if as_json:
-        print_json(plain(done))
+        print_json({**plain(done), "refused": list(refused)})
     else:
         _print_imported(Page(), done, manifest)
+        _print_refused(Page(), done.addresses, refused)
+
+
+def _refused(addresses: tuple[str, ...], folder: DataFolder, keys: Handed) -> tuple[str, ...]:
+    """Those that are asked for nothing until the user allows them."""
+    now = LiveKeys(replace(keys, environment=replace(keys.environment, imported=imported(folder))))
+    return tuple(url for url in addresses if now.access(url)[1])
+
+
+def _print_refused(page: Page, addresses: tuple[str, ...], refused: tuple[str, ...]) -> None:
+    """Which model servers the agent would call, and what is to be typed if it may."""
+    for url in addresses:
+        where = one_line(public_url(url), 200)
+        if url not in refused:
+            page.line(f"  It calls {where}, which you use already.")
+            continue
+        page.line((f"  It would call {where}", "yellow"), ", which gets nothing before you say so. If it may: ")
+        page.line("    ", f"{PROGRAM} keys allow {shlex.quote(str(address_of(url) or url))}")
 
 
 def _check_names(manifest: Manifest, name: str) -> None:

@@ -22,6 +22,7 @@ from console.settings import (
     born,
     check_change,
     differences,
+    servers_named,
     settings_changed,
     settings_for_new,
 )
@@ -83,10 +84,11 @@ def command(agent: str, address: str, thoughts: bool, **flags: Any) -> int:
     """Talk with AGENT (default: palimpsest), which is made if there is none.
 
     On a terminal there is a prompt; /help lists what can be done there. From a pipe each line is a message, and the
-    program ends when the lines do. The key of a hosted model is read from OPENAI_API_KEY.
+    program ends when the lines do. A hosted model's key is its server's: `keys add URL` keeps it. OPENAI_API_KEY goes
+    to OpenAI, to OPENAI_BASE_URL, and to a --base-url that you type.
 
     With an agent that there is, --model, --base-url, --window and what follows them here change it for good. --model
-    without --base-url means OpenAI's own server.
+    without --base-url means the server in OPENAI_BASE_URL, else OpenAI's own.
     """
     return asyncio.run(_chat(data_folder(), agent, Flags(**flags), address, thoughts))
 
@@ -101,7 +103,9 @@ async def _chat(folder: DataFolder, agent: str, flags: Flags, address: str, thou
     with starting(address):
         from actors.system import Options, boot
 
-        system = await boot(folder, f"chat {agent}", Options(address=address, index=settings))
+        model = flags.model or os.environ.get("PALIMPSEST_MODEL") or OFFLINE
+        options = Options(address=address, index=settings, typed=servers_named(flags, os.environ, model))
+        system = await boot(folder, f"chat {agent}", options)
     try:
         for note in system.notes:
             click.echo(note, err=True)
@@ -124,7 +128,7 @@ def _foresee(folder: DataFolder, agent: str, flags: Flags) -> None:
             check_is_owed(log, state)
     if state is None:
         born(settings_for_new(flags, os.environ), count)
-    elif changed := settings_changed(chosen(state), flags):
+    elif changed := settings_changed(chosen(state), flags, os.environ):
         check_change(state, changed, count)
 
 
@@ -143,7 +147,7 @@ async def settle(client: Talker, agent: str, flags: Flags) -> list[str]:
 
 
 async def _change(client: Talker, state: State, flags: Flags) -> tuple[Settings, list[str]]:
-    changed = settings_changed(chosen(state), flags)
+    changed = settings_changed(chosen(state), flags, os.environ)
     if changed is None:
         return chosen(state), _elsewhere(state)
     check_change(state, changed, count)

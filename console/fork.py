@@ -86,6 +86,10 @@ async def _fork(
         where = await place(log, agent, at)
         changed = _changed(where, pairs)
         await fork(log, where, names, _overrides(Overrides, changed, keep))
+    if changed and changed.typed:
+        from console.keys import remember
+
+        remember(changed.typed)
     return where, changed
 
 

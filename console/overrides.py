@@ -9,6 +9,7 @@ Rule: what could not work is refused with what there is, and what it makes of th
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
@@ -18,11 +19,11 @@ import msgspec
 from msgspec.structs import replace
 
 from console.servers import NONE
-from console.settings import Flags, check_change, differences, settings_changed
+from console.settings import Flags, check_change, differences, servers_named, settings_changed
 from console.show import many, one_line
 from events.context import Count
 from events.errors import BadInput
-from events.prompts import least_window_of, most_reserve_tokens
+from events.prompts import OFFLINE, least_window_of, most_reserve_tokens
 from events.servers import chosen
 from events.settings import flaw
 from events.state import State
@@ -59,6 +60,8 @@ class Changes(msgspec.Struct, frozen=True, kw_only=True):
     system: str | None = None
     blocks: tuple[Block, ...] | None = None
     said: tuple[str, ...] = ()
+    typed: tuple[str, ...] = ()
+    """The servers that are named by it."""
 
 
 def changes(state: State, pairs: Sequence[str], count: Count) -> Changes:
@@ -79,8 +82,9 @@ def changes(state: State, pairs: Sequence[str], count: Count) -> Changes:
         system=system if system != state.system else None,
         blocks=blocks if blocks != state.blocks else None,
         said=tuple(said),
+        typed=servers_named(_flags(given), os.environ, given.get("model", "").strip() or OFFLINE),
     )
-    if made != Changes(said=made.said):
+    if made != Changes(said=made.said, typed=made.typed):
         _check_room(
             state, replace(state, system=state.system if system is None else system, blocks=blocks), settings, count
         )
@@ -128,7 +132,17 @@ def _text(key: str, value: str) -> str:
 def _settings(now: Settings, given: Mapping[str, str]) -> Settings:
     if not given.get("model", "none").strip():
         raise BadInput("model= names no model: give one, as model=offline.")
-    flags = Flags(
+    settings = settings_changed(now, _flags(given), os.environ) or now
+    others = {_FIELDS[key]: _value(key, _FIELDS[key], value) for key, value in given.items() if key in _FIELDS}
+    settings = replace(settings, **others)
+    why = flaw(settings)
+    if why:
+        raise BadInput(f"These settings cannot be: {why}")
+    return settings
+
+
+def _flags(given: Mapping[str, str]) -> Flags:
+    return Flags(
         model=given.get("model", "").strip(),
         base_url=given.get("base-url", "").strip(),
         window=_value("window", "window_tokens", given["window"]) if "window" in given else 0,
@@ -136,13 +150,6 @@ def _settings(now: Settings, given: Mapping[str, str]) -> Settings:
         summarizer=(given["summarizer"].strip() or NONE) if "summarizer" in given else "",
         in_flight=_value("in-flight", "in_flight", given["in-flight"]) if "in-flight" in given else None,
     )
-    settings = settings_changed(now, flags) or now
-    others = {_FIELDS[key]: _value(key, _FIELDS[key], value) for key, value in given.items() if key in _FIELDS}
-    settings = replace(settings, **others)
-    why = flaw(settings)
-    if why:
-        raise BadInput(f"These settings cannot be: {why}")
-    return settings
 
 
 def _value(key: str, field: str, text: str) -> Any:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import tempfile
 from collections.abc import Iterator, Mapping
 from math import inf
@@ -21,6 +22,7 @@ from msgspec.structs import replace
 
 from console.describe import plain
 from console.inspect import agent_head, check_event, reading, stretches
+from console.keys import now_ms, remember
 from console.options import (
     bundle_option,
     data_folder,
@@ -40,6 +42,8 @@ from events.errors import AgentExists, BadInput, DataFolderBusy
 from events.forks import KEPT
 from events.state import State
 from events.types import AgentForked, Event, Parent
+from store.imported import addresses_of, keys_for
+from store.key_files import Handed, handed
 from store.log import LogReader, LogStore
 from store.sqlite_log import SqliteLog
 from store.states import load
@@ -93,9 +97,10 @@ def command(agent: str, *, keep: Path | None, as_json: bool, **options: Any) -> 
     if keep is not None:
         check_place(keep, force=False)
     with reading() as log:
-        state, plan = _plan(log, agent, options)
+        state, plan, typed = _plan(log, agent, options)
+        keys = _keys(log, typed)
         with _workplace(log, plan) as place:
-            outcome = asyncio.run(_run(place, plan))
+            outcome = asyncio.run(_run(place, plan, keys))
             compared = _compared(place.log, plan, state, outcome, prices)
             if keep is not None:
                 _keep(place.log, outcome.fork, keep)
@@ -111,8 +116,9 @@ def command(agent: str, *, keep: Path | None, as_json: bool, **options: Any) -> 
 # --- what is to be run, and where ---------------------------------------------------------------------------------
 
 
-def _plan(log: LogReader, agent: str, options: Mapping[str, Any]) -> tuple[State, Plan]:
-    """The state that the fork begins from, and the plan. Raises BadInput, AgentExists, UnknownAgent."""
+def _plan(log: LogReader, agent: str, options: Mapping[str, Any]) -> tuple[State, Plan, tuple[str, ...]]:
+    """The state that the fork begins from, the plan, and the servers that it names. Raises BadInput, AgentExists,
+    UnknownAgent."""
     from actors.checks import check_name
     from actors.rerun import Plan
     from store.tokens import count
@@ -138,10 +144,22 @@ def _plan(log: LogReader, agent: str, options: Mapping[str, Any]) -> tuple[State
     check_name(name)
     if log.head(name) is not None:
         raise AgentExists(name)
-    return state, Plan(
+    plan = Plan(
         agent=agent, fork=name, first=first, to=to, settings=made.settings, system=made.system, blocks=made.blocks,
         recorded_answers=options["recorded"], said=made.said,
     )  # fmt: skip
+    return state, plan, made.typed
+
+
+def _keys(log: LogReader, typed: tuple[str, ...]) -> Handed:
+    """What model servers are given. The addresses in a bundle are an import's."""
+    if given_bundle() is not None:
+        remember(typed)
+        return handed(os.environ, imported=addresses_of(log), typed=typed)
+    keys, notes = keys_for(data_folder(), os.environ, now_ms(), typed)
+    for note in notes:
+        click.echo(note, err=True)
+    return keys
 
 
 def _beginning(log: LogReader, agent: str, to: int) -> int:
@@ -199,7 +217,7 @@ def _workplace(log: LogReader, plan: Plan) -> Iterator[_Place]:
         yield _Place(copy, Path(scratch) / "index", kept=False)
 
 
-async def _run(place: _Place, plan: Plan) -> Outcome:
+async def _run(place: _Place, plan: Plan, keys: Handed) -> Outcome:
     from actors.functions import DirectFunctions
     from actors.index import open_index
     from actors.rerun import Models, rerun
@@ -212,7 +230,7 @@ async def _run(place: _Place, plan: Plan) -> Outcome:
     def opened() -> MemoryIndex:
         return open_index(place.index, settings, place.log)
 
-    functions, models = DirectFunctions(place.log, opened, catch_up), Models()
+    functions, models = DirectFunctions(place.log, opened, catch_up), Models(keys)
     with contextlib.closing(functions), bar(f"Running {one_line(plan.agent)} again", None) as step:
         try:
             return await rerun(place.log, plan, infer=models.infer, functions=functions, count=count, on_progress=step)

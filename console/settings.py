@@ -6,6 +6,7 @@ Rule: a window in which the agent could not talk is refused before anything is w
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Final
 
 import msgspec
@@ -13,17 +14,20 @@ from msgspec.structs import replace
 
 from console.describe import value_text
 from console.servers import moved_along, with_fallbacks, with_summarizer
+from events.addresses import OPENAI_URL, address_of, public_url
 from events.context import Count
 from events.errors import BadInput
 from events.prompts import OFFLINE, least_window_of, least_window_tokens, most_reserve_tokens, newborn
 from events.servers import all_of
 from events.settings import flaw
 from events.state import State
-from events.types import AgentCreated, Settings
+from events.types import AgentCreated, Server, Settings
 from store.tokens import encoding_for
 
 OFFLINE_WINDOW_TOKENS: Final = 8_192
 HOSTED_WINDOW_TOKENS: Final = 32_768
+NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
+"""An environment that says nothing."""
 HOW_TO_HOST: Final = (
     "This is the built-in offline model, not an LLM. For a real one: OPENAI_API_KEY=… python launch.py chat --model "
     "gpt-4o-mini, or --base-url http://localhost:11434/v1 --model llama3"
@@ -44,16 +48,18 @@ class Flags(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def settings_for_new(flags: Flags, environ: Mapping[str, str]) -> Settings:
-    """A new agent's settings. With no flag: $PALIMPSEST_MODEL, else the offline model."""
+    """A new agent's settings. With no flag: $PALIMPSEST_MODEL, else the offline model. A hosted model's server is
+    $OPENAI_BASE_URL's where --base-url names none: it is written down, so that the agent stays there."""
     model = flags.model or environ.get("PALIMPSEST_MODEL") or OFFLINE
+    flags = _with_server(flags, model, environ)
     _check(flags, model)
     window = flags.window or (OFFLINE_WINDOW_TOKENS if model == OFFLINE else HOSTED_WINDOW_TOKENS)
     return _with_servers(_with_model(Settings(), model, flags.base_url, window), flags)
 
 
-def settings_changed(now: Settings, flags: Flags) -> Settings | None:
+def settings_changed(now: Settings, flags: Flags, environ: Mapping[str, str] = NOTHING) -> Settings | None:
     """An agent's settings with the flags applied; None where they change nothing."""
-    changed = _with_servers(moved_along(now, _model_changed(now, flags)), flags)
+    changed = _with_servers(moved_along(now, _model_changed(now, flags, environ)), flags)
     return None if changed == now else changed
 
 
@@ -66,9 +72,10 @@ def _with_servers(settings: Settings, flags: Flags) -> Settings:
     return settings
 
 
-def _model_changed(now: Settings, flags: Flags) -> Settings:
-    """A model's name comes with its server: `--model` alone means OpenAI's own."""
+def _model_changed(now: Settings, flags: Flags, environ: Mapping[str, str]) -> Settings:
+    """A model's name comes with its server: `--model` alone means $OPENAI_BASE_URL's, else OpenAI's own."""
     model = flags.model or now.model
+    flags = _with_server(flags, flags.model or OFFLINE, environ)
     _check(flags, model)
     base_url = flags.base_url if flags.model or flags.base_url else now.base_url
     if (model, base_url, flags.window or now.window_tokens) == (now.model, now.base_url, now.window_tokens):
@@ -76,6 +83,26 @@ def _model_changed(now: Settings, flags: Flags) -> Settings:
     if (model, base_url) == (now.model, now.base_url):
         return replace(now, window_tokens=flags.window, reserve_tokens=_reserve(model, flags.window))
     return _with_model(now, model, base_url, flags.window or now.window_tokens)
+
+
+def servers_named(flags: Flags, environ: Mapping[str, str], model: str) -> tuple[str, ...]:
+    """The servers that the user named by these flags; `model` is the one that they, or the environment, say."""
+    others = with_summarizer(with_fallbacks(Settings(), flags.fallback), flags.summarizer)
+    named = [Server(model=model, base_url=_with_server(flags, model, environ).base_url), *others.fallbacks]
+    named += [others.summarizer_at] if others.summarizer_at and others.summarizer_at.base_url else []
+    return tuple(each.base_url or OPENAI_URL for each in named if each.base_url or each.model != OFFLINE)
+
+
+def _with_server(flags: Flags, model: str, environ: Mapping[str, str]) -> Flags:
+    """The flags, with the environment's server for a model that is hosted and has none."""
+    url = environ.get("OPENAI_BASE_URL", "").strip()
+    if flags.base_url or model == OFFLINE or not url or address_of(url) == address_of(OPENAI_URL):
+        return flags
+    if address_of(url) is None:
+        raise BadInput(
+            f"OPENAI_BASE_URL is '{public_url(url)}', which is no base URL: it begins with http:// or https://."
+        )
+    return replace(flags, base_url=url)
 
 
 def _check(flags: Flags, model: str) -> None:

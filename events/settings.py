@@ -6,6 +6,7 @@ from math import isfinite
 from typing import Final
 from urllib.parse import urlsplit
 
+from events.addresses import secrets_in_query
 from events.servers import all_of, summarizer
 from events.types import Settings
 
@@ -38,12 +39,8 @@ def _flaw_of_servers(s: Settings) -> str:
 
 
 def _flaw(s: Settings) -> str:
-    try:
-        address = urlsplit(s.base_url)
-    except ValueError as error:
-        return f"base_url is no address ({error}): it begins with http:// or https:// and names a host."
-    if address.username or address.password or address.query:
-        return "base_url holds credentials, which the log must not keep: give the key by OPENAI_API_KEY."
+    if why := _address_flaw(s.base_url):
+        return why
     fractions = {"warn_at": s.warn_at, "evict_at": s.evict_at, "evict_to": s.evict_to}
     for name, value in fractions.items():
         if not (isfinite(value) and 0 < value <= 1):
@@ -78,4 +75,19 @@ def _miscount(s: Settings) -> str:
             return f"{name} is {value}: it must be at least {least}."
         if value > MOST:
             return f"{name} is {value}: it can be {MOST} at most."
+    return ""
+
+
+def _address_flaw(base_url: str) -> str:
+    try:
+        address = urlsplit(base_url)
+    except ValueError as error:
+        return f"base_url is no address ({error}): it begins with http:// or https:// and names a host."
+    if address.username or address.password:
+        return "base_url holds credentials, which the log must not keep: give the key by `launch.py keys add URL`."
+    if secrets := secrets_in_query(address.query):
+        return (
+            f"base_url has what looks like a secret in its query ({secrets[0][0]}), which the log must not keep: leave "
+            "it out, and give it by `launch.py keys add URL`, or with `--header NAME` where the server wants it so."
+        )
     return ""

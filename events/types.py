@@ -300,8 +300,9 @@ class InferenceCompleted(Event, frozen=True, kw_only=True):
 
 
 class InferenceFailed(Event, frozen=True, kw_only=True):
-    """`error` is one of: wrong_key, unknown_model, overflow, rate_limited, timeout, unreachable, server_error,
-    bad_request, bad_answer. `detail` says what to do; it never holds a key."""
+    """`error` is one of: wrong_key, not_allowed (an address that came with an import), unknown_model, overflow,
+    rate_limited, timeout, unreachable, server_error, bad_request, bad_answer. `detail` says what to do; it never holds
+    a key."""
 
     error: str
     detail: str

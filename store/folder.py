@@ -67,6 +67,10 @@ class DataFolder:
         """A partition's index of recall and archival memory, a folder. It can be deleted: it is built from the log."""
         return self.path / f"index-{partition}"
 
+    def servers_path(self) -> Path:
+        """The addresses of model servers that imports brought here."""
+        return self.path / "imported-servers.json"
+
     def create(self) -> Self:
         """Make the folder, for this user alone, where there is none. Raises BadInput where that cannot be."""
         try:

@@ -8,18 +8,19 @@ again, so an import that was interrupted goes on when it is given again; a strea
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
+from events.addresses import addresses_in
 from events.envelope import GENESIS, Draft, Envelope, Topic, chain
 from events.errors import BadInput, LogDamaged, NameTaken
 from events.replay import Replayer
 from events.sources import is_source
 from events.state import State
-from events.types import Parent
+from events.types import Parent, Settings
 from store.bundle import BundleReader, Progress, no_progress
 from store.log import DECIDER, SNAPSHOT_EVENTS, Append, LogStore, Snapshot
 from store.manifest import Manifest, Redacted, Stream
@@ -50,14 +51,24 @@ class Imported(msgspec.Struct, frozen=True, kw_only=True):
     redacted: int
     resting: bool
     alarms: int
+    addresses: tuple[str, ...] = ()
+    """The model servers that the agent, or a fork of it, would call."""
 
     @property
     def written(self) -> int:
         return sum(stream.written for stream in self.streams)
 
 
-def import_bundle(log: LogStore, path: Path, *, name: str = "", progress: Progress = no_progress) -> Imported:
+def import_bundle(
+    log: LogStore,
+    path: Path,
+    *,
+    name: str = "",
+    distrust: Callable[[tuple[str, ...]], None] = lambda _addresses: None,
+    progress: Progress = no_progress,
+) -> Imported:
     """Take a bundle in; `name`: what the agent is to be called here, if otherwise. The log's one writer calls it.
+    `distrust` is given the servers that the bundle would call, before anything is written.
 
     Raises BundleUnreadable, NewerFormat, LogDamaged where a proof fails, and NameTaken, with nothing written; and
     LogUnavailable, after which the same call goes on where the disk was full."""
@@ -65,6 +76,7 @@ def import_bundle(log: LogStore, path: Path, *, name: str = "", progress: Progre
     streams = tuple(_taken(log, each, proof) for each in proof.manifest.streams)
     written = {each.bundled: each.events - each.written for each in streams if each.written}
     if written:
+        distrust(tuple(proof.addresses))
         _write(log, path, proof, written)
         for each in streams:
             if log.hash_at(each.name, proof.manifest.stream(each.bundled).last) != each.hash:
@@ -78,6 +90,7 @@ def import_bundle(log: LogStore, path: Path, *, name: str = "", progress: Progre
         redacted=proof.redacted,
         resting=bool(state.turn or state.pending),
         alarms=len(state.alarms),
+        addresses=tuple(proof.addresses),
     )
 
 
@@ -113,6 +126,8 @@ class _Proof:
         self._sources = {each.name: Replayer(each.name) for each in manifest.streams if is_source(each.name)}
         self.snapshots: dict[tuple[str, int], Snapshot] = {}
         """By the bundle's name and seq; as they are to be here."""
+        self.addresses: dict[str, None] = {}
+        self._settings: Settings | None = None
         self._ends: dict[str, bytes] = {}
         self._wanted: set[tuple[str, int]] = set()
 
@@ -137,6 +152,9 @@ class _Proof:
         elif difference:
             why = f"{difference.what} (`replay --all --verify --bundle {self._path}` shows more; nothing was imported)"
             raise LogDamaged(at.agent, at.seq, why)
+        if at.agent not in self._sources and self.state.settings is not self._settings:
+            self._settings = self.state.settings
+            self.addresses |= dict.fromkeys(addresses_in(self._settings))
         self._ends[at.agent] = self._hash(at)
         if (at.agent, at.seq) in self._wanted:
             self.hashes[at.agent, at.seq] = self._ends[at.agent]

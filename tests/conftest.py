@@ -1,4 +1,5 @@
-"""For all tests: what the environment says of indexes is not theirs, but for the tests that ask for a server.
+"""For all tests: what the environment says of indexes is not theirs, but for the tests that ask for a server; nor are
+this user's keys.
 
 Temporary folders lie in memory where the machine has room for them: an index that is made and synced a hundred times
 over waits for the disk, and no test pulls the plug of one (a killed process leaves what it wrote either way).
@@ -8,6 +9,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
 from pathlib import Path
 from typing import Any, Final
 
@@ -30,8 +32,11 @@ def pytest_configure(config: pytest.Config) -> None:
     """`QDRANT_URL=… pytest` runs the engine's tests on that server too, and no other test."""
     passed_on = getattr(config, "workerinput", {})
     config.stash[SERVER_URL] = passed_on.get("server_url") or os.environ.pop("QDRANT_URL", "")
-    for name in ("PALIMPSEST_EMBEDDER", "QDRANT_COLLECTION"):
+    for name in ("PALIMPSEST_EMBEDDER", "QDRANT_COLLECTION", "OPENAI_BASE_URL", "OPENAI_CUSTOM_HEADERS"):
         os.environ.pop(name, None)
+    keys = tempfile.mkdtemp(prefix="palimpsest-keys-")
+    os.environ["PALIMPSEST_KEYS"] = str(Path(keys) / "keys.json")
+    config.add_cleanup(lambda: shutil.rmtree(keys, ignore_errors=True))
     if os.access(IN_MEMORY, os.W_OK) and shutil.disk_usage(IN_MEMORY).free > ROOM_BYTES:
         os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(IN_MEMORY))
 

@@ -100,7 +100,7 @@ def _sorted(status: int, said: str) -> tuple[str, str, bool]:
     if status == 402 or _NO_CREDIT.search(said):
         return "rate_limited", "The account has no credit left: check its plan and billing.", False
     if status in (401, 403):
-        return "wrong_key", "The key was refused: set OPENAI_API_KEY to a key that this server takes.", False
+        return "wrong_key", "The key was refused: give the right one by `launch.py keys add`.", False
     if status in (400, 404, 422) and _NO_MODEL.search(said):
         return "unknown_model", "The server has no such model: load it there, or change the agent's model.", False
     if status in (404, 405):

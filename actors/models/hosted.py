@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 from actors.models.protocol import USUAL, Answer, Model, OnPiece, Terms
+from store.key_files import Handed, LiveKeys
 
 
 class LazyHosted:
-    """An `OpenAIModel` on first use. The key is read from OPENAI_API_KEY there and then, and kept nowhere else."""
+    """An `OpenAIModel` on first use, with the keys that it was handed."""
 
-    def __init__(self, options: dict[str, Any]) -> None:
+    def __init__(self, options: dict[str, Any], keys: Handed) -> None:
         self._options = options
+        self.keys = LiveKeys(keys)
         self._model: Model | None = None
 
     async def complete(
@@ -21,7 +22,7 @@ class LazyHosted:
         if self._model is None:
             from actors.models.openai import OpenAIModel
 
-            self._model = OpenAIModel(api_key=os.environ.get("OPENAI_API_KEY", ""), **self._options)
+            self._model = OpenAIModel(keys=self.keys, **self._options)
         return await self._model.complete(request, base_url=base_url, on_piece=on_piece, terms=terms)
 
     def figures(self) -> dict[str, Any]:

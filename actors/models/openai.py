@@ -2,7 +2,9 @@
 
 Rules. (1) The bytes that were asked for are the bytes that are sent: they go through the client as they are, never
 decoded and encoded again (streaming appends its two options). (2) Whatever goes wrong is a `ModelFailed` that says what
-to do, and holds no key and no header. (3) Nothing is asked again once a piece of an answer went out.
+to do, and holds no key and no header. (3) Nothing is asked again once a piece of an answer went out. (4) With a request
+goes what `store.keys` has for its server, and nothing that the client would find by itself in the environment; it goes
+to that server alone, whatever it redirects to.
 """
 
 from __future__ import annotations
@@ -10,8 +12,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-import urllib.parse
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, Final, cast
 
 import anyio
@@ -23,10 +24,14 @@ from actors.models.answers import AnswerBuilder, whole_answer
 from actors.models.failures import Failure, Scrubber, from_response
 from actors.models.pieces import EventLines
 from actors.models.protocol import USUAL, Answer, ModelFailed, OnPiece, Terms
+from actors.models.servers import Moved, arrived_elsewhere, headers_for, options_for, stay, wrong_key
 from actors.models.slots import IN_FLIGHT, Slots
 from actors.models.transport import Direct, goes_direct
+from events.addresses import OPENAI_URL, address_of, credentials_in, endpoint, is_openai, public_url
+from events.errors import BadInput
+from store.key_files import Handed, LiveKeys
+from store.keys import Access
 
-OPENAI_URL: Final = "https://api.openai.com/v1"
 STREAM_OPTIONS: Final = b',"stream":true,"stream_options":{"include_usage":true}}'
 STREAM_ONLY: Final = b',"stream":true}'
 LONGEST_WAIT_S: Final = 120.0
@@ -39,7 +44,7 @@ _PUBLIC_HEADERS: Final = ("accept", "connection", "content-", "host", "user-agen
 
 
 class OpenAIModel:
-    """One client a server, shared by all agents. `api_key` may be empty for a server of one's own.
+    """One client a server, shared by all agents. `keys` has what goes along to each.
 
     `timeout_s` bounds each attempt as a whole (not the wait for a slot), `max_in_flight` the attempts at one server at
     once, where an agent's terms say nothing else. `max_retries` attempts follow a failure that may pass. `sleep` and
@@ -49,9 +54,8 @@ class OpenAIModel:
     def __init__(
         self,
         *,
-        api_key: str = "",
+        keys: LiveKeys | None = None,
         base_url: str = "",
-        headers: Mapping[str, str] | None = None,
         timeout_s: float = 600.0,
         connect_timeout_s: float = 10.0,
         max_retries: int = 4,
@@ -59,9 +63,8 @@ class OpenAIModel:
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
         jitter: Callable[[], float] = random.random,
     ) -> None:
-        self._api_key = api_key.strip()
+        self._keys = keys or LiveKeys(Handed())
         self._base_url = base_url
-        self._headers = dict(headers or {})
         self._timeout_s = timeout_s
         self._connect_timeout_s = connect_timeout_s
         self._max_retries = max_retries
@@ -70,9 +73,10 @@ class OpenAIModel:
         self._jitter = jitter
         self._slots = Slots(max_in_flight)
         self._http: dict[bool, httpx2.AsyncClient] = {}
-        self._clients: dict[str, openai.AsyncOpenAI] = {}
+        self._clients: dict[str, tuple[Access, openai.AsyncOpenAI]] = {}
         self._without_usage: set[str] = set()  # servers that refuse `stream_options`
-        self._secrets = {self._api_key, *self._headers.values()}
+        self._secrets: set[str] = set()
+        """What the client sent besides: headers of its own."""
 
     async def complete(
         self, request: bytes, *, base_url: str = "", on_piece: OnPiece | None = None, terms: Terms = USUAL
@@ -125,16 +129,19 @@ class OpenAIModel:
 
     def _objection(self, url: str) -> Failure | None:
         """What can be said before anything is sent."""
-        parts = urllib.parse.urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
+        address = address_of(url)
+        if address is None:
             return Failure("unreachable", "The base_url must begin with http:// or https:// and name a host.")
-        if not self._api_key and parts.hostname.endswith("openai.com"):
-            detail = "There is no key: set OPENAI_API_KEY, or give the base_url of a server that needs none."
-            return Failure("wrong_key", detail)
-        if not all(secret.isascii() and secret.isprintable() for secret in self._secrets if secret):
-            return Failure(
-                "wrong_key", "OPENAI_API_KEY or a header holds characters that HTTP cannot carry: set it anew."
-            )
+        try:
+            access, refusal = self._keys.access(url)
+        except BadInput as error:
+            return Failure("wrong_key", str(error))
+        if refusal:
+            return Failure("not_allowed", refusal)
+        if not access.has_key and is_openai(address):
+            return wrong_key(url, access, asked=False)
+        if not all(secret.isascii() and secret.isprintable() for secret in access.secrets()):
+            return Failure("wrong_key", f"{access.whence} holds characters that HTTP cannot carry: set it anew.")
         return None
 
     def _wait_s(self, result: Answer | Failure, attempt: int) -> float | None:
@@ -147,7 +154,7 @@ class OpenAIModel:
         return backoff_s * (1 - 0.25 * self._jitter())
 
     def _detail(self, failure: Failure, url: str) -> str:
-        scrubber = Scrubber(self._secrets | credentials_in(url))
+        scrubber = Scrubber(self._secrets | self._keys.secrets() | credentials_in(url))
         when = f" It asks to come back in {failure.after_s:.0f} s." if failure.after_s else ""
         quote = f" It said: {scrubber.clean(failure.quote)}" if failure.quote else ""
         return f"{public_url(url)}: {failure.detail}{when}{quote}"
@@ -169,12 +176,18 @@ class OpenAIModel:
 
     async def _post(self, url: str, body: bytes, *, stream: bool = False) -> httpx2.Response:
         """Through the client as bytes, which costs a seventh of its typed `create`."""
-        client, path = self._client(url), url.rstrip("/") + _PATH
+        access, client = self._client(url)
+        where, how = endpoint(url, _PATH), options_for(access, openai.omit)
         if not stream:
-            return await client.post(path, cast_to=httpx2.Response, content=body)
+            return await client.post(where, cast_to=httpx2.Response, content=body, options=how)
         # Asked for as a stream, the client hands out the unread response; no stream of this type is ever made.
         unread: object = await client.post(
-            path, cast_to=httpx2.Response, content=body, stream=True, stream_cls=openai.AsyncStream[object]
+            where,
+            cast_to=httpx2.Response,
+            content=body,
+            options=how,
+            stream=True,
+            stream_cls=openai.AsyncStream[object],
         )
         return cast(httpx2.Response, unread)
 
@@ -191,6 +204,8 @@ class OpenAIModel:
     def _refused(self, url: str, error: openai.APIStatusError, *, streaming: bool) -> Failure:
         self._note_secrets(error.request)
         failure = from_response(error.status_code, error.response.headers, error.response.content, now_s=time.time())
+        if failure.error == "wrong_key":
+            return wrong_key(url, self._keys.access(url)[0], quote=failure.quote)
         if streaming and "stream_options" in failure.quote and url not in self._without_usage:
             self._without_usage.add(url)
             return msgspec.structs.replace(failure, again=True, after_s=0.0)
@@ -201,21 +216,24 @@ class OpenAIModel:
         sent = request.headers.items()
         self._secrets |= {value for name, value in sent if not name.lower().startswith(_PUBLIC_HEADERS)}
 
-    def _client(self, url: str) -> openai.AsyncOpenAI:
-        client = self._clients.get(url)
-        if client is None:
+    def _client(self, url: str) -> tuple[Access, openai.AsyncOpenAI]:
+        """A server's client, and what goes along: another one where that has changed."""
+        access, _ = self._keys.access(url)
+        known = self._clients.get(url)
+        if known is None or known[0] != access:
             # Each attempt has its limit as a whole, which its agent may set.
             timeout = httpx2.Timeout(None, connect=min(self._connect_timeout_s, self._timeout_s))
             client = openai.AsyncOpenAI(
-                api_key=self._api_key or "none",
-                base_url=url,
-                default_headers=self._headers,
+                api_key=access.key or "none",
+                admin_api_key="",
+                base_url=public_url(url),
+                default_headers=headers_for(access, openai.omit),
                 timeout=timeout,
                 max_retries=0,
                 http_client=self._http_client(url, timeout),
             )
-            self._clients[url] = client
-        return client
+            known = self._clients[url] = access, client
+        return known
 
     def _http_client(self, url: str, timeout: httpx2.Timeout) -> httpx2.AsyncClient:
         """By aiohttp, unless there is a proxy on the way."""
@@ -224,6 +242,7 @@ class OpenAIModel:
         if client is None:
             limits = httpx2.Limits(max_connections=None, max_keepalive_connections=self._max_in_flight)
             client = Direct(timeout) if direct else openai.DefaultAsyncHttpxClient(timeout=timeout, limits=limits)
+            client.event_hooks = {"request": [stay]}
             self._http[direct] = client
         return client
 
@@ -265,6 +284,8 @@ async def _drain(data: AsyncIterator[bytes]) -> None:
 
 def _lost(cause: BaseException) -> Failure:
     """A connection that failed: before an answer, or in the middle of one."""
+    if isinstance(cause, Moved):
+        return arrived_elsewhere(cause)
     if isinstance(cause, httpx2.RemoteProtocolError) and "complete message body" in str(cause):
         return _cut_off()
     reason = str(cause) or type(cause).__name__
@@ -274,14 +295,3 @@ def _lost(cause: BaseException) -> Failure:
 
 def _cut_off() -> Failure:
     return Failure("bad_answer", "The answer was cut off in the middle: check the server's log.", again=True)
-
-
-def public_url(url: str) -> str:
-    """A base_url without what may be secret in it."""
-    parts = urllib.parse.urlsplit(url)
-    return urllib.parse.urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
-
-
-def credentials_in(url: str) -> set[str]:
-    parts = urllib.parse.urlsplit(url)
-    return {secret for secret in (parts.username, parts.password, parts.query) if secret}

@@ -10,7 +10,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
-from urllib.parse import urlsplit
 
 import httpx2
 import msgspec
@@ -18,9 +17,12 @@ import numpy as np
 import openai
 
 from actors.models.failures import Scrubber, from_response
-from actors.models.openai import OPENAI_URL, credentials_in, public_url
+from actors.models.servers import Moved, headers_for, options_for, stay_now, wrong_key
+from events.addresses import OPENAI_URL, address_of, credentials_in, endpoint, is_openai, public_url
 from events.errors import BadInput, StorageAway
 from store.embeddings import OPENAI, TEXT_CHARS, Vectors
+from store.key_files import Handed, LiveKeys
+from store.keys import Access
 
 BATCH_TEXTS: Final = 128
 BATCH_CHARS: Final = 200_000
@@ -45,7 +47,7 @@ class OpenAIEmbedder:
         self,
         setting: str,
         *,
-        api_key: str = "",
+        keys: LiveKeys | None = None,
         base_url: str = "",
         timeout_s: float = 60.0,
         connect_timeout_s: float = 10.0,
@@ -58,14 +60,24 @@ class OpenAIEmbedder:
         self._model = model if shortened else setting.removeprefix(OPENAI)
         self._wanted = {"dimensions": int(dimension)} if shortened else {}
         self._url = base_url or OPENAI_URL
-        self._key = api_key.strip()
-        _check(self._url, self._key)
+        self._keys = keys or LiveKeys(Handed())
+        self._access, _ = self._keys.access(self._url)
+        _check(self._url, self._access)
         self._dimension = 0
-        self._client = openai.OpenAI(
-            api_key=self._key or "none",
-            base_url=self._url,
-            timeout=httpx2.Timeout(timeout_s, connect=connect_timeout_s),
-            max_retries=max_retries,
+        self._timeout = httpx2.Timeout(timeout_s, connect=connect_timeout_s)
+        self._max_retries = max_retries
+        self._http = openai.DefaultHttpxClient(event_hooks={"request": [stay_now]}, timeout=self._timeout)
+        self._client = self._made()
+
+    def _made(self) -> openai.OpenAI:
+        return openai.OpenAI(
+            api_key=self._access.key or "none",
+            admin_api_key="",
+            base_url=public_url(self._url),
+            default_headers=headers_for(self._access, openai.omit),
+            timeout=self._timeout,
+            max_retries=self._max_retries,
+            http_client=self._http,
         )
 
     @property
@@ -102,6 +114,10 @@ class OpenAIEmbedder:
         except openai.APITimeoutError:
             raise self._away("It gave no answer in time.") from None
         except openai.APIConnectionError as error:
+            if isinstance(error.__cause__, Moved):
+                raise self._away(
+                    f"It sends requests on to {error.__cause__.to}, which was asked for nothing."
+                ) from None
             raise self._away(f"No connection ({type(error.__cause__ or error).__name__}).") from None
         if len(answer) != len(texts) or not all(answer):
             raise self._away(f"It gave {len(answer)} vectors for {len(texts)} texts.")
@@ -114,7 +130,15 @@ class OpenAIEmbedder:
             "encoding_format": "float",  # base64, the client's own choice, is not every server's
             **self._wanted,
         }
-        response = self._client.post("/embeddings", cast_to=httpx2.Response, body=body)
+        try:
+            access, _ = self._keys.access(self._url)
+        except BadInput as error:
+            raise self._away(f"{error}") from None
+        if access != self._access:
+            self._access = access
+            self._client = self._made()
+        where, how = endpoint(self._url, "/embeddings"), options_for(self._access, openai.omit)
+        response = self._client.post(where, cast_to=httpx2.Response, body=body, options=how)
         try:
             rows = msgspec.json.decode(response.content, type=_Answer).data
         except msgspec.MsgspecError:
@@ -123,7 +147,9 @@ class OpenAIEmbedder:
 
     def _refused(self, error: openai.APIStatusError) -> StorageAway:
         failure = from_response(error.status_code, error.response.headers, error.response.content, now_s=time.time())
-        said = Scrubber({self._key} | credentials_in(self._url)).clean(failure.quote)
+        if failure.error == "wrong_key":
+            failure = wrong_key(self._url, self._access, quote=failure.quote)
+        said = Scrubber(self._keys.secrets() | credentials_in(self._url)).clean(failure.quote)
         return self._away(f"{failure.detail} It said: {said}")
 
     def _away(self, why: str) -> StorageAway:
@@ -133,17 +159,17 @@ class OpenAIEmbedder:
         )
 
 
-def _check(url: str, key: str) -> None:
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+def _check(url: str, access: Access) -> None:
+    address = address_of(url)
+    if address is None:
         raise BadInput("OPENAI_BASE_URL must begin with http:// or https:// and name a host.")
-    if not key and parts.hostname.endswith("openai.com"):
+    if not access.has_key and is_openai(address):
         raise BadInput(
-            "Embeddings of OpenAI's need a key: put OPENAI_API_KEY=… before the command; or name a "
-            "server that needs none by OPENAI_BASE_URL=http://…/v1."
+            "Embeddings of OpenAI's need a key: put OPENAI_API_KEY=… before the command, or `launch.py keys add "
+            f"{address}`; or name a server that needs none by OPENAI_BASE_URL=http://…/v1."
         )
-    if not (key.isascii() and key.isprintable()):
-        raise BadInput("OPENAI_API_KEY holds characters that HTTP cannot carry: set it anew.")
+    if not all(secret.isascii() and secret.isprintable() for secret in access.secrets()):
+        raise BadInput(f"{access.whence} holds characters that HTTP cannot carry: set it anew.")
 
 
 def _batches(texts: Sequence[str]) -> Iterator[list[int]]:

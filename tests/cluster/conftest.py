@@ -13,7 +13,9 @@ import pytest
 from actors.system import Options, System, boot, start_ray
 from events.types import FunctionReturned, SummaryWritten
 from store.folder import DataFolder
-from tests.cluster.world import HOME, KEY, SLOW, Crowd, all_contexts, check_promises, log_of, run, running
+from store.key_files import key_files
+from store.keys import Server
+from tests.cluster.world import HOME, KEY, OWN_KEY, SLOW, Crowd, all_contexts, check_promises, log_of, run, running
 from tests.conftest import OWN_RAY
 
 
@@ -26,7 +28,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def one_ray() -> Iterator[None]:
-    """Ray, with a key in the environment that must turn up nowhere."""
+    """Ray, with a key in the environment that must turn up nowhere, nor at the stub, which is no server of OpenAI's."""
     import ray
 
     before = os.environ.get("OPENAI_API_KEY")
@@ -53,8 +55,9 @@ def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> DataFolder:
 
 
 @pytest.fixture(scope="session")
-def shared(one_ray: None, shared_folder: DataFolder) -> Iterator[System]:  # noqa: ARG001
-    """A system for the tests that leave it as they found it."""
+def shared(one_ray: None, shared_folder: DataFolder, stub_url: str) -> Iterator[System]:  # noqa: ARG001
+    """A system for the tests that leave it as they found it; the stub has a key of its own in this user's file."""
+    key_files(os.environ).keep(Server(url=stub_url, key=OWN_KEY))
     options = Options(model={"timeout_s": 2.0, "connect_timeout_s": 2.0, "max_retries": 1})
     system = run(boot(shared_folder, "tests", options))
     yield system

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
 import socket
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -22,7 +25,9 @@ from events.types import (
     Settings,
 )
 from store.folder import DataFolder
-from tests.cluster.world import KEY, born, run, stream_of
+from store.key_files import key_files
+from store.keys import Server
+from tests.cluster.world import KEY, OWN_KEY, born, run, stream_of
 
 
 def test_a_turn_on_a_hosted_model(shared: System, stub_url: str) -> None:
@@ -138,11 +143,45 @@ def test_the_key_is_sent_to_the_server_and_turns_up_nowhere_else(
     detail = run(talk())
     assert "wrong_key" in detail
     assert "[removed]" in detail, "the server did quote the key"
+    with urllib.request.urlopen(stub_url.replace("/v1", "/requests")) as response:
+        received = response.read()
+    assert OWN_KEY.encode() in received
+    assert KEY.encode() not in received, "OPENAI_API_KEY is no key of this server's"
     logs = files_below(Path(ray.worker.global_worker.node.get_logs_dir_path()))
     assert any(b"inference failed" in text for text in logs.values()), "the workers' own lines are among them"
-    for path, text in {**logs, **files_below(shared_folder.path)}.items():
-        for secret in (KEY, KEY[:12]):
-            assert secret.encode() not in text, f"promise 12: {path.name} holds the key"
+    listed = {Path("Ray's actors"): repr(ray._private.state.actors()).encode(), **command_lines()}
+    for path, text in {**logs, **files_below(shared_folder.path), **listed}.items():
+        for secret in (KEY, KEY[:12], OWN_KEY, OWN_KEY[:12]):
+            assert secret.encode() not in text, f"promise 12: {path} holds the key"
+
+
+def test_a_key_that_changes_is_used_without_a_restart(shared: System, stub_url: str) -> None:
+    """Promise 12 holds for it too: what the server quotes of the new one is taken out."""
+    files = key_files(os.environ)
+
+    async def asked(agent: str) -> str:
+        client = await born(shared, agent, Settings(model="stub-echo-key", base_url=stub_url))
+        return (await client.ask(agent, "Hello!")).detail
+
+    assert "[removed]" in run(asked("before"))
+    files.remove(stub_url)
+    try:
+        assert f"keys add {stub_url}" in run(asked("between"))
+        files.keep(Server(url=stub_url, key="sk-another-key-0815"))
+        detail = run(asked("after"))
+        assert "[removed]" in detail
+        assert "another" not in detail
+    finally:
+        files.keep(Server(url=stub_url, key=OWN_KEY))
+
+
+def command_lines() -> dict[Path, bytes]:
+    """What `ps` shows of every process."""
+    found = {}
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            found[path] = path.read_bytes()
+    return found
 
 
 def files_below(folder: Path) -> dict[Path, bytes]:

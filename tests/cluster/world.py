@@ -38,6 +38,7 @@ T = TypeVar("T")
 
 HOME: Final = Path(__file__).parents[2]
 KEY: Final = "sk-test-4bK9wQ2xVt7LmZ0pRj5nYc3u"
+OWN_KEY: Final = "sk-of-the-stub-alone-0123456789"
 LIMIT_S: Final = 60.0
 START_MS: Final = 1_763_800_000_000
 SLOW: Final = Options(model={"offline_latency_s": 0.02})

@@ -14,7 +14,7 @@ from bench.openai_stub import vector_of
 from events.errors import BadInput, EmbedderChanged, StorageAway
 from store.embeddings import TEXT_CHARS
 from store.projection import MemoryIndex
-from tests.models.test_openai import KEY, Server
+from tests.models.test_openai import KEY, Server, keys_of
 from tests.store.index_world import chatter, feed, own
 
 
@@ -31,7 +31,9 @@ def _fresh(server: Server) -> None:
 
 
 def embedder(server: Server, model: str = "stub", key: str = KEY) -> OpenAIEmbedder:
-    return OpenAIEmbedder(f"openai:{model}", api_key=key, base_url=server.url, timeout_s=2.0, max_retries=0)
+    return OpenAIEmbedder(
+        f"openai:{model}", keys=keys_of(server.url, key, None), base_url=server.url, timeout_s=2.0, max_retries=0
+    )
 
 
 def asked(server: Server) -> list[list[str]]:
@@ -101,8 +103,8 @@ def test_a_server_that_is_down_is_named(server: Server) -> None:
 
 @pytest.mark.parametrize(("url", "key"), [("", ""), ("localhost:80", "k"), ("http://x/v1", "schlüssel")])
 def test_what_can_never_work_is_refused_at_once(url: str, key: str) -> None:
-    with pytest.raises(BadInput, match="OPENAI_"):
-        OpenAIEmbedder("openai:m", api_key=key, base_url=url)
+    with pytest.raises(BadInput, match=r"OPENAI_|HTTP cannot carry"):
+        OpenAIEmbedder("openai:m", keys=keys_of(url, key, None), base_url=url)
 
 
 def test_an_index_is_made_with_it_and_knows_it_again(server: Server, tmp_path: Path) -> None:

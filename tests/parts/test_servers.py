@@ -60,7 +60,7 @@ def two() -> Iterator[tuple[Process, Process]]:
 @asynccontextmanager
 async def system(folder: Path, settings: Settings) -> AsyncIterator[Parts]:
     """The parts on a real client of model servers, with one agent, "ada"."""
-    model = OpenAIModel(api_key="none", sleep=Waits(), max_retries=1)
+    model = OpenAIModel(sleep=Waits(), max_retries=1)
     made = Parts(folder, cast(Scripted, model), None, {})
     await made.timers.recover()
     loops = [asyncio.create_task(part.run()) for part in (made.memory, made.processor)]
