@@ -45,8 +45,8 @@ def session(part: str = EMPTY_CONTENT) -> Story:
     story.happens(FormatChanged(parts=ordered((*without, part))))
     _sources(story)
     _timers(story)
-    _large_and_late(story)
     _circle(story)
+    _large_and_late(story)
     _servers(story)
     _pressure(story)
     return story
@@ -78,8 +78,11 @@ def _first_day(story: Story) -> None:
 
 def _circle(story: Story) -> None:
     story.says("I like tea.")
-    for _ in range(3):
-        story.answers(call("core_memory_append", name="human", content="Likes tea.", request_heartbeat=True))
+    while "RepetitionNoted" not in story.kinds:
+        if story.phase == Phase.SUMMARISING:
+            story.answers(content="Eve lives in Bergen.")
+        else:
+            story.answers(call("core_memory_append", name="human", content="Likes tea.", request_heartbeat=True))
     story.answers(content="You like tea, and I wrote it down more often than once, since", finish="length")
 
 

@@ -22,7 +22,7 @@ FORMATS = sorted(FOLDER.glob("*.msgpack"))
 AGENTS = {event.__name__ for event in AGENT_EVENTS} - {"AgentForked", "InputAdopted"}
 """The kinds in a stream that is no fork's; `tests/simulation/test_forks.py` has those that are."""
 STATES = {
-    ("event-RepetitionNoted", "2"): "b97e648e05cca8b0c857adc4ad78d2941d9a37fd8d013fcda3a35344c9f6631d",
+    ("event-RepetitionNoted", "2"): "0fafb571b108a1037e4fd054115892ba37ea7e4a16eaa95753d14a8a3d529332",
     ("event-ServerSwitched", "2"): "1a32880f28590cb8274994957ba8dbf7400159a7663f7910d6a336f03dcd1df0",
     ("format-1", "2"): "ee877a3a567ffa92c3b7851319ab411415cbd8c73b124024ac463c05b2a9d135",
     ("format-2", "2"): "c9e5b0aa4c9c3d6a0e0d915edc6104b901be5d3c460fce4e24507624f8417c91",
