@@ -68,6 +68,15 @@ def test_fallbacks_are_given_and_dropped() -> None:
     assert settings_changed(settings, Flags()) is None
 
 
+def test_a_fallback_by_its_name_is_another_model_at_the_agents_own_server() -> None:
+    settings = settings_for_new(Flags(model="llama3", base_url=OLLAMA, fallback=("phi3", "gpt-4o@https://h/v1")), {})
+    assert [(each.base_url, each.output_parameter) for each in settings.fallbacks] == [
+        (OLLAMA, "max_tokens"),
+        ("https://h/v1", "max_tokens"),
+    ]
+    assert settings_for_new(Flags(model="gpt-4o", fallback=("gpt-4o-mini",)), {}).fallbacks[0].base_url == ""
+
+
 def test_a_key_in_a_fallbacks_address_is_refused() -> None:
     with pytest.raises(BadInput, match="credentials"):
         settings_for_new(Flags(fallback=("m@https://user:secret@h/v1",)), {})

@@ -214,3 +214,16 @@ def test_an_agents_own_time_limit_holds_for_an_attempt(two: tuple[Server, Server
     failed = run(use, server.url, max_retries=1)
     assert (failed.error, failed.attempts) == ("timeout", 2)
     assert "0.05 s" in failed.detail
+
+
+def test_a_server_that_hangs_is_not_asked_twice_where_there_is_another(
+    two: tuple[Server, Server],
+) -> None:
+    server, _ = two
+
+    async def use(model: OpenAIModel) -> ModelFailed:
+        with pytest.raises(ModelFailed) as caught:
+            await model.complete(ask("stub-hang"), terms=Terms(timeout_s=0.05, elsewhere=True))
+        return caught.value
+
+    assert run(use, server.url).attempts == 1
