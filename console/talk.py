@@ -58,4 +58,9 @@ def ending(reply: Reply) -> str:
     if reply.reason == "yielded":
         return "" if reply.messages else "The agent ended its turn without a message."
     said = _ENDS.get(reply.reason, f"The turn ended: {reply.reason}.")
-    return said if reply.reason == "stopped" else f"{said} {one_line(reply.detail, 400)}".rstrip()
+    return said if reply.reason == "stopped" else f"{said} {one_line(reply.detail, 1000)}".rstrip()
+
+
+def notes(reply: Reply) -> list[str]:
+    """What did not go as usual in a turn that ended well."""
+    return [one_line(each, 400) for each in reply.notes] if reply.reason == "yielded" else []

@@ -9,8 +9,10 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
+from actors.turns import Reply
 from console.describe import describe, value_text
 from console.overrides import changes
+from console.pipe import finish
 from console.servers import server, server_text, with_fallbacks, with_summarizer
 from console.settings import Flags, born, check_change, differences, settings_changed, settings_for_new
 from events.envelope import Draft
@@ -268,3 +270,15 @@ def test_a_rerun_whose_summariser_cannot_be_had_names_it(
         "wrong_key: The summariser (gpt-4o-mini): https://api.openai.com/v1: There is no key"
         in printed.text + printed.err
     )
+
+
+def test_an_answer_of_a_fallback_is_said_beside_the_answer(capsys: pytest.CaptureFixture[str]) -> None:
+    why = "llama3 was asked, since the server before failed (timeout: No answer.)."
+    reply = Reply(agent=AGENT, input=1, messages=("Hello.",), reason="yielded", notes=(why,))
+    assert finish(reply) == 0
+    assert capsys.readouterr() == ("Hello.\n", f"{why}\n")
+    failed = msgspec.structs.replace(
+        reply, messages=(), reason="inference_failed", detail="None of 2 servers answered."
+    )
+    assert finish(failed) == 1
+    assert why not in capsys.readouterr().err
