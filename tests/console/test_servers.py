@@ -259,6 +259,19 @@ def test_a_rerun_offline_asks_no_server_at_all(
     assert call("--data", data, "replay", "off", "--verify").code == 0
 
 
+def test_a_run_that_failed_over_is_run_again_in_step_with_the_recorded_answers(tmp_path: Path, call: Launch) -> None:
+    told = Story(model="gpt-4o", count=count, fallbacks=(server(f"llama3@{OLLAMA}"),), return_after_s=120)
+    told.says("Hi.").fails("unreachable", "No connection.").answers(say())
+    for text in ("And?", "Now?", "Well?"):
+        told.says(text).answers(say())
+    assert [event.server for event in told.all(ServerSwitched)] == [1, 0]
+    data = kept(told, tmp_path)
+    printed = call("--data", data, "rerun", AGENT, "--recorded", "--json", "--as", "again")
+    assert printed.code == 0, printed.err
+    assert msgspec.json.decode(printed.out)["outcome"]["divergence"] is None
+    assert call("--data", data, "replay", "again", "--verify").code == 0
+
+
 def test_a_rerun_whose_summariser_cannot_be_had_names_it(
     tmp_path: Path, call: Launch, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -98,6 +98,20 @@ def test_one_agents_wish_binds_all_who_call_its_server(two: tuple[Server, Server
     run(use, server.url)
 
 
+def test_a_bound_may_be_larger_than_is_usual(two: tuple[Server, Server]) -> None:
+    """No pool of connections has a lesser one of its own."""
+    server, _ = two
+
+    async def use(model: OpenAIModel) -> None:
+        terms = Terms(agent="many", in_flight=150)
+        stuck = [asyncio.create_task(model.complete(ask("stub-hang"), terms=terms)) for _ in range(160)]
+        await until(lambda: server.stub.count == 150)
+        assert model.figures()[server.url]["waiting"] == 10
+        await ended(*stuck)
+
+    run(use, server.url)
+
+
 class Gate(Waits):
     """A sleep that ends when it is opened."""
 
