@@ -53,7 +53,7 @@ def in_part(job: Job, detail: str) -> str:
 
 
 def terms_of(job: Job) -> Terms:
-    return Terms(agent=job.agent, in_flight=job.in_flight, timeout_s=job.timeout_s)
+    return Terms(agent=job.agent, in_flight=job.in_flight, timeout_s=job.timeout_s, elsewhere=job.elsewhere)
 
 
 def completed(came: Answer, handed: bytes, took_ms: int) -> InferenceCompleted:

@@ -22,6 +22,7 @@ from events.context import clip
 from events.envelope import Draft
 from events.errors import BadInput, UnknownSource, WindowTooSmall
 from events.prompts import least_window_of, most_reserve_tokens
+from events.servers import chosen
 from events.sources import OUTLINE, PREFIX, Document, Source, fold_source, is_source, removed_key, source_of, stream_of
 from events.state import State
 from events.types import (
@@ -157,8 +158,8 @@ async def check_windows(log: Log, name: str, agents: Iterable[str]) -> None:
 
 def check_window(state: State, name: str) -> None:
     """Raises WindowTooSmall where an agent could not talk with this source attached, beside those that it has."""
-    settings, had = state.settings, state.sources
-    with_it = replace(state, sources=had if name in had else (*had, name), next_sources=None)
+    settings, had = chosen(state), state.sources
+    with_it = replace(state, settings=settings, sources=had if name in had else (*had, name), next_sources=None)
     least = least_window_of(with_it, count, most_reserve_tokens(settings.model))
     if settings.window_tokens < least:
         raise WindowTooSmall(state.agent, settings.window_tokens, least, name)

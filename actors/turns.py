@@ -16,9 +16,9 @@ from actors.log_client import LogClient
 from events.codec import decode
 from events.envelope import Envelope
 from events.errors import ActorLost, AgentSetAside, LogDamaged, LogUnavailable, NewerFormat, PalimpsestError
-from events.types import InputSkipped, MessageSent, TurnEnded
+from events.types import InputSkipped, MessageSent, ServerSwitched, TurnEnded
 
-KINDS = ("MessageSent", "TurnEnded", "InputSkipped")
+KINDS = ("MessageSent", "ServerSwitched", "TurnEnded", "InputSkipped")
 BATCH = 4000
 WAIT_S = 30.0
 RETRY_S = 0.5
@@ -43,7 +43,8 @@ class Ticket(msgspec.Struct, frozen=True):
 
 
 class Reply(msgspec.Struct, frozen=True, kw_only=True):
-    """How a turn ended. `reason` as in TurnEnded ("yielded": all is well); `detail` says what went wrong."""
+    """How a turn ended. `reason` as in TurnEnded ("yielded": all is well); `detail` says what went wrong, and `notes`
+    what did not go as usual and went well in the end."""
 
     agent: str
     input: int
@@ -54,10 +55,19 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
     tokens: int = 0
     cut: str = ""
     """What cut the last message off: as in MessageSent."""
+    notes: tuple[str, ...] = ()
 
     @property
     def text(self) -> str:
         return "\n".join(self.messages)
+
+
+class Heard:
+    """What is known of a turn that runs: what the user was sent, and what else there is to know."""
+
+    def __init__(self) -> None:
+        self.messages: list[MessageSent] = []
+        self.notes: list[str] = []
 
 
 class Turns:
@@ -68,7 +78,7 @@ class Turns:
         self._ask_aside = aside
         self._aside: dict[str, str] = {}
         self._waiting: dict[Key, asyncio.Future[Reply]] = {}
-        self._said: dict[Key, list[MessageSent]] = {}
+        self._heard: dict[Key, Heard] = {}
         self._ended: OrderedDict[Key, tuple[Reply, int]] = OrderedDict()
         self._position = 0
         self._complete_from = 0
@@ -131,12 +141,12 @@ class Turns:
 
     async def _past(self, ticket: Ticket) -> Reply | None:
         """The reply, if the log has the turn's end already."""
-        said: list[MessageSent] = []
+        heard = Heard()
         seq = ticket.seq
         while envelopes := await self._log.read(ticket.agent, after=seq, limit=READ_AT_ONCE):
             for envelope in envelopes:
                 if envelope.turn == ticket.seq and envelope.kind in KINDS:
-                    reply = note(envelope, said)
+                    reply = note(envelope, heard)
                     if reply:
                         return reply
             seq = envelopes[-1].seq
@@ -170,21 +180,23 @@ class Turns:
 
     def _learn(self, envelope: Envelope) -> None:
         key = (envelope.agent, envelope.turn)
-        said = self._said.setdefault(key, [])
+        if not envelope.turn:
+            return  # it belongs to no turn
+        heard = self._heard.setdefault(key, Heard())
         try:
-            reply = note(envelope, said)
+            reply = note(envelope, heard)
         except (LogDamaged, NewerFormat) as error:
             self._tell(key, error)
             return
         if reply is not None:
-            del self._said[key]
+            del self._heard[key]
             self._ended[key] = reply, envelope.position
             if len(self._ended) > MAX_ENDED:
                 _, (_, position) = self._ended.popitem(last=False)
                 self._complete_from = max(self._complete_from, position)
             self._tell(key, reply)
-            for heard in self._listeners.get(envelope.agent, ()):
-                heard.put_nowait(reply)
+            for listener in self._listeners.get(envelope.agent, ()):
+                listener.put_nowait(reply)
 
     def _tell(self, key: Key, outcome: Reply | PalimpsestError) -> None:
         future = self._waiting.pop(key, None)
@@ -227,21 +239,25 @@ def _looked_at(future: asyncio.Future[Reply]) -> None:
         future.exception()
 
 
-def note(envelope: Envelope, said: list[MessageSent]) -> Reply | None:
-    """Take one event of a turn: what was said joins `said`, and the end gives the reply."""
+def note(envelope: Envelope, heard: Heard) -> Reply | None:
+    """Take one event of a turn: what was said joins what was heard, and the end gives the reply."""
     match decode(envelope):
         case MessageSent() as sent:
-            said.append(sent)
+            heard.messages.append(sent)
+        case ServerSwitched(settings=settings, reason=reason) if reason:
+            place = settings.model + f" at {settings.base_url}" * bool(settings.base_url)
+            heard.notes.append(f"{place} was asked, since the server before failed ({reason}).")
         case TurnEnded() as ended:
             return Reply(
                 agent=envelope.agent,
                 input=ended.input,
-                messages=tuple(sent.text for sent in said),
+                messages=tuple(sent.text for sent in heard.messages),
                 reason=ended.reason,
                 detail=ended.detail,
                 steps=ended.steps,
                 tokens=ended.tokens,
-                cut=said[-1].cut if said else "",
+                cut=heard.messages[-1].cut if heard.messages else "",
+                notes=tuple(heard.notes),
             )
         case InputSkipped() as skipped:
             return Reply(

@@ -14,6 +14,7 @@ import threading
 from collections.abc import AsyncIterator, Iterator
 from typing import Final
 
+import click
 import msgspec
 
 from actors.checks import MAX_MESSAGE_BYTES
@@ -21,7 +22,7 @@ from actors.client import Reply
 from actors.models.protocol import Piece
 from console.options import complain
 from console.show import printable
-from console.talk import Talker, ending, is_failed
+from console.talk import Talker, ending, is_failed, notes
 from events.errors import BadInput
 
 CHUNK_BYTES: Final = 65_536
@@ -128,6 +129,8 @@ def finish(reply: Reply, *, asked: bool = True) -> int:
     for an answer."""
     for message in reply.messages:
         _say(message)
+    for note in notes(reply):
+        click.echo(note, err=True)
     end = ending(reply)
     if end:
         complain(end)

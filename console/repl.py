@@ -28,7 +28,7 @@ from console.context import print_header, print_messages, view
 from console.describe import describe
 from console.heartbeat import TIMER_ID, heartbeat
 from console.show import Page, many, one_line, printable, utc
-from console.talk import Talker, ending
+from console.talk import Talker, ending, notes
 from console.timeline import print_event
 from events.codec import decode
 from events.context import Count
@@ -322,6 +322,8 @@ class Voice:
                 text = Text.assemble((self._name, "bold green"), printable(message))
                 self._console.print(text, soft_wrap=True)
         self._streamed = ""
+        for note in notes(reply):
+            self._console.print(Text(note, "dim"), soft_wrap=True)
         end = ending(reply)
         if end:
             self._console.print(Text(end, "red"), soft_wrap=True)

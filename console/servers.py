@@ -72,11 +72,20 @@ def server_text(one: Server) -> str:
 
 
 def with_fallbacks(settings: Settings, written: Iterable[str]) -> Settings:
-    """The settings with these fallbacks in the place of those that there are; `none` alone: with none."""
-    texts = [text for text in written if text.strip()]
-    if [text.strip() for text in texts] == [NONE]:
+    """The settings with these fallbacks in the place of those that there are; `none` alone: with none.
+
+    A name alone is that of another model at the agent's own server.
+    """
+    texts = [text.strip() for text in written if text.strip()]
+    if texts == [NONE]:
         return replace(settings, fallbacks=())
-    return replace(settings, fallbacks=tuple(server(text) for text in texts)) if texts else settings
+    return replace(settings, fallbacks=tuple(_placed(server(text), settings) for text in texts)) if texts else settings
+
+
+def _placed(given: Server, settings: Settings) -> Server:
+    if given.base_url or given.model == OFFLINE:
+        return given
+    return replace(given, base_url=settings.base_url, output_parameter=settings.output_parameter)
 
 
 def with_summarizer(settings: Settings, written: str) -> Settings:
@@ -93,9 +102,7 @@ def with_summarizer(settings: Settings, written: str) -> Settings:
     plain = replace(given, window_tokens=0, reserve_tokens=0, in_flight=0) == given and not given.base_url
     if plain and given.model != OFFLINE:
         return replace(settings, summarizer=given.model, summarizer_at=None)
-    if not given.base_url and given.model != OFFLINE:  # its own numbers, at the agent's server
-        given = replace(given, base_url=settings.base_url, output_parameter=settings.output_parameter)
-    return replace(settings, summarizer="", summarizer_at=given)
+    return replace(settings, summarizer="", summarizer_at=_placed(given, settings))
 
 
 def moved_along(before: Settings, after: Settings) -> Settings:

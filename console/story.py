@@ -66,6 +66,7 @@ LABELS: Final = {
     "AgentCreated": ("created", "bold"),
     "AgentForked": ("forked", "bold"),
     "InputAdopted": ("adopted", "cyan"),
+    "ServerSwitched": ("server", "red"),
     "TimerSet": ("timer", "blue"),
     "TimerCancelled": ("timer", "blue"),
     "SourceAttached": ("attached", "blue"),

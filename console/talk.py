@@ -73,5 +73,10 @@ def ending(reply: Reply) -> str:
     if reply.reason == "yielded":
         return cut if reply.messages else "The agent ended its turn without a message."
     said = _ENDS.get(reply.reason, f"The turn ended: {reply.reason}.")
-    said = said if reply.reason == "stopped" else f"{said} {one_line(reply.detail, 400)}".rstrip()
+    said = said if reply.reason == "stopped" else f"{said} {one_line(reply.detail, 1000)}".rstrip()
     return f"{cut} {said}".lstrip()
+
+
+def notes(reply: Reply) -> list[str]:
+    """What did not go as usual in a turn that ended well."""
+    return [one_line(each, 400) for each in reply.notes] if reply.reason == "yielded" else []

@@ -14,7 +14,7 @@ from events.cache import StateCache
 from events.context import fingerprint, open_request
 from events.envelope import Envelope
 from events.errors import PalimpsestError
-from events.servers import summarizer
+from events.servers import next_server, summarizer
 from events.state import State
 from events.types import (
     InferenceCancelled,
@@ -36,6 +36,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     in_flight: int = 0
     timeout_s: float = 0.0
     """See `Settings`."""
+    elsewhere: bool = False
+    """Another server is asked where this one fails."""
 
 
 class InferenceDesk:
@@ -75,7 +77,8 @@ class InferenceDesk:
 
 def job(state: State, envelope: Envelope, event: InferenceRequested) -> Job:
     """The job of an open inference; `state` is the fold up to and with its request."""
-    settings = summarizer(state.settings) if event.purpose == "summary" else state.settings
+    is_summary = event.purpose == "summary"
+    settings = summarizer(state.settings) if is_summary else state.settings
     return Job(
         agent=envelope.agent,
         key=envelope.key,
@@ -87,6 +90,7 @@ def job(state: State, envelope: Envelope, event: InferenceRequested) -> Job:
         asked=event.fingerprint,
         in_flight=settings.in_flight,
         timeout_s=settings.timeout_s,
+        elsewhere=not (is_summary and settings.summarizer_at) and next_server(state) is not None,
     )
 
 

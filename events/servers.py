@@ -18,6 +18,8 @@ from events.types import Server, ServerSwitched, Settings
 _DOWN: Final = frozenset({"unreachable", "timeout", "server_error", "rate_limited", "wrong_key", "not_allowed"})
 """Failures of a summary that the agent's own server is to blame for, whichever of its models was asked."""
 _WHY_CHARS: Final = 400
+_LINE_CHARS: Final = 240
+"""Of each server's failure, where several are told in one line."""
 
 
 def chosen(state: State) -> Settings:
@@ -120,5 +122,5 @@ def failures(turn: Turn, last: str) -> str:
     """Why a turn ends: the last server's failure, or, where several were asked, each one's."""
     if not turn.down:
         return last
-    whys = [down.why for down in turn.down] + [last]
+    whys = [why if len(why) <= _LINE_CHARS else f"{why[:_LINE_CHARS]} …" for why in (*(d.why for d in turn.down), last)]
     return f"None of {len(whys)} servers answered. " + " | ".join(f"{n}. {why}" for n, why in enumerate(whys, 1))

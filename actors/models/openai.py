@@ -105,7 +105,7 @@ class OpenAIModel:
         rests = False
         try:
             result = await self._attempt(url, request, on_piece, terms.timeout_s or self._timeout_s)
-            wait_s = self._wait_s(result, attempt)
+            wait_s = self._wait_s(result, attempt, terms)
             rests = isinstance(result, Failure) and result.busy
             if rests:
                 line.rest()  # before the slot is free: nobody slips in
@@ -144,9 +144,11 @@ class OpenAIModel:
             return Failure("wrong_key", f"{access.whence} holds characters that HTTP cannot carry: set it anew.")
         return None
 
-    def _wait_s(self, result: Answer | Failure, attempt: int) -> float | None:
+    def _wait_s(self, result: Answer | Failure, attempt: int, terms: Terms) -> float | None:
         """How long to wait before the next attempt; None: there is none."""
         if isinstance(result, Answer) or not result.again or attempt > self._max_retries:
+            return None
+        if terms.elsewhere and result.error == "timeout":
             return None
         if result.after_s is not None:
             return None if result.after_s > LONGEST_WAIT_S else result.after_s * (1 + 0.1 * self._jitter())

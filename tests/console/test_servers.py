@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
+import msgspec
 import pytest
 from msgspec.structs import replace
 
+from actors.turns import Reply
 from console.describe import describe, value_text
 from console.overrides import changes
+from console.pipe import finish
 from console.servers import server, server_text, with_fallbacks, with_summarizer
 from console.settings import Flags, born, check_change, differences, settings_changed, settings_for_new
+from events.envelope import Draft
 from events.errors import BadInput
 from events.prompts import SYSTEM
 from events.servers import chosen, summarizer
-from events.types import Server, ServerSwitched, Settings
+from events.types import Server, ServerSwitched, Settings, SummaryWritten
+from store.folder import DataFolder
+from store.log import Append
+from store.sqlite_log import SqliteLog
 from store.tokens import count
-from tests.unit.story import Story
+from tests.console.conftest import Launch
+from tests.unit.story import AGENT, Story, say
 
 OLLAMA = "http://localhost:11434/v1"
 HOSTED = Settings(model="gpt-4o", window_tokens=32_768, reserve_tokens=4096)
@@ -66,6 +77,15 @@ def test_fallbacks_are_given_and_dropped() -> None:
     assert dropped == replace(settings, fallbacks=())
     assert differences(settings, dropped) == f"fallbacks llama3@{OLLAMA},window=8192, offline -> none"
     assert settings_changed(settings, Flags()) is None
+
+
+def test_a_fallback_by_its_name_is_another_model_at_the_agents_own_server() -> None:
+    settings = settings_for_new(Flags(model="llama3", base_url=OLLAMA, fallback=("phi3", "gpt-4o@https://h/v1")), {})
+    assert [(each.base_url, each.output_parameter) for each in settings.fallbacks] == [
+        (OLLAMA, "max_tokens"),
+        ("https://h/v1", "max_tokens"),
+    ]
+    assert settings_for_new(Flags(model="gpt-4o", fallback=("gpt-4o-mini",)), {}).fallbacks[0].base_url == ""
 
 
 def test_a_key_in_a_fallbacks_address_is_refused() -> None:
@@ -172,3 +192,106 @@ def test_the_switch_and_the_way_back_are_told() -> None:
         "to the first server, tried again: model gpt-4o, window 32,768 tokens, summaries by gpt-4o-mini"
     )
     assert value_text(()) == "none"
+
+
+# --- what the commands show ---------------------------------------------------------------------------------------
+
+
+def kept(told: Story, folder: Path) -> str:
+    """The story's log in a data folder, at rest."""
+    with SqliteLog(DataFolder(folder).create().log_path()) as log:
+        log.open_epoch()
+        for each in told.log.read(AGENT):
+            made = Draft(
+                each.agent, each.time, each.kind, each.version, each.key, each.body, each.turn, each.cause,
+                each.opens, each.closes,
+            )  # fmt: skip
+            log.append([Append((made,))])
+    return str(folder)
+
+
+def test_state_and_events_show_who_answers_and_until_when(tmp_path: Path, call: Launch) -> None:
+    told = Story(model="gpt-4o", fallbacks=(server(f"llama3@{OLLAMA}"),), return_after_s=600).says("Hi.")
+    told.fails("unreachable", "https://api.openai.com/v1: No connection.").answers(say())
+    data = kept(told, tmp_path)
+    text = call("--data", data, "state", AGENT).text
+    assert (
+        f"asks         fallback 1, llama3 at {OLLAMA}; the first is tried again from 2026-11-22 15:36:15 UTC on" in text
+    )
+    assert "model gpt-4o (else offline)" in text
+    assert f"fallbacks llama3@{OLLAMA}" in text
+    events = call("--data", data, "events", AGENT, "--kind", "ServerSwitched").text
+    assert (
+        "to fallback 1, since the one before failed (unreachable: https://api.openai.com/v1: No connection.)" in events
+    )
+    assert call("--data", data, "replay", AGENT, "--verify").code == 0
+    seen = msgspec.json.decode(call("--data", data, "state", AGENT, "--json").out)
+    assert (seen["server"], seen["model"], seen["base_url"]) == (1, "llama3", OLLAMA)
+
+
+def _summed_up(**changes: Any) -> Story:
+    told = Story(model="gpt-4o", window_tokens=6000, **changes)
+    number = 0
+    while not told.all(SummaryWritten):
+        number += 1
+        told.says(f"{number}: " + "We talked about the garden and the weather. " * 8).settles()
+    return told.says("Goodbye.").settles()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"summarizer": "gpt-4o-mini"},
+        {"summarizer_at": Server(model="gpt-4o-mini")},
+        {"fallbacks": (Server(model="x"),)},
+    ],
+    ids=["by name", "at a server", "with a fallback"],
+)
+def test_a_rerun_offline_asks_no_server_at_all(
+    tmp_path: Path, call: Launch, monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any]
+) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    data = kept(_summed_up(**changes), tmp_path)
+    printed = call("--data", data, "rerun", AGENT, "--model", "offline", "--as", "off")
+    assert printed.code == 0, printed.err
+    if "fallbacks" not in changes:
+        assert "summaries by gpt-4o-mini -> its own model" in printed.text
+    assert call("--data", data, "replay", "off", "--verify").code == 0
+
+
+def test_a_run_that_failed_over_is_run_again_in_step_with_the_recorded_answers(tmp_path: Path, call: Launch) -> None:
+    told = Story(model="gpt-4o", count=count, fallbacks=(server(f"llama3@{OLLAMA}"),), return_after_s=120)
+    told.says("Hi.").fails("unreachable", "No connection.").answers(say())
+    for text in ("And?", "Now?", "Well?"):
+        told.says(text).answers(say())
+    assert [event.server for event in told.all(ServerSwitched)] == [1, 0]
+    data = kept(told, tmp_path)
+    printed = call("--data", data, "rerun", AGENT, "--recorded", "--json", "--as", "again")
+    assert printed.code == 0, printed.err
+    assert msgspec.json.decode(printed.out)["outcome"]["divergence"] is None
+    assert call("--data", data, "replay", "again", "--verify").code == 0
+
+
+def test_a_rerun_whose_summariser_cannot_be_had_names_it(
+    tmp_path: Path, call: Launch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    data = kept(_summed_up(), tmp_path)
+    given = ("--model", "offline", "--set", "summarizer=gpt-4o-mini@https://api.openai.com/v1")
+    printed = call("--data", data, "rerun", AGENT, *given, "--as", "off")
+    assert (
+        "wrong_key: The summariser (gpt-4o-mini): https://api.openai.com/v1: There is no key"
+        in printed.text + printed.err
+    )
+
+
+def test_an_answer_of_a_fallback_is_said_beside_the_answer(capsys: pytest.CaptureFixture[str]) -> None:
+    why = "llama3 was asked, since the server before failed (timeout: No answer.)."
+    reply = Reply(agent=AGENT, input=1, messages=("Hello.",), reason="yielded", notes=(why,))
+    assert finish(reply) == 0
+    assert capsys.readouterr() == ("Hello.\n", f"{why}\n")
+    failed = msgspec.structs.replace(
+        reply, messages=(), reason="inference_failed", detail="None of 2 servers answered."
+    )
+    assert finish(failed) == 1
+    assert why not in capsys.readouterr().err

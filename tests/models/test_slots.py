@@ -98,6 +98,20 @@ def test_one_agents_wish_binds_all_who_call_its_server(two: tuple[Server, Server
     run(use, server.url)
 
 
+def test_a_bound_may_be_larger_than_is_usual(two: tuple[Server, Server]) -> None:
+    """No pool of connections has a lesser one of its own."""
+    server, _ = two
+
+    async def use(model: OpenAIModel) -> None:
+        terms = Terms(agent="many", in_flight=150)
+        stuck = [asyncio.create_task(model.complete(ask("stub-hang"), terms=terms)) for _ in range(160)]
+        await until(lambda: server.stub.count == 150)
+        assert model.figures()[server.url]["waiting"] == 10
+        await ended(*stuck)
+
+    run(use, server.url)
+
+
 class Gate(Waits):
     """A sleep that ends when it is opened."""
 
@@ -214,3 +228,16 @@ def test_an_agents_own_time_limit_holds_for_an_attempt(two: tuple[Server, Server
     failed = run(use, server.url, max_retries=1)
     assert (failed.error, failed.attempts) == ("timeout", 2)
     assert "0.05 s" in failed.detail
+
+
+def test_a_server_that_hangs_is_not_asked_twice_where_there_is_another(
+    two: tuple[Server, Server],
+) -> None:
+    server, _ = two
+
+    async def use(model: OpenAIModel) -> ModelFailed:
+        with pytest.raises(ModelFailed) as caught:
+            await model.complete(ask("stub-hang"), terms=Terms(timeout_s=0.05, elsewhere=True))
+        return caught.value
+
+    assert run(use, server.url).attempts == 1

@@ -110,8 +110,13 @@ def test_a_server_that_is_killed_is_left_and_taken_again_when_it_is_back(
         async with system(tmp_path, settings(first, second)) as world:
             assert yielded(await world.says("ada", "Are you there?"))
             first.kill()
-            assert yielded(await world.says("ada", "And now?"))
-            assert yielded(await world.says("ada", "Still?"))
+            reply = await world.says("ada", "And now?")
+            assert yielded(reply)
+            (note,) = reply.notes
+            assert note.startswith(f"stub:b at {second.url} was asked, since the server before failed (unreachable: ")
+            still = await world.says("ada", "Still?")
+            assert yielded(still)
+            assert still.notes == ()
             assert await spoke(world) == ["stub:a", "stub:b", "stub:b"]
             (failed,) = await world.events("ada", "InferenceFailed")
             assert isinstance(failed, InferenceFailed)

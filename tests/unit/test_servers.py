@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from events.inference import job
+from events.inference import Job, job
 from events.replay import replay
 from events.servers import addresses, all_of, chosen, served_by, summarizer
 from events.settings import flaw
@@ -34,11 +34,13 @@ def story(*fallbacks: Server, **changes: Any) -> Story:
     return Story(**given).marks()
 
 
+def job_of(told: Story) -> Job:
+    return job(told.state, told.log.open_requests("inference", AGENT)[0], told.the(InferenceRequested))
+
+
 def asked(told: Story) -> tuple[str, str]:
     """The model and the server of the open request, as the LLM processor finds them; the request names that model."""
-    opened = told.log.open_requests("inference", AGENT)[0]
-    event = told.the(InferenceRequested)
-    found = job(told.state, opened, event)
+    found = job_of(told)
     assert msgspec.json.decode(found.request)["model"] == found.model
     return found.model, found.base_url
 
@@ -204,6 +206,14 @@ def test_a_switch_in_the_middle_of_a_turn_keeps_what_was_done() -> None:
     told.answers(say("Found."))
     assert told.the(TurnEnded).steps == 3
     proved(told)
+
+
+def test_the_llm_processor_knows_whether_another_server_is_left() -> None:
+    told = story(LOCAL).says("One.")
+    assert job_of(told).elsewhere
+    told.fails()
+    assert not job_of(told).elsewhere, "the first failed in this turn"
+    assert not job_of(story().says("One.")).elsewhere
 
 
 def test_settings_that_are_chosen_anew_begin_with_their_first_server() -> None:
