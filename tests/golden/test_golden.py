@@ -35,6 +35,7 @@ STATES = {
     ("event-ServerSwitched", "2"): "f12d709eae18275036745c985e668c92b3f9ac5a421f5cd46e5375d182c48cbb",
     ("format-1", "2"): "1fd7250be5065820b698358968a0201669423730d6f1633dc6a83ee0baf7efcf",
     ("format-2", "2"): "4fd0c07334ff2fea6bec087371a90965e7810e1bdf53c287d8d580820006b402",
+    ("part-brief", "2"): "f9bcfc631596a8f76c9695c1832a77621fb049faf2706e291e71999d10548add",
     ("part-empty_content", "2"): "c21ecb5c427f81c2dbdd452a6ee20054e5c409953cc48b2568c837042adec3c5",
 }
 """The digest of the state that each file folds to, by the version of the fold. If it changes, raise `state.FOLD`: else
