@@ -171,6 +171,8 @@ class Stub:
         self.connections = 0
         self.requests: deque[Received] = deque(maxlen=KEPT_REQUESTS)
         self.script: deque[dict[str, Any]] = deque()
+        self.about: Mapping[str, Any] = {}
+        """What it says of itself by path, as `bench.stub_about` has it of the named servers."""
         self._seen: dict[bytes, None] = {}
         self._offline: Any = None
         self._server: asyncio.Server | None = None
@@ -198,6 +200,10 @@ class Stub:
         if path == "/requests":
             kept = [{"headers": one.headers, "body": one.body.decode()} for one in self.requests]
             return Reply(body=msgspec.json.encode(kept))
+        if path in self.about:
+            self.requests.append(received)
+            said = self.about[path]
+            return said if isinstance(said, Reply) else Reply(body=msgspec.json.encode(said))
         if path == "/count":
             return Reply(body=b'{"count":%d}' % self.count)
         return Reply(404, b"404 page not found", "text/plain")

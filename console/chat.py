@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from actors.models.window import UNKNOWN, Window
 from console.inspect import check_is_owed
 from console.options import address_option, data_folder, index_options, index_settings
 from console.settings import (
@@ -25,11 +26,13 @@ from console.settings import (
     servers_named,
     settings_changed,
     settings_for_new,
+    window_said,
 )
 from console.show import one_line, terminal, utc
 from console.talk import Talker
 from events.errors import UnknownAgent
-from events.prompts import OFFLINE
+from events.formats import BRIEF
+from events.prompts import OFFLINE, fitting
 from events.servers import chosen
 from store.folder import DataFolder
 from store.sqlite_log import SqliteLog
@@ -54,7 +57,14 @@ DEFAULT_AGENT: Final = "palimpsest"
     default=0,
     type=click.IntRange(min=0),
     metavar="N",
-    help="The context window in tokens (offline 8,192, else 32,768).",
+    help="The context window in tokens (offline 8,192; else what the server says that it serves, at most 32,768).",
+)
+@click.option(
+    "--reserve",
+    default=0,
+    type=click.IntRange(min=0),
+    metavar="N",
+    help="Tokens of the window that are kept for an answer (a share of it, at most 4,096).",
 )
 @click.option(
     "--fallback",
@@ -98,8 +108,9 @@ async def _chat(folder: DataFolder, agent: str, flags: Flags, address: str, thou
 
     check_name(agent)
     settings = index_settings()
+    served = await _served(flags)
     if not address:
-        _foresee(folder, agent, flags)
+        _foresee(folder, agent, flags, served)
     with starting(address):
         from actors.system import Options, boot
 
@@ -110,49 +121,66 @@ async def _chat(folder: DataFolder, agent: str, flags: Flags, address: str, thou
         for note in system.notes:
             click.echo(note, err=True)
         client = system.client()
-        for note in await settle(client, agent, flags):
+        for note in await settle(client, agent, flags, served):
             click.echo(note, err=True)
         return await _converse(client, folder, agent, thoughts)
     finally:
         await system.stop()
 
 
-def _foresee(folder: DataFolder, agent: str, flags: Flags) -> None:
+async def _served(flags: Flags) -> Window:
+    """What the server that was named on the command line says of its window. No other is asked: an agent's log, which
+    may have come from elsewhere, sends nothing anywhere here."""
+    if not flags.base_url.startswith(("http://", "https://")) or flags.model in ("", OFFLINE):
+        return UNKNOWN
+    from actors.models.probe import window_of
+
+    return await window_of(flags.base_url, flags.model, key=os.environ.get("OPENAI_API_KEY", "").strip())
+
+
+def _foresee(folder: DataFolder, agent: str, flags: Flags, served: Window) -> None:
     """Raise now what `settle` would raise once the system is up."""
     if not folder.log_path().exists():
-        born(settings_for_new(flags, os.environ), count)
+        born(settings_for_new(flags, os.environ, served), count, served)
         return
     with SqliteLog.open_readonly(folder.log_path()) as log:
         state = load(log, agent)
         if state is not None and state.turn:
             check_is_owed(log, state)
     if state is None:
-        born(settings_for_new(flags, os.environ), count)
-    elif changed := settings_changed(chosen(state), flags, os.environ):
-        check_change(state, changed, count)
+        born(settings_for_new(flags, os.environ, served), count, served)
+    elif changed := settings_changed(chosen(state), flags, os.environ, served):
+        check_change(state, changed, count, served)
 
 
-async def settle(client: Talker, agent: str, flags: Flags) -> list[str]:
+async def settle(client: Talker, agent: str, flags: Flags, served: Window = UNKNOWN) -> list[str]:
     """Make the agent, or change it as the flags say; what was done, in lines for the user."""
     try:
         state = await client.state(agent)
     except UnknownAgent:
-        event = born(settings_for_new(flags, os.environ), count)
+        event = born(settings_for_new(flags, os.environ, served), count, served)
         await client.create(agent, event)
         settings = event.settings
-        notes = [f"New agent '{agent}': model {settings.model}, window {settings.window_tokens:,} tokens."]
+        window = window_said(settings, served, asked=bool(flags.window))
+        notes = [f"New agent '{agent}': model {settings.model}, {window}."]
     else:
-        settings, notes = await _change(client, state, flags)
+        settings, notes = await _change(client, state, flags, served)
     return [*notes, HOW_TO_HOST] if settings.model == OFFLINE and not flags.model else notes
 
 
-async def _change(client: Talker, state: State, flags: Flags) -> tuple[Settings, list[str]]:
-    changed = settings_changed(chosen(state), flags, os.environ)
-    if changed is None:
-        return chosen(state), _elsewhere(state)
-    check_change(state, changed, count)
-    await client.change_settings(state.agent, changed)
-    return changed, [f"Agent '{state.agent}' is changed: {differences(chosen(state), changed)}."]
+async def _change(client: Talker, state: State, flags: Flags, served: Window) -> tuple[Settings, list[str]]:
+    changed = settings_changed(chosen(state), flags, os.environ, served)
+    settings = changed or chosen(state)
+    notes = _elsewhere(state) if changed is None else []
+    if changed:
+        check_change(state, changed, count, served)
+        await client.change_settings(state.agent, changed)
+        notes.append(f"Agent '{state.agent}' is changed: {differences(chosen(state), changed)}.")
+    if BRIEF in state.format and BRIEF not in fitting(state.format, settings.window_tokens):
+        await client.change_format(state.agent, remove=(BRIEF,))
+    if served != UNKNOWN and (changed or settings.window_tokens > served.served > 0):
+        notes.append(f"Agent '{state.agent}' has a {window_said(settings, served, asked=True)}.")
+    return settings, notes
 
 
 def _elsewhere(state: State) -> list[str]:

@@ -23,7 +23,7 @@ from console.settings import Flags, check_change, differences, servers_named, se
 from console.show import many, one_line
 from events.context import Count
 from events.errors import BadInput
-from events.prompts import OFFLINE, least_window_of, most_reserve_tokens
+from events.prompts import OFFLINE, least_window_of, most_reserve_tokens, needed_tokens
 from events.servers import chosen
 from events.settings import flaw
 from events.state import State
@@ -94,9 +94,9 @@ def changes(state: State, pairs: Sequence[str], count: Count) -> Changes:
 def _check_room(before: State, after: State, settings: Settings, count: Count) -> None:
     """Whether it could talk in that window; where the least that could be wanted is less, nothing need be counted."""
     same = (before.system, before.blocks, before.settings.encoding) == (after.system, after.blocks, settings.encoding)
-    most = least_window_of(
-        replace(after, settings=settings), _octets, most_reserve_tokens(settings.model), head_counted=same
-    )
+    after = replace(after, settings=settings)
+    most = least_window_of(after, _octets, most_reserve_tokens(settings.model), head_counted=same)
+    most = max(most, settings.reserve_tokens + needed_tokens(after, _octets, head_counted=same))
     if settings.fallbacks or most > settings.window_tokens:
         check_change(after, settings, count)
 

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from console.show import one_line
 from events.errors import BadInput
-from events.prompts import OFFLINE, most_reserve_tokens
+from events.prompts import OFFLINE, reserve_tokens
 from events.types import Server, Settings
 from store.tokens import encoding_for
 
@@ -41,7 +41,7 @@ def server(text: str) -> Server:
     given = dict(_number(part, text) for part in found["more"].split(",") if part)
     encoding, margin = encoding_for(model)
     window = given.get("window_tokens", 0)
-    reserve = min(most_reserve_tokens(model), max(1, window // 4)) if window else 0
+    reserve = max(1, reserve_tokens(model, window)) if window else 0
     return Server(
         model=model,
         base_url=url,
@@ -64,7 +64,7 @@ def _number(part: str, text: str) -> tuple[str, int]:
 def server_text(one: Server) -> str:
     """The server as it is typed."""
     at = f"@{one.base_url}" if one.base_url else ""
-    usual = min(most_reserve_tokens(one.model), max(1, one.window_tokens // 4)) if one.window_tokens else 0
+    usual = max(1, reserve_tokens(one.model, one.window_tokens)) if one.window_tokens else 0
     more = {"window": one.window_tokens, "in-flight": one.in_flight}
     if one.reserve_tokens != usual:
         more["reserve"] = one.reserve_tokens

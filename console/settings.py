@@ -12,12 +12,22 @@ from typing import Final
 import msgspec
 from msgspec.structs import replace
 
+from actors.models.window import UNKNOWN, Window
 from console.describe import value_text
 from console.servers import moved_along, with_fallbacks, with_summarizer
 from events.addresses import OPENAI_URL, address_of, public_url
 from events.context import Count
 from events.errors import BadInput
-from events.prompts import OFFLINE, least_window_of, least_window_tokens, most_reserve_tokens, newborn
+from events.prompts import (
+    OFFLINE,
+    least_window_of,
+    most_reserve_tokens,
+    needed_tokens,
+    newborn,
+    reserve_tokens,
+    summary_words,
+    unborn,
+)
 from events.servers import all_of
 from events.settings import flaw
 from events.state import State
@@ -40,6 +50,7 @@ class Flags(msgspec.Struct, frozen=True, kw_only=True):
     model: str = ""
     base_url: str = ""
     window: int = 0
+    reserve: int = 0
     fallback: tuple[str, ...] = ()
     """Servers, as `console.servers` reads them; `none`: no fallback."""
     summarizer: str = ""
@@ -47,23 +58,32 @@ class Flags(msgspec.Struct, frozen=True, kw_only=True):
     """0: as usual again."""
 
 
-def settings_for_new(flags: Flags, environ: Mapping[str, str]) -> Settings:
+def settings_for_new(flags: Flags, environ: Mapping[str, str], served: Window = UNKNOWN) -> Settings:
     """A new agent's settings. With no flag: $PALIMPSEST_MODEL, else the offline model. A hosted model's server is
-    $OPENAI_BASE_URL's where --base-url names none: it is written down, so that the agent stays there."""
+    $OPENAI_BASE_URL's where --base-url names none: it is written down, so that the agent stays there. `served`: what
+    that server says of the window."""
     model = flags.model or environ.get("PALIMPSEST_MODEL") or OFFLINE
     flags = _with_server(flags, model, environ)
     _check(flags, model)
-    window = flags.window or (OFFLINE_WINDOW_TOKENS if model == OFFLINE else HOSTED_WINDOW_TOKENS)
-    return _with_servers(_with_model(Settings(), model, flags.base_url, window), flags)
+    usual = OFFLINE_WINDOW_TOKENS if model == OFFLINE else _at_most(HOSTED_WINDOW_TOKENS, served)
+    return _with_servers(_with_model(Settings(), model, flags.base_url, flags.window or usual), flags)
 
 
-def settings_changed(now: Settings, flags: Flags, environ: Mapping[str, str] = NOTHING) -> Settings | None:
+def settings_changed(
+    now: Settings, flags: Flags, environ: Mapping[str, str] = NOTHING, served: Window = UNKNOWN
+) -> Settings | None:
     """An agent's settings with the flags applied; None where they change nothing."""
-    changed = _with_servers(moved_along(now, _model_changed(now, flags, environ)), flags)
+    changed = _with_servers(moved_along(now, _model_changed(now, flags, environ, served)), flags)
     return None if changed == now else changed
 
 
+def _at_most(window: int, served: Window) -> int:
+    """A window that nobody asked for stays within what the server serves, or the model was trained for."""
+    return min(window, served.served or window, served.trained or window)
+
+
 def _with_servers(settings: Settings, flags: Flags) -> Settings:
+    settings = replace(settings, reserve_tokens=flags.reserve or settings.reserve_tokens)
     settings = with_summarizer(with_fallbacks(settings, flags.fallback), flags.summarizer)
     settings = replace(settings, in_flight=settings.in_flight if flags.in_flight is None else flags.in_flight)
     why = flaw(settings)
@@ -72,17 +92,15 @@ def _with_servers(settings: Settings, flags: Flags) -> Settings:
     return settings
 
 
-def _model_changed(now: Settings, flags: Flags, environ: Mapping[str, str]) -> Settings:
+def _model_changed(now: Settings, flags: Flags, environ: Mapping[str, str], served: Window) -> Settings:
     """A model's name comes with its server: `--model` alone means $OPENAI_BASE_URL's, else OpenAI's own."""
     model = flags.model or now.model
     flags = _with_server(flags, flags.model or OFFLINE, environ)
     _check(flags, model)
     base_url = flags.base_url if flags.model or flags.base_url else now.base_url
-    if (model, base_url, flags.window or now.window_tokens) == (now.model, now.base_url, now.window_tokens):
-        return now
-    if (model, base_url) == (now.model, now.base_url):
-        return replace(now, window_tokens=flags.window, reserve_tokens=_reserve(model, flags.window))
-    return _with_model(now, model, base_url, flags.window or now.window_tokens)
+    if (model, base_url) != (now.model, now.base_url):
+        return _with_model(now, model, base_url, flags.window or _at_most(now.window_tokens, served))
+    return _with_window(now, flags.window) if flags.window not in (0, now.window_tokens) else now
 
 
 def servers_named(flags: Flags, environ: Mapping[str, str], model: str) -> tuple[str, ...]:
@@ -114,52 +132,84 @@ def _check(flags: Flags, model: str) -> None:
 
 def _with_model(settings: Settings, model: str, base_url: str, window: int) -> Settings:
     encoding, margin = encoding_for(model)
-    return replace(
+    changed = replace(
         settings,
         model=model,
         base_url=base_url,
-        window_tokens=window,
-        reserve_tokens=_reserve(model, window),
         output_parameter="max_tokens" if base_url else "max_completion_tokens",
         encoding=encoding,
         token_margin=margin,
     )
+    return _with_window(changed, window)
 
 
-def _reserve(model: str, window: int) -> int:
-    return min(most_reserve_tokens(model), window // 4)
+def _with_window(settings: Settings, window: int) -> Settings:
+    """With what hangs on the window's size, where nobody chose otherwise."""
+    usual = settings.summary_words == summary_words(settings.window_tokens)
+    return replace(
+        settings,
+        window_tokens=window,
+        reserve_tokens=reserve_tokens(settings.model, window),
+        summary_words=summary_words(window) if usual else settings.summary_words,
+    )
 
 
-def born(settings: Settings, count: Count) -> AgentCreated:
+def born(settings: Settings, count: Count, served: Window = UNKNOWN) -> AgentCreated:
     """The first event of a new agent. Raises BadInput where its window is too small."""
     event = newborn(settings)
-    check_window(event, count)
+    check_window(event, count, served)
     return event
 
 
-def check_change(state: State, settings: Settings, count: Count) -> None:
+def check_window(event: AgentCreated, count: Count, served: Window = UNKNOWN) -> None:
+    check_change(unborn(event), event.settings, count, served)
+
+
+def check_change(state: State, settings: Settings, count: Count, served: Window = UNKNOWN) -> None:
     """Raises BadInput where an agent, with the core memory and the sources that it has by now, could not talk in its
     new window, or in a fallback's."""
     for number, asked in enumerate(all_of(settings)):
-        least = least_window_of(replace(state, settings=asked), count, most_reserve_tokens(asked.model))
-        _check_least(asked, least, number)
+        _check_least(replace(state, settings=asked), count, served, number)
 
 
-def check_window(event: AgentCreated, count: Count) -> None:
-    for number, asked in enumerate(all_of(event.settings)):
-        least = least_window_tokens(replace(event, settings=asked), count, most_reserve_tokens(asked.model))
-        _check_least(asked, least, number)
-
-
-def _check_least(settings: Settings, least: int, number: int) -> None:
-    """`number`: which of the agent's servers it is (0: its own)."""
+def _check_least(state: State, count: Count, served: Window, number: int) -> None:
+    """`number`: which of the agent's servers it is (0: its own, of which `served` is)."""
+    settings = state.settings
+    whose = f" of fallback {number} ({_place(settings)})" if number else ""
+    least = least_window_of(state, count, most_reserve_tokens(settings.model))
     if settings.window_tokens < least:
-        whose = f" of fallback {number} ({_place(settings)})" if number else ""
         mend = f"write ,window={least} or more behind it" if number else f"Give --window {least} or more"
+        if not number and 0 < served.served < least:
+            mend = f"The server serves {served.served:,} ({served.source}): start it with more"
         raise BadInput(
             f"A window of {settings.window_tokens:,} tokens{whose} is too small: system text, core memory and "
-            f"functions with room for a summary, a message and the answer take {least:,}. {mend.capitalize()}."
+            f"functions with room for a summary, a message and the answer take {least:,}. {mend[0].upper()}{mend[1:]}."
         )
+    room = settings.window_tokens - needed_tokens(state, count)
+    if settings.reserve_tokens > room:
+        raise BadInput(
+            f"A reserve of {settings.reserve_tokens:,} tokens for the answer leaves no room to talk in a window of "
+            f"{settings.window_tokens:,}{whose}: give at most {room:,}, or a larger window."
+        )
+
+
+def window_said(settings: Settings, served: Window, *, asked: bool) -> str:
+    """Where an agent's window comes from, and what may be wrong with it. `asked`: its size was given by --window."""
+    size = f"window {settings.window_tokens:,} tokens"
+    if not settings.base_url:
+        return size
+    if served.served:
+        if settings.window_tokens > served.served:
+            return (
+                f"{size}, and the server serves only {served.served:,} ({served.source}): what is longer is refused or "
+                f"cut there. Give --window {served.served}"
+            )
+        more = "; --window makes it larger" if settings.window_tokens < served.served and not asked else ""
+        return f"{size} (the server serves {served.served:,}: {served.source}{more})"
+    trained = f" (the model was trained for {served.trained:,}: {served.source})" if served.trained else ""
+    if asked:
+        return f"{size}{trained}; the server does not say what it serves"
+    return f"{size}{trained}; the server does not say what it serves: if that is less, give it by --window"
 
 
 def differences(before: Settings, after: Settings) -> str:
@@ -169,6 +219,8 @@ def differences(before: Settings, after: Settings) -> str:
         said.append(f"model {_place(before)} -> {_place(after)}")
     if before.window_tokens != after.window_tokens:
         said.append(f"window {before.window_tokens:,} -> {after.window_tokens:,} tokens")
+    elif before.reserve_tokens != after.reserve_tokens:
+        said.append(f"reserve {before.reserve_tokens:,} -> {after.reserve_tokens:,} tokens")
     if before.fallbacks != after.fallbacks:
         said.append(f"fallbacks {value_text(before.fallbacks)} -> {value_text(after.fallbacks)}")
     writers = [each.summarizer_at or each.summarizer or "its own model" for each in (before, after)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from typing import TYPE_CHECKING, Final, Protocol
 
 from console.show import one_line
@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from actors.client import Reply, Ticket
     from actors.models.protocol import Piece
     from events.envelope import Envelope
+    from events.formats import Format
     from events.state import State
     from events.types import AgentCreated, Settings, Timer
 
@@ -23,6 +24,8 @@ class Talker(Protocol):
     async def state(self, agent: str) -> State: ...
 
     async def change_settings(self, agent: str, settings: Settings) -> None: ...
+
+    async def change_format(self, agent: str, *, add: Iterable[str] = (), remove: Iterable[str] = ()) -> Format: ...
 
     def stream(self, agent: str, text: str) -> AsyncIterator[Ticket | Piece | Reply]: ...
 

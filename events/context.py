@@ -16,7 +16,8 @@ from typing import Any, Final
 
 import msgspec
 
-from events.formats import Format
+from events.brief import system_text
+from events.formats import BRIEF, Format
 from events.functions import schemas
 from events.servers import summarizer
 from events.state import UNCOUNTED, Phase, State, Summary
@@ -93,7 +94,8 @@ def system_message(state: State) -> bytes:
         "### Core memory\n"
         "Shown below; limited in size: more is in recall storage (every message) and archival storage.\n"
     )
-    return message("system", f"{state.system}\n\n{memory}{blocks}")
+    system = system_text(state.system) if BRIEF in state.format else state.system
+    return message("system", f"{system}\n\n{memory}{blocks}")
 
 
 def summary_message(summary: Summary) -> bytes:
@@ -254,7 +256,7 @@ def tools_tokens(encoding: str, count: Count, format: Format, *, documents: bool
         function = schema["function"]
         total += PER_FUNCTION + count(encoding, f"{function['name']}:{function['description']}")
         for name, parameter in function["parameters"]["properties"].items():
-            text = f"{name}:{parameter['type']}:{parameter['description']}"
+            text = f"{name}:{parameter['type']}:{parameter.get('description', '')}"
             total += PER_PARAMETER + count(encoding, text)
     return total
 

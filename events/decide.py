@@ -23,7 +23,7 @@ from events.context import (
 from events.envelope import Draft, Envelope, Topic, answer_key
 from events.evolve import evolve
 from events.forks import TAKEN_UP, adoptions, is_awake
-from events.formats import Format, ordered
+from events.formats import BRIEF, Format, ordered
 from events.functions import topic
 from events.inputs import first_page, text_of
 from events.passages import split
@@ -85,10 +85,17 @@ def _start_turn(state: State, count: Count) -> tuple[Event, ...]:
     back = servers.way_back(state, waiting.time_ms)
     if back:
         return (back,)
+    if eviction.is_cramped(state, head_tokens(state, count)):
+        return (_in_few_words(state),)
     room_tokens = _input_room_tokens(state, count)
     if len(waiting.wire) <= room_tokens or message_tokens(waiting.wire, state.settings, count) <= room_tokens:
         return (TurnStarted(input=waiting.seq),)
     return _archive_input(state, waiting, room_tokens, count)
+
+
+def _in_few_words(state: State) -> FormatChanged:
+    window = f"{state.settings.window_tokens} tokens"
+    return FormatChanged(parts=ordered((*state.format, BRIEF)), reason=f"a window of {window} leaves no room to talk")
 
 
 def _input_room_tokens(state: State, count: Count) -> int:
@@ -127,6 +134,8 @@ def _request(state: State, turn: Turn, count: Count) -> tuple[Event, ...]:
     measured = measure(state, count)
     tokens = with_margin(measured.total, settings)
     budget = eviction.budget_tokens(settings)
+    if tokens > eviction.mark_tokens(settings) and eviction.is_cramped(state, measured.head):
+        return (_in_few_words(state),)
     if tokens > eviction.mark_tokens(settings):
         started = eviction.start(state, measured, "pressure")
         if started:

@@ -27,6 +27,7 @@ from events.context import (
     transcript,
     with_margin,
 )
+from events.formats import BRIEF
 from events.servers import summarizer
 from events.state import Entry, Eviction, State, Summary
 from events.types import (
@@ -48,11 +49,22 @@ _EMPTY: Final = "the model's summary was empty or too long"
 _NO_ROOM: Final = "what was to be summed up does not fit the summariser's window"
 STATUS_TOKENS: Final = 128
 """Kept free for the status line and the framing of a request."""
+CONVERSATION_TOKENS: Final = 512
+"""The least room for messages in which an agent can be talked with; `BRIEF_CONVERSATION_TOKENS` in a small window."""
+BRIEF_CONVERSATION_TOKENS: Final = 320
 
 
 def budget_tokens(settings: Settings) -> int:
     """The most that a request may hold: the window less what is kept for the answer."""
     return settings.window_tokens - settings.reserve_tokens
+
+
+def is_cramped(state: State, head_tokens: int) -> bool:
+    """Whether system text, core memory and functions leave no room to talk, and would take less in few words."""
+    if BRIEF in state.format:
+        return False
+    others = PRIMING + STATUS_TOKENS + summary_cap_tokens(state.settings) + CONVERSATION_TOKENS
+    return with_margin(head_tokens + others, state.settings) > budget_tokens(state.settings)
 
 
 def mark_tokens(settings: Settings) -> int:

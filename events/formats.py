@@ -28,10 +28,12 @@ class Part(msgspec.Struct, frozen=True):
 
 TIMED_HEARTBEATS: Final = "timed_heartbeats"
 EMPTY_CONTENT: Final = "empty_content"
+BRIEF: Final = "brief"
 
 PARTS: Final = (
     Part(TIMED_HEARTBEATS, "set_timer offers timed heartbeats", newborn=True),
     Part(EMPTY_CONTENT, 'a message that only calls functions has the content "", not null', newborn=True),
+    Part(BRIEF, "short texts of the functions and of the usual instructions, for a small window"),
 )
 
 NAMED: Final = 3

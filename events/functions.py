@@ -16,8 +16,9 @@ from typing import Any, Final
 
 import msgspec
 
+from events import brief
 from events.envelope import Topic
-from events.formats import TIMED_HEARTBEATS, Format
+from events.formats import BRIEF, TIMED_HEARTBEATS, Format
 from events.loose_json import MAX_DEPTH, Flaw, read_object
 from events.types import ToolCall
 
@@ -210,11 +211,11 @@ def schemas(format: Format, *, documents: bool = False) -> list[dict[str, Any]]:
             "type": "function",
             "function": {
                 "name": function.name,
-                "description": function.description,
+                "description": brief.FUNCTIONS[function.name] if BRIEF in format else function.description,
                 "parameters": {
                     "type": "object",
                     "properties": {
-                        parameter.name: {"type": parameter.type, "description": parameter.description}
+                        parameter.name: _schema(function, parameter, format)
                         for parameter in _accepted(function, format)
                     },
                     "required": [parameter.name for parameter in _accepted(function, format) if parameter.required],
@@ -224,6 +225,13 @@ def schemas(format: Format, *, documents: bool = False) -> list[dict[str, Any]]:
         for function in FUNCTIONS
         if documents or not function.documents
     ]
+
+
+def _schema(function: Function, parameter: Parameter, format: Format) -> dict[str, str]:
+    if BRIEF not in format:
+        return {"type": parameter.type, "description": parameter.description}
+    said = brief.PARAMETERS.get((function.name, parameter.name))
+    return {"type": parameter.type, "description": said} if said else {"type": parameter.type}
 
 
 def topic(name: str) -> str:

@@ -8,10 +8,11 @@ from typing import Final
 from msgspec.structs import replace
 
 from events.codec import draft
-from events.context import PRIMING, Count, measure, summary_cap_tokens, with_margin
+from events.context import PRIMING, Count, measure, with_margin
 from events.envelope import GENESIS, place
+from events.eviction import BRIEF_CONVERSATION_TOKENS
 from events.evolve import evolve
-from events.formats import NAMED, NEWBORN
+from events.formats import BRIEF, NAMED, NEWBORN, Format, changed
 from events.state import UNCOUNTED, State
 from events.types import AgentCreated, Block, Settings
 
@@ -54,34 +55,61 @@ def newborn(settings: Settings, *, persona: str = PERSONA, human: str = HUMAN, s
         ),
         settings=settings,
         format=NAMED,
-        parts=NEWBORN,
+        parts=fitting(NEWBORN, settings.window_tokens),
     )
 
 
 OFFLINE: Final = "offline"
 OFFLINE_RESERVE_TOKENS: Final = 1_024
 HOSTED_RESERVE_TOKENS: Final = 4_096
-CONVERSATION_TOKENS: Final = 512
-"""The least room for messages in which an agent can be talked with."""
+BRIEF_BELOW_TOKENS: Final = 5_120
+"""In a smaller window an agent is told what it is told in few words, and keeps less for answer and summary."""
+_LEAST_SUMMARY_TOKENS: Final = 128
+
+
+def fitting(format: Format, window_tokens: int) -> Format:
+    """The format in few words, or not, as the window is small or large."""
+    part = (BRIEF,)
+    return changed(format, add=part) if window_tokens < BRIEF_BELOW_TOKENS else changed(format, remove=part)
 
 
 def most_reserve_tokens(model: str) -> int:
-    """What is kept of a large window for an answer; of a small one it is a quarter."""
+    """What is kept of a large window for an answer; of a smaller one it is a share."""
     return OFFLINE_RESERVE_TOKENS if model == OFFLINE else HOSTED_RESERVE_TOKENS
+
+
+def reserve_tokens(model: str, window_tokens: int) -> int:
+    """What is kept for an answer: a quarter of the window, an eighth of a small one."""
+    return min(most_reserve_tokens(model), window_tokens // (8 if window_tokens < BRIEF_BELOW_TOKENS else 4))
+
+
+def summary_words(window_tokens: int) -> int:
+    """How long a summary may be."""
+    return Settings().summary_words if window_tokens >= BRIEF_BELOW_TOKENS else max(16, window_tokens // 48)
 
 
 def least_window_tokens(born: AgentCreated, count: Count, reserve_tokens: int) -> int:
     """The smallest window for a new agent; see `least_window_of`."""
-    unborn = place(draft("", 0, born, key="create"), 1, 1, GENESIS)
-    return least_window_of(evolve(None, unborn, born), count, reserve_tokens)
+    return least_window_of(unborn(born), count, reserve_tokens)
+
+
+def unborn(born: AgentCreated) -> State:
+    """The agent that this event makes."""
+    return evolve(None, place(draft("", 0, born, key="create"), 1, 1, GENESIS), born)
 
 
 def least_window_of(state: State, count: Count, reserve_tokens: int, *, head_counted: bool = False) -> int:
-    """The smallest window that holds the agent's system text, core memory and functions (those for the sources that it
-    has, too), a summary, a little conversation, and the answer: for it the smaller of `reserve_tokens` and a quarter of
-    the window is kept. `head_counted`: the count that the state has of the first three holds."""
+    """The smallest window that holds the agent's system text, core memory and functions in few words (those for the
+    sources that it has, too), a summary, a little conversation, and the answer: for it the smaller of `reserve_tokens`
+    and an eighth of the window is kept. `head_counted`: the count that the state has of the first three holds."""
+    needed = needed_tokens(state, count, head_counted=head_counted)
+    return min(needed + reserve_tokens, ceil(needed * 8 / 7))
+
+
+def needed_tokens(state: State, count: Count, *, head_counted: bool = False) -> int:
+    """What of a small window is needed beside the answer's reserve."""
     head_tokens = state.head_tokens if head_counted else UNCOUNTED
-    measured = measure(replace(state, queue=(), head_tokens=head_tokens), count)
-    tokens = PRIMING + measured.head + measured.status + summary_cap_tokens(state.settings) + CONVERSATION_TOKENS
-    needed = with_margin(tokens, state.settings)
-    return min(needed + reserve_tokens, ceil(needed * 4 / 3))
+    format = changed(state.format, add=(BRIEF,))
+    measured = measure(replace(state, queue=(), head_tokens=head_tokens, format=format), count)
+    tokens = PRIMING + measured.head + measured.status + _LEAST_SUMMARY_TOKENS + BRIEF_CONVERSATION_TOKENS
+    return with_margin(tokens, state.settings)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 
 from actors.checks import check_text
 from actors.client import Reply, Ticket
@@ -12,6 +12,7 @@ from events.codec import draft
 from events.envelope import GENESIS, Envelope, place
 from events.errors import PalimpsestError, UnknownAgent
 from events.evolve import evolve
+from events.formats import Format, changed
 from events.prompts import newborn
 from events.state import State
 from events.types import AgentCreated, Settings, Timer
@@ -34,6 +35,8 @@ class FakeClient:
         self.sent: list[str] = []
         self.stopped: list[tuple[str, int]] = []
         self.changed: list[Settings] = []
+        self.formats: list[tuple[Format, Format]] = []
+        """What parts were added and removed."""
         self.heard: asyncio.Queue[Reply] = asyncio.Queue()
         self.alarms: list[Timer] = []
         self.born: dict[str, AgentCreated] = {}
@@ -49,6 +52,10 @@ class FakeClient:
 
     async def change_settings(self, agent: str, settings: Settings) -> None:  # noqa: ARG002 - the client's signature
         self.changed.append(settings)
+
+    async def change_format(self, agent: str, *, add: Iterable[str] = (), remove: Iterable[str] = ()) -> Format:
+        self.formats.append((tuple(add), tuple(remove)))
+        return changed((await self.state(agent)).format, add=add, remove=remove)
 
     async def stream(self, agent: str, text: str) -> AsyncIterator[Ticket | Piece | Reply]:
         check_text(text)

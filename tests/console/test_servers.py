@@ -94,7 +94,7 @@ def test_a_key_in_a_fallbacks_address_is_refused() -> None:
 
 
 def test_a_fallback_whose_window_is_too_small_is_refused_by_its_number() -> None:
-    settings = settings_for_new(Flags(model="gpt-4o", fallback=(f"tiny@{OLLAMA},window=4300",)), {})
+    settings = settings_for_new(Flags(model="gpt-4o", fallback=(f"tiny@{OLLAMA},window=1500",)), {})
     with pytest.raises(BadInput, match=r"of fallback 1 \(tiny at http://localhost:11434/v1\) is too small") as said:
         born(settings, count)
     least = int(str(said.value).rpartition("window=")[2].split()[0])

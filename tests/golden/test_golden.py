@@ -26,6 +26,7 @@ STATES = {
     ("event-ServerSwitched", "2"): "1a32880f28590cb8274994957ba8dbf7400159a7663f7910d6a336f03dcd1df0",
     ("format-1", "2"): "ee877a3a567ffa92c3b7851319ab411415cbd8c73b124024ac463c05b2a9d135",
     ("format-2", "2"): "c9e5b0aa4c9c3d6a0e0d915edc6104b901be5d3c460fce4e24507624f8417c91",
+    ("part-brief", "2"): "2df8dfc1f8737a0401bd1373c1ef07419677f651099c6e6fb879e9026ea78bb1",
     ("part-empty_content", "2"): "474a404addf55392aab6cf7cfb871b3c3fc11e55f6fe380536a560db89862ddb",
 }
 """The digest of the state that each file folds to, by the version of the fold. If it changes, raise `state.FOLD`: else

@@ -56,7 +56,7 @@ def check(written: Written, at: Envelope) -> None:
 
 def test_sessions_have_edits_and_evictions() -> None:
     """Guards the test above."""
-    world = World(7, agents=1, inputs=14)
+    world = World(7, agents=1, inputs=24)
     world.run()
     kinds = [envelope.kind for envelope in world.log.read("agent-0")]
     assert kinds.count("SummaryWritten") >= 2

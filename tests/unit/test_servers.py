@@ -160,7 +160,7 @@ def test_a_smaller_window_is_made_room_for_first() -> None:
     told = story(small, THIRD, window_tokens=9000, reserve_tokens=500).chats(40).marks().says("Hello?")
     assert told.phase == Phase.INFERRING
     told.fails()
-    assert told.kinds[-3:] == ["ServerSwitched", "EvictionStarted", "InferenceRequested"]
+    assert told.kinds[-4:] == ["ServerSwitched", "FormatChanged", "EvictionStarted", "InferenceRequested"]
     assert told.requested("summary")
     assert asked(told)[0] == "llama3", "the fallback's own model sums up"
     told.answers(content="We said much.")

@@ -1,0 +1,75 @@
+"""Asking a server how long a context it serves (`actors.models.window`).
+
+Rules. (1) All questions at once, in two seconds at most, and whatever happens is no failure. (2) Nothing goes anywhere
+but to the server's own address: redirects are not followed, so a key stays where it was meant to go.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+from urllib.parse import urlsplit, urlunsplit
+
+import httpx2
+import msgspec
+
+from actors.models.window import QUESTIONS, UNKNOWN, Question, Window, combined
+
+TIMEOUT_S: Final = 2.0
+_CONNECT_S: Final = 1.0
+_MOST_BYTES: Final = 16 * 1024 * 1024
+"""A router's list of models has about one."""
+
+
+async def window_of(base_url: str, model: str, *, key: str = "", timeout_s: float = TIMEOUT_S) -> Window:
+    """What the server at this address says of the model's window. `key` goes to this address alone."""
+    if not _is_an_address(base_url):
+        return UNKNOWN
+    headers = {"authorization": f"Bearer {key}"} if key.isascii() and key.isprintable() and key else {}
+    timeout = httpx2.Timeout(timeout_s, connect=min(_CONNECT_S, timeout_s))
+    try:
+        async with httpx2.AsyncClient(timeout=timeout, headers=headers, follow_redirects=False) as client:
+            asked = (_ask(client, question, base_url, model, timeout_s) for question in QUESTIONS)
+            answers = await asyncio.gather(*asked)
+    except (httpx2.HTTPError, httpx2.InvalidURL, OSError, ValueError):
+        return UNKNOWN  # no such address, or a proxy's that is none: the first request will say so
+    return combined(zip((question.server for question in QUESTIONS), answers, strict=True))
+
+
+def _is_an_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+
+
+async def _ask(client: httpx2.AsyncClient, question: Question, base_url: str, model: str, timeout_s: float) -> Window:
+    """What one question brings; nothing, where this is another kind of server."""
+    url = address(base_url, question)
+    body = msgspec.json.encode({"model": model}) if question.asks else b""
+    try:
+        async with asyncio.timeout(timeout_s), client.stream("POST" if body else "GET", url, content=body) as response:
+            if response.status_code != httpx2.codes.OK:
+                return UNKNOWN
+            return question.read(msgspec.json.decode(await _read(response)), model)
+    except (httpx2.HTTPError, httpx2.InvalidURL, OSError, ValueError, RecursionError, msgspec.MsgspecError):
+        return UNKNOWN
+
+
+async def _read(response: httpx2.Response) -> bytes:
+    data = bytearray()
+    async for received in response.aiter_bytes():
+        data += received
+        if len(data) > _MOST_BYTES:
+            raise ValueError("more than any list of models has")
+    return bytes(data)
+
+
+def address(base_url: str, question: Question) -> str:
+    """Where a question goes: beside the server's /v1, or under it. What stands behind a question mark stays."""
+    parts = urlsplit(base_url)
+    path = parts.path.rstrip("/")
+    if not question.under_base:
+        path = path.removesuffix("/v1")
+    return urlunsplit((parts.scheme, parts.netloc, path + question.path, parts.query, ""))
