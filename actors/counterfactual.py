@@ -11,7 +11,7 @@ timers when they are due. (2) With the recorded answers, model and functions are
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, Protocol
 
 import msgspec
@@ -21,7 +21,7 @@ from actors.ledger import Ledger
 from events.alarms import firing, setting
 from events.codec import answer, decode, draft
 from events.context import Count
-from events.debug.recording import Recorded, content, is_beginning
+from events.debug.recording import Recorded, content, is_beginning, otherwise, timer_content
 from events.decide import advance, placed, resumption
 from events.envelope import Draft, Envelope, Topic
 from events.errors import ModelUnavailable
@@ -37,6 +37,7 @@ from events.types import (
     InferenceRequested,
     SettingsChanged,
     StopRequested,
+    Timer,
     TimerCancelled,
     TimerFired,
     TimerSet,
@@ -47,6 +48,9 @@ AT_ONCE: Final = 512
 """As many drafts are written at once."""
 HOPELESS: Final = frozenset({"wrong_key", "not_allowed", "unknown_model", "unreachable"})
 """Failures of a model after which asking it again, a thousand times, makes no sense."""
+
+SERVERS: Final = ("base_url",)
+"""Settings that say which server answers, and stand in no request."""
 
 Asked = tuple[State, Envelope, InferenceRequested | FunctionCalled]
 """A request, and the state with it."""
@@ -63,16 +67,18 @@ class Functions(Protocol):
 
 class Divergence(msgspec.Struct, frozen=True, kw_only=True):
     """Where the rerun left the recorded path: the event that was recorded there (`recorded_seq` 0: none any more), and
-    the one that came instead."""
+    the one that came instead. `otherwise` says how they differ, where they are of one kind and it is known."""
 
     recorded_seq: int
     recorded_kind: str
     seq: int
     kind: str
+    otherwise: str = ""
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of a rerun. `inputs` maps the seqs of what was given to those that it got in the fork; `skipped`
+    """What became of a rerun. `inputs` maps the seqs of what was given to those that it got in the fork, and those of
+    firings to those of the same timers there; `skipped`
     says, by recorded seq, what was not given and why. `stopped` says why it ended early (the model cannot be had)."""
 
     fork: str
@@ -116,6 +122,8 @@ class Counterfactual:
         self._inputs: dict[int, int] = {}
         self._keys: set[str] = set()
         """Of what was given: a fork and its parent may each have been given an input of one key."""
+        self._rung: tuple[list[tuple[int, Timer]], list[tuple[int, Timer]]] = ([], [])
+        """The timers that fired once the runs had parted: as recorded, and in the fork."""
         self._skipped: dict[int, str] = {}
         self._taken = self._answered = 0
         self._stopped = ""
@@ -138,7 +146,7 @@ class Counterfactual:
         return Outcome(
             fork=self._state.agent,
             divergence=self._divergence,
-            inputs=self._inputs,
+            inputs=self._inputs | dict(_paired(*self._rung)),
             skipped=self._skipped,
             recorded_answers=self._taken,
             model_answers=self._answered,
@@ -168,14 +176,22 @@ class Counterfactual:
         if self._at == len(self._recording):
             return  # the recording ends within a turn: what comes now was never recorded
         there = self._recording[self._at]
-        if there.envelope.kind == made.kind and content(there.event) == content(event):
-            self._at += 1
-        else:
+        elsewhere = self._is_elsewhere(event)
+        if there.envelope.kind != made.kind:
             self._diverge(there, made.kind, seq)
+        elif elsewhere or content(there.event) != content(event):
+            self._diverge(there, made.kind, seq, elsewhere or otherwise(there.event, event))
+        else:
+            self._at += 1
 
-    def _diverge(self, there: Recorded, kind: str, seq: int) -> None:
+    def _is_elsewhere(self, event: Event) -> str:
+        """Whether it would be another server's to answer: what was recorded is not its answer."""
+        changed = next((name for name in SERVERS if name in self._changes), "")
+        return f"another {changed}" if changed and self._use_recorded and isinstance(event, InferenceRequested) else ""
+
+    def _diverge(self, there: Recorded, kind: str, seq: int, how: str = "") -> None:
         self._divergence = Divergence(
-            recorded_seq=there.envelope.seq, recorded_kind=there.envelope.kind, seq=seq, kind=kind
+            recorded_seq=there.envelope.seq, recorded_kind=there.envelope.kind, seq=seq, kind=kind, otherwise=how
         )
 
     # --- what the agent does itself
@@ -272,8 +288,9 @@ class Counterfactual:
         self._at += 1
         if not there.outside:
             return
-        if isinstance(there.event, TimerFired):
-            return  # the fork's timers ring by themselves
+        if isinstance(there.event, TimerFired):  # the fork's timers ring by themselves
+            self._rung[0].append((there.envelope.seq, there.event.timer))
+            return
         if isinstance(there.event, StopRequested):
             self._skipped[there.envelope.seq] = "a stop: the turn that it was for had ended"
             return
@@ -288,6 +305,7 @@ class Counterfactual:
             alarm = min(due, key=lambda alarm: (alarm.timer.due_ms, alarm.key))
             self._now_ms = max(self._now_ms, alarm.timer.due_ms)
             self._fire(alarm, own=True)
+            self._rung[1].append((self._state.pending[-1].seq, alarm.timer))
             while not self._stopped and await self._goes_on():
                 pass
 
@@ -307,7 +325,7 @@ class Counterfactual:
         closes = ""
         match event:
             case TimerFired(timer=timer):
-                alarm = next((each for each in self._state.alarms if each.timer == timer), None)
+                alarm = self._alarm(timer)
                 if alarm is None:
                     self._skipped[envelope.seq] = f"the firing of timer {timer.id}, which is not set here"
                     self._diverge(there, "", self._state.seq + 1)
@@ -317,6 +335,7 @@ class Counterfactual:
                 return
             case TimerCancelled(timer_id=id):
                 closes = self._alarm_key(envelope.closes, id)
+                event = TimerCancelled(timer_id=next((a.timer.id for a in self._state.alarms if a.key == closes), id))
                 if not closes:
                     self._skipped[envelope.seq] = f"the cancelling of timer {id}, which is not set here"
                     return
@@ -337,4 +356,25 @@ class Counterfactual:
     def _alarm_key(self, key: str, id: str) -> str:
         """The alarm with this key, or else one of the timer with this id; "" if there is none."""
         ours = [alarm.key for alarm in self._state.alarms if alarm.timer.id == id]
-        return key if key in ours else next(iter(ours), "")
+        if key in ours or ours:
+            return key if key in ours else ours[0]
+        before = (each.event for each in reversed(self._recording[: self._at]))
+        meant = next((each.timer for each in before if isinstance(each, TimerSet) and each.timer.id == id), None)
+        alarm = self._alarm(meant) if meant else None
+        return alarm.key if alarm else ""
+
+    def _alarm(self, timer: Timer) -> Alarm | None:
+        """The fork's own timer that this one is: those that the agent sets have ids that are made of seqs."""
+        same = [each for each in self._state.alarms if each.timer == timer]
+        alike = [each for each in self._state.alarms if timer_content(each.timer) == timer_content(timer)]
+        return next(iter((*same, *alike)), None)
+
+
+def _paired(there: Iterable[tuple[int, Timer]], here: Iterable[tuple[int, Timer]]) -> Iterator[tuple[int, int]]:
+    """The firings of the same timers, in their order."""
+    left = list(here)
+    for seq, timer in there:
+        same = next((each for each in left if timer_content(each[1]) == timer_content(timer)), None)
+        if same:
+            left.remove(same)
+            yield seq, same[0]

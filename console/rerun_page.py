@@ -68,7 +68,9 @@ def _parting(outcome: Outcome) -> Iterator[str]:
     there = f"{apart.recorded_kind} (event {apart.recorded_seq})"
     here = f"{apart.kind} (event {apart.seq})" if apart.kind else "nothing of the kind"
     if apart.recorded_kind == apart.kind:
-        yield f"They part at event {apart.recorded_seq}: another {apart.kind} (event {apart.seq} of the rerun). {asked}"
+        how = f": {one_line(apart.otherwise, 200)}" if apart.otherwise else ""
+        other = f"another {apart.kind} (event {apart.seq} of the rerun){how}"
+        yield f"They part at event {apart.recorded_seq}: {other}. {asked}"
     else:
         yield f"They part where {there} was recorded: the rerun has {here}. {asked}"
 

@@ -5,12 +5,14 @@ A run is a stretch of a stream; its turns are paired by what they answered. Pure
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Final
 
 import msgspec
 
 from events.codec import decode
+from events.debug.recording import timer_content
 from events.envelope import Envelope
 from events.passages import input_text
 from events.types import (
@@ -23,6 +25,7 @@ from events.types import (
     InferenceRequested,
     MessageSent,
     MessagesEvicted,
+    TimerSet,
     TurnEnded,
     Usage,
 )
@@ -32,13 +35,18 @@ SEARCHES: Final = frozenset(
 )
 
 
+_TIMER: Final = re.compile(r"\btimer-\d+\b")
+
+
 class TurnRun(msgspec.Struct, kw_only=True):
     """One turn as it went. `seq` is that of its input; `context_tokens` the largest context of its requests, by our
-    count; `usage` what the provider counted; `searches` name and query of each; `ended` "" while it is open."""
+    count; `usage` what the provider counted; `searches` name and query of each; `ended` "" while it is open. `meant` is
+    what was said with each timer that the agent has set named by what it is: its id is made of a seq."""
 
     seq: int
     input: str = ""
     said: list[str] = []
+    meant: list[str] = []
     searches: list[str] = []
     evicted: int = 0
     inferences: int = 0
@@ -73,7 +81,7 @@ class Pair(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def same_answer(self) -> bool:
-        return self.first is not None and self.second is not None and self.first.said == self.second.said
+        return self.first is not None and self.second is not None and self.first.meant == self.second.meant
 
 
 class Comparison(msgspec.Struct, frozen=True, kw_only=True):
@@ -99,8 +107,11 @@ def turns(envelopes: Iterable[Envelope], inputs: Mapping[int, Event] | None = No
     """The turns of a stretch by their inputs' seqs, in order. `inputs`: those that stand before the stretch."""
     texts = {seq: said(event) for seq, event in (inputs or {}).items()}
     runs: dict[int, TurnRun] = {}
+    timers: dict[str, str] = {}
     for envelope in envelopes:
         event = decode(envelope)
+        if isinstance(event, TimerSet):
+            timers[event.timer.id] = f"the timer of {timer_content(event.timer)}"
         if isinstance(event, INPUTS):
             texts[envelope.seq] = said(event)
         if not envelope.turn or isinstance(event, INPUTS):
@@ -108,7 +119,7 @@ def turns(envelopes: Iterable[Envelope], inputs: Mapping[int, Event] | None = No
         run = runs.get(envelope.turn)
         if run is None:
             run = runs[envelope.turn] = TurnRun(seq=envelope.turn, input=texts.get(envelope.turn, ""))
-        _note(run, envelope, event)
+        _note(run, envelope, event, timers)
     return runs
 
 
@@ -117,7 +128,7 @@ def said(event: Event) -> str:
     return input_text(event) or type(event).__name__
 
 
-def _note(run: TurnRun, envelope: Envelope, event: Event) -> None:
+def _note(run: TurnRun, envelope: Envelope, event: Event, timers: Mapping[str, str]) -> None:
     match event:
         case InferenceRequested():
             run.inferences += 1
@@ -128,6 +139,7 @@ def _note(run: TurnRun, envelope: Envelope, event: Event) -> None:
             run.failures += 1
         case MessageSent():
             run.said.append(event.text)
+            run.meant.append(_TIMER.sub(lambda found: timers.get(found[0], found[0]), event.text))
         case FunctionCalled() if event.name in SEARCHES:
             run.searches.append(f"{event.name}({_asked(event)})")
         case MessagesEvicted():

@@ -14,23 +14,32 @@ from typing import Final
 import msgspec
 
 from events.codec import decode
-from events.envelope import Draft, Envelope
+from events.context import clip
+from events.envelope import Draft, Envelope, Topic
 from events.forks import TAKEN_UP
+from events.functions import topic
 from events.types import (
     INPUTS,
     AgentForked,
     AnswerRejected,
+    ArchivalMemoryInserted,
+    CoreMemoryAppended,
+    CoreMemoryReplaced,
     Event,
+    EvictionStarted,
     FormatChanged,
     FunctionCalled,
     FunctionFailed,
     FunctionReturned,
     HeartbeatRaised,
+    HeartbeatsPaused,
     InferenceCompleted,
     InferenceFailed,
     InferenceRequested,
     InputAdopted,
+    InputArchived,
     MessageSent,
+    MessagesEvicted,
     RepetitionNoted,
     ServerSwitched,
     SettingsChanged,
@@ -38,10 +47,12 @@ from events.types import (
     SourceDetached,
     StopRequested,
     SummaryWritten,
+    Timer,
     TimerCancelled,
     TimerFired,
     TimerSet,
     TurnEnded,
+    TurnStarted,
 )
 
 _OUTSIDE: Final[tuple[type[Event], ...]] = (*INPUTS, StopRequested, SettingsChanged, SourceAttached, SourceDetached)
@@ -104,7 +115,7 @@ def is_beginning(made: Envelope | Draft, event: Event) -> bool:
 
 def content(event: Event) -> tuple[object, ...]:
     """What an event says apart from seqs, times and token counts, which may differ where nothing else does: two events
-    of one kind and content are the same step."""
+    of one kind and content are the same step. Of a call it is all that its result hangs on."""
     match event:
         case InferenceRequested():
             return (event.purpose, event.fingerprint)
@@ -112,9 +123,13 @@ def content(event: Event) -> tuple[object, ...]:
             return (event.content, event.calls, event.finish)
         case InferenceFailed() | FunctionFailed():
             return (event.error,)
+        case FunctionCalled():
+            return (event.name, event.arguments, *(getattr(event, name) for name in _hangs_on(event)))
         case FunctionReturned():
             return (event.result,)
-        case MessageSent() | SummaryWritten():
+        case MessageSent():
+            return (event.text, event.cut)
+        case SummaryWritten():
             return (event.text,)
         case FormatChanged():
             return (event.parts,)
@@ -125,6 +140,58 @@ def content(event: Event) -> tuple[object, ...]:
         case TurnEnded() | HeartbeatRaised() | AnswerRejected():
             return (event.reason,)
         case TimerFired() | TimerSet():
-            return (event.timer.due_ms, event.timer.note)
+            return timer_content(event.timer)
+        case _:
+            return _kept(event)
+
+
+def _kept(event: Event) -> tuple[object, ...]:
+    """The same of what is kept in memory, or leaves the window."""
+    match event:
+        case CoreMemoryAppended():
+            return (event.label, event.text)
+        case CoreMemoryReplaced():
+            return (event.label, event.old, event.new)
+        case ArchivalMemoryInserted():
+            return (event.text, event.ends)
+        case HeartbeatsPaused():
+            return (event.minutes,)
+        case InputArchived():
+            return (event.ends,)
+        case TurnStarted():
+            return (event.first_chars,)
+        case EvictionStarted():
+            return (event.reason, len(event.seqs))
+        case MessagesEvicted():
+            return (len(event.seqs),)
         case _:
             return ()
+
+
+_ON_STORAGE: Final = ("page_size", "max_chars", "page_chars", "sources")
+
+
+def _hangs_on(call: FunctionCalled) -> tuple[str, ...]:
+    """What the result of a call hangs on besides its arguments: a timer is set alike, whatever may be shown of it."""
+    return _ON_STORAGE if topic(call.name) == Topic.STORAGE else ()
+
+
+def otherwise(there: Event, here: Event) -> str:
+    """In words, what is otherwise about a call that was recorded ("": nothing that is known)."""
+    if not (isinstance(there, FunctionCalled) and isinstance(here, FunctionCalled)):
+        return ""
+    if there.name != here.name:
+        return f"{here.name} instead of {there.name}"
+    names = ("arguments", *_hangs_on(here))
+    pairs = [(name, getattr(there, name), getattr(here, name)) for name in names]
+    said = [f"{name} {_shown(before)} -> {_shown(after)}" for name, before, after in pairs if before != after]
+    return f"{here.name} with {', '.join(said)}" if said else ""
+
+
+def _shown(value: object) -> str:
+    return clip(value if isinstance(value, str) else msgspec.json.encode(value).decode(), 80)
+
+
+def timer_content(timer: Timer) -> tuple[object, ...]:
+    """What a timer is, whatever its id: those that an agent sets have ids that are made of seqs."""
+    return (timer.due_ms, timer.note, timer.every_s, timer.cron, timer.heartbeat)

@@ -16,6 +16,7 @@ from actors.counterfactual import Outcome
 from actors.rerun import Plan, rerun
 from events.alarms import firing
 from events.codec import decode, draft
+from events.debug.compare import compare, turns
 from events.envelope import Envelope, Topic
 from events.forks import KEPT
 from events.inference import Job
@@ -24,6 +25,7 @@ from events.types import (
     AgentForked,
     Event,
     FunctionCalled,
+    FunctionReturned,
     InferenceCompleted,
     InferenceFailed,
     InferenceRequested,
@@ -31,6 +33,7 @@ from events.types import (
     Settings,
     SettingsChanged,
     Timer,
+    TimerSet,
     UserMessageReceived,
 )
 from store.log import DECIDER, Append, Appended
@@ -38,7 +41,7 @@ from store.memory_log import MemoryLog
 from store.states import load
 from tests.simulation.forking import Continuation, replayed
 from tests.simulation.world import World, count, searched, sound_model
-from tests.unit.story import START_MS, Story, say
+from tests.unit.story import START_MS, Story, call, say
 
 SEEDS = st.integers(0, 10_000)
 SHARES = st.floats(0, 1, exclude_max=True)
@@ -250,3 +253,105 @@ def test_a_rerun_that_is_cut_off_leaves_no_fork_that_would_go_on_by_itself(monke
     left = load(story.log, "again")
     assert left is not None and left.unadopted is None
     assert story.log.open_requests(Topic.ALARM, "again") == story.log.open_requests(Topic.TURN, "again") == []
+
+
+# --- what is another step -----------------------------------------------------------------------------------------
+
+
+def looked_up() -> Story:
+    """An agent that searched once, and said what it found."""
+    story = Story(window_tokens=8192)
+    story.says("What did I say?").answers(call("conversation_search", query="said", request_heartbeat=True))
+    return story.returns("Showing 1 of 1 results: hello").answers(say("Hello."))
+
+
+class Answering:
+    """Says that it was asked."""
+
+    def __init__(self) -> None:
+        self.calls: list[FunctionCalled] = []
+
+    def carry_out(self, _asked: Envelope, call: FunctionCalled) -> Event:
+        self.calls.append(call)
+        return FunctionReturned(call=call.call, result="Showing 1 of 1 results: hello")
+
+
+@pytest.mark.parametrize(("changed", "says"), [
+    ({"page_size": 2}, "conversation_search with page_size 5 -> 2"),
+    ({"result_chars": 500}, "conversation_search with max_chars 3000 -> 500"),
+])  # fmt: skip
+def test_a_call_with_another_page_or_cap_is_another_step_and_is_carried_out(changed: dict[str, int], says: str) -> None:
+    story, functions = looked_up(), Answering()
+    other = replace(story.state.settings, **changed)
+    plan = Plan(agent="ada", fork="again", first=1, to=story.state.seq, settings=other, recorded_answers=True)
+    outcome = asyncio.run(rerun(story.log, plan, infer=sound, functions=functions, count=count))
+    assert outcome.divergence is not None
+    assert (outcome.divergence.kind, outcome.divergence.otherwise) == ("FunctionCalled", says)
+    assert len(functions.calls) >= 1
+
+
+def test_a_timer_is_set_alike_whatever_may_be_shown_of_it() -> None:
+    story = Story(window_tokens=8192).says("Tea!").answers(call("set_timer", note="tea", in_minutes=5), say("Yes."))
+    story.returns("Timer timer-8 is set.")
+    other = replace(story.state.settings, result_chars=500, page_size=2)
+    plan = Plan(agent="ada", fork="again", first=1, to=story.state.seq, settings=other, recorded_answers=True)
+    assert run(story.log, plan).divergence is None
+
+
+@pytest.mark.parametrize("recorded", [True, False])
+def test_another_server_s_answers_are_not_those_that_were_recorded(recorded: bool) -> None:
+    story = looked_up()
+    other = replace(story.state.settings, base_url="http://127.0.0.1:9/v1")
+    plan = Plan(agent="ada", fork="again", first=1, to=story.state.seq, settings=other, recorded_answers=recorded)
+    outcome = asyncio.run(rerun(story.log, plan, infer=sound, functions=Answering(), count=count))
+    assert outcome.recorded_answers == 0
+    assert outcome.divergence is not None
+    if recorded:
+        assert (outcome.divergence.kind, outcome.divergence.otherwise) == ("InferenceRequested", "another base_url")
+
+
+def test_what_is_no_part_of_a_step_lets_the_runs_be_one() -> None:
+    story = looked_up()
+    other = replace(story.state.settings, timeout_s=5.0, in_flight=1, max_steps=40, max_failures=4)
+    plan = Plan(agent="ada", fork="again", first=1, to=story.state.seq, settings=other, recorded_answers=True)
+    assert run(story.log, plan).divergence is None
+
+
+def test_a_timer_that_rings_after_the_runs_have_parted_is_the_same_input_in_both() -> None:
+    """Its id is made of a seq, and seqs are others there."""
+    story = Story(window_tokens=8192).says("Tea in five.")
+    story.answers(call("set_timer", note="tea", in_minutes=5, request_heartbeat=True))
+    assert story.state.turn is not None
+    asked, now_ms = story.state.turn.request_key, story.now_ms
+    tea = Timer(id=f"timer-{story.state.seq}", due_ms=now_ms + 300_000, note="tea")
+    alarm = draft(
+        "ada", now_ms, TimerSet(timer=tea), key=f"alarm:{tea.id}:{tea.due_ms}", cause=asked, opens=Topic.ALARM
+    )
+    story.returns(f"Timer {tea.id} is set for then: tea", alarm).answers(content=f"I set {tea.id}.")
+    fired = story.state.seq + 1
+    story.now_ms = tea.due_ms - 60_000
+    story.fires(tea).answers(content=f"{tea.id} rang.")
+    story.says("Thanks.").answers(content="Yes.")
+
+    async def model(job: Job) -> InferenceCompleted | InferenceFailed:
+        said = job.request.decode()
+        number = said.rsplit("Timer timer-", 1)[1].split(" ", 1)[0] if "Timer timer-" in said else ""
+        if not number:
+            made = call("set_timer", note="tea", in_minutes=5, request_heartbeat=True)
+            return InferenceCompleted(calls=(made,), finish="tool_calls")
+        rang = f"timer-{number} rang." in said
+        words = f"timer-{number} rang." if f"I set timer-{number}." in said else f"I set timer-{number}."
+        return InferenceCompleted(content="Yes." if rang else words)
+
+    warned = replace(story.state.settings, warn_at=0.01)
+    first = story.mark
+    plan = Plan(agent="ada", fork="again", first=first, to=story.state.seq, settings=warned)
+    outcome = asyncio.run(rerun(story.log, plan, infer=model, functions=Nothing(), count=count))
+    assert outcome.divergence is not None and outcome.divergence.kind == "MemoryPressureWarned"
+    ids = [event.timer.id for event in map(decode, story.log.read("again", after=first)) if isinstance(event, TimerSet)]
+    assert ids != [tea.id]
+    assert fired in outcome.inputs
+    recorded, again = (turns(story.log.read(agent, after=first)) for agent in ("ada", "again"))
+    found = compare(recorded, again, outcome.inputs)
+    assert len(found.pairs) == 3
+    assert not found.other_answers

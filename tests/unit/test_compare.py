@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from events.codec import draft
 from events.debug.compare import Prices, TurnRun, compare, turns
-from events.types import Usage
+from events.envelope import Topic
+from events.types import Timer, TimerSet, Usage
 from tests.unit.story import AGENT, Story, call, say
 
 
@@ -53,3 +55,23 @@ def test_a_turn_that_only_one_run_has_stands_alone() -> None:
     ]  # fmt: skip
     assert found.pairs[1].first is recorded[second]
     assert len(found.other_answers) == 2
+
+
+def test_timers_that_are_the_same_are_not_told_apart_by_ids_that_are_made_of_seqs() -> None:
+    runs = []
+    for before, note in ((0, "tea"), (1, "tea"), (1, "bus")):
+        story = Story()
+        for _ in range(before):
+            story.sets(Timer(id="other", due_ms=1, note="other"))
+        after = story.state.seq
+        story.says("Remind me.").answers(call("set_timer", note=note, in_minutes=5, request_heartbeat=True))
+        timer = Timer(id=f"timer-{story.state.seq}", due_ms=story.now_ms + 300_000, note=note)
+        alarm = draft(AGENT, story.now_ms, TimerSet(timer=timer), key="alarm:1", opens=Topic.ALARM)
+        story.returns(f"Timer {timer.id} is set.", alarm)
+        story.answers(say(f"Done: {timer.id} is set; timer-999 is not."))
+        runs.append((turns(story.log.read(AGENT, after=after)), after + 1))
+    (first, seq), *others = runs
+    same = [compare(first, run, {seq: other}).pairs[0] for run, other in others]
+    assert same[0].first is not None and same[0].second is not None
+    assert same[0].first.said != same[0].second.said, "the texts are shown as they are"
+    assert [pair.same_answer for pair in same] == [True, False]
