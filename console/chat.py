@@ -29,8 +29,8 @@ from console.settings import (
 from console.show import one_line, terminal, utc
 from console.talk import Talker
 from events.errors import UnknownAgent
-from events.prompts import OFFLINE
 from events.servers import chosen
+from events.settings import OFFLINE
 from store.folder import DataFolder
 from store.sqlite_log import SqliteLog
 from store.states import load

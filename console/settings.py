@@ -17,9 +17,9 @@ from console.servers import moved_along, with_fallbacks, with_summarizer
 from events.addresses import OPENAI_URL, address_of, public_url
 from events.context import Count
 from events.errors import BadInput
-from events.prompts import OFFLINE, least_window_of, least_window_tokens, most_reserve_tokens, newborn
+from events.prompts import least_window_of, least_window_tokens, most_reserve_tokens, newborn
 from events.servers import all_of
-from events.settings import flaw
+from events.settings import OFFLINE, flaw
 from events.state import State
 from events.types import AgentCreated, Server, Settings
 from store.tokens import encoding_for

@@ -14,6 +14,8 @@ from events.cache import StateCache
 from events.context import fingerprint, open_request
 from events.envelope import Envelope
 from events.errors import PalimpsestError
+from events.formats import Format
+from events.own_fields import at_server
 from events.servers import summarizer
 from events.state import State
 from events.types import (
@@ -36,6 +38,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     in_flight: int = 0
     timeout_s: float = 0.0
     """See `Settings`."""
+    format: Format = ()
+    """The parts that the request was rendered with."""
 
 
 class InferenceDesk:
@@ -87,6 +91,7 @@ def job(state: State, envelope: Envelope, event: InferenceRequested) -> Job:
         asked=event.fingerprint,
         in_flight=settings.in_flight,
         timeout_s=settings.timeout_s,
+        format=at_server(state),
     )
 
 

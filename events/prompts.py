@@ -12,6 +12,7 @@ from events.context import PRIMING, Count, measure, summary_cap_tokens, with_mar
 from events.envelope import GENESIS, place
 from events.evolve import evolve
 from events.formats import NAMED, NEWBORN
+from events.settings import OFFLINE
 from events.state import UNCOUNTED, State
 from events.types import AgentCreated, Block, Settings
 
@@ -58,7 +59,6 @@ def newborn(settings: Settings, *, persona: str = PERSONA, human: str = HUMAN, s
     )
 
 
-OFFLINE: Final = "offline"
 OFFLINE_RESERVE_TOKENS: Final = 1_024
 HOSTED_RESERVE_TOKENS: Final = 4_096
 CONVERSATION_TOKENS: Final = 512
