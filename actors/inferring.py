@@ -10,7 +10,10 @@ import asyncio
 import traceback
 from typing import Any, Final
 
+from msgspec.structs import replace
+
 from actors.models.protocol import Answer, Model, ModelFailed, OnPiece, Terms
+from actors.models.remedies import next_step
 from actors.models.repair import repair
 from events.codec import encode
 from events.inference import Job, sent
@@ -34,11 +37,16 @@ async def infer(
             raise ModelFailed("bad_request", DIFFERS)
         came = await model.complete(job.request, base_url=job.base_url, on_piece=on_piece, terms=terms_of(job))
         made = completed(came, handed, int((asyncio.get_running_loop().time() - started) * 1000))
+        if came.own and job.purpose == "reply":
+            made = replace(made, own=replace(came.own, server=job.base_url, model=job.model))
         encode(made)  # what cannot be written breaks here
     except ModelFailed as error:
         detail = in_part(job, error.detail)
         log.warning("inference failed", agent=job.agent, error=error.error, detail=detail)
-        return InferenceFailed(error=error.error, detail=detail, sent=handed, attempts=error.attempts)
+        mended_by = next_step(error.mended_by, job.format)
+        return InferenceFailed(
+            error=error.error, detail=detail, sent=handed, attempts=error.attempts, mended_by=mended_by
+        )
     except Exception as error:  # noqa: BLE001 - whatever a model's code does, the turn must not wait for ever
         where = traceback.format_tb(error.__traceback__)[-1].strip()
         log.error("inference broke", agent=job.agent, error=type(error).__name__, where=where)

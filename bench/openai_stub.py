@@ -30,6 +30,8 @@ PIECE_CHARS: Final = 7
 KEPT_REQUESTS: Final = 100
 ONCE_MEMORY: Final = 10_000
 JSON: Final = "application/json"
+OWN: Final = ("reasoning_content", "extra_content")
+"""What a message may hold besides: of a server's own."""
 
 
 class Asked(msgspec.Struct):
@@ -82,16 +84,18 @@ def vector_of(text: str, dimensions: int) -> list[float]:
 
 
 def last_user_text(asked: Asked) -> str:
-    """The last thing a user said; MemGPT packages it as JSON."""
+    """The last thing a user said; MemGPT packages it as JSON, and some servers get several packages in one message."""
     for raw in reversed(asked.messages):
         turn = msgspec.json.decode(raw, type=Turn)
-        if turn.role == "user" and isinstance(turn.content, str):
-            with contextlib.suppress(msgspec.MsgspecError):
-                packaged = msgspec.json.decode(turn.content)
-                if isinstance(packaged, dict) and packaged.get("type") != "user_message":
-                    continue  # an event of the kernel's; the status line always stands last
-                return str(packaged["message"]) if isinstance(packaged, dict) else turn.content
+        if turn.role != "user" or not isinstance(turn.content, str):
+            continue
+        if not turn.content.rpartition("\n")[2].startswith("{"):
             return turn.content
+        for line in reversed(turn.content.split("\n")):
+            with contextlib.suppress(msgspec.MsgspecError):
+                packaged = msgspec.json.decode(line)
+                if isinstance(packaged, dict) and packaged.get("type") == "user_message":
+                    return str(packaged["message"])  # not an event of the kernel's; the status line always stands last
     return ""
 
 
@@ -109,9 +113,17 @@ def spoken(text: str, body: bytes) -> dict[str, Any]:
     return calling(tool_call("send_message", arguments, body), content="The stub thinks nothing.")
 
 
+def in_text(name: str, arguments: dict[str, Any]) -> str:
+    """A call as Hermes and Qwen models write it."""
+    written = msgspec.json.encode({"name": name, "arguments": arguments}).decode()
+    return f"The stub thinks nothing.\n<tool_call>\n{written}\n</tool_call>"
+
+
 def default_message(asked: Asked, body: bytes) -> dict[str, Any]:
     text = last_user_text(asked)[:200]
     if bytes(asked.tools) in (b"", b"null", b"[]"):
+        if b"<tool_call>" in bytes(asked.messages[0]):  # the functions are told in the text
+            return {"role": "assistant", "content": in_text("send_message", {"message": f'You said: "{text}"'})}
         return {"role": "assistant", "content": f"A summary by the stub. It ended with: {text}"}
     return spoken(f'You said: "{text}"', body)
 
@@ -132,7 +144,8 @@ def completion(
 
 
 def streamed(head: dict[str, Any], message: dict[str, Any], finish: str, usage: Mapping[str, int]) -> tuple[bytes, ...]:
-    deltas: list[dict[str, Any]] = [{"role": "assistant", "content": None}]
+    own = {name: value for name, value in message.items() if name in OWN}
+    deltas: list[dict[str, Any]] = [{"role": "assistant", "content": None, **own}]
     deltas += [{"content": part} for part in pieces(message.get("content") or "")]
     for index, call in enumerate(message.get("tool_calls") or ()):
         named = {**call, "function": {**call["function"], "arguments": ""}}
@@ -216,7 +229,8 @@ class Stub:
         except msgspec.MsgspecError as error:
             return refusal(400, f"The body is not a chat-completions request: {error}", None)
         name, _, argument = asked.model.partition(":")
-        return self._behaviours.get(name, _default)(Case(self, asked, received, argument))
+        behave = self._behaviours.get(name) or (_strict if name.startswith("strict-") else _default)
+        return behave(Case(self, asked, received, argument))
 
     def _embed(self, received: Received) -> Reply:
         """Vectors that hang on the words alone, of "dimensions" or 32. "stub-echo-key" and the failures are as for
@@ -382,6 +396,22 @@ def _is_result_in(messages: list[msgspec.Raw]) -> bool:
     return any(msgspec.json.decode(message, type=Turn).role == "tool" for message in messages)
 
 
+def _strict(case: Case) -> Reply:
+    """A server that refuses what `bench.refusals` lists under the model's name."""
+    from bench.refusals import REFUSALS
+
+    refuses = REFUSALS[case.asked.model]
+    words = refuses.objection(msgspec.json.decode(case.got.body))
+    if words:
+        return Reply(refuses.status, refuses.body(words))
+    message = default_message(case.asked, case.got.body)
+    if refuses.silent and message.get("tool_calls"):
+        message["content"] = None
+    if message.get("tool_calls"):
+        message["tool_calls"][0] |= refuses.beside_calls
+    return completion(case.asked, case.got.body, {**message, **refuses.beside_content})
+
+
 RATE: Final = refusal(429, "Rate limit reached. Please try again later.", "rate_limit_exceeded", retry_after="1")
 BROKEN: Final = refusal(500, "The server had an error while processing your request.", None, "server_error")
 HTML: Final = Reply(body=b"<!DOCTYPE html><html><body><h1>Welcome to nginx!</h1></body></html>", kind="text/html")
@@ -410,7 +440,7 @@ BEHAVIOURS: Final[Mapping[str, Behaviour]] = {
     "stub-no-id": _calls("send_message", '{"message":"hello"}', id=""),
     "stub-length": _calls("send_message", '{"message":"cut o', "length"),
 }
-"""What a model's name selects; what follows a colon is its argument."""
+"""What a model's name selects; what follows a colon is its argument. `bench.refusals` has the strict servers."""
 
 
 # --- HTTP ---------------------------------------------------------------------------------------------------------

@@ -32,8 +32,9 @@ from console.show import one_line, terminal, utc
 from console.talk import Talker
 from events.errors import UnknownAgent
 from events.formats import BRIEF
-from events.prompts import OFFLINE, fitting
+from events.prompts import fitting
 from events.servers import chosen
+from events.settings import OFFLINE
 from store.folder import DataFolder
 from store.sqlite_log import SqliteLog
 from store.states import load

@@ -216,7 +216,7 @@ def readable(wire: dict[str, Any]) -> Iterator[str]:
     """A message's lines: what its package says, and its calls as they would be written."""
     content = wire.get("content") or ""
     if wire["role"] in {"user", "tool"}:
-        content = _unwrapped(content)
+        content = "\n".join(map(_unwrapped, content.split("\n")))  # a line may be a package of its own
     elif wire["role"] == "assistant" and content and wire.get("tool_calls"):
         content = f"(thinks) {content}"
     if content:

@@ -23,9 +23,9 @@ from console.settings import Flags, check_change, differences, servers_named, se
 from console.show import many, one_line
 from events.context import Count
 from events.errors import BadInput
-from events.prompts import OFFLINE, least_window_of, most_reserve_tokens, needed_tokens
+from events.prompts import least_window_of, most_reserve_tokens, needed_tokens
 from events.servers import chosen
-from events.settings import flaw
+from events.settings import OFFLINE, flaw
 from events.state import State
 from events.types import Block, Settings
 

@@ -13,7 +13,8 @@ from msgspec.structs import replace
 
 from console.show import one_line
 from events.errors import BadInput
-from events.prompts import OFFLINE, reserve_tokens
+from events.prompts import reserve_tokens
+from events.settings import OFFLINE
 from events.types import Server, Settings
 from store.tokens import encoding_for
 

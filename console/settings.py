@@ -19,7 +19,6 @@ from events.addresses import OPENAI_URL, address_of, public_url
 from events.context import Count
 from events.errors import BadInput
 from events.prompts import (
-    OFFLINE,
     least_window_of,
     most_reserve_tokens,
     needed_tokens,
@@ -29,7 +28,7 @@ from events.prompts import (
     unborn,
 )
 from events.servers import all_of
-from events.settings import flaw
+from events.settings import OFFLINE, flaw
 from events.state import State
 from events.types import AgentCreated, Server, Settings
 from store.tokens import encoding_for

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from events.context import Count, clip, head_tokens, message_tokens, stamp, summary_cap_tokens, with_margin
+from events.context import Count, clip, entry_tokens, head_tokens, stamp, summary_cap_tokens, with_margin
 from events.eviction import STATUS_TOKENS, budget_tokens
 from events.evolve import appended
 from events.formats import Format
@@ -193,7 +193,7 @@ def _too_large(state: State, block: Block, value: str, count: Count) -> str:
 def _head_room_tokens(state: State, count: Count) -> int:
     """The most that instructions and core memory may take: the turn's input stays in the window beside them."""
     settings, seq = state.settings, state.turn.input if state.turn else 0
-    held = sum(message_tokens(entry.wire, settings, count) for entry in state.queue if entry.seq == seq)
+    held = sum(entry_tokens(state, entry, count) for entry in state.queue if entry.seq == seq)
     beside = with_margin(held + summary_cap_tokens(settings) + STATUS_TOKENS, settings)
     return min(budget_tokens(settings) * 3 // 4, budget_tokens(settings) - beside)
 

@@ -17,10 +17,13 @@ from typing import Any, Final
 import msgspec
 
 from events.brief import system_text
-from events.formats import BRIEF, Format
+from events.formats import BRIEF, TEXT_CALLS, Format
 from events.functions import schemas
+from events.own_fields import own_texts, with_own
+from events.rendering import alone, rendered, shapes
 from events.servers import summarizer
-from events.state import UNCOUNTED, Phase, State, Summary
+from events.state import UNCOUNTED, Entry, Phase, State, Summary
+from events.text_calls import functions_text
 from events.types import Settings
 
 Count = Callable[[str, str], int]
@@ -85,7 +88,7 @@ def tools_json(format: Format, *, documents: bool = False) -> bytes:
 
 
 def system_message(state: State) -> bytes:
-    """System instructions and core memory."""
+    """System instructions and core memory; and the functions, where they are told in the text."""
     blocks = "\n".join(
         f'<{block.label} characters="{len(block.value)}/{block.limit}">\n{block.value}\n</{block.label}>'
         for block in state.blocks
@@ -94,8 +97,17 @@ def system_message(state: State) -> bytes:
         "### Core memory\n"
         "Shown below; limited in size: more is in recall storage (every message) and archival storage.\n"
     )
+    functions = f"\n\n{_functions_text(state)}" if _tells_in_text(state) else ""
     system = system_text(state.system) if BRIEF in state.format else state.system
-    return message("system", f"{system}\n\n{memory}{blocks}")
+    return message("system", f"{system}\n\n{memory}{blocks}{functions}")
+
+
+def _tells_in_text(state: State) -> bool:
+    return TEXT_CALLS in shapes(state.format, state.settings.model)
+
+
+def _functions_text(state: State) -> str:
+    return functions_text(schemas(state.format, documents=bool(state.sources)))
 
 
 def summary_message(summary: Summary) -> bytes:
@@ -139,13 +151,18 @@ def _sources(sources: tuple[str, ...]) -> str:
 
 def reply_request(state: State) -> bytes:
     """The request for the model's next message: the agent's main context."""
-    pieces = [system_message(state)]
+    model = state.settings.model
+    pieces = [("system", system_message(state))]
     if state.summary:
-        pieces.append(summary_message(state.summary))
-    pieces += [entry.wire for entry in state.queue]
-    pieces.append(status_message(state))
-    tools = tools_json(state.format, documents=bool(state.sources))
-    return _request(state.settings, state.settings.model, pieces, tools=tools)
+        pieces.append(("summary", summary_message(state.summary)))
+    pieces += [(entry.kind, _sent(state, entry)) for entry in state.queue]
+    pieces.append(("status", status_message(state)))
+    tools = b"" if _tells_in_text(state) else tools_json(state.format, documents=bool(state.sources))
+    return _request(state.settings, model, rendered(pieces, shapes(state.format, model)), tools=tools)
+
+
+def _sent(state: State, entry: Entry) -> bytes:
+    return with_own(state, entry) if entry.kind == "assistant" else entry.wire
 
 
 def summary_cap_tokens(settings: Settings) -> int:
@@ -165,8 +182,9 @@ def summary_request(state: State, seqs: tuple[int, ...], clip_chars: int) -> byt
         "needed later with its date, and merge the previous summary into it. "
         f"Write at most {summary_cap_tokens(state.settings) // 3} words. Only output the summary, nothing else."
     )
-    pieces = [message("system", system), message("user", previous + "Messages:\n" + "\n".join(lines))]
+    told = message("user", previous + "Messages:\n" + "\n".join(lines))
     asked = summarizer(state.settings)
+    pieces = rendered((("system", message("system", system)), ("input", told)), shapes(state.format, asked.model))
     return _request(asked, asked.model, pieces)
 
 
@@ -245,7 +263,16 @@ def message_tokens(wire: bytes, settings: Settings, count: Count) -> int:
         total += PER_CALL + count(encoding, function["name"]) + count(encoding, function["arguments"])
     if "tool_call_id" in parsed:
         total += count(encoding, parsed["tool_call_id"])
-    return total
+    return total + sum(count(encoding, text) for text in own_texts(parsed))
+
+
+def entry_tokens(state: State, entry: Entry, count: Count) -> int:
+    """Tokens that a message of the queue takes as it goes out. Messages that are joined are counted as if each stood
+    alone, which is never less."""
+    wanted = shapes(state.format, state.settings.model)
+    wire = _sent(state, entry)
+    wires = alone(entry.kind, wire, wanted) if wanted else (wire,)
+    return sum(message_tokens(wire, state.settings, count) for wire in wires)
 
 
 @lru_cache(maxsize=32)
@@ -266,8 +293,10 @@ def head_tokens(state: State, count: Count) -> int:
     if state.head_tokens != UNCOUNTED:
         return state.head_tokens
     settings = state.settings
-    tools = tools_tokens(settings.encoding, count, state.format, documents=bool(state.sources))
-    return message_tokens(system_message(state), settings, count) + tools
+    head = message_tokens(system_message(state), settings, count)
+    if _tells_in_text(state):
+        return head
+    return head + tools_tokens(settings.encoding, count, state.format, documents=bool(state.sources))
 
 
 def with_margin(tokens: int, settings: Settings) -> int:
@@ -293,8 +322,7 @@ def measure(state: State, count: Count) -> Measure:
     """Count what `reply_request(state)` would send; counts that the state has are not made again."""
     settings = state.settings
     entries = tuple(
-        message_tokens(entry.wire, settings, count) if entry.tokens == UNCOUNTED else entry.tokens
-        for entry in state.queue
+        entry_tokens(state, entry, count) if entry.tokens == UNCOUNTED else entry.tokens for entry in state.queue
     )
     counted = tuple(n for entry, n in zip(state.queue, entries, strict=True) if entry.tokens == UNCOUNTED)
     return Measure(

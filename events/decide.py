@@ -26,6 +26,7 @@ from events.forks import TAKEN_UP, adoptions, is_awake
 from events.formats import BRIEF, Format, ordered
 from events.functions import topic
 from events.inputs import first_page, text_of
+from events.own_fields import at_server
 from events.passages import split
 from events.state import Pending, Phase, State, Turn
 from events.types import (
@@ -59,7 +60,7 @@ def decide(state: State, count: Count) -> tuple[Event, ...]:
         return _start_turn(state, count) if state.pending else ()
     if turn.stop is not None and not (state.eviction and state.eviction.gone):  # what is cut is summed up first
         return _stop(turn)
-    if any(part not in state.format for part in turn.mended_by):
+    if any(part not in at_server(state) for part in turn.mended_by):
         return (FormatChanged(parts=ordered((*state.format, *turn.mended_by)), reason=turn.detail),)
     match turn.phase:
         case Phase.INFERRING | Phase.SUMMARISING | Phase.CALLING:

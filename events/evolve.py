@@ -19,6 +19,7 @@ from events.errors import LogDamaged, NewerFormat
 from events.forks import adopted, asked_again, asked_with, forked, stopped, timer_set, with_settings
 from events.formats import NAMED, NUMBERED, Format, ordered, unknown_parts
 from events.inputs import first_page, packaged
+from events.own_fields import slimmed, wanting
 from events.repetition import acted
 from events.state import UNCOUNTED, Down, Entry, Eviction, Pending, Phase, State, Summary, Turn
 from events.types import (
@@ -47,6 +48,7 @@ from events.types import (
     MemoryPressureWarned,
     MessageSent,
     MessagesEvicted,
+    Own,
     RepetitionNoted,
     ServerSwitched,
     SettingsChanged,
@@ -149,7 +151,14 @@ def _format_changed(state: State, at: Envelope, event: FormatChanged) -> State:
         for entry in state.queue
     )
     summary = replace(state.summary, tokens=UNCOUNTED) if state.summary else None
-    state = replace(state, format=format, queue=queue, summary=summary, head_tokens=UNCOUNTED)
+    state = replace(
+        state,
+        format=format,
+        stand_ins=wanting(state, format),
+        queue=queue,
+        summary=summary,
+        head_tokens=UNCOUNTED,
+    )
     turn = state.turn
     if turn is None or not turn.mended_by:
         return state
@@ -205,7 +214,7 @@ def _turn_started(state: State, at: Envelope, event: TurnStarted) -> State:
     return replace(
         state,
         pending=tuple(p for p in state.pending if p.seq != event.input),
-        queue=(*state.queue, Entry(seq=waiting.seq, kind="input", wire=wire)),
+        queue=(*slimmed(state.queue, state.format), Entry(seq=waiting.seq, kind="input", wire=wire)),
         recall_messages=state.recall_messages + 1,
         turn=Turn(
             input=waiting.seq,
@@ -247,8 +256,8 @@ def _now(state: State) -> int:
     return state.turn.time_ms if state.turn else state.time_ms
 
 
-def _enqueue(state: State, at: Envelope, kind: str, wire: bytes) -> State:
-    return replace(state, queue=(*state.queue, Entry(seq=at.seq, kind=kind, wire=wire)))
+def _enqueue(state: State, at: Envelope, kind: str, wire: bytes, own: Own | None = None) -> State:
+    return replace(state, queue=(*state.queue, Entry(seq=at.seq, kind=kind, wire=wire, own=own)))
 
 
 # --- inference ----------------------------------------------------------------------------------------------------
@@ -299,7 +308,7 @@ def _inference_completed(state: State, at: Envelope, event: InferenceCompleted) 
         repeats=0,
         note="",
     )
-    return _enqueue(state, at, "assistant", wire)
+    return _enqueue(state, at, "assistant", wire, event.own)
 
 
 def _inference_failed(state: State, _at: Envelope, event: InferenceFailed) -> State:

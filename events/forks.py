@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from events.envelope import Envelope
 from events.errors import LogDamaged
+from events.rendering import shapes
 from events.state import UNCOUNTED, Alarm, Eviction, Phase, State, Turn, Unadopted
 from events.types import AgentForked, Event, InputAdopted, Settings, TimerSet
 
@@ -77,12 +78,21 @@ def with_settings(state: State, settings: Settings) -> State:
 
 
 def asked_with(state: State, settings: Settings) -> State:
-    """The state with these settings. Another encoding makes every count void."""
-    if settings.encoding == state.settings.encoding:
+    """The state with these settings. Another encoding makes every count void, and so does a model that gets messages
+    in another form."""
+    before = state.settings
+    same_shapes = shapes(state.format, settings.model) == shapes(state.format, before.model)
+    same_server = (settings.base_url, settings.model) == (before.base_url, before.model)
+    if settings.encoding == before.encoding and same_shapes and (same_server or not _has_own(state)):
         return replace(state, settings=settings, head_tokens=UNCOUNTED)
     queue = tuple(replace(entry, tokens=UNCOUNTED) for entry in state.queue)
     summary = replace(state.summary, tokens=UNCOUNTED) if state.summary else None
     return replace(state, settings=settings, head_tokens=UNCOUNTED, queue=queue, summary=summary)
+
+
+def _has_own(state: State) -> bool:
+    """Whether what is sent hangs on the server that it is sent to."""
+    return bool(state.stand_ins) or any(entry.own for entry in state.queue)
 
 
 # --- taking up again ----------------------------------------------------------------------------------------------

@@ -29,11 +29,31 @@ class Part(msgspec.Struct, frozen=True):
 TIMED_HEARTBEATS: Final = "timed_heartbeats"
 EMPTY_CONTENT: Final = "empty_content"
 BRIEF: Final = "brief"
+ALTERNATING: Final = "alternating"
+NO_SYSTEM: Final = "no_system"
+SHORT_IDS: Final = "short_ids"
+BARE_CALLS: Final = "bare_calls"
+TEXT_CALLS: Final = "text_calls"
+OWN_FIELDS: Final = "own_fields"
+OWN_REASONING: Final = "own_reasoning"
+BLANK_REASONING: Final = "blank_reasoning"
+DUMMY_SIGNATURES: Final = "dummy_signatures"
 
 PARTS: Final = (
     Part(TIMED_HEARTBEATS, "set_timer offers timed heartbeats", newborn=True),
     Part(EMPTY_CONTENT, 'a message that only calls functions has the content "", not null', newborn=True),
     Part(BRIEF, "short texts of the functions and of the usual instructions, for a small window"),
+    Part(ALTERNATING, "user and assistant take turns: messages of one side in a row are joined, the status too"),
+    Part(NO_SYSTEM, "no system message: its text stands at the head of the first user message"),
+    Part(SHORT_IDS, "every call has an id of nine letters and digits of its own"),
+    Part(BARE_CALLS, "a message that calls functions holds no thoughts beside them"),
+    Part(
+        TEXT_CALLS, "functions are told in the system text; calls and results are text, in the form of Hermes and Qwen"
+    ),
+    Part(OWN_FIELDS, "what a server put beside its calls (a signature) goes back to it, and to no other", newborn=True),
+    Part(OWN_REASONING, "a model's reasoning goes back to the server that gave it, and to no other"),
+    Part(BLANK_REASONING, "answers without reasoning have a blank one"),
+    Part(DUMMY_SIGNATURES, "calls without Gemini's signature have the one that Gemini documents for them"),
 )
 
 NAMED: Final = 3

@@ -14,6 +14,8 @@ from events.cache import StateCache
 from events.context import fingerprint, open_request
 from events.envelope import Envelope
 from events.errors import PalimpsestError
+from events.formats import Format
+from events.own_fields import at_server
 from events.servers import next_server, summarizer
 from events.state import State
 from events.types import (
@@ -38,6 +40,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     """See `Settings`."""
     elsewhere: bool = False
     """Another server is asked where this one fails."""
+    format: Format = ()
+    """The parts that the request was rendered with."""
 
 
 class InferenceDesk:
@@ -91,6 +95,7 @@ def job(state: State, envelope: Envelope, event: InferenceRequested) -> Job:
         in_flight=settings.in_flight,
         timeout_s=settings.timeout_s,
         elsewhere=not (is_summary and settings.summarizer_at) and next_server(state) is not None,
+        format=at_server(state),
     )
 
 

@@ -13,6 +13,7 @@ from events.envelope import GENESIS, place
 from events.eviction import BRIEF_CONVERSATION_TOKENS
 from events.evolve import evolve
 from events.formats import BRIEF, NAMED, NEWBORN, Format, changed
+from events.settings import OFFLINE
 from events.state import UNCOUNTED, State
 from events.types import AgentCreated, Block, Settings
 
@@ -59,7 +60,6 @@ def newborn(settings: Settings, *, persona: str = PERSONA, human: str = HUMAN, s
     )
 
 
-OFFLINE: Final = "offline"
 OFFLINE_RESERVE_TOKENS: Final = 1_024
 HOSTED_RESERVE_TOKENS: Final = 4_096
 BRIEF_BELOW_TOKENS: Final = 5_120

@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from events.types import Block, Parent, Settings, Timer, ToolCall
+from events.types import Block, Own, Parent, Settings, Timer, ToolCall
 
 FOLD: Final = "2"
 """The version of this state and of its fold; snapshots of another version are thrown away."""
@@ -31,6 +31,8 @@ class Entry(Part, frozen=True, kw_only=True):
     kind: str
     wire: bytes
     tokens: int = UNCOUNTED
+    own: Own | None = None
+    """An answer's: what goes back to the server that gave it."""
 
 
 class Pending(Part, frozen=True, kw_only=True):
@@ -196,6 +198,8 @@ class State(Part, frozen=True, kw_only=True):
     """The settings as they were chosen, where another server than the first is asked."""
     switched_ms: int = 0
     """When the turn began in which it was switched to (0: all failed since, so that the first is due again)."""
+    stand_ins: tuple[tuple[str, str, str], ...] = ()
+    """Who wants something in the place of fields that did not come (`events.own_fields`): base_url, model and part."""
     unadopted: Unadopted | None = None
     """What a fork takes up again as soon as it has anything to do; until then it is at rest."""
 

@@ -113,6 +113,16 @@ class Usage(Value, frozen=True, kw_only=True):
     cached: int = 0
 
 
+class Own(Value, frozen=True, kw_only=True):
+    """Fields of a server's own that came with an answer, for that server alone: `server` is the base_url and `model`
+    the name that were asked. `message` holds those beside the content, `calls` those of each call: JSON, or ""."""
+
+    server: str = ""
+    model: str = ""
+    message: str = ""
+    calls: tuple[str, ...] = ()
+
+
 class Found(Value, frozen=True, kw_only=True):
     """One thing a search found: the seq of the event that bore it, the chunk of it, and its score.
 
@@ -297,6 +307,7 @@ class InferenceCompleted(Event, frozen=True, kw_only=True):
     usage: Usage = Usage()
     sent: bytes = b""
     duration_ms: int = 0
+    own: Own | None = None
 
 
 class InferenceFailed(Event, frozen=True, kw_only=True):

@@ -11,8 +11,10 @@ from typing import Any, Final
 import msgspec
 
 from actors.models.failures import Failure, from_error
+from actors.models.own import OwnFields
 from actors.models.pieces import StreamedArgument
 from actors.models.protocol import Answer, OnPiece, Piece
+from events.own_fields import OTHERS, REASONING
 from events.types import ToolCall, Usage
 
 SPOKEN: Final = ("send_message", "message")
@@ -24,6 +26,7 @@ _FINISHES: Final = {
     "max_tokens": "length",
     "content_filter": "content_filter",
 }
+OWN: Final = (*REASONING, *OTHERS)
 DONE: Final = b"[DONE]"
 
 MAX_TOKENS = 1_000_000_000
@@ -38,6 +41,11 @@ class Call(msgspec.Struct):
     index: Any = None
     id: Any = None
     function: Function | None = None
+    extra_content: Any = None
+    provider_specific_fields: Any = None
+
+    def own(self) -> dict[str, Any]:
+        return {"extra_content": self.extra_content, "provider_specific_fields": self.provider_specific_fields}
 
 
 class Message(msgspec.Struct):
@@ -45,6 +53,20 @@ class Message(msgspec.Struct):
     refusal: Any = None
     tool_calls: list[Call] | None = None
     function_call: Function | None = None
+    reasoning_content: Any = None
+    reasoning: Any = None
+    reasoning_details: Any = None
+    thinking_blocks: Any = None
+    extra_content: Any = None
+    provider_specific_fields: Any = None
+
+    def has_own(self) -> bool:
+        thought = self.reasoning_content or self.reasoning or self.reasoning_details
+        return bool(thought or self.extra_content or self.thinking_blocks or self.provider_specific_fields)
+
+    def own(self) -> dict[str, Any]:
+        """The fields of the server's own (`events.own_fields`)."""
+        return {name: getattr(self, name) for name in OWN}
 
 
 class Choice(msgspec.Struct):
@@ -117,6 +139,7 @@ class AnswerBuilder:
         self._finish = ""
         self._model = ""
         self._usage = Usage()
+        self._own = OwnFields()
 
     def add_whole(self, completion: Completion) -> Failure | None:
         choice = completion.choices[0] if completion.choices else None
@@ -154,7 +177,8 @@ class AnswerBuilder:
         content = "".join(self._content) or "".join(self._refusal)
         calls = tuple(ToolCall(id=slot.id, name=slot.name, arguments="".join(slot.arguments)) for slot in self._slots)
         finish = _FINISHES.get(self._finish, "stop")
-        return Answer(content=content, calls=calls, finish=finish, model=self._model, usage=self._usage)
+        own = self._own.own(len(calls))
+        return Answer(content=content, calls=calls, finish=finish, model=self._model, usage=self._usage, own=own)
 
     def _add_head(self, completion: Completion) -> None:
         self._model = _text(completion.model) or self._model
@@ -167,6 +191,8 @@ class AnswerBuilder:
             self.finished = True
 
     def _add_text(self, message: Message) -> None:
+        if message.has_own():
+            self._own.add(message.own())
         for text, kept in ((_text(message.content), self._content), (_text(message.refusal), self._refusal)):
             if text:
                 kept.append(text)
@@ -188,6 +214,8 @@ class AnswerBuilder:
 
     def _add_call(self, slot: _Slot, call: Call) -> None:
         slot.id = slot.id or _text(call.id)
+        if call.extra_content or call.provider_specific_fields:
+            self._own.add_call(self._slots.index(slot), call.own())
         function = call.function or Function()
         name = _text(function.name)
         if name != slot.name:  # some servers repeat the name in every delta

@@ -18,9 +18,15 @@ from typing import Any, Final
 
 import msgspec
 
+from actors.models.remedies import remedies
+
 MAX_QUOTE_CHARS: Final = 300
 BUSY: Final = frozenset({429, 503, 529})
 """The statuses of a server that has too much to do (529 is Anthropic's)."""
+NO_REFUSAL: Final = frozenset({"overflow", "rate_limited", "wrong_key"})
+UNTAKEN: Final = (
+    "The server does not take messages of this form; `launch.py format AGENT` shows the forms that there are."
+)
 
 _OVERFLOW: Final = re.compile(
     r"""context[ _]length[ _]exceeded | string_above_max_length | exceed_context_size
@@ -51,7 +57,8 @@ class Failure(msgspec.Struct, frozen=True):
     """One attempt that failed. `quote` is what the server said, not yet scrubbed; `detail` is ours.
 
     `again`: another attempt may succeed, not before `after_s` seconds where the server said so. `busy`: it is the
-    server that cannot now, whoever asks.
+    server that cannot now, whoever asks. `mended_by`: parts of a context's format with which the server may take it, to
+    be tried one after the other.
     """
 
     error: str
@@ -60,6 +67,7 @@ class Failure(msgspec.Struct, frozen=True):
     again: bool = False
     after_s: float | None = None
     busy: bool = False
+    mended_by: tuple[str, ...] = ()
 
 
 class Told(msgspec.Struct, frozen=True):
@@ -73,7 +81,7 @@ def from_response(status: int, headers: Mapping[str, str], body: bytes, *, now_s
     """The failure in a response with an error status. `now_s`: seconds since 1970, for a Retry-After date."""
     failure = classify(status, _told(body))
     told_again = headers.get("x-should-retry", "")
-    again = {"true": True, "false": False}.get(told_again, failure.again)
+    again = {"true": True, "false": False}.get(told_again, failure.again) and not failure.mended_by
     after_s = retry_after_s(headers, now_s)
     busy = again and (failure.busy or bool(after_s))
     return msgspec.structs.replace(failure, again=again, after_s=after_s, busy=busy)
@@ -91,6 +99,9 @@ def classify(status: int, told: Told) -> Failure:
     said = f"{told.codes} {told.text}"
     error, detail, again = _sorted(status, said)
     quote = f"status {status}: {told.text or '(no message)'}"
+    ladder = remedies(status, said) if error not in NO_REFUSAL else ()
+    if ladder:
+        return Failure("bad_request", UNTAKEN, quote, mended_by=ladder)
     return Failure(error, detail, quote, again, busy=again and status in BUSY)
 
 

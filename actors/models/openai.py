@@ -90,7 +90,7 @@ class OpenAIModel:
             outcome = await self._in_turn(url, request, on_piece, terms, attempt)
         if isinstance(outcome, Answer):
             return outcome
-        raise ModelFailed(outcome.error, self._detail(outcome, url), max(1, attempt))
+        raise ModelFailed(outcome.error, self._detail(outcome, url), max(1, attempt), mended_by=outcome.mended_by)
 
     def figures(self) -> dict[str, Any]:
         """By server: what runs there, and what waits for it."""

@@ -7,7 +7,7 @@ from typing import Final, Protocol
 
 import msgspec
 
-from events.types import ToolCall, Usage
+from events.types import Own, ToolCall, Usage
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
@@ -19,6 +19,8 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     finish: str = "stop"
     model: str = ""
     usage: Usage = Usage()
+    own: Own | None = None
+    """Fields of the server's own; which server that is, it does not say."""
 
 
 class Terms(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,10 +39,12 @@ USUAL: Final = Terms()
 
 
 class ModelFailed(Exception):
-    """The model gave no answer. Fields as in `InferenceFailed`; `detail` is safe to log and says what to do."""
+    """The model gave no answer. Fields as in `InferenceFailed`; `detail` is safe to log and says what to do.
+    `mended_by`: parts of the format that may mend it, to be tried one after the other."""
 
-    def __init__(self, error: str, detail: str, attempts: int = 1) -> None:
+    def __init__(self, error: str, detail: str, attempts: int = 1, *, mended_by: tuple[str, ...] = ()) -> None:
         super().__init__(detail)
+        self.mended_by = mended_by
         self.error = error
         self.detail = detail
         self.attempts = attempts

@@ -14,6 +14,7 @@ import msgspec
 
 from events.context import reply_request
 from events.errors import BadInput, NoBoundary
+from events.own_fields import unseen
 from events.state import State
 
 CONTEXT: Final = "context"
@@ -62,6 +63,7 @@ def says(state: State, text: str, place: str = CONTEXT) -> bool:
 
 def texts_in(state: State, place: str) -> Iterator[str]:
     """The texts of a part of the state. The context is the window that the next reply would be asked for with."""
+    state = unseen(state)
     match place:
         case "context":
             yield from _texts(msgspec.json.decode(reply_request(state))["messages"])

@@ -131,12 +131,6 @@ def content(event: Event) -> tuple[object, ...]:
             return (event.text, event.cut)
         case SummaryWritten():
             return (event.text,)
-        case FormatChanged():
-            return (event.parts,)
-        case ServerSwitched():
-            return (event.server,)
-        case RepetitionNoted():
-            return (event.name, event.times)
         case TurnEnded() | HeartbeatRaised() | AnswerRejected():
             return (event.reason,)
         case TimerFired() | TimerSet():
@@ -146,8 +140,14 @@ def content(event: Event) -> tuple[object, ...]:
 
 
 def _kept(event: Event) -> tuple[object, ...]:
-    """The same of what is kept in memory, or leaves the window."""
+    """The same of what is kept in memory, or leaves the window; and of what changes how the agent goes on."""
     match event:
+        case FormatChanged():
+            return (event.parts,)
+        case ServerSwitched():
+            return (event.server,)
+        case RepetitionNoted():
+            return (event.name, event.times)
         case CoreMemoryAppended():
             return (event.label, event.text)
         case CoreMemoryReplaced():

@@ -21,6 +21,7 @@ from events.types import (
     FunctionReturned,
     InferenceCompleted,
     InferenceRequested,
+    Own,
     Parent,
     Settings,
     SummaryWritten,
@@ -31,6 +32,7 @@ from events.types import (
 
 NASTY: Final = "two\nlines\tand \x1b[2J a screen \x00 wiped \u202e" + "x" * 5000
 SAMPLES: Final[dict[str, object]] = {
+    "Own | None": Own(server=NASTY, message=NASTY, calls=(NASTY,)),
     "str": NASTY,
     "int": 12_345,
     "bool": True,

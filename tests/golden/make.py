@@ -12,16 +12,18 @@ from __future__ import annotations
 import hashlib
 import sys
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from events.codec import draft
 from events.envelope import Envelope, Topic
-from events.formats import EMPTY_CONTENT, NEWBORN, ordered
+from events.formats import EMPTY_CONTENT, NEWBORN, TEXT_CALLS, ordered
 from events.state import FOLD, Phase, to_bytes
 from events.types import (
     AlertRaised,
     FormatChanged,
+    Own,
     Server,
     SourceAttached,
     SourceDetached,
@@ -34,13 +36,21 @@ from events.types import (
 )
 from tests.unit.story import AGENT, MINUTE_MS, Story, call, say
 
+WINDOW_TOKENS = 4096
+"""What a story has: small enough to fill up. Functions that are told in the text take more room."""
+OWN = Own(
+    model="gpt-test", message='{"reasoning_content":"Tea, then."}', calls=('{"extra_content":{"a":"signature"}}', "")
+)
 SYSTEM = "You are Ada, an agent whose memory outlasts her window. Everything but send_message is private."
 
 
 def session(part: str = EMPTY_CONTENT) -> Story:
     """Some days of an agent's life, in a window small enough to fill up."""
     without = tuple(name for name in NEWBORN if name != part)
-    story = Story(met=False, parts=without, system=SYSTEM, human="Name: Eve.", model="gpt-test", summarizer="gpt-small")
+    agent: dict[str, Any] = {"model": "gpt-test", "summarizer": "gpt-small"}
+    if part == TEXT_CALLS:
+        agent["window_tokens"] = 2 * WINDOW_TOKENS
+    story = Story(met=False, parts=without, system=SYSTEM, human="Name: Eve.", **agent)
     _first_day(story)
     story.happens(FormatChanged(parts=ordered((*without, part))))
     _sources(story)
@@ -87,7 +97,9 @@ def _circle(story: Story) -> None:
 
 
 def _timers(story: Story) -> None:
-    story.says("Remind me of the tea.").answers(call("set_timer", "c1", note="tea", every_minutes=5), say("Yes.", "c2"))
+    story.says("Remind me of the tea.").answers(
+        call("set_timer", "c1", note="tea", every_minutes=5), say("Yes.", "c2"), own=OWN
+    )
     timer = Timer(id="timer-1", due_ms=story.now_ms + 5 * MINUTE_MS, note="tea", every_s=300)
     key = f"alarm:{timer.id}:{timer.due_ms}"
     story.returns(
@@ -118,7 +130,7 @@ def _large_and_late(story: Story) -> None:
     story.stops("enough", input=story.state.turn.input if story.state.turn else 0)
     story.says("Search it.").answers(call("archival_memory_search", query="line 7", page=1), say("x", "c2")).stops()
     story.comes(AlertRaised(text="The disk is almost full.")).fails("server_error", "The server fell over.")
-    story.changes(window_tokens=4000, encoding="cl100k_base", token_margin=1.05)
+    story.changes(window_tokens=story.state.settings.window_tokens - 96, encoding="cl100k_base", token_margin=1.05)
 
 
 def _sources(story: Story) -> None:

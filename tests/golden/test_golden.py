@@ -26,8 +26,17 @@ STATES = {
     ("event-ServerSwitched", "2"): "1a32880f28590cb8274994957ba8dbf7400159a7663f7910d6a336f03dcd1df0",
     ("format-1", "2"): "ee877a3a567ffa92c3b7851319ab411415cbd8c73b124024ac463c05b2a9d135",
     ("format-2", "2"): "c9e5b0aa4c9c3d6a0e0d915edc6104b901be5d3c460fce4e24507624f8417c91",
+    ("part-alternating", "2"): "fa208bf87265a2641094375328f76cb051d4cdc75a798d5a3f5b964dda5e6129",
+    ("part-bare_calls", "2"): "887f1f3f5797ebf71bc3ff44a6a36478899ed8b17ec4edab9edf41bad38a4585",
+    ("part-blank_reasoning", "2"): "78394cfa8b9e68eb808d33acbf34bddf4ff9bf5699d16ea29a1424caa6d0fc3e",
     ("part-brief", "2"): "2df8dfc1f8737a0401bd1373c1ef07419677f651099c6e6fb879e9026ea78bb1",
+    ("part-dummy_signatures", "2"): "7689742b36408bc621a91d234ea74c96693774974e77d730642e207730e544da",
     ("part-empty_content", "2"): "474a404addf55392aab6cf7cfb871b3c3fc11e55f6fe380536a560db89862ddb",
+    ("part-no_system", "2"): "b445e280c831bd886272dd4d774137af79b3a906f72c63d9803d0d2c7b779025",
+    ("part-own_fields", "2"): "8f6ecebee5da84298a1ec1ee9446ace180ebd87d68509459a9dd069a6bbe7bc0",
+    ("part-own_reasoning", "2"): "6162b5fe78d21a47a33f77d2a631af875a9a13b12421d7b83b152d3e9b022894",
+    ("part-short_ids", "2"): "973b525687faccf428dea60b4d7ee62d4de2d819b44c705d7e9f5a067026890d",
+    ("part-text_calls", "2"): "19a34de3196d7a4ab02eb4da8eae2a0e0b119c842f8111ea67898a364e4889bb",
 }
 """The digest of the state that each file folds to, by the version of the fold. If it changes, raise `state.FOLD`: else
 the snapshots of the fold before would be taken for those of this one."""

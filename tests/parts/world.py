@@ -19,11 +19,12 @@ from actors.llm import Processor
 from actors.log import LogActor
 from actors.log_client import LogClient
 from actors.memory import Memory
-from actors.models.protocol import USUAL, Answer, OnPiece, Terms
+from actors.models.protocol import USUAL, Answer, Model, OnPiece, Terms
 from actors.timer import Timers
 from actors.watch import AgentPiece
 from events.codec import decode
 from events.envelope import Envelope
+from events.formats import NEWBORN, Format
 from events.prompts import newborn
 from events.types import INPUTS, Settings, ToolCall
 from tests.simulation.world import count
@@ -97,13 +98,20 @@ class Scripted:
 class Parts:
     """The parts at work; `now_ms` is the timers' clock, and the time of what `says` sends."""
 
-    def __init__(self, folder: Path, model: Scripted, limits: dict[str, int] | None, memory: dict[str, int]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        model: Scripted,
+        limits: dict[str, int] | None,
+        memory: dict[str, int],
+        hosted: Model | None = None,
+    ) -> None:
         self.model = model
         self.now_ms = START_MS
         self.log_actor = LogActor(str(folder / "log.sqlite"), limits)
         self.log = LogClient(Local(self.log_actor))
         self.memory = Memory(self.log, count, **memory)
-        self.processor = Processor(self.log, model, model)
+        self.processor = Processor(self.log, model, hosted or model)
         self.timers = Timers(self.log, lambda: self.now_ms)
         self.handles = {
             "log": Local(self.log_actor),
@@ -113,9 +121,10 @@ class Parts:
         }
         self.client = Client(self.log, self.handles["memory"], self.handles["llm"])
 
-    async def born(self, *agents: str) -> None:
+    async def born(self, *agents: str, settings: Settings | None = None, parts: Format = NEWBORN) -> None:
         for agent in agents:
-            await self.client.create(agent, newborn(Settings()))
+            born = newborn(settings or Settings())
+            await self.client.create(agent, msgspec.structs.replace(born, parts=parts))
 
     async def says(self, agent: str, text: str) -> Reply:
         """A user's message now; the timers work on until its turn has ended."""
@@ -183,10 +192,11 @@ async def parts(
     folder: Path,
     script: Mapping[str, tuple[ToolCall, ...]] | None = None,
     limits: dict[str, int] | None = None,
+    hosted: Model | None = None,
     **memory: int,
 ) -> AsyncIterator[Parts]:
-    """The parts, started, and ended in order."""
-    started = Parts(folder, Scripted(script or {}), limits, memory)
+    """The parts, started, and ended in order. `hosted`: a model behind a server, for agents that have one."""
+    started = Parts(folder, Scripted(script or {}), limits, memory, hosted)
     await started.timers.recover()
     loops = [asyncio.create_task(part.run()) for part in (started.memory, started.processor)]
     try:

@@ -34,6 +34,7 @@ from events.types import (
     InferenceCompleted,
     InferenceFailed,
     InferenceRequested,
+    Own,
     Settings,
     SettingsChanged,
     StopRequested,
@@ -158,6 +159,7 @@ class Story:
         content: str = "",
         finish: str = "",
         usage: Usage | None = None,
+        own: Own | None = None,
         stopped: bool = False,
     ) -> Story:
         """The model's answer to the inference that is open; `stopped`: with a stop right behind it."""
@@ -167,6 +169,7 @@ class Story:
             finish=finish or ("tool_calls" if calls else "stop"),
             usage=usage or Usage(),
             sent=self._handed(),
+            own=own,
         )
         stop = draft(AGENT, self.now_ms, StopRequested(), key=f"stop:{self.state.seq}")
         return self._close(event, Topic.INFERENCE, *((stop,) if stopped else ()))

@@ -338,7 +338,7 @@ def test_the_effective_settings_are_those_of_the_chosen_ones_with_the_server_in_
         ({"fallbacks": (Server(model="m", token_margin=9.0),)}, "token_margin"),
         ({"fallbacks": (Server(model=""),)}, "names no model"),
         ({"fallbacks": (Server(model="m"),) * 9}, "at most 8"),
-        ({"summarizer_at": Server(model="m", base_url="http://h/v1?key=x")}, "credentials"),
+        ({"summarizer_at": Server(model="m", base_url="http://h/v1?key=x")}, "a secret in its query"),
         ({"summarizer_at": Server(model="m", in_flight=-1)}, "in_flight"),
         ({"return_after_s": -1}, "return_after_s"),
     ],
