@@ -139,15 +139,15 @@ def content(event: Event) -> tuple[object, ...]:
             return (event.name, event.times)
         case TurnEnded() | HeartbeatRaised() | AnswerRejected():
             return (event.reason,)
-        case TimerFired() | TimerSet():
-            return timer_content(event.timer)
         case _:
             return _kept(event)
 
 
 def _kept(event: Event) -> tuple[object, ...]:
-    """The same of what is kept in memory, or leaves the window."""
+    """The same of what is kept, or leaves the window."""
     match event:
+        case TimerFired() | TimerSet():
+            return timer_content(event.timer)
         case CoreMemoryAppended():
             return (event.label, event.text)
         case CoreMemoryReplaced():
