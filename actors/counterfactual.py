@@ -49,7 +49,7 @@ AT_ONCE: Final = 512
 HOPELESS: Final = frozenset({"wrong_key", "not_allowed", "unknown_model", "unreachable"})
 """Failures of a model after which asking it again, a thousand times, makes no sense."""
 
-SERVERS: Final = ("base_url",)
+SERVERS: Final = {"reply": ("base_url",), "summary": ("base_url", "summarizer_at")}
 """Settings that say which server answers, and stand in no request."""
 
 Asked = tuple[State, Envelope, InferenceRequested | FunctionCalled]
@@ -185,9 +185,11 @@ class Counterfactual:
             self._at += 1
 
     def _is_elsewhere(self, event: Event) -> str:
-        """Whether it would be another server's to answer: what was recorded is not its answer."""
-        changed = next((name for name in SERVERS if name in self._changes), "")
-        return f"another {changed}" if changed and self._use_recorded and isinstance(event, InferenceRequested) else ""
+        """Whether it would be another server's to answer ("": no): what was recorded is not its answer."""
+        if not (self._use_recorded and isinstance(event, InferenceRequested)):
+            return ""
+        changed = next((name for name in SERVERS[event.purpose] if name in self._changes), "")
+        return f"another {changed}" if changed else ""
 
     def _diverge(self, there: Recorded, kind: str, seq: int, how: str = "") -> None:
         self._divergence = Divergence(

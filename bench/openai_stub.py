@@ -332,6 +332,12 @@ def _text(text: str) -> Behaviour:
     return lambda case: completion(case.asked, case.got.body, {"role": "assistant", "content": text})
 
 
+def _ends(case: Case) -> Reply:
+    """Half an answer, and the server's word for its end."""
+    half = {"role": "assistant", "content": "The password is"}
+    return completion(case.asked, case.got.body, half, finish=case.argument)
+
+
 def _overflow(case: Case) -> Reply:
     window, tokens = int(case.argument or 0), len(case.got.body) // 4
     if tokens <= window:
@@ -439,6 +445,10 @@ BEHAVIOURS: Final[Mapping[str, Behaviour]] = {
     "stub-unknown-function": _calls("launch_rocket", '{"to":"the moon"}'),
     "stub-no-id": _calls("send_message", '{"message":"hello"}', id=""),
     "stub-length": _calls("send_message", '{"message":"cut o', "length"),
+    # Models that make one call for ever: earendil-works/pi#6158, PrimeIntellect-ai/prime-agent#1326 (Qwen, llama.cpp).
+    "stub-circle": _calls("core_memory_append", '{"name":"human","content":"Likes tea.","request_heartbeat":true}'),
+    # As in OpenAI's, Azure's and DeepSeek's API references, and in vllm/v1/engine/__init__.py (FINISH_REASON_STRINGS).
+    "stub-ends": _ends,
 }
 """What a model's name selects; what follows a colon is its argument. `bench.refusals` has the strict servers."""
 

@@ -95,8 +95,8 @@ def command(agent: str, address: str, thoughts: bool, **flags: Any) -> int:
     """Talk with AGENT (default: palimpsest), which is made if there is none.
 
     On a terminal there is a prompt; /help lists what can be done there. From a pipe each line is a message, and the
-    program ends when the lines do. A hosted model's key is its server's: `keys add URL` keeps it. OPENAI_API_KEY goes
-    to OpenAI, to OPENAI_BASE_URL, and to a --base-url that you type.
+    program ends when the lines do (exit code 1: one of them got no answer). A hosted model's key is its server's:
+    `keys add URL` keeps it. OPENAI_API_KEY goes to OpenAI, to OPENAI_BASE_URL, and to a --base-url that you type.
 
     With an agent that there is, --model, --base-url, --window and what follows them here change it for good. --model
     without --base-url means the server in OPENAI_BASE_URL, else OpenAI's own.

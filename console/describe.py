@@ -192,7 +192,11 @@ def _returned(event: FunctionReturned) -> str:
 
 def cut_text(event: MessageSent) -> str:
     """What cut a message off, as an addition to it."""
-    by = {"length": "at the length limit", "content_filter": "by the server's content filter"}
+    by = {
+        "length": "at the length limit",
+        "content_filter": "by the server's content filter",
+        "interrupted": "by the server",
+    }
     return f" (cut off {by.get(event.cut, one_line(event.cut, 40))})" if event.cut else ""
 
 

@@ -60,6 +60,7 @@ _ENDS: Final = {
 _CUTS: Final = {
     "length": "The answer above is not whole: it was cut off at the length limit. Ask the agent to go on.",
     "content_filter": "The answer above is not whole: the server's content filter cut it off.",
+    "interrupted": "The answer above is not whole: the server broke it off. Ask the agent to go on.",
 }
 
 

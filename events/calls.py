@@ -33,8 +33,6 @@ from events.types import (
     ToolCall,
 )
 
-CUT = frozenset({"length", "content_filter"})
-"""How an answer's end is called where the server ended it in its middle."""
 MAX_PAUSE_MINUTES = 360
 MAX_TIMERS = 50
 PASSAGE_TOKENS = 300
@@ -48,8 +46,7 @@ def carry_out(state: State, turn: Turn, call: ToolCall, count: Count) -> Event:
     """The event that this call leads to."""
     checked = check(call, state.format, cut_off=turn.finish == "length", documents=bool(state.sources))
     if isinstance(checked, BadCall):
-        filtered = " (The server's content filter ended your answer.)" if turn.finish == "content_filter" else ""
-        return FunctionFailed(call=call.id, name=call.name[:80], error=checked.error + filtered)
+        return FunctionFailed(call=call.id, name=call.name[:80], error=checked.error + _ENDED.get(turn.finish, ""))
     most = state.settings.repeats_ended
     if call.name != "send_message" and 0 < most <= times_done(turn.acts, call):
         return _fail(call, f"You made this very call {most} times in this turn. It was not carried out again.")
@@ -57,6 +54,12 @@ def carry_out(state: State, turn: Turn, call: ToolCall, count: Count) -> Event:
     if handler is None:
         return _ask(state, turn, call, checked)
     return handler(state, call, checked, count)
+
+
+_ENDED = {
+    "content_filter": " (The server's content filter ended your answer.)",
+    "interrupted": " (The server ended your answer in its middle.)",
+}
 
 
 def wants_heartbeat(call: ToolCall, format: Format) -> bool:
@@ -105,12 +108,12 @@ def _max_chars(settings: Settings, calls: int) -> int:
 
 
 def _send_message(state: State, call: ToolCall, checked: Call, _count: Count) -> Event:
-    """Its text is closed, so that a limit came behind it; what a filter cuts off may have been closed by the server."""
+    """Its text is closed: a limit came behind it. What was cut off otherwise, the server may have closed."""
     text, turn = checked.text("message"), state.turn
     if not text.strip():
         return _fail(call, "The message is empty. Write what the user is to read.")
-    is_last = turn is not None and turn.finish == "content_filter" and turn.done == len(turn.calls) - 1
-    return MessageSent(text=text, call=call.id, cut="content_filter" if is_last else "")
+    is_last = turn is not None and turn.finish in _ENDED and turn.done == len(turn.calls) - 1
+    return MessageSent(text=text, call=call.id, cut=turn.finish if turn and is_last else "")
 
 
 def _pause_heartbeats(state: State, call: ToolCall, checked: Call, _count: Count) -> Event:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from events import calls, eviction, repetition, servers
+from events.answers import CUT
 from events.codec import draft
 from events.context import (
     Count,
@@ -183,6 +184,7 @@ def _cap(state: State, turn: Turn) -> TurnEnded | None:
 _LAST: Final = {
     "content_filter": " The server's content filter ended its last answer.",
     "length": " Its last answer was cut off at its length limit.",
+    "interrupted": " The server ended its last answer in its middle.",
 }
 
 
@@ -207,7 +209,7 @@ def _end(turn: Turn, reason: str, detail: str = "") -> TurnEnded:
 def _act(state: State, turn: Turn, count: Count) -> tuple[Event, ...]:
     """Carry out the last answer: its next call, or, when all are done, what follows from them."""
     if not turn.calls and turn.done == 0:
-        cut = turn.finish if turn.finish in calls.CUT else ""
+        cut = turn.finish if turn.finish in CUT else ""
         return (MessageSent(text=turn.content, cut=cut) if turn.content.strip() else _reject(turn),)
     if turn.done < len(turn.calls):
         return (calls.carry_out(state, turn, turn.calls[turn.done], count),)
@@ -223,6 +225,7 @@ def _reject(turn: Turn) -> AnswerRejected:
 _EMPTY: Final = {
     "length": " It was cut off at its length limit.",
     "content_filter": " The server's content filter held it back: say it otherwise.",
+    "interrupted": " The server broke it off.",
 }
 
 

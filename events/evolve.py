@@ -11,7 +11,7 @@ from typing import Any, Final
 import msgspec
 from msgspec.structs import replace
 
-from events.answers import named, package_answer, rewired
+from events.answers import CUT, named, package_answer, rewired
 from events.codec import decode
 from events.context import SENT, package, package_result, pressure_warning
 from events.envelope import Envelope
@@ -290,7 +290,7 @@ def _inference_completed(state: State, at: Envelope, event: InferenceCompleted) 
     turn = _turn_of(state)
     tokens = turn.tokens + event.usage.prompt + event.usage.completion
     if turn.phase == Phase.SUMMARISING and state.eviction:
-        eviction = replace(state.eviction, answered=True, text=event.content if event.finish != "length" else "")
+        eviction = replace(state.eviction, answered=True, text="" if event.finish in CUT else event.content)
         state = replace(state, eviction=eviction)
         return _turn(state, phase=Phase.READY, request_key="", tokens=tokens)
     calls = tuple(named(event.calls, at.seq - state.shift))
@@ -386,6 +386,7 @@ def _message_sent(state: State, at: Envelope, event: MessageSent) -> State:
 _CUTS: Final = {
     "length": "The message was cut off at the length limit of your answers; the user got it as far as it went.",
     "content_filter": "The server's content filter cut the message off; the user got it as far as it went.",
+    "interrupted": "The server ended the message in its middle; the user got it as far as it went.",
 }
 
 

@@ -302,7 +302,7 @@ class InferenceCompleted(Event, frozen=True, kw_only=True):
 
     content: str = ""
     calls: tuple[ToolCall, ...] = ()
-    finish: str = "stop"  # "stop", "tool_calls", "length", "content_filter"
+    finish: str = "stop"  # "stop", "tool_calls", "length", "content_filter", "interrupted" (by the server)
     model: str = ""
     usage: Usage = Usage()
     sent: bytes = b""
@@ -364,7 +364,8 @@ class TurnEnded(Event, frozen=True, kw_only=True):
 
 class MessageSent(Event, frozen=True, kw_only=True):
     """What the user sees. `call` is empty where the model answered in plain text. `cut`: the server ended the answer
-    in its middle, at its limit ("length") or by its filter ("content_filter"); the user and the model are told."""
+    in its middle, at its limit ("length"), by its filter ("content_filter") or for a reason of its own ("interrupted");
+    the user and the model are told."""
 
     text: str
     call: str = ""

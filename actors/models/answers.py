@@ -23,9 +23,26 @@ _FINISHES: Final = {
     "tool_calls": "tool_calls",
     "function_call": "tool_calls",
     "length": "length",
-    "max_tokens": "length",
+    "max_tokens": "length",  # Anthropic, Gemini
+    "max_output_tokens": "length",
+    "model_length": "length",  # Mistral: the end of the model's window
+    "model_context_window_exceeded": "length",  # Anthropic
     "content_filter": "content_filter",
+    "content_filtered": "content_filter",  # Bedrock
+    "guardrail_intervened": "content_filter",
+    "safety": "content_filter",  # Gemini, with the four that follow
+    "recitation": "content_filter",
+    "blocklist": "content_filter",
+    "prohibited_content": "content_filter",
+    "spii": "content_filter",
+    "sensitive": "content_filter",  # GLM
+    "insufficient_system_resource": "interrupted",  # DeepSeek
+    "network_error": "interrupted",  # GLM
+    "abort": "interrupted",  # vLLM
+    "repetition": "interrupted",
+    "error": "interrupted",  # Mistral, OpenRouter
 }
+"""What servers call the end of an answer, in lower case. What is not here is an end like any other."""
 OWN: Final = (*REASONING, *OTHERS)
 DONE: Final = b"[DONE]"
 
@@ -187,7 +204,7 @@ class AnswerBuilder:
 
     def _add_finish(self, choice: Choice) -> None:
         if choice.finish_reason:
-            self._finish = _text(choice.finish_reason)
+            self._finish = _text(choice.finish_reason).lower()
             self.finished = True
 
     def _add_text(self, message: Message) -> None:

@@ -11,8 +11,8 @@ from events.types import Own, ToolCall, Usage
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
-    """A finished answer. `finish`: stop, tool_calls, length or content_filter. Tool calls may lack an id (""), and
-    `arguments` is the text as the model wrote it."""
+    """A finished answer. `finish`: stop, tool_calls, length, content_filter or interrupted. Tool calls may lack an id
+    (""), and `arguments` is the text as the model wrote it."""
 
     content: str = ""
     calls: tuple[ToolCall, ...] = ()

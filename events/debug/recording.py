@@ -133,8 +133,6 @@ def content(event: Event) -> tuple[object, ...]:
             return (event.text,)
         case TurnEnded() | HeartbeatRaised() | AnswerRejected():
             return (event.reason,)
-        case TimerFired() | TimerSet():
-            return timer_content(event.timer)
         case _:
             return _kept(event)
 
@@ -148,6 +146,8 @@ def _kept(event: Event) -> tuple[object, ...]:
             return (event.server,)
         case RepetitionNoted():
             return (event.name, event.times)
+        case TimerFired() | TimerSet():
+            return timer_content(event.timer)
         case CoreMemoryAppended():
             return (event.label, event.text)
         case CoreMemoryReplaced():

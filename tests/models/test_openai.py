@@ -32,6 +32,12 @@ from store.keys import Keys
 from store.keys import Server as Keyed
 
 ROOT = Path(__file__).parents[2]
+ENDS = {
+    "length": "length", "model_length": "length", "MAX_TOKENS": "length", "content_filter": "content_filter",
+    "SAFETY": "content_filter", "sensitive": "content_filter", "insufficient_system_resource": "interrupted",
+    "abort": "interrupted", "error": "interrupted", "stop": "stop", "end_turn": "stop", "eos": "stop",
+}  # fmt: skip
+"""What servers call the end of an answer, and what it is."""
 KEY = "sk-palimpsest-0123456789abcdef"
 HEADER = "tenant-secret-42"
 TOOLS = [{"type": "function", "function": {"name": "send_message", "parameters": {"type": "object"}}}]
@@ -378,6 +384,8 @@ def test_what_is_no_answer_is_a_failure(body: bytes) -> None:
         ("stub-unknown-function", {"name": "launch_rocket", "calls": 1, "finish": "tool_calls"}),
         ("stub-no-id", {"id": "", "calls": 1, "finish": "tool_calls"}),
         ("stub-length", {"arguments": '{"message":"cut o', "calls": 1, "finish": "length"}),
+        ("stub-circle", {"name": "core_memory_append", "calls": 1, "finish": "tool_calls"}),
+        *((f"stub-ends:{word}", {"content": "The password is", "finish": finish}) for word, finish in ENDS.items()),
         ("stub-slow", {"name": "send_message", "calls": 1, "finish": "tool_calls"}),
         ("stub-overflow:100000", {"name": "send_message", "calls": 1, "finish": "tool_calls"}),
         ("any-other-model", {"name": "send_message", "calls": 1, "finish": "tool_calls"}),

@@ -210,7 +210,10 @@ def test_a_first_answer_may_look_something_up_before_it_speaks() -> None:
 # --- answers that the server cut ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("finish", "by"), [("content_filter", "content filter"), ("length", "length limit")])
+@pytest.mark.parametrize(
+    ("finish", "by"),
+    [("content_filter", "content filter"), ("length", "length limit"), ("interrupted", "server ended the message")],
+)
 def test_plain_text_that_was_cut_off_is_delivered_as_such_and_the_model_knows(finish: str, by: str) -> None:
     story = Story().says("Tell me.").answers(content="The pass", finish=finish)
     assert story.the(MessageSent) == MessageSent(text="The pass", cut=finish)
@@ -220,11 +223,12 @@ def test_plain_text_that_was_cut_off_is_delivered_as_such_and_the_model_knows(fi
     assert story.messages[-4] == {"role": "assistant", "content": "The pass"}
 
 
-def test_a_message_behind_which_the_filter_cut_the_answer_off_may_be_half_of_one() -> None:
+@pytest.mark.parametrize("finish", ["content_filter", "interrupted"])
+def test_a_message_behind_which_the_server_ended_the_answer_may_be_half_of_one(finish: str) -> None:
     story = Story().says("Tell me.")
-    story.answers(say("First.", "c1"), say("The pass", "c2"), finish="content_filter")
-    assert [event.cut for event in story.all(MessageSent)] == ["", "content_filter"]
-    assert "content filter" in story.results[-1]["message"]
+    story.answers(say("First.", "c1"), say("The pass", "c2"), finish=finish)
+    assert [event.cut for event in story.all(MessageSent)] == ["", finish]
+    assert "as far as it went" in story.results[-1]["message"]
 
 
 def test_a_message_that_is_closed_was_not_cut_by_the_length_limit() -> None:
