@@ -333,12 +333,12 @@ def test_the_effective_settings_are_those_of_the_chosen_ones_with_the_server_in_
 @pytest.mark.parametrize(
     ("changes", "wrong"),
     [
-        ({"fallbacks": (Server(model="m", base_url="http://u:p@h/v1"),)}, "credentials"),
+        ({"fallbacks": (Server(model="m", base_url="http://u:p@h/v1"),)}, "the log must not keep"),
         ({"fallbacks": (Server(model="m", window_tokens=100, reserve_tokens=100),)}, "reserve_tokens"),
         ({"fallbacks": (Server(model="m", token_margin=9.0),)}, "token_margin"),
         ({"fallbacks": (Server(model=""),)}, "names no model"),
         ({"fallbacks": (Server(model="m"),) * 9}, "at most 8"),
-        ({"summarizer_at": Server(model="m", base_url="http://h/v1?key=x")}, "credentials"),
+        ({"summarizer_at": Server(model="m", base_url="http://h/v1?key=x")}, "the log must not keep"),
         ({"summarizer_at": Server(model="m", in_flight=-1)}, "in_flight"),
         ({"return_after_s": -1}, "return_after_s"),
     ],
