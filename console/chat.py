@@ -30,6 +30,7 @@ from console.settings import (
 )
 from console.show import one_line, terminal, utc
 from console.talk import Talker
+from events.addresses import OPENAI_URL
 from events.errors import UnknownAgent
 from events.formats import BRIEF
 from events.prompts import fitting
@@ -130,13 +131,16 @@ async def _chat(folder: DataFolder, agent: str, flags: Flags, address: str, thou
 
 
 async def _served(flags: Flags) -> Window:
-    """What the server that was named on the command line says of its window. No other is asked: an agent's log, which
+    """What the server that the user named just now says of its window. No other is asked: an agent's log, which
     may have come from elsewhere, sends nothing anywhere here."""
-    if not flags.base_url.startswith(("http://", "https://")) or flags.model in ("", OFFLINE):
+    named = servers_named(flags, os.environ, flags.model or OFFLINE)
+    if flags.model in ("", OFFLINE) or named[0] == OPENAI_URL:
         return UNKNOWN
     from actors.models.probe import window_of
+    from store.key_files import LiveKeys, handed
 
-    return await window_of(flags.base_url, flags.model, key=os.environ.get("OPENAI_API_KEY", "").strip())
+    access, _ = LiveKeys(handed(os.environ, typed=named)).access(named[0])
+    return await window_of(named[0], flags.model, access=access)
 
 
 def _foresee(folder: DataFolder, agent: str, flags: Flags, served: Window) -> None:

@@ -136,7 +136,10 @@ def _rows(files: KeyFiles, folder: DataFolder) -> list[dict[str, Any]]:
     for url in dict.fromkeys(str(address_of(each) or each) for each in named):
         how = "typed" if url in trusted.typed else "allowed" if url in trusted.allowed else "OPENAI_BASE_URL"
         how = "imported" if keys.refusal(url) else known.get(url, how)
-        rows[url] = {"url": url, "known": how, "sends": _sent(keys.access(url)), "refused": bool(keys.refusal(url))}
+        sends = _sent(keys.access(url))
+        if sends == "no key" and how in ("typed", "OPENAI_BASE_URL"):
+            sends = "OPENAI_API_KEY, which is not set"
+        rows[url] = {"url": url, "known": how, "sends": sends, "refused": bool(keys.refusal(url))}
     return list(rows.values())
 
 

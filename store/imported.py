@@ -56,13 +56,14 @@ def keys_for(
     """What a system on this folder gives to model servers, and what the user should know of it. `typed` are addresses
     that the user typed just now. Raises BadInput where a file or a variable cannot be used."""
     files = key_files(environ)
-    known = files.trusted().typed
+    known, _ = files.trusted().typed, files.servers()  # a file that others can read is mended, and that is said
     try:
         adopted = adopt(folder, files, now_ms)
         files.remember(typed=typed, now_ms=now_ms)
         notes = files.notes
     except BadInput as error:
-        adopted, notes = (), [f"{error} Until then what you type as --base-url is not remembered."] * bool(typed)
+        lost = [f"{error} Until then what you type as --base-url is not remembered."] * bool(typed)
+        adopted, notes = (), [*files.notes, *lost]
     given = handed(environ, imported=imported(folder), typed=typed)
     strange = [url for url in adopted if url not in known and not is_openai(address_of(url) or NOWHERE)]
     if strange and given.environment.openai.key:

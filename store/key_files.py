@@ -79,15 +79,17 @@ class KeyFiles:
 
     def remember(self, *, typed: tuple[str, ...] = (), allowed: tuple[str, ...] = (), now_ms: int = 0) -> None:
         """Remember addresses that the user typed or allowed, without a secret in them. Writes nothing that is there."""
-        before = self.trusted()
-        after = Trusted(
-            since_ms=before.since_ms or now_ms,
-            typed=tuple(dict.fromkeys((*before.typed, *map(_address, typed)))),
-            allowed=tuple(dict.fromkeys((*before.allowed, *map(_address, allowed)))),
-        )
-        if after != before:
+
+        def added(before: Trusted) -> Trusted:
+            return Trusted(
+                since_ms=before.since_ms or now_ms,
+                typed=tuple(dict.fromkeys((*before.typed, *map(_address, typed)))),
+                allowed=tuple(dict.fromkeys((*before.allowed, *map(_address, allowed)))),
+            )
+
+        if added(self.trusted()) != self.trusted():
             with self._writing() as path:
-                write_whole(path.with_name("servers.json"), after)
+                write_whole(path.with_name("servers.json"), added(self.trusted()))
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[Path]:

@@ -104,7 +104,7 @@ class Keys(msgspec.Struct, frozen=True, kw_only=True):
         server = self._server(address)
         if server is not None:
             found = Access(key=server.key, headers=server.headers, whence=f"what is kept for {server.url}")
-        elif self.openai.key and self._is_openais(address):
+        elif (self.openai.key or self.openai.headers) and self._is_openais(address):
             found = Access(key=self.openai.key, headers=self.openai.headers, whence="OPENAI_API_KEY")
         else:
             return Access()

@@ -14,18 +14,22 @@ import httpx2
 import msgspec
 
 from actors.models.window import QUESTIONS, UNKNOWN, Question, Window, combined
+from store.keys import Access
 
 TIMEOUT_S: Final = 2.0
 _CONNECT_S: Final = 1.0
+NO_ACCESS: Final = Access()
 _MOST_BYTES: Final = 16 * 1024 * 1024
 """A router's list of models has about one."""
 
 
-async def window_of(base_url: str, model: str, *, key: str = "", timeout_s: float = TIMEOUT_S) -> Window:
-    """What the server at this address says of the model's window. `key` goes to this address alone."""
+async def window_of(base_url: str, model: str, *, access: Access = NO_ACCESS, timeout_s: float = TIMEOUT_S) -> Window:
+    """What the server at this address says of the model's window. `access` is what it is given."""
     if not _is_an_address(base_url):
         return UNKNOWN
-    headers = {"authorization": f"Bearer {key}"} if key.isascii() and key.isprintable() and key else {}
+    headers = {**access.headers, **({"Authorization": access.authorization or ""} if access.key else {})}
+    if not all(secret.isascii() and secret.isprintable() for secret in access.secrets()):
+        headers = {}  # the first request will say so
     timeout = httpx2.Timeout(timeout_s, connect=min(_CONNECT_S, timeout_s))
     try:
         async with httpx2.AsyncClient(timeout=timeout, headers=headers, follow_redirects=False) as client:

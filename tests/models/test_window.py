@@ -12,6 +12,7 @@ from actors.models.probe import address, window_of
 from actors.models.window import QUESTIONS, UNKNOWN, Window, combined, read_lmstudio_1, read_models, read_ollama_show
 from bench.openai_stub import Reply
 from bench.stub_about import SERVERS
+from store.keys import Access
 from tests.models.test_openai import Server
 
 KEY = "sk-window-0123456789"
@@ -54,7 +55,7 @@ def _fresh(server: Server) -> None:
 
 
 def ask(url: str, model: str = "small", key: str = "", timeout_s: float = 2.0) -> Window:
-    return asyncio.run(window_of(url, model, key=key, timeout_s=timeout_s))
+    return asyncio.run(window_of(url, model, access=Access(key=key), timeout_s=timeout_s))
 
 
 @pytest.mark.parametrize("name", SERVERS)

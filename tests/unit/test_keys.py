@@ -278,6 +278,12 @@ def test_what_is_typed_just_now_counts_where_it_cannot_be_remembered(folder: Dat
     assert "is not remembered" in notes[0]
 
 
+def test_a_file_of_keys_that_was_mended_is_told_of(folder: DataFolder, files: KeyFiles) -> None:
+    files.keep(Server(url=ONE, key=KEY))
+    path_of(files).chmod(0o640)
+    assert "mode 600" in keys_for(folder, {"PALIMPSEST_KEYS": str(path_of(files))}, EVER)[1][0]
+
+
 def test_a_list_that_cannot_be_read_is_an_error(folder: DataFolder, files: KeyFiles) -> None:
     folder.servers_path().write_text("{")
     with pytest.raises(BadInput, match="imported-servers"):
