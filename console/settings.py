@@ -30,7 +30,7 @@ from events.prompts import (
 from events.servers import all_of
 from events.settings import OFFLINE, flaw
 from events.state import State
-from events.types import AgentCreated, Server, Settings
+from events.types import AgentCreated, Settings
 from store.tokens import encoding_for
 
 OFFLINE_WINDOW_TOKENS: Final = 8_192
@@ -103,11 +103,14 @@ def _model_changed(now: Settings, flags: Flags, environ: Mapping[str, str], serv
 
 
 def servers_named(flags: Flags, environ: Mapping[str, str], model: str) -> tuple[str, ...]:
-    """The servers that the user named by these flags; `model` is the one that they, or the environment, say."""
+    """The servers that the user named by these flags; `model` is the one that they, or the environment, say.
+
+    A fallback or summariser without an address is at the agent's own server, which it does not name.
+    """
     others = with_summarizer(with_fallbacks(Settings(), flags.fallback), flags.summarizer)
-    named = [Server(model=model, base_url=_with_server(flags, model, environ).base_url), *others.fallbacks]
-    named += [others.summarizer_at] if others.summarizer_at and others.summarizer_at.base_url else []
-    return tuple(each.base_url or OPENAI_URL for each in named if each.base_url or each.model != OFFLINE)
+    own = _with_server(flags, model, environ).base_url or (OPENAI_URL if model != OFFLINE else "")
+    more = [*others.fallbacks, *([others.summarizer_at] if others.summarizer_at else [])]
+    return tuple(url for url in (own, *(each.base_url for each in more)) if url)
 
 
 def _with_server(flags: Flags, model: str, environ: Mapping[str, str]) -> Flags:

@@ -67,12 +67,6 @@ def summarizer(settings: Settings) -> Settings:
     return replace(settings, model=settings.summarizer or settings.model)
 
 
-def addresses(settings: Settings) -> tuple[str, ...]:
-    """Every base_url that the agent may call ("": OpenAI's own), each once; a model of its own process has none."""
-    asked = [*all_of(settings), summarizer(settings)]
-    return tuple(dict.fromkeys(each.base_url for each in asked if each.model != "offline"))
-
-
 # --- the way from one to another ----------------------------------------------------------------------------------
 
 

@@ -84,10 +84,11 @@ class OpenAIModel:
         """Answer a request. See `Model`."""
         url = base_url or self._base_url or OPENAI_URL
         attempt = 0
+        refusals = self._slots.line(url).refusals
         outcome: Answer | Failure | None = self._objection(url)
         while outcome is None:
             attempt += 1
-            outcome = await self._in_turn(url, request, on_piece, terms, attempt)
+            outcome = await self._in_turn(url, request, on_piece, terms, attempt=attempt, refusals=refusals)
         if isinstance(outcome, Answer):
             return outcome
         raise ModelFailed(outcome.error, self._detail(outcome, url), max(1, attempt), mended_by=outcome.mended_by)
@@ -97,18 +98,24 @@ class OpenAIModel:
         return self._slots.figures()
 
     async def _in_turn(
-        self, url: str, request: bytes, on_piece: OnPiece | None, terms: Terms, attempt: int
+        self, url: str, request: bytes, on_piece: OnPiece | None, terms: Terms, *, attempt: int, refusals: int
     ) -> Answer | Failure | None:
-        """One attempt, once the server has a slot for it. None: the next one may be made; what it waits for is over."""
+        """One attempt, once the server has a slot for it. None: the next one may be made; what it waits for is over.
+
+        `refusals` are those of the server when the request came: others' are its own too.
+        """
         line = self._slots.line(url)
         await self._slots.enter(line, terms.agent, terms.in_flight)
         rests = False
         try:
+            if line.refused_since(refusals) > self._max_retries:
+                return _busy(self._max_retries + 1)
+            now = line.refusals
             result = await self._attempt(url, request, on_piece, terms.timeout_s or self._timeout_s)
             wait_s = self._wait_s(result, attempt, terms)
             rests = isinstance(result, Failure) and result.busy
             if rests:
-                line.rest()  # before the slot is free: nobody slips in
+                line.rest(now)  # before the slot is free: nobody slips in
             else:
                 line.took()
         finally:
@@ -293,6 +300,13 @@ def _lost(cause: BaseException) -> Failure:
     reason = str(cause) or type(cause).__name__
     detail = "No connection: check that the model server runs there, and that the base_url is right."
     return Failure("unreachable", detail, reason, again=not isinstance(cause, httpx2.UnsupportedProtocol))
+
+
+def _busy(times: int) -> Failure:
+    detail = (
+        f"The server was too busy {times} times in a row, whoever asked: try later, or allow fewer calls in flight."
+    )
+    return Failure("rate_limited", detail)
 
 
 def _cut_off() -> Failure:

@@ -2,8 +2,8 @@
 
 Rules. (1) A server holds up its own callers alone. (2) Agents take turns; the requests of one agent go in the order in
 which they came. (3) While one caller waits because the server is busy (429, 503, Retry-After), nobody asks it; after
-that one request goes first, and the others follow once the server took it. (4) The least bound that an agent asked for
-holds for all who call the server: it is the server's, not the agent's.
+that one request goes first, and the others follow once the server took it. A server that stays busy is so for all who
+wait. (4) The least bound that an agent asked for holds for all who call the server: it is the server's.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import urllib.parse
 from collections import deque
+from functools import lru_cache
 from typing import Any, Final, Generic, TypeVar
 
 IN_FLIGHT: Final = 64
@@ -21,6 +22,7 @@ T = TypeVar("T")
 _PORTS: Final = {"http": 80, "https": 443}
 
 
+@lru_cache(maxsize=1024)
 def server_of(url: str) -> str:
     """What a base_url names, however it is written: without credentials, the default port and a slash at the end."""
     try:
@@ -46,6 +48,9 @@ class Line(Generic[T]):
         """How many callers wait because the server is busy."""
         self.careful = False
         """The server was busy, and took no request since."""
+        self.refusals = 0
+        """How often the server was found busy; what came back together is once."""
+        self._in_a_row = 0
 
     @property
     def waiting(self) -> int:
@@ -93,10 +98,17 @@ class Line(Generic[T]):
         """One that was running is not any more."""
         self.running -= 1
 
-    def rest(self) -> None:
-        """The server is busy: nobody asks before `rested`, and then one alone."""
+    def rest(self, refusals_then: int) -> None:
+        """The server is busy: nobody asks before `rested`, and then one alone. `refusals_then`: when it was asked."""
         self.resting += 1
         self.careful = True
+        if refusals_then == self.refusals:
+            self.refusals += 1
+            self._in_a_row += 1
+
+    def refused_since(self, refusals_then: int) -> int:
+        """How often in a row, and since then, the server was found busy."""
+        return min(self._in_a_row, self.refusals - refusals_then)
 
     def rested(self) -> None:
         self.resting -= 1
@@ -104,6 +116,7 @@ class Line(Generic[T]):
     def took(self) -> None:
         """The server took a request, whatever it made of it."""
         self.careful = False
+        self._in_a_row = 0
 
 
 class Slots:

@@ -260,5 +260,5 @@ def test_what_is_typed_names_servers() -> None:
     assert named(Flags(model="m"), {"OPENAI_BASE_URL": URL}) == (URL,)
     assert named(Flags(model="m", base_url=URL)) == (URL,)
     flags = Flags(fallback=("a@http://two/v1", "offline", "gpt-4o"), summarizer="s@http://three/v1,window=4096")
-    assert named(flags) == ("http://two/v1", OPENAI, "http://three/v1")
+    assert named(flags) == ("http://two/v1", "http://three/v1"), "a name alone is at the agent's own server"
     assert named(Flags(summarizer="small")) == (), "a model at the agent's own server"

@@ -184,6 +184,22 @@ def test_after_its_rest_a_server_is_asked_by_one_first(two: tuple[Server, Server
     run(use, server.url, gate)
 
 
+def test_a_server_that_stays_busy_is_given_up_by_all_who_wait_for_it(two: tuple[Server, Server]) -> None:
+    """Not by one after the other, each with tries of its own."""
+    server, other = two
+
+    async def use(model: OpenAIModel) -> list[object]:
+        asked = [model.complete(ask("stub-429"), terms=Terms(agent=f"{n}", in_flight=1)) for n in range(30)]
+        found = await asyncio.gather(*asked, return_exceptions=True)
+        assert (await model.complete(ask("stub"), terms=Terms(agent="new"))).calls, "who comes later asks for itself"
+        assert (await model.complete(ask("stub"), base_url=other.url)).calls
+        return list(found)
+
+    failed = run(use, server.url, max_retries=4)
+    assert {each.error for each in failed} == {"rate_limited"}
+    assert server.stub.count == 5 + 1
+
+
 def test_a_refusal_that_is_the_callers_own_makes_no_other_wait(two: tuple[Server, Server]) -> None:
     server, _ = two
 

@@ -75,8 +75,8 @@ def test_nobody_asks_a_server_that_is_busy_and_then_one_goes_first() -> None:
     for number in range(4):
         line.join("a", f"a{number}")
     assert line.next() == "a0"
-    line.rest()
-    line.rest()  # a second caller was told the same
+    line.rest(0)
+    line.rest(0)  # a second caller was told the same
     line.done()
     assert served(line) == []
     line.rested()
@@ -85,6 +85,22 @@ def test_nobody_asks_a_server_that_is_busy_and_then_one_goes_first() -> None:
     assert served(line) == ["a1"], "one alone tries it"
     line.took()
     assert served(line) == ["a2", "a3"]
+
+
+def test_a_server_that_stays_busy_is_so_for_all_who_wait() -> None:
+    line = Line[str](8)
+    for _ in range(3):
+        asked = line.refusals
+        line.rest(asked)
+        line.rest(asked)  # another answer to what was asked before
+        line.rested()
+        line.rested()
+    assert line.refused_since(0) == 3
+    assert line.refused_since(2) == 1, "whoever came later has seen less of it"
+    line.took()
+    assert line.refused_since(0) == 0
+    line.rest(line.refusals)
+    assert line.refused_since(0) == 1
 
 
 def test_who_gives_up_is_not_called() -> None:
