@@ -133,6 +133,7 @@ def completion(
 
 def streamed(head: dict[str, Any], message: dict[str, Any], finish: str, usage: Mapping[str, int]) -> tuple[bytes, ...]:
     deltas: list[dict[str, Any]] = [{"role": "assistant", "content": None}]
+    deltas += [{"reasoning_content": part} for part in pieces(message.get("reasoning_content") or "")]
     deltas += [{"content": part} for part in pieces(message.get("content") or "")]
     for index, call in enumerate(message.get("tool_calls") or ()):
         named = {**call, "function": {**call["function"], "arguments": ""}}
