@@ -10,11 +10,14 @@ import asyncio
 import traceback
 from typing import Any, Final
 
+import msgspec
+
 from actors.models.protocol import Answer, Model, ModelFailed, OnPiece, Terms
 from actors.models.repair import repair
 from events.codec import encode
 from events.inference import Job, sent
-from events.types import InferenceCompleted, InferenceFailed
+from events.types import InferenceCompleted, InferenceFailed, Usage
+from store.tokens import count
 
 DIFFERS: Final = (
     "The request rendered from the log was not the one that was asked for, so it was not sent. Send the message again; "
@@ -33,6 +36,7 @@ async def infer(
             log.error("context differs from the one asked for", agent=job.agent, key=job.key)
             raise ModelFailed("bad_request", DIFFERS)
         came = await model.complete(job.request, base_url=job.base_url, on_piece=on_piece, terms=terms_of(job))
+        came = msgspec.structs.replace(came, usage=counted(came, job))
         made = completed(came, handed, int((asyncio.get_running_loop().time() - started) * 1000))
         encode(made)  # what cannot be written breaks here
     except ModelFailed as error:
@@ -53,7 +57,14 @@ def in_part(job: Job, detail: str) -> str:
 
 
 def terms_of(job: Job) -> Terms:
-    return Terms(agent=job.agent, in_flight=job.in_flight, timeout_s=job.timeout_s, elsewhere=job.elsewhere)
+    return Terms(
+        agent=job.agent,
+        in_flight=job.in_flight,
+        timeout_s=job.timeout_s,
+        idle_s=job.idle_s,
+        elsewhere=job.elsewhere,
+        plain=job.plain,
+    )
 
 
 def completed(came: Answer, handed: bytes, took_ms: int) -> InferenceCompleted:
@@ -66,4 +77,16 @@ def completed(came: Answer, handed: bytes, took_ms: int) -> InferenceCompleted:
         usage=came.usage,
         sent=handed,
         duration_ms=took_ms,
+        reasoning=came.reasoning,
+        notes=came.notes,
     )
+
+
+def counted(came: Answer, job: Job) -> Usage:
+    """What an answer took: by the server's own count, or by ours where it has none."""
+    usage = came.usage
+    if usage.prompt and (usage.completion or not (came.content or came.calls)):
+        return usage
+    text = "".join((came.reasoning, came.content, *(call.name + call.arguments for call in came.calls)))
+    completion = usage.completion or count(job.encoding, text)
+    return Usage(prompt=usage.prompt or job.tokens, completion=completion, cached=usage.cached, estimated=True)

@@ -64,6 +64,10 @@ class Reply(msgspec.Struct, frozen=True):
     chunks: tuple[bytes, ...] = ()
     delay_s: float = 0.0
     cut: bool = False
+    endless: bytes = b""
+    """Sent again and again after the chunks, for as long as they are read."""
+    stalls: bool = False
+    """The chunks are all that ever comes."""
 
 
 class Received(msgspec.Struct, frozen=True):
@@ -133,6 +137,7 @@ def completion(
 
 def streamed(head: dict[str, Any], message: dict[str, Any], finish: str, usage: Mapping[str, int]) -> tuple[bytes, ...]:
     deltas: list[dict[str, Any]] = [{"role": "assistant", "content": None}]
+    deltas += [{"reasoning_content": part} for part in pieces(message.get("reasoning_content") or "")]
     deltas += [{"content": part} for part in pieces(message.get("content") or "")]
     for index, call in enumerate(message.get("tool_calls") or ()):
         named = {**call, "function": {**call["function"], "arguments": ""}}
@@ -216,7 +221,8 @@ class Stub:
         except msgspec.MsgspecError as error:
             return refusal(400, f"The body is not a chat-completions request: {error}", None)
         name, _, argument = asked.model.partition(":")
-        return self._behaviours.get(name, _default)(Case(self, asked, received, argument))
+        behave = self._behaviours.get(name) or (_odd if name.startswith("odd-") else _default)
+        return behave(Case(self, asked, received, argument))
 
     def _embed(self, received: Received) -> Reply:
         """Vectors that hang on the words alone, of "dimensions" or 32. "stub-echo-key" and the failures are as for
@@ -382,6 +388,18 @@ def _is_result_in(messages: list[msgspec.Raw]) -> bool:
     return any(msgspec.json.decode(message, type=Turn).role == "tool" for message in messages)
 
 
+def _odd(case: Case) -> Reply:
+    """An answer that `bench.odd_answers` lists under the model's name."""
+    from bench.odd_answers import ODD
+
+    odd, text = ODD[case.asked.model], f'You said: "{last_user_text(case.asked)[:200]}"'
+    if case.asked.stream or odd.whole is None:
+        chunks = tuple(odd.streamed(text))
+        ready = bool(chunks or odd.endless or odd.stalls)
+        return Reply(kind=odd.kind, chunks=chunks if ready else (), endless=odd.endless, stalls=odd.stalls)
+    return Reply(odd.whole_status, b"".join(odd.whole(text)), odd.whole_kind)
+
+
 RATE: Final = refusal(429, "Rate limit reached. Please try again later.", "rate_limit_exceeded", retry_after="1")
 BROKEN: Final = refusal(500, "The server had an error while processing your request.", None, "server_error")
 HTML: Final = Reply(body=b"<!DOCTYPE html><html><body><h1>Welcome to nginx!</h1></body></html>", kind="text/html")
@@ -410,7 +428,7 @@ BEHAVIOURS: Final[Mapping[str, Behaviour]] = {
     "stub-no-id": _calls("send_message", '{"message":"hello"}', id=""),
     "stub-length": _calls("send_message", '{"message":"cut o', "length"),
 }
-"""What a model's name selects; what follows a colon is its argument."""
+"""What a model's name selects; what follows a colon is its argument. `bench.odd_answers` has odd ones."""
 
 
 # --- HTTP ---------------------------------------------------------------------------------------------------------
@@ -423,6 +441,8 @@ class Connection(asyncio.Protocol):
         self._stub = stub
         self._buffer = bytearray()
         self._task: asyncio.Task[None] | None = None
+        self._room = asyncio.Event()
+        self._room.set()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
@@ -467,16 +487,33 @@ class Connection(asyncio.Protocol):
             self._transport.write(encoded(reply))
             if reply.cut:
                 self._transport.close()
+            if reply.endless:
+                self._task = asyncio.get_running_loop().create_task(self._send_on(_chunk(reply.endless)))
+
+    async def _send_on(self, data: bytes) -> None:
+        while not self._transport.is_closing():
+            await self._room.wait()
+            self._transport.write(data)
+            await asyncio.sleep(0)
+
+    def pause_writing(self) -> None:
+        self._room.clear()
+
+    def resume_writing(self) -> None:
+        self._room.set()
 
 
 def encoded(reply: Reply) -> bytes:
     """A reply's bytes; only the first half of the body where it is to be cut."""
-    length = b"transfer-encoding: chunked" if reply.chunks else b"content-length: %d" % len(reply.body)
+    is_open = reply.stalls or bool(reply.endless)
+    length = b"transfer-encoding: chunked" if reply.chunks or is_open else b"content-length: %d" % len(reply.body)
     extra = "".join(f"{name}: {value}\r\n" for name, value in reply.headers.items()).encode()
     head = b"HTTP/1.1 %d X\r\ncontent-type: %b\r\n%b\r\n%b\r\n" % (reply.status, reply.kind.encode(), length, extra)
     chunks, body = reply.chunks, reply.body
     if reply.cut:
         return head + b"".join(map(_chunk, chunks[: len(chunks) // 2])) + body[: len(body) // 2]
+    if is_open:
+        return head + b"".join(map(_chunk, chunks))
     return head + (b"".join(map(_chunk, chunks)) + b"0\r\n\r\n" if chunks else body)
 
 

@@ -48,6 +48,7 @@ _FIELDS: Final[Mapping[str, str]] = {
     "repeats-ended": "repeats_ended",
     "temperature": "temperature",
     "timeout": "timeout_s",
+    "idle": "idle_s",
 }
 _TYPES: Final[Mapping[str, Any]] = {field.name: field.type for field in msgspec.structs.fields(Settings)}
 KEYS: Final = (*_FLAGS, *_FIELDS, "system")
