@@ -13,13 +13,14 @@ harmony's tokens, not their text, and fetches its vocabulary; vLLM's and SGLang'
 from __future__ import annotations
 
 import re
-from typing import Final, Literal
+from typing import Final
 
 import msgspec
 
 from events.functions import UNREAD
 from events.markup_calls import Functions, Unreadable, calls_in
 from events.markup_forms import BY_TEXT, TAGS, Tag
+from events.markup_given import Given, TextPiece
 from events.markup_places import (
     ENDS_TRIED,
     LONGEST,
@@ -36,10 +37,6 @@ from events.markup_places import (
     skip,
 )
 from events.types import ToolCall
-
-PieceKind = Literal["message", "thought", "withdrawn"]
-"""`withdrawn`: all that was given as message so far was a thought, as its end shows."""
-TextPiece = tuple[PieceKind, str]
 
 _TAG: Final = re.compile("|".join(re.escape(tag.text) for tag in sorted(TAGS, key=lambda tag: -len(tag.text))))
 _NEXT: Final = re.compile(f"{_TAG.pattern}|[`{{\\[]")
@@ -81,9 +78,7 @@ class Splitter:
     def __init__(self, functions: Functions, *, thinking: bool = False) -> None:
         self._functions = functions
         self._rest = ""  # what is not decided yet
-        self._out: list[TextPiece] = []
-        self._texts: list[str] = []
-        self._thoughts: list[str] = []
+        self._given = Given()
         self._calls: list[ToolCall] = []
         self._unread: list[str] = []
         self._closes: tuple[str, ...] = _THOUGHT_ENDS if thinking else ()  # inside a thought: what ends it
@@ -92,11 +87,6 @@ class Splitter:
         self._held: list[str] = []
         self._code = False
         self._plain = False  # harmony says that this is for the user: no JSON in it is a call
-        self._blank = ""  # white space that is said if more follows
-        self._marked = False  # markup was read
-        self._fresh = False  # … and nothing was said since
-        self._line_begins = True
-        self._before = ""
         self.withdrew = False
         """Whether a thought ended that no tag had begun."""
 
@@ -111,20 +101,18 @@ class Splitter:
     def end(self) -> list[TextPiece]:
         """The pieces of what was held back."""
         self._rest += "".join(self._held)
+        self._held, self._waits = [], False
         pieces = self._pieces(final=True)
         if self._assumed and self._closes:  # it did not think after all
             self._assumed, self._closes = False, ()
-            self._rest, self._thoughts = "".join(self._thoughts), []
+            self._rest = self._given.take_thoughts()
             pieces += self._pieces(final=True)
-        if self._blank and not self._marked:
-            self._give("message", self._blank)
-            pieces, self._out = pieces + self._out, []
-        return pieces
+        self._given.end()
+        return pieces + self._given.pieces()
 
     def reading(self) -> Reading:
         """All that was read, after `end`."""
-        thoughts = "".join(self._thoughts).strip()
-        return Reading("".join(self._texts), thoughts, tuple(self._calls), tuple(self._unread))
+        return Reading(self._given.text, self._given.thoughts, tuple(self._calls), tuple(self._unread))
 
     def _pieces(self, *, final: bool) -> list[TextPiece]:
         at = 0
@@ -135,48 +123,13 @@ class Splitter:
                 break
             at = end
         self._rest = self._rest[at:]
-        pieces, self._out = self._out, []
-        return pieces
-
-    # --- what is given
-
-    def _give(self, kind: PieceKind, text: str) -> None:
-        kept = self._texts if kind == "message" else self._thoughts
-        kept.append(text)
-        if self._out and self._out[-1][0] == kind:
-            text = self._out.pop()[1] + text
-        self._out.append((kind, text))
-
-    def _say(self, text: str) -> None:
-        """A text; white space at its end waits for what follows, and none follows markup."""
-        if not text:
-            return
-        self._before = text[-1]
-        line = text.rpartition("\n")
-        self._line_begins = not line[2].strip() and (bool(line[1]) or self._line_begins)
-        if self._fresh:
-            text = text.lstrip()
-            self._fresh = not text
-        body = text.rstrip()
-        if body:
-            self._give("message", self._blank + body)
-            self._blank = ""
-        self._blank += text[len(body) :]
-
-    def _thought(self, text: str) -> None:
-        if text:
-            self._give("thought", text)
-
-    def _mark(self) -> None:
-        """Markup was read: what comes next begins anew."""
-        self._marked, self._fresh, self._line_begins, self._before = True, True, True, ""
-        self._blank = self._blank if self._texts else ""
+        return self._given.pieces()
 
     # --- outside of thoughts
 
     def _text(self, at: int, final: bool) -> int:
         rest = self._rest
-        if not self._marked and not self._texts and not self._blank:
+        if self._given.is_empty:
             if not final and _MAY_BEGIN_TO.fullmatch(rest, at):
                 return at
             recipient = _BEGINS_TO.match(rest, at)
@@ -187,10 +140,10 @@ class Splitter:
         found = _NEXT.search(rest, at)
         if found is None:
             end = len(rest) if final else len(rest) - beginning(rest, at)
-            self._say(rest[at:end])
+            self._given.say(rest[at:end])
             return end
         if found.start() > at:
-            self._say(rest[at : found.start()])
+            self._given.say(rest[at : found.start()])
             return found.start()
         sign = found[0]
         if not final and is_begun(rest[at:]):
@@ -206,49 +159,40 @@ class Splitter:
         if not final and end == len(rest):
             return at  # a quotation mark may follow
         if self._is_quoted(tag, end):
-            self._say(tag.text)
+            self._given.say(tag.text)
             return end
         match tag.kind:
             case "thinks":
                 return self._begin_thought(tag, at, end, final)
             case "thought":
-                self._withdraw()
+                self._given.withdraw()
+                self.withdrew = True
                 return end
             case "channel":
                 return self._channel(at, final)
             case "call":
                 return self._wait(at) if not final else self._block(tag, at)
             case _:
-                self._mark()
+                self._given.mark()
                 return end
 
     def _is_quoted(self, tag: Tag, end: int) -> bool:
         """Whether a quotation mark stands before the tag, and for a token its like behind it too."""
-        close = _QUOTES.get(self._before)
+        close = _QUOTES.get(self._given.before)
         if close is None:
             return False
         return not tag.token or self._rest[end : end + 1] == close
 
     def _begin_thought(self, tag: Tag, at: int, end: int, final: bool) -> int:
         """A token, or at a line's beginning, it is a thought whatever comes; else once its end is there."""
-        if not tag.token and not self._line_begins and not any(close in self._rest[end:] for close in tag.closes):
+        if not tag.token and not self._given.line_begins and not any(close in self._rest[end:] for close in tag.closes):
             if not final:
                 return at
-            self._say(tag.text)
+            self._given.say(tag.text)
             return end
-        self._mark()
+        self._given.mark()
         self._closes = tag.closes
         return end
-
-    def _withdraw(self) -> None:
-        """A thought ends that no tag began: what was said so far was that thought."""
-        said, self._texts = "".join(self._texts), []
-        self._blank = ""
-        if said:
-            self._thoughts.append(said + "\n")
-            self._out = [piece for piece in self._out if piece[0] == "thought"] + [("withdrawn", "")]
-        self.withdrew = True
-        self._mark()
 
     def _wait(self, at: int) -> int:
         self._waits = True
@@ -261,14 +205,14 @@ class Splitter:
         assert run is not None, "it was found by its first sign"
         if not final and run.end() == len(rest):
             return at
-        if len(run[0]) >= 3 and self._line_begins:
+        if len(run[0]) >= 3 and self._given.line_begins:
             return self._fence(at, final)
         line = rest.find("\n", run.end())
         close = rest.find(run[0], run.end(), line if line >= 0 else len(rest))
         if close < 0 and line < 0 and not final:
             return at
         end = close + len(run[0]) if close >= 0 else run.end()
-        self._say(rest[at:end])
+        self._given.say(rest[at:end])
         return end
 
     def _fence(self, at: int, final: bool) -> int:
@@ -291,7 +235,7 @@ class Splitter:
         return self._open_code(at, begin.end())
 
     def _open_code(self, at: int, end: int) -> int:
-        self._say(self._rest[at:end])
+        self._given.say(self._rest[at:end])
         self._code = True
         return end
 
@@ -300,10 +244,10 @@ class Splitter:
         close = rest.find("```", at)
         if close >= 0:
             self._code = False
-            self._say(rest[at : close + 3])
+            self._given.say(rest[at : close + 3])
             return close + 3
         end = len(rest) if final else len(rest) - (len(rest) - len(rest.rstrip("`")))
-        self._say(rest[at:end])
+        self._given.say(rest[at:end])
         return end
 
     # --- calls without a tag
@@ -311,21 +255,21 @@ class Splitter:
     def _bare(self, at: int, final: bool) -> int:
         """JSON or Python at a line's beginning: a call, if it names a function of the agent's."""
         rest = self._rest
-        if self._line_begins and not self._plain:
+        if self._given.line_begins and not self._plain:
             if not final and may_be_calls(rest[at:], self._functions):
                 return self._wait(at)
             end = bare_end(rest, at, self._functions) if final else at
             if end > at:
                 self._take(rest[at:end])
                 return end
-        self._say(rest[at])
+        self._given.say(rest[at])
         return at + 1
 
     # --- calls in tags
 
     def _block(self, tag: Tag, at: int) -> int:
         """The calls between a tag and its end; where they cannot be read, one call that fails."""
-        self._mark()
+        self._given.mark()
         rest = self._rest
         start = at if tag.inner else at + len(tag.text)
         places = ends(rest, tag, start, at + len(tag.text))
@@ -342,7 +286,7 @@ class Splitter:
 
     def _take(self, body: str, *, closed: bool = True) -> None:
         """Calls of the agent's functions, or one that fails."""
-        self._mark()
+        self._given.mark()
         try:
             self._calls += calls_in(body if closed else "", self._functions)
         except Unreadable:
@@ -367,7 +311,7 @@ class Splitter:
         recipient = _RECIPIENT.search(header[0])
         if recipient and not final:
             return self._wait(at)
-        self._mark()
+        self._given.mark()
         if message < 0 or header.end() < message:
             if recipient:
                 self._fail(header[0])
@@ -402,18 +346,18 @@ class Splitter:
         first = min((each for each in found if each[0] >= 0), default=None)
         call = first_of(_CALL_TAGS, rest, at)
         if first is not None:
-            self._thought(rest[at : first[0]])
-            self._thought("\n") if self._thoughts else None
+            self._given.think(rest[at : first[0]])
+            self._given.end_thought()
             self._closes = ()
-            self._mark()
+            self._given.mark()
             opens = BY_TEXT[first[1]].kind == "channel"
             return first[0] if opens else first[0] + len(first[1])
         if final and call >= 0:  # the thought was never closed: the call ends it
-            self._thought(rest[at:call])
+            self._given.think(rest[at:call])
             self._closes = ()
-            self._mark()
+            self._given.mark()
             return call
         end = len(rest) if final else len(rest) - beginning(rest, at)
         end = min(end, call) if call >= 0 else end
-        self._thought(rest[at:end])
+        self._given.think(rest[at:end])
         return end

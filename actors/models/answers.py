@@ -3,7 +3,8 @@
 Rules. (1) Whole and streamed answers go through the same `AnswerBuilder`, so they come out equal. (2) What a server got
 slightly wrong (no id, arguments as an object, content in parts, no usage) is read; what is no answer is a `Failure`.
 (3) Content is a thought where a call follows, and else the message: until that is known it is not shown, unless the
-model is one that answers in plain text.
+model is one that answers in plain text. (4) Thoughts and calls in the content are thoughts and calls (`events.markup`);
+where an answer has calls of its own, those in its content are thoughts.
 """
 
 from __future__ import annotations
@@ -26,6 +27,10 @@ from actors.models.completions import (
 from actors.models.failures import Failure, from_error, from_text, strange_body
 from actors.models.pieces import Halves, ObjectEnd, StreamedArgument
 from actors.models.protocol import Answer, OnPiece, Piece
+from events.functions import parameter_types
+from events.markup import Reading, Splitter
+from events.markup_calls import function_name
+from events.markup_given import TextPiece
 from events.types import ToolCall, Usage
 
 SPOKEN: Final = ("send_message", "message")
@@ -88,6 +93,8 @@ class AnswerBuilder:
         self._on_piece = on_piece
         self._plain = plain
         self._content: list[str] = []
+        self._split = Splitter(parameter_types())
+        self._read: Reading | None = None  # the content, once all of it is there
         self._unsaid: list[str] = []  # content that is not known to be thought or message yet
         self._reasoning: list[str] = []
         self._refusal: list[str] = []
@@ -193,7 +200,17 @@ class AnswerBuilder:
     def _add_content(self, text: str) -> None:
         """Text that is the model's own: a message, or what it thinks beside its calls."""
         self._content.append(text)
-        self._unsaid.append(text)
+        self._part(self._split.feed(text))
+
+    def _part(self, pieces: list[TextPiece]) -> None:
+        """Hand on what content was found to be; what was to be a message may turn out to be a thought."""
+        for kind, text in pieces:
+            if kind == "message":
+                self._unsaid.append(text)
+            elif kind == "withdrawn":
+                self._say("thought")
+            else:
+                self._emit("thought", text)
         if self._has_calls:
             self._say("thought")
         elif self._plain:
@@ -246,7 +263,7 @@ class AnswerBuilder:
         self.chars += len(arguments)
         slot.arguments.append(arguments)
         slot.unread += arguments
-        if slot.name == SPOKEN[0] and slot.unread:
+        if slot.unread and function_name(slot.name, parameter_types()) == SPOKEN[0]:
             said = slot.spoken.feed(slot.unread)
             if slot is self._old or self._old is None:  # else it is said already
                 self._emit("message", said if self._speaks in (None, slot) or not said else "\n" + said)
@@ -273,33 +290,49 @@ class AnswerBuilder:
     def _called(self) -> list[_Slot]:
         return self._slots or ([self._old] if self._old else [])
 
+    @property
+    def _parted(self) -> Reading:
+        """The whole content, read."""
+        if self._read is None:
+            self._end_halves()
+            self._part(self._split.end())
+            self._read = self._split.reading()
+        return self._read
+
+    def _thoughts(self, read: Reading) -> str:
+        beside = "".join(self._content).strip() if self._has_calls and read.calls else read.thoughts
+        return "\n".join(text for text in ("".join(self._reasoning), beside) if text)
+
     def objection(self) -> Failure | None:
         """Why this is no answer: nothing but reasoning came, or the limit before anything did."""
-        reasoning, finish = "".join(self._reasoning), _FINISHES.get(self._finish, "stop")
-        said = any(text.strip() for text in (*self._content, *self._refusal))
+        read, finish = self._parted, _FINISHES.get(self._finish, "stop")
+        reasoning = self._thoughts(read)
+        said = bool(read.text.strip() or read.calls) or any(text.strip() for text in self._refusal)
         if said or self._has_calls or not (reasoning.strip() or finish == "length"):
             return None
         return only_reasoning(reasoning, finish, max(self._usage.completion, self._unseen))
 
     def answer(self) -> Answer:
-        self._end_halves()
-        content, reasoning = "".join(self._content) or "".join(self._refusal), "".join(self._reasoning)
-        finish = _FINISHES.get(self._finish, "stop")
-        self._say("message")
-        calls = tuple(ToolCall(id=slot.id, name=slot.name, arguments="".join(slot.arguments)) for slot in self._called)
+        read = self._parted
+        calls = tuple(
+            ToolCall(id=slot.id, name=function_name(slot.name, parameter_types()), arguments="".join(slot.arguments))
+            for slot in self._called
+        )
+        self._say("thought" if read.calls else "message")
         return Answer(
-            content=content,
-            reasoning=reasoning,
+            content=read.text or "".join(self._refusal),
+            reasoning=self._thoughts(read),
             notes=tuple(self.notes),
-            calls=calls,
-            finish=finish,
+            calls=calls or read.calls,
+            finish=_FINISHES.get(self._finish, "stop"),
             model=self._model,
             usage=self._usage,
         )
 
     def _end_halves(self) -> None:
+        adds = (self._add_content, self._refusal.append, self._reasoning.append)
         for channel, halves in self._halves.items():
-            (self._content, self._refusal, self._reasoning)[channel].append(halves.end())
+            adds[channel](halves.end())
         for slot in self._called:
             slot.arguments.append(slot.halves.end())
         if any(halves.lost for halves in (*self._halves.values(), *(slot.halves for slot in self._called))):

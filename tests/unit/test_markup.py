@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 from events.formats import NEWBORN
 from events.functions import UNREAD, BadCall, Call, check, parameter_types
-from events.markup import PieceKind, Reading, Splitter, read
+from events.markup import Reading, Splitter, read
 from events.markup_calls import function_name
 from events.markup_forms import TAGS
+from events.markup_given import PieceKind
 from events.text_calls import call_text
 from events.types import ToolCall
 
@@ -40,16 +41,17 @@ CALLS = {
         f'<tool_call>{dumps({"name": "send_message", "arguments": HI})}</tool_call>',
         [("core_memory_append", KEEP), *SAY],
     ),
-    "hermes, python": ("<tool_call>{'name': 'send_message', 'arguments': {'message': 'Hi from markup'}}</tool_call>", SAY),
+    "hermes, python": (f"<tool_call>{{'name': 'send_message', 'arguments': {HI}}}</tool_call>", SAY),
     "qwen coder": (
-        "<tool_call>\n<function=send_message>\n<parameter=message>\nHi from markup\n</parameter>\n</function>\n</tool_call>",
+        "<tool_call>\n<function=send_message>\n<parameter=message>\nHi from markup\n</parameter>\n</function>\n"
+        "</tool_call>",
         SAY,
     ),
     "qwen coder, bare": ("<function=send_message><parameter=message>Hi from markup</parameter></function>", SAY),
     "llama, json": (f'{{"name": "send_message", "parameters": {dumps(HI)}}}', SAY),
     "llama, tag": (f'<|python_tag|>{{"name": "send_message", "parameters": {dumps(HI)}}}<|eom_id|>', SAY),
     "llama, function": (f"<function=send_message>{dumps(HI)}</function>", SAY),
-    "llama, openai": (f'{{"type": "function", "function": {{"name": "send_message", "parameters": {dumps(HI)}}}}}', SAY),
+    "llama, openai": (dumps({"type": "function", "function": {"name": "send_message", "parameters": HI}}), SAY),
     "llama 4": ('[send_message(message="Hi from markup")]', SAY),
     "mistral, list": (f'[TOOL_CALLS] [{{"name": "send_message", "arguments": {dumps(HI)}}}]', SAY),
     "mistral, name": (f"[TOOL_CALLS]send_message[ARGS]{dumps(HI)}", SAY),
@@ -68,18 +70,18 @@ CALLS = {
         SAY,
     ),
     "deepseek v3.2": (
-        f'<{BAR}DSML{BAR}function_calls>\n<{BAR}DSML{BAR}invoke name="send_message">\n<{BAR}DSML{BAR}parameter name="message" '
-        f'string="true">Hi from markup</{BAR}DSML{BAR}parameter>\n</{BAR}DSML{BAR}invoke>\n</{BAR}DSML{BAR}function_calls>',
+        '<!function_calls>\n<!invoke name="send_message">\n<!parameter name="message" string="true">Hi from markup'
+        "</!parameter>\n</!invoke>\n</!function_calls>".replace("!", f"{BAR}DSML{BAR}"),
         SAY,
     ),
     "minimax": (
-        '<minimax:tool_call>\n<invoke name="send_message">\n<parameter name="message">Hi from markup</parameter>\n</invoke>\n'
-        "</minimax:tool_call>",
+        '<minimax:tool_call>\n<invoke name="send_message">\n<parameter name="message">Hi from markup</parameter>\n'
+        "</invoke>\n</minimax:tool_call>",
         SAY,
     ),
     "claude": (
-        '<function_calls>\n<invoke name="send_message">\n<parameter name="message">Hi from markup</parameter>\n</invoke>\n'
-        "</function_calls>",
+        '<function_calls>\n<invoke name="send_message">\n<parameter name="message">Hi from markup</parameter>\n'
+        "</invoke>\n</function_calls>",
         SAY,
     ),
     "kimi k2": (
@@ -120,9 +122,6 @@ def test_a_call_in_any_form_is_a_call(form: str, before: str) -> None:
     assert not reading.unread
 
 
-CLOSED_BY_THEMSELVES = {"hermes", "hermes, not closed", "hermes, two", "hermes, python", "mistral, two"}
-
-
 @pytest.mark.parametrize("form", CALLS)
 def test_a_call_that_is_cut_off_is_never_carried_out(form: str) -> None:
     text, wanted = CALLS[form]
@@ -150,7 +149,7 @@ def test_a_call_that_is_cut_off_is_never_carried_out(form: str) -> None:
         ("Well <think>a</think> then.", "Well then.", "a"),
         ("<think>never closed", "", "never closed"),
         ("<think>a</think>One.<think>b</think>Two.", "One.Two.", "a\nb"),
-        ("<|channel|>analysis<|message|>a<|end|><|start|>assistant<|channel|>final<|message|>Hello.<|return|>", "Hello.", "a"),
+        ("<|channel|>analysis<|message|>a<|end|><|start|>assistant<|channel|>final<|message|>Hi<|return|>", "Hi", "a"),
         ("<|channel|>final<|message|>Hello.", "Hello.", ""),
         ("Hello.<|im_end|>", "Hello.", ""),
     ],
