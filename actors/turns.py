@@ -16,9 +16,10 @@ from actors.log_client import LogClient
 from events.codec import decode
 from events.envelope import Envelope
 from events.errors import ActorLost, AgentSetAside, LogDamaged, LogUnavailable, NewerFormat, PalimpsestError
-from events.types import InputSkipped, MessageSent, ServerSwitched, TurnEnded
+from events.margins import told
+from events.types import CutNoticed, InputSkipped, MessageSent, ServerSwitched, TurnEnded
 
-KINDS = ("MessageSent", "ServerSwitched", "TurnEnded", "InputSkipped")
+KINDS = ("MessageSent", "ServerSwitched", "CutNoticed", "TurnEnded", "InputSkipped")
 BATCH = 4000
 WAIT_S = 30.0
 RETRY_S = 0.5
@@ -247,6 +248,8 @@ def note(envelope: Envelope, heard: Heard) -> Reply | None:
         case ServerSwitched(settings=settings, reason=reason) if reason:
             place = settings.model + f" at {settings.base_url}" * bool(settings.base_url)
             heard.notes.append(f"{place} was asked, since the server before failed ({reason}).")
+        case CutNoticed() as noticed:
+            heard.notes.append(told(noticed))
         case TurnEnded() as ended:
             return Reply(
                 agent=envelope.agent,

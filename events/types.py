@@ -62,6 +62,8 @@ class Settings(Value, frozen=True, kw_only=True):
     output_parameter: str = "max_completion_tokens"
     encoding: str = "o200k_base"
     token_margin: float = 1.0
+    margin_learned: float = 0.0
+    """What the server's own counts showed that `token_margin` should be, where that is more (0: nothing)."""
     in_flight: int = 0
     """The most requests that the agent's server is to have at once, whoever makes them (0: 64). Of several agents'
     wishes the least holds."""
@@ -80,6 +82,11 @@ class Settings(Value, frozen=True, kw_only=True):
     """So long after a switch to a fallback a turn begins with the first server again."""
     summarizer_at: Server | None = None
     """Who writes the summaries, at a server of its own; it goes before `summarizer`."""
+
+    @property
+    def margin(self) -> float:
+        """The factor by which our counts may be too low."""
+        return max(self.token_margin, self.margin_learned)
 
 
 class Block(Value, frozen=True, kw_only=True):
@@ -186,6 +193,28 @@ class ServerSwitched(Event, frozen=True, kw_only=True):
     server: int
     settings: Settings
     reason: str = ""
+
+
+class MarginLearned(Event, frozen=True, kw_only=True):
+    """From here on the model at this server is held to count `margin` times as many tokens as we do: it counted
+    `prompt` in a request of which we counted `counted`."""
+
+    model: str
+    base_url: str
+    encoding: str
+    margin: float
+    counted: int
+    prompt: int
+
+
+class CutNoticed(Event, frozen=True, kw_only=True):
+    """The server's counts stay below ours, however long requests grow: it seems to cut them. Told once.
+
+    `tokens` is what it counted last, in a request of which we counted `counted`.
+    """
+
+    tokens: int
+    counted: int
 
 
 class FormatChanged(Event, frozen=True, kw_only=True):
@@ -618,6 +647,8 @@ AGENT_EVENTS: tuple[type[Event], ...] = (
     AgentForked,
     SettingsChanged,
     FormatChanged,
+    MarginLearned,
+    CutNoticed,
     ServerSwitched,
     *INPUTS,
     InputAdopted,

@@ -72,7 +72,7 @@ def window(state: State, asked: InferenceRequested | None = None, count: Count |
 
 def without_margin(tokens: int, settings: Settings) -> int:
     """The count that a count with the margin was made of: with a margin of 1 or more there is one at most."""
-    guess = int(tokens / settings.token_margin)
+    guess = int(tokens / settings.margin)
     return next((n for n in (guess, guess + 1, guess - 1) if with_margin(n, settings) == tokens), guess)
 
 

@@ -31,20 +31,24 @@ OLLAMA = "http://localhost:11434/v1"
 HOSTED = Settings(model="gpt-4o", window_tokens=32_768, reserve_tokens=4096)
 
 
+UNKNOWN: Any = {"encoding": "o200k_base+scripts", "token_margin": 1.3}
+LOCAL: Any = {"output_parameter": "max_tokens", **UNKNOWN}
+
+
 @pytest.mark.parametrize(
     ("text", "wanted"),
     [
         ("gpt-4o-mini", Server(model="gpt-4o-mini")),
-        (f"llama3@{OLLAMA}", Server(model="llama3", base_url=OLLAMA, output_parameter="max_tokens", token_margin=1.3)),
+        (f"llama3@{OLLAMA}", Server(model="llama3", base_url=OLLAMA, **LOCAL)),
         (
             f"@cf/meta/llama-3@{OLLAMA},window=8192,in-flight=1",
             Server(
-                model="@cf/meta/llama-3", base_url=OLLAMA, output_parameter="max_tokens", token_margin=1.3,
+                model="@cf/meta/llama-3", base_url=OLLAMA, **LOCAL,
                 window_tokens=8192, reserve_tokens=2048, in_flight=1,
             ),
         ),
         ("offline,window=4096,reserve=300", Server(model="offline", window_tokens=4096, reserve_tokens=300)),
-        ("claude@20240229", Server(model="claude@20240229", token_margin=1.3)),
+        ("claude@20240229", Server(model="claude@20240229", **UNKNOWN)),
     ],
 )  # fmt: skip
 def test_a_server_is_read_as_it_is_shown(text: str, wanted: Server) -> None:

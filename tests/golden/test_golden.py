@@ -22,21 +22,22 @@ FORMATS = sorted(FOLDER.glob("*.msgpack"))
 AGENTS = {event.__name__ for event in AGENT_EVENTS} - {"AgentForked", "InputAdopted"}
 """The kinds in a stream that is no fork's; `tests/simulation/test_forks.py` has those that are."""
 STATES = {
-    ("event-RepetitionNoted", "2"): "0fafb571b108a1037e4fd054115892ba37ea7e4a16eaa95753d14a8a3d529332",
-    ("event-ServerSwitched", "2"): "1a32880f28590cb8274994957ba8dbf7400159a7663f7910d6a336f03dcd1df0",
-    ("format-1", "2"): "ee877a3a567ffa92c3b7851319ab411415cbd8c73b124024ac463c05b2a9d135",
-    ("format-2", "2"): "c9e5b0aa4c9c3d6a0e0d915edc6104b901be5d3c460fce4e24507624f8417c91",
-    ("part-alternating", "2"): "fa208bf87265a2641094375328f76cb051d4cdc75a798d5a3f5b964dda5e6129",
-    ("part-bare_calls", "2"): "887f1f3f5797ebf71bc3ff44a6a36478899ed8b17ec4edab9edf41bad38a4585",
-    ("part-blank_reasoning", "2"): "78394cfa8b9e68eb808d33acbf34bddf4ff9bf5699d16ea29a1424caa6d0fc3e",
-    ("part-brief", "2"): "2df8dfc1f8737a0401bd1373c1ef07419677f651099c6e6fb879e9026ea78bb1",
-    ("part-dummy_signatures", "2"): "7689742b36408bc621a91d234ea74c96693774974e77d730642e207730e544da",
-    ("part-empty_content", "2"): "474a404addf55392aab6cf7cfb871b3c3fc11e55f6fe380536a560db89862ddb",
-    ("part-no_system", "2"): "b445e280c831bd886272dd4d774137af79b3a906f72c63d9803d0d2c7b779025",
-    ("part-own_fields", "2"): "8f6ecebee5da84298a1ec1ee9446ace180ebd87d68509459a9dd069a6bbe7bc0",
-    ("part-own_reasoning", "2"): "6162b5fe78d21a47a33f77d2a631af875a9a13b12421d7b83b152d3e9b022894",
-    ("part-short_ids", "2"): "973b525687faccf428dea60b4d7ee62d4de2d819b44c705d7e9f5a067026890d",
-    ("part-text_calls", "2"): "19a34de3196d7a4ab02eb4da8eae2a0e0b119c842f8111ea67898a364e4889bb",
+    ("event-MarginLearned", "2"): "7e601c7d59be931afb8b9cd7da3cc53d56a81148e7d71dd358c6399362be42b8",
+    ("event-RepetitionNoted", "2"): "f8a0130db16f6828cc8b9f590c14d949c0be12426e4b392ea85a1dcc9852b94b",
+    ("event-ServerSwitched", "2"): "f0057e893834e8e4a41a452569b10c8cab4c44596f16244621bf044f98faac03",
+    ("format-1", "2"): "ac1f91d3cea0ead93e4139f5bf66ce64b08c08163109c1fc6933af2fca3b341a",
+    ("format-2", "2"): "4ed596ce6ee41a58e372447e135a40e505ceaedbea5f9b2db97d036261650729",
+    ("part-alternating", "2"): "e2e2e0936a8759b8dcb7a6954728749616c670173271732c06ae843d86f4a038",
+    ("part-bare_calls", "2"): "286f43c416cbd053081ba4010264672229bbfb0f02d3694bef48ae3a8f1f793a",
+    ("part-blank_reasoning", "2"): "e37a00c629a74b251dafcb9530ce695f1d58bbec20d15557522fd32542572cf9",
+    ("part-brief", "2"): "136293bf7da0d1b2a54de080e25739bf8cbcd6f47c761934c8e82d150fcc08d6",
+    ("part-dummy_signatures", "2"): "41833e3b835de96386bc3433341b0875ba340f7aa414ab858c350c4d3e4f2eda",
+    ("part-empty_content", "2"): "f2a659e6f36259ffdef6988e0b0830ac80ebad5fffdf4763d902bd273d37270f",
+    ("part-no_system", "2"): "ba738874d3f5b8a35c1faf65162e56fc1ed529ed394c5132f762c4a28c4f7cbe",
+    ("part-own_fields", "2"): "d94effde2786eb79b7f404938c0eef081b0a296ec87caccd120c6591390bddcb",
+    ("part-own_reasoning", "2"): "55da9c351bb0c8dbf86f5e669fa0ddb48ab21009c9a5dde4686bca709dc73e97",
+    ("part-short_ids", "2"): "d3471d891408bf3b54d8c67eb285ba5ac37621f34f3ffdde6380810b5fb8c814",
+    ("part-text_calls", "2"): "6363a59d77c58fa2d4b8e5d2bd5a38abf7fedb41b5ba5fc0c07b557a446d94bd",
 }
 """The digest of the state that each file folds to, by the version of the fold. If it changes, raise `state.FOLD`: else
 the snapshots of the fold before would be taken for those of this one."""
