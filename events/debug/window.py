@@ -101,11 +101,16 @@ def with_recorded(state: State, later: Iterable[Envelope]) -> State:
     for envelope in later:
         event = decode(envelope)
         ahead = evolve(ahead, envelope, event)
-        if ahead.settings.encoding != state.settings.encoding:
+        if _counts_hang_on(ahead) != _counts_hang_on(state):
             return state
         if isinstance(event, InferenceRequested) and event.purpose == "reply":
             return _filled(state, ahead)
     return state
+
+
+def _counts_hang_on(state: State) -> tuple[object, ...]:
+    settings = state.settings
+    return settings.encoding, settings.model, settings.base_url, state.format
 
 
 def _filled(state: State, ahead: State) -> State:
