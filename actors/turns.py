@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import msgspec
 
 from actors.log_client import LogClient
+from actors.process import others_first
 from events.codec import decode
 from events.envelope import Envelope
 from events.errors import ActorLost, AgentSetAside, LogDamaged, LogUnavailable, NewerFormat, PalimpsestError
@@ -167,6 +168,7 @@ class Turns:
             self._position = batch.position
             for envelope in batch.envelopes:
                 self._learn(envelope)
+            await others_first()  # whoever was waiting goes on before more is asked for
 
     async def _learn_asides(self) -> None:
         while True:

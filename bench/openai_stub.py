@@ -416,7 +416,8 @@ def _memory(case: Case) -> Reply:
     text = last_user_text(asked)[:100]
     if not bytes(asked.tools):
         return _default(case)
-    is_question, is_searched = text.endswith("?"), _is_result_in(asked.messages[-3:])
+    # Before the status line stands the question, or the heartbeat that a search asked for.
+    is_question, is_searched = text.endswith("?"), b"heartbeat" in bytes(asked.messages[-2])
     if is_question and not is_searched:
         calls = [("archival_memory_search", {"query": text, "request_heartbeat": True})]
     else:
@@ -436,10 +437,6 @@ def _kept(system: msgspec.Raw, text: str) -> tuple[str, dict[str, Any]]:
         old = last.group().decode().strip()
         return "core_memory_replace", {"name": "human", "old_content": old, "new_content": line}
     return "core_memory_append", {"name": "human", "content": line}
-
-
-def _is_result_in(messages: list[msgspec.Raw]) -> bool:
-    return any(msgspec.json.decode(message, type=Turn).role == "tool" for message in messages)
 
 
 def _strict(case: Case) -> Reply:
