@@ -61,7 +61,13 @@ def in_part(job: Job, detail: str) -> str:
 
 
 def terms_of(job: Job) -> Terms:
-    return Terms(agent=job.agent, in_flight=job.in_flight, timeout_s=job.timeout_s, elsewhere=job.elsewhere)
+    return Terms(
+        agent=job.agent,
+        in_flight=job.in_flight,
+        timeout_s=job.timeout_s,
+        elsewhere=job.elsewhere,
+        headers=job.headers,
+    )
 
 
 def completed(came: Answer, handed: bytes, took_ms: int) -> InferenceCompleted:

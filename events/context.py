@@ -16,6 +16,7 @@ from typing import Any, Final
 
 import msgspec
 
+from events.body import fields
 from events.brief import system_text
 from events.formats import BRIEF, TEXT_CALLS, Format
 from events.functions import schemas
@@ -158,7 +159,7 @@ def reply_request(state: State) -> bytes:
     pieces += [(entry.kind, _sent(state, entry)) for entry in state.queue]
     pieces.append(("status", status_message(state)))
     tools = b"" if _tells_in_text(state) else tools_json(state.format, documents=bool(state.sources))
-    return _request(state.settings, model, rendered(pieces, shapes(state.format, model)), tools=tools)
+    return _request(state.settings, model, rendered(pieces, shapes(state.format, model)), tools=tools, reply=True)
 
 
 def _sent(state: State, entry: Entry) -> bytes:
@@ -200,10 +201,9 @@ def fingerprint(request: bytes) -> bytes:
     return hashlib.sha256(request).digest()
 
 
-def _request(settings: Settings, model: str, pieces: list[bytes], *, tools: bytes = b"") -> bytes:
+def _request(settings: Settings, model: str, pieces: list[bytes], *, tools: bytes = b"", reply: bool = False) -> bytes:
     tail = b',"tools":' + tools if tools else b""
-    if settings.temperature is not None:
-        tail += b',"temperature":%b' % _json(settings.temperature)
+    tail += fields(settings, tools=bool(tools), reply=reply)
     limit = b',"%b":%d}' % (settings.output_parameter.encode(), settings.reserve_tokens)
     return b'{"model":%b,"messages":[%b]%b%b' % (_json(model), b",".join(pieces), tail, limit)
 

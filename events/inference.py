@@ -10,6 +10,7 @@ from collections.abc import Iterable
 
 import msgspec
 
+from events.body import headers
 from events.cache import StateCache
 from events.context import fingerprint, open_request
 from events.envelope import Envelope
@@ -40,6 +41,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     """See `Settings`."""
     elsewhere: bool = False
     """Another server is asked where this one fails."""
+    headers: dict[str, str] = {}
     format: Format = ()
     """The parts that the request was rendered with."""
 
@@ -95,6 +97,7 @@ def job(state: State, envelope: Envelope, event: InferenceRequested) -> Job:
         in_flight=settings.in_flight,
         timeout_s=settings.timeout_s,
         elsewhere=not (is_summary and settings.summarizer_at) and next_server(state) is not None,
+        headers=headers(settings),
         format=at_server(state),
     )
 

@@ -6,6 +6,7 @@ from math import isfinite
 from typing import Final
 from urllib.parse import urlsplit
 
+from events import body
 from events.addresses import secrets_in_query
 from events.servers import all_of, summarizer
 from events.types import Settings
@@ -59,7 +60,7 @@ def _flaw(s: Settings) -> str:
         return f"temperature is {s.temperature}: give a number from 0 up."
     if not (isfinite(s.timeout_s) and 0 <= s.timeout_s <= MOST):
         return f"timeout_s is {s.timeout_s}: give seconds, or 0 for the usual 600."
-    return _miscount(s)
+    return _miscount(s) or body.flaw(s)
 
 
 def _miscount(s: Settings) -> str:

@@ -111,7 +111,7 @@ class OpenAIModel:
             if line.refused_since(refusals) > self._max_retries:
                 return _busy(self._max_retries + 1)
             now = line.refusals
-            result = await self._attempt(url, request, on_piece, terms.timeout_s or self._timeout_s)
+            result = await self._attempt(url, request, on_piece, terms)
             wait_s = self._wait_s(result, attempt, terms)
             rests = isinstance(result, Failure) and result.busy
             if rests:
@@ -168,12 +168,13 @@ class OpenAIModel:
         quote = f" It said: {scrubber.clean(failure.quote)}" if failure.quote else ""
         return f"{public_url(url)}: {failure.detail}{when}{quote}"
 
-    async def _attempt(self, url: str, request: bytes, on_piece: OnPiece | None, timeout_s: float) -> Answer | Failure:
+    async def _attempt(self, url: str, request: bytes, on_piece: OnPiece | None, terms: Terms) -> Answer | Failure:
+        timeout_s = terms.timeout_s or self._timeout_s
         try:
             async with asyncio.timeout(timeout_s):
                 if on_piece is None:
-                    return whole_answer((await self._post(url, request)).content)
-                return await self._stream(url, request, on_piece)
+                    return whole_answer((await self._post(url, request, terms)).content)
+                return await self._stream(url, request, on_piece, terms)
         except (TimeoutError, openai.APITimeoutError):
             detail = f"No answer within {timeout_s:g} s: check the server's load, or allow more time."
             return Failure("timeout", detail, again=True)
@@ -183,10 +184,10 @@ class OpenAIModel:
             self._note_secrets(error.request)
             return _lost(error.__cause__ or error)
 
-    async def _post(self, url: str, body: bytes, *, stream: bool = False) -> httpx2.Response:
+    async def _post(self, url: str, body: bytes, terms: Terms, *, stream: bool = False) -> httpx2.Response:
         """Through the client as bytes, which costs a seventh of its typed `create`."""
         access, client = self._client(url)
-        where, how = endpoint(url, _PATH), options_for(access, openai.omit)
+        where, how = endpoint(url, _PATH), options_for(access, openai.omit, terms.headers)
         if not stream:
             return await client.post(where, cast_to=httpx2.Response, content=body, options=how)
         # Asked for as a stream, the client hands out the unread response; no stream of this type is ever made.
@@ -200,9 +201,9 @@ class OpenAIModel:
         )
         return cast(httpx2.Response, unread)
 
-    async def _stream(self, url: str, request: bytes, on_piece: OnPiece) -> Answer | Failure:
+    async def _stream(self, url: str, request: bytes, on_piece: OnPiece, terms: Terms) -> Answer | Failure:
         options = STREAM_ONLY if url in self._without_usage else STREAM_OPTIONS
-        response = await self._post(url, request.rstrip()[:-1] + options, stream=True)
+        response = await self._post(url, request.rstrip()[:-1] + options, terms, stream=True)
         try:
             if "event-stream" not in response.headers.get("content-type", "event-stream"):
                 return whole_answer(await response.aread(), on_piece)

@@ -27,12 +27,14 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
     """How a request is carried, which its bytes do not say. `agent`: on whose behalf it is made. `in_flight`: the most
     requests that its server is to have at once (0: as it is usual); `timeout_s`: the most that one attempt may take;
     `elsewhere`: another server is asked where this one fails, so that one that does not answer is not waited for twice.
+    `headers` go along, beside those that `store.keys` has for the server.
     """
 
     agent: str = ""
     in_flight: int = 0
     timeout_s: float = 0.0
     elsewhere: bool = False
+    headers: dict[str, str] = {}
 
 
 USUAL: Final = Terms()
