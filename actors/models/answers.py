@@ -9,11 +9,21 @@ where an answer has calls of its own, those in its content are thoughts.
 
 from __future__ import annotations
 
-import json
-from typing import Any, Final
+from typing import Final
 
-import msgspec
-
+from actors.models.completions import (
+    Call,
+    Choice,
+    Completion,
+    Function,
+    Message,
+    arguments_of,
+    count_of,
+    decoded,
+    reasoning_of,
+    text_of,
+    usage_of,
+)
 from actors.models.failures import Failure, from_error, from_text, strange_body
 from actors.models.pieces import Halves, ObjectEnd, StreamedArgument
 from actors.models.protocol import Answer, OnPiece, Piece
@@ -32,11 +42,8 @@ _FINISHES: Final = {
     "max_tokens": "length",
     "content_filter": "content_filter",
 }
-THOUGHTS: Final = ("thinking", "reasoning", "redacted_thinking")
-"""Types of parts of a content."""
 DONE: Final = b"[DONE]"
 
-MAX_TOKENS = 1_000_000_000
 MOST_CHARS: Final = 4_000_000
 """No answer is longer: some thirty times what any model writes at once."""
 CALL_CHARS: Final = 200
@@ -44,77 +51,6 @@ CALL_CHARS: Final = 200
 MOST_PENDING: Final = 1_000_000
 """Bytes of a payload that goes over several lines."""
 REPLACED: Final = "characters that came broken were replaced by U+FFFD"
-
-
-class Function(msgspec.Struct):
-    name: Any = None
-    arguments: msgspec.Raw = msgspec.Raw(b"")
-
-
-class Call(msgspec.Struct):
-    index: Any = None
-    id: Any = None
-    function: Function | None = None
-
-
-class Message(msgspec.Struct):
-    content: Any = None
-    refusal: Any = None
-    tool_calls: list[Call] | None = None
-    function_call: Function | None = None
-    reasoning_content: Any = None
-    reasoning: Any = None
-    reasoning_details: Any = None
-
-
-class Choice(msgspec.Struct):
-    index: Any = 0
-    message: Message | None = None
-    delta: Message | None = None
-    finish_reason: Any = None
-
-
-class Completion(msgspec.Struct):
-    """A whole answer, or one chunk of a streamed one."""
-
-    choices: list[Choice] | None = None
-    model: Any = None
-    usage: Any = None
-    error: Any = None
-    object: Any = None
-
-    @property
-    def is_error(self) -> bool:
-        """Whether it is an error, as some servers write it: without a field for it."""
-        return self.object == "error" and not self.choices
-
-
-def decoded(body: bytes) -> Completion | None:
-    """A body, or an event's payload; None where it is none. What is no UTF-8, and halves of surrogate pairs, come as
-    lone surrogates (see `Halves`)."""
-    try:
-        return msgspec.json.decode(body, type=Completion)
-    except (msgspec.MsgspecError, UnicodeError, RecursionError):
-        pass
-    try:
-        loose = json.loads(body.decode("utf-8-sig", "surrogateescape"), strict=False)
-        if isinstance(loose, list) and len(loose) == 1:
-            loose = loose[0]  # some gateways put an error into a list
-        return msgspec.convert(_with_raw_arguments(loose), type=Completion)
-    except (ValueError, RecursionError):
-        return None
-
-
-def _with_raw_arguments(value: Any) -> Any:
-    """A decoded body with the arguments of calls as JSON again, as `Function` has them."""
-    if isinstance(value, list):
-        return [_with_raw_arguments(item) for item in value]
-    if not isinstance(value, dict):
-        return value
-    held = {name: _with_raw_arguments(each) for name, each in value.items()}
-    if "arguments" in value:
-        held["arguments"] = msgspec.Raw(json.dumps(value["arguments"]).encode())
-    return held
 
 
 class _Slot:
@@ -228,26 +164,26 @@ class AnswerBuilder:
         return None
 
     def _add_head(self, completion: Completion) -> None:
-        self._model = _text(completion.model) or self._model
+        self._model = text_of(completion.model) or self._model
         if isinstance(completion.usage, dict):
-            self._usage = _usage(completion.usage)
+            self._usage = usage_of(completion.usage)
             details = completion.usage.get("completion_tokens_details")
-            self._unseen = _count(details.get("reasoning_tokens")) if isinstance(details, dict) else 0
+            self._unseen = count_of(details.get("reasoning_tokens")) if isinstance(details, dict) else 0
 
     def _add_finish(self, choice: Choice) -> None:
         if choice.finish_reason:
-            self._finish = _text(choice.finish_reason)
+            self._finish = text_of(choice.finish_reason)
             self.finished = True
 
     def _add_message(self, message: Message, *, whole: bool = False) -> None:
         """A message, or a piece of one. Of a call in both forms the newer one counts."""
         self.chose = True
-        if reasoning := _reasoning(message):
+        if reasoning := reasoning_of(message):
             self._add_reasoning(reasoning)
         if message.content:
-            self._add_content(self._sound(0, _text(message.content)))
+            self._add_content(self._sound(0, text_of(message.content)))
         if message.refusal:
-            self._add_refusal(self._sound(1, _text(message.refusal)))
+            self._add_refusal(self._sound(1, text_of(message.refusal)))
         for call in message.tool_calls or ():
             slot = self._new_slot() if whole else self._slot_of(call)
             if slot is not None:
@@ -291,12 +227,12 @@ class AnswerBuilder:
         Servers that send no index, or always 0, tell calls apart by ids; where there are none either, by a name that
         comes after the arguments of the one before have begun, and is another one, or after they are closed.
         """
-        call_id, last = _text(call.id), self._slots[-1] if self._slots else None
+        call_id, last = text_of(call.id), self._slots[-1] if self._slots else None
         slot = self._by_index.get(call.index) if isinstance(call.index, int) else last
         if slot is not None and call_id and slot.id and call_id != slot.id:
             slot = None
-        elif slot is not None and call.function is not None and (name := _text(call.function.name)):
-            arguments = _arguments(call.function.arguments)
+        elif slot is not None and call.function is not None and (name := text_of(call.function.name)):
+            arguments = arguments_of(call.function.arguments)
             if slot.is_closed and arguments.strip():
                 if call_id and (name, arguments) == (slot.name, "".join(slot.arguments)):
                     self.notes["a call that came twice counts once"] = None
@@ -316,12 +252,12 @@ class AnswerBuilder:
 
     def _add_call(self, slot: _Slot, call: Call) -> None:
         self._say("thought")
-        slot.id = slot.id or _text(call.id)
+        slot.id = slot.id or text_of(call.id)
         function = call.function or Function()
-        name = _text(function.name)
+        name = text_of(function.name)
         if name != slot.name:  # some servers repeat the name in every delta
             slot.name += name
-        arguments = _arguments(function.arguments)
+        arguments = arguments_of(function.arguments)
         if slot.halves.is_waiting or not arguments.isascii():
             arguments = slot.halves.feed(arguments)
         self.chars += len(arguments)
@@ -436,62 +372,3 @@ def only_reasoning(reasoning: str, finish: str, tokens: int) -> Failure:
             "model's reasoning, or turn the model's thinking off."
         )
     return Failure("bad_answer", detail)
-
-
-def _reasoning(message: Message) -> str:
-    """The reasoning in a message: servers that send it in two fields say the same in both."""
-    for field in (message.reasoning_content, message.reasoning, message.reasoning_details):
-        if field and (text := _text(field, thought=True)):
-            return text
-    content = message.content
-    if not isinstance(content, list):
-        return ""
-    return "".join(_thought(part) for part in content if isinstance(part, dict))
-
-
-def _thought(part: dict[str, Any]) -> str:
-    """A part of content that is a thought, as Mistral, Anthropic and others write it."""
-    if part.get("type") not in THOUGHTS:
-        return ""
-    return _text([part.get("thinking") or part.get("text")], thought=True)
-
-
-def _text(value: object, *, thought: bool = False) -> str:
-    """A string, a number, or a list of parts with text in them (or, of reasoning, with a summary)."""
-    if isinstance(value, str):
-        return value
-    if isinstance(value, list):
-        return "".join(_text(item, thought=thought) for item in value)
-    if isinstance(value, dict):
-        if not thought and value.get("type") in THOUGHTS:
-            return ""
-        text = value.get("text") or (value.get("summary") if thought else None)
-        return _text(text, thought=thought)
-    return str(value) if isinstance(value, int) else ""
-
-
-def _arguments(raw: msgspec.Raw) -> str:
-    """Arguments are JSON text in a string; a server that sends the object itself is understood too."""
-    data = bytes(raw).strip()
-    if data in (b"", b"null"):
-        return ""
-    if not data.startswith(b'"'):
-        return data.decode()
-    try:
-        return msgspec.json.decode(data, type=str)
-    except (msgspec.MsgspecError, UnicodeError):
-        return str(json.loads(data))
-
-
-def _usage(usage: dict[str, Any]) -> Usage:
-    details = usage.get("prompt_tokens_details")
-    return Usage(
-        prompt=_count(usage.get("prompt_tokens")),
-        completion=_count(usage.get("completion_tokens")),
-        cached=_count(details.get("cached_tokens")) if isinstance(details, dict) else 0,
-    )
-
-
-def _count(value: object) -> int:
-    """A count of tokens; nonsense is 0, and an absurd one is capped, so that sums of them fit an event."""
-    return int(min(max(0, value), MAX_TOKENS)) if isinstance(value, int | float) and value == value else 0  # noqa: PLR0124 - NaN

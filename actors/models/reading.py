@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from actors.models.answers import MOST_CHARS, AnswerBuilder, decoded
+from actors.models.answers import MOST_CHARS, AnswerBuilder
+from actors.models.completions import decoded
 from actors.models.failures import Failure, cut_off, from_text, strange_body
 from actors.models.pieces import EventLines
 from actors.models.protocol import Answer, OnPiece

@@ -19,7 +19,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from actors.models.answers import MAX_TOKENS, AnswerBuilder
+from actors.models.answers import AnswerBuilder
+from actors.models.completions import MAX_TOKENS
 from actors.models.failures import Failure
 from actors.models.offline import OfflineModel
 from actors.models.openai import STREAM_OPTIONS, OpenAIModel
