@@ -214,8 +214,9 @@ class Client:
         """Send, and yield the ticket, then the words of this turn as they come; last, the Reply, which has the
         messages whole.
 
-        Kinds of pieces: message, thought, end (of an answer), and again (what was shown of this turn so far is void:
-        a part of the system was started anew, and the answer begins again).
+        Kinds of pieces: message, thought, end (of an answer), waiting (the model is silent: the text says for what is
+        waited), and again (what was shown of this turn so far is void: a part of the system was started anew, and the
+        answer begins again).
         """
         async with self._previews.hear(agent) as place:
             ticket = await self.send(agent, text, message_id=message_id)

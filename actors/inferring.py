@@ -10,6 +10,7 @@ import asyncio
 import traceback
 from typing import Any, Final
 
+import msgspec
 from msgspec.structs import replace
 
 from actors.models.protocol import Answer, Model, ModelFailed, OnPiece, Terms
@@ -17,7 +18,8 @@ from actors.models.remedies import next_step
 from actors.models.repair import repair
 from events.codec import encode
 from events.inference import Job, sent
-from events.types import InferenceCompleted, InferenceFailed
+from events.types import InferenceCompleted, InferenceFailed, Usage
+from store.tokens import count
 
 DIFFERS: Final = (
     "The request rendered from the log was not the one that was asked for, so it was not sent. Send the message again; "
@@ -36,6 +38,7 @@ async def infer(
             log.error("context differs from the one asked for", agent=job.agent, key=job.key)
             raise ModelFailed("bad_request", DIFFERS)
         came = await model.complete(job.request, base_url=job.base_url, on_piece=on_piece, terms=terms_of(job))
+        came = msgspec.structs.replace(came, usage=counted(came, job))
         made = completed(came, handed, int((asyncio.get_running_loop().time() - started) * 1000))
         if came.own and job.purpose == "reply":
             made = replace(made, own=replace(came.own, server=job.base_url, model=job.model))
@@ -65,7 +68,9 @@ def terms_of(job: Job) -> Terms:
         agent=job.agent,
         in_flight=job.in_flight,
         timeout_s=job.timeout_s,
+        idle_s=job.idle_s,
         elsewhere=job.elsewhere,
+        plain=job.plain,
         headers=job.headers,
     )
 
@@ -80,4 +85,16 @@ def completed(came: Answer, handed: bytes, took_ms: int) -> InferenceCompleted:
         usage=came.usage,
         sent=handed,
         duration_ms=took_ms,
+        reasoning=came.reasoning,
+        notes=came.notes,
     )
+
+
+def counted(came: Answer, job: Job) -> Usage:
+    """What an answer took: by the server's own count, or by ours where it has none."""
+    usage = came.usage
+    if usage.prompt and (usage.completion or not (came.content or came.calls)):
+        return usage
+    text = "".join((came.reasoning, came.content, *(call.name + call.arguments for call in came.calls)))
+    completion = usage.completion or count(job.encoding, text)
+    return Usage(prompt=usage.prompt or job.tokens, completion=completion, cached=usage.cached, estimated=True)

@@ -30,7 +30,7 @@ PIECE_CHARS: Final = 7
 KEPT_REQUESTS: Final = 100
 ONCE_MEMORY: Final = 10_000
 JSON: Final = "application/json"
-OWN: Final = ("reasoning_content", "extra_content")
+OWN: Final = ("extra_content",)
 """What a message may hold besides: of a server's own."""
 
 
@@ -146,6 +146,7 @@ def completion(
 def streamed(head: dict[str, Any], message: dict[str, Any], finish: str, usage: Mapping[str, int]) -> tuple[bytes, ...]:
     own = {name: value for name, value in message.items() if name in OWN}
     deltas: list[dict[str, Any]] = [{"role": "assistant", "content": None, **own}]
+    deltas += [{"reasoning_content": part} for part in pieces(message.get("reasoning_content") or "")]
     deltas += [{"content": part} for part in pieces(message.get("content") or "")]
     for index, call in enumerate(message.get("tool_calls") or ()):
         named = {**call, "function": {**call["function"], "arguments": ""}}
@@ -338,6 +339,41 @@ def _ends(case: Case) -> Reply:
     return completion(case.asked, case.got.body, half, finish=case.argument)
 
 
+_SAYS: Final = '{"name": "send_message", "arguments": {"message": "hello"}}'
+WRITTEN: Final = {
+    # vllm/reasoning/deepseek_r1_reasoning_parser.py: what is there where no parser was chosen
+    "think": "<think>\nSECRET: be kind.\n</think>\n\nHello, friend.",
+    # the same file: the chat template has written the opening tag
+    "unopened": "SECRET: be kind.\n</think>\n\nHello, friend.",
+    # vllm/entrypoints/openai/tool_parsers/hermes_tool_parser.py
+    "hermes": f"<think>SECRET</think>\n<tool_call>\n{_SAYS}\n</tool_call>",
+    # vllm/entrypoints/openai/tool_parsers/qwen3coder_tool_parser.py
+    "qwen3-coder": (
+        "<tool_call>\n<function=send_message>\n<parameter=message>\nhello\n</parameter>\n</function>\n</tool_call>"
+    ),
+    # vllm/entrypoints/openai/tool_parsers/llama_tool_parser.py
+    "llama": _SAYS.replace("arguments", "parameters"),
+    # vllm/entrypoints/openai/tool_parsers/mistral_tool_parser.py
+    "mistral": f"[TOOL_CALLS] [{_SAYS}]",
+    # sglang/srt/function_call/kimik2_detector.py
+    "kimi": (
+        "<|tool_calls_section_begin|><|tool_call_begin|>functions.send_message:0<|tool_call_argument_begin|>"
+        '{"message": "hello"}<|tool_call_end|><|tool_calls_section_end|>'
+    ),
+    # openai/harmony docs/format.md
+    "harmony": (
+        "<|channel|>analysis<|message|>SECRET<|end|><|start|>assistant<|channel|>commentary to=functions.send_message "
+        '<|constrain|>json<|message|>{"message": "hello"}<|call|>'
+    ),
+    "cut": '<tool_call>\n{"name": "send_message", "arguments": {"message": "hel',
+}
+"""What servers let through as content, and where it was read."""
+
+
+def _writes(case: Case) -> Reply:
+    return completion(case.asked, case.got.body, {"role": "assistant", "content": WRITTEN[case.argument]})
+
+
 def _overflow(case: Case) -> Reply:
     window, tokens = int(case.argument or 0), len(case.got.body) // 4
     if tokens <= window:
@@ -449,6 +485,8 @@ BEHAVIOURS: Final[Mapping[str, Behaviour]] = {
     "stub-circle": _calls("core_memory_append", '{"name":"human","content":"Likes tea.","request_heartbeat":true}'),
     # As in OpenAI's, Azure's and DeepSeek's API references, and in vllm/v1/engine/__init__.py (FINISH_REASON_STRINGS).
     "stub-ends": _ends,
+    "stub-harmony-name": _calls("send_message<|channel|>commentary", '{"message":"hello"}'),  # vllm issue 32587
+    "stub-writes": _writes,
 }
 """What a model's name selects; what follows a colon is its argument. `bench.refusals` has the strict servers."""
 

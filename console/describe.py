@@ -175,8 +175,12 @@ def _completed(event: InferenceCompleted) -> str:
     usage = event.usage
     cached = f" ({usage.cached:,} cached)" if usage.cached else ""
     cut = f", finish {event.finish}" if event.finish not in {"stop", "tool_calls"} else ""
-    figures = f"[{usage.prompt:,}{cached} + {usage.completion:,} tokens, {event.duration_ms:,} ms{cut}]"
-    return " ".join([*parts[:1], *(f"| {part}" for part in parts[1:]), figures])
+    counted = "tokens by our count" if usage.estimated else "tokens"
+    figures = f"[{usage.prompt:,}{cached} + {usage.completion:,} {counted}, {event.duration_ms:,} ms{cut}]"
+    if event.reasoning:
+        parts.append(f"reasons {quoted(event.reasoning)}")
+    noted = [f"({one_line(note, 90)})" for note in event.notes]
+    return " ".join([*parts[:1], *(f"| {part}" for part in parts[1:]), *noted, figures])
 
 
 def _summary(event: SummaryWritten) -> str:

@@ -33,6 +33,7 @@ FIELDS: Final[Mapping[str, str]] = {
     "repeats-ended": "repeats_ended",
     "temperature": "temperature",
     "timeout": "timeout_s",
+    "idle": "idle_s",
     "tool-choice": "tool_choice",
     "parallel-tool-calls": "parallel_tool_calls",
     "response-format": "response_format",

@@ -115,6 +115,9 @@ async def _turn(client: Talker, agent: str, text: str, thoughts: bool) -> int:
         match item:
             case Piece(kind="thought", text=piece):
                 thought += piece
+            case Piece(kind="waiting", text=piece):
+                sys.stderr.write(f"({printable(piece)})\n")
+                sys.stderr.flush()
             case Piece(kind="end"):
                 if thought and thoughts:
                     _say(f"(thinks) {thought}")

@@ -280,6 +280,8 @@ class Voice:
         if piece.kind == "again":
             self.silence()
             self._withdraw()
+        if piece.kind == "waiting":
+            self._wait(piece.text)
         if piece.kind == "end" and self._kind:
             self.silence()
         if piece.kind not in {"message", "thought"} or (piece.kind == "thought" and not self.thoughts):
@@ -290,6 +292,12 @@ class Voice:
         if piece.kind == "message":
             self._streamed += piece.text
         self._console.print(Text(text, "" if piece.kind == "message" else "dim italic"), end="", soft_wrap=True)
+
+    def _wait(self, text: str) -> None:
+        """Say for what is waited, on a line that the next word takes away."""
+        self.silence()
+        self._waits = True
+        self._console.print(Text(f"({printable(text)})", "dim"), end="")
 
     def _open(self, kind: str) -> None:
         self.silence()

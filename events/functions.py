@@ -255,10 +255,29 @@ def topic(name: str) -> str:
     return function.topic if function else ""
 
 
+UNREAD: Final = "unread_call"
+"""The name of a call in the model's text that could not be read (`events.markup`); its arguments are that text."""
+
+_UNREAD_CHARS: Final = 80
+
+
+@cache
+def parameter_types() -> dict[str, dict[str, str]]:
+    """Every function's parameters with their types: what the text of an answer is read by."""
+    return {f.name: {p.name: p.type for p in (*f.parameters, _HEARTBEAT)} for f in FUNCTIONS}
+
+
 def check(call: ToolCall, format: Format, *, cut_off: bool = False, documents: bool = True) -> Call | BadCall:
     """The call with its arguments in order, or the error for the model. `cut_off`: the answer hit its limit;
     `documents`: whether a source is attached, so that the functions for documents are there."""
     function = _by_name.get(call.name)
+    if call.name == UNREAD:
+        begins = " ".join(call.arguments[: 2 * _UNREAD_CHARS].split())[:_UNREAD_CHARS]
+        cut = "The answer was cut off at its length limit: say less at once. " if cut_off else ""
+        return BadCall(
+            f"A call in the text of your answer could not be read, and nothing was done. It begins: {begins}\n{cut}"
+            'Write a call whole, as <tool_call>{"name": "…", "arguments": {…}}</tool_call>.'
+        )
     if function is None or (function.documents and not documents):
         names = ", ".join(each.name for each in FUNCTIONS if documents or not each.documents)
         return BadCall(f"There is no function '{call.name[:80]}'. The functions are: {names}.")

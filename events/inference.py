@@ -38,12 +38,18 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     asked: bytes
     in_flight: int = 0
     timeout_s: float = 0.0
+    idle_s: float = 0.0
     """See `Settings`."""
     elsewhere: bool = False
     """Another server is asked where this one fails."""
     headers: dict[str, str] = {}
     format: Format = ()
     """The parts that the request was rendered with."""
+    tokens: int = 0
+    """The request's count, by `encoding`."""
+    encoding: str = ""
+    plain: bool = False
+    """The model's last answer was plain text: this one is likely to be a message too."""
 
 
 class InferenceDesk:
@@ -97,9 +103,19 @@ def job(state: State, envelope: Envelope, event: InferenceRequested) -> Job:
         in_flight=settings.in_flight,
         timeout_s=settings.timeout_s,
         elsewhere=not (is_summary and settings.summarizer_at) and next_server(state) is not None,
+        idle_s=settings.idle_s,
+        tokens=event.tokens,
+        encoding=settings.encoding,
+        plain=_is_plain(state),
         headers=headers(settings),
         format=at_server(state),
     )
+
+
+def _is_plain(state: State) -> bool:
+    """Whether the last answer in the queue makes no call."""
+    last = next((entry.wire for entry in reversed(state.queue) if entry.kind == "assistant"), b'"tool_calls"')
+    return b'"tool_calls"' not in last
 
 
 def sent(done: Job) -> bytes:

@@ -72,13 +72,13 @@ class _Wrong(Exception):
         self.at = at
 
 
-def read_object(text: str) -> str | Flaw:
-    """The object in a text, as JSON text; or what is wrong with the text. JSON itself is given back as it is read."""
+def read_object(text: str, *, lists: bool = False) -> str | Flaw:
+    """The object in a text, as JSON text; or what is wrong with the text. `lists`: a list of objects is read too."""
     inner, start = _unwrapped(text)
     if not inner.strip():
         return Flaw("they are empty", start)
     try:
-        return _Reader(inner).whole()
+        return _Reader(inner).whole(lists=lists)
     except _Wrong as wrong:
         found = inner[wrong.at : wrong.at + _SHOWN]
         shown = msgspec.json.encode(found.encode("utf-8", "replace").decode()).decode() if found else ""
@@ -106,9 +106,11 @@ class _Reader:
         self._layer = layer
         self._at = 0
 
-    def whole(self) -> str:
+    def whole(self, *, lists: bool = False) -> str:
         """The text's one object."""
         first = self._peek()
+        if first == "[" and lists:
+            return self._alone(self._list(1))
         if first == '"' and self._layer < _LAYERS:
             return self._string_of_object()
         if first != "{":
@@ -116,7 +118,9 @@ class _Reader:
             raise _Wrong(kind, self._at)
         if self._layer < _LAYERS and re.match(r'\{(?:\s|\\[nrt])*\\"', self._text[self._at : self._at + 200]):
             return self._inside_of_string()
-        made = self._object(1)
+        return self._alone(self._object(1))
+
+    def _alone(self, made: str) -> str:
         if self._peek():
             more = (
                 "after the object's end stands another" if self._peek() == "{" else "after the object's end stands more"

@@ -72,6 +72,8 @@ class Settings(Value, frozen=True, kw_only=True):
     """At so many the turn is ended (0: it never is)."""
     timeout_s: float = 0.0
     """The most that one attempt at an answer may take, once the server has a slot for it (0: 600 s)."""
+    idle_s: float = 0.0
+    """The most that a stream may pause between two of its pieces (0: 120 s)."""
     fallbacks: tuple[Server, ...] = ()
     """Who is asked, in this order, where the server of `model` fails (see `events.servers`)."""
     return_after_s: int = 600
@@ -118,11 +120,12 @@ class ToolCall(Value, frozen=True, kw_only=True):
 
 
 class Usage(Value, frozen=True, kw_only=True):
-    """Tokens as the provider counted them."""
+    """Tokens as the provider counted them; `estimated`: it did not, and these are our own count."""
 
     prompt: int = 0
     completion: int = 0
     cached: int = 0
+    estimated: bool = False
 
 
 class Own(Value, frozen=True, kw_only=True):
@@ -310,7 +313,10 @@ class InferenceRequested(Event, frozen=True, kw_only=True):
 
 
 class InferenceCompleted(Event, frozen=True, kw_only=True):
-    """The model's message. `sent` is the SHA-256 of the request bytes that were really handed to the client."""
+    """The model's message. `sent` is the SHA-256 of the request bytes that were really handed to the client.
+
+    `reasoning` came beside the content: it is no part of any context. `notes`: what was odd in how the answer came.
+    """
 
     content: str = ""
     calls: tuple[ToolCall, ...] = ()
@@ -319,6 +325,8 @@ class InferenceCompleted(Event, frozen=True, kw_only=True):
     usage: Usage = Usage()
     sent: bytes = b""
     duration_ms: int = 0
+    reasoning: str = ""
+    notes: tuple[str, ...] = ()
     own: Own | None = None
 
 

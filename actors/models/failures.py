@@ -50,6 +50,26 @@ _NO_MODEL: Final = re.compile(
     r"|unable to access model",
     re.IGNORECASE | re.DOTALL,
 )
+_NO_PATH: Final = re.compile(
+    r"(unexpected|unknown|no such|invalid) (endpoint|route|url|path)|endpoint .{0,40}not found|(route|page) not found"
+    r"|cannot (post|get) /|method not allowed",
+    re.IGNORECASE,
+)
+"""LM Studio says so with status 200 (lmstudio-ai/lmstudio-bug-tracker, "Unexpected endpoint or method")."""
+_MEANS: Final = tuple(
+    (status, re.compile(pattern, re.IGNORECASE))
+    for status, pattern in (
+        (404, _NO_PATH.pattern),
+        (429, r"rate_?limit|too many requests"),
+        (529, r"overloaded|at capacity|server is busy|try again later"),
+        (401, r"authentication_error|invalid_api_key|unauthori[sz]ed|invalid api key"),
+        (403, r"permission_error|permission_denied|forbidden"),
+        (404, r"not_found_error|model_not_found"),
+        (504, r"timeout_error|deadline exceeded"),
+        (400, r"invalid_request_error|BadRequestError|validation error"),
+    )
+)
+"""The status that an error's words mean where it comes with none of its own."""
 _NO_CREDIT: Final = re.compile(r"insufficient_quota|current quota|insufficient (balance|credits?|funds)", re.IGNORECASE)
 
 
@@ -68,6 +88,8 @@ class Failure(msgspec.Struct, frozen=True):
     after_s: float | None = None
     busy: bool = False
     mended_by: tuple[str, ...] = ()
+    is_cut: bool = False
+    """The connection was closed in the middle of an answer."""
 
 
 class Told(msgspec.Struct, frozen=True):
@@ -88,10 +110,60 @@ def from_response(status: int, headers: Mapping[str, str], body: bytes, *, now_s
 
 
 def from_error(error: object) -> Failure:
-    """The failure in an `error` field that came with status 200, as routers send it, or in the middle of a stream."""
-    code = error.get("code") if isinstance(error, dict) else None
-    status = code if isinstance(code, int) and 400 <= code < 600 else 500
-    return classify(status, _words(error))
+    """The failure in an `error` field that came with status 200, as routers send it, or in the middle of a stream.
+
+    Where neither a number nor a word says which kind it is, it is not asked again.
+    """
+    told = _words(error)
+    status = _status_in(error, told)
+    failure = classify(status or 500, told)
+    quote = told.text or "(no message)"
+    if not status and failure.error == "server_error":
+        detail = "The server answered with an error: see what it said, and its log."
+        return Failure("server_error", detail, quote)
+    return msgspec.structs.replace(failure, quote=quote)
+
+
+def from_text(said: bytes) -> Failure:
+    """The failure in what a server sent in a stream's place, or as an error of it: JSON or plain text."""
+    try:
+        parsed = json.loads(said)
+    except (ValueError, RecursionError):
+        parsed = said.decode("utf-8", "replace")
+    inner = parsed.get("error") if isinstance(parsed, dict) else None
+    return from_error(inner or parsed)
+
+
+def _status_in(error: object, told: Told) -> int:
+    """The status that an error means; 0: it does not say."""
+    fields = error if isinstance(error, dict) else {}
+    for name in ("code", "status", "status_code", "http_code"):
+        value = fields.get(name)
+        number = int(value) if isinstance(value, int) or (isinstance(value, str) and value.isdecimal()) else 0
+        if 400 <= number < 600:
+            return number
+    said = f"{told.codes} {told.text}"
+    if _OVERFLOW.search(said):
+        return 400
+    return next((status for status, pattern in _MEANS if pattern.search(said)), 0)
+
+
+def strange_body(body: bytes) -> Failure:
+    """What is said of a body that is no chat completion."""
+    start = body[:1000].decode("utf-8", "replace").strip("\ufeff \t\r\n")
+    if start.startswith("<"):
+        return Failure("bad_answer", "An HTML page came back: check that the base_url is an API's (it may end in /v1).")
+    return Failure(
+        "bad_answer",
+        "What came back is no chat completion: check the base_url (does it end in /v1?).",
+        start or "(nothing)",
+    )
+
+
+def cut_off(said: bytes = b"") -> Failure:
+    """`said`: what came beside the answer, which may tell why."""
+    detail = "The answer was cut off in the middle: check the server's log."
+    return Failure("bad_answer", detail, said.decode("utf-8", "replace"), again=True, is_cut=True)
 
 
 def classify(status: int, told: Told) -> Failure:

@@ -2,9 +2,10 @@
 
 Rules. (1) The bytes that were asked for are the bytes that are sent: they go through the client as they are, never
 decoded and encoded again (streaming appends its two options). (2) Whatever goes wrong is a `ModelFailed` that says what
-to do, and holds no key and no header. (3) Nothing is asked again once a piece of an answer went out. (4) With a request
-goes what `store.keys` has for its server, and nothing that the client would find by itself in the environment; it goes
-to that server alone, whatever it redirects to.
+to do, and holds no key and no header. (3) Nothing is asked again once an answer has begun to stream; a stream with
+nothing in it is asked for once more whole, since some servers say only then what is wrong. (4) With a request goes what
+`store.keys` has for its server, and nothing that the client would find by itself in the environment; it goes to that
+server alone, whatever it redirects to.
 """
 
 from __future__ import annotations
@@ -13,20 +14,21 @@ import asyncio
 import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any, Final, cast
+from typing import Any, Final, NamedTuple, cast
 
 import anyio
 import httpx2
 import msgspec
 import openai
 
-from actors.models.answers import AnswerBuilder, whole_answer
 from actors.models.failures import Failure, Scrubber, from_response
-from actors.models.pieces import EventLines
+from actors.models.lost import WRITE_HTTPS, has_sound_proxy, lost, proxy_of, wants_tls, wrong_scheme
 from actors.models.protocol import USUAL, Answer, ModelFailed, OnPiece, Terms
+from actors.models.reading import Reading
 from actors.models.servers import Moved, arrived_elsewhere, headers_for, options_for, stay, wrong_key
 from actors.models.slots import IN_FLIGHT, Slots
 from actors.models.transport import Direct, goes_direct
+from actors.models.waiting import AT_SERVER, FIRST_S, IN_LINE, TO_ASK, Waiting
 from events.addresses import OPENAI_URL, address_of, credentials_in, endpoint, is_openai, public_url
 from events.errors import BadInput
 from store.key_files import Handed, LiveKeys
@@ -40,15 +42,18 @@ _PATH: Final = "/chat/completions"
 _FIRST_WAIT_S: Final = 0.5
 _LAST_WAIT_S: Final = 8.0
 _DRAIN_S: Final = 1.0
+_HUNG_UP: Final = (httpx2.RemoteProtocolError, httpx2.ReadError)
+_OF_PROXIES: Final = frozenset({403, 407, 502, 503, 504})
 _PUBLIC_HEADERS: Final = ("accept", "connection", "content-", "host", "user-agent", "x-stainless-")
 
 
 class OpenAIModel:
     """One client a server, shared by all agents. `keys` has what goes along to each.
 
-    `timeout_s` bounds each attempt as a whole (not the wait for a slot), `max_in_flight` the attempts at one server at
-    once, where an agent's terms say nothing else. `max_retries` attempts follow a failure that may pass. `sleep` and
-    `jitter` (0 to 1) are there to be replaced in tests.
+    `timeout_s` bounds each attempt as a whole (not the wait for a slot), `idle_s` the pause between two pieces of a
+    stream, `max_in_flight` the attempts at one server at once, where an agent's terms say nothing else. `max_retries`
+    attempts follow a failure that may pass. After `told_s` of silence whoever watches is told so. `sleep` and `jitter`
+    (0 to 1) are there to be replaced in tests.
     """
 
     def __init__(
@@ -57,15 +62,19 @@ class OpenAIModel:
         keys: LiveKeys | None = None,
         base_url: str = "",
         timeout_s: float = 600.0,
+        idle_s: float = 120.0,
         connect_timeout_s: float = 10.0,
         max_retries: int = 4,
         max_in_flight: int = IN_FLIGHT,
+        told_s: float = FIRST_S,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
         jitter: Callable[[], float] = random.random,
     ) -> None:
         self._keys = keys or LiveKeys(Handed())
         self._base_url = base_url
         self._timeout_s = timeout_s
+        self._idle_s = idle_s
+        self._told_s = told_s
         self._connect_timeout_s = connect_timeout_s
         self._max_retries = max_retries
         self._max_in_flight = max_in_flight
@@ -86,9 +95,15 @@ class OpenAIModel:
         attempt = 0
         refusals = self._slots.line(url).refusals
         outcome: Answer | Failure | None = self._objection(url)
-        while outcome is None:
-            attempt += 1
-            outcome = await self._in_turn(url, request, on_piece, terms, attempt=attempt, refusals=refusals)
+        waiting = Waiting(on_piece, self._told_s)
+        try:
+            while outcome is None:
+                attempt += 1
+                outcome = await self._in_turn(
+                    _Asked(url, request, on_piece, terms, waiting), attempt=attempt, refusals=refusals
+                )
+        finally:
+            waiting.close()
         if isinstance(outcome, Answer):
             return outcome
         raise ModelFailed(outcome.error, self._detail(outcome, url), max(1, attempt), mended_by=outcome.mended_by)
@@ -97,22 +112,22 @@ class OpenAIModel:
         """By server: what runs there, and what waits for it."""
         return self._slots.figures()
 
-    async def _in_turn(
-        self, url: str, request: bytes, on_piece: OnPiece | None, terms: Terms, *, attempt: int, refusals: int
-    ) -> Answer | Failure | None:
+    async def _in_turn(self, asked: _Asked, *, attempt: int, refusals: int) -> Answer | Failure | None:
         """One attempt, once the server has a slot for it. None: the next one may be made; what it waits for is over.
 
         `refusals` are those of the server when the request came: others' are its own too.
         """
-        line = self._slots.line(url)
-        await self._slots.enter(line, terms.agent, terms.in_flight)
+        line = self._slots.line(asked.url)
+        asked.waiting.doing = IN_LINE
+        await self._slots.enter(line, asked.terms.agent, asked.terms.in_flight)
         rests = False
         try:
             if line.refused_since(refusals) > self._max_retries:
                 return _busy(self._max_retries + 1)
             now = line.refusals
-            result = await self._attempt(url, request, on_piece, terms)
-            wait_s = self._wait_s(result, attempt, terms)
+            asked.waiting.doing = AT_SERVER
+            result = await self._attempt(asked)
+            wait_s = self._wait_s(result, attempt, asked.terms)
             rests = isinstance(result, Failure) and result.busy
             if rests:
                 line.rest(now)  # before the slot is free: nobody slips in
@@ -122,6 +137,7 @@ class OpenAIModel:
             self._slots.leave(line)
         try:
             if wait_s is not None:
+                asked.waiting.doing = TO_ASK
                 await self._sleep(wait_s)
         finally:
             if rests:
@@ -138,7 +154,8 @@ class OpenAIModel:
         """What can be said before anything is sent."""
         address = address_of(url)
         if address is None:
-            return Failure("unreachable", "The base_url must begin with http:// or https:// and name a host.")
+            detail = "The base_url must begin with http:// or https:// and name a host (its port is at most 65,535)."
+            return Failure("unreachable", detail)
         try:
             access, refusal = self._keys.access(url)
         except BadInput as error:
@@ -168,28 +185,32 @@ class OpenAIModel:
         quote = f" It said: {scrubber.clean(failure.quote)}" if failure.quote else ""
         return f"{public_url(url)}: {failure.detail}{when}{quote}"
 
-    async def _attempt(self, url: str, request: bytes, on_piece: OnPiece | None, terms: Terms) -> Answer | Failure:
-        timeout_s = terms.timeout_s or self._timeout_s
+    async def _attempt(self, asked: _Asked) -> Answer | Failure:
+        timeout_s = asked.terms.timeout_s or self._timeout_s
         try:
             async with asyncio.timeout(timeout_s):
-                if on_piece is None:
-                    return whole_answer((await self._post(url, request, terms)).content)
-                return await self._stream(url, request, on_piece, terms)
-        except (TimeoutError, openai.APITimeoutError):
+                return await (self._whole(asked) if asked.on_piece is None else self._stream(asked))
+        except (TimeoutError, openai.APITimeoutError) as error:
+            if isinstance(error.__cause__, httpx2.ConnectTimeout):
+                return await wrong_scheme(asked.url) or lost(error.__cause__, asked.url)
             detail = f"No answer within {timeout_s:g} s: check the server's load, or allow more time."
             return Failure("timeout", detail, again=True)
         except openai.APIStatusError as error:
-            return self._refused(url, error, streaming=on_piece is not None)
+            return self._refused(asked.url, error, streaming=asked.on_piece is not None)
+        except _BadProxy as error:
+            return Failure("unreachable", f"No connection by way of {error}")
         except openai.APIConnectionError as error:
             self._note_secrets(error.request)
-            return _lost(error.__cause__ or error)
+            cause = error.__cause__ or error
+            if isinstance(cause, Moved):
+                return arrived_elsewhere(cause)
+            mistaken = await wrong_scheme(asked.url) if isinstance(cause, _HUNG_UP) else None
+            return mistaken or lost(cause, asked.url)
 
-    async def _post(self, url: str, body: bytes, terms: Terms, *, stream: bool = False) -> httpx2.Response:
-        """Through the client as bytes, which costs a seventh of its typed `create`."""
+    async def _post(self, url: str, body: bytes, headers: dict[str, str]) -> httpx2.Response:
+        """Through the client as bytes, which costs a seventh of its typed `create`; the response comes unread."""
         access, client = self._client(url)
-        where, how = endpoint(url, _PATH), options_for(access, openai.omit, terms.headers)
-        if not stream:
-            return await client.post(where, cast_to=httpx2.Response, content=body, options=how)
+        where, how = endpoint(url, _PATH), options_for(access, openai.omit, headers)
         # Asked for as a stream, the client hands out the unread response; no stream of this type is ever made.
         unread: object = await client.post(
             where,
@@ -201,21 +222,35 @@ class OpenAIModel:
         )
         return cast(httpx2.Response, unread)
 
-    async def _stream(self, url: str, request: bytes, on_piece: OnPiece, terms: Terms) -> Answer | Failure:
-        options = STREAM_ONLY if url in self._without_usage else STREAM_OPTIONS
-        response = await self._post(url, request.rstrip()[:-1] + options, terms, stream=True)
+    async def _whole(self, asked: _Asked) -> Answer | Failure:
+        response = await self._post(asked.url, asked.request, asked.terms.headers)
         try:
-            if "event-stream" not in response.headers.get("content-type", "event-stream"):
-                return whole_answer(await response.aread(), on_piece)
-            return await _streamed(response.aiter_bytes(), AnswerBuilder(on_piece))
+            return await read(response, Reading(asked.on_piece, plain=asked.terms.plain), asked.url)
         finally:
             await response.aclose()
+
+    async def _stream(self, asked: _Asked) -> Answer | Failure:
+        """A stream; where nothing is in it, the whole answer, which says why."""
+        options = STREAM_ONLY if asked.url in self._without_usage else STREAM_OPTIONS
+        reading = Reading(asked.on_piece, plain=asked.terms.plain)
+        response = await self._post(asked.url, asked.request.rstrip()[:-1] + options, asked.terms.headers)
+        try:
+            idle_s = asked.terms.idle_s or self._idle_s
+            came = await read(response, reading, asked.url, idle_s=idle_s, on_data=asked.waiting.came)
+        finally:
+            await response.aclose()
+        return await self._whole(asked) if reading.is_bare else came
 
     def _refused(self, url: str, error: openai.APIStatusError, *, streaming: bool) -> Failure:
         self._note_secrets(error.request)
         failure = from_response(error.status_code, error.response.headers, error.response.content, now_s=time.time())
         if failure.error == "wrong_key":
             return wrong_key(url, self._keys.access(url)[0], quote=failure.quote)
+        if error.status_code in _OF_PROXIES and (proxy := proxy_of(url)):
+            detail = f"{failure.detail} It came by way of {proxy}"
+            failure = msgspec.structs.replace(failure, detail=detail)
+        if error.status_code == 400 and wants_tls(failure.quote + error.response.text[:1000]):
+            return Failure("unreachable", WRITE_HTTPS, failure.quote)
         if streaming and "stream_options" in failure.quote and url not in self._without_usage:
             self._without_usage.add(url)
             return msgspec.structs.replace(failure, again=True, after_s=0.0)
@@ -251,35 +286,81 @@ class OpenAIModel:
         client = self._http.get(direct)
         if client is None:
             limits = httpx2.Limits(max_connections=None, max_keepalive_connections=self._max_in_flight)
-            client = Direct(timeout) if direct else openai.DefaultAsyncHttpxClient(timeout=timeout, limits=limits)
+            if not direct and not has_sound_proxy(url):
+                raise _BadProxy(proxy_of(url))
+            try:
+                client = Direct(timeout) if direct else openai.DefaultAsyncHttpxClient(timeout=timeout, limits=limits)
+            except (ValueError, ImportError, httpx2.InvalidURL) as error:
+                raise _BadProxy(proxy_of(url) or "the proxy of the environment.") from error
             client.event_hooks = {"request": [stay]}
             self._http[direct] = client
         return client
 
 
-async def _streamed(data: AsyncIterator[bytes], builder: AnswerBuilder) -> Answer | Failure:
-    """Read a stream to its end. A failure after a piece went out is final: the user saw it."""
-    lines = EventLines()
+class _BadProxy(Exception):
+    """A proxy's address that is none."""
+
+
+class _Asked(NamedTuple):
+    """A request on its way to a server."""
+
+    url: str
+    request: bytes
+    on_piece: OnPiece | None
+    terms: Terms
+    waiting: Waiting
+
+
+async def read(
+    response: httpx2.Response,
+    reading: Reading,
+    url: str,
+    *,
+    idle_s: float = 0.0,
+    on_data: Callable[[], None] = lambda: None,
+) -> Answer | Failure:
+    """Read a response to its end, pausing at most `idle_s` seconds after its first bytes (0: as long as it takes). A
+    failure after an answer has begun is final where it streams: the user may have seen it."""
     failure: Failure | None = None
     try:
-        async for received in data:
-            failure = _take(builder, lines.feed(received))
-            if failure or builder.closed:
-                break
-        failure = failure or _take(builder, lines.end())
-        await _drain(data)
-    except httpx2.TimeoutException as error:
-        failure = Failure("timeout", "The answer stopped coming: check the server's load.", str(error), again=True)
+        async with asyncio.timeout(None) as idle:
+            data = response.aiter_bytes()
+            failure = await _fed(data, reading, idle, idle_s, on_data)
+            if failure is None and reading.is_over:
+                await _drain(data)
+    except (TimeoutError, httpx2.TimeoutException) as error:
+        if not (isinstance(error, httpx2.TimeoutException) or idle.expired()):
+            raise
+        within = f" for {idle_s:g} s" if idle_s else ""
+        failure = Failure("timeout", f"The answer stopped coming{within}: check the server's load.", again=True)
     except (httpx2.RequestError, anyio.EndOfStream, OSError) as error:
-        failure = _lost(error)
-    if builder.finished or (builder.closed and failure is None):
-        return builder.answer()
-    failure = failure or _cut_off()
-    return msgspec.structs.replace(failure, again=failure.again and not builder.emitted)
+        failure = lost(error, url)
+    if failure is None or reading.is_complete:
+        return reading.end()
+    if failure.is_cut and (whole := reading.salvaged()):
+        return whole
+    return msgspec.structs.replace(failure, again=failure.again and not reading.is_begun)
 
 
-def _take(builder: AnswerBuilder, payloads: list[bytes]) -> Failure | None:
-    return next((failure for payload in payloads if (failure := builder.add_chunk(payload))), None)
+async def _fed(
+    data: AsyncIterator[bytes],
+    reading: Reading,
+    idle: asyncio.Timeout,
+    idle_s: float,
+    on_data: Callable[[], None],
+) -> Failure | None:
+    clock = asyncio.get_running_loop().time
+    async for received in data:
+        before = reading.came
+        if failure := reading.feed(received):
+            return failure
+        if reading.is_over:
+            return None
+        if reading.came != before:
+            on_data()
+        if idle_s:
+            idle.reschedule(clock() + idle_s)
+    return None
 
 
 async def _drain(data: AsyncIterator[bytes]) -> None:
@@ -292,23 +373,8 @@ async def _drain(data: AsyncIterator[bytes]) -> None:
         return
 
 
-def _lost(cause: BaseException) -> Failure:
-    """A connection that failed: before an answer, or in the middle of one."""
-    if isinstance(cause, Moved):
-        return arrived_elsewhere(cause)
-    if isinstance(cause, httpx2.RemoteProtocolError) and "complete message body" in str(cause):
-        return _cut_off()
-    reason = str(cause) or type(cause).__name__
-    detail = "No connection: check that the model server runs there, and that the base_url is right."
-    return Failure("unreachable", detail, reason, again=not isinstance(cause, httpx2.UnsupportedProtocol))
-
-
 def _busy(times: int) -> Failure:
     detail = (
         f"The server was too busy {times} times in a row, whoever asked: try later, or allow fewer calls in flight."
     )
     return Failure("rate_limited", detail)
-
-
-def _cut_off() -> Failure:
-    return Failure("bad_answer", "The answer was cut off in the middle: check the server's log.", again=True)

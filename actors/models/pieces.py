@@ -1,4 +1,5 @@
-"""Text out of a stream as it arrives: server-sent events out of bytes, a string out of half a JSON object.
+"""Text out of a stream as it arrives: server-sent events out of bytes, characters out of their halves, a string out of
+half a JSON object.
 
 Rule: wherever the input is cut, the pieces join to the same whole.
 """
@@ -16,34 +17,165 @@ REPLACEMENT: Final = "\ufffd"
 
 
 class EventLines:
-    """The payloads of server-sent events, one a `data:` line, as chat-completions servers send them.
+    """The payloads of server-sent events: one for each `data:` line as it comes, and b"" where an event ends that had
+    any (a payload may go over several lines).
 
-    A line that is bare JSON counts too: some servers report an error so in the middle of a stream.
+    All ends of lines that the format knows are taken, and comments that stand as data are comments. A line that is bare
+    JSON counts as data: some servers report an error so in the middle of a stream. What an event of the kind "error"
+    holds comes into `error` instead, and of what is no event at all the first is kept in `strange`.
     """
 
     def __init__(self) -> None:
+        self.error: bytes | None = None
+        self.strange = b""
         self._rest = bytearray()
+        self._after_cr = False
+        self._is_open = False  # in an event that had data
+        self._is_error = False
+
+    @property
+    def is_in_error(self) -> bool:
+        """Whether an event of the kind "error" goes on."""
+        return self._is_error
+
+    @property
+    def waiting(self) -> int:
+        """How many bytes of a line without an end are kept."""
+        return len(self._rest)
 
     def feed(self, data: bytes) -> list[bytes]:
+        if self._after_cr and data.startswith(b"\n"):
+            data = data[1:]
+        if b"\r" in data:
+            self._after_cr = data.endswith(b"\r")
+            data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        elif data:
+            self._after_cr = False
         *lines, rest = data.split(b"\n")
         if not lines:
             self._rest += rest
             return []
         lines[0] = bytes(self._rest) + lines[0]
         self._rest = bytearray(rest)
-        return [payload for line in lines if (payload := _payload(line))]
+        out: list[bytes] = []
+        for line in lines:
+            self._line(line, out)
+        return out
 
     def end(self) -> list[bytes]:
-        """What stands in a last line without an end."""
-        payload = _payload(bytes(self._rest))
+        """What stands in a last line and a last event without an end."""
+        out: list[bytes] = []
+        self._line(bytes(self._rest), out)
+        self._line(b"", out)
         self._rest.clear()
-        return [payload] if payload else []
+        return out
+
+    def _line(self, line: bytes, out: list[bytes]) -> None:
+        if line.startswith(b"data:"):
+            self._data(line[5:].strip(), out)
+        elif not line:
+            if self._is_open:
+                out.append(b"")
+            self._is_open = self._is_error = False
+        elif line.startswith(b"event:"):
+            self._is_error = line[6:].strip().lower() == b"error"
+        elif line.startswith(b"{"):
+            self._data(line.strip(), out)
+        elif not line.startswith(_FIELDS) and line.strip():
+            self.strange = self.strange or line[:MAX_STRANGE].strip()
+
+    def _data(self, payload: bytes, out: list[bytes]) -> None:
+        if self._is_error:
+            self.error = (self.error + b"\n" if self.error else b"") + payload
+        elif payload and not payload.startswith(b":"):
+            self._is_open = True
+            out.append(payload)
 
 
-def _payload(line: bytes) -> bytes:
-    if line.startswith(b"data:"):
-        return line[5:].strip()
-    return line.strip() if line.startswith(b"{") else b""
+_FIELDS: Final = (b":", b"id:", b"id", b"retry:", b"event", b"data")
+MAX_STRANGE: Final = 1000
+
+
+_MARKS: Final = re.compile(r'[\\"{}\[\]]')
+
+
+class ObjectEnd:
+    """Whether a JSON object that comes in pieces is closed."""
+
+    def __init__(self) -> None:
+        self._depth = 0
+        self._quoted = False
+        self._escaped = False
+        self._is_begun = False
+
+    @property
+    def closed(self) -> bool:
+        return self._is_begun and self._depth <= 0
+
+    def feed(self, text: str) -> None:
+        at = int(self._escaped and bool(text))
+        self._escaped = self._escaped and not text
+        while found := _MARKS.search(text, at):
+            at, mark = found.end(), found.group()
+            if mark == '"':
+                self._quoted = not self._quoted
+            elif self._quoted:
+                if mark == "\\":
+                    self._escaped = at == len(text)
+                    at += 1
+            elif mark in "{[":
+                self._depth += 1
+                self._is_begun = True
+            elif mark in "}]":
+                self._depth -= 1
+
+
+_TAIL: Final = re.compile("[\ud800-\udbff]$|[\udc80-\udcff]+$")
+_BYTES: Final = re.compile("[\udc80-\udcff]+")
+_LONE: Final = re.compile("[\ud800-\udfff]")
+_CHARACTER_BYTES: Final = 4
+
+
+class Halves:
+    """Text whose characters may come in halves: the two of a surrogate pair, or a character's bytes (as Python's
+    `surrogateescape` has them). Halves that meet are joined; what stays alone is U+FFFD, and `lost` says so."""
+
+    def __init__(self) -> None:
+        self.lost = False
+        self._held = ""
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether a half is kept back."""
+        return bool(self._held)
+
+    def feed(self, text: str) -> str:
+        """The text so far, but for a half at its end."""
+        text = self._held + text
+        if not _LONE.search(text):
+            self._held = ""
+            return text
+        text = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "surrogatepass")  # pairs are joined
+        tail = _TAIL.search(text)
+        self._held = tail.group() if tail and len(tail.group()) < _CHARACTER_BYTES and not _read(tail.group()) else ""
+        return self._sealed(text[: len(text) - len(self._held)])
+
+    def end(self) -> str:
+        left, self._held = self._held, ""
+        return self._sealed(left)
+
+    def _sealed(self, text: str) -> str:
+        sealed = _LONE.sub(REPLACEMENT, _BYTES.sub(lambda run: _read(run.group(), "replace"), text))
+        self.lost = self.lost or REPLACEMENT in sealed
+        return sealed
+
+
+def _read(run: str, errors: str = "strict") -> str:
+    """Bytes as text; "" where they are none."""
+    try:
+        return run.encode("utf-8", "surrogateescape").decode("utf-8", errors)
+    except UnicodeError:
+        return ""
 
 
 class StreamedArgument:

@@ -12,9 +12,12 @@ from events.types import Own, ToolCall, Usage
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
     """A finished answer. `finish`: stop, tool_calls, length, content_filter or interrupted. Tool calls may lack an id
-    (""), and `arguments` is the text as the model wrote it."""
+    (""), and `arguments` is the text as the model wrote it. `reasoning` came beside the content; `notes` say what was
+    odd in how the answer came, and was read all the same."""
 
     content: str = ""
+    reasoning: str = ""
+    notes: tuple[str, ...] = ()
     calls: tuple[ToolCall, ...] = ()
     finish: str = "stop"
     model: str = ""
@@ -26,14 +29,17 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 class Terms(msgspec.Struct, frozen=True, kw_only=True):
     """How a request is carried, which its bytes do not say. `agent`: on whose behalf it is made. `in_flight`: the most
     requests that its server is to have at once (0: as it is usual); `timeout_s`: the most that one attempt may take;
-    `elsewhere`: another server is asked where this one fails, so that one that does not answer is not waited for twice.
-    `headers` go along, beside those that `store.keys` has for the server.
+    `elsewhere`: another server is asked where this one fails, so that one that does not answer is not waited for twice;
+    `idle_s`: the most between two pieces of an answer. `plain`: the model answered in plain text before, so content is
+    handed on as a message while it comes. `headers` go along, beside those that `store.keys` has for the server.
     """
 
     agent: str = ""
     in_flight: int = 0
     timeout_s: float = 0.0
     elsewhere: bool = False
+    idle_s: float = 0.0
+    plain: bool = False
     headers: dict[str, str] = {}
 
 
@@ -53,7 +59,7 @@ class ModelFailed(Exception):
 
 
 class Piece(msgspec.Struct, frozen=True, array_like=True):
-    """Streamed text. `kind`: message (what the user will see) or thought."""
+    """Streamed text. `kind`: message (what the user will see), thought, or waiting (a line that says for what)."""
 
     kind: str
     text: str

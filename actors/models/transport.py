@@ -23,6 +23,9 @@ KEEPALIVE_S: Final = 5.0
 MADE: Final = 256
 """Requests that differ in more than their body: so many are remembered."""
 STREAMED: Final = "text/event-stream"
+MOST_AT_ONCE: Final = 4_000_000
+"""A body of more bytes comes piece by piece, whatever its length: who reads it has a bound."""
+MOST_OF_AN_ERROR: Final = 1_000_000
 
 
 def goes_direct(url: str) -> bool:
@@ -84,7 +87,8 @@ class AiohttpTransport(httpx2.AsyncBaseTransport):
                 allow_redirects=False,
                 timeout=timeout,
             )
-            if response.content_length is None or response.content_type == STREAMED:
+            length = response.content_length
+            if length is None or length > MOST_AT_ONCE or response.content_type == STREAMED:
                 return _response(request, response, stream=_Stream(request, response))
             return _response(request, response, content=await response.read())
 
@@ -101,9 +105,12 @@ class _Stream(httpx2.AsyncByteStream):
         self._response = response
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
+        left = MOST_OF_AN_ERROR if self._response.status >= 400 else None
         with _as_httpx2(self._request):
             async for data in self._response.content.iter_any():
                 yield data
+                if left is not None and (left := left - len(data)) < 0:
+                    return
 
     async def aclose(self) -> None:
         self._response.release()  # the connection is kept where all was read, and closed where something is left

@@ -19,12 +19,14 @@ from typing import Any
 import msgspec
 import pytest
 
-from actors.models.answers import MAX_TOKENS, AnswerBuilder, whole_answer
+from actors.models.answers import AnswerBuilder
+from actors.models.completions import MAX_TOKENS
 from actors.models.failures import Failure
 from actors.models.offline import OfflineModel
 from actors.models.openai import STREAM_OPTIONS, OpenAIModel
 from actors.models.pieces import EventLines
 from actors.models.protocol import Answer, ModelFailed, Piece, Terms
+from actors.models.reading import whole_answer
 from bench.openai_stub import Case, Reply, Stub, completion
 from events.types import ToolCall, Usage
 from store.key_files import Handed, LiveKeys
@@ -262,7 +264,7 @@ MESSAGES: list[dict[str, Any]] = [
     {"content": "plain"},
     {"content": "", "refusal": "I will not."},
     {"content": [{"type": "text", "text": "in "}, {"type": "text", "text": "parts"}]},
-    {"content": "thought", "reasoning_content": "never seen"},
+    {"content": "plain", "reasoning_content": "a thought"},
     {"tool_calls": [spoken('{"message":"h\\u00e9 \\ud83d\\ude00"}')]},
     {
         "content": "two",
@@ -287,7 +289,9 @@ def test_streamed_and_whole_answers_are_equal(server: Server, message: dict[str,
     assert streamed == whole
     assert whole.usage == Usage(prompt=5, completion=7)
     assert whole.finish == ("stop" if finish == "eos" else finish)
-    assert "".join(piece.text for piece in pieces if piece.kind == "thought") == whole.content
+    kind = "thought" if whole.calls else "message"
+    assert whole.content in "".join(piece.text for piece in pieces if piece.kind == kind)
+    assert whole.reasoning == message.get("reasoning_content", "")
 
 
 def _joined(content: Any) -> str:
@@ -485,7 +489,7 @@ def test_a_server_that_does_not_stream_is_understood(server: Server) -> None:
     body = {"choices": [{"message": {"content": "whole"}, "finish_reason": "stop"}]}
     server.script({"status": 200, "body": body})
     answer, pieces = complete(server, ask("stub-script"), stream=True)
-    assert (answer.content, pieces) == ("whole", [Piece("thought", "whole")])
+    assert (answer.content, pieces) == ("whole", [Piece("message", "whole")])
 
 
 def test_a_server_that_knows_no_stream_options_is_asked_without(server: Server) -> None:

@@ -8,8 +8,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from actors.models.answers import DONE, AnswerBuilder, whole_answer
+from actors.models.answers import DONE, AnswerBuilder
 from actors.models.protocol import Answer
+from actors.models.reading import whole_answer
 from events.context import transcript
 from events.debug.bisect import texts_in
 from events.formats import BLANK_REASONING, DUMMY_SIGNATURES, NEWBORN, OWN_FIELDS, OWN_REASONING, changed
