@@ -10,7 +10,6 @@ import asyncio
 import traceback
 from typing import Any, Final
 
-import msgspec
 from msgspec.structs import replace
 
 from actors.models.protocol import Answer, Model, ModelFailed, OnPiece, Terms
@@ -38,7 +37,7 @@ async def infer(
             log.error("context differs from the one asked for", agent=job.agent, key=job.key)
             raise ModelFailed("bad_request", DIFFERS)
         came = await model.complete(job.request, base_url=job.base_url, on_piece=on_piece, terms=terms_of(job))
-        came = msgspec.structs.replace(came, usage=counted(came, job))
+        came = replace(came, usage=counted(came, job))
         made = completed(came, handed, int((asyncio.get_running_loop().time() - started) * 1000))
         if came.own and job.purpose == "reply":
             made = replace(made, own=replace(came.own, server=job.base_url, model=job.model))

@@ -325,9 +325,9 @@ class InferenceCompleted(Event, frozen=True, kw_only=True):
     usage: Usage = Usage()
     sent: bytes = b""
     duration_ms: int = 0
+    own: Own | None = None
     reasoning: str = ""
     notes: tuple[str, ...] = ()
-    own: Own | None = None
 
 
 class InferenceFailed(Event, frozen=True, kw_only=True):

@@ -99,9 +99,7 @@ class OpenAIModel:
         try:
             while outcome is None:
                 attempt += 1
-                outcome = await self._in_turn(
-                    _Asked(url, request, on_piece, terms, waiting), attempt=attempt, refusals=refusals
-                )
+                outcome = await self._in_turn(_Asked(url, request, on_piece, terms, waiting, refusals), attempt)
         finally:
             waiting.close()
         if isinstance(outcome, Answer):
@@ -112,17 +110,14 @@ class OpenAIModel:
         """By server: what runs there, and what waits for it."""
         return self._slots.figures()
 
-    async def _in_turn(self, asked: _Asked, *, attempt: int, refusals: int) -> Answer | Failure | None:
-        """One attempt, once the server has a slot for it. None: the next one may be made; what it waits for is over.
-
-        `refusals` are those of the server when the request came: others' are its own too.
-        """
+    async def _in_turn(self, asked: _Asked, attempt: int) -> Answer | Failure | None:
+        """One attempt, once the server has a slot for it. None: the next one may be made; what it waits for is over."""
         line = self._slots.line(asked.url)
         asked.waiting.doing = IN_LINE
         await self._slots.enter(line, asked.terms.agent, asked.terms.in_flight)
         rests = False
         try:
-            if line.refused_since(refusals) > self._max_retries:
+            if line.refused_since(asked.refusals) > self._max_retries:
                 return _busy(self._max_retries + 1)
             now = line.refusals
             asked.waiting.doing = AT_SERVER
@@ -309,6 +304,8 @@ class _Asked(NamedTuple):
     on_piece: OnPiece | None
     terms: Terms
     waiting: Waiting
+    refusals: int
+    """Those of the server when the request came: others' are its own too."""
 
 
 async def read(

@@ -8,7 +8,7 @@ since it was open there; and settings that it was begun with count as changed th
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 import msgspec
@@ -113,59 +113,45 @@ def is_beginning(made: Envelope | Draft, event: Event) -> bool:
     return isinstance(event, AgentForked | InputAdopted) or (isinstance(event, TimerSet) and made.cause == TAKEN_UP)
 
 
+_SAYS: Final[Mapping[type[Event], tuple[str, ...]]] = {
+    InferenceRequested: ("purpose", "fingerprint"),
+    InferenceCompleted: ("content", "calls", "finish"),
+    InferenceFailed: ("error",),
+    FunctionCalled: ("name", "arguments"),
+    FunctionFailed: ("error",),
+    FunctionReturned: ("result",),
+    MessageSent: ("text", "cut"),
+    SummaryWritten: ("text",),
+    TurnEnded: ("reason",),
+    HeartbeatRaised: ("reason",),
+    AnswerRejected: ("reason",),
+    FormatChanged: ("parts",),
+    ServerSwitched: ("server",),
+    RepetitionNoted: ("name", "times"),
+    CoreMemoryAppended: ("label", "text"),
+    CoreMemoryReplaced: ("label", "old", "new"),
+    ArchivalMemoryInserted: ("text", "ends"),
+    HeartbeatsPaused: ("minutes",),
+    InputArchived: ("ends",),
+    TurnStarted: ("first_chars",),
+    EvictionStarted: ("reason",),
+}
+"""What events say apart from seqs, times and token counts."""
+
+
 def content(event: Event) -> tuple[object, ...]:
-    """What an event says apart from seqs, times and token counts, which may differ where nothing else does: two events
-    of one kind and content are the same step. Of a call it is all that its result hangs on."""
+    """What an event says apart from what may differ where nothing else does: two events of one kind and content are the
+    same step. Of a call it is all that its result hangs on."""
+    said = tuple(getattr(event, name) for name in _SAYS.get(type(event), ()))
     match event:
-        case InferenceRequested():
-            return (event.purpose, event.fingerprint)
-        case InferenceCompleted():
-            return (event.content, event.calls, event.finish)
-        case InferenceFailed() | FunctionFailed():
-            return (event.error,)
         case FunctionCalled():
-            return (event.name, event.arguments, *(getattr(event, name) for name in _hangs_on(event)))
-        case FunctionReturned():
-            return (event.result,)
-        case MessageSent():
-            return (event.text, event.cut)
-        case SummaryWritten():
-            return (event.text,)
-        case TurnEnded() | HeartbeatRaised() | AnswerRejected():
-            return (event.reason,)
-        case _:
-            return _kept(event)
-
-
-def _kept(event: Event) -> tuple[object, ...]:
-    """The same of what is kept in memory, or leaves the window; and of what changes how the agent goes on."""
-    match event:
-        case FormatChanged():
-            return (event.parts,)
-        case ServerSwitched():
-            return (event.server,)
-        case RepetitionNoted():
-            return (event.name, event.times)
+            return (*said, *(getattr(event, name) for name in _hangs_on(event)))
         case TimerFired() | TimerSet():
             return timer_content(event.timer)
-        case CoreMemoryAppended():
-            return (event.label, event.text)
-        case CoreMemoryReplaced():
-            return (event.label, event.old, event.new)
-        case ArchivalMemoryInserted():
-            return (event.text, event.ends)
-        case HeartbeatsPaused():
-            return (event.minutes,)
-        case InputArchived():
-            return (event.ends,)
-        case TurnStarted():
-            return (event.first_chars,)
-        case EvictionStarted():
-            return (event.reason, len(event.seqs))
-        case MessagesEvicted():
-            return (len(event.seqs),)
+        case EvictionStarted() | MessagesEvicted():
+            return (*said, len(event.seqs))
         case _:
-            return ()
+            return said
 
 
 _ON_STORAGE: Final = ("page_size", "max_chars", "page_chars", "sources")
