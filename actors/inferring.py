@@ -70,6 +70,7 @@ def terms_of(job: Job) -> Terms:
         idle_s=job.idle_s,
         elsewhere=job.elsewhere,
         plain=job.plain,
+        headers=job.headers,
     )
 
 

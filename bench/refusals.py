@@ -119,8 +119,13 @@ def missing_content(body: Body) -> str:
     return 'can only concatenate str (not "NoneType") to str' if any(_contents(body, None)) else ""
 
 
+def empty_content(body: Body) -> str:
+    """Servers before Anthropic's models, which make an empty block of an empty text."""
+    return "messages: text content blocks must be non-empty" if any(_contents(body, "")) else ""
+
+
 def _contents(body: Body, wanted: object) -> Iterator[bool]:
-    return ("content" in each and each["content"] is wanted for each in body["messages"])
+    return ("content" in each and each["content"] == wanted for each in body["messages"])
 
 
 def repeated_ids(body: Body) -> str:
@@ -194,6 +199,7 @@ def unknown_fields(body: Body) -> str:
 
 
 REFUSALS: Final[dict[str, Refusal]] = {
+    "strict-blocks": Refusal(empty_content, "requestyai/ai-sdk-requesty pull request 1", silent=True),
     "strict-mistral": Refusal(
         mistral_template, "vllm-project/vllm examples/tool_chat_template_mistral.jinja; Mistral Small's own template"
     ),

@@ -22,8 +22,8 @@ from console.settings import (
     Flags,
     born,
     bound_said,
+    changes_in_words,
     check_change,
-    differences,
     servers_named,
     settings_changed,
     settings_for_new,
@@ -89,6 +89,14 @@ DEFAULT_AGENT: Final = "palimpsest"
     type=click.IntRange(min=0),
     metavar="N",
     help="The most requests that the server is to have at once, for all agents (a llama.cpp's slots, else 64).",
+)
+@click.option(
+    "--set",
+    "pairs",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help='Any other setting, as seed=7, reasoning-effort=low or headers=\'{"X-Title":"me"}\'. Repeatable; `--set x=` '
+    "lists them.",
 )
 @address_option
 @index_options
@@ -181,7 +189,7 @@ async def _change(client: Talker, state: State, flags: Flags, served: Window) ->
     if changed:
         check_change(state, changed, count, served)
         await client.change_settings(state.agent, changed)
-        notes.append(f"Agent '{state.agent}' is changed: {differences(chosen(state), changed)}.")
+        notes.append(f"Agent '{state.agent}' is changed: {changes_in_words(chosen(state), changed)}.")
     if BRIEF in state.format and BRIEF not in fitting(state.format, settings.window_tokens):
         await client.change_format(state.agent, remove=(BRIEF,))
     if served != UNKNOWN and (changed or settings.window_tokens > served.served > 0):

@@ -13,11 +13,12 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 from msgspec.structs import replace
 
+from console.fields import FIELDS, changed_fields, split, value_of, with_fields
 from console.servers import NONE
 from console.settings import Flags, check_change, differences, servers_named, settings_changed
 from console.show import many, one_line
@@ -32,26 +33,7 @@ from events.types import Block, Settings
 _FLAGS: Final = ("model", "base-url", "window", "fallback", "summarizer", "in-flight")
 """These change others with them, as they do for `chat`."""
 
-_FIELDS: Final[Mapping[str, str]] = {
-    "return-after": "return_after_s",
-    "reserve": "reserve_tokens",
-    "warn": "warn_at",
-    "evict": "evict_at",
-    "evict-to": "evict_to",
-    "summary-words": "summary_words",
-    "page-size": "page_size",
-    "result-chars": "result_chars",
-    "max-steps": "max_steps",
-    "max-turn-tokens": "max_turn_tokens",
-    "max-failures": "max_failures",
-    "repeats-told": "repeats_told",
-    "repeats-ended": "repeats_ended",
-    "temperature": "temperature",
-    "timeout": "timeout_s",
-    "idle": "idle_s",
-}
-_TYPES: Final[Mapping[str, Any]] = {field.name: field.type for field in msgspec.structs.fields(Settings)}
-KEYS: Final = (*_FLAGS, *_FIELDS, "system")
+KEYS: Final = (*_FLAGS, *FIELDS, "system")
 
 
 class Changes(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,7 +52,7 @@ def changes(state: State, pairs: Sequence[str], count: Count) -> Changes:
     given: dict[str, str] = {}
     for key, value in map(_pair, pairs):
         given[key] = f"{given[key]} {value}" if key == "fallback" and key in given else value
-    texts = {key: _text(key, value) for key, value in given.items() if key not in (*_FLAGS, *_FIELDS)}
+    texts = {key: _text(key, value) for key, value in given.items() if key not in (*_FLAGS, *FIELDS)}
     now = chosen(state)
     settings = _settings(now, {key: value for key, value in given.items() if key not in texts})
     system = texts.pop("system", None)
@@ -108,14 +90,8 @@ def _octets(_encoding: str, text: str) -> int:
 
 
 def _pair(pair: str) -> tuple[str, str]:
-    key, equals, value = pair.partition("=")
-    if not equals or not key.strip():
-        raise BadInput(f"'{one_line(pair, 60)}' sets nothing: give KEY=VALUE, as window=4096 or human=\"Eve.\".")
-    key = key.strip()
-    known = key.lower().replace("_", "-")
-    by_field = {name.replace("_", "-"): key for key, name in (*_FIELDS.items(), ("window", "window_tokens"))}
-    known = by_field.get(known, known)
-    return (known if known in KEYS else key), value
+    key, value = split(pair, 'window=4096 or human="Eve."')
+    return ("window" if key.replace("-", "_") == "window_tokens" else key), value
 
 
 def _text(key: str, value: str) -> str:
@@ -134,8 +110,7 @@ def _settings(now: Settings, given: Mapping[str, str]) -> Settings:
     if not given.get("model", "none").strip():
         raise BadInput("model= names no model: give one, as model=offline.")
     settings = settings_changed(now, _flags(given), os.environ) or now
-    others = {_FIELDS[key]: _value(key, _FIELDS[key], value) for key, value in given.items() if key in _FIELDS}
-    settings = replace(settings, **others)
+    settings = with_fields(settings, {key: value for key, value in given.items() if key in FIELDS})
     why = flaw(settings)
     if why:
         raise BadInput(f"These settings cannot be: {why}")
@@ -146,23 +121,11 @@ def _flags(given: Mapping[str, str]) -> Flags:
     return Flags(
         model=given.get("model", "").strip(),
         base_url=given.get("base-url", "").strip(),
-        window=_value("window", "window_tokens", given["window"]) if "window" in given else 0,
+        window=value_of("window", "window_tokens", given["window"]) if "window" in given else 0,
         fallback=tuple((given["fallback"].strip() or NONE).split()) if "fallback" in given else (),
         summarizer=(given["summarizer"].strip() or NONE) if "summarizer" in given else "",
-        in_flight=_value("in-flight", "in_flight", given["in-flight"]) if "in-flight" in given else None,
+        in_flight=value_of("in-flight", "in_flight", given["in-flight"]) if "in-flight" in given else None,
     )
-
-
-def _value(key: str, field: str, text: str) -> Any:
-    wanted = _TYPES[field]
-    try:
-        value = msgspec.convert(text.strip(), wanted, strict=False)
-    except msgspec.ValidationError:
-        what = "a whole number" if wanted is int else "a number"
-        raise BadInput(f"{key}={one_line(text, 40)} cannot be: {key} is {what}.") from None
-    if key == "window" and value < 1:
-        raise BadInput(f"window={value} cannot be: give tokens, from some thousands up.")
-    return value
 
 
 def _blocks(now: tuple[Block, ...], texts: Mapping[str, str]) -> tuple[Block, ...]:
@@ -191,12 +154,4 @@ def _unknown(key: str, labels: Iterable[str]) -> str:
 
 def _said(before: Settings, after: Settings) -> list[str]:
     said = [differences(before, after)] if differences(before, after) else []
-    for key, name in _FIELDS.items():
-        was, now = getattr(before, name), getattr(after, name)
-        if was != now:
-            said.append(f"{key} {_shown(was)} -> {_shown(now)}")
-    return said
-
-
-def _shown(value: object) -> str:
-    return "none" if value in ("", None) else f"{value:,}" if isinstance(value, int) else str(value)
+    return said + changed_fields(before, after)

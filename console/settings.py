@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from actors.models.window import UNKNOWN, Window
 from console.describe import value_text
+from console.fields import changed_fields, given
 from console.servers import moved_along, with_fallbacks, with_summarizer
 from events.addresses import OPENAI_URL, address_of, public_url
 from events.context import Count
@@ -55,6 +56,8 @@ class Flags(msgspec.Struct, frozen=True, kw_only=True):
     summarizer: str = ""
     in_flight: int | None = None
     """0: as usual again."""
+    pairs: tuple[str, ...] = ()
+    """Other settings, as `console.fields` reads them."""
 
 
 def settings_for_new(flags: Flags, environ: Mapping[str, str], served: Window = UNKNOWN) -> Settings:
@@ -86,6 +89,7 @@ def _with_servers(settings: Settings, flags: Flags) -> Settings:
     settings = replace(settings, reserve_tokens=flags.reserve or settings.reserve_tokens)
     settings = with_summarizer(with_fallbacks(settings, flags.fallback), flags.summarizer)
     settings = replace(settings, in_flight=settings.in_flight if flags.in_flight is None else flags.in_flight)
+    settings = given(settings, flags.pairs)
     why = flaw(settings)
     if why:
         raise BadInput(f"These settings cannot be: {why}")
@@ -241,6 +245,12 @@ def differences(before: Settings, after: Settings) -> str:
     if before.in_flight != after.in_flight:
         said.append(f"requests at once {before.in_flight or 'as usual'} -> {after.in_flight or 'as usual'}")
     return ", ".join(said)
+
+
+def changes_in_words(before: Settings, after: Settings) -> str:
+    """All that changed; what moved along with the model is not said again."""
+    moved = [each for each in changed_fields(before, after) if not each.startswith("reserve ")]
+    return ", ".join(filter(None, (differences(before, after), *moved)))
 
 
 def _place(settings: Settings) -> str:

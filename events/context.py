@@ -10,21 +10,22 @@ import hashlib
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
-from functools import cache, lru_cache
+from functools import lru_cache
 from math import ceil
 from typing import Any, Final
 
 import msgspec
 
+from events.body import fields
 from events.brief import system_text
-from events.formats import BRIEF, TEXT_CALLS, Format
-from events.functions import schemas
+from events.formats import BRIEF, DESCRIBED_BLOCKS, TEXT_CALLS, Format
+from events.functions import USUAL, Labels, schemas
 from events.own_fields import own_texts, with_own
 from events.rendering import alone, rendered, shapes
 from events.servers import summarizer
 from events.state import UNCOUNTED, Entry, Phase, State, Summary
 from events.text_calls import functions_text
-from events.types import Settings
+from events.types import Block, Settings
 
 Count = Callable[[str, str], int]
 """(encoding, text) -> tokens."""
@@ -81,16 +82,22 @@ def pressure_warning(time_ms: int) -> bytes:
     return package("system_alert", time_ms, message=PRESSURE_WARNING)
 
 
-@cache
-def tools_json(format: Format, *, documents: bool = False) -> bytes:
+@lru_cache(maxsize=256)
+def tools_json(format: Format, *, documents: bool = False, labels: Labels = USUAL) -> bytes:
     """The functions as they are offered; with those for documents, where a source is attached."""
-    return _json(schemas(format, documents=documents))
+    return _json(schemas(format, documents=documents, labels=labels))
+
+
+def _labels(state: State) -> Labels:
+    return tuple([block.label for block in state.blocks]) if DESCRIBED_BLOCKS in state.format else USUAL
 
 
 def system_message(state: State) -> bytes:
     """System instructions and core memory; and the functions, where they are told in the text."""
+    described = DESCRIBED_BLOCKS in state.format and BRIEF not in state.format
     blocks = "\n".join(
-        f'<{block.label} characters="{len(block.value)}/{block.limit}">\n{block.value}\n</{block.label}>'
+        f'<{block.label} characters="{len(block.value)}/{block.limit}"{_described(block) if described else ""}>\n'
+        f"{block.value}\n</{block.label}>"
         for block in state.blocks
     )
     memory = (
@@ -102,12 +109,21 @@ def system_message(state: State) -> bytes:
     return message("system", f"{system}\n\n{memory}{blocks}{functions}")
 
 
+def _described(block: Block) -> str:
+    """What a section is for, as an attribute of its tag."""
+    said = clip(" ".join(block.description.replace('"', "'").split()), _DESCRIPTION_CHARS)
+    return f' description="{said}"' if said else ""
+
+
+_DESCRIPTION_CHARS: Final = 300
+
+
 def _tells_in_text(state: State) -> bool:
     return TEXT_CALLS in shapes(state.format, state.settings.model)
 
 
 def _functions_text(state: State) -> str:
-    return functions_text(schemas(state.format, documents=bool(state.sources)))
+    return functions_text(schemas(state.format, documents=bool(state.sources), labels=_labels(state)))
 
 
 def summary_message(summary: Summary) -> bytes:
@@ -157,8 +173,10 @@ def reply_request(state: State) -> bytes:
         pieces.append(("summary", summary_message(state.summary)))
     pieces += [(entry.kind, _sent(state, entry)) for entry in state.queue]
     pieces.append(("status", status_message(state)))
-    tools = b"" if _tells_in_text(state) else tools_json(state.format, documents=bool(state.sources))
-    return _request(state.settings, model, rendered(pieces, shapes(state.format, model)), tools=tools)
+    tools = b""
+    if not _tells_in_text(state):
+        tools = tools_json(state.format, documents=bool(state.sources), labels=_labels(state))
+    return _request(state.settings, model, rendered(pieces, shapes(state.format, model)), tools=tools, reply=True)
 
 
 def _sent(state: State, entry: Entry) -> bytes:
@@ -200,10 +218,9 @@ def fingerprint(request: bytes) -> bytes:
     return hashlib.sha256(request).digest()
 
 
-def _request(settings: Settings, model: str, pieces: list[bytes], *, tools: bytes = b"") -> bytes:
+def _request(settings: Settings, model: str, pieces: list[bytes], *, tools: bytes = b"", reply: bool = False) -> bytes:
     tail = b',"tools":' + tools if tools else b""
-    if settings.temperature is not None:
-        tail += b',"temperature":%b' % _json(settings.temperature)
+    tail += fields(settings, tools=bool(tools), reply=reply)
     limit = b',"%b":%d}' % (settings.output_parameter.encode(), settings.reserve_tokens)
     return b'{"model":%b,"messages":[%b]%b%b' % (_json(model), b",".join(pieces), tail, limit)
 
@@ -275,11 +292,13 @@ def entry_tokens(state: State, entry: Entry, count: Count) -> int:
     return sum(message_tokens(wire, state.settings, count) for wire in wires)
 
 
-@lru_cache(maxsize=32)
-def tools_tokens(encoding: str, count: Count, format: Format, *, documents: bool = False) -> int:
+@lru_cache(maxsize=256)
+def tools_tokens(
+    encoding: str, count: Count, format: Format, *, documents: bool = False, labels: Labels = USUAL
+) -> int:
     """Tokens of the functions' schemas."""
     total = 0
-    for schema in schemas(format, documents=documents):
+    for schema in schemas(format, documents=documents, labels=labels):
         function = schema["function"]
         total += PER_FUNCTION + count(encoding, f"{function['name']}:{function['description']}")
         for name, parameter in function["parameters"]["properties"].items():
@@ -296,7 +315,8 @@ def head_tokens(state: State, count: Count) -> int:
     head = message_tokens(system_message(state), settings, count)
     if _tells_in_text(state):
         return head
-    return head + tools_tokens(settings.encoding, count, state.format, documents=bool(state.sources))
+    documents = bool(state.sources)
+    return head + tools_tokens(settings.encoding, count, state.format, documents=documents, labels=_labels(state))
 
 
 def with_margin(tokens: int, settings: Settings) -> int:

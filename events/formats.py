@@ -38,6 +38,8 @@ OWN_FIELDS: Final = "own_fields"
 OWN_REASONING: Final = "own_reasoning"
 BLANK_REASONING: Final = "blank_reasoning"
 DUMMY_SIGNATURES: Final = "dummy_signatures"
+NO_CONTENT: Final = "no_content"
+DESCRIBED_BLOCKS: Final = "described_blocks"
 
 PARTS: Final = (
     Part(TIMED_HEARTBEATS, "set_timer offers timed heartbeats", newborn=True),
@@ -47,6 +49,7 @@ PARTS: Final = (
     Part(NO_SYSTEM, "no system message: its text stands at the head of the first user message"),
     Part(SHORT_IDS, "every call has an id of nine letters and digits of its own"),
     Part(BARE_CALLS, "a message that calls functions holds no thoughts beside them"),
+    Part(NO_CONTENT, "a message that only calls functions has no content at all"),
     Part(
         TEXT_CALLS, "functions are told in the system text; calls and results are text, in the form of Hermes and Qwen"
     ),
@@ -54,6 +57,7 @@ PARTS: Final = (
     Part(OWN_REASONING, "a model's reasoning goes back to the server that gave it, and to no other"),
     Part(BLANK_REASONING, "answers without reasoning have a blank one"),
     Part(DUMMY_SIGNATURES, "calls without Gemini's signature have the one that Gemini documents for them"),
+    Part(DESCRIBED_BLOCKS, "sections of core memory show what they are for, and functions name them", newborn=True),
 )
 
 NAMED: Final = 3

@@ -18,11 +18,17 @@ import msgspec
 
 from events import brief
 from events.envelope import Topic
-from events.formats import BRIEF, TIMED_HEARTBEATS, Format
+from events.formats import BRIEF, DESCRIBED_BLOCKS, TIMED_HEARTBEATS, Format
 from events.loose_json import MAX_DEPTH, Flaw, read_object
 from events.types import ToolCall
 
 Scalar = str | int | float | bool
+Labels = tuple[str, ...]
+"""The labels of the sections of core memory, in order."""
+USUAL: Final[Labels] = ("persona", "human")
+SECTION: Final = "Section of the memory to be edited (persona or human)."
+_LABELS: Final = 20
+_LABEL_CHARS: Final = 40
 
 
 class Parameter(msgspec.Struct, frozen=True):
@@ -92,7 +98,7 @@ FUNCTIONS: Final = (
         "core_memory_append",
         "Appends to the contents of core memory.",
         (
-            Parameter("name", "string", "Section of the memory to be edited (persona or human)."),
+            Parameter("name", "string", SECTION),
             Parameter("content", "string", "Content to write to the memory."),
         ),
     ),
@@ -100,7 +106,7 @@ FUNCTIONS: Final = (
         "core_memory_replace",
         "Replaces the contents of core memory. To delete memories, use an empty string for new_content.",
         (
-            Parameter("name", "string", "Section of the memory to be edited (persona or human)."),
+            Parameter("name", "string", SECTION),
             Parameter("old_content", "string", "String to replace. Must be an exact match, found once."),
             Parameter("new_content", "string", "Content to write in its place."),
         ),
@@ -204,8 +210,9 @@ def _accepted(function: Function, format: Format) -> tuple[Parameter, ...]:
     return (*offered, _HEARTBEAT) if function.chains else offered
 
 
-def schemas(format: Format, *, documents: bool = False) -> list[dict[str, Any]]:
-    """The functions as a chat-completions request of this format lists them; `documents`: with those for sources."""
+def schemas(format: Format, *, documents: bool = False, labels: Labels = USUAL) -> list[dict[str, Any]]:
+    """The functions as a chat-completions request of this format lists them; `documents`: with those for sources;
+    `labels`: of the sections of core memory."""
     return [
         {
             "type": "function",
@@ -215,7 +222,7 @@ def schemas(format: Format, *, documents: bool = False) -> list[dict[str, Any]]:
                 "parameters": {
                     "type": "object",
                     "properties": {
-                        parameter.name: _schema(function, parameter, format)
+                        parameter.name: _schema(function, parameter, format, labels)
                         for parameter in _accepted(function, format)
                     },
                     "required": [parameter.name for parameter in _accepted(function, format) if parameter.required],
@@ -227,11 +234,19 @@ def schemas(format: Format, *, documents: bool = False) -> list[dict[str, Any]]:
     ]
 
 
-def _schema(function: Function, parameter: Parameter, format: Format) -> dict[str, str]:
-    if BRIEF not in format:
-        return {"type": parameter.type, "description": parameter.description}
-    said = brief.PARAMETERS.get((function.name, parameter.name))
+def _schema(function: Function, parameter: Parameter, format: Format, labels: Labels) -> dict[str, str]:
+    said = parameter.description
+    if BRIEF in format:
+        said = brief.PARAMETERS.get((function.name, parameter.name), "")
+    if parameter.description == SECTION and DESCRIBED_BLOCKS in format and labels != USUAL:
+        said = SECTION.replace("persona or human", _either(labels))
     return {"type": parameter.type, "description": said} if said else {"type": parameter.type}
+
+
+def _either(labels: Labels) -> str:
+    """The labels in a line that stays short, whatever their number and names."""
+    shown = [label[:_LABEL_CHARS] for label in labels[:_LABELS]] + ["…"] * (len(labels) > _LABELS)
+    return " or ".join(filter(None, (", ".join(shown[:-1]), *shown[-1:]))) or "there is none"
 
 
 def topic(name: str) -> str:

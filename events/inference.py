@@ -10,6 +10,7 @@ from collections.abc import Iterable
 
 import msgspec
 
+from events.body import headers
 from events.cache import StateCache
 from events.context import fingerprint, open_request
 from events.envelope import Envelope
@@ -41,6 +42,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     """See `Settings`."""
     elsewhere: bool = False
     """Another server is asked where this one fails."""
+    headers: dict[str, str] = {}
     format: Format = ()
     """The parts that the request was rendered with."""
     tokens: int = 0
@@ -101,11 +103,12 @@ def job(state: State, envelope: Envelope, event: InferenceRequested) -> Job:
         in_flight=settings.in_flight,
         timeout_s=settings.timeout_s,
         elsewhere=not (is_summary and settings.summarizer_at) and next_server(state) is not None,
-        format=at_server(state),
         idle_s=settings.idle_s,
         tokens=event.tokens,
         encoding=settings.encoding,
         plain=_is_plain(state),
+        headers=headers(settings),
+        format=at_server(state),
     )
 
 

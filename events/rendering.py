@@ -14,12 +14,12 @@ from typing import Any, Final
 
 import msgspec
 
-from events.formats import ALTERNATING, BARE_CALLS, NO_SYSTEM, SHORT_IDS, TEXT_CALLS, Format
+from events.formats import ALTERNATING, BARE_CALLS, NO_CONTENT, NO_SYSTEM, SHORT_IDS, TEXT_CALLS, Format
 from events.functions import FUNCTIONS
 from events.settings import OFFLINE
 from events.text_calls import call_text, result_text
 
-SHAPES: Final = frozenset({ALTERNATING, NO_SYSTEM, SHORT_IDS, BARE_CALLS, TEXT_CALLS})
+SHAPES: Final = frozenset({ALTERNATING, NO_SYSTEM, SHORT_IDS, BARE_CALLS, NO_CONTENT, TEXT_CALLS})
 """The parts that give messages another form than the queue's."""
 ID_CHARS: Final = 9
 BRIDGE: Final = "I wait for the next event."
@@ -60,6 +60,8 @@ def rendered(messages: Iterable[tuple[str, bytes]], wanted: frozenset[str]) -> l
         _as_text(made)
     if BARE_CALLS in wanted:
         _bare(made)
+    if NO_CONTENT in wanted:
+        _without_content(made)
     if SHORT_IDS in wanted:
         _shorten_ids(made)
     if ALTERNATING in wanted:
@@ -102,6 +104,12 @@ def _bare(messages: list[Message]) -> None:
     for each in messages:
         if each.body.get("tool_calls"):
             each.body["content"] = ""
+
+
+def _without_content(messages: list[Message]) -> None:
+    for each in messages:
+        if each.body.get("tool_calls") and not each.body.get("content"):
+            each.body.pop("content", None)
 
 
 def _shorten_ids(messages: list[Message]) -> None:

@@ -8,7 +8,7 @@ server again that failed in it. (4) When the first is tried again hangs on the l
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from msgspec.structs import replace
 
@@ -20,6 +20,18 @@ _DOWN: Final = frozenset({"unreachable", "timeout", "server_error", "rate_limite
 _WHY_CHARS: Final = 400
 _LINE_CHARS: Final = 240
 """Of each server's failure, where several are told in one line."""
+
+
+_FOR_ITS_OWN: Final[dict[str, Any]] = {
+    "tool_choice": "",
+    "parallel_tool_calls": None,
+    "response_format": "",
+    "seed": None,
+    "reasoning_effort": "",
+    "extra_body": "",
+    "headers": "",
+}
+"""What is said to the agent's own server alone: another may not take it."""
 
 
 def chosen(state: State) -> Settings:
@@ -43,6 +55,7 @@ def served_by(settings: Settings, server: Server) -> Settings:
         token_margin=server.token_margin,
         margin_learned=0.0,
         in_flight=server.in_flight,
+        **_FOR_ITS_OWN,
     )
 
 

@@ -6,6 +6,7 @@ from math import isfinite
 from typing import Final
 from urllib.parse import urlsplit
 
+from events import body
 from events.addresses import secrets_in_query
 from events.servers import all_of, summarizer
 from events.types import Settings
@@ -61,7 +62,7 @@ def _flaw(s: Settings) -> str:
         return f"timeout_s is {s.timeout_s}: give seconds, or 0 for the usual 600."
     if not (isfinite(s.idle_s) and 0 <= s.idle_s <= MOST):
         return f"idle_s is {s.idle_s}: give seconds, or 0 for the usual 120."
-    return _miscount(s)
+    return _miscount(s) or body.flaw(s)
 
 
 def _miscount(s: Settings) -> str:

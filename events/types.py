@@ -82,6 +82,18 @@ class Settings(Value, frozen=True, kw_only=True):
     """So long after a switch to a fallback a turn begins with the first server again."""
     summarizer_at: Server | None = None
     """Who writes the summaries, at a server of its own; it goes before `summarizer`."""
+    tool_choice: str = ""
+    """"auto", "required", "none" or a function's name; empty: not said. This and what follows is for the agent's own
+    server (see `events.body`), not for its fallbacks."""
+    parallel_tool_calls: bool | None = None
+    response_format: str = ""
+    """A JSON object."""
+    seed: int | None = None
+    reasoning_effort: str = ""
+    extra_body: str = ""
+    """Further fields of the body: a JSON object."""
+    headers: str = ""
+    """A JSON object of texts, none of them a secret."""
 
     @property
     def margin(self) -> float:

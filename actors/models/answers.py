@@ -125,8 +125,8 @@ class AnswerBuilder:
         self._finish = ""
         self._model = ""
         self._usage = Usage()
-        self._own = OwnFields()
         self._unseen = 0  # tokens of reasoning that the server keeps to itself
+        self._own = OwnFields()
 
     # --- what comes in
 
@@ -197,8 +197,8 @@ class AnswerBuilder:
     def _add_message(self, message: Message, *, whole: bool = False) -> None:
         """A message, or a piece of one. Of a call in both forms the newer one counts."""
         self.chose = True
-        if message.has_own():
-            self._own.add(message.own())
+        if message.has_own:
+            self._own.add(message.own)
         if reasoning := reasoning_of(message):
             self._add_reasoning(reasoning)
         if message.content:
@@ -273,9 +273,9 @@ class AnswerBuilder:
 
     def _add_call(self, slot: _Slot, call: Call) -> None:
         self._say("thought")
+        if call.own and slot in self._slots:
+            self._own.add_call(self._slots.index(slot), call.own)
         slot.id = slot.id or text_of(call.id)
-        if call.extra_content or call.provider_specific_fields:
-            self._own.add_call(self._called.index(slot), call.own())
         function = call.function or Function()
         name = text_of(function.name)
         if name != slot.name:  # some servers repeat the name in every delta

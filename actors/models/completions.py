@@ -1,6 +1,6 @@
-"""A chat completion, or a chunk of one, as it stands in JSON; and what its fields say, whichever way they say it.
+"""A chat-completions body as it is on the wire, whole or a chunk, decoded as leniently as can be done without guessing.
 
-Rule: what a server got slightly wrong is read; what cannot be read is None, or empty.
+Rule: a field of the wrong type is read as text or a number where it can be, and is nothing where it cannot.
 """
 
 from __future__ import annotations
@@ -15,8 +15,7 @@ from events.types import Usage
 
 THOUGHTS: Final = ("thinking", "reasoning", "redacted_thinking")
 """Types of parts of a content."""
-MAX_TOKENS = 1_000_000_000
-OWN: Final = (*REASONING, *OTHERS)
+MAX_TOKENS: Final = 1_000_000_000
 
 
 class Function(msgspec.Struct):
@@ -31,7 +30,11 @@ class Call(msgspec.Struct):
     extra_content: Any = None
     provider_specific_fields: Any = None
 
+    @property
     def own(self) -> dict[str, Any]:
+        """The fields of the server's own (`events.own_fields`), where there are any."""
+        if not (self.extra_content or self.provider_specific_fields):
+            return {}
         return {"extra_content": self.extra_content, "provider_specific_fields": self.provider_specific_fields}
 
 
@@ -47,13 +50,15 @@ class Message(msgspec.Struct):
     extra_content: Any = None
     provider_specific_fields: Any = None
 
+    @property
     def has_own(self) -> bool:
         thought = self.reasoning_content or self.reasoning or self.reasoning_details
         return bool(thought or self.extra_content or self.thinking_blocks or self.provider_specific_fields)
 
+    @property
     def own(self) -> dict[str, Any]:
         """The fields of the server's own (`events.own_fields`)."""
-        return {name: getattr(self, name) for name in OWN}
+        return {name: getattr(self, name) for name in (*REASONING, *OTHERS)}
 
 
 class Choice(msgspec.Struct):

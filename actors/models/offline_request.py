@@ -288,7 +288,7 @@ def _blocks(system: str) -> dict[str, Block]:
         closed = system.find(f"</{label}>", opened)
         if opened < 0 or closed < 0:
             break
-        _, _, limit = system[at + 13 : opened].partition("/")
+        limit = system[at + 13 : opened].partition('"')[0].partition("/")[2]
         text = system[opened + 2 : closed].removeprefix("\n").removesuffix("\n")
         found[label] = Block(label, text, int(limit[:9]) if limit.isascii() and limit.isdigit() else 2000)
         at = system.find(' characters="', closed)

@@ -202,10 +202,10 @@ class OpenAIModel:
             mistaken = await wrong_scheme(asked.url) if isinstance(cause, _HUNG_UP) else None
             return mistaken or lost(cause, asked.url)
 
-    async def _post(self, url: str, body: bytes) -> httpx2.Response:
+    async def _post(self, url: str, body: bytes, headers: dict[str, str]) -> httpx2.Response:
         """Through the client as bytes, which costs a seventh of its typed `create`; the response comes unread."""
         access, client = self._client(url)
-        where, how = endpoint(url, _PATH), options_for(access, openai.omit)
+        where, how = endpoint(url, _PATH), options_for(access, openai.omit, headers)
         # Asked for as a stream, the client hands out the unread response; no stream of this type is ever made.
         unread: object = await client.post(
             where,
@@ -218,7 +218,7 @@ class OpenAIModel:
         return cast(httpx2.Response, unread)
 
     async def _whole(self, asked: _Asked) -> Answer | Failure:
-        response = await self._post(asked.url, asked.request)
+        response = await self._post(asked.url, asked.request, asked.terms.headers)
         try:
             return await read(response, Reading(asked.on_piece, plain=asked.terms.plain), asked.url)
         finally:
@@ -228,7 +228,7 @@ class OpenAIModel:
         """A stream; where nothing is in it, the whole answer, which says why."""
         options = STREAM_ONLY if asked.url in self._without_usage else STREAM_OPTIONS
         reading = Reading(asked.on_piece, plain=asked.terms.plain)
-        response = await self._post(asked.url, asked.request.rstrip()[:-1] + options)
+        response = await self._post(asked.url, asked.request.rstrip()[:-1] + options, asked.terms.headers)
         try:
             idle_s = asked.terms.idle_s or self._idle_s
             came = await read(response, reading, asked.url, idle_s=idle_s, on_data=asked.waiting.came)

@@ -46,7 +46,10 @@ class OwnFields:
 
 
 def _text(fields: dict[str, Any]) -> str:
-    return msgspec.json.encode(fields).decode() if fields else ""
+    try:
+        return msgspec.json.encode(fields).decode() if fields else ""
+    except UnicodeEncodeError:  # half a character, which no server would know again
+        return ""
 
 
 def _merge(into: dict[str, Any], came: Mapping[str, Any]) -> None:

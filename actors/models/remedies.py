@@ -16,6 +16,7 @@ from events.formats import (
     BLANK_REASONING,
     DUMMY_SIGNATURES,
     EMPTY_CONTENT,
+    NO_CONTENT,
     NO_SYSTEM,
     OWN_FIELDS,
     OWN_REASONING,
@@ -68,9 +69,15 @@ _REMEDIES: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (
     ),
     (r"either\ content\ or\ tool_calls,\ but\ not\ both", (BARE_CALLS,)),
     (
+        r"""content\ blocks?\ must\ be\ non-empty | empty\ content\ is\ not\ allowed | parts\ must\ not\ be\ empty
+        | at\ least\ one\ parts\ field | content\ .{0,80}\b((can(not|'t)|must\ not|should\ not)\ be|is)\ empty""",
+        (NO_CONTENT,),
+    ),
+    (
         r"""expected\ 'content'\ to\ be\ a\ string | type\ must\ be\ (string|array),\ but\ is\ null
         | content'?\ (field\ )?(must\ be|should\ be|is\ not)\ (a\ )?(valid\ )?string
-        | 'NoneType'\ object | not\ "?NoneType | content.{0,120}(none_type|input_value=None)
+        | content\ type:\ <nil> | missing\ field\ `content` | content.{0,120}(none_type|input_value=None)
+        | 'NoneType'\ object | not\ "?NoneType
         | content.{0,80}\b(null|None|NoneType)\b | \b(null|None)\b.{0,40}\ content
         | invalid\ (type|value)\ for\ '?messages\[?\.?\d+\]?\.\[?content""",
         (EMPTY_CONTENT,),

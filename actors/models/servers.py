@@ -7,6 +7,7 @@ Rule: what OpenAI's client would take from the environment by itself is taken ou
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from typing import Any, Final
 
 import httpx2
@@ -56,9 +57,14 @@ def headers_for(access: Access, omit: Any) -> dict[str, Any]:
     return {**hushed, **own, **said}
 
 
-def options_for(access: Access, omit: Any) -> Any:
-    """The options of a request: the client insists on an Authorization header, unless each request leaves it out."""
-    return {} if access.authorization else {"headers": {"Authorization": omit}}
+def options_for(access: Access, omit: Any, headers: Mapping[str, str] | None = None) -> Any:
+    """The options of a request: its agent's headers, where the server's keys have none of that name. The client insists
+    on an Authorization header, unless each request leaves it out."""
+    taken = {name.lower() for name in access.headers}
+    said: dict[str, Any] = {name: value for name, value in (headers or {}).items() if name.lower() not in taken}
+    if not access.authorization:
+        said["Authorization"] = omit
+    return {"headers": said} if said else {}
 
 
 def wrong_key(url: str, access: Access, *, quote: str = "", asked: bool = True) -> Failure:

@@ -25,7 +25,7 @@ from actors.models.failures import Failure
 from actors.models.offline import OfflineModel
 from actors.models.openai import STREAM_OPTIONS, OpenAIModel
 from actors.models.pieces import EventLines
-from actors.models.protocol import Answer, ModelFailed, Piece
+from actors.models.protocol import Answer, ModelFailed, Piece, Terms
 from actors.models.reading import whole_answer
 from bench.openai_stub import Case, Reply, Stub, completion
 from events.types import ToolCall, Usage
@@ -658,3 +658,11 @@ def test_the_stub_is_deterministic(server: Server) -> None:
 def test_the_stub_refuses_what_is_no_request(server: Server) -> None:
     failed = fail(server.url, b'{"model":5}')
     assert (failed.error, failed.attempts) == ("bad_request", 1)
+
+
+def test_an_agents_headers_go_along_and_never_in_the_place_of_a_keys(server: Server) -> None:
+    terms = Terms(headers={"X-Title": "Palimpsest", "X-Tenant": "of the agent"})
+    run(lambda model: model.complete(ask("stub"), terms=terms), server.url)
+    sent = server.requests()[-1]["headers"]
+    assert (sent["x-title"], sent["x-tenant"]) == ("Palimpsest", HEADER)
+    assert sent["authorization"] == f"Bearer {KEY}"

@@ -10,6 +10,7 @@ from events.formats import (
     ALTERNATING,
     BARE_CALLS,
     EMPTY_CONTENT,
+    NO_CONTENT,
     NO_SYSTEM,
     OWN_FIELDS,
     OWN_REASONING,
@@ -65,6 +66,11 @@ SAID = [
     (400, "Missing `reasoning_content` field in the assistant message at message index 2.", OWN_REASONING),
     (400, "The `reasoning_content` in the thinking mode must be passed back to the API.", OWN_REASONING),
     (400, "Expected `thinking` or `redacted_thinking`, but found `tool_use`.", OWN_REASONING),
+    (400, "invalid message content type: <nil>", EMPTY_CONTENT),
+    (400, "Invalid 'content': 'content' field must be a string or an array of objects.", EMPTY_CONTENT),
+    (400, "messages: text content blocks must be non-empty", NO_CONTENT),
+    (400, "request: Value error, Empty content is not allowed for assistant messages", NO_CONTENT),
+    (400, "bedrock error: The content field in the Message object at messages.2 is empty.", NO_CONTENT),
     (400, "Only user and assistant roles are supported!", NO_SYSTEM),
 ]
 

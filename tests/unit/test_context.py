@@ -56,8 +56,8 @@ def test_the_system_message_holds_instructions_and_core_memory_with_its_sizes() 
     story = Story(human="Eve.").says("Hi.")
     system = story.messages[0]["content"]
     assert system.startswith("You are an agent in a test.\n\n### Core memory\n")
-    assert '<persona characters="10/2000">\nI am Ada.\n</persona>' not in system
-    assert '<persona characters="9/2000">\nI am Ada.\n</persona>\n<human characters="4/2000">\nEve.\n</human>' in system
+    assert '<persona characters="9/2000" description="Who the agent is.">\nI am Ada.\n</persona>\n<human' in system
+    assert '<human characters="4/2000" description="What the agent knows of the user.">\nEve.\n</human>' in system
 
 
 def test_what_changes_from_request_to_request_stands_last() -> None:

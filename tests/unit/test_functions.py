@@ -128,7 +128,10 @@ def test_append_puts_old_text_newline_new_text() -> None:
     assert story.the(CoreMemoryAppended) == CoreMemoryAppended(call="c1", label="human", text="Likes tea.")
     assert story.state.blocks[1].value == "Eve.\nLikes tea."
     story.says("And?")
-    assert '<human characters="15/2000">\nEve.\nLikes tea.\n</human>' in story.messages[0]["content"]
+    assert (
+        '<human characters="15/2000" description="What the agent knows of the user.">\nEve.\nLikes tea.\n</human>'
+        in story.messages[0]["content"]
+    )
 
 
 def test_append_over_the_limit_changes_nothing_and_says_both_sizes() -> None:

@@ -12,7 +12,17 @@ from hypothesis import strategies as st
 
 from bench.refusals import gemma_template, mistral_common, mistral_template, repeated_ids, strict_alternation
 from events.context import message_tokens, reply_request, system_message, with_margin
-from events.formats import ALTERNATING, BARE_CALLS, NEWBORN, NO_SYSTEM, SHORT_IDS, TEXT_CALLS, Format, changed
+from events.formats import (
+    ALTERNATING,
+    BARE_CALLS,
+    NEWBORN,
+    NO_CONTENT,
+    NO_SYSTEM,
+    SHORT_IDS,
+    TEXT_CALLS,
+    Format,
+    changed,
+)
 from events.rendering import BRIDGE
 from events.replay import replay
 from events.types import AlertRaised, FormatChanged, SettingsChanged, SourceAttached
@@ -125,6 +135,11 @@ def test_the_text_of_the_functions_is_counted() -> None:
     assert counted(one) <= one.tokens <= counted(one) + 60, "nothing beside the messages"
     assert one.state.head_tokens > 1000
     assert counted(other) < 1000
+
+
+def test_a_message_of_calls_alone_has_no_content_where_an_empty_one_is_refused() -> None:
+    story = story_of(NO_CONTENT).says("Hi?").answers(say(), content="A thought.").says("And?")
+    assert [each.get("content", "none") for each in story.messages if each.get("tool_calls")] == ["none", "A thought."]
 
 
 def test_the_built_in_model_gets_the_form_that_it_reads() -> None:
