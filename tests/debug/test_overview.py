@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from console.state import ARCHIVAL, RECALL, events_of, kept, open_request
 from events.codec import decode
-from events.context import measure, message_tokens, with_margin
+from events.context import entry_tokens, measure, with_margin
 from events.debug.overview import overview
 from events.debug.window import gist, window, with_recorded
 from events.state import UNCOUNTED, Phase, State
@@ -59,7 +59,7 @@ def test_counts_that_are_recorded_later_are_those_of_a_tokenizer(seed: int, data
     assert known.head_tokens in {UNCOUNTED, measure(state, count).head}
     for before, entry in zip(state.queue, known.queue, strict=True):
         assert (entry.seq, entry.wire) == (before.seq, before.wire)
-        assert entry.tokens in {UNCOUNTED, message_tokens(entry.wire, state.settings, count)}
+        assert entry.tokens in {UNCOUNTED, entry_tokens(state, entry, count)}
     least, exact = window(known), window(known, count=count)
     assert exact.uncounted == 0
     assert exact.total_tokens == with_margin(measure(state, count).total, state.settings)
