@@ -249,8 +249,9 @@ def differences(before: Settings, after: Settings) -> str:
 
 def changes_in_words(before: Settings, after: Settings) -> str:
     """All that changed; what moved along with the model is not said again."""
-    moved = [each for each in changed_fields(before, after) if not each.startswith("reserve ")]
-    return ", ".join(filter(None, (differences(before, after), *moved)))
+    along = ("reserve ", "summary-words ") if differences(before, after) else ("reserve ",)
+    said = [each for each in changed_fields(before, after) if not each.startswith(along)]
+    return ", ".join(filter(None, (differences(before, after), *said)))
 
 
 def _place(settings: Settings) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from events.formats import EMPTY_CONTENT, NEWBORN
+from events.formats import BRIEF, NEWBORN, changed
 from launch import main
 from tests.console.kernel import Kernel
 
@@ -35,7 +35,9 @@ def test_it_shows_the_parts_that_there_are_and_those_that_the_agent_has(
 
 def test_a_change_is_an_event_and_the_replay_stays_proved(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(folder, "ada", "--remove", "empty_content", "--json") == 0
-    assert msgspec.json.decode(capsys.readouterr().out)["parts"] == [part for part in NEWBORN if part != EMPTY_CONTENT]
+    assert msgspec.json.decode(capsys.readouterr().out)["parts"] == list(
+        changed(NEWBORN, add=(BRIEF,), remove=("empty_content",))
+    )
     assert run(folder, "ada", "--remove", "empty_content", "--json") == 0, "again: nothing to change"
     assert main(["--data", str(folder), "events", "ada", "--kind", "FormatChanged", "--json"]) == 0
     assert capsys.readouterr().out.count('"FormatChanged"') == 1
