@@ -18,7 +18,7 @@ from actors.inferring import infer
 from actors.log_client import LogClient
 from actors.models.protocol import Model, Piece
 from actors.owed import append_owed
-from actors.process import now_ms, set_up_logging, spawn, until_taken
+from actors.process import now_ms, others_first, set_up_logging, spawn, until_taken
 from actors.streams import Streams
 from actors.watch import AgentPiece, Watches
 from actors.wire import Batch
@@ -94,6 +94,7 @@ class Processor:
             for key in cancelled:
                 if key in self._running:
                     self._running.pop(key).cancel()
+            await others_first()
 
     async def _tail(self) -> Batch:
         """All that an agent's context may hang on, as soon as there is something to do."""

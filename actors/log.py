@@ -7,6 +7,7 @@ the loop goes on taking calls. A tail is a long poll. Inputs are refused at the 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -112,6 +113,18 @@ class LogActor:
         outcomes = await asyncio.gather(*settling, return_exceptions=True)
         return wire.pack([wire.answered(outcome) for outcome in outcomes])
 
+    async def exchange(self, data: bytes) -> bytes:
+        """An append and, once it is taken, a tail, in one call: an `Exchange` for an `Exchanged`. For one who does
+        nothing between the two; where not all was taken the append's answers come at once, and alone."""
+        await self._opened.wait()
+        asked = wire.unpack_exchange(data)
+        (outcome,) = await asyncio.gather(self._append(asked.append), return_exceptions=True)
+        batch = None
+        if isinstance(outcome, list) and all(each.outcome == "appended" for each in outcome):
+            with contextlib.suppress(LogUnavailable):  # the end of it all; what was appended is told
+                batch = await self._tail(asked.wanted)
+        return wire.exchanged(wire.answered(outcome), batch)
+
     async def _append(self, asked: Append) -> list[Appended]:
         if self._closing:
             raise LogUnavailable("The system is stopping: nothing of this was written. Send it after the next start.")
@@ -198,17 +211,8 @@ class LogActor:
 
     # --- reading
 
-    async def tail(
-        self,
-        after: int,
-        limit: int,
-        wait_s: float,
-        *,
-        kinds: tuple[str, ...] = (),
-        wake: tuple[str, ...] = (),
-        linger_s: float = 0.0,
-    ) -> bytes:
-        """A `Batch` of the events after a position, of these kinds (none named: all).
+    async def tail(self, data: bytes) -> bytes:
+        """A `Batch` of the events after a position, of the kinds that are `Wanted` (none named: all).
 
         Waits up to `wait_s` seconds until there is one of the kinds in `wake` (none named: of those in `kinds`), or
         `limit` events of any kind: so that nobody is woken for what does not concern him. With `linger_s`, once there
@@ -216,12 +220,14 @@ class LogActor:
         Raises LogUnavailable where there is nothing, and the log is being closed.
         """
         await self._opened.wait()
-        wanted = frozenset(kinds)
-        waking = frozenset(wake) or wanted
+        return await self._tail(wire.unpack_wanted(data))
+
+    async def _tail(self, wanted: wire.Wanted) -> bytes:
+        after, linger_s, waking = wanted.after, wanted.linger_s, wanted.wake or wanted.kinds
         clock = asyncio.get_running_loop().time
-        deadline, seen = clock() + wait_s, after
-        while not (self._position - after >= limit or self._recent.has(seen, waking)):
-            if linger_s and self._recent.has(seen, wanted):
+        deadline, seen = clock() + wanted.wait_s, after
+        while not (self._position - after >= wanted.limit or self._recent.has(seen, waking)):
+            if linger_s and self._recent.has(seen, wanted.kinds):
                 deadline, linger_s = min(deadline, clock() + linger_s), 0.0
             seen = self._position
             if self._closing:
@@ -229,7 +235,7 @@ class LogActor:
             if deadline <= clock():
                 break
             await asyncio.wait([self._moved], timeout=deadline - clock())
-        return self._pack(after, limit, wanted)
+        return self._pack(after, wanted.limit, wanted.kinds)
 
     def _pack(self, after: int, limit: int, wanted: frozenset[str]) -> bytes:
         packed = self._packed.get((after, limit, wanted))

@@ -71,8 +71,19 @@ class LogClient:
         linger_s: float = 0.0,
     ) -> wire.Batch:
         """As `LogActor.tail`."""
-        call = self._actor.tail.remote(after, limit, wait_s, kinds=kinds, wake=wake, linger_s=linger_s)
-        return wire.unpack_batch(await unwrapped(call))
+        wanted = wire.Wanted(after, limit, wait_s, frozenset(kinds), frozenset(wake), linger_s)
+        return wire.unpack_batch(await unwrapped(self._actor.tail.remote(wire.pack(wanted))))
+
+    async def exchange(
+        self, append: Append, after: int, limit: int, wait_s: float, *, kinds: tuple[str, ...] = ()
+    ) -> tuple[list[Appended], wire.Batch | None]:
+        """As `LogActor.exchange`. Raises what the log does; nothing of the append was taken then."""
+        asked = wire.Exchange(append, wire.Wanted(after, limit, wait_s, frozenset(kinds)))
+        call = self._actor.exchange.remote(bytes(wire.packed(asked)))
+        outcome, batch = wire.unpack_exchanged(await unwrapped(call))
+        if isinstance(outcome, PalimpsestError):
+            raise outcome
+        return outcome, batch
 
     async def open_requests(self, topic: str, agent: str | None = None) -> wire.Opened:
         return wire.unpack_opened(await unwrapped(self._actor.open_requests.remote(topic, agent)))

@@ -13,6 +13,7 @@ import structlog
 from actors.log_client import LogClient
 from actors.process import now_ms, set_up_logging, spawn, until_taken
 from actors.streams import Streams
+from actors.wire import Batch
 from events.context import Count
 from events.envelope import Topic
 from events.errors import BadInput
@@ -36,44 +37,57 @@ class Memory:
 
     async def run(self) -> None:
         """Recover, then serve for ever."""
-        await self._recover()
+        came = await self._recover()
         while True:
-            batch = await until_taken(self._tail, self._log, "tail")
+            batch = came if came is not None else await until_taken(self._tail, self._log, "tail")
             sound = self.streams.sound(batch.envelopes)
             for state in await self.streams.states(self._manager.missing(sound)):
                 self._manager.states.put(state)
             due = self._manager.take(self.streams.sound(sound), batch.position)
-            await self._append_plans(due)
+            came = await self._append_plans(due)
 
-    async def _tail(self) -> Any:
+    async def _tail(self) -> Batch:
         return await self._client.tail(self._manager.position, BATCH, WAIT_S, kinds=KINDS)
 
-    async def _recover(self) -> None:
-        """Take up the agents that are owed a turn."""
+    async def _recover(self) -> Batch | None:
+        """Take up the agents that are owed a turn; what came next, if that is known."""
         self._manager.position = await until_taken(lambda: self._client.cursor(DECIDER), self._log, "cursor")
         opened = await until_taken(lambda: self._client.open_requests(Topic.TURN), self._log, "open requests")
         owed = dict.fromkeys(envelope.agent for envelope in opened.envelopes)
         for state in await self.streams.states(owed):
             self._manager.owe(state)
         self._log.info("started", position=self._manager.position, owed=len(owed))
-        await self._append_plans([])
+        return await self._append_plans([])
 
-    async def _append_plans(self, due: list[Due]) -> None:
-        """Decide for all that changed, and append; again, until nothing is left to say."""
+    async def _append_plans(self, due: list[Due]) -> Batch | None:
+        """Decide for all that changed, and append; again, until nothing is left to say. What came next, if the log
+        told of it with the last append."""
         snapshots = tuple(snapshot_of(each.state, each.chain) for each in due)
+        batch: Batch | None = None
         while plan := self._manager.plan(now_ms()):
-            answers = await self._append(plan, snapshots)
+            self.streams.set_aside(self._manager.broken)  # the log's answer may be long in coming
+            answers, batch = await self._append(plan, snapshots)
             behind = self._manager.settle([(d.agent, a.outcome) for d, a in zip(plan.drafts, answers, strict=True)])
             for state in await self.streams.states(dict.fromkeys(behind)):
                 self._manager.owe(state)
             snapshots = tuple(snapshot for snapshot in snapshots if snapshot.agent not in plan.expected)
+            if batch is not None:
+                break
         self.streams.set_aside(self._manager.broken)
+        return batch
 
-    async def _append(self, plan: Plan, snapshots: tuple[Snapshot, ...]) -> list[Appended]:
+    async def _append(self, plan: Plan, snapshots: tuple[Snapshot, ...]) -> tuple[list[Appended], Batch | None]:
+        append = Append(plan.drafts, plan.expected, (DECIDER, plan.position), snapshots)
         try:
-            return await self._taken(Append(plan.drafts, plan.expected, (DECIDER, plan.position), snapshots))
+            if self._manager.has_more:
+                return await self._taken(append), None
+            return await until_taken(lambda: self._exchange(append), self._log, "append")
         except BadInput:
-            return await self._append_apart(plan)
+            return await self._append_apart(plan), None
+
+    async def _exchange(self, append: Append) -> tuple[list[Appended], Batch | None]:
+        """The last append of a round: nothing is done after it but to wait for more."""
+        return await self._client.exchange(append, self._manager.position, BATCH, WAIT_S, kinds=KINDS)
 
     async def _append_apart(self, plan: Plan) -> list[Appended]:
         """Agent by agent: one whose next events no log can hold is set aside, and the others go on."""

@@ -13,12 +13,14 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import msgspec
 
 from actors.log_client import LogClient
+from actors.process import others_first
 from events.codec import decode
 from events.envelope import Envelope
 from events.errors import ActorLost, AgentSetAside, LogDamaged, LogUnavailable, NewerFormat, PalimpsestError
-from events.types import InputSkipped, MessageSent, ServerSwitched, TurnEnded
+from events.margins import told
+from events.types import CutNoticed, InputSkipped, MessageSent, ServerSwitched, TurnEnded
 
-KINDS = ("MessageSent", "ServerSwitched", "TurnEnded", "InputSkipped")
+KINDS = ("MessageSent", "ServerSwitched", "CutNoticed", "TurnEnded", "InputSkipped")
 BATCH = 4000
 WAIT_S = 30.0
 RETRY_S = 0.5
@@ -166,6 +168,7 @@ class Turns:
             self._position = batch.position
             for envelope in batch.envelopes:
                 self._learn(envelope)
+            await others_first()  # whoever was waiting goes on before more is asked for
 
     async def _learn_asides(self) -> None:
         while True:
@@ -247,6 +250,8 @@ def note(envelope: Envelope, heard: Heard) -> Reply | None:
         case ServerSwitched(settings=settings, reason=reason) if reason:
             place = settings.model + f" at {settings.base_url}" * bool(settings.base_url)
             heard.notes.append(f"{place} was asked, since the server before failed ({reason}).")
+        case CutNoticed() as noticed:
+            heard.notes.append(told(noticed))
         case TurnEnded() as ended:
             return Reply(
                 agent=envelope.agent,

@@ -23,6 +23,17 @@ class Batch(msgspec.Struct, frozen=True, array_like=True):
     position: int
 
 
+class Wanted(msgspec.Struct, frozen=True, array_like=True):
+    """What a tail waits for: see `LogActor.tail`. One argument of bytes: Ray packs each by itself, and slowly."""
+
+    after: int
+    limit: int
+    wait_s: float
+    kinds: frozenset[str] = frozenset()
+    wake: frozenset[str] = frozenset()
+    linger_s: float = 0.0
+
+
 class Answered(msgspec.Struct, frozen=True, array_like=True):
     """What became of one append: an answer for each of its drafts, or the error for which nothing of it was taken."""
 
@@ -30,6 +41,20 @@ class Answered(msgspec.Struct, frozen=True, array_like=True):
     error: str = ""
     message: str = ""
     fields: dict[str, Any] = {}
+
+
+class Exchange(msgspec.Struct, frozen=True, array_like=True):
+    """An append, and what is waited for once it is taken."""
+
+    append: Append
+    wanted: Wanted
+
+
+class Exchanged(msgspec.Struct, frozen=True, array_like=True):
+    """What became of the append; and the tail's `Batch`, if all of it was taken."""
+
+    answered: Answered
+    batch: Batch | None = None
 
 
 class Opened(msgspec.Struct, frozen=True, array_like=True):
@@ -42,6 +67,9 @@ class Opened(msgspec.Struct, frozen=True, array_like=True):
 _encode = msgspec.msgpack.Encoder().encode
 _appends = msgspec.msgpack.Decoder(list[Append])
 _answered = msgspec.msgpack.Decoder(list[Answered])
+_exchange = msgspec.msgpack.Decoder(Exchange)
+_exchanged = msgspec.msgpack.Decoder(Exchanged)
+_wanted = msgspec.msgpack.Decoder(Wanted)
 _batch = msgspec.msgpack.Decoder(Batch)
 _opened = msgspec.msgpack.Decoder(Opened)
 _envelopes = msgspec.msgpack.Decoder(list[Envelope])
@@ -58,7 +86,7 @@ def unpack_appends(data: bytes) -> list[Append]:
     return _appends.decode(data)
 
 
-def packed(append: Append) -> msgspec.Raw:
+def packed(append: Append | Exchange) -> msgspec.Raw:
     """An append by itself: what cannot be packed is found before it meets others. Raises BadInput."""
     try:
         return msgspec.Raw(_encode(append))
@@ -77,10 +105,30 @@ def answered(outcome: list[Appended] | BaseException) -> Answered:
 
 def unpack_answered(data: bytes) -> list[list[Appended] | PalimpsestError]:
     """Each append's answers, or its error."""
-    return [
-        rebuilt(each.error, each.message, each.fields) if each.error else each.answers
-        for each in _answered.decode(data)
-    ]
+    return [_outcome(each) for each in _answered.decode(data)]
+
+
+def _outcome(each: Answered) -> list[Appended] | PalimpsestError:
+    return rebuilt(each.error, each.message, each.fields) if each.error else each.answers
+
+
+def exchanged(outcome: Answered, batch: bytes | None) -> bytes:
+    """An `Exchanged`, of a batch that is packed already."""
+    return _encode((outcome, None if batch is None else msgspec.Raw(batch)))
+
+
+def unpack_exchange(data: bytes) -> Exchange:
+    return _exchange.decode(data)
+
+
+def unpack_exchanged(data: bytes) -> tuple[list[Appended] | PalimpsestError, Batch | None]:
+    """The append's answers, or its error; and the batch."""
+    both = _exchanged.decode(data)
+    return _outcome(both.answered), both.batch
+
+
+def unpack_wanted(data: bytes) -> Wanted:
+    return _wanted.decode(data)
 
 
 def unpack_batch(data: bytes) -> Batch:

@@ -66,6 +66,10 @@ class Reply(msgspec.Struct, frozen=True):
     chunks: tuple[bytes, ...] = ()
     delay_s: float = 0.0
     cut: bool = False
+    endless: bytes = b""
+    """Sent again and again after the chunks, for as long as they are read."""
+    stalls: bool = False
+    """The chunks are all that ever comes."""
 
 
 class Received(msgspec.Struct, frozen=True):
@@ -230,7 +234,7 @@ class Stub:
         except msgspec.MsgspecError as error:
             return refusal(400, f"The body is not a chat-completions request: {error}", None)
         name, _, argument = asked.model.partition(":")
-        behave = self._behaviours.get(name) or (_strict if name.startswith("strict-") else _default)
+        behave = self._behaviours.get(name) or _LISTED.get(name.partition("-")[0], _default)
         return behave(Case(self, asked, received, argument))
 
     def _embed(self, received: Received) -> Reply:
@@ -412,7 +416,8 @@ def _memory(case: Case) -> Reply:
     text = last_user_text(asked)[:100]
     if not bytes(asked.tools):
         return _default(case)
-    is_question, is_searched = text.endswith("?"), _is_result_in(asked.messages[-3:])
+    # Before the status line stands the question, or the heartbeat that a search asked for.
+    is_question, is_searched = text.endswith("?"), b"heartbeat" in bytes(asked.messages[-2])
     if is_question and not is_searched:
         calls = [("archival_memory_search", {"query": text, "request_heartbeat": True})]
     else:
@@ -434,10 +439,6 @@ def _kept(system: msgspec.Raw, text: str) -> tuple[str, dict[str, Any]]:
     return "core_memory_append", {"name": "human", "content": line}
 
 
-def _is_result_in(messages: list[msgspec.Raw]) -> bool:
-    return any(msgspec.json.decode(message, type=Turn).role == "tool" for message in messages)
-
-
 def _strict(case: Case) -> Reply:
     """A server that refuses what `bench.refusals` lists under the model's name."""
     from bench.refusals import REFUSALS
@@ -452,6 +453,18 @@ def _strict(case: Case) -> Reply:
     if message.get("tool_calls"):
         message["tool_calls"][0] |= refuses.beside_calls
     return completion(case.asked, case.got.body, {**message, **refuses.beside_content})
+
+
+def _odd(case: Case) -> Reply:
+    """An answer that `bench.odd_answers` lists under the model's name."""
+    from bench.odd_answers import ODD
+
+    odd, text = ODD[case.asked.model], f'You said: "{last_user_text(case.asked)[:200]}"'
+    if case.asked.stream or odd.whole is None:
+        chunks = tuple(odd.streamed(text))
+        ready = bool(chunks or odd.endless or odd.stalls)
+        return Reply(kind=odd.kind, chunks=chunks if ready else (), endless=odd.endless, stalls=odd.stalls)
+    return Reply(odd.whole_status, b"".join(odd.whole(text)), odd.whole_kind)
 
 
 RATE: Final = refusal(429, "Rate limit reached. Please try again later.", "rate_limit_exceeded", retry_after="1")
@@ -488,7 +501,9 @@ BEHAVIOURS: Final[Mapping[str, Behaviour]] = {
     "stub-harmony-name": _calls("send_message<|channel|>commentary", '{"message":"hello"}'),  # vllm issue 32587
     "stub-writes": _writes,
 }
-"""What a model's name selects; what follows a colon is its argument. `bench.refusals` has the strict servers."""
+"""What a model's name selects; what follows a colon is its argument. `bench.refusals` has the strict servers, and
+`bench.odd_answers` those that answer oddly."""
+_LISTED: Final[Mapping[str, Behaviour]] = {"strict": _strict, "odd": _odd}
 
 
 # --- HTTP ---------------------------------------------------------------------------------------------------------
@@ -501,6 +516,8 @@ class Connection(asyncio.Protocol):
         self._stub = stub
         self._buffer = bytearray()
         self._task: asyncio.Task[None] | None = None
+        self._room = asyncio.Event()
+        self._room.set()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
@@ -545,16 +562,33 @@ class Connection(asyncio.Protocol):
             self._transport.write(encoded(reply))
             if reply.cut:
                 self._transport.close()
+            if reply.endless:
+                self._task = asyncio.get_running_loop().create_task(self._send_on(_chunk(reply.endless)))
+
+    async def _send_on(self, data: bytes) -> None:
+        while not self._transport.is_closing():
+            await self._room.wait()
+            self._transport.write(data)
+            await asyncio.sleep(0)
+
+    def pause_writing(self) -> None:
+        self._room.clear()
+
+    def resume_writing(self) -> None:
+        self._room.set()
 
 
 def encoded(reply: Reply) -> bytes:
     """A reply's bytes; only the first half of the body where it is to be cut."""
-    length = b"transfer-encoding: chunked" if reply.chunks else b"content-length: %d" % len(reply.body)
+    is_open = reply.stalls or bool(reply.endless)
+    length = b"transfer-encoding: chunked" if reply.chunks or is_open else b"content-length: %d" % len(reply.body)
     extra = "".join(f"{name}: {value}\r\n" for name, value in reply.headers.items()).encode()
     head = b"HTTP/1.1 %d X\r\ncontent-type: %b\r\n%b\r\n%b\r\n" % (reply.status, reply.kind.encode(), length, extra)
     chunks, body = reply.chunks, reply.body
     if reply.cut:
         return head + b"".join(map(_chunk, chunks[: len(chunks) // 2])) + body[: len(body) // 2]
+    if is_open:
+        return head + b"".join(map(_chunk, chunks))
     return head + (b"".join(map(_chunk, chunks)) + b"0\r\n\r\n" if chunks else body)
 
 

@@ -21,6 +21,7 @@ from console.settings import (
     HOW_TO_HOST,
     Flags,
     born,
+    bound_said,
     changes_in_words,
     check_change,
     servers_named,
@@ -87,7 +88,7 @@ DEFAULT_AGENT: Final = "palimpsest"
     default=None,
     type=click.IntRange(min=0),
     metavar="N",
-    help="The most requests that the server is to have at once, for all agents (64; a llama.cpp of your own has -np).",
+    help="The most requests that the server is to have at once, for all agents (a llama.cpp's slots, else 64).",
 )
 @click.option(
     "--set",
@@ -175,7 +176,7 @@ async def settle(client: Talker, agent: str, flags: Flags, served: Window = UNKN
         await client.create(agent, event)
         settings = event.settings
         window = window_said(settings, served, asked=bool(flags.window))
-        notes = [f"New agent '{agent}': model {settings.model}, {window}."]
+        notes = [f"New agent '{agent}': model {settings.model}, {window}{bound_said(settings, served)}."]
     else:
         settings, notes = await _change(client, state, flags, served)
     return [*notes, HOW_TO_HOST] if settings.model == OFFLINE and not flags.model else notes

@@ -181,7 +181,7 @@ def _rows(seen: View) -> Iterator[tuple[str, str, str, str]]:
         yield row(share.name, share.messages, share.tokens, share.uncounted)
     margin = seen.total_tokens - sum(share.tokens for share in seen.shares)
     if margin:
-        yield row(f"margin (x {settings.token_margin:g})", None, margin)
+        yield row(f"margin (x {settings.margin:g})", None, margin)
     yield row("total", sum(share.messages for share in seen.shares), seen.total_tokens, seen.uncounted)
     yield row("kept for the answer", None, settings.reserve_tokens)
     yield row("free, at most" if seen.uncounted else "free", None, seen.free_tokens)

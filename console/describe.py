@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from console.servers import server_text
 from console.show import one_line, utc
+from events import margins
 from events.envelope import Envelope
 from events.types import (
     AgentAttached,
@@ -21,6 +22,7 @@ from events.types import (
     ArchivalMemoryInserted,
     CoreMemoryAppended,
     CoreMemoryReplaced,
+    CutNoticed,
     DocumentLoaded,
     DocumentOpened,
     DocumentRefused,
@@ -40,6 +42,7 @@ from events.types import (
     InputAdopted,
     InputArchived,
     InputSkipped,
+    MarginLearned,
     MemoryPressureWarned,
     MessageSent,
     MessagesEvicted,
@@ -140,8 +143,14 @@ def _switched(event: ServerSwitched) -> str:
     return f"to {to}{why}: {_settings(replace(event.settings, fallbacks=()))}"
 
 
+def _margin(event: MarginLearned) -> str:
+    at = f" at {one_line(event.base_url)}" if event.base_url else ""
+    counted = f"{event.prompt:,} tokens where {event.counted:,} were counted here"
+    return f"x {event.margin:g} for {one_line(event.model, 60)}{at}: it counted {counted}"
+
+
 def _format(event: FormatChanged) -> str:
-    reason = f", since its server refused a request: {one_line(event.reason, 200)}" if event.reason else ""
+    reason = f", since {one_line(event.reason, 200)}" if event.reason else ""
     return f"contexts with {', '.join(event.parts) or 'no part'}{reason}"
 
 
@@ -223,6 +232,8 @@ _SAY: Final[dict[type[Event], Callable[[Any], str]]] = {
     AgentForked: _forked,
     SettingsChanged: lambda e: _settings(e.settings),
     FormatChanged: _format,
+    MarginLearned: _margin,
+    CutNoticed: margins.told,
     ServerSwitched: _switched,
     UserMessageReceived: lambda e: (f"{one_line(e.name, 40)}: " if e.name else "") + quoted(e.text),
     UserLoggedIn: lambda e: f"last login {one_line(e.last_login) or 'never'}",

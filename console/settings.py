@@ -63,12 +63,13 @@ class Flags(msgspec.Struct, frozen=True, kw_only=True):
 def settings_for_new(flags: Flags, environ: Mapping[str, str], served: Window = UNKNOWN) -> Settings:
     """A new agent's settings. With no flag: $PALIMPSEST_MODEL, else the offline model. A hosted model's server is
     $OPENAI_BASE_URL's where --base-url names none: it is written down, so that the agent stays there. `served`: what
-    that server says of the window."""
+    that server says of the window, and of its slots."""
     model = flags.model or environ.get("PALIMPSEST_MODEL") or OFFLINE
     flags = _with_server(flags, model, environ)
     _check(flags, model)
     usual = OFFLINE_WINDOW_TOKENS if model == OFFLINE else _at_most(HOSTED_WINDOW_TOKENS, served)
-    return _with_servers(_with_model(Settings(), model, flags.base_url, flags.window or usual), flags)
+    settings = _with_model(Settings(), model, flags.base_url, flags.window or usual)
+    return _with_servers(replace(settings, in_flight=served.slots), flags)
 
 
 def settings_changed(
@@ -102,7 +103,8 @@ def _model_changed(now: Settings, flags: Flags, environ: Mapping[str, str], serv
     _check(flags, model)
     base_url = flags.base_url if flags.model or flags.base_url else now.base_url
     if (model, base_url) != (now.model, now.base_url):
-        return _with_model(now, model, base_url, flags.window or _at_most(now.window_tokens, served))
+        moved = _with_model(now, model, base_url, flags.window or _at_most(now.window_tokens, served))
+        return replace(moved, in_flight=served.slots or (now.in_flight if base_url == now.base_url else 0))
     return _with_window(now, flags.window) if flags.window not in (0, now.window_tokens) else now
 
 
@@ -216,6 +218,14 @@ def window_said(settings: Settings, served: Window, *, asked: bool) -> str:
     if asked:
         return f"{size}{trained}; the server does not say what it serves"
     return f"{size}{trained}; the server does not say what it serves: if that is less, give it by --window"
+
+
+def bound_said(settings: Settings, served: Window) -> str:
+    """How many requests the agent's server gets at once, where that is not what is usual."""
+    if not settings.in_flight:
+        return ""
+    why = " (the server's slots)" if settings.in_flight == served.slots else ""
+    return f", requests at once: {settings.in_flight}{why}"
 
 
 def differences(before: Settings, after: Settings) -> str:

@@ -321,7 +321,7 @@ def head_tokens(state: State, count: Count) -> int:
 
 def with_margin(tokens: int, settings: Settings) -> int:
     """The count that is held against the window: with the margin of a model whose encoding is not known."""
-    return ceil(tokens * settings.token_margin)
+    return ceil(tokens * settings.margin)
 
 
 class Measure(msgspec.Struct, frozen=True, kw_only=True):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from events import calls, eviction, repetition, servers
+from events import calls, eviction, margins, repetition, servers
 from events.answers import CUT
 from events.codec import draft
 from events.context import (
@@ -104,7 +104,7 @@ def _input_room_tokens(state: State, count: Count) -> int:
     """The most that an input may take of the window: half of what head, summary and answer leave."""
     settings = state.settings
     free = eviction.budget_tokens(settings) - with_margin(head_tokens(state, count), settings)
-    return max(16, int((free - summary_cap_tokens(settings) - eviction.STATUS_TOKENS) / 2 / settings.token_margin))
+    return max(16, int((free - summary_cap_tokens(settings) - eviction.STATUS_TOKENS) / 2 / settings.margin))
 
 
 def _archive_input(state: State, waiting: Pending, room_tokens: int, count: Count) -> tuple[Event, ...]:
@@ -208,6 +208,10 @@ def _end(turn: Turn, reason: str, detail: str = "") -> TurnEnded:
 
 def _act(state: State, turn: Turn, count: Count) -> tuple[Event, ...]:
     """Carry out the last answer: its next call, or, when all are done, what follows from them."""
+    if turn.done == 0:
+        noticed = margins.learned(state) or margins.cut_noticed(state)
+        if noticed:
+            return (noticed,)
     if not turn.calls and turn.done == 0:
         cut = turn.finish if turn.finish in CUT else ""
         return (MessageSent(text=turn.content, cut=cut) if turn.content.strip() else _reject(turn),)

@@ -11,6 +11,7 @@ from typing import Any, Final
 import msgspec
 from msgspec.structs import replace
 
+from events import margins
 from events.answers import CUT, named, package_answer, rewired
 from events.codec import decode
 from events.context import SENT, package, package_result, pressure_warning
@@ -30,6 +31,7 @@ from events.types import (
     ArchivalMemoryInserted,
     CoreMemoryAppended,
     CoreMemoryReplaced,
+    CutNoticed,
     Event,
     EvictionStarted,
     FormatChanged,
@@ -45,6 +47,7 @@ from events.types import (
     InputAdopted,
     InputArchived,
     InputSkipped,
+    MarginLearned,
     MemoryPressureWarned,
     MessageSent,
     MessagesEvicted,
@@ -275,7 +278,9 @@ def _inference_requested(state: State, at: Envelope, event: InferenceRequested) 
         state = replace(state, head_tokens=event.head_tokens)
     if event.summary_tokens and state.summary:
         state = replace(state, summary=replace(state.summary, tokens=event.summary_tokens))
-    return _turn(state, phase=Phase.INFERRING, request_key=at.key, steps=_turn_of(state).steps + 1)
+    counted = int(event.tokens / state.settings.margin)
+    steps = _turn_of(state).steps + 1
+    return _turn(state, phase=Phase.INFERRING, request_key=at.key, steps=steps, asked_tokens=counted)
 
 
 def _summary_requested(state: State, at: Envelope, event: InferenceRequested) -> State:
@@ -293,6 +298,7 @@ def _inference_completed(state: State, at: Envelope, event: InferenceCompleted) 
         eviction = replace(state.eviction, answered=True, text="" if event.finish in CUT else event.content)
         state = replace(state, eviction=eviction)
         return _turn(state, phase=Phase.READY, request_key="", tokens=tokens)
+    state = margins.taken(state, margins.reading(event, turn.asked_tokens))
     calls = tuple(named(event.calls, at.seq - state.shift))
     wire = package_answer(event.content, calls, state.format)
     state = _turn(
@@ -309,6 +315,14 @@ def _inference_completed(state: State, at: Envelope, event: InferenceCompleted) 
         note="",
     )
     return _enqueue(state, at, "assistant", wire, event.own)
+
+
+def _margin_learned(state: State, _at: Envelope, event: MarginLearned) -> State:
+    return margins.remembered(state, event)
+
+
+def _cut_noticed(state: State, _at: Envelope, event: CutNoticed) -> State:
+    return replace(state, cut_tokens=event.tokens)
 
 
 def _inference_failed(state: State, _at: Envelope, event: InferenceFailed) -> State:
@@ -509,6 +523,8 @@ _EVOLVE: Final[dict[type[Event], Callable[[State, Envelope, Any], State]]] = {
     AgentForked: forked,
     SettingsChanged: _settings_changed,
     FormatChanged: _format_changed,
+    MarginLearned: _margin_learned,
+    CutNoticed: _cut_noticed,
     ServerSwitched: _server_switched,
     UserMessageReceived: _input,
     UserLoggedIn: _input,

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from events.envelope import Envelope
 from events.errors import LogDamaged
+from events.margins import asks
 from events.rendering import shapes
 from events.state import UNCOUNTED, Alarm, Eviction, Phase, State, Turn, Unadopted
 from events.types import AgentForked, Event, InputAdopted, Settings, TimerSet
@@ -83,11 +84,12 @@ def asked_with(state: State, settings: Settings) -> State:
     before = state.settings
     same_shapes = shapes(state.format, settings.model) == shapes(state.format, before.model)
     same_server = (settings.base_url, settings.model) == (before.base_url, before.model)
+    state = replace(asks(state, settings), head_tokens=UNCOUNTED)
     if settings.encoding == before.encoding and same_shapes and (same_server or not _has_own(state)):
-        return replace(state, settings=settings, head_tokens=UNCOUNTED)
+        return state
     queue = tuple(replace(entry, tokens=UNCOUNTED) for entry in state.queue)
     summary = replace(state.summary, tokens=UNCOUNTED) if state.summary else None
-    return replace(state, settings=settings, head_tokens=UNCOUNTED, queue=queue, summary=summary)
+    return replace(state, queue=queue, summary=summary)
 
 
 def _has_own(state: State) -> bool:

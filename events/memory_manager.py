@@ -150,6 +150,11 @@ class MemoryManager:
             return None
         return Plan(tuple(drafts), expected, self.position)
 
+    @property
+    def has_more(self) -> bool:
+        """Whether there are agents to decide for that the last plan left out."""
+        return bool(self._dirty)
+
     def settle(self, outcomes: Sequence[tuple[str, str]]) -> list[str]:
         """Learn what became of the plan: (agent, outcome) for each draft, as `store.log.Appended` has it.
 

@@ -53,6 +53,7 @@ def served_by(settings: Settings, server: Server) -> Settings:
         output_parameter=server.output_parameter,
         encoding=server.encoding,
         token_margin=server.token_margin,
+        margin_learned=0.0,
         in_flight=server.in_flight,
         **_FOR_ITS_OWN,
     )

@@ -60,6 +60,8 @@ def _flaw(s: Settings) -> str:
         return f"temperature is {s.temperature}: give a number from 0 up."
     if not (isfinite(s.timeout_s) and 0 <= s.timeout_s <= MOST):
         return f"timeout_s is {s.timeout_s}: give seconds, or 0 for the usual 600."
+    if not (isfinite(s.idle_s) and 0 <= s.idle_s <= MOST):
+        return f"idle_s is {s.idle_s}: give seconds, or 0 for the usual 120."
     return _miscount(s) or body.flaw(s)
 
 

@@ -141,6 +141,8 @@ class Turn(Part, frozen=True, kw_only=True):
     detail: str = ""
     mended_by: tuple[str, ...] = ()
     """What would have the server take the request that it refused: parts of the format."""
+    asked_tokens: int = 0
+    """Our count of the last request, without margin."""
     stop: str | None = None
     rewound: str = ""
     number: int = 0
@@ -152,6 +154,26 @@ class Turn(Part, frozen=True, kw_only=True):
     repeating: int = 0
     noted: int = 0
     """The step after which the model was last told that it repeats itself."""
+
+
+class Reading(Part, frozen=True, kw_only=True):
+    """What a server counted of a request (`prompt`), beside our count of it, without margin."""
+
+    counted: int
+    prompt: int
+
+    @property
+    def ratio(self) -> float:
+        return self.prompt / self.counted
+
+
+class Learned(Part, frozen=True, kw_only=True):
+    """The margin that was learned of a model at its server, for counts by this encoding."""
+
+    model: str
+    base_url: str
+    encoding: str
+    margin: float
 
 
 class Unadopted(Part, frozen=True, kw_only=True):
@@ -200,6 +222,12 @@ class State(Part, frozen=True, kw_only=True):
     """When the turn began in which it was switched to (0: all failed since, so that the first is due again)."""
     stand_ins: tuple[tuple[str, str, str], ...] = ()
     """Who wants something in the place of fields that did not come (`events.own_fields`): base_url, model and part."""
+    margins: tuple[Learned, ...] = ()
+    """What was learned of models, whether they are asked now or not."""
+    readings: tuple[Reading, ...] = ()
+    """The last of the model that is asked now."""
+    cut_tokens: int = 0
+    """What its server seems to cut requests at (0: nothing was noticed)."""
     unadopted: Unadopted | None = None
     """What a fork takes up again as soon as it has anything to do; until then it is at rest."""
 

@@ -62,6 +62,8 @@ class Settings(Value, frozen=True, kw_only=True):
     output_parameter: str = "max_completion_tokens"
     encoding: str = "o200k_base"
     token_margin: float = 1.0
+    margin_learned: float = 0.0
+    """What the server's own counts showed that `token_margin` should be, where that is more (0: nothing)."""
     in_flight: int = 0
     """The most requests that the agent's server is to have at once, whoever makes them (0: 64). Of several agents'
     wishes the least holds."""
@@ -92,6 +94,11 @@ class Settings(Value, frozen=True, kw_only=True):
     """Further fields of the body: a JSON object."""
     headers: str = ""
     """A JSON object of texts, none of them a secret."""
+
+    @property
+    def margin(self) -> float:
+        """The factor by which our counts may be too low."""
+        return max(self.token_margin, self.margin_learned)
 
 
 class Block(Value, frozen=True, kw_only=True):
@@ -198,6 +205,28 @@ class ServerSwitched(Event, frozen=True, kw_only=True):
     server: int
     settings: Settings
     reason: str = ""
+
+
+class MarginLearned(Event, frozen=True, kw_only=True):
+    """From here on the model at this server is held to count `margin` times as many tokens as we do: it counted
+    `prompt` in a request of which we counted `counted`."""
+
+    model: str
+    base_url: str
+    encoding: str
+    margin: float
+    counted: int
+    prompt: int
+
+
+class CutNoticed(Event, frozen=True, kw_only=True):
+    """The server's counts stay below ours, however long requests grow: it seems to cut them. Told once.
+
+    `tokens` is what it counted last, in a request of which we counted `counted`.
+    """
+
+    tokens: int
+    counted: int
 
 
 class FormatChanged(Event, frozen=True, kw_only=True):
@@ -630,6 +659,8 @@ AGENT_EVENTS: tuple[type[Event], ...] = (
     AgentForked,
     SettingsChanged,
     FormatChanged,
+    MarginLearned,
+    CutNoticed,
     ServerSwitched,
     *INPUTS,
     InputAdopted,

@@ -24,13 +24,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from events.errors import BadInput
+from store.scripts import SUFFIX, weighed
 
 if TYPE_CHECKING:
     from tiktoken import Encoding
 
 DEFAULT_ENCODING: Final = "o200k_base"
 UNKNOWN_MARGIN: Final = 1.3
-"""For models whose tokenizer is not OpenAI's: an estimate for English text, not a bound."""
+"""For models whose tokenizer is not OpenAI's: what measured ones have more, of texts in any script."""
 FALLBACK: Final = ("cl100k_base", 1.3)
 """For OpenAI's retired models where their own ranks cannot be had."""
 
@@ -56,8 +57,8 @@ _loading = threading.Lock()
 def encoding_for(model: str) -> tuple[str, float]:
     """The encoding of a model, and the factor by which its counts may be too low (1.0: exact).
 
-    A model that tiktoken does not know gets the newest encoding and UNKNOWN_MARGIN. May read files; for OpenAI's
-    retired models it may try a download of at most 20 s.
+    A model that tiktoken does not know gets the newest encoding, weighed by script, and UNKNOWN_MARGIN. May read
+    files; for OpenAI's retired models it may try a download of at most 20 s.
     """
     if model == "offline":
         return DEFAULT_ENCODING, 1.0
@@ -66,7 +67,7 @@ def encoding_for(model: str) -> tuple[str, float]:
     try:
         name = encoding_name_for_model(_bare_name(model))
     except KeyError:
-        return DEFAULT_ENCODING, UNKNOWN_MARGIN
+        return DEFAULT_ENCODING + SUFFIX, UNKNOWN_MARGIN
     return (name, 1.0) if name in _SHIPPED or _obtainable(name) else FALLBACK
 
 
@@ -83,6 +84,9 @@ def _count_memo(encoding: str, text: str) -> int:
 
 
 def _count(encoding: str, text: str) -> int:
+    if encoding.endswith(SUFFIX):
+        rest, tokens = weighed(text)
+        return tokens + _count(encoding.removesuffix(SUFFIX), rest) if rest.strip() or not tokens else tokens
     encoder = _encoders.get(encoding) or _load(encoding)
     if len(text) < _LONG_RUN:
         return len(encoder.encode_ordinary(text))

@@ -42,7 +42,7 @@ _PATH: Final = "/chat/completions"
 _FIRST_WAIT_S: Final = 0.5
 _LAST_WAIT_S: Final = 8.0
 _DRAIN_S: Final = 1.0
-_HUNG_UP: Final = (httpx2.RemoteProtocolError, httpx2.ReadError)
+_HUNG_UP: Final = (httpx2.RemoteProtocolError, httpx2.ReadError, httpx2.ConnectError)
 _OF_PROXIES: Final = frozenset({403, 407, 502, 503, 504})
 _PUBLIC_HEADERS: Final = ("accept", "connection", "content-", "host", "user-agent", "x-stainless-")
 

@@ -18,11 +18,12 @@ LONGEST: Final = 100_000_000
 
 class Window(msgspec.Struct, frozen=True, kw_only=True):
     """Tokens of one request with its answer; 0: not said. `served` is what the server takes, `trained` what the model
-    could; `source` says who said it."""
+    could; `source` says who said it. `slots`: how many requests it serves at once."""
 
     served: int = 0
     trained: int = 0
     source: str = ""
+    slots: int = 0
 
 
 UNKNOWN: Final = Window()
@@ -82,8 +83,10 @@ def read_models(answer: object, model: str) -> Window:
 
 
 def read_props(answer: object, _model: str) -> Window:
-    """llama.cpp's `/props`: `n_ctx` there is a slot's, which is what one request has."""
-    return Window(served=_tokens(_fields(_fields(answer).get("default_generation_settings")).get("n_ctx")))
+    """llama.cpp's `/props`: `n_ctx` there is a slot's, which is what one request has; `total_slots`: served at once."""
+    said = _fields(answer)
+    served = _tokens(_fields(said.get("default_generation_settings")).get("n_ctx"))
+    return Window(served=served, slots=_tokens(said.get("total_slots")))
 
 
 def read_ollama_ps(answer: object, model: str) -> Window:
@@ -217,4 +220,5 @@ def combined(said: Iterable[tuple[str, Window]]) -> Window:
     answers = list(said)
     served = min(((w.served, who) for who, w in answers if w.served), default=(0, ""))
     trained = min(((w.trained, who) for who, w in answers if w.trained), default=(0, ""))
-    return Window(served=served[0], trained=trained[0], source=served[1] or trained[1])
+    slots = min((w.slots for _, w in answers if w.slots), default=0)
+    return Window(served=served[0], trained=trained[0], source=served[1] or trained[1], slots=slots)

@@ -72,7 +72,7 @@ def window(state: State, asked: InferenceRequested | None = None, count: Count |
 
 def without_margin(tokens: int, settings: Settings) -> int:
     """The count that a count with the margin was made of: with a margin of 1 or more there is one at most."""
-    guess = int(tokens / settings.token_margin)
+    guess = int(tokens / settings.margin)
     return next((n for n in (guess, guess + 1, guess - 1) if with_margin(n, settings) == tokens), guess)
 
 
@@ -101,11 +101,16 @@ def with_recorded(state: State, later: Iterable[Envelope]) -> State:
     for envelope in later:
         event = decode(envelope)
         ahead = evolve(ahead, envelope, event)
-        if ahead.settings.encoding != state.settings.encoding:
+        if _counts_hang_on(ahead) != _counts_hang_on(state):
             return state
         if isinstance(event, InferenceRequested) and event.purpose == "reply":
             return _filled(state, ahead)
     return state
+
+
+def _counts_hang_on(state: State) -> tuple[object, ...]:
+    settings = state.settings
+    return settings.encoding, settings.model, settings.base_url, state.format
 
 
 def _filled(state: State, ahead: State) -> State:

@@ -41,6 +41,26 @@ def test_a_turn_on_a_hosted_model(shared: System, stub_url: str) -> None:
     run(talk())
 
 
+def test_the_stub_calls_three_functions_a_turn(shared: System, stub_url: str) -> None:
+    """What `bench --model stub --mix memory` measures."""
+
+    async def talk() -> None:
+        client = await born(shared, "three", Settings(model="stub-memory", base_url=stub_url))
+        for text in ("I live in Oslo.", "It rains here.", "Where do I live?"):
+            assert (await client.ask("three", text)).text == f'You said: "{text}"'
+        events = await stream_of(shared, "three")
+        calls = [[call.name for call in e.calls] for e in events if isinstance(e, InferenceCompleted)]
+        assert calls == [
+            ["core_memory_append", "archival_memory_insert", "send_message"],
+            ["core_memory_replace", "archival_memory_insert", "send_message"],
+            ["archival_memory_search"],
+            ["core_memory_replace", "send_message"],
+        ]
+        assert not any(isinstance(event, FunctionFailed) for event in events)
+
+    run(talk())
+
+
 @pytest.mark.parametrize("model", ["stub-plain", "stub-no-id", "stub-429-once", "stub-500-once"])
 def test_what_is_a_little_wrong_is_put_right(shared: System, stub_url: str, model: str) -> None:
     async def talk() -> None:

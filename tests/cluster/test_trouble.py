@@ -46,7 +46,7 @@ def test_a_log_that_was_taken_over_is_let_go_for_good(folder: DataFolder) -> Non
             client = await born(system, "sam")
             await client.ask("sam", "Hello!")
             parts = [psutil.Process(pid) for pid in (await system.pids()).values()]
-            waiting = asyncio.create_task(unwrapped(system.parts["log"].tail.remote(10_000, 10, 60.0)))
+            waiting = asyncio.create_task(LogClient(system.parts["log"]).tail(10_000, 10, 60.0))
             with SqliteLog(folder.log_path()) as other:
                 epoch = other.open_epoch()
                 before = other.position()

@@ -35,6 +35,7 @@ SAMPLES: Final[dict[str, object]] = {
     "Own | None": Own(server=NASTY, message=NASTY, calls=(NASTY,)),
     "str": NASTY,
     "int": 12_345,
+    "float": 1.5,
     "bool": True,
     "bytes": b"\x01" * 32,
     "tuple[int, ...]": tuple(range(2, 2000, 2)),

@@ -89,6 +89,13 @@ def test_thoughts_are_printed_only_when_asked_for(capsys: Captured) -> None:
     assert capsys.readouterr().out == "(thinks) A guest.\nHi!\nWelcome.\n"
 
 
+def test_a_silent_model_is_told_beside_the_replies(capsys: Captured) -> None:
+    script: dict[str, Script] = {"Hi": [Piece("waiting", "waiting for the model's server, 10 s"), reply("Hi!")]}
+    assert told(FakeClient(script), b"Hi\n") == 0
+    said = capsys.readouterr()
+    assert (said.out, said.err) == ("Hi!\n", "(waiting for the model's server, 10 s)\n")
+
+
 @pytest.mark.parametrize(
     ("reason", "code", "said"),
     [

@@ -154,6 +154,12 @@ def test_thoughts_are_apart_from_messages_and_from_each_other() -> None:
     assert spoken(*items, end) == "ada> Hi.\n"
 
 
+def test_a_silent_model_is_told_on_a_line_of_its_own() -> None:
+    waits = piece("waiting", "waiting for the model's server, 10 s")
+    said = spoken(piece("message", "Good "), waits, piece("message", "day."), lambda v: v.end(reply("Good day.")))
+    assert said == "ada> Good \n(waiting for the model's server, 10 s)\nada> day.\n"
+
+
 def test_a_failure_is_told_and_markup_is_only_text() -> None:
     failed = reply(reason="inference_failed", detail="wrong_key: set [bold]OPENAI_API_KEY[/bold]")
     assert spoken(lambda voice: voice.end(failed)) == (

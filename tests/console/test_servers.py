@@ -9,12 +9,13 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
+from actors.models.window import Window
 from actors.turns import Reply
 from console.describe import describe, value_text
 from console.overrides import changes
 from console.pipe import finish
 from console.servers import server, server_text, with_fallbacks, with_summarizer
-from console.settings import Flags, born, check_change, differences, settings_changed, settings_for_new
+from console.settings import Flags, born, bound_said, check_change, differences, settings_changed, settings_for_new
 from events.envelope import Draft
 from events.errors import BadInput
 from events.prompts import SYSTEM
@@ -31,20 +32,24 @@ OLLAMA = "http://localhost:11434/v1"
 HOSTED = Settings(model="gpt-4o", window_tokens=32_768, reserve_tokens=4096)
 
 
+UNKNOWN: Any = {"encoding": "o200k_base+scripts", "token_margin": 1.3}
+LOCAL: Any = {"output_parameter": "max_tokens", **UNKNOWN}
+
+
 @pytest.mark.parametrize(
     ("text", "wanted"),
     [
         ("gpt-4o-mini", Server(model="gpt-4o-mini")),
-        (f"llama3@{OLLAMA}", Server(model="llama3", base_url=OLLAMA, output_parameter="max_tokens", token_margin=1.3)),
+        (f"llama3@{OLLAMA}", Server(model="llama3", base_url=OLLAMA, **LOCAL)),
         (
             f"@cf/meta/llama-3@{OLLAMA},window=8192,in-flight=1",
             Server(
-                model="@cf/meta/llama-3", base_url=OLLAMA, output_parameter="max_tokens", token_margin=1.3,
+                model="@cf/meta/llama-3", base_url=OLLAMA, **LOCAL,
                 window_tokens=8192, reserve_tokens=2048, in_flight=1,
             ),
         ),
         ("offline,window=4096,reserve=300", Server(model="offline", window_tokens=4096, reserve_tokens=300)),
-        ("claude@20240229", Server(model="claude@20240229", token_margin=1.3)),
+        ("claude@20240229", Server(model="claude@20240229", **UNKNOWN)),
     ],
 )  # fmt: skip
 def test_a_server_is_read_as_it_is_shown(text: str, wanted: Server) -> None:
@@ -150,6 +155,21 @@ def test_the_bound_is_given_and_taken_back() -> None:
     assert (bound.in_flight, differences(HOSTED, bound)) == (2, "requests at once as usual -> 2")
     assert settings_changed(bound, Flags(in_flight=0)) == HOSTED
     assert settings_changed(bound, Flags()) is None
+
+
+def test_a_server_that_says_how_many_slots_it_has_gets_no_more_at_once() -> None:
+    served = Window(served=8192, source="llama.cpp's /props", slots=1)
+    flags = Flags(model="llama3", base_url=OLLAMA)
+    made = settings_for_new(flags, {}, served)
+    assert (made.in_flight, bound_said(made, served)) == (1, ", requests at once: 1 (the server's slots)")
+    given = settings_for_new(replace(flags, in_flight=3), {}, served)
+    assert (given.in_flight, bound_said(given, served)) == (3, ", requests at once: 3")
+    moved = settings_changed(given, Flags(model="gpt-4o"))
+    assert moved is not None
+    assert (moved.in_flight, bound_said(moved, Window())) == (0, ""), "it was the other server's"
+    other = settings_changed(given, replace(flags, model="phi3"))
+    assert other is not None
+    assert other.in_flight == 3
 
 
 def test_set_takes_servers_too() -> None:

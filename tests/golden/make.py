@@ -57,6 +57,7 @@ def session(part: str = EMPTY_CONTENT) -> Story:
     _timers(story)
     _circle(story)
     _large_and_late(story)
+    _counts(story)
     _servers(story)
     _pressure(story)
     return story
@@ -131,6 +132,17 @@ def _large_and_late(story: Story) -> None:
     story.says("Search it.").answers(call("archival_memory_search", query="line 7", page=1), say("x", "c2")).stops()
     story.comes(AlertRaised(text="The disk is almost full.")).fails("server_error", "The server fell over.")
     story.changes(window_tokens=story.state.settings.window_tokens - 96, encoding="cl100k_base", token_margin=1.05)
+
+
+def _counts(story: Story) -> None:
+    """A server that counts more than we do, and then one that cuts what it gets."""
+    story.says("Count this.")
+    while story.phase == Phase.SUMMARISING:
+        story.answers(content="Eve and I talked.")
+    turn = story.state.turn
+    story.answers(say("One."), usage=Usage(prompt=int(1.6 * turn.asked_tokens) if turn else 0, completion=9))
+    for number in range(4):
+        story.says(f"And this, {number}.").settles(usage=Usage(prompt=500, completion=9))
 
 
 def _sources(story: Story) -> None:

@@ -20,8 +20,8 @@ KEY = "sk-window-0123456789"
 SAYS = {
     "vllm": Window(served=4096, source="/v1/models"),
     "sglang": Window(served=4096, source="/v1/models"),
-    "llama_cpp": Window(served=4096, trained=131_072, source="/v1/models"),
-    "llama_cpp_old": Window(served=4096, trained=131_072, source="llama.cpp's /props"),
+    "llama_cpp": Window(served=4096, trained=131_072, source="/v1/models", slots=4),
+    "llama_cpp_old": Window(served=4096, trained=131_072, source="llama.cpp's /props", slots=4),
     "llama_cpp_python": UNKNOWN,
     "ollama": Window(served=4096, trained=131_072, source="Ollama's /api/ps"),
     "ollama_unloaded": Window(served=4096, trained=131_072, source="Ollama's /api/show"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Coroutine, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 import structlog
+from msgspec.structs import replace
 from structlog.testing import capture_logs
 
 from actors import wire
@@ -58,6 +60,57 @@ def test_who_waits_for_what_comes_is_told_that_the_log_is_closed(tmp_path: Path)
             waiting = asyncio.create_task(here.log.tail(await here.position(), 1, 2 * LIMIT_S))
         with pytest.raises(LogUnavailable, match="is stopping"):
             await waiting
+
+    run(live())
+
+
+async def exchanged(log: LogClient, append: Append, wait_s: float) -> tuple[list[str], list[str] | None]:
+    """The outcomes of an append, and the kinds of what came then."""
+    answers, batch = await log.exchange(append, 0, 100, wait_s, kinds=("AlertRaised",))
+    kinds = None if batch is None else [envelope.kind for envelope in batch.envelopes]
+    return [answer.outcome for answer in answers], kinds
+
+
+def test_who_appends_and_waits_does_both_in_one_call(tmp_path: Path) -> None:
+    async def live() -> None:
+        async with parts(tmp_path) as here:
+            await here.born("ada")
+            assert await exchanged(here.log, Append((made("a"),)), 0.0) == (["appended"], [])
+            waiting = asyncio.create_task(exchanged(here.log, Append((made("b"),)), 2 * LIMIT_S))
+            alert = draft("ada", 1, AlertRaised(text="Fire."), key="alert")
+            await here.log.append(Append((alert,)))
+            assert await waiting == (["appended"], ["AlertRaised"])
+
+    run(live())
+
+
+def test_who_appends_in_vain_does_not_wait(tmp_path: Path) -> None:
+    async def live() -> None:
+        async with parts(tmp_path) as here:
+            await here.born("ada")
+            for append, outcome in (
+                (Append((made("a"),), {"ada": 7}), "conflict"),
+                (Append((replace(made("b"), closes="nothing"),)), "closed"),
+            ):
+                assert await exchanged(here.log, append, 2 * LIMIT_S) == ([outcome], None)
+            with pytest.raises(BadInput):
+                await exchanged(here.log, Append((made("c", time_ms=NEVER_MS),)), 2 * LIMIT_S)
+            waiting = asyncio.create_task(exchanged(here.log, Append((made("d"),)), 2 * LIMIT_S))
+        assert await waiting == (["appended"], None), "the log is closed, and tells what was appended"
+
+    run(live())
+
+
+def test_a_turn_takes_four_commits_and_six_calls_of_the_log(tmp_path: Path) -> None:
+    async def live() -> None:
+        async with parts(tmp_path) as here:
+            await here.born("ada")
+            await here.client.ask("ada", "Hello.")
+            calls, commits = here.log_calls.copy(), (await here.log.status())["commits"]
+            await here.client.ask("ada", "Hello again.")
+            assert (await here.log.status())["commits"] - commits == 4
+            made_calls = here.log_calls - calls - Counter(status=2)
+            assert made_calls == Counter(append=2, exchange=2, tail=2)
 
     run(live())
 

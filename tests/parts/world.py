@@ -7,6 +7,7 @@ A call of a part goes through the same bytes as with Ray; only the process bound
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -49,10 +50,13 @@ def run(work: Coroutine[Any, Any, T]) -> T:
 class Local:
     """Stands for the handle of an actor: its methods are called in this process, each as a task."""
 
-    def __init__(self, actor: object) -> None:
+    def __init__(self, actor: object, calls: Counter[str] | None = None) -> None:
+        """`calls` counts the calls of each method."""
         self._actor = actor
+        self._calls = Counter[str]() if calls is None else calls
 
     def __getattr__(self, name: str) -> LocalMethod:
+        self._calls[name] += 1
         return LocalMethod(getattr(self._actor, name))
 
 
@@ -109,7 +113,8 @@ class Parts:
         self.model = model
         self.now_ms = START_MS
         self.log_actor = LogActor(str(folder / "log.sqlite"), limits)
-        self.log = LogClient(Local(self.log_actor))
+        self.log_calls: Counter[str] = Counter()
+        self.log = LogClient(Local(self.log_actor, self.log_calls))
         self.memory = Memory(self.log, count, **memory)
         self.processor = Processor(self.log, model, hosted or model)
         self.timers = Timers(self.log, lambda: self.now_ms)

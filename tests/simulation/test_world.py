@@ -15,7 +15,7 @@ from tests.simulation.world import ACCIDENTS, World
 
 SEEDS = range(200)
 
-WELL_ENDED = {"yielded", "stopped", "inference_failed", "failure_limit"}
+WELL_ENDED = {"yielded", "stopped", "inference_failed", "failure_limit", "repeating"}
 """How a turn may end in these worlds: their windows are large enough, and their models do not go on for ever."""
 
 _ran: set[int] = set()

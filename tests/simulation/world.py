@@ -41,6 +41,7 @@ from events.types import (
     TimerSet,
     ToolCall,
     UploadFinished,
+    Usage,
     UserLoggedIn,
     UserMessageReceived,
 )
@@ -103,7 +104,16 @@ def sound_model(asked: Job) -> InferenceCompleted | InferenceFailed:
         part = dice.choice(PARTS).name
         return InferenceFailed(error="bad_request", detail="not so", sent=sent(asked), mended_by=(part,))
     calls, content = _answer(dice)
-    return InferenceCompleted(content=content, calls=calls, sent=sent(asked))
+    return InferenceCompleted(content=content, calls=calls, usage=_usage(asked), sent=sent(asked))
+
+
+MODELS = ("offline", "counts", "cuts")
+"""The last two say what they counted: one more than we do, one never more than so many tokens."""
+
+
+def _usage(asked: Job) -> Usage:
+    most = {"counts": len(asked.request) // 3, "cuts": 450}
+    return Usage(prompt=most.get(asked.model, 0))
 
 
 def _summary(dice: random.Random, asked: Job) -> InferenceCompleted | InferenceFailed:
@@ -192,7 +202,12 @@ class World:
                 : (seed + number) % 3
             ]
             born = newborn(
-                Settings(window_tokens=script.choice((3600, 4096, 6000)), reserve_tokens=400, fallbacks=others)
+                Settings(
+                    model=MODELS[(seed // 3 + number) % 3],
+                    window_tokens=script.choice((3600, 4096, 6000)),
+                    reserve_tokens=400,
+                    fallbacks=others,
+                )
             )
             born = msgspec.structs.replace(born, parts=script.choice(((), NEWBORN)))
             self._append(draft(name, START_MS, born, key="create"), expected=0)

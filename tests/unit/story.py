@@ -206,13 +206,13 @@ class Story:
             self.settles()
         return self
 
-    def settles(self, summary: str = "I talked.") -> Story:
+    def settles(self, summary: str = "I talked.", usage: Usage | None = None) -> Story:
         """Whatever is open is answered soundly until the turn is over."""
         while self.state.turn:
             if self.phase == Phase.SUMMARISING:
                 self.answers(content=summary)
             elif self.phase == Phase.INFERRING:
-                self.answers(say())
+                self.answers(say(), usage=usage)
             else:
                 self.returns()
         return self

@@ -29,6 +29,16 @@ def test_a_request_becomes_a_job_with_the_very_bytes_that_were_asked_for() -> No
     assert sent(last) == last.asked == story.the(InferenceRequested).fingerprint
 
 
+def test_a_job_knows_its_count_and_whether_the_model_spoke_in_plain_text() -> None:
+    story = Story().says("Hi.")
+    first = desk_on(story)[0][-1]
+    assert (first.tokens, first.plain) == (story.the(InferenceRequested).tokens, False)
+    story.answers(content="Hello in plain text.").says("And now?")
+    assert desk_on(story)[0][-1].plain
+    story.answers(say()).says("And now?")
+    assert not desk_on(story)[0][-1].plain
+
+
 def test_a_summary_goes_to_its_own_model() -> None:
     story = Story(model="big", summarizer="small")
     while story.phase != Phase.SUMMARISING:

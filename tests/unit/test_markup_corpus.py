@@ -55,7 +55,7 @@ def good_calls(reading: Reading) -> list[dict[str, Any]]:
     ]
 
 
-@pytest.mark.parametrize("fixture", fixtures())
+@pytest.mark.parametrize("fixture", list(fixtures()))
 def test_what_models_write_is_read(fixture: dict[str, Any]) -> None:
     text, offered = fixture["raw_output"], functions(fixture)
     reading = read(text, offered)

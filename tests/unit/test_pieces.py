@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.models.pieces import EventLines, StreamedArgument
+from actors.models.pieces import EventLines, Halves, ObjectEnd, StreamedArgument
 
 
 def read(*parts: str) -> str:
@@ -72,8 +72,62 @@ def test_events_cut_at_every_byte() -> None:
     expected = [b'{"a":1}', b'{"b":2}', b'{"error":3}', b"[DONE]"]
     for at in range(len(STREAM) + 1):
         lines = EventLines()
-        assert lines.feed(STREAM[:at]) + lines.feed(STREAM[at:]) + lines.end() == expected
+        payloads = lines.feed(STREAM[:at]) + lines.feed(STREAM[at:]) + lines.end()
+        assert [payload for payload in payloads if payload] == expected
     single = EventLines()
-    assert [
-        payload for n in range(len(STREAM)) for payload in single.feed(STREAM[n : n + 1])
-    ] + single.end() == expected
+    payloads = [payload for n in range(len(STREAM)) for payload in single.feed(STREAM[n : n + 1])] + single.end()
+    assert [payload for payload in payloads if payload] == expected
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"], ids=["LF", "CRLF", "CR"])
+def test_events_with_any_end_of_line_cut_at_every_byte(end: bytes) -> None:
+    lines = (b": c", b"id: 7", b"data: {", b"data:1}", b"", b"retry: 3", b"data:[DONE]", b"", b"")
+    stream = end.join(lines)
+    for at in range(len(stream) + 1):
+        reader = EventLines()
+        payloads = reader.feed(stream[:at]) + reader.feed(stream[at:]) + reader.end()
+        assert payloads == [b"{", b"1}", b"", b"[DONE]", b""], at
+
+
+def test_an_event_of_the_kind_error_is_the_servers_error() -> None:
+    lines = EventLines()
+    assert lines.feed(b"event: error\ndata: upstream\ndata: died\n\ndata: 1\n\n") == [b"1", b""]
+    assert lines.error == b"upstream\ndied"
+
+
+OBJECTS = {
+    '{"a": "}"}': True,
+    '{"a": "\\"}': False,
+    '{"a": "\\\\"}': True,
+    '{"a": [1, {"b": 2}]} ': True,
+    '{"a": [1, {"b": 2}]': False,
+    "": False,
+    '"{}"': False,
+}
+
+
+@pytest.mark.parametrize("text", OBJECTS)
+def test_an_object_is_closed_however_it_is_cut(text: str) -> None:
+    for at in range(len(text) + 1):
+        end = ObjectEnd()
+        end.feed(text[:at])
+        end.feed(text[at:])
+        assert end.closed is OBJECTS[text]
+
+
+@pytest.mark.parametrize("text", ["a😀b", "é", "漢字", "\U0010ffff"])
+def test_halves_of_characters_are_joined(text: str) -> None:
+    units = text.encode("utf-16-be")
+    as_pairs = [units[at : at + 2].decode("utf-16-be", "surrogatepass") for at in range(0, len(units), 2)]
+    as_bytes = [bytes([byte]).decode("utf-8", "surrogateescape") for byte in text.encode()]
+    for parts in (as_pairs, as_bytes):
+        halves = Halves()
+        assert "".join(map(halves.feed, parts)) + halves.end() == text
+        assert not halves.lost
+
+
+@pytest.mark.parametrize("parts", [["a\ud83d", "b"], ["a", "\ude00b"], ["a\udcffb"], ["a\udce6\udcbc", "b"]])
+def test_a_half_that_stays_alone_is_replaced(parts: list[str]) -> None:
+    halves = Halves()
+    text = "".join(map(halves.feed, parts)) + halves.end()
+    assert (text[0], text[-1], set(text[1:-1]), halves.lost) == ("a", "b", {"\ufffd"}, True)

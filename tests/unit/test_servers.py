@@ -8,7 +8,6 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from events.addresses import addresses_in
 from events.inference import Job, job
 from events.replay import replay
 from events.servers import all_of, chosen, served_by, summarizer
@@ -327,9 +326,6 @@ def test_the_effective_settings_are_those_of_the_chosen_ones_with_the_server_in_
     assert served_by(settings, Server(model="x", window_tokens=1000)).reserve_tokens == 250
     assert served_by(settings, Server(model="x")).reserve_tokens == settings.reserve_tokens
     assert summarizer(settings).base_url == "http://a/v1"
-    called = addresses_in(replace(settings, summarizer_at=WRITER))
-    assert sorted(called) == ["http://a/v1", "http://b/v1", "http://s/v1"]
-    assert addresses_in(Settings()) == []
 
 
 @pytest.mark.parametrize(

@@ -56,9 +56,9 @@ COUNT_HELLO = "from store import tokens; print(tokens.count('o200k_base', 'hello
         ("ft:gpt-3.5-turbo:org::id", ("cl100k_base", 1.0)),
         ("gpt-4", ("cl100k_base", 1.0)),
         ("gpt-oss-20b", ("o200k_harmony", 1.0)),
-        ("llama3.1:8b", ("o200k_base", tokens.UNKNOWN_MARGIN)),
-        ("Qwen/Qwen2.5-7B-Instruct", ("o200k_base", tokens.UNKNOWN_MARGIN)),
-        ("", ("o200k_base", tokens.UNKNOWN_MARGIN)),
+        ("llama3.1:8b", ("o200k_base+scripts", tokens.UNKNOWN_MARGIN)),
+        ("Qwen/Qwen2.5-7B-Instruct", ("o200k_base+scripts", tokens.UNKNOWN_MARGIN)),
+        ("", ("o200k_base+scripts", tokens.UNKNOWN_MARGIN)),
     ],
 )
 def test_encoding_for_model(model: str, expected: tuple[str, float]) -> None:
