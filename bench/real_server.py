@@ -235,7 +235,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--python", default=sys.executable, metavar="PATH", help="the interpreter with the server")
     parser.add_argument("--turns", type=int, default=40)
-    parser.add_argument("--window", type=int, default=4608, help="the agent's window, in tokens")
+    parser.add_argument("--window", type=int, default=3072, help="the agent's window, in tokens")
     parser.add_argument("--context", type=int, default=8192, help="the server's n_ctx")
     add_json_option(parser)
     options = parser.parse_args()

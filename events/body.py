@@ -63,7 +63,11 @@ def _choice(choice: str) -> object:
 
 
 def headers(settings: Settings) -> dict[str, str]:
-    return msgspec.json.decode(settings.headers, type=dict[str, str]) if settings.headers else {}
+    """What is sent beside the body. None of it where the door would not have let it in: an import may bring anything,
+    and a header may lead a request, or a key's place in it, elsewhere."""
+    if not settings.headers or _flaw_of_headers(settings):
+        return {}
+    return msgspec.json.decode(settings.headers, type=dict[str, str])
 
 
 # --- what makes no sense ------------------------------------------------------------------------------------------

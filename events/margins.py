@@ -41,7 +41,7 @@ _FAR_BELOW: Final = 0.6
 def reading(event: InferenceCompleted, counted_tokens: int) -> Reading | None:
     """What the server counted of a request, beside our count of it without margin; None: it did not say."""
     usage = event.usage
-    if getattr(usage, "estimated", False) or usage.prompt <= 0 or counted_tokens < _LEAST_TOKENS:
+    if usage.estimated or usage.prompt <= 0 or counted_tokens < _LEAST_TOKENS:
         return None
     prompt = usage.prompt + usage.cached if usage.cached > usage.prompt else usage.prompt
     made = Reading(counted=counted_tokens, prompt=prompt)

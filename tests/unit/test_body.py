@@ -126,3 +126,11 @@ def test_what_makes_no_sense_or_is_a_secret_is_refused(change: dict[str, Any], w
 
 def test_what_makes_sense_is_taken() -> None:
     assert flaw(Settings(**SET)) == ""
+
+
+@pytest.mark.parametrize(
+    "brought",
+    ['{"Host":"elsewhere"}', '{"Authorization":"Bearer sk-theirs"}', '{"X":"a\\r\\nb"}', '{"X":1}', "[", "{}x"],
+)
+def test_headers_that_an_import_brought_and_the_door_would_not_let_in_are_not_sent(brought: str) -> None:
+    assert headers(Settings(headers=brought)) == {}
