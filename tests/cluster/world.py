@@ -43,7 +43,7 @@ LIMIT_S: Final = 60.0
 START_MS: Final = 1_763_800_000_000
 SLOW: Final = Options(model={"offline_latency_s": 0.02})
 """Slow enough that much is in flight at any moment."""
-SMALL: Final = Settings(window_tokens=3600, reserve_tokens=600)
+SMALL: Final = Settings(window_tokens=2300, reserve_tokens=400)
 
 
 def run(work: Coroutine[Any, Any, T], limit_s: float = LIMIT_S) -> T:
