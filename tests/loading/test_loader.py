@@ -304,7 +304,7 @@ def test_the_agents_that_there_are_are_named_however_many_sources_there_are(plac
 def test_a_window_that_cannot_hold_the_functions_on_documents_is_refused_with_the_least_that_can(place: Place) -> None:
     place.write("a.txt", prose(3))
     place.load()
-    small = newborn(Settings(window_tokens=3000, reserve_tokens=600))
+    small = newborn(Settings(window_tokens=1400, reserve_tokens=600))
     place.log.append([Append((draft("small", 0, small, key="create"),))])
     log = DirectLog(place.log)
     with pytest.raises(WindowTooSmall, match=r"`chat small --window \d+` gives it one") as refused:
