@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import os
 import signal
 import socket
 import subprocess
@@ -70,7 +71,7 @@ class Server:
     def __init__(self, python: str, model: str, context: int, log: Path) -> None:
         self._command = [
             python, "-m", "llama_cpp.server", "--model", model, "--model_alias", MODEL, "--n_ctx", str(context),
-            "--chat_format", "chatml-function-calling", "--port",
+            "--chat_format", "chatml-function-calling", "--n_threads", str(os.cpu_count() or 1), "--port",
         ]  # fmt: skip
         self._log = log
         self._process: subprocess.Popen[bytes] | None = None
@@ -191,7 +192,7 @@ async def run(server: Server, folder: Path, options: argparse.Namespace) -> dict
     proxy = Proxy(server)
     url = f"http://127.0.0.1:{await proxy.start()}/v1"
     settings = settings_for_new(Flags(model=MODEL, base_url=url, window=options.window), {})
-    settings = msgspec.structs.replace(settings, temperature=0.0, reserve_tokens=min(256, settings.reserve_tokens))
+    settings = msgspec.structs.replace(settings, temperature=0.0, reserve_tokens=min(192, settings.reserve_tokens))
     data = DataFolder(folder / "data")
     system = await boot(data, "bench.real_server")
     try:
@@ -235,7 +236,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--python", default=sys.executable, metavar="PATH", help="the interpreter with the server")
     parser.add_argument("--turns", type=int, default=40)
-    parser.add_argument("--window", type=int, default=3072, help="the agent's window, in tokens")
+    parser.add_argument("--window", type=int, default=2560, help="the agent's window, in tokens")
     parser.add_argument("--context", type=int, default=8192, help="the server's n_ctx")
     add_json_option(parser)
     options = parser.parse_args()
