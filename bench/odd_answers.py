@@ -198,6 +198,11 @@ ODD: Final[Mapping[str, Odd]] = {
         lambda _: [b'{"error":"Unexpected endpoint or method. (POST /chat/completions)"}'],
         kind=JSON,
     ),
+    "odd-ok-detail": Odd(
+        "FastAPI's form of an error (fastapi/exception_handlers.py), as gateways pass it on with status 200",
+        lambda _: [b'{"detail":"Not authenticated to upstream"}'],
+        kind=JSON,
+    ),
     "odd-ok-busy": Odd(
         "OpenRouter: an upstream's error in a stream, with its code",
         lambda _: [b'data: {"error":{"code":429,"message":"Provider returned error: busy"},"choices":[]}\n\n', DONE],

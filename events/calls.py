@@ -44,7 +44,7 @@ SHOWN_CHARS = 400
 
 def carry_out(state: State, turn: Turn, call: ToolCall, count: Count) -> Event:
     """The event that this call leads to."""
-    checked = check(call, state.format, cut_off=turn.finish == "length", documents=bool(state.sources))
+    checked = check(call, state.format, finish=turn.finish, documents=bool(state.sources))
     if isinstance(checked, BadCall):
         return FunctionFailed(call=call.id, name=call.name[:80], error=checked.error + _ENDED.get(turn.finish, ""))
     most = state.settings.repeats_ended

@@ -177,7 +177,8 @@ def _cap(state: State, turn: Turn) -> TurnEnded | None:
         )
     if turn.failures > settings.max_failures:
         failed = f"The model failed {turn.failures} times in a row to make a good call."
-        return _end(turn, "failure_limit", failed + _LAST.get(turn.finish, ""))
+        empty = "" if turn.calls or turn.content.strip() else " Its last answer was empty: see the server's log."
+        return _end(turn, "failure_limit", failed + _LAST.get(turn.finish, empty))
     return None
 
 
@@ -240,7 +241,8 @@ def _after_calls(turn: Turn, format: Format, settings: Settings) -> Event:
     if repetition.is_ended(turn, settings):
         call = turn.calls[turn.repeating]
         made = f"{call.name[:80]}({calls.shown(call)})"
-        return _end(turn, "repeating", f"{turn.repeats} times in this turn, always with the same result: {made}")
+        why = f"{turn.repeats} times in this turn, always with the same result: {made}"
+        return _end(turn, "repeating", why + _LAST.get(turn.finish, ""))
     if repetition.is_told(turn, settings):
         name = turn.calls[turn.repeating].name[:80]
         return RepetitionNoted(name=name, times=turn.repeats, reason=_REPEATS.format(name=name, times=turn.repeats))

@@ -76,11 +76,14 @@ class Completion(msgspec.Struct):
     usage: Any = None
     error: Any = None
     object: Any = None
+    detail: Any = None
+    message: Any = None
 
     @property
     def is_error(self) -> bool:
         """Whether it is an error, as some servers write it: without a field for it."""
-        return self.object == "error" and not self.choices
+        said = isinstance(self.detail, str) or isinstance(self.message, str)
+        return (self.object == "error" or said) and not self.choices
 
 
 def decoded(body: bytes) -> Completion | None:

@@ -189,6 +189,7 @@ SAYS = {
     "odd-event-error": ("server_error", 1, "It said: upstream died"),
     "odd-only-comments": ("bad_answer", 2, "The server sent nothing"),
     "odd-ok-error": ("bad_request", 1, "does it end in /v1?"),
+    "odd-ok-detail": ("server_error", 1, "It said: Not authenticated to upstream"),
     "odd-ok-busy": ("rate_limited", 3, "Provider returned error"),
     "odd-overflow": ("overflow", 2, "maximum context length"),
     "odd-only-done": ("overflow", 2, "maximum context length"),

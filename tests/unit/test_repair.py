@@ -68,7 +68,7 @@ def test_what_is_not_sure_is_told(name: str, broken: str, told: str) -> None:
 
 
 def test_what_was_cut_off_at_the_limit_is_told_so() -> None:
-    checked = check(repair(call('{"message": "so it')), NEWBORN, cut_off=True)
+    checked = check(repair(call('{"message": "so it')), NEWBORN, finish="length")
     assert isinstance(checked, BadCall)
     assert "cut off at its length limit" in checked.error
 
@@ -84,3 +84,9 @@ def test_the_result_is_the_call_itself_or_an_object(text: str) -> None:
     if mended != call(text):
         assert isinstance(json.loads(mended.arguments), dict)
         assert mended.raw == (text if text.strip() else "")
+
+
+def test_what_the_filter_cut_off_is_told_so() -> None:
+    checked = check(call('{"message": "so it'), NEWBORN, finish="content_filter")
+    assert isinstance(checked, BadCall)
+    assert "the server's content filter ended the answer here" in checked.error
