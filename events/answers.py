@@ -14,8 +14,6 @@ from events.formats import EMPTY_CONTENT, Format
 from events.functions import arguments_of
 from events.types import ToolCall
 
-CUT: Final = frozenset({"length", "content_filter", "interrupted"})
-"""How an answer's end is called where the server ended it in its middle."""
 MAX_ID_CHARS: Final = 64
 INVALID_CHARS: Final = 1000
 """Of arguments that are no JSON object, the model sees so many characters again."""

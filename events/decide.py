@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import Final
 
 from events import calls, eviction, margins, repetition, servers
-from events.answers import CUT
 from events.codec import draft
 from events.context import (
     Count,
@@ -21,6 +20,7 @@ from events.context import (
     summary_cap_tokens,
     with_margin,
 )
+from events.endings import CUT
 from events.envelope import Draft, Envelope, Topic, answer_key
 from events.evolve import evolve
 from events.forks import TAKEN_UP, adoptions, is_awake

@@ -12,9 +12,10 @@ import msgspec
 from msgspec.structs import replace
 
 from events import margins
-from events.answers import CUT, named, package_answer, rewired
+from events.answers import named, package_answer, rewired
 from events.codec import decode
 from events.context import SENT, package, package_result, pressure_warning
+from events.endings import CUT
 from events.envelope import Envelope
 from events.errors import LogDamaged, NewerFormat
 from events.forks import adopted, asked_again, asked_with, forked, stopped, timer_set, with_settings

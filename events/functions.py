@@ -17,6 +17,7 @@ from typing import Any, Final
 import msgspec
 
 from events import brief
+from events.endings import CUT
 from events.envelope import Topic
 from events.formats import BRIEF, DESCRIBED_BLOCKS, TIMED_HEARTBEATS, Format
 from events.loose_json import MAX_DEPTH, Flaw, read_object
@@ -267,21 +268,13 @@ def parameter_types() -> dict[str, dict[str, str]]:
     return {f.name: {p.name: p.type for p in (*f.parameters, _HEARTBEAT)} for f in FUNCTIONS}
 
 
-CUT_SHORT: Final = {
-    "length": "the answer was cut off at its length limit: say less at once",
-    "content_filter": "the server's content filter ended the answer here: put it in other words",
-    "interrupted": "the server ended the answer in its middle",
-}
-"""How an answer ended that did not end by itself, for the model."""
-
-
 def check(call: ToolCall, format: Format, *, finish: str = "", documents: bool = True) -> Call | BadCall:
     """The call with its arguments in order, or the error for the model. `finish`: how the answer ended; `documents`:
     whether a source is attached, so that the functions for documents are there."""
     function = _by_name.get(call.name)
     if call.name == UNREAD:
         begins = " ".join(call.arguments[: 2 * _UNREAD_CHARS].split())[:_UNREAD_CHARS]
-        cut = f"{CUT_SHORT[finish].capitalize()}. " if finish in CUT_SHORT else ""
+        cut = f"{CUT[finish].capitalize()}. " if finish in CUT else ""
         return BadCall(
             f"A call in the text of your answer could not be read, and nothing was done. It begins: {begins}\n{cut}"
             'Write a call whole, as <tool_call>{"name": "…", "arguments": {…}}</tool_call>.'
@@ -293,8 +286,8 @@ def check(call: ToolCall, format: Format, *, finish: str = "", documents: bool =
     if isinstance(given, str) or _has_a_key_twice(call.arguments):
         flaw = read_object(call.arguments)
         why = str(flaw) if isinstance(flaw, Flaw) else str(given)
-        if finish in CUT_SHORT:
-            why = f"{CUT_SHORT[finish]}; {why}"
+        if finish in CUT:
+            why = f"{CUT[finish]}; {why}"
         return BadCall(
             f"The arguments of {call.name} are not a JSON object ({why}). Nothing was done. "
             f"Give one JSON object: {_usage(function)}."
