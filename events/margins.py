@@ -13,6 +13,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
+from events.addresses import OFFLINE
 from events.state import Learned, Reading, State
 from events.types import CutNoticed, InferenceCompleted, MarginLearned, Settings
 
@@ -20,7 +21,6 @@ READINGS: Final = 8
 """So many of the last are kept."""
 SERVERS: Final = 16
 """The margins of so many models are remembered."""
-OFFLINE: Final = "offline"
 
 _LEAST_TOKENS: Final = 200
 """A shorter request says nothing: framing and templates are most of it."""
