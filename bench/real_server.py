@@ -111,7 +111,8 @@ class Proxy:
 
     def __init__(self, server: Server) -> None:
         self._server = server
-        self._requests = 0
+        self.requests = 0
+        """Those that offer functions."""
         self.forced: Counter[str] = Counter()
         self.in_answer = asyncio.Event()
 
@@ -144,8 +145,8 @@ class Proxy:
         asked: dict[str, Any] = msgspec.json.decode(body)
         if not asked.get("tools"):
             return body
-        name = FORCED[self._requests % len(FORCED)]
-        self._requests += 1
+        name = FORCED[self.requests % len(FORCED)]
+        self.requests += 1
         self.forced[name] += 1
         return msgspec.json.encode({**asked, "tool_choice": {"type": "function", "function": {"name": name}}})
 
@@ -163,13 +164,19 @@ async def talk(client: Any, agent: str, turns: int, proxy: Proxy, server: Server
     for number in range(turns):
         text = f"Fact {number}: my friend number {number} lives in house {number * 7}. What do you say?"
         killing = asyncio.create_task(_kill(proxy, server)) if number == KILL_AT else None
-        reply = await asyncio.wait_for(_streamed(client, agent, text), TURN_S)
+        began, before = time.monotonic(), proxy.requests
+        try:
+            reply = await asyncio.wait_for(_streamed(client, agent, text), TURN_S)
+        except TimeoutError:
+            print(f"turn {number:>3}  had no end within {TURN_S:.0f} s; {proxy.requests - before} requests", flush=True)
+            return {"turns": turns, "turns that spoke": spoken, "kills in mid-answer": killed, "ends": dict(reasons)}
         if killing:
             await killing
             killed += 1
         reasons[reply.reason] += 1
         spoken += bool(reply.messages)
-        print(f"turn {number:>3}  {reply.reason:<18} {(reply.text or reply.detail)[:80]!r}", flush=True)
+        took = f"{proxy.requests - before} requests, {time.monotonic() - began:.0f} s"
+        print(f"turn {number:>3}  {reply.reason:<18} {took}: {(reply.text or reply.detail)[:80]!r}", flush=True)
     return {"turns": turns, "turns that spoke": spoken, "kills in mid-answer": killed, "ends": dict(reasons)}
 
 
@@ -237,6 +244,7 @@ def main() -> int:
     parser.add_argument("--python", default=sys.executable, metavar="PATH", help="the interpreter with the server")
     parser.add_argument("--turns", type=int, default=40)
     parser.add_argument("--window", type=int, default=2560, help="the agent's window, in tokens")
+    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="where the log is to stay (a folder to be made)")
     parser.add_argument("--context", type=int, default=8192, help="the server's n_ctx")
     add_json_option(parser)
     options = parser.parse_args()
@@ -245,11 +253,13 @@ def main() -> int:
     if found.returncode:
         print(HOW_TO_INSTALL.format(python=python), file=sys.stderr)
         return 2
-    with tempfile.TemporaryDirectory(prefix="palimpsest-real-") as folder:
-        server = Server(python, found.stdout.strip(), options.context, Path(folder) / "server.log")
+    with tempfile.TemporaryDirectory(prefix="palimpsest-real-") as made:
+        folder = options.keep or Path(made)
+        folder.mkdir(parents=True, exist_ok=True)
+        server = Server(python, found.stdout.strip(), options.context, folder / "server.log")
         server.start()
         try:
-            figures = asyncio.run(run(server, Path(folder), options))
+            figures = asyncio.run(run(server, folder, options))
         finally:
             server.stop()
     show(figures, as_json=options.json)

@@ -31,6 +31,7 @@ from console.settings import (
 )
 from console.show import one_line, terminal, utc
 from console.talk import Talker
+from console.tokenizers import missing
 from events.addresses import OPENAI_URL
 from events.errors import UnknownAgent
 from events.formats import BRIEF
@@ -179,6 +180,7 @@ async def settle(client: Talker, agent: str, flags: Flags, served: Window = UNKN
         notes = [f"New agent '{agent}': model {settings.model}, {window}{bound_said(settings, served)}."]
     else:
         settings, notes = await _change(client, state, flags, served)
+    notes += missing(settings)
     return [*notes, HOW_TO_HOST] if settings.model == OFFLINE and not flags.model else notes
 
 

@@ -14,6 +14,8 @@ from msgspec.structs import replace
 
 from console.servers import NONE
 from console.show import one_line
+from console.tokenizers import with_tokenizer
+from events.encodings import is_own
 from events.errors import BadInput
 from events.types import Settings
 
@@ -31,6 +33,7 @@ FIELDS: Final[Mapping[str, str]] = {
     "max-failures": "max_failures",
     "repeats-told": "repeats_told",
     "repeats-ended": "repeats_ended",
+    "tokenizer": "encoding",
     "temperature": "temperature",
     "timeout": "timeout_s",
     "idle": "idle_s",
@@ -42,6 +45,7 @@ FIELDS: Final[Mapping[str, str]] = {
     "extra-body": "extra_body",
     "headers": "headers",
 }
+TOKENIZER: Final = "tokenizer"
 _TYPES: Final[Mapping[str, Any]] = {field.name: field.type for field in msgspec.structs.fields(Settings)}
 _JSON: Final = frozenset({"response_format", "extra_body", "headers"})
 _WHAT: Final[Mapping[Any, str]] = {int: "a whole number", int | None: "a whole number", bool | None: "true or false"}
@@ -75,7 +79,10 @@ def given(settings: Settings, pairs: Iterable[str]) -> Settings:
 
 
 def with_fields(settings: Settings, said: Mapping[str, str]) -> Settings:
-    return replace(settings, **{FIELDS[key]: value_of(key, FIELDS[key], value) for key, value in said.items()})
+    if TOKENIZER in said:
+        settings = with_tokenizer(settings, said[TOKENIZER])
+    others = {key: value for key, value in said.items() if key != TOKENIZER}
+    return replace(settings, **{FIELDS[key]: value_of(key, FIELDS[key], value) for key, value in others.items()})
 
 
 def value_of(key: str, field: str, text: str) -> Any:
@@ -105,9 +112,10 @@ def _compact(key: str, text: str) -> str:
 
 
 def changed_fields(before: Settings, after: Settings) -> list[str]:
-    """What changed, in words."""
+    """What changed, in words; not the tokenizer that came with another model."""
     pairs = [(key, getattr(before, name), getattr(after, name)) for key, name in FIELDS.items()]
-    return [f"{key} {_shown(was)} -> {_shown(now)}" for key, was, now in pairs if was != now]
+    along = {TOKENIZER} if before.model != after.model and not is_own(after.encoding) else ()
+    return [f"{key} {_shown(was)} -> {_shown(now)}" for key, was, now in pairs if was != now and key not in along]
 
 
 def _shown(value: object) -> str:

@@ -1,4 +1,5 @@
-"""Servers on the command line: MODEL[@URL][,window=N][,reserve=N][,in-flight=N], for a fallback and for a summariser.
+"""Servers on the command line, for a fallback and for a summariser:
+MODEL[@URL][,window=N][,reserve=N][,in-flight=N][,tokenizer=hf:PATH].
 
 Rule: what is written is what is shown, so that it can be typed again.
 """
@@ -12,19 +13,21 @@ from typing import Final
 from msgspec.structs import replace
 
 from console.show import one_line
+from console.tokenizers import encoding_named
+from events.encodings import is_own
 from events.errors import BadInput
 from events.prompts import reserve_tokens
 from events.settings import OFFLINE
 from events.types import Server, Settings
-from store.tokens import encoding_for
 
 NONE: Final = "none"
 """Typed in the place of a server: there is to be none."""
-FORM: Final = "MODEL[@URL][,window=N][,reserve=N][,in-flight=N]"
+FORM: Final = "MODEL[@URL][,window=N][,reserve=N][,in-flight=N][,tokenizer=hf:PATH]"
 _EXAMPLE: Final = "llama3@http://localhost:11434/v1,window=8192"
 
 _WRITTEN: Final = re.compile(r"(?P<model>.*?)(@(?P<url>https?://[^,\s]*))?(?P<more>(,[a-z-]+=[^,]*)*)", re.DOTALL)
 """A model's name may hold an @ itself; it ends where a URL begins."""
+_TOKENIZER: Final = "tokenizer="
 _MORE: Final = {"window": "window_tokens", "reserve": "reserve_tokens", "in-flight": "in_flight"}
 
 
@@ -39,8 +42,10 @@ def server(text: str) -> Server:
         raise BadInput(f"'{one_line(text, 80)}': the offline model is built in, and has no server. Give `{OFFLINE}`.")
     if "://" in model:
         raise BadInput(f"'{one_line(text, 80)}' is no server: the model's name stands first, as {_EXAMPLE}.")
-    given = dict(_number(part, text) for part in found["more"].split(",") if part)
-    encoding, margin = encoding_for(model)
+    parts = [part for part in found["more"].split(",") if part]
+    named = "".join(part.partition("=")[2] for part in parts if part.startswith(_TOKENIZER))
+    given = dict(_number(part, text) for part in parts if not part.startswith(_TOKENIZER))
+    encoding, margin = encoding_named(named, model)
     window = given.get("window_tokens", 0)
     reserve = max(1, reserve_tokens(model, window)) if window else 0
     return Server(
@@ -69,7 +74,8 @@ def server_text(one: Server) -> str:
     more = {"window": one.window_tokens, "in-flight": one.in_flight}
     if one.reserve_tokens != usual:
         more["reserve"] = one.reserve_tokens
-    return f"{one.model}{at}" + "".join(f",{name}={value}" for name, value in more.items() if value)
+    said = "".join(f",{name}={value}" for name, value in more.items() if value)
+    return f"{one.model}{at}{said}" + f",{_TOKENIZER}{one.encoding}" * is_own(one.encoding)
 
 
 def with_fallbacks(settings: Settings, written: Iterable[str]) -> Settings:

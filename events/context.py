@@ -18,6 +18,7 @@ import msgspec
 
 from events.body import fields
 from events.brief import system_text
+from events.encodings import is_own
 from events.formats import BRIEF, DESCRIBED_BLOCKS, TEXT_CALLS, Format
 from events.functions import USUAL, Labels, schemas
 from events.own_fields import own_texts, with_own
@@ -296,7 +297,9 @@ def entry_tokens(state: State, entry: Entry, count: Count) -> int:
 def tools_tokens(
     encoding: str, count: Count, format: Format, *, documents: bool = False, labels: Labels = USUAL
 ) -> int:
-    """Tokens of the functions' schemas."""
+    """Tokens of the functions' schemas: as OpenAI's models read them, others as JSON."""
+    if is_own(encoding):
+        return PER_FUNCTION + count(encoding, tools_json(format, documents=documents, labels=labels).decode())
     total = 0
     for schema in schemas(format, documents=documents, labels=labels):
         function = schema["function"]

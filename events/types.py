@@ -34,7 +34,8 @@ class Server(Value, frozen=True, kw_only=True):
 class Settings(Value, frozen=True, kw_only=True):
     """What an agent runs with. Fractions are of `window_tokens`.
 
-    `encoding` and `token_margin` are filled in by the shell from the model's name, so that a fold never looks them up.
+    `encoding` (see `events.encodings`) and `token_margin` are filled in by the shell, from the model's name or as the
+    user says, so that a fold never looks them up.
     """
 
     model: str = "offline"

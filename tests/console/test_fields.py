@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
+from msgspec.structs import replace
 
 from console.fields import FIELDS, given
 from console.overrides import changes
+from console.servers import server
 from console.settings import Flags, changes_in_words, settings_changed, settings_for_new
+from console.tokenizers import missing
 from events.errors import BadInput
 from events.types import Settings
 from store.tokens import count
 from tests.unit.story import Story
+from tests.unit.test_tokenizer_file import LLAMA
 
 PAIRS = (
     "seed=7",
@@ -51,6 +57,30 @@ def test_a_fork_is_given_them_by_the_same_names() -> None:
     assert "seed none -> 7" in made.said
 
 
+def test_a_tokenizer_of_the_models_own_is_had_by_setting_and_goes_with_the_model() -> None:
+    local = settings_for_new(Flags(model="llama2", base_url="http://h/v1", pairs=(f"tokenizer={LLAMA}",)), {})
+    assert (local.encoding, local.token_margin) == (LLAMA, 1.0)
+    assert settings_changed(local, Flags(pairs=(f"tokenizer={LLAMA}",))) is None
+    other = settings_changed(local, Flags(model="qwen", base_url="http://h/v1"))
+    usual = settings_changed(local, Flags(pairs=("tokenizer=none",)))
+    for moved in (other, usual):
+        assert moved is not None
+        assert (moved.encoding, moved.token_margin) == ("o200k_base+scripts", 1.3)
+    assert "tokenizer" not in changes_in_words(local, other or local)
+    assert changes_in_words(local, usual or local) == f"tokenizer {LLAMA} -> o200k_base+scripts"
+    named = settings_changed(local, Flags(pairs=("tokenizer=cl100k_base",)))
+    assert named is not None and (named.encoding, named.token_margin) == ("cl100k_base", 1.0)
+
+
+def test_a_tokenizer_that_is_gone_is_said(tmp_path: Path) -> None:
+    there = Settings(encoding=LLAMA)
+    gone = replace(
+        there, fallbacks=(server(f"phi@http://h/v1,tokenizer={LLAMA}"),), encoding=f"hf:{tmp_path}/gone.json"
+    )
+    assert missing(there) == []
+    assert [line for line in missing(gone) if "/gone.json cannot be read" in line] == missing(gone) != []
+
+
 def test_what_changed_is_said() -> None:
     said = changes_in_words(Settings(), MADE)
     assert "seed none -> 7" in said
@@ -68,6 +98,9 @@ def test_what_changed_is_said() -> None:
         ('headers={"api-key":"hidden"}', "launch.py keys add"),
         ("seeds=7", "Did you mean seed"),
         ("model=gpt", "Give --model"),
+        ("tokenizer=hf:/no/such/file.json", "give the tokenizer.json"),
+        ("tokenizer=/no/such/file.json", "hf:PATH"),
+        ("tokenizer=o300k", "is no tokenizer"),
         ("x=", f"The settings are: {', '.join(FIELDS)}"),
     ],
 )

@@ -27,6 +27,7 @@ from store.sqlite_log import SqliteLog
 from store.tokens import count
 from tests.console.conftest import Launch
 from tests.unit.story import AGENT, Story, say
+from tests.unit.test_tokenizer_file import LLAMA
 
 OLLAMA = "http://localhost:11434/v1"
 HOSTED = Settings(model="gpt-4o", window_tokens=32_768, reserve_tokens=4096)
@@ -49,6 +50,13 @@ LOCAL: Any = {"output_parameter": "max_tokens", **UNKNOWN}
             ),
         ),
         ("offline,window=4096,reserve=300", Server(model="offline", window_tokens=4096, reserve_tokens=300)),
+        (
+            f"llama3@{OLLAMA},window=4096,tokenizer={LLAMA}",
+            Server(
+                model="llama3", base_url=OLLAMA, output_parameter="max_tokens", encoding=LLAMA,
+                window_tokens=4096, reserve_tokens=512,
+            ),
+        ),
         ("claude@20240229", Server(model="claude@20240229", **UNKNOWN)),
     ],
 )  # fmt: skip
