@@ -12,12 +12,13 @@ from typing import Any, Final
 
 from msgspec.structs import replace
 
-from actors.models.protocol import Answer, Model, ModelFailed, OnPiece, Terms
+from actors.models.protocol import Answer, Model, ModelFailed, OnPiece, Terms, Tokenizer
 from actors.models.remedies import next_step
 from actors.models.repair import repair
 from events.codec import encode
+from events.counting import compared
 from events.inference import Job, sent
-from events.types import InferenceCompleted, InferenceFailed, Usage
+from events.types import Counted, InferenceCompleted, InferenceFailed, Usage
 from store.tokens import count
 
 DIFFERS: Final = (
@@ -27,18 +28,22 @@ DIFFERS: Final = (
 
 
 async def infer(
-    job: Job, model: Model, log: Any, on_piece: OnPiece | None = None
+    job: Job, model: Model, log: Any, on_piece: OnPiece | None = None, tokenizer: Tokenizer | None = None
 ) -> InferenceCompleted | InferenceFailed:
-    """Carry out an inference; `log` is a structlog logger."""
+    """Carry out an inference; `log` is a structlog logger, `tokenizer` what counts where the agent's server does."""
     handed = sent(job)
+    counting = Counting(job, tokenizer) if job.parts and tokenizer else None
     started = asyncio.get_running_loop().time()
     try:
         if handed != job.asked:
             log.error("context differs from the one asked for", agent=job.agent, key=job.key)
             raise ModelFailed("bad_request", DIFFERS)
-        came = await model.complete(job.request, base_url=job.base_url, on_piece=on_piece, terms=terms_of(job))
+        came = await model.complete(
+            job.request, base_url=job.base_url, on_piece=on_piece, terms=terms_of(job, counting)
+        )
         came = replace(came, usage=counted(came, job))
-        made = completed(came, handed, int((asyncio.get_running_loop().time() - started) * 1000))
+        took_ms = int((asyncio.get_running_loop().time() - started) * 1000)
+        made = replace(completed(came, handed, took_ms), counted=counting.found if counting else None)
         if came.own and job.purpose == "reply":
             made = replace(made, own=replace(came.own, server=job.base_url, model=job.model))
         encode(made)  # what cannot be written breaks here
@@ -47,7 +52,12 @@ async def infer(
         log.warning("inference failed", agent=job.agent, error=error.error, detail=detail)
         mended_by = next_step(error.mended_by, job.format)
         return InferenceFailed(
-            error=error.error, detail=detail, sent=handed, attempts=error.attempts, mended_by=mended_by
+            error=error.error,
+            detail=detail,
+            sent=b"" if isinstance(error, TooLong) else handed,
+            attempts=error.attempts,
+            mended_by=mended_by,
+            counted=counting.found if counting else None,
         )
     except Exception as error:  # noqa: BLE001 - whatever a model's code does, the turn must not wait for ever
         where = traceback.format_tb(error.__traceback__)[-1].strip()
@@ -57,12 +67,45 @@ async def infer(
     return made
 
 
+class TooLong(ModelFailed):
+    """A request that was not sent."""
+
+
+class Counting:
+    """Has the server count a job's request before it is sent there; `found` is what it said, if it did."""
+
+    def __init__(self, job: Job, tokenizer: Tokenizer) -> None:
+        self._job = job
+        self._tokenizer = tokenizer
+        self.found: Counted | None = None
+
+    async def __call__(self) -> None:
+        """Raises TooLong."""
+        job = self._job
+        texts = [text for part in job.parts for text in part.texts]
+        tokens = await self._tokenizer.counts(job.encoding, job.base_url, job.model, texts)
+        if tokens is None:
+            return
+        each = iter(tokens)
+        sums = [sum(next(each) for _ in part.texts) for part in job.parts]
+        self.found = compared(job.parts, sums, job.held_tokens)
+        if self.found.tokens > job.budget_tokens:
+            detail = _TOO_LONG.format(tokens=self.found.tokens, budget=job.budget_tokens)
+            raise TooLong("overflow", detail)
+
+
+_TOO_LONG: Final = (
+    "By the server's own count the context has {tokens:,} tokens, and the window has room for {budget:,}, so it was "
+    "not sent. Give the agent a larger window (--window), or less core memory."
+)
+
+
 def in_part(job: Job, detail: str) -> str:
     """What failed, where it is not the model that the user talks with."""
     return f"The summariser ({job.model}): {detail}" if job.purpose == "summary" else detail
 
 
-def terms_of(job: Job) -> Terms:
+def terms_of(job: Job, before: Counting | None = None) -> Terms:
     return Terms(
         agent=job.agent,
         in_flight=job.in_flight,
@@ -71,6 +114,7 @@ def terms_of(job: Job) -> Terms:
         elsewhere=job.elsewhere,
         plain=job.plain,
         headers=job.headers,
+        before=before,
     )
 
 

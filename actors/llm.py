@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from actors.inferring import infer
 from actors.log_client import LogClient
-from actors.models.protocol import Model, Piece
+from actors.models.protocol import Model, Piece, Tokenizer
 from actors.owed import append_owed
 from actors.process import now_ms, others_first, set_up_logging, spawn, until_taken
 from actors.streams import Streams
@@ -41,11 +41,20 @@ CHUNK = 64
 class Processor:
     """Runs inferences on `offline` and `openai` models. `live` is called with what is streamed."""
 
-    def __init__(self, log: LogClient, offline: Model, hosted: Model, *, capacity: int = 4096) -> None:
+    def __init__(
+        self,
+        log: LogClient,
+        offline: Model,
+        hosted: Model,
+        *,
+        capacity: int = 4096,
+        tokenizer: Tokenizer | None = None,
+    ) -> None:
         self.watches = Watches()
         self._client = log
         self._offline = offline
         self._hosted = hosted
+        self._tokenizer = tokenizer
         self._desk = InferenceDesk(capacity=capacity)
         self._log = structlog.get_logger("llm")
         self._streams = Streams(log, self._log)
@@ -110,7 +119,7 @@ class Processor:
         model = self._offline if each.model == "offline" else self._hosted
         on_piece = self.watches.listener(each.agent, each.turn) if each.purpose == "reply" else None
         try:
-            made = await infer(each, model, self._log, on_piece)
+            made = await infer(each, model, self._log, on_piece, self._tokenizer)
         finally:
             if on_piece:
                 on_piece(Piece("end", ""))
@@ -150,7 +159,7 @@ class LLMActor:
         around = keys_in(os.environ)  # of a cluster's node; what the driver has counts before it
         hosted = LazyHosted(model, replace(keys, environment=merged(around, keys.environment)))
         self._keys = hosted.keys
-        self._processor = Processor(LogClient(ray.get_actor(log)), offline, hosted, capacity=capacity)
+        self._processor = Processor(LogClient(ray.get_actor(log)), offline, hosted, capacity=capacity, tokenizer=hosted)
         self._task = spawn("llm", self._processor.run)
 
     async def watch(self, watcher: str, agents: list[str]) -> None:

@@ -221,6 +221,7 @@ class Stub:
         if path in self.about:
             self.requests.append(received)
             said = self.about[path]
+            said = said(received) if callable(said) else said
             return said if isinstance(said, Reply) else Reply(body=msgspec.json.encode(said))
         if path == "/count":
             return Reply(body=b'{"count":%d}' % self.count)

@@ -8,8 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+import msgspec
+
+from bench.openai_stub import Received, Reply
+
 About = Mapping[str, Any]
-"""Path -> the JSON that is answered there; every other path is not found."""
+"""Path -> the JSON that is answered there, or what makes a reply of a request; every other path is not found."""
 
 
 def vllm(model: str, served: int) -> About:
@@ -119,3 +123,49 @@ SERVERS: Final[Mapping[str, Callable[[str, int], About]]] = {
     )
 }
 """By name: (model, tokens that it serves) -> what such a server says."""
+
+
+def tokens_of(text: str) -> int:
+    """The tokenizer of all servers here: a token for each two characters begun."""
+    return (len(text) + 1) // 2
+
+
+def _tokenizing(field: str, *needed: str, answer: Callable[[int], Any]) -> Callable[[Received], Reply]:
+    """An endpoint whose question has the text in `field`, and these others."""
+
+    def reply(received: Received) -> Reply:
+        try:
+            asked = msgspec.json.decode(received.body, type=dict[str, Any])
+        except msgspec.DecodeError:
+            return Reply(400, b'{"error": "no JSON"}')
+        if received.method != "POST" or not isinstance(asked.get(field), str) or not set(needed) <= set(asked):
+            return Reply(422, b'{"detail": "Field required"}')
+        return Reply(body=msgspec.json.encode(answer(tokens_of(asked[field]))))
+
+    return reply
+
+
+def _ids(count: int) -> list[int]:
+    return list(range(1, count + 1))
+
+
+def _llama_cpp_tokenize(received: Received) -> Reply:
+    """Without `content` it answers with no tokens, whatever else was said."""
+    content = msgspec.json.decode(received.body, type=dict[str, Any]).get("content", "")
+    return Reply(body=msgspec.json.encode({"tokens": _ids(tokens_of(content))}))
+
+
+TOKENIZERS: Final[Mapping[str, About]] = {
+    "llama.cpp": {"/tokenize": _llama_cpp_tokenize},
+    "vllm": {
+        "/tokenize": _tokenizing(
+            "prompt",
+            "model",
+            answer=lambda n: {"count": n, "max_model_len": 4096, "tokens": _ids(n), "token_strs": None},
+        )
+    },
+    "llama-cpp-python": {"/extras/tokenize/count": _tokenizing("input", answer=lambda n: {"count": n})},
+    "tgi": {"/tokenize": _tokenizing("inputs", answer=lambda n: [{"id": i, "text": "", "start": 0} for i in _ids(n)])},
+    "koboldcpp": {"/api/extra/tokencount": _tokenizing("prompt", answer=lambda n: {"value": n, "ids": _ids(n)})},
+}
+"""What counts tokens, by the kinds of `actors.models.tokenizing`, which says where each was read about."""

@@ -66,8 +66,9 @@ _FLAGS: Final = frozenset({"model", "base-url", "window", "fallback", "summarize
 """Of these `fork` and `rerun` read some, and `chat` has options of their names."""
 
 
-def given(settings: Settings, pairs: Iterable[str]) -> Settings:
-    """The settings with what `chat --set` says. Raises BadInput for what is no setting."""
+def given(settings: Settings, pairs: Iterable[str], typed: str = "") -> Settings:
+    """The settings with what `chat --set` says; `typed`: the base_url that the user gives with it. Raises BadInput for
+    what is no setting."""
     said = dict(map(split, pairs))
     for key in said:
         if key not in FIELDS:
@@ -75,12 +76,12 @@ def given(settings: Settings, pairs: Iterable[str]) -> Settings:
             hint = f" Did you mean {' or '.join(near)}?" if near else ""
             hint = f" Give --{key}." if key in _FLAGS - {"system"} else hint
             raise BadInput(f"There is no setting '{one_line(key, 40)}'.{hint} The settings are: {', '.join(FIELDS)}.")
-    return with_fields(settings, said)
+    return with_fields(settings, said, typed)
 
 
-def with_fields(settings: Settings, said: Mapping[str, str]) -> Settings:
+def with_fields(settings: Settings, said: Mapping[str, str], typed: str = "") -> Settings:
     if TOKENIZER in said:
-        settings = with_tokenizer(settings, said[TOKENIZER])
+        settings = with_tokenizer(settings, said[TOKENIZER], typed)
     others = {key: value for key, value in said.items() if key != TOKENIZER}
     return replace(settings, **{FIELDS[key]: value_of(key, FIELDS[key], value) for key, value in others.items()})
 

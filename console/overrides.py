@@ -110,7 +110,9 @@ def _settings(now: Settings, given: Mapping[str, str]) -> Settings:
     if not given.get("model", "none").strip():
         raise BadInput("model= names no model: give one, as model=offline.")
     settings = settings_changed(now, _flags(given), os.environ) or now
-    settings = with_fields(settings, {key: value for key, value in given.items() if key in FIELDS})
+    settings = with_fields(
+        settings, {key: value for key, value in given.items() if key in FIELDS}, given.get("base-url", "").strip()
+    )
     why = flaw(settings)
     if why:
         raise BadInput(f"These settings cannot be: {why}")

@@ -1,5 +1,5 @@
 """Servers on the command line, for a fallback and for a summariser:
-MODEL[@URL][,window=N][,reserve=N][,in-flight=N][,tokenizer=hf:PATH].
+MODEL[@URL][,window=N][,reserve=N][,in-flight=N][,tokenizer=hf:PATH|server].
 
 Rule: what is written is what is shown, so that it can be typed again.
 """
@@ -22,7 +22,7 @@ from events.types import Server, Settings
 
 NONE: Final = "none"
 """Typed in the place of a server: there is to be none."""
-FORM: Final = "MODEL[@URL][,window=N][,reserve=N][,in-flight=N][,tokenizer=hf:PATH]"
+FORM: Final = "MODEL[@URL][,window=N][,reserve=N][,in-flight=N][,tokenizer=hf:PATH|server]"
 _EXAMPLE: Final = "llama3@http://localhost:11434/v1,window=8192"
 
 _WRITTEN: Final = re.compile(r"(?P<model>.*?)(@(?P<url>https?://[^,\s]*))?(?P<more>(,[a-z-]+=[^,]*)*)", re.DOTALL)
@@ -45,7 +45,7 @@ def server(text: str) -> Server:
     parts = [part for part in found["more"].split(",") if part]
     named = "".join(part.partition("=")[2] for part in parts if part.startswith(_TOKENIZER))
     given = dict(_number(part, text) for part in parts if not part.startswith(_TOKENIZER))
-    encoding, margin = encoding_named(named, model)
+    encoding, margin = encoding_named(named, model, url, url)
     window = given.get("window_tokens", 0)
     reserve = max(1, reserve_tokens(model, window)) if window else 0
     return Server(

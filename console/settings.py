@@ -89,7 +89,7 @@ def _with_servers(settings: Settings, flags: Flags) -> Settings:
     settings = replace(settings, reserve_tokens=flags.reserve or settings.reserve_tokens)
     settings = with_summarizer(with_fallbacks(settings, flags.fallback), flags.summarizer)
     settings = replace(settings, in_flight=settings.in_flight if flags.in_flight is None else flags.in_flight)
-    settings = given(settings, flags.pairs)
+    settings = given(settings, flags.pairs, flags.base_url)
     why = flaw(settings)
     if why:
         raise BadInput(f"These settings cannot be: {why}")

@@ -5,36 +5,82 @@ Rule: a tokenizer that cannot be had is refused here, before anything is written
 
 from __future__ import annotations
 
+import asyncio
+import functools
 import os
+from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 from msgspec.structs import replace
 
 from console.show import one_line
-from events.encodings import FILE
+from events.addresses import address_of, public_url
+from events.encodings import FILE, SERVER
 from events.errors import BadInput
 from events.servers import all_of
 from events.types import Settings
 from store import tokenizer_file
+from store.key_files import handed
+from store.keys import merged
 from store.tokens import SHIPPED, encoding_for, is_encoding
 
 USUAL: Final = "none"
 """What the model's name says."""
-FORM: Final = f"{FILE}PATH (a tokenizer.json of Hugging Face), {', '.join(SHIPPED)}, or {USUAL}"
+FORM: Final = (
+    f"{FILE}PATH (a tokenizer.json of Hugging Face), server (the agent's own counts), {', '.join(SHIPPED)}, or {USUAL}"
+)
 
 
-def encoding_named(text: str, model: str) -> tuple[str, float]:
-    """The encoding that is meant, and its margin. Raises BadInput."""
+def encoding_named(text: str, model: str, base_url: str, typed: str = "") -> tuple[str, float]:
+    """The encoding that is meant, and its margin. `typed`: the address that the user typed with it. Raises BadInput."""
     name = text.strip()
     if name.lower() in ("", USUAL):
         return encoding_for(model)
     if name.startswith(FILE):
         return FILE + tokenizer_file.check(name.removeprefix(FILE)), 1.0
+    if f"{name}:".startswith(SERVER):
+        return SERVER + _kind(name.removeprefix(SERVER.rstrip(":")).lstrip(":"), model, base_url, typed), 1.0
     if name == encoding_for(model)[0]:
         return encoding_for(model)
     if not is_encoding(name):
         raise BadInput(f"'{one_line(name, 80)}' is no tokenizer: give {FORM}.")
     return name, 1.0
+
+
+def _kind(named: str, model: str, base_url: str, typed: str) -> str:
+    """The kind of server that counts; where none is named, the server is asked."""
+    from actors.models.tokenizing import KINDS
+
+    if named in KINDS:
+        return named
+    kinds = ", ".join(f"{SERVER}{kind}" for kind in KINDS)
+    if named:
+        raise BadInput(f"There is no kind of server '{one_line(named, 40)}' that counts: give one of {kinds}.")
+    if not base_url:
+        raise BadInput("tokenizer=server needs a server of the model's own (--base-url).")
+    found = _asked(base_url, model, typed)
+    if not found:
+        raise BadInput(
+            f"{public_url(base_url)} gives no counts in a way that is known (or is down). If it does, name its kind: "
+            f"{kinds}. Else give the model's tokenizer: {FILE}PATH."
+        )
+    return found
+
+
+@functools.lru_cache(maxsize=64)
+def _asked(base_url: str, model: str, typed: str) -> str:
+    """The kind of server there, asked once. An address that came with an agent is asked only where it is trusted."""
+    from actors.models.tokenizing import kind_of
+
+    given = handed(os.environ, typed=(typed,) if typed else ())
+    keys, address = merged(given.filed, given.environment), address_of(base_url)
+    if address is None or not keys.is_trusted(address):
+        raise BadInput(
+            f"{public_url(base_url)} is no address that you gave: nothing is sent there. Name the kind of server, as "
+            f"tokenizer={SERVER}vllm, or allow the address: `launch.py keys allow {address or 'URL'}`."
+        )
+    with ThreadPoolExecutor(1) as pool:  # the caller may run a loop of its own
+        return pool.submit(asyncio.run, kind_of(base_url, model, keys.access(base_url))).result()
 
 
 def missing(settings: Settings) -> list[str]:
@@ -48,6 +94,6 @@ def missing(settings: Settings) -> list[str]:
     ]
 
 
-def with_tokenizer(settings: Settings, text: str) -> Settings:
-    encoding, margin = encoding_named(text, settings.model)
+def with_tokenizer(settings: Settings, text: str, typed: str = "") -> Settings:
+    encoding, margin = encoding_named(text, settings.model, settings.base_url, typed)
     return replace(settings, encoding=encoding, token_margin=margin)

@@ -169,14 +169,12 @@ def _sources(sources: tuple[str, ...]) -> str:
 def reply_request(state: State) -> bytes:
     """The request for the model's next message: the agent's main context."""
     model = state.settings.model
-    pieces = [("system", system_message(state))]
+    system, tools = head_wires(state)
+    pieces = [("system", system)]
     if state.summary:
         pieces.append(("summary", summary_message(state.summary)))
     pieces += [(entry.kind, _sent(state, entry)) for entry in state.queue]
     pieces.append(("status", status_message(state)))
-    tools = b""
-    if not _tells_in_text(state):
-        tools = tools_json(state.format, documents=bool(state.sources), labels=_labels(state))
     return _request(state.settings, model, rendered(pieces, shapes(state.format, model)), tools=tools, reply=True)
 
 
@@ -287,10 +285,14 @@ def message_tokens(wire: bytes, settings: Settings, count: Count) -> int:
 def entry_tokens(state: State, entry: Entry, count: Count) -> int:
     """Tokens that a message of the queue takes as it goes out. Messages that are joined are counted as if each stood
     alone, which is never less."""
+    return sum(message_tokens(wire, state.settings, count) for wire in sent_wires(state, entry))
+
+
+def sent_wires(state: State, entry: Entry) -> tuple[bytes, ...]:
+    """A message of the queue as it goes out, each message of it as if it stood alone."""
     wanted = shapes(state.format, state.settings.model)
     wire = _sent(state, entry)
-    wires = alone(entry.kind, wire, wanted) if wanted else (wire,)
-    return sum(message_tokens(wire, state.settings, count) for wire in wires)
+    return tuple(alone(entry.kind, wire, wanted)) if wanted else (wire,)
 
 
 @lru_cache(maxsize=256)
@@ -322,9 +324,22 @@ def head_tokens(state: State, count: Count) -> int:
     return head + tools_tokens(settings.encoding, count, state.format, documents=documents, labels=_labels(state))
 
 
+def head_wires(state: State) -> tuple[bytes, bytes]:
+    """The system message, and the functions (b"": they are told in the text)."""
+    if _tells_in_text(state):
+        return system_message(state), b""
+    return system_message(state), tools_json(state.format, documents=bool(state.sources), labels=_labels(state))
+
+
 def with_margin(tokens: int, settings: Settings) -> int:
     """The count that is held against the window: with the margin of a model whose encoding is not known."""
     return ceil(tokens * settings.margin)
+
+
+def without_margin(tokens: int, settings: Settings) -> int:
+    """The count that a count with the margin was made of: with a margin of 1 or more there is one at most."""
+    guess = int(tokens / settings.margin)
+    return next((n for n in (guess, guess + 1, guess - 1) if with_margin(n, settings) == tokens), guess)
 
 
 class Measure(msgspec.Struct, frozen=True, kw_only=True):

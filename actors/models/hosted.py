@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from actors.models.protocol import USUAL, Answer, Model, OnPiece, Terms
+from actors.models.protocol import USUAL, Answer, Model, OnPiece, Terms, Tokenizer
 from store.key_files import Handed, LiveKeys
 
 
 class LazyHosted:
-    """An `OpenAIModel` on first use, with the keys that it was handed."""
+    """An `OpenAIModel` on first use, with the keys that it was handed; and what has its servers count."""
 
     def __init__(self, options: dict[str, Any], keys: Handed) -> None:
         self._options = options
         self.keys = LiveKeys(keys)
         self._model: Model | None = None
+        self._tokenizer: Tokenizer | None = None
 
     async def complete(
         self, request: bytes, *, base_url: str = "", on_piece: OnPiece | None = None, terms: Terms = USUAL
@@ -24,6 +26,14 @@ class LazyHosted:
 
             self._model = OpenAIModel(keys=self.keys, **self._options)
         return await self._model.complete(request, base_url=base_url, on_piece=on_piece, terms=terms)
+
+    async def counts(self, encoding: str, base_url: str, model: str, texts: Sequence[str]) -> list[int] | None:
+        """See `Tokenizer`."""
+        if self._tokenizer is None:
+            from actors.models.tokenizing import ServerTokenizer
+
+            self._tokenizer = ServerTokenizer(self.keys)
+        return await self._tokenizer.counts(encoding, base_url, model, texts)
 
     def figures(self) -> dict[str, Any]:
         """What it does now, by server; {} before its first use."""

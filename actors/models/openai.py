@@ -120,6 +120,8 @@ class OpenAIModel:
             if line.refused_since(asked.refusals) > self._max_retries:
                 return _busy(self._max_retries + 1)
             now = line.refusals
+            if asked.terms.before and attempt == 1:
+                await asked.terms.before()
             asked.waiting.doing = AT_SERVER
             result = await self._attempt(asked)
             wait_s = self._wait_s(result, attempt, asked.terms)

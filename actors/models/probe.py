@@ -7,7 +7,7 @@ but to the server's own address: redirects are not followed, so a key stays wher
 from __future__ import annotations
 
 import asyncio
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlsplit, urlunsplit
 
 import httpx2
@@ -27,17 +27,21 @@ async def window_of(base_url: str, model: str, *, access: Access = NO_ACCESS, ti
     """What the server at this address says of the model's window. `access` is what it is given."""
     if not _is_an_address(base_url):
         return UNKNOWN
-    headers = {**access.headers, **({"Authorization": access.authorization or ""} if access.key else {})}
-    if not all(secret.isascii() and secret.isprintable() for secret in access.secrets()):
-        headers = {}  # the first request will say so
     timeout = httpx2.Timeout(timeout_s, connect=min(_CONNECT_S, timeout_s))
     try:
-        async with httpx2.AsyncClient(timeout=timeout, headers=headers, follow_redirects=False) as client:
+        async with httpx2.AsyncClient(timeout=timeout, headers=headers_of(access), follow_redirects=False) as client:
             asked = (_ask(client, question, base_url, model, timeout_s) for question in QUESTIONS)
             answers = await asyncio.gather(*asked)
     except (httpx2.HTTPError, httpx2.InvalidURL, OSError, ValueError):
         return UNKNOWN  # no such address, or a proxy's that is none: the first request will say so
     return combined(zip((question.server for question in QUESTIONS), answers, strict=True))
+
+
+def headers_of(access: Access) -> dict[str, str]:
+    """What goes along; nothing, where HTTP cannot carry it: the first request for an answer will say so."""
+    if not all(secret.isascii() and secret.isprintable() for secret in access.secrets()):
+        return {}
+    return {**access.headers, **({"Authorization": access.authorization or ""} if access.key else {})}
 
 
 def _is_an_address(url: str) -> bool:
@@ -53,12 +57,19 @@ async def _ask(client: httpx2.AsyncClient, question: Question, base_url: str, mo
     url = address(base_url, question)
     body = msgspec.json.encode({"model": model}) if question.asks else b""
     try:
-        async with asyncio.timeout(timeout_s), client.stream("POST" if body else "GET", url, content=body) as response:
-            if response.status_code != httpx2.codes.OK:
-                return UNKNOWN
-            return question.read(msgspec.json.decode(await _read(response)), model)
+        async with asyncio.timeout(timeout_s):
+            return question.read(await said(client, "POST" if body else "GET", url, body), model)
     except (httpx2.HTTPError, httpx2.InvalidURL, OSError, ValueError, RecursionError, msgspec.MsgspecError):
         return UNKNOWN
+
+
+async def said(client: httpx2.AsyncClient, method: str, url: str, body: bytes) -> Any:
+    """A server's JSON. Raises ValueError and what httpx2 and msgspec raise where it is none, or says no."""
+    headers = {"Content-Type": "application/json"} if body else None
+    async with client.stream(method, url, content=body, headers=headers) as response:
+        if response.status_code != httpx2.codes.OK:
+            raise ValueError(f"status {response.status_code}")
+        return msgspec.json.decode(await _read(response))
 
 
 async def _read(response: httpx2.Response) -> bytes:
@@ -71,9 +82,14 @@ async def _read(response: httpx2.Response) -> bytes:
 
 
 def address(base_url: str, question: Question) -> str:
-    """Where a question goes: beside the server's /v1, or under it. What stands behind a question mark stays."""
+    """Where a question goes."""
+    return beside(base_url, question.path, under=question.under_base)
+
+
+def beside(base_url: str, path: str, *, under: bool = False) -> str:
+    """A path beside the server's /v1, or under it. What stands behind a question mark stays."""
     parts = urlsplit(base_url)
-    path = parts.path.rstrip("/")
-    if not question.under_base:
-        path = path.removesuffix("/v1")
-    return urlunsplit((parts.scheme, parts.netloc, path + question.path, parts.query, ""))
+    base = parts.path.rstrip("/")
+    if not under:
+        base = base.removesuffix("/v1")
+    return urlunsplit((parts.scheme, parts.netloc, base + path, parts.query, ""))

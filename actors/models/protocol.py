@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, Protocol
 
 import msgspec
@@ -32,6 +32,7 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
     `elsewhere`: another server is asked where this one fails, so that one that does not answer is not waited for twice;
     `idle_s`: the most between two pieces of an answer. `plain`: the model answered in plain text before, so content is
     handed on as a message while it comes. `headers` go along, beside those that `store.keys` has for the server.
+    `before` is awaited once the server has a slot for the request, before it is sent: it may raise ModelFailed.
     """
 
     agent: str = ""
@@ -41,6 +42,7 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
     idle_s: float = 0.0
     plain: bool = False
     headers: dict[str, str] = {}
+    before: Callable[[], Awaitable[None]] | None = None
 
 
 USUAL: Final = Terms()
@@ -79,3 +81,9 @@ class Model(Protocol):
         ...
 
     async def aclose(self) -> None: ...
+
+
+class Tokenizer(Protocol):
+    async def counts(self, encoding: str, base_url: str, model: str, texts: Sequence[str]) -> list[int] | None:
+        """How many tokens each text has for the model at this server; None: it does not say."""
+        ...

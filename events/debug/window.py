@@ -13,12 +13,12 @@ import msgspec
 from msgspec.structs import replace
 
 from events.codec import decode
-from events.context import PRIMING, Count, measure, system_message, with_margin
+from events.context import PRIMING, Count, measure, system_message, with_margin, without_margin
 from events.envelope import Envelope
 from events.evolve import evolve
 from events.servers import summarizer
 from events.state import UNCOUNTED, Entry, State
-from events.types import InferenceRequested, Settings
+from events.types import InferenceRequested
 
 KINDS: Final = {"input": "inputs", "alert": "alerts", "assistant": "agent's own", "tool": "function results"}
 HEAD: Final = "system text, core memory, functions"
@@ -68,12 +68,6 @@ def window(state: State, asked: InferenceRequested | None = None, count: Count |
         return Window(shares=shares, total_tokens=with_margin(counted.total, state.settings))
     shares = _parts(state, state.head_tokens, summary, entries, UNCOUNTED)
     return Window(shares=shares, total_tokens=with_margin(sum(share.tokens for share in shares), state.settings))
-
-
-def without_margin(tokens: int, settings: Settings) -> int:
-    """The count that a count with the margin was made of: with a margin of 1 or more there is one at most."""
-    guess = int(tokens / settings.margin)
-    return next((n for n in (guess, guess + 1, guess - 1) if with_margin(n, settings) == tokens), guess)
 
 
 def _parts(state: State, head: int, summary: int, entries: tuple[int, ...], status: int) -> tuple[Share, ...]:
