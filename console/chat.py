@@ -37,7 +37,7 @@ from events.errors import UnknownAgent
 from events.formats import BRIEF
 from events.prompts import fitting
 from events.servers import chosen
-from events.settings import OFFLINE
+from events.types import OFFLINE
 from store.folder import DataFolder
 from store.sqlite_log import SqliteLog
 from store.states import load

@@ -26,9 +26,9 @@ from events.context import Count
 from events.errors import BadInput
 from events.prompts import least_window_of, most_reserve_tokens, needed_tokens
 from events.servers import chosen
-from events.settings import OFFLINE, flaw
+from events.settings import flaw
 from events.state import State
-from events.types import Block, Settings
+from events.types import OFFLINE, Block, Settings
 
 _FLAGS: Final = ("model", "base-url", "window", "fallback", "summarizer", "in-flight")
 """These change others with them, as they do for `chat`."""

@@ -17,8 +17,7 @@ from console.tokenizers import encoding_named
 from events.encodings import is_own
 from events.errors import BadInput
 from events.prompts import reserve_tokens
-from events.settings import OFFLINE
-from events.types import Server, Settings
+from events.types import OFFLINE, Server, Settings
 
 NONE: Final = "none"
 """Typed in the place of a server: there is to be none."""

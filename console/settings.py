@@ -29,9 +29,9 @@ from events.prompts import (
     unborn,
 )
 from events.servers import all_of
-from events.settings import OFFLINE, flaw
+from events.settings import flaw
 from events.state import State
-from events.types import AgentCreated, Settings
+from events.types import OFFLINE, AgentCreated, Settings
 from store.tokens import encoding_for
 
 OFFLINE_WINDOW_TOKENS: Final = 8_192

@@ -15,10 +15,9 @@ from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit, urlunsplit
 
 import msgspec
 
-from events.types import Settings
+from events.types import OFFLINE, Settings
 
 OPENAI_URL: Final = "https://api.openai.com/v1"
-OFFLINE: Final = "offline"
 _PORTS: Final = {"http": 80, "https": 443}
 _HOST: Final = re.compile(r"(\[[0-9a-f:.]+\]|[\w.-]+)(:\d{1,5})?")
 _OPENAI_HOST: Final = re.compile(r"https://([a-z0-9-]+\.)?api\.openai\.com")

@@ -13,9 +13,8 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from events.addresses import OFFLINE
 from events.state import Learned, Reading, State
-from events.types import CutNoticed, InferenceCompleted, MarginLearned, Settings
+from events.types import OFFLINE, CutNoticed, InferenceCompleted, MarginLearned, Settings
 
 READINGS: Final = 8
 """So many of the last are kept."""

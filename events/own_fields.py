@@ -16,9 +16,8 @@ import msgspec
 from msgspec.structs import replace
 
 from events.formats import BLANK_REASONING, DUMMY_SIGNATURES, OWN_FIELDS, OWN_REASONING, Format
-from events.settings import OFFLINE
 from events.state import Entry, State
-from events.types import Own
+from events.types import OFFLINE, Own
 
 REASONING: Final = ("reasoning_content", "reasoning", "reasoning_details")
 """A message's fields that hold what the model thought. They can be long."""

@@ -13,9 +13,8 @@ from events.envelope import GENESIS, place
 from events.eviction import BRIEF_CONVERSATION_TOKENS
 from events.evolve import evolve
 from events.formats import BRIEF, NAMED, NEWBORN, Format, changed
-from events.settings import OFFLINE
 from events.state import UNCOUNTED, State
-from events.types import AgentCreated, Block, Settings
+from events.types import OFFLINE, AgentCreated, Block, Settings
 
 SYSTEM: Final = """\
 You are an agent with a memory that outlasts your context window. You live in Palimpsest, a MemGPT system: an operating

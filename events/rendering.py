@@ -16,8 +16,8 @@ import msgspec
 
 from events.formats import ALTERNATING, BARE_CALLS, NO_CONTENT, NO_SYSTEM, SHORT_IDS, TEXT_CALLS, Format
 from events.functions import FUNCTIONS
-from events.settings import OFFLINE
 from events.text_calls import call_text, result_text
+from events.types import OFFLINE
 
 SHAPES: Final = frozenset({ALTERNATING, NO_SYSTEM, SHORT_IDS, BARE_CALLS, NO_CONTENT, TEXT_CALLS})
 """The parts that give messages another form than the queue's."""

@@ -11,8 +11,6 @@ from events.addresses import secrets_in_query
 from events.servers import all_of, summarizer
 from events.types import Settings
 
-OFFLINE: Final = "offline"
-"""The built-in model's name."""
 MOST: Final = 1_000_000_000
 """No count of an agent's settings has a sense above this."""
 

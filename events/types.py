@@ -7,9 +7,12 @@ Rules. (1) A field is only ever added, with a default; anything else is a new ve
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Final
 
 import msgspec
+
+OFFLINE: Final = "offline"
+"""The built-in model's name."""
 
 # --- values -----------------------------------------------------------------------------------------------------
 
@@ -38,7 +41,7 @@ class Settings(Value, frozen=True, kw_only=True):
     user says, so that a fold never looks them up.
     """
 
-    model: str = "offline"
+    model: str = OFFLINE
     base_url: str = ""
     summarizer: str = ""
     """The model that writes summaries, at the agent's own server; empty: `model`."""
