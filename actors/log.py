@@ -57,7 +57,7 @@ class LogActor:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="commit")
         self._queue: list[Waiting] = []
         self._wanted = asyncio.Event()
-        self._moved: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waking: set[asyncio.Future[None]] = set()
         self._packed: dict[tuple[int, int, frozenset[str]], bytes] = {}
         self._opened = asyncio.Event()
         self._tried = asyncio.Event()
@@ -183,12 +183,13 @@ class LogActor:
             self._answer(group, committed)
 
     def _answer(self, group: list[Waiting], committed: Committed) -> None:
+        """Who waits for what was written goes before whoever wrote it."""
         self._commits += 1
+        self._announce(committed.envelopes)
         for (append, done), answer in zip(group, committed.answers, strict=True):
             self._door.note(append.drafts, answer)
             if not done.done():
                 done.set_result(answer)
-        self._announce(committed.envelopes)
 
     def _refuse(self, group: list[Waiting], error: PalimpsestError) -> None:
         for append, done in group:
@@ -206,8 +207,20 @@ class LogActor:
         self._wake()
 
     def _wake(self) -> None:
-        moved, self._moved = self._moved, asyncio.get_running_loop().create_future()
-        moved.set_result(None)
+        for waiting in self._waking:
+            _settle(waiting)
+
+    async def _woken(self, deadline: float) -> None:
+        """Wait until the log has grown, or closes, or that time of the loop's clock has come."""
+        loop = asyncio.get_running_loop()
+        waiting: asyncio.Future[None] = loop.create_future()
+        timer = loop.call_at(deadline, _settle, waiting)
+        self._waking.add(waiting)
+        try:
+            await waiting
+        finally:
+            self._waking.discard(waiting)
+            timer.cancel()
 
     # --- reading
 
@@ -234,7 +247,7 @@ class LogActor:
                 raise LogUnavailable("The system is stopping: nothing more comes. Ask again after the next start.")
             if deadline <= clock():
                 break
-            await asyncio.wait([self._moved], timeout=deadline - clock())
+            await self._woken(deadline)
         return self._pack(after, wanted.limit, wanted.kinds)
 
     def _pack(self, after: int, limit: int, wanted: frozenset[str]) -> bytes:
@@ -324,6 +337,11 @@ class LogActor:
         self._store.close()
         if self._lock is not None:
             self._lock.release()
+
+
+def _settle(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)
 
 
 def remote(**options: Any) -> Any:
