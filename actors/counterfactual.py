@@ -32,6 +32,8 @@ from events.state import Alarm, State
 from events.types import (
     Event,
     FunctionCalled,
+    FunctionFailed,
+    FunctionReturned,
     InferenceCompleted,
     InferenceFailed,
     InferenceRequested,
@@ -46,6 +48,7 @@ from store.schedule import BadTimer, next_due_ms, set_timer
 
 AT_ONCE: Final = 512
 """As many drafts are written at once."""
+_ANSWERS: Final = (InferenceCompleted, InferenceFailed, FunctionReturned, FunctionFailed)
 HOPELESS: Final = frozenset({"wrong_key", "not_allowed", "unknown_model", "unreachable"})
 """Failures of a model after which asking it again, a thousand times, makes no sense."""
 
@@ -166,8 +169,13 @@ class Counterfactual:
         if there.outside or (self._at == 0 and isinstance(there.event, TimerSet)):
             self._at += 1
             self._give(there)
-        elif not self._advance():
+        elif self._is_answered(there) or not self._advance():
             await self._answer(there if self._use_recorded else None)
+
+    def _is_answered(self, there: Recorded) -> bool:
+        """Whether what the fork waits for was answered next, though it may be called off by now: a stop was in the log,
+        and whoever calls off had not seen it."""
+        return isinstance(there.event, _ANSWERS) and bool(there.envelope.closes) and self._open() is not None
 
     def _compare(self, made: Draft, event: Event, seq: int) -> None:
         """Whether an event of the fork's own is the one that was recorded there."""

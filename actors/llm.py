@@ -24,10 +24,12 @@ from actors.watch import AgentPiece, Watches
 from actors.wire import Batch
 from events.codec import answer, decode
 from events.envelope import Draft, Topic
+from events.errors import BadInput
 from events.inference import InferenceDesk, Job, job
 from events.types import AGENT_EVENTS, AgentCreated, AgentForked, InferenceRequested
 from store.key_files import Handed
 from store.keys import keys_in, merged
+from store.log import Append
 
 BATCH = 2000
 WAIT_S = 30.0
@@ -59,7 +61,8 @@ class Processor:
         self._log = structlog.get_logger("llm")
         self._streams = Streams(log, self._log)
         self._running: dict[tuple[str, str], asyncio.Task[None]] = {}
-        self._outbox: list[Draft] = []
+        self._outbox: list[tuple[tuple[Draft, ...], int | None]] = []
+        """Answers, each with what follows from it, and the seq that its stream must have for that (None: any)."""
         self._ready = asyncio.Event()
         self._position = 0
         self._done = 0
@@ -126,7 +129,7 @@ class Processor:
         if made.sent != each.asked:
             self._desk.states.drop(each.agent)  # whatever it was, the next request is rendered from a fresh fold
         self._running.pop((each.agent, each.key), None)
-        self._outbox.append(answer(each, made, now_ms()))
+        self._outbox.append(self._desk.followed(answer(each, made, now_ms()), made, now_ms()))
         self._ready.set()
 
     async def _flush(self) -> None:
@@ -134,8 +137,37 @@ class Processor:
         while True:
             await self._ready.wait()
             self._ready.clear()
-            drafts, self._outbox = self._outbox, []
-            self._done += await append_owed(self._client, [[draft] for draft in drafts], self._log)
+            owed: dict[str, tuple[tuple[Draft, ...], int | None]] = {}
+            later = []
+            for drafts, expected in self._outbox:
+                if drafts[0].agent in owed:  # of a stream all drafts of one append are taken, or none
+                    later.append((drafts, expected))
+                else:
+                    owed[drafts[0].agent] = drafts, expected
+            self._outbox = later
+            if later:
+                self._ready.set()
+            self._done += await self._append(owed)
+
+    async def _append(self, owed: dict[str, tuple[tuple[Draft, ...], int | None]]) -> int:
+        """Append answers, each with what follows from it where its stream is where it should be; how many."""
+        alone = [[drafts[0]] for drafts, expected in owed.values() if expected is None]
+        expected = {agent: seq for agent, (_, seq) in owed.items() if seq is not None}
+        if not expected:
+            return await append_owed(self._client, alone, self._log)
+        drafts = tuple(draft for each, _ in owed.values() for draft in each)
+        try:
+            append = Append(drafts, expected)
+            answers = await until_taken(lambda: self._client.append(append), self._log, "append")
+        except BadInput:
+            overtaken = set(expected)
+        else:
+            conflicts = {draft.agent for draft, each in zip(drafts, answers, strict=True) if each.outcome == "conflict"}
+            overtaken = set(expected) & conflicts
+            alone = []
+        alone += [[owed[agent][0][0]] for agent in overtaken]
+        await append_owed(self._client, alone, self._log)
+        return len(owed)
 
     def figures(self) -> dict[str, Any]:
         return {

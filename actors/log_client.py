@@ -75,10 +75,17 @@ class LogClient:
         return wire.unpack_batch(await unwrapped(self._actor.tail.remote(wire.pack(wanted))))
 
     async def exchange(
-        self, append: Append, after: int, limit: int, wait_s: float, *, kinds: tuple[str, ...] = ()
+        self,
+        append: Append,
+        after: int,
+        limit: int,
+        wait_s: float,
+        *,
+        kinds: tuple[str, ...] = (),
+        wake: tuple[str, ...] = (),
     ) -> tuple[list[Appended], wire.Batch | None]:
         """As `LogActor.exchange`. Raises what the log does; nothing of the append was taken then."""
-        asked = wire.Exchange(append, wire.Wanted(after, limit, wait_s, frozenset(kinds)))
+        asked = wire.Exchange(append, wire.Wanted(after, limit, wait_s, frozenset(kinds), frozenset(wake)))
         call = self._actor.exchange.remote(bytes(wire.packed(asked)))
         outcome, batch = wire.unpack_exchanged(await unwrapped(call))
         if isinstance(outcome, PalimpsestError):

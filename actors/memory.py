@@ -18,12 +18,14 @@ from events.context import Count
 from events.envelope import Topic
 from events.errors import BadInput
 from events.memory_manager import FOREIGN, Due, MemoryManager, Plan
+from events.types import AGENT_EVENTS, AgentCreated, AgentForked
 from store.log import DECIDER, Append, Appended, Snapshot
 from store.states import snapshot_of
 
 BATCH = 2000
 WAIT_S = 30.0
-KINDS = tuple(sorted(FOREIGN))
+WAKE = tuple(sorted(FOREIGN))
+KINDS = tuple(sorted(event.__name__ for event in AGENT_EVENTS if event not in (AgentCreated, AgentForked)))
 
 
 class Memory:
@@ -40,14 +42,14 @@ class Memory:
         came = await self._recover()
         while True:
             batch = came if came is not None else await until_taken(self._tail, self._log, "tail")
-            sound = self.streams.sound(batch.envelopes)
+            sound = self._manager.concerning(self.streams.sound(batch.envelopes))
             for state in await self.streams.states(self._manager.missing(sound)):
                 self._manager.states.put(state)
             due = self._manager.take(self.streams.sound(sound), batch.position)
             came = await self._append_plans(due)
 
     async def _tail(self) -> Batch:
-        return await self._client.tail(self._manager.position, BATCH, WAIT_S, kinds=KINDS)
+        return await self._client.tail(self._manager.position, BATCH, WAIT_S, kinds=KINDS, wake=WAKE)
 
     async def _recover(self) -> Batch | None:
         """Take up the agents that are owed a turn; what came next, if that is known."""
@@ -87,7 +89,7 @@ class Memory:
 
     async def _exchange(self, append: Append) -> tuple[list[Appended], Batch | None]:
         """The last append of a round: nothing is done after it but to wait for more."""
-        return await self._client.exchange(append, self._manager.position, BATCH, WAIT_S, kinds=KINDS)
+        return await self._client.exchange(append, self._manager.position, BATCH, WAIT_S, kinds=KINDS, wake=WAKE)
 
     async def _append_apart(self, plan: Plan) -> list[Appended]:
         """Agent by agent: one whose next events no log can hold is set aside, and the others go on."""

@@ -14,14 +14,17 @@ from events.body import headers
 from events.cache import StateCache
 from events.context import fingerprint, open_request, without_margin
 from events.counting import Part, parts
-from events.envelope import Envelope
+from events.decide import advance, placed
+from events.envelope import Draft, Envelope
 from events.errors import PalimpsestError
 from events.eviction import budget_tokens
+from events.evolve import evolve
 from events.formats import Format
 from events.own_fields import at_server
 from events.servers import next_server, summarizer
 from events.state import State
 from events.types import (
+    Event,
     InferenceCancelled,
     InferenceRequested,
 )
@@ -92,6 +95,30 @@ class InferenceDesk:
                 cancelled.append((envelope.agent, envelope.closes))
         self.states.trim()
         return jobs, cancelled
+
+    def followed(self, answer: Draft, event: Event, now_ms: int) -> tuple[tuple[Draft, ...], int | None]:
+        """An answer with all that follows from it, to be appended as one with the seq that the stream must have then.
+
+        The memory manager decides the same from the same state; what is decided here saves its commit, and the calls
+        there and back. Where something must be counted for it, or the state here is not that of the open request, the
+        answer stands alone (None), and the memory manager goes on from it.
+        """
+        state = self.states.get(answer.agent)
+        if state is None or state.turn is None or state.turn.request_key != answer.closes:
+            return (answer,), None
+        try:
+            _, more = advance(evolve(state, placed(answer, state.seq + 1), event), _uncounted, now_ms)
+        except (Uncounted, PalimpsestError):
+            return (answer,), None
+        return (answer, *more), state.seq if more else None
+
+
+class Uncounted(Exception):
+    """Something would have to be counted."""
+
+
+def _uncounted(_encoding: str, _text: str) -> int:
+    raise Uncounted
 
 
 def job(state: State, envelope: Envelope, event: InferenceRequested) -> Job:

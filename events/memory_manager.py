@@ -52,7 +52,8 @@ _FOREIGN: Final[tuple[type[Event], ...]] = (
 )
 
 FOREIGN: Final = frozenset(event.__name__ for event in _FOREIGN)
-"""The kinds that others write too: all that the memory manager need be told of, since it folds its own at once."""
+"""The kinds that others write: what the memory manager waits for. Its own it folds at once; but what follows from an
+answer may come with it, decided by the LLM processor (`InferenceDesk.followed`)."""
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -84,6 +85,17 @@ class MemoryManager:
         """Agents whose events could not be folded, or whose next step not decided, and why; for the shell to take
         away."""
         self._marks: dict[str, int] = {}
+
+    def concerning(self, envelopes: Iterable[Envelope]) -> list[Envelope]:
+        """Those that have to be folded: not its own events of agents whose states it does not hold (any more)."""
+        others = set()
+        found = []
+        for envelope in envelopes:
+            if envelope.kind in FOREIGN:
+                others.add(envelope.agent)
+            if envelope.agent in others or self.states.get(envelope.agent):
+                found.append(envelope)
+        return found
 
     def missing(self, envelopes: Iterable[Envelope]) -> dict[str, int]:
         return self.states.missing(envelopes)

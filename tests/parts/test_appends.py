@@ -101,16 +101,16 @@ def test_who_appends_in_vain_does_not_wait(tmp_path: Path) -> None:
     run(live())
 
 
-def test_a_turn_takes_four_commits_and_six_calls_of_the_log(tmp_path: Path) -> None:
+def test_a_turn_takes_three_commits_and_five_calls_of_the_log(tmp_path: Path) -> None:
     async def live() -> None:
         async with parts(tmp_path) as here:
             await here.born("ada")
             await here.client.ask("ada", "Hello.")
             calls, commits = here.log_calls.copy(), (await here.log.status())["commits"]
             await here.client.ask("ada", "Hello again.")
-            assert (await here.log.status())["commits"] - commits == 4
+            assert (await here.log.status())["commits"] - commits == 3
             made_calls = here.log_calls - calls - Counter(status=2)
-            assert made_calls == Counter(append=2, exchange=2, tail=2)
+            assert made_calls == Counter(append=2, exchange=1, tail=3)
 
     run(live())
 

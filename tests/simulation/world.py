@@ -77,6 +77,7 @@ ACCIDENTS = (
     "a dead manager's append arrived",
     "the log's answer got lost",
     "a plan was overtaken",
+    "what followed from an answer was overtaken",
     "an inference was cancelled",
     "a cancelled inference went on",
     "a model was slow",
@@ -389,7 +390,9 @@ class World:
         """The memory manager tails, folds, decides and appends; it may die, or lose its answer, between any two."""
         manager = self.manager
         limit = 1000 if self.calm else self.random.randrange(1, 12)
-        envelopes, position = self.log.tail(manager.position, limit, FOREIGN)
+        kinds = FOREIGN if not self.calm and self.random.random() < 0.5 else None
+        came, position = self.log.tail(manager.position, limit, kinds)
+        envelopes = manager.concerning(came)
         for agent, to in manager.missing(envelopes).items():
             state = load(self.log, agent, to=to)
             if state:
@@ -398,7 +401,7 @@ class World:
         snapshots = tuple(snapshot_of(each.state, each.chain) for each in due)
         plan = manager.plan(self.now_ms)
         if plan is None:
-            return bool(envelopes)
+            return bool(came)
         append = Append(plan.drafts, plan.expected, ("memory", plan.position), snapshots)
         if self._chance(0.02, "the manager died before its append"):
             if self._chance(0.5, "a dead manager's append arrived"):
@@ -447,7 +450,12 @@ class World:
         event = self.model(done)
         if isinstance(event, InferenceFailed):
             self.accidents["a model failed"] += 1
-        outcome = self._append(answer(done, event, self.now_ms))[0].outcome
+        made = answer(done, event, self.now_ms)
+        drafts, expected = self.desks[owner][0].followed(made, event, self.now_ms)
+        outcome = self._append(*drafts, expected=expected)[0].outcome
+        if outcome == "conflict":
+            self.accidents["what followed from an answer was overtaken"] += 1
+            outcome = self._append(made)[0].outcome
         assert outcome in {"appended", "duplicate"}, f"an answer was refused: {outcome}"
         if outcome == "duplicate":
             self.accidents["an answer came twice, or too late"] += 1
