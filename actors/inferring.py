@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import traceback
+from math import ceil
 from typing import Any, Final
 
 from msgspec.structs import replace
@@ -41,7 +42,7 @@ async def infer(
         came = await model.complete(
             job.request, base_url=job.base_url, on_piece=on_piece, terms=terms_of(job, counting)
         )
-        came = replace(came, usage=counted(came, job))
+        came = replace(came, usage=counted(came, job, counting.found if counting else None))
         took_ms = int((asyncio.get_running_loop().time() - started) * 1000)
         made = replace(completed(came, handed, took_ms), counted=counting.found if counting else None)
         if came.own and job.purpose == "reply":
@@ -83,15 +84,12 @@ class Counting:
         """Raises TooLong."""
         job = self._job
         texts = [text for part in job.parts for text in part.texts]
-        tokens = await self._tokenizer.counts(job.encoding, job.base_url, job.model, texts)
-        if tokens is None:
-            return
-        each = iter(tokens)
-        sums = [sum(next(each) for _ in part.texts) for part in job.parts]
-        self.found = compared(job.parts, sums, job.held_tokens)
-        if self.found.tokens > job.budget_tokens:
-            detail = _TOO_LONG.format(tokens=self.found.tokens, budget=job.budget_tokens)
-            raise TooLong("overflow", detail)
+        counts = await self._tokenizer.counts(job.encoding, job.base_url, job.model, texts)
+        self.found = compared(job.parts, counts, job.held_tokens)
+        if self.found and ceil(self.found.tokens * job.margin) > job.budget_tokens:
+            tokens = ceil(self.found.tokens * job.margin)
+            detail = _TOO_LONG.format(tokens=tokens, budget=job.budget_tokens)
+            raise TooLong("overflow", detail, attempts=0)
 
 
 _TOO_LONG: Final = (
@@ -133,11 +131,13 @@ def completed(came: Answer, handed: bytes, took_ms: int) -> InferenceCompleted:
     )
 
 
-def counted(came: Answer, job: Job) -> Usage:
-    """What an answer took: by the server's own count, or by ours where it has none."""
+def counted(came: Answer, job: Job, before: Counted | None = None) -> Usage:
+    """What an answer took: by the server's own count, or by ours where it has none. `before`: what it counted of the
+    request before that was sent."""
     usage = came.usage
     if usage.prompt and (usage.completion or not (came.content or came.calls)):
         return usage
     text = "".join((came.reasoning, came.content, *(call.name + call.arguments for call in came.calls)))
     completion = usage.completion or count(job.encoding, text)
-    return Usage(prompt=usage.prompt or job.tokens, completion=completion, cached=usage.cached, estimated=True)
+    prompt = usage.prompt or (before.tokens if before else job.tokens)
+    return Usage(prompt=prompt, completion=completion, cached=usage.cached, estimated=True)

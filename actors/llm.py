@@ -126,7 +126,7 @@ class Processor:
         finally:
             if on_piece:
                 on_piece(Piece("end", ""))
-        if made.sent != each.asked:
+        if made.sent and made.sent != each.asked:
             self._desk.states.drop(each.agent)  # whatever it was, the next request is rendered from a fresh fold
         self._running.pop((each.agent, each.key), None)
         self._outbox.append(self._desk.followed(answer(each, made, now_ms()), made, now_ms()))

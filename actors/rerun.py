@@ -113,7 +113,8 @@ class Models:
         self._hosted = LazyHosted({}, keys)
 
     async def infer(self, job: Job) -> InferenceCompleted | InferenceFailed:
-        return await infer(job, self._offline if job.model == MODEL else self._hosted, _SILENT)
+        model = self._offline if job.model == MODEL else self._hosted
+        return await infer(job, model, _SILENT, tokenizer=self._hosted)
 
     async def aclose(self) -> None:
         await self._hosted.aclose()

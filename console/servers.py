@@ -24,9 +24,13 @@ NONE: Final = "none"
 FORM: Final = "MODEL[@URL][,window=N][,reserve=N][,in-flight=N][,tokenizer=hf:PATH|server]"
 _EXAMPLE: Final = "llama3@http://localhost:11434/v1,window=8192"
 
-_WRITTEN: Final = re.compile(r"(?P<model>.*?)(@(?P<url>https?://[^,\s]*))?(?P<more>(,[a-z-]+=[^,]*)*)", re.DOTALL)
-"""A model's name may hold an @ itself; it ends where a URL begins."""
-_TOKENIZER: Final = "tokenizer="
+_WRITTEN: Final = re.compile(
+    r"(?P<model>.*?)(@(?P<url>https?://[^,\s]*))?"
+    r"(?P<more>(,(?!tokenizer=)[a-z-]+=[^,]*)*)"
+    r"(,tokenizer=(?P<tokenizer>.*))?",
+    re.DOTALL,
+)
+"""A model's name may hold an @ itself; it ends where a URL begins. A path may hold a comma: so it stands last."""
 _MORE: Final = {"window": "window_tokens", "reserve": "reserve_tokens", "in-flight": "in_flight"}
 
 
@@ -41,9 +45,10 @@ def server(text: str) -> Server:
         raise BadInput(f"'{one_line(text, 80)}': the offline model is built in, and has no server. Give `{OFFLINE}`.")
     if "://" in model:
         raise BadInput(f"'{one_line(text, 80)}' is no server: the model's name stands first, as {_EXAMPLE}.")
-    parts = [part for part in found["more"].split(",") if part]
-    named = "".join(part.partition("=")[2] for part in parts if part.startswith(_TOKENIZER))
-    given = dict(_number(part, text) for part in parts if not part.startswith(_TOKENIZER))
+    given = dict(_number(part, text) for part in found["more"].split(",") if part)
+    named = found["tokenizer"] or ""
+    if any(character.isspace() for character in named.strip()):
+        raise BadInput(f"'{one_line(text, 80)}': a tokenizer's path has no blanks here: give a link to it.")
     encoding, margin = encoding_named(named, model, url, url)
     window = given.get("window_tokens", 0)
     reserve = max(1, reserve_tokens(model, window)) if window else 0
@@ -74,7 +79,7 @@ def server_text(one: Server) -> str:
     if one.reserve_tokens != usual:
         more["reserve"] = one.reserve_tokens
     said = "".join(f",{name}={value}" for name, value in more.items() if value)
-    return f"{one.model}{at}{said}" + f",{_TOKENIZER}{one.encoding}" * is_own(one.encoding)
+    return f"{one.model}{at}{said}" + f",tokenizer={one.encoding}" * is_own(one.encoding)
 
 
 def with_fallbacks(settings: Settings, written: Iterable[str]) -> Settings:
@@ -106,7 +111,7 @@ def with_summarizer(settings: Settings, written: str) -> Settings:
         return replace(settings, summarizer="", summarizer_at=None)
     given = server(text)
     plain = replace(given, window_tokens=0, reserve_tokens=0, in_flight=0) == given and not given.base_url
-    if plain and given.model != OFFLINE:
+    if plain and given.model != OFFLINE and not is_own(given.encoding):
         return replace(settings, summarizer=given.model, summarizer_at=None)
     return replace(settings, summarizer="", summarizer_at=_placed(given, settings))
 

@@ -18,6 +18,7 @@ from console.fields import changed_fields, given
 from console.servers import moved_along, with_fallbacks, with_summarizer
 from events.addresses import OPENAI_URL, address_of, public_url
 from events.context import Count
+from events.encodings import FILE
 from events.errors import BadInput
 from events.prompts import (
     least_window_of,
@@ -140,6 +141,8 @@ def _check(flags: Flags, model: str) -> None:
 
 def _with_model(settings: Settings, model: str, base_url: str, window: int) -> Settings:
     encoding, margin = encoding_for(model)
+    if model == settings.model and settings.encoding.startswith(FILE):
+        encoding, margin = settings.encoding, settings.token_margin  # a file is the model's, wherever that is served
     changed = replace(
         settings,
         model=model,

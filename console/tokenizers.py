@@ -9,6 +9,7 @@ import asyncio
 import functools
 import os
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Final
 
 from msgspec.structs import replace
@@ -17,17 +18,20 @@ from console.show import one_line
 from events.addresses import address_of, public_url
 from events.encodings import FILE, SERVER
 from events.errors import BadInput
-from events.servers import all_of
+from events.servers import all_of, summarizer
 from events.types import Settings
 from store import tokenizer_file
 from store.key_files import handed
 from store.keys import merged
 from store.tokens import SHIPPED, encoding_for, is_encoding
 
+SERVERS: Final = SERVER.rstrip(":")
+"""The agent's server counts, and its kind is asked for."""
 USUAL: Final = "none"
 """What the model's name says."""
 FORM: Final = (
-    f"{FILE}PATH (a tokenizer.json of Hugging Face), server (the agent's own counts), {', '.join(SHIPPED)}, or {USUAL}"
+    f"{FILE}PATH (a tokenizer.json of Hugging Face), {SERVERS} (the agent's own counts), "
+    f"{', '.join(SHIPPED)}, or {USUAL}"
 )
 
 
@@ -38,8 +42,9 @@ def encoding_named(text: str, model: str, base_url: str, typed: str = "") -> tup
         return encoding_for(model)
     if name.startswith(FILE):
         return FILE + tokenizer_file.check(name.removeprefix(FILE)), 1.0
-    if f"{name}:".startswith(SERVER):
-        return SERVER + _kind(name.removeprefix(SERVER.rstrip(":")).lstrip(":"), model, base_url, typed), 1.0
+    place, _, kind = name.partition(":")
+    if place == SERVERS:
+        return SERVER + _kind(kind, model, base_url, typed), 1.0
     if name == encoding_for(model)[0]:
         return encoding_for(model)
     if not is_encoding(name):
@@ -51,13 +56,13 @@ def _kind(named: str, model: str, base_url: str, typed: str) -> str:
     """The kind of server that counts; where none is named, the server is asked."""
     from actors.models.tokenizing import KINDS
 
+    if not base_url:
+        raise BadInput(f"tokenizer={SERVERS} needs the model's own server: --base-url, or MODEL@URL of a fallback.")
     if named in KINDS:
         return named
     kinds = ", ".join(f"{SERVER}{kind}" for kind in KINDS)
     if named:
         raise BadInput(f"There is no kind of server '{one_line(named, 40)}' that counts: give one of {kinds}.")
-    if not base_url:
-        raise BadInput("tokenizer=server needs a server of the model's own (--base-url).")
     found = _asked(base_url, model, typed)
     if not found:
         raise BadInput(
@@ -84,16 +89,22 @@ def _asked(base_url: str, model: str, typed: str) -> str:
 
 
 def missing(settings: Settings) -> list[str]:
-    """Lines about the files that the agent's tokens are to be counted by, and that are not there."""
-    files = {each.encoding.removeprefix(FILE) for each in all_of(settings) if each.encoding.startswith(FILE)}
+    """Lines about the files that the agent's tokens are to be counted by, and that are not there (on this machine)."""
+    encodings = {each.encoding for each in (*all_of(settings), summarizer(settings))}
+    files = sorted(each.removeprefix(FILE) for each in encodings if each.startswith(FILE))
     return [
         f"The tokenizer {one_line(file, 200)} cannot be read: tokens are counted by estimate until it is there again. "
         f"Put it back, or give another: --set tokenizer={FILE}PATH."
-        for file in sorted(files)
-        if not os.access(file, os.R_OK)
+        for file in files
+        if not (Path(file).is_file() and os.access(file, os.R_OK))
     ]
 
 
 def with_tokenizer(settings: Settings, text: str, typed: str = "") -> Settings:
+    """The settings with the tokenizer that is meant. A kind of server that stands there holds without being asked."""
+    if text.strip() == SERVERS and settings.encoding.startswith(SERVER):
+        return settings
     encoding, margin = encoding_named(text, settings.model, settings.base_url, typed)
-    return replace(settings, encoding=encoding, token_margin=margin)
+    if encoding == settings.encoding:
+        return settings
+    return replace(settings, encoding=encoding, token_margin=margin, margin_learned=0.0)

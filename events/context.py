@@ -295,13 +295,17 @@ def sent_wires(state: State, entry: Entry) -> tuple[bytes, ...]:
     return tuple(alone(entry.kind, wire, wanted)) if wanted else (wire,)
 
 
-@lru_cache(maxsize=256)
 def tools_tokens(
     encoding: str, count: Count, format: Format, *, documents: bool = False, labels: Labels = USUAL
 ) -> int:
     """Tokens of the functions' schemas: as OpenAI's models read them, others as JSON."""
     if is_own(encoding):
         return PER_FUNCTION + count(encoding, tools_json(format, documents=documents, labels=labels).decode())
+    return _openais_tools_tokens(encoding, count, format, documents=documents, labels=labels)
+
+
+@lru_cache(maxsize=256)
+def _openais_tools_tokens(encoding: str, count: Count, format: Format, *, documents: bool, labels: Labels) -> int:
     total = 0
     for schema in schemas(format, documents=documents, labels=labels):
         function = schema["function"]

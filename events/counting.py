@@ -7,6 +7,8 @@ be too long is not sent, and fails as an overflow.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import lru_cache
 from typing import Final
 
 import msgspec
@@ -15,18 +17,18 @@ from msgspec.structs import replace
 from events.context import PER_CALL, PER_FUNCTION, PER_MESSAGE, head_wires, sent_wires, summary_message
 from events.encodings import is_servers
 from events.own_fields import own_texts
-from events.state import State
+from events.state import UNCOUNTED, State
 from events.types import Counted
 
-HEAD: Final = 0
-SUMMARY: Final = -1
+HEAD: Final = -1
+SUMMARY: Final = -2
 
 
 class Part(msgspec.Struct, frozen=True):
-    """`seq` is its entry's, HEAD or SUMMARY; `texts` are what is to be counted, to which `framing` tokens come;
-    `tokens` is what it is held to have by now."""
+    """`place` is its entry's in the queue, HEAD or SUMMARY; `texts` are what is to be counted, to which `framing`
+    tokens come; `tokens` is what it is held to have by now."""
 
-    seq: int
+    place: int
     texts: tuple[str, ...]
     framing: int
     tokens: int
@@ -37,15 +39,19 @@ def parts(state: State) -> tuple[Part, ...]:
     if not is_servers(state.settings.encoding):
         return ()
     system, tools = head_wires(state)
-    head = _part(HEAD, (system,), state.head_tokens)
+    head = Part(HEAD, *_texts((system,)), state.head_tokens)
     if tools:
         head = replace(head, texts=(*head.texts, tools.decode()), framing=head.framing + PER_FUNCTION)
-    summary = [_part(SUMMARY, (summary_message(state.summary),), state.summary.tokens)] if state.summary else []
-    return (head, *summary, *(_part(e.seq, sent_wires(state, e), e.tokens) for e in state.queue))
+    made = [head]
+    if state.summary:
+        made.append(Part(SUMMARY, *_texts((summary_message(state.summary),)), state.summary.tokens))
+    made += [Part(n, *_texts(sent_wires(state, each)), each.tokens) for n, each in enumerate(state.queue)]
+    return tuple(made)
 
 
-def _part(seq: int, wires: tuple[bytes, ...], tokens: int) -> Part:
-    """A part of messages: each with its framing as `events.context.message_tokens` has it, its text counted as one."""
+@lru_cache(maxsize=4096)
+def _texts(wires: tuple[bytes, ...]) -> tuple[tuple[str, ...], int]:
+    """What of messages is to be counted, each one's text as one, and their framing as `events.context` has it."""
     texts, framing = [], 0
     for wire in wires:
         parsed = msgspec.json.decode(wire)
@@ -54,13 +60,21 @@ def _part(seq: int, wires: tuple[bytes, ...], tokens: int) -> Part:
         said = (parsed.get("content") or "", *called, parsed.get("tool_call_id", ""), *own_texts(parsed))
         texts.append("\n".join(filter(None, said)))
         framing += PER_MESSAGE + PER_CALL * len(calls)
-    return Part(seq, tuple(filter(None, texts)), framing, tokens)
+    return tuple(filter(None, texts)), framing
 
 
-def compared(parts: tuple[Part, ...], tokens: list[int], held_tokens: int) -> Counted:
-    """What the server's counts of the parts say of a request that was held to have `held_tokens`."""
-    found = {part.seq: (part.framing + n, part.tokens) for part, n in zip(parts, tokens, strict=True)}
-    other = {seq: now for seq, (now, before) in found.items() if now != before}
+def compared(parts: tuple[Part, ...], counts: Sequence[int | None], held_tokens: int) -> Counted | None:
+    """What the server's counts of the parts' texts say of a request that was held to have `held_tokens`. A text that it
+    did not count leaves its part as it was; None: it counted none."""
+    each, found = iter(counts), {}
+    for part in parts:
+        tokens = [next(each) for _ in part.texts]
+        known = [n for n in tokens if n is not None]
+        if len(known) == len(tokens):
+            found[part.place] = (part.framing + sum(known), part.tokens)
+    if not found:
+        return None
+    other = {place: now for place, (now, before) in found.items() if now != before}
     return Counted(
         tokens=held_tokens + sum(now - before for now, before in found.values()),
         head=other.pop(HEAD, 0),
@@ -70,10 +84,16 @@ def compared(parts: tuple[Part, ...], tokens: list[int], held_tokens: int) -> Co
 
 
 def counted(state: State, event: Counted | None) -> State:
-    """The state with the server's counts."""
+    """The state with the server's counts; what has no count (any more) is another than was asked for, and gets none."""
     if event is None:
         return state
     known = dict(event.entries)
-    queue = tuple(replace(e, tokens=known[e.seq]) if e.seq in known else e for e in state.queue)
-    summary = replace(state.summary, tokens=event.summary) if state.summary and event.summary else state.summary
-    return replace(state, queue=queue, summary=summary, head_tokens=event.head or state.head_tokens)
+    queue = tuple(
+        replace(entry, tokens=known[place]) if place in known and entry.tokens != UNCOUNTED else entry
+        for place, entry in enumerate(state.queue)
+    )
+    summary = state.summary
+    if summary and event.summary and summary.tokens != UNCOUNTED:
+        summary = replace(summary, tokens=event.summary)
+    head_tokens = event.head if event.head and state.head_tokens != UNCOUNTED else state.head_tokens
+    return replace(state, queue=queue, summary=summary, head_tokens=head_tokens)

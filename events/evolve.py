@@ -15,6 +15,7 @@ from events import counting, margins
 from events.answers import named, package_answer, rewired
 from events.codec import decode
 from events.context import SENT, package, package_result, pressure_warning
+from events.encodings import is_servers
 from events.endings import CUT
 from events.envelope import Envelope
 from events.errors import LogDamaged, NewerFormat
@@ -299,7 +300,7 @@ def _inference_completed(state: State, at: Envelope, event: InferenceCompleted) 
         eviction = replace(state.eviction, answered=True, text="" if event.finish in CUT else event.content)
         state = replace(state, eviction=eviction)
         return _turn(state, phase=Phase.READY, request_key="", tokens=tokens)
-    state = margins.taken(state, margins.reading(event, event.counted.tokens if event.counted else turn.asked_tokens))
+    state = margins.taken(state, margins.reading(event, _counted_tokens(state, event)))
     state = counting.counted(state, event.counted)
     calls = tuple(named(event.calls, at.seq - state.shift))
     wire = package_answer(event.content, calls, state.format)
@@ -317,6 +318,14 @@ def _inference_completed(state: State, at: Envelope, event: InferenceCompleted) 
         note="",
     )
     return _enqueue(state, at, "assistant", wire, event.own)
+
+
+def _counted_tokens(state: State, event: InferenceCompleted) -> int:
+    """Our count of the request that was answered, without margin; 0 where it says nothing: an estimate of what the
+    server was to count."""
+    if event.counted:
+        return event.counted.tokens
+    return 0 if is_servers(state.settings.encoding) else _turn_of(state).asked_tokens
 
 
 def _margin_learned(state: State, _at: Envelope, event: MarginLearned) -> State:

@@ -12,6 +12,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
+from events.encodings import is_servers
 from events.envelope import Envelope
 from events.errors import LogDamaged
 from events.margins import asks
@@ -85,16 +86,16 @@ def asked_with(state: State, settings: Settings) -> State:
     same_shapes = shapes(state.format, settings.model) == shapes(state.format, before.model)
     same_server = (settings.base_url, settings.model) == (before.base_url, before.model)
     state = replace(asks(state, settings), head_tokens=UNCOUNTED)
-    if settings.encoding == before.encoding and same_shapes and (same_server or not _has_own(state)):
+    if settings.encoding == before.encoding and same_shapes and (same_server or not _hangs_on_server(state)):
         return state
     queue = tuple(replace(entry, tokens=UNCOUNTED) for entry in state.queue)
     summary = replace(state.summary, tokens=UNCOUNTED) if state.summary else None
     return replace(state, queue=queue, summary=summary)
 
 
-def _has_own(state: State) -> bool:
-    """Whether what is sent hangs on the server that it is sent to."""
-    return bool(state.stand_ins) or any(entry.own for entry in state.queue)
+def _hangs_on_server(state: State) -> bool:
+    """Whether what is sent, or what it counts, hangs on the server that it is sent to."""
+    return is_servers(state.settings.encoding) or bool(state.stand_ins) or any(entry.own for entry in state.queue)
 
 
 # --- taking up again ----------------------------------------------------------------------------------------------

@@ -56,8 +56,9 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     encoding: str = ""
     parts: tuple[Part, ...] = ()
     """What the server is to count before the request is sent."""
+    margin: float = 1.0
     budget_tokens: int = 0
-    """The most that the request may hold, without margin; its server is asked for nothing that has more."""
+    """The most that the request may hold, margin included; its server is sent nothing that has more."""
     plain: bool = False
     """The model's last answer was plain text: this one is likely to be a message too."""
 
@@ -142,7 +143,8 @@ def job(state: State, envelope: Envelope, event: InferenceRequested) -> Job:
         held_tokens=without_margin(event.tokens, settings),
         encoding=settings.encoding,
         parts=() if is_summary else parts(state),
-        budget_tokens=int(budget_tokens(settings) / settings.margin),
+        margin=settings.margin,
+        budget_tokens=budget_tokens(settings),
         plain=_is_plain(state),
         headers=headers(settings),
         format=at_server(state),

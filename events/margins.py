@@ -13,6 +13,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
+from events.encodings import is_own
 from events.state import Learned, Reading, State
 from events.types import OFFLINE, CutNoticed, InferenceCompleted, MarginLearned, Settings
 
@@ -27,6 +28,8 @@ _LEAST_RATIO, _MOST_RATIO = 0.2, 5.0
 """Outside of these the server counts something else than the request."""
 _TIGHT: Final = 1.03
 _SPARE: Final = 1.08
+_SPARE_OF_OWN: Final = 1.02
+"""With the model's own tokenizer: what the server's template adds, and no more."""
 _MUCH: Final = 0.85
 
 _CUT_READINGS: Final = 4
@@ -57,11 +60,12 @@ def learned(state: State) -> MarginLearned | None:
     if not state.readings or settings.model == OFFLINE:
         return None
     last, now = state.readings[-1], settings.margin
-    if last.ratio * _TIGHT > now:
-        target = _rounded(last.ratio * _SPARE)
+    tight, spare = (1.0, _SPARE_OF_OWN) if is_own(settings.encoding) else (_TIGHT, _SPARE)
+    if last.ratio * tight > now:
+        target = _rounded(last.ratio * spare)
     else:
         most = max(each.ratio for each in state.readings)
-        target = max(_rounded(most * _SPARE), settings.token_margin)
+        target = max(_rounded(most * spare), settings.token_margin)
         if len(state.readings) < READINGS or state.cut_tokens or target > now * _MUCH:
             return None
     return MarginLearned(

@@ -348,7 +348,7 @@ class InferenceRequested(Event, frozen=True, kw_only=True):
 class Counted(Value, frozen=True, kw_only=True):
     """What the server's own tokenizer counted of a request before it was sent (`events.counting`): `tokens` of it all,
     without a margin. Of its parts those that were held to be another number until then (0: none); `entries` as pairs of
-    a seq and its tokens."""
+    a place in the queue and its tokens."""
 
     tokens: int
     head: int = 0

@@ -8,6 +8,8 @@ text, and not cut or padded to a length that the file may name. (2) A file that 
 
 from __future__ import annotations
 
+import contextlib
+import stat
 import threading
 import time
 from pathlib import Path
@@ -25,6 +27,8 @@ RETRY_S: Final = 30.0
 MOST_BYTES: Final = 256 * 1024 * 1024
 """The largest in use have some 35 MB."""
 
+_SAMPLE: Final = "Hello, world. Größe 12345; नमस्ते, 你好, 😀"
+
 _read: dict[str, Tokenizer] = {}
 _failed: dict[str, float] = {}
 _reading = threading.Lock()
@@ -35,16 +39,25 @@ def count(path: str, text: str) -> int | None:
     if not text:
         return 0
     tokenizer = _read.get(path) or _load(path)
-    return None if tokenizer is None else len(tokenizer.encode(text, add_special_tokens=False).ids)
+    if tokenizer is None:
+        return None
+    with contextlib.suppress(Exception):  # the library raises Exception itself: of a vocabulary with no word for this
+        return _length(tokenizer, text)
+    return None
+
+
+def _length(tokenizer: Tokenizer, text: str) -> int:
+    return len(tokenizer.encode(text, add_special_tokens=False).ids)
 
 
 def check(path: str) -> str:
     """The file's whole path, once it was read. Raises BadInput: it says what to give."""
-    file = Path(path).expanduser()
+    file = Path(path)
     try:
-        file = (file / NAME if file.is_dir() else file).resolve()
-        _from_file(file)
-    except (OSError, ValueError) as error:
+        file = file.expanduser().absolute()
+        file = file / NAME if file.is_dir() else file
+        _length(_from_file(file), _SAMPLE)
+    except Exception as error:  # noqa: BLE001 - the library raises Exception itself
         raise BadInput(
             f"'{file}' is no tokenizer that can be read ({_why(error)}): give the {NAME} of the model's repository, or "
             "the folder that it is in."
@@ -68,9 +81,12 @@ def _load(path: str) -> Tokenizer | None:
 
 def _from_file(file: Path) -> Tokenizer:
     """Raises OSError, and ValueError for what is no tokenizer."""
-    if (size := file.stat().st_size) > MOST_BYTES:
-        raise ValueError(f"it has {size:,} bytes, more than any tokenizer")
-    content = file.read_bytes()
+    if not stat.S_ISREG(file.stat().st_mode):
+        raise ValueError("it is no file")
+    with file.open("rb") as opened:
+        content = opened.read(MOST_BYTES + 1)
+    if len(content) > MOST_BYTES:
+        raise ValueError(f"it has more than {MOST_BYTES:,} bytes, and so more than any tokenizer")
     from tokenizers import Tokenizer
 
     try:
@@ -83,5 +99,5 @@ def _from_file(file: Path) -> Tokenizer:
     return made
 
 
-def _why(error: OSError | ValueError) -> str:
+def _why(error: Exception) -> str:
     return str(getattr(error, "strerror", None) or error)[:200]

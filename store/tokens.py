@@ -84,7 +84,7 @@ def is_encoding(name: str) -> bool:
 
 def count(encoding: str, text: str) -> int:
     """How many tokens `text` has. Thread-safe; raises BadInput for an encoding that cannot be had here."""
-    if len(text) in _MEMO_CHARS:
+    if len(text) in _MEMO_CHARS and not encoding.startswith(FILE):  # which may come and go
         return _count_memo(encoding, text)
     return _count(encoding, text)
 
@@ -99,7 +99,7 @@ def _count(encoding: str, text: str) -> int:
         exact = tokenizer_file.count(encoding.removeprefix(FILE), text)
         return estimated(text) if exact is None else exact
     if is_servers(encoding):
-        return _count(DEFAULT_ENCODING + SUFFIX, text)
+        return estimated(text)
     if encoding.endswith(SUFFIX):
         rest, tokens = weighed(text)
         return tokens + _count(encoding.removesuffix(SUFFIX), rest) if rest.strip() or not tokens else tokens

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from actors.models.protocol import USUAL, Answer, Model, OnPiece, Terms, Tokenizer
+from actors.models.protocol import USUAL, Answer, Model, OnPiece, Terms
 from store.key_files import Handed, LiveKeys
+
+if TYPE_CHECKING:
+    from actors.models.tokenizing import ServerTokenizer
 
 
 class LazyHosted:
@@ -16,7 +19,7 @@ class LazyHosted:
         self._options = options
         self.keys = LiveKeys(keys)
         self._model: Model | None = None
-        self._tokenizer: Tokenizer | None = None
+        self._tokenizer: ServerTokenizer | None = None
 
     async def complete(
         self, request: bytes, *, base_url: str = "", on_piece: OnPiece | None = None, terms: Terms = USUAL
@@ -27,7 +30,7 @@ class LazyHosted:
             self._model = OpenAIModel(keys=self.keys, **self._options)
         return await self._model.complete(request, base_url=base_url, on_piece=on_piece, terms=terms)
 
-    async def counts(self, encoding: str, base_url: str, model: str, texts: Sequence[str]) -> list[int] | None:
+    async def counts(self, encoding: str, base_url: str, model: str, texts: Sequence[str]) -> list[int | None]:
         """See `Tokenizer`."""
         if self._tokenizer is None:
             from actors.models.tokenizing import ServerTokenizer
@@ -43,3 +46,5 @@ class LazyHosted:
     async def aclose(self) -> None:
         if self._model is not None:
             await self._model.aclose()
+        if self._tokenizer is not None:
+            await self._tokenizer.aclose()

@@ -7,6 +7,8 @@ but to the server's own address: redirects are not followed, so a key stays wher
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, Final
 from urllib.parse import urlsplit, urlunsplit
 
@@ -19,6 +21,7 @@ from store.keys import Access
 TIMEOUT_S: Final = 2.0
 _CONNECT_S: Final = 1.0
 NO_ACCESS: Final = Access()
+NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
 _MOST_BYTES: Final = 16 * 1024 * 1024
 """A router's list of models has about one."""
 
@@ -63,10 +66,12 @@ async def _ask(client: httpx2.AsyncClient, question: Question, base_url: str, mo
         return UNKNOWN
 
 
-async def said(client: httpx2.AsyncClient, method: str, url: str, body: bytes) -> Any:
+async def said(
+    client: httpx2.AsyncClient, method: str, url: str, body: bytes, headers: Mapping[str, str] = NOTHING
+) -> Any:
     """A server's JSON. Raises ValueError and what httpx2 and msgspec raise where it is none, or says no."""
-    headers = {"Content-Type": "application/json"} if body else None
-    async with client.stream(method, url, content=body, headers=headers) as response:
+    about = {"Content-Type": "application/json"} if body else {}
+    async with client.stream(method, url, content=body, headers={**headers, **about}) as response:
         if response.status_code != httpx2.codes.OK:
             raise ValueError(f"status {response.status_code}")
         return msgspec.json.decode(await _read(response))

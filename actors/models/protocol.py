@@ -84,6 +84,6 @@ class Model(Protocol):
 
 
 class Tokenizer(Protocol):
-    async def counts(self, encoding: str, base_url: str, model: str, texts: Sequence[str]) -> list[int] | None:
-        """How many tokens each text has for the model at this server; None: it does not say."""
+    async def counts(self, encoding: str, base_url: str, model: str, texts: Sequence[str]) -> list[int | None]:
+        """How many tokens each text has for the model at this server; None where it does not say."""
         ...

@@ -1,13 +1,14 @@
 """Token counts by the server that has the model: the endpoints that tokenize a text, by the kind of server.
 
 Rules. (1) Whatever happens is no failure: without counts our own hold. TIMEOUT_S for all texts of a request; a server
-that did not answer is not asked again for RETRY_S. (2) A server is asked at its own address alone, with what
+that counted none is not asked again for RETRY_S. (2) A server is asked at its own address alone, with what
 `store.keys` has for it, and not where that says no. (3) A text is asked for once, as long as it is remembered.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import time
 from collections import OrderedDict
@@ -93,36 +94,46 @@ class ServerTokenizer:
     def __init__(self, keys: LiveKeys, *, now: Callable[[], float] = time.monotonic) -> None:
         self._keys = keys
         self._now = now
+        self._client: httpx2.AsyncClient | None = None
         self._known: OrderedDict[bytes, int] = OrderedDict()
         self._rests: dict[tuple[str, str], float] = {}
 
-    async def counts(self, encoding: str, base_url: str, model: str, texts: Sequence[str]) -> list[int] | None:
-        """How many tokens each text has; None: the server does not say."""
-        kind = KINDS.get(encoding.removeprefix(SERVER))
+    async def counts(self, encoding: str, base_url: str, model: str, texts: Sequence[str]) -> list[int | None]:
+        """How many tokens each text has; None where the server does not say."""
         keys = {text: _digest(encoding, base_url, model, text) for text in texts}
-        missing = [text for text, key in keys.items() if key not in self._known]
-        if missing:
-            place = (base_url, model)
-            if kind is None or self._now() < self._rests.get(place, 0.0):
-                return None
-            found = await self._asked(kind, base_url, model, missing)
-            if found is None:
+        found = {text: self._known.get(key) for text, key in keys.items()}
+        missing = [text for text, tokens in found.items() if tokens is None]
+        kind, place = KINDS.get(encoding.removeprefix(SERVER)), (base_url, model)
+        if kind and missing and self._now() >= self._rests.get(place, 0.0):
+            came = await self._asked(kind, base_url, model, missing)
+            found.update(zip(missing, came, strict=True))
+            if not any(came):
                 self._rests[place] = self._now() + RETRY_S
-                return None
-            self._known.update((keys[text], tokens) for text, tokens in zip(missing, found, strict=True))
-        counts = [self._known[keys[text]] for text in texts]
-        for key in keys.values():
+        self._remember({keys[text]: tokens for text, tokens in found.items() if tokens is not None})
+        return [found[text] for text in texts]
+
+    def _remember(self, counts: Mapping[bytes, int]) -> None:
+        for key, tokens in counts.items():
+            self._known[key] = tokens
             self._known.move_to_end(key)
         while len(self._known) > REMEMBERED:
             self._known.popitem(last=False)
-        return counts
 
-    async def _asked(self, kind: Kind, base_url: str, model: str, texts: list[str]) -> list[int] | None:
+    async def _asked(self, kind: Kind, base_url: str, model: str, texts: list[str]) -> list[int | None]:
         try:
             access, refusal = self._keys.access(base_url)
         except BadInput:
-            return None  # the request itself will say so
-        return None if refusal else await asked(kind, base_url, model, texts, access)
+            refusal = "no keys can be read"  # the request itself will say so
+        if refusal:
+            return [None] * len(texts)
+        if self._client is None:  # making one takes 40 ms
+            self._client = httpx2.AsyncClient(follow_redirects=False)
+        return await asked(self._client, kind, base_url, model, texts, access=access)
+
+    async def aclose(self) -> None:
+        if self._client is not None:
+            await self._client.aclose()
+            self._client = None
 
 
 def _digest(*of: str) -> bytes:
@@ -130,42 +141,41 @@ def _digest(*of: str) -> bytes:
 
 
 async def asked(
+    client: httpx2.AsyncClient,
     kind: Kind,
     base_url: str,
     model: str,
     texts: Sequence[str],
-    access: Access = NO_ACCESS,
     *,
+    access: Access = NO_ACCESS,
     timeout_s: float = TIMEOUT_S,
-) -> list[int] | None:
-    """The counts of all texts, from the server; None: it did not give them all."""
-    url = beside(base_url, kind.path)
+) -> list[int | None]:
+    """The counts of texts, from the server; None for what it gave none for in that time."""
+    url, headers = beside(base_url, kind.path), headers_of(access)
     some = asyncio.Semaphore(AT_ONCE)
+    found: list[int | None] = [None] * len(texts)
 
-    async def count(text: str) -> int:
-        async with some:
-            answer = await said(client, "POST", url, msgspec.json.encode(kind.body(model, text)))
-        tokens = kind.read(answer)
-        if not isinstance(tokens, int) or isinstance(tokens, bool) or not 0 <= tokens <= len(text.encode()) + 2:
-            raise ValueError("no count, or one that cannot be")
-        return tokens
+    async def count(place: int, text: str) -> None:
+        with contextlib.suppress(Exception):  # whatever it is: see rule (1)
+            async with some:
+                answer = await said(client, "POST", url, msgspec.json.encode(kind.body(model, text)), headers)
+            tokens = kind.read(answer)
+            if isinstance(tokens, int) and not isinstance(tokens, bool) and 0 < tokens <= len(text.encode()) + 2:
+                found[place] = tokens
 
-    tasks: list[asyncio.Task[int]] = []
-    failed = False
-    try:
-        async with (
-            asyncio.timeout(timeout_s),
-            httpx2.AsyncClient(timeout=timeout_s, headers=headers_of(access), follow_redirects=False) as client,
-            asyncio.TaskGroup() as group,
-        ):
-            tasks += [group.create_task(count(text)) for text in texts]
-    except* (httpx2.HTTPError, httpx2.InvalidURL, OSError, ValueError, RecursionError, msgspec.MsgspecError):
-        failed = True
-    return None if failed else [task.result() for task in tasks]
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(timeout_s), asyncio.TaskGroup() as group:
+            for place, text in enumerate(texts):
+                group.create_task(count(place, text))
+    return found
 
 
 async def kind_of(base_url: str, model: str, access: Access = NO_ACCESS) -> str:
     """Which kind of server counts there, as `KINDS` has it ("": none of them)."""
-    each = (asked(kind, base_url, model, [_SAMPLE], access, timeout_s=ASKING_S) for kind in KINDS.values())
-    answers = await asyncio.gather(*each)
-    return next((name for name, counts in zip(KINDS, answers, strict=True) if counts and counts[0]), "")
+    async with httpx2.AsyncClient(follow_redirects=False) as client:
+        each = (
+            asked(client, kind, base_url, model, [_SAMPLE], access=access, timeout_s=ASKING_S)
+            for kind in KINDS.values()
+        )
+        answers = await asyncio.gather(*each)
+    return next((name for name, counts in zip(KINDS, answers, strict=True) if counts[0]), "")

@@ -11,9 +11,9 @@ from console.fields import FIELDS, given
 from console.overrides import changes
 from console.servers import server
 from console.settings import Flags, changes_in_words, settings_changed, settings_for_new
-from console.tokenizers import missing
+from console.tokenizers import missing, with_tokenizer
 from events.errors import BadInput
-from events.types import Settings
+from events.types import Server, Settings
 from store.tokens import count
 from tests.unit.story import Story
 from tests.unit.test_tokenizer_file import LLAMA
@@ -61,6 +61,9 @@ def test_a_tokenizer_of_the_models_own_is_had_by_setting_and_goes_with_the_model
     local = settings_for_new(Flags(model="llama2", base_url="http://h/v1", pairs=(f"tokenizer={LLAMA}",)), {})
     assert (local.encoding, local.token_margin) == (LLAMA, 1.0)
     assert settings_changed(local, Flags(pairs=(f"tokenizer={LLAMA}",))) is None
+    moved_on = settings_changed(local, Flags(base_url="http://i/v1"))
+    assert moved_on is not None and moved_on.encoding == LLAMA, "the file is the model's, wherever it is served"
+    assert with_tokenizer(replace(local, margin_learned=2.0), "cl100k_base").margin == 1.0
     other = settings_changed(local, Flags(model="qwen", base_url="http://h/v1"))
     usual = settings_changed(local, Flags(pairs=("tokenizer=none",)))
     for moved in (other, usual):
@@ -78,6 +81,8 @@ def test_a_tokenizer_that_is_gone_is_said(tmp_path: Path) -> None:
         there, fallbacks=(server(f"phi@http://h/v1,tokenizer={LLAMA}"),), encoding=f"hf:{tmp_path}/gone.json"
     )
     assert missing(there) == []
+    elsewhere = Server(model="small", encoding=f"hf:{tmp_path}")
+    assert len(missing(replace(there, summarizer_at=elsewhere))) == 1, "a folder is no tokenizer"
     assert [line for line in missing(gone) if "/gone.json cannot be read" in line] == missing(gone) != []
 
 
@@ -101,6 +106,7 @@ def test_what_changed_is_said() -> None:
         ("tokenizer=hf:/no/such/file.json", "give the tokenizer.json"),
         ("tokenizer=/no/such/file.json", "hf:PATH"),
         ("tokenizer=o300k", "is no tokenizer"),
+        ("tokenizer=server:vllm", "--base-url"),
         ("x=", f"The settings are: {', '.join(FIELDS)}"),
     ],
 )

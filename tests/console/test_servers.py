@@ -57,6 +57,10 @@ LOCAL: Any = {"output_parameter": "max_tokens", **UNKNOWN}
                 window_tokens=4096, reserve_tokens=512,
             ),
         ),
+        (
+            f"llama3@{OLLAMA},tokenizer=server:llama.cpp",
+            Server(model="llama3", base_url=OLLAMA, output_parameter="max_tokens", encoding="server:llama.cpp"),
+        ),
         ("claude@20240229", Server(model="claude@20240229", **UNKNOWN)),
     ],
 )  # fmt: skip

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -13,7 +13,7 @@ import structlog
 from actors.inferring import infer
 from actors.models.protocol import USUAL, Answer, OnPiece, Terms, Tokenizer
 from actors.models.tokenizing import KINDS, RETRY_S, ServerTokenizer, asked, kind_of
-from bench.openai_stub import Reply
+from bench.openai_stub import Received, Reply
 from bench.stub_about import TOKENIZERS, tokens_of
 from console.tokenizers import encoding_named
 from events.codec import decode
@@ -59,15 +59,21 @@ def tokenizer(*, now: Callable[[], float] = lambda: 0.0, **known: Any) -> Server
     return ServerTokenizer(LiveKeys(Handed(filed=Keys(**known))), now=now)
 
 
-def counts(of: ServerTokenizer, kind: str, url: str, *texts: str) -> list[int] | None:
-    return asyncio.run(of.counts(f"server:{kind}", url, "m", texts))
+def counts(of: ServerTokenizer, kind: str, url: str, *texts: str) -> list[int | None]:
+    async def asked() -> list[int | None]:
+        try:
+            return await of.counts(f"server:{kind}", url, "m", texts)
+        finally:
+            await of.aclose()  # a loop of its own, each time
+
+    return asyncio.run(asked())
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_each_kind_of_server_is_known_by_its_answer_and_counts(server: Server, kind: str) -> None:
     server.stub.about = TOKENIZERS[kind]
     assert asyncio.run(kind_of(server.url, "m")) == kind
-    texts = ("", "a", "naïve 😀 " * 500, "<|im_start|>", '"\\\n')
+    texts = ("a", "naïve 😀 " * 500, "<|im_start|>", '"\\\n')
     assert counts(tokenizer(), kind, server.url, *texts) == [tokens_of(text) for text in texts]
 
 
@@ -77,13 +83,13 @@ def test_each_kind_of_server_is_known_by_its_answer_and_counts(server: Server, k
         Reply(404, b"nothing here"), Reply(500, b'{"count": 3}'), Reply(body=b"<html>"), Reply(body=b"[]"),
         Reply(body=b'{"count": -1, "tokens": 3, "value": null}'), Reply(body=b'{"count": true, "value": "3"}'),
         Reply(body=b'{"count": 4000, "tokens": {}, "value": 1e9}'), Reply(302, b"", headers={"location": "http://h/"}),
-        Reply(body=b'{"count": 1}', cut=True),
+        Reply(body=b'{"count": 1}', cut=True), Reply(body=b'{"count": 0, "tokens": [], "value": 0}'),
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "tgi"])
 def test_an_answer_that_is_no_count_says_nothing(server: Server, kind: str, said: Reply) -> None:
     server.stub.about = dict.fromkeys(["/tokenize", "/extras/tokenize/count", "/api/extra/tokencount"], said)
-    assert counts(tokenizer(), kind, server.url, "Hello.") is None
+    assert counts(tokenizer(), kind, server.url, "Hello.") == [None]
     assert asyncio.run(kind_of(server.url, "m")) in ("", "tgi")
 
 
@@ -100,20 +106,48 @@ def test_a_server_that_did_not_answer_is_left_alone_for_a_while(server: Server) 
     server.stub.about = {"/tokenize": Reply(503, b"{}")}
     asking = tokenizer(now=lambda: now[0])
     for _ in range(3):
-        assert counts(asking, "vllm", server.url, "one") is None
+        assert counts(asking, "vllm", server.url, "one") == [None]
     assert len(server.stub.requests) == 1
     server.stub.about = TOKENIZERS["vllm"]
     now[0] += RETRY_S
     assert counts(asking, "vllm", server.url, "one") == [2]
-    assert counts(asking, "vllm", "http://127.0.0.1:9/v1", "one") is None
-    assert counts(asking, "vllm", "http://127.0.0.1:bad/v1", "one") is None
-    assert counts(asking, "unheard-of", server.url, "one more") is None
+    assert counts(asking, "vllm", "http://127.0.0.1:9/v1", "one") == [None]
+    assert counts(asking, "vllm", "http://127.0.0.1:bad/v1", "one") == [None]
+    assert counts(asking, "unheard-of", server.url, "one more") == [None]
 
 
 def test_a_server_that_keeps_quiet_is_not_waited_for(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(asked, "__kwdefaults__", {"timeout_s": 0.05})
+    monkeypatch.setattr(asked, "__kwdefaults__", {**(asked.__kwdefaults__ or {}), "timeout_s": 0.05})
     server.stub.about = {"/tokenize": Reply(delay_s=-1)}
-    assert counts(tokenizer(), "vllm", server.url, "one") is None
+    assert counts(tokenizer(), "vllm", server.url, "one") == [None]
+
+
+def test_what_was_counted_is_kept_though_the_rest_was_refused(server: Server) -> None:
+    def some(received: Received) -> Reply:
+        asked = msgspec.json.decode(received.body)["prompt"]
+        return Reply(400, b"{}") if asked == "bad" else Reply(body=b'{"count": %d}' % tokens_of(asked))
+
+    server.stub.about = {"/tokenize": some}
+    asking = tokenizer()
+    assert counts(asking, "vllm", server.url, "one", "bad", "three") == [2, None, 3]
+    server.stub.requests.clear()
+    assert counts(asking, "vllm", server.url, "one", "three", "four") == [2, 3, 2]
+    assert len(server.stub.requests) == 1
+
+
+def test_more_texts_than_are_remembered_are_all_told(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("actors.models.tokenizing.REMEMBERED", 5)
+    server.stub.about = TOKENIZERS["vllm"]
+    asking, texts = tokenizer(), [f"text {number}" for number in range(20)]
+
+    async def at_once() -> list[list[int | None]]:
+        halves = (texts[:12], texts[8:], texts)
+        try:
+            return await asyncio.gather(*(asking.counts("server:vllm", server.url, "m", some) for some in halves))
+        finally:
+            await asking.aclose()
+
+    assert asyncio.run(at_once()) == [[tokens_of(t) for t in some] for some in (texts[:12], texts[8:], texts)]
 
 
 def test_the_key_goes_to_its_server_and_nothing_to_an_address_that_an_import_brought(server: Server) -> None:
@@ -121,7 +155,7 @@ def test_the_key_goes_to_its_server_and_nothing_to_an_address_that_an_import_bro
     assert counts(tokenizer(servers=(KeyOf(url=server.url, key=KEY),)), "vllm", server.url, "a") == [1]
     assert server.stub.requests[0].headers["authorization"] == f"Bearer {KEY}"
     server.stub.requests.clear()
-    assert counts(tokenizer(imported=(server.url,)), "vllm", server.url, "b") is None
+    assert counts(tokenizer(imported=(server.url,)), "vllm", server.url, "b") == [None]
     assert not server.stub.requests
 
 
@@ -171,9 +205,9 @@ class Each:
     def __init__(self, each: float | None) -> None:
         self.each = each
 
-    async def counts(self, encoding: str, base_url: str, model: str, texts: Any) -> list[int] | None:
+    async def counts(self, encoding: str, base_url: str, model: str, texts: Sequence[str]) -> list[int | None]:
         assert (encoding, base_url, model) == ("server:vllm", "http://a/v1", "llama3")
-        return None if self.each is None else [int(len(text) * self.each) for text in texts]
+        return [None if self.each is None else int(len(text) * self.each) for text in texts]
 
 
 def story(**changes: Any) -> Story:
@@ -205,8 +239,9 @@ def test_the_servers_counts_take_the_place_of_ours_and_are_asked_for_again_only_
     told.says("And this?")
     again = inferred(told, Model(), Each(0.5))
     assert again.counted is not None
-    new = [entry.seq for entry in told.state.queue[-5:-2]]
-    assert (again.counted.head, [seq for seq, _ in again.counted.entries]) == (0, new)
+    asked_before = len(told.state.queue) - 5
+    places = [place for place, _ in again.counted.entries]
+    assert (again.counted.head, places) == (0, [asked_before, asked_before + 1, asked_before + 2])
     assert replay(AGENT, told.log.read(AGENT)).difference is None
 
 
@@ -233,6 +268,29 @@ def test_a_context_that_is_too_long_by_the_servers_count_is_not_sent_but_cut() -
     assert replay(AGENT, told.log.read(AGENT)).difference is None
 
 
+def test_a_setting_that_came_meanwhile_makes_the_counts_void() -> None:
+    told = story().says("Hello!")
+    told.changes(encoding="o200k_base")
+    made = inferred(told, Model(), Each(2.0))
+    assert isinstance(made, InferenceCompleted)
+    assert made.counted is None or told.state.head_tokens == UNCOUNTED
+
+
+def test_what_counts_at_another_server_counts_nothing_here() -> None:
+    told = story().says("Hello!")
+    inferred(told, Model(), Each(0.5))
+    told.changes(model="qwen", base_url="http://b/v1")
+    assert {entry.tokens for entry in told.state.queue} == {UNCOUNTED}
+    assert told.state.head_tokens == UNCOUNTED
+
+
+def test_an_estimate_of_what_the_server_was_to_count_teaches_no_margin() -> None:
+    told = story(window_tokens=30_000).says("Hello!")
+    inferred(told, Model(prompt=9000), None)
+    assert told.state.readings == ()
+    assert told.state.settings.margin == 1.0
+
+
 def test_where_nothing_can_be_cut_the_turn_ends_and_says_why() -> None:
     told = story(window_tokens=3000).says("Hello!")
     while told.log.open_requests(Topic.INFERENCE, AGENT):
@@ -249,7 +307,7 @@ def test_without_the_servers_counts_ours_hold(counter: Tokenizer | None) -> None
     assert made.counted is None
 
 
-def test_a_fork_and_other_encodings_ask_nothing() -> None:
+def test_other_encodings_ask_nothing() -> None:
     assert parts(story(encoding="o200k_base").says("Hello!").state) == ()
     assert parts(story().says("Hello!").state)
 
@@ -257,6 +315,6 @@ def test_a_fork_and_other_encodings_ask_nothing() -> None:
 def test_counts_of_what_is_gone_are_passed_over() -> None:
     told = story().says("Hello!")
     before = told.state
-    odd = Counted(tokens=9, summary=7, entries=((999, 3),))
+    odd = Counted(tokens=9, summary=7, entries=((999, 3), (-4, 3)))
     told._close(InferenceCompleted(calls=(say(),), sent=told._handed(), counted=odd), Topic.INFERENCE)
     assert (told.state.head_tokens, told.state.summary) == (before.head_tokens, None)

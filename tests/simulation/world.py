@@ -15,6 +15,7 @@ from collections.abc import Callable
 import msgspec
 
 from events.codec import answer, decode, draft
+from events.counting import compared
 from events.envelope import Draft, Envelope, Topic, answer_key
 from events.errors import Fenced
 from events.formats import NEWBORN, PARTS
@@ -96,6 +97,9 @@ def sound_model(asked: Job) -> InferenceCompleted | InferenceFailed:
     dice = random.Random(hashlib.sha256(asked.request).digest())
     if asked.purpose == "summary":
         return _summary(dice, asked)
+    found = compared(asked.parts, [len(t) // 5 + 1 for part in asked.parts for t in part.texts], asked.held_tokens)
+    if found and found.tokens * asked.margin > asked.budget_tokens:
+        return InferenceFailed(error="overflow", detail="the server counts more", counted=found)
     roll = dice.random()
     if roll < 0.03:
         return InferenceFailed(error="overflow", detail="the context is too long", sent=sent(asked))
@@ -105,7 +109,7 @@ def sound_model(asked: Job) -> InferenceCompleted | InferenceFailed:
         part = dice.choice(PARTS).name
         return InferenceFailed(error="bad_request", detail="not so", sent=sent(asked), mended_by=(part,))
     calls, content = _answer(dice)
-    return InferenceCompleted(content=content, calls=calls, usage=_usage(asked), sent=sent(asked))
+    return InferenceCompleted(content=content, calls=calls, usage=_usage(asked), sent=sent(asked), counted=found)
 
 
 MODELS = ("offline", "counts", "cuts")
@@ -207,6 +211,7 @@ class World:
                     model=MODELS[(seed // 3 + number) % 3],
                     window_tokens=script.choice((3600, 4096, 6000)),
                     reserve_tokens=400,
+                    encoding="server:vllm" if (seed + number) % 5 == 1 else "o200k_base",
                     fallbacks=others,
                 )
             )

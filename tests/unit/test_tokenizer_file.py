@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -24,6 +25,8 @@ def llama_file() -> Path:
 
 
 LLAMA = f"hf:{llama_file()}"
+WORDS = json.dumps({"version": "1.0", "model": {"type": "WordLevel", "vocab": {"a": 0}, "unk_token": "?"}}).encode()
+"""A vocabulary that has no token for what it does not know."""
 
 
 @pytest.mark.parametrize(
@@ -51,6 +54,7 @@ def test_a_folder_stands_for_the_file_in_it(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "says"),
     [
+        (WORDS, "WordLevel error"),
         (None, "No such file"),
         (b"", "EOF while parsing"),
         (b"\x00\xff", "expected value"),
@@ -69,6 +73,26 @@ def test_what_is_no_tokenizer_is_said_at_the_door(tmp_path: Path, content: bytes
     assert "give the tokenizer.json of the model's repository" in str(caught.value)
 
 
+def test_what_is_no_file_is_not_read(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for place in (tmp_path / "pipe", Path("/dev/zero")):
+        with pytest.raises(BadInput, match="it is no file"):
+            check(str(place))
+        assert tokenizer_file.count(str(place), "a text") is None
+    with pytest.raises(BadInput, match="is no tokenizer"):
+        check("~nobody-of-this-name/tokenizer.json")
+
+
+def test_a_text_that_the_vocabulary_cannot_have_is_estimated(tmp_path: Path) -> None:
+    (tmp_path / "words.json").write_bytes(WORDS)
+    assert tokens.count(f"hf:{tmp_path}/words.json", "unheard-of") == tokens.estimated("unheard-of")
+
+
+def test_a_link_stays_the_name_that_was_given(tmp_path: Path) -> None:
+    (tmp_path / "tokenizer.json").symlink_to(llama_file())
+    assert check(str(tmp_path)) == str(tmp_path / "tokenizer.json")
+
+
 def test_a_file_that_is_gone_is_said_once_and_counts_go_by_estimate_until_it_is_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -80,9 +104,12 @@ def test_a_file_that_is_gone_is_said_once_and_counts_go_by_estimate_until_it_is_
     assert counts == [tokens.estimated("a text"), tokens.estimated("another text")]
     assert [each["file"] for each in logs] == [str(file)]
     file.write_bytes(llama_file().read_bytes())
-    assert tokens.count(f"hf:{file}", "12345 6") == tokens.estimated("12345 6")
+    long = "12345 67 " * 20
+    assert tokens.count(f"hf:{file}", long) == tokens.estimated(long)
+    assert tools_tokens(f"hf:{file}", tokens.count, NEWBORN) != tools_tokens(LLAMA, tokens.count, NEWBORN)
     now += tokenizer_file.RETRY_S
-    assert tokens.count(f"hf:{file}", "12345 67") == tokens.count(LLAMA, "12345 67") != tokens.estimated("12345 67")
+    assert tokens.count(f"hf:{file}", long) == tokens.count(LLAMA, long) != tokens.estimated(long)
+    assert tools_tokens(f"hf:{file}", tokens.count, NEWBORN) == tools_tokens(LLAMA, tokens.count, NEWBORN)
 
 
 def test_functions_are_counted_as_the_json_that_templates_write_them_as() -> None:
