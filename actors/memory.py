@@ -17,15 +17,15 @@ from actors.wire import Batch
 from events.context import Count
 from events.envelope import Topic
 from events.errors import BadInput
-from events.memory_manager import FOREIGN, Due, MemoryManager, Plan
-from events.types import AGENT_EVENTS, AgentCreated, AgentForked
+from events.memory_manager import FOREIGN, OWN, Due, MemoryManager, Plan
+from events.types import AGENT_EVENTS
 from store.log import DECIDER, Append, Appended, Snapshot
 from store.states import snapshot_of
 
 BATCH = 2000
 WAIT_S = 30.0
 WAKE = tuple(sorted(FOREIGN))
-KINDS = tuple(sorted(event.__name__ for event in AGENT_EVENTS if event not in (AgentCreated, AgentForked)))
+KINDS = tuple(sorted({event.__name__ for event in AGENT_EVENTS} - OWN))
 
 
 class Memory:

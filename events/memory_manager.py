@@ -55,6 +55,11 @@ FOREIGN: Final = frozenset(event.__name__ for event in _FOREIGN)
 """The kinds that others write: what the memory manager waits for. Its own it folds at once; but what follows from an
 answer may come with it, decided by the LLM processor (`InferenceDesk.followed`)."""
 
+OWN: Final = frozenset(
+    {"AgentCreated", "AgentForked", "TurnStarted", "InferenceRequested", "MemoryPressureWarned", "EvictionStarted"}
+)
+"""Those that never come with an answer: an agent's first, and what something must be counted for."""
+
 
 class Plan(msgspec.Struct, frozen=True):
     """What to append: the drafts of several agents, each with the seq that its stream must have."""

@@ -15,6 +15,7 @@ import fcntl
 import os
 import stat
 import tempfile
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final, TypeVar
@@ -27,6 +28,8 @@ from events.errors import BadInput
 from store.keys import Access, Keys, Server, Trusted, checked, keys_in, merged
 
 PLACE: Final = "PALIMPSEST_KEYS"
+LOOK_S: Final = 0.2
+"""How often a process that asks servers looks whether the files have changed: it was a twentieth of each request."""
 _OTHERS: Final = 0o077
 _T = TypeVar("_T")
 
@@ -169,6 +172,7 @@ class LiveKeys:
         self._given = given
         self._files = KeyFiles(Path(given.path) if given.path else None)
         self._stamp: tuple[object, ...] = ()
+        self._looked = -LOOK_S
         self._keys = merged(given.filed, given.environment)
         self._asked: dict[str, tuple[Access, str]] = {}
         self._seen: set[str] = self._keys.secrets()
@@ -177,7 +181,7 @@ class LiveKeys:
         """Know also what somebody else hands over."""
         environment = merged(self._given.environment, more.environment)
         self._given = replace(self._given, environment=environment, filed=merged(self._given.filed, more.filed))
-        self._stamp = ()
+        self._stamp, self._looked = (), -LOOK_S
         self._now()
 
     def access(self, url: str) -> tuple[Access, str]:
@@ -193,6 +197,8 @@ class LiveKeys:
         return self._seen
 
     def _now(self) -> Keys:
+        if time.monotonic() < self._looked + LOOK_S:
+            return self._keys
         stamp = (_stamp(self._files.path), _stamp(self._files.servers_path))
         if stamp != self._stamp:
             filed = self._given.filed
@@ -204,6 +210,7 @@ class LiveKeys:
             self._stamp = stamp
             self._asked.clear()
             self._seen = self._seen | self._keys.secrets()
+        self._looked = time.monotonic()
         return self._keys
 
 

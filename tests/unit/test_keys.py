@@ -15,7 +15,7 @@ from events.prompts import newborn
 from events.types import Settings, Timer, TimerSet
 from store.folder import DataFolder
 from store.imported import adopt, distrust, imported, keys_for
-from store.key_files import Handed, KeyFiles, LiveKeys, handed, key_files
+from store.key_files import LOOK_S, Handed, KeyFiles, LiveKeys, handed, key_files
 from store.keys import Access, Keys, OpenAI, Server, Trusted, keys_in
 from store.log import Append
 from store.sqlite_log import SqliteLog
@@ -189,7 +189,19 @@ def test_an_authorization_header_is_sent_unless_other_headers_say_who_asks() -> 
 # --- at each moment -----------------------------------------------------------------------------------------------
 
 
-def test_a_file_that_changes_is_read_again_at_once(files: KeyFiles) -> None:
+def test_the_files_are_looked_at_five_times_a_second_at_most(files: KeyFiles, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 100.0
+    monkeypatch.setattr("store.key_files.time.monotonic", lambda: now)
+    live = LiveKeys(handed({"PALIMPSEST_KEYS": str(path_of(files))}))
+    assert live.access(ONE)[0] == Access()
+    files.keep(Server(url=ONE, key=KEY))
+    assert live.access(ONE)[0] == Access()
+    now += LOOK_S
+    assert live.access(ONE)[0].key == KEY
+
+
+def test_a_file_that_changes_is_read_again(files: KeyFiles, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("store.key_files.LOOK_S", 0.0)
     live = LiveKeys(handed({"PALIMPSEST_KEYS": str(path_of(files))}, imported=(OTHER,)))
     assert live.access(ONE) == (Access(), "")
     assert "keys allow" in live.access(OTHER)[1]
