@@ -217,6 +217,10 @@ def window_said(settings: Settings, served: Window, *, asked: bool) -> str:
             )
         more = "; --window makes it larger" if settings.window_tokens < served.served and not asked else ""
         return f"{size} (the server serves {served.served:,}: {served.source}{more})"
+    if not served.reached:
+        return f"{size}; the server did not answer when it was asked what it serves" + (
+            "" if asked else ": if that is less, give it by --window"
+        )
     trained = f" (the model was trained for {served.trained:,}: {served.source})" if served.trained else ""
     if asked:
         return f"{size}{trained}; the server does not say what it serves"

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit, urlunsplit
 import httpx2
 import msgspec
 
-from actors.models.window import QUESTIONS, UNKNOWN, Question, Window, combined
+from actors.models.window import QUESTIONS, UNKNOWN, UNREACHED, Question, Window, combined
 from store.keys import Access
 
 TIMEOUT_S: Final = 2.0
@@ -29,14 +29,16 @@ _MOST_BYTES: Final = 16 * 1024 * 1024
 async def window_of(base_url: str, model: str, *, access: Access = NO_ACCESS, timeout_s: float = TIMEOUT_S) -> Window:
     """What the server at this address says of the model's window. `access` is what it is given."""
     if not _is_an_address(base_url):
-        return UNKNOWN
+        return UNREACHED
     timeout = httpx2.Timeout(timeout_s, connect=min(_CONNECT_S, timeout_s))
     try:
         async with httpx2.AsyncClient(timeout=timeout, headers=headers_of(access), follow_redirects=False) as client:
             asked = (_ask(client, question, base_url, model, timeout_s) for question in QUESTIONS)
             answers = await asyncio.gather(*asked)
     except (httpx2.HTTPError, httpx2.InvalidURL, OSError, ValueError):
-        return UNKNOWN  # no such address, or a proxy's that is none: the first request will say so
+        return UNREACHED  # no such address, or a proxy's that is none: the first request will say so
+    if UNREACHED in answers and set(answers) <= {UNREACHED}:
+        return UNREACHED
     return combined(zip((question.server for question in QUESTIONS), answers, strict=True))
 
 
@@ -62,7 +64,9 @@ async def _ask(client: httpx2.AsyncClient, question: Question, base_url: str, mo
     try:
         async with asyncio.timeout(timeout_s):
             return question.read(await said(client, "POST" if body else "GET", url, body), model)
-    except (httpx2.HTTPError, httpx2.InvalidURL, OSError, ValueError, RecursionError, msgspec.MsgspecError):
+    except (httpx2.HTTPError, httpx2.InvalidURL, OSError):
+        return UNREACHED
+    except (ValueError, RecursionError, msgspec.MsgspecError):
         return UNKNOWN
 
 

@@ -24,9 +24,12 @@ class Window(msgspec.Struct, frozen=True, kw_only=True):
     trained: int = 0
     source: str = ""
     slots: int = 0
+    reached: bool = True
+    """Whether it answered anything at all."""
 
 
 UNKNOWN: Final = Window()
+UNREACHED: Final = Window(reached=False)
 
 
 class Question(msgspec.Struct, frozen=True, kw_only=True):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from actors.models.window import UNKNOWN, Window
+from actors.models.window import UNKNOWN, UNREACHED, Window
 from console.settings import (
     Flags,
     born,
@@ -134,6 +134,7 @@ def test_what_is_said_of_a_window_names_who_said_so() -> None:
         "window 8,192 tokens, and the server serves only 4,096 (llama.cpp's /props): what is longer is refused or cut "
         "there. Give --window 4096"
     )
+    assert "the server did not answer when it was asked what it serves" in said(UNREACHED)
     assert said(UNKNOWN) == (
         "window 32,768 tokens; the server does not say what it serves: if that is less, give it by --window"
     )

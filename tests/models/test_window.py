@@ -9,7 +9,16 @@ from contextlib import contextmanager
 import pytest
 
 from actors.models.probe import address, window_of
-from actors.models.window import QUESTIONS, UNKNOWN, Window, combined, read_lmstudio_1, read_models, read_ollama_show
+from actors.models.window import (
+    QUESTIONS,
+    UNKNOWN,
+    UNREACHED,
+    Window,
+    combined,
+    read_lmstudio_1,
+    read_models,
+    read_ollama_show,
+)
 from bench.openai_stub import Reply
 from bench.stub_about import SERVERS
 from store.keys import Access
@@ -71,10 +80,10 @@ def test_a_model_that_is_not_loaded_has_only_the_length_that_it_was_trained_for(
 
 
 def test_a_server_that_is_not_there_says_nothing() -> None:
-    assert ask("http://127.0.0.1:9/v1") == UNKNOWN
-    assert ask("http://") == UNKNOWN
-    assert ask("http://[::1/v1") == UNKNOWN
-    assert ask("http://127.0.0.1:99999/v1") == UNKNOWN
+    assert ask("http://127.0.0.1:9/v1") == UNREACHED
+    assert ask("http://") == UNREACHED
+    assert ask("http://[::1/v1") == UNREACHED
+    assert ask("http://127.0.0.1:99999/v1") == UNREACHED
 
 
 @pytest.mark.parametrize("answer", [None, [], "x", 7, {"data": 3}, {"data": [3]}, {"models": {}}, {"value": [1]}, [[]]])
