@@ -15,8 +15,6 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-import structlog
-
 from events.errors import BadInput
 
 if TYPE_CHECKING:
@@ -73,6 +71,8 @@ def _load(path: str) -> Tokenizer | None:
                 _read[path] = _from_file(Path(path))
             except (OSError, ValueError) as error:
                 if path not in _failed:
+                    import structlog  # half a tenth of a second, which commands that only look things up do without
+
                     told = "tokens are counted by estimate until it is there again"
                     structlog.get_logger("tokens").warning(told, file=path, why=_why(error))
                 _failed[path] = time.monotonic() + RETRY_S

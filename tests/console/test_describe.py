@@ -16,6 +16,7 @@ from events.types import (
     ALL_EVENTS,
     Block,
     CoreMemoryReplaced,
+    Counted,
     Event,
     Found,
     FunctionReturned,
@@ -33,6 +34,7 @@ from events.types import (
 NASTY: Final = "two\nlines\tand \x1b[2J a screen \x00 wiped \u202e" + "x" * 5000
 SAMPLES: Final[dict[str, object]] = {
     "Own | None": Own(server=NASTY, message=NASTY, calls=(NASTY,)),
+    "Counted | None": Counted(tokens=1234, head=1000, entries=((0, 12), (1, 34))),
     "str": NASTY,
     "int": 12_345,
     "float": 1.5,
