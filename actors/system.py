@@ -10,16 +10,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
-import logging
 import os
 import uuid
 import weakref
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
+from actors import own_ray
 from actors.client import Client
 from actors.index import IndexSettings
 from actors.log_client import LogClient, unwrapped
@@ -30,20 +29,13 @@ from store.imported import keys_for
 from store.key_files import Handed
 from store.sqlite_file import check
 
-NAMESPACE: Final = "palimpsest"
 PARTS: Final = ("log", "memory", "llm", "storage", "timer")
 STOP_S: Final = 20.0
-QUIET_RAY: Final[Mapping[str, str]] = {
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-    # No workers in reserve: each is a process of 80 MB that we never use, and they slow the start.
-    "RAY_prestart_worker_first_driver": "0",
-    "RAY_enable_worker_prestart": "0",
-    # No record of every call, which Ray keeps for a dashboard that is not there: 60 MB after some thousand calls.
-    "RAY_task_events_report_interval_ms": "0",
-    # The parts are the service: Ray's usual 15 would have them wait for whatever else the machine does, a load's own
-    # reading before all.
-    "RAY_worker_niceness": "0",
-}
+BOOT_S: Final = 60.0
+_NO_START: Final = (
+    "The system's parts did not start within {seconds:.0f} s: Ray could start no worker process, or the machine is too "
+    "busy. See that the disk, /tmp and /dev/shm have room, and try again.{words}"
+)
 RESTARTS: Final[Mapping[str, Any]] = {"max_restarts": -1, "max_task_retries": -1, "num_cpus": 0}
 
 
@@ -152,8 +144,7 @@ async def _boot(folder: DataFolder, lock: FolderLock | None, options: Options) -
     import ray
 
     owns_ray = not ray.is_initialized()
-    if owns_ray:
-        start_ray(options.address)
+    said = own_ray.start(options.address) if owns_ray else ()
     parts: dict[str, Any] = {}
     own, joined = _names(folder, options), False
     try:
@@ -161,13 +152,18 @@ async def _boot(folder: DataFolder, lock: FolderLock | None, options: Options) -
         parts = _parts(folder, options, own)
         if joined:
             await unwrapped(parts["llm"].take_keys.remote(options.keys))
-        await unwrapped(parts["log"].status.remote())  # if anything is wrong with the log, it knows best what
-        status = await asyncio.gather(*(unwrapped(part.status.remote()) for part in parts.values()))
+        async with asyncio.timeout(BOOT_S):
+            await unwrapped(parts["log"].status.remote())  # if anything is wrong with the log, it knows best what
+            status = await asyncio.gather(*(unwrapped(part.status.remote()) for part in parts.values()))
+    except TimeoutError:
+        words = own_ray.last_words() if owns_ray else ""
+        _end({} if joined else parts, owns_ray=owns_ray)
+        raise BadInput(_NO_START.format(seconds=BOOT_S, words=f" Ray's last words: {words}" * bool(words))) from None
     except BaseException:
         _end({} if joined else parts, owns_ray=owns_ray)
         raise
-    notes = tuple(f"Storage cannot be searched now. {each['trouble']}" for each in status if each.get("trouble"))
-    return System(parts, lock, owns_ray=owns_ray, notes=notes)
+    trouble = (f"Storage cannot be searched now. {each['trouble']}" for each in status if each.get("trouble"))
+    return System(parts, lock, owns_ray=owns_ray, notes=(*said, *trouble))
 
 
 async def _flush(parts: Mapping[str, Any]) -> None:
@@ -190,50 +186,7 @@ def _end(parts: Mapping[str, Any], *, owns_ray: bool) -> None:
     for part in parts.values():
         ray.kill(part)
     if owns_ray:
-        ray.shutdown()
-
-
-def start_ray(address: str) -> None:
-    """Connect to a cluster, or start Ray here, quietly and with no dashboard."""
-    for name, value in QUIET_RAY.items():
-        os.environ.setdefault(name, value)
-    import ray
-
-    quiet: dict[str, Any] = {"namespace": NAMESPACE, "log_to_driver": False, "logging_level": logging.ERROR}
-    # Workers import this checkout's rooms, wherever the driver was started.
-    environment = {"env_vars": {"PYTHONPATH": os.pathsep.join([str(_home()), os.environ.get("PYTHONPATH", "")])}}
-    if address:
-        _show_token()
-        try:
-            ray.init(address=address, runtime_env=environment, **quiet)
-        except ConnectionError as error:
-            raise BadInput(
-                f"No Ray cluster answers at {address}: {error}. Start one with `ray start --head`; if it is up, it may "
-                "ask for a token that is not this user's: set RAY_AUTH_TOKEN_PATH to a file that has it."
-            ) from None
-        return
-    ray.init(
-        num_cpus=max(4, os.cpu_count() or 1),
-        include_dashboard=False,
-        object_store_memory=100 * 1024 * 1024,
-        runtime_env=environment,
-        **quiet,
-    )
-
-
-def _show_token() -> None:
-    """Show a cluster the token that this user has: `ray start` asks for it where there is one, and `ray.init` does not
-    send it by itself. A cluster that asks for none is not troubled by it."""
-    from ray._private.authentication import authentication_token_setup as setup
-
-    level = setup.logger.level
-    setup.logger.setLevel(logging.ERROR)  # it warns of what is as it should be
-    setup.maybe_enable_token_auth_if_token_available(warn_if_disabled=False)
-    setup.logger.setLevel(level)
-
-
-def _home() -> Path:
-    return Path(__file__).resolve().parent.parent
+        own_ray.stop()
 
 
 def _names(folder: DataFolder, options: Options) -> str:

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from actors.system import Options, System, boot, start_ray
+from actors import own_ray
+from actors.system import Options, System, boot
 from events.types import FunctionReturned, SummaryWritten
 from store.folder import DataFolder
 from store.key_files import key_files
@@ -29,13 +30,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def one_ray() -> Iterator[None]:
     """Ray, with a key in the environment that must turn up nowhere, nor at the stub, which is no server of OpenAI's."""
-    import ray
-
     before = os.environ.get("OPENAI_API_KEY")
     os.environ["OPENAI_API_KEY"] = KEY
-    start_ray("")
+    own_ray.start("")
     yield
-    ray.shutdown()
+    own_ray.stop()
     if before is None:
         del os.environ["OPENAI_API_KEY"]
     else:
