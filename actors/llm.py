@@ -18,7 +18,7 @@ from actors.inferring import infer
 from actors.log_client import LogClient
 from actors.models.protocol import Model, Piece, Tokenizer
 from actors.owed import append_owed
-from actors.process import now_ms, others_first, set_up_logging, spawn, until_taken
+from actors.process import now_ms, others_first, set_up_logging, spawn, until_ending, until_taken
 from actors.streams import Streams
 from actors.watch import AgentPiece, Watches
 from actors.wire import Batch
@@ -202,7 +202,7 @@ class LLMActor:
         """What came for a watcher since it last asked, once it sees the agents in `left` no more; waits up to `wait_s`
         for the first. None: this process does not know it."""
         self._processor.watches.leave(watcher, left)
-        return await self._processor.watches.pieces(watcher, wait_s)
+        return await until_ending(self._processor.watches.pieces(watcher, wait_s))
 
     async def take_keys(self, keys: Handed) -> None:
         """Use also what another driver has."""

@@ -18,7 +18,7 @@ import structlog
 
 from actors import wire
 from actors.door import Door
-from actors.process import set_up_logging, spawn, until_taken
+from actors.process import ended, set_up_logging, spawn, until_taken
 from actors.recent import Recent, bounded
 from events.envelope import Envelope, Topic
 from events.errors import BadInput, Fenced, LogUnavailable, PalimpsestError
@@ -62,7 +62,7 @@ class LogActor:
         self._opened = asyncio.Event()
         self._tried = asyncio.Event()
         self._trouble: PalimpsestError | None = None
-        self._closing = False
+        self._closing = self._fenced = False
         self._task = spawn("log", self._run)
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
@@ -126,6 +126,8 @@ class LogActor:
         return wire.exchanged(wire.answered(outcome), batch)
 
     async def _append(self, asked: Append) -> list[Appended]:
+        if self._fenced:
+            raise ended()
         if self._closing:
             raise LogUnavailable("The system is stopping: nothing of this was written. Send it after the next start.")
         append, refused = self._door.admit(asked)
@@ -167,6 +169,8 @@ class LogActor:
             committed = await self._in_thread(lambda: self._store.commit([append for append, _ in group]))
         except Fenced as error:
             self._refuse([*group, *self._queue], error)
+            self._fenced = True
+            self._wake()
             raise
         except PalimpsestError as error:
             self._log.error("append failed", detail=str(error), appends=len(group))
@@ -243,6 +247,8 @@ class LogActor:
             if linger_s and self._recent.has(seen, wanted.kinds):
                 deadline, linger_s = min(deadline, clock() + linger_s), 0.0
             seen = self._position
+            if self._fenced:
+                raise ended()
             if self._closing:
                 raise LogUnavailable("The system is stopping: nothing more comes. Ask again after the next start.")
             if deadline <= clock():

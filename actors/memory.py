@@ -11,7 +11,7 @@ import ray
 import structlog
 
 from actors.log_client import LogClient
-from actors.process import now_ms, set_up_logging, spawn, until_taken
+from actors.process import now_ms, set_up_logging, spawn, until_ending, until_taken
 from actors.streams import Streams
 from actors.wire import Batch
 from events.context import Count
@@ -126,7 +126,7 @@ class MemoryActor:
 
     async def aside(self, known: int, wait_s: float) -> dict[str, str]:
         """The agents that are set aside, with the reasons; waits up to `wait_s` for another number than `known`."""
-        return await self._memory.streams.asides(known, wait_s)
+        return await until_ending(self._memory.streams.asides(known, wait_s))
 
     async def status(self) -> dict[str, Any]:
         return self._memory.figures()

@@ -69,11 +69,50 @@ async def _guarded(name: str, run: Callable[[], Awaitable[None]]) -> None:
 
 
 async def _end_for_good() -> None:
-    """End this actor so that Ray does not start it again, once those who wait have their last answers."""
-    import ray
+    """End this process so that Ray does not start it again, once those who wait have their last answers.
 
+    This process, and no other: an actor and its next start are one to Ray, so that `ray.kill` would end a successor on
+    another node. (This is what `ray.actor.exit_actor` does, which only a call to the actor may make.) Calls under
+    way hold it up: the long polls among them end first.
+    """
+    from ray._private.worker import global_worker
+
+    global _is_ending  # noqa: PLW0603 - of the process
+    _is_ending = True
+    end_polls()
     await asyncio.sleep(0.5)
-    ray.kill(ray.get_runtime_context().current_actor)
+    worker: Any = global_worker
+    worker.core_worker.drain_and_exit_worker("user", b"it has ended for good")
+
+
+_is_ending = False
+_polls: set[asyncio.Task[Any]] = set()
+
+
+def end_polls() -> None:
+    for poll in list(_polls):
+        poll.cancel()
+
+
+async def until_ending(poll: Coroutine[Any, Any, T]) -> T:
+    """What a long poll brings. Raises ActorLost where this process is to end for good."""
+    task = asyncio.ensure_future(poll)
+    _polls.add(task)
+    try:
+        if _is_ending:
+            task.cancel()
+        return await task
+    except asyncio.CancelledError:
+        if _is_ending:
+            raise ended() from None
+        raise
+    finally:
+        _polls.discard(task)
+        task.cancel()
+
+
+def ended() -> ActorLost:
+    return ActorLost("A part of the system has ended (another took its place). Start the system again.")
 
 
 async def others_first() -> None:

@@ -25,7 +25,7 @@ from actors.index import IndexSettings, open_index
 from actors.log_client import LogClient
 from actors.outage import Outage
 from actors.owed import append_owed
-from actors.process import now_ms, set_up_logging, spawn, until_taken
+from actors.process import now_ms, set_up_logging, spawn, until_ending, until_taken
 from actors.remote_log import RemoteLog
 from events.codec import answer, decode
 from events.envelope import Draft, Envelope, Topic
@@ -328,7 +328,7 @@ class StorageActor:
 
     async def indexed(self, position: int, wait_s: float) -> int:
         """The position up to which all is indexed; waits up to `wait_s` until it is this one."""
-        return await self._storage.indexed(position, wait_s)
+        return await until_ending(self._storage.indexed(position, wait_s))
 
     async def flush_and_close(self) -> None:
         """Write all that is in memory, and let the folder go: for an orderly stop."""
