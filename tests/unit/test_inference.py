@@ -10,7 +10,7 @@ from events.inference import InferenceDesk, Job, job, sent
 from events.state import Phase
 from events.types import InferenceCompleted, InferenceFailed, InferenceRequested, UserMessageReceived
 from store.log import Append
-from tests.unit.story import AGENT, Story, say
+from tests.unit.story import AGENT, Story, call, say
 
 
 def desk_on(story: Story) -> tuple[list[Job], list[tuple[str, str]]]:
@@ -125,3 +125,51 @@ def test_an_input_alone_asks_for_nothing() -> None:
     desk = InferenceDesk()
     desk.take(story.log.read(AGENT, to=story.mark))
     assert desk.take(story.log.read(AGENT, after=story.mark)) == ([], [])
+
+
+# --- what follows from an answer ----------------------------------------------------------------------------------
+
+
+def desk_and_job(story: Story) -> tuple[InferenceDesk, Job]:
+    desk = InferenceDesk()
+    jobs, _ = desk.take(story.log.read(AGENT))
+    return desk, jobs[-1]
+
+
+def test_what_ends_a_turn_comes_with_its_answer_as_the_memory_manager_would_decide_it() -> None:
+    story = Story().says("Hi.")
+    desk, done = desk_and_job(story)
+    event = InferenceCompleted(calls=(say(),), sent=sent(done))
+    drafts, expected = desk.followed(answer(done, event, story.now_ms), event, story.now_ms)
+    assert [draft.kind for draft in drafts] == ["InferenceCompleted", "MessageSent", "TurnEnded"]
+    assert expected == story.state.seq
+    story.answers(say())
+    assert [draft.key for draft in drafts[1:]] == [e.key for e in story.log.read(AGENT)[-2:]]
+    assert [draft.body for draft in drafts[1:]] == [e.body for e in story.log.read(AGENT)[-2:]]
+
+
+def test_a_search_is_asked_for_with_the_answer_that_calls_it() -> None:
+    story = Story().says("Hi.")
+    desk, done = desk_and_job(story)
+    event = InferenceCompleted(calls=(call("conversation_search", query="x"),), sent=sent(done))
+    drafts, expected = desk.followed(answer(done, event, 7), event, 7)
+    assert [(draft.kind, draft.opens) for draft in drafts[1:]] == [("FunctionCalled", Topic.STORAGE)]
+    assert expected is not None
+
+
+def test_where_something_must_be_counted_the_answer_stands_alone() -> None:
+    story = Story().says("Hi.")
+    desk, done = desk_and_job(story)
+    for made in (call("core_memory_append", name="human", content="x"), call("unheard_of")):
+        event = InferenceCompleted(calls=(made,), sent=sent(done))
+        drafts, expected = desk.followed(answer(done, event, 7), event, 7)
+        assert ([draft.kind for draft in drafts], expected) == (["InferenceCompleted"], None)
+
+
+def test_an_answer_to_a_request_that_is_not_open_any_more_stands_alone() -> None:
+    story = Story().says("Hi.")
+    desk, done = desk_and_job(story)
+    event = InferenceCompleted(calls=(say(),), sent=sent(done))
+    late = answer(replace(done, key="m1"), event, 7)
+    assert desk.followed(late, event, 7) == ((late,), None)
+    assert InferenceDesk().followed(late, event, 7) == ((late,), None), "of an agent that it does not hold"
