@@ -23,7 +23,7 @@ from events.codec import answer, decode, draft
 from events.context import Count
 from events.debug.recording import Recorded, content, is_beginning, otherwise, timer_content
 from events.decide import advance, placed, resumption
-from events.envelope import Draft, Envelope, Topic
+from events.envelope import Draft, Envelope, Topic, answer_key
 from events.errors import ModelUnavailable
 from events.evolve import evolve
 from events.inference import Job, job
@@ -175,7 +175,8 @@ class Counterfactual:
     def _is_answered(self, there: Recorded) -> bool:
         """Whether what the fork waits for was answered next, though it may be called off by now: a stop was in the log,
         and whoever calls off had not seen it."""
-        return isinstance(there.event, _ANSWERS) and bool(there.envelope.closes) and self._open() is not None
+        is_answer = isinstance(there.event, _ANSWERS) and there.envelope.key == answer_key(there.envelope.closes)
+        return is_answer and self._open() is not None
 
     def _compare(self, made: Draft, event: Event, seq: int) -> None:
         """Whether an event of the fork's own is the one that was recorded there."""

@@ -162,8 +162,9 @@ class Processor:
         except BadInput:
             overtaken = set(expected)
         else:
-            conflicts = {draft.agent for draft, each in zip(drafts, answers, strict=True) if each.outcome == "conflict"}
-            overtaken = set(expected) & conflicts
+            outcomes = zip(drafts, answers, strict=True)
+            refused = {draft.agent for draft, each in outcomes if each.outcome not in ("appended", "duplicate")}
+            overtaken = set(expected) & refused
             alone = []
         alone += [[owed[agent][0][0]] for agent in overtaken]
         await append_owed(self._client, alone, self._log)

@@ -34,6 +34,8 @@ class Memory:
     def __init__(self, log: LogClient, count: Count, *, capacity: int = 4096, snapshot_every: int = 500) -> None:
         self._client = log
         self._manager = MemoryManager(count, capacity=capacity, snapshot_every=snapshot_every)
+        self._due: dict[str, Due] = {}
+        """Snapshots that go with the next append of their agent: what follows from an answer needs none of ours."""
         self._log = structlog.get_logger("memory")
         self.streams = Streams(log, self._log)
 
@@ -64,15 +66,18 @@ class Memory:
     async def _append_plans(self, due: list[Due]) -> Batch | None:
         """Decide for all that changed, and append; again, until nothing is left to say. What came next, if the log
         told of it with the last append."""
-        snapshots = tuple(snapshot_of(each.state, each.chain) for each in due)
+        self._due |= {each.state.agent: each for each in due}
+        while len(self._due) > self._manager.states.capacity:
+            del self._due[next(iter(self._due))]
         batch: Batch | None = None
         while plan := self._manager.plan(now_ms()):
             self.streams.set_aside(self._manager.broken)  # the log's answer may be long in coming
+            ready = [self._due.pop(agent) for agent in plan.expected if agent in self._due]
+            snapshots = tuple(snapshot_of(each.state, each.chain) for each in ready)
             answers, batch = await self._append(plan, snapshots)
             behind = self._manager.settle([(d.agent, a.outcome) for d, a in zip(plan.drafts, answers, strict=True)])
             for state in await self.streams.states(dict.fromkeys(behind)):
                 self._manager.owe(state)
-            snapshots = tuple(snapshot for snapshot in snapshots if snapshot.agent not in plan.expected)
             if batch is not None:
                 break
         self.streams.set_aside(self._manager.broken)

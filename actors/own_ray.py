@@ -8,6 +8,7 @@ is joined only where the user says so (`--address`).
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import logging
 import os
 import re
@@ -18,8 +19,6 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
-
-import psutil
 
 from events.errors import BadInput
 
@@ -77,31 +76,32 @@ def start(address: str) -> tuple[str, ...]:
                 **quiet,
             )
     except (RuntimeError, OSError, ValueError, TimeoutError) as error:
-        words = last_words(folder) or " ".join(str(error).split())
-        stop(folder)
+        words = last_words() or " ".join(str(error).split())
+        stop()
         raise BadInput(f"Ray could not be started. Its own last words: {words[:_WORDS_CHARS]}") from None
     except BaseException:
-        stop(folder)
+        stop()
         raise
     elsewhere = os.environ.get("RAY_ADDRESS", "").strip()
     return (f"RAY_ADDRESS names {elsewhere}, which was not joined: give --address for that.",) if elsewhere else ()
 
 
-def stop(folder: Path | None = None) -> None:
+def stop() -> None:
     """Leave Ray; one of our own ends, and its folder goes with it."""
     import ray
 
-    own = folder or _folder_of(os.getpid())
     ray.shutdown()
-    if own is not None:
+    if _held:
+        own, lock = _held.pop()
         shutil.rmtree(own, ignore_errors=True)
+        os.close(lock)
 
 
 def last_words(folder: Path | None = None) -> str:
     """What the processes of our own Ray complained of last ("": nothing)."""
-    logs = folder or _folder_of(os.getpid())
-    if logs is None:
+    if folder is None and not _held:
         return ""
+    logs = folder or _held[0][0]
     found = sorted(logs.glob("session_*/logs/*.err"), key=lambda path: path.stat().st_mtime)
     found += sorted(logs.glob("session_*/logs/*.out"), key=lambda path: path.stat().st_mtime)
     for path in found:
@@ -121,7 +121,8 @@ _WRONG: Final = re.compile(r"(?i) [EFC] |error|not found|no such|denied|cannot|f
 
 
 def _own_folder() -> Path:
-    """A new folder for a Ray of this process; those of processes that have died are cleared away. Raises BadInput."""
+    """A new folder for a Ray of this process, which holds it; those that nobody holds any more are cleared away. Raises
+    BadInput."""
     refusals = []
     for place in dict.fromkeys((tempfile.gettempdir(), *_PLACES)):
         if len(place) > LONGEST - 20:
@@ -129,7 +130,9 @@ def _own_folder() -> Path:
             continue
         try:
             _clear(Path(place))
-            return Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-", dir=place))
+            made = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-", dir=place))
+            _held.append((made, _locked(made)))
+            return made
         except OSError as error:
             refusals.append(f"{place} ({error.strerror})")
     raise BadInput(
@@ -138,17 +141,28 @@ def _own_folder() -> Path:
 
 
 def _clear(place: Path) -> None:
-    """Remove the folders that processes left behind which were killed."""
+    """Remove the folders that processes left behind which were killed: the kernel let their locks go."""
     for found in place.glob(f"{_PREFIX}*-*"):
-        pid = found.name.removeprefix(_PREFIX).partition("-")[0]
         with contextlib.suppress(OSError):
-            if pid.isdecimal() and found.stat().st_uid == os.getuid() and not psutil.pid_exists(int(pid)):
+            if found.stat().st_uid == os.getuid():
+                lock = _locked(found)
                 shutil.rmtree(found, ignore_errors=True)
+                os.close(lock)
 
 
-def _folder_of(pid: int) -> Path | None:
-    places = dict.fromkeys((tempfile.gettempdir(), *_PLACES))
-    return next((found for place in places for found in Path(place).glob(f"{_PREFIX}{pid}-*")), None)
+def _locked(folder: Path) -> int:
+    """The folder, held until the descriptor is closed. Raises BlockingIOError where somebody has it."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+_held: list[tuple[Path, int]] = []
+"""The folder of this process's own Ray, and its lock; at most one."""
 
 
 def _check_loopback() -> None:

@@ -33,7 +33,7 @@ PARTS: Final = ("log", "memory", "llm", "storage", "timer")
 STOP_S: Final = 20.0
 BOOT_S: Final = 60.0
 _NO_START: Final = (
-    "The system's parts did not start within {seconds:.0f} s: Ray could start no worker process, or the machine is too "
+    "Parts of the system have no process after {seconds:.0f} s ({names}): Ray could start none, or the machine is too "
     "busy. See that the disk, /tmp and /dev/shm have room, and try again.{words}"
 )
 RESTARTS: Final[Mapping[str, Any]] = {"max_restarts": -1, "max_task_retries": -1, "num_cpus": 0}
@@ -152,18 +152,29 @@ async def _boot(folder: DataFolder, lock: FolderLock | None, options: Options) -
         parts = _parts(folder, options, own)
         if joined:
             await unwrapped(parts["llm"].take_keys.remote(options.keys))
-        async with asyncio.timeout(BOOT_S):
-            await unwrapped(parts["log"].status.remote())  # if anything is wrong with the log, it knows best what
-            status = await asyncio.gather(*(unwrapped(part.status.remote()) for part in parts.values()))
-    except TimeoutError:
-        words = own_ray.last_words() if owns_ray else ""
-        _end({} if joined else parts, owns_ray=owns_ray)
-        raise BadInput(_NO_START.format(seconds=BOOT_S, words=f" Ray's last words: {words}" * bool(words))) from None
+        await _started(parts)
+        await unwrapped(parts["log"].status.remote())  # if anything is wrong with the log, it knows best what
+        status = await asyncio.gather(*(unwrapped(part.status.remote()) for part in parts.values()))
     except BaseException:
         _end({} if joined else parts, owns_ray=owns_ray)
         raise
     trouble = (f"Storage cannot be searched now. {each['trouble']}" for each in status if each.get("trouble"))
     return System(parts, lock, owns_ray=owns_ray, notes=(*said, *trouble))
+
+
+async def _started(parts: Mapping[str, Any]) -> None:
+    """Wait until each part has its process; what it has to do before it serves has no limit. Raises BadInput."""
+    pings = {name: asyncio.ensure_future(unwrapped(part.__ray_call__.remote(_pid))) for name, part in parts.items()}
+    _, late = await asyncio.wait(pings.values(), timeout=BOOT_S)
+    for ping in late:
+        ping.cancel()
+    if late:
+        names = ", ".join(name for name, ping in pings.items() if ping in late)
+        words = own_ray.last_words()
+        said = f" Ray's last words: {words}" * bool(words)
+        raise BadInput(_NO_START.format(names=names, seconds=BOOT_S, words=said))
+    for ping in pings.values():
+        ping.result()
 
 
 async def _flush(parts: Mapping[str, Any]) -> None:

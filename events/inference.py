@@ -20,6 +20,7 @@ from events.errors import PalimpsestError
 from events.eviction import budget_tokens
 from events.evolve import evolve
 from events.formats import Format
+from events.memory_manager import OWN
 from events.own_fields import at_server
 from events.servers import next_server, summarizer
 from events.state import State
@@ -111,7 +112,9 @@ class InferenceDesk:
             _, more = advance(evolve(state, placed(answer, state.seq + 1), event), _uncounted, now_ms)
         except Exception:  # noqa: BLE001 - what cannot be decided is the memory manager's to say; the answer must come
             return (answer,), None
-        return (answer, *more), state.seq if more else None
+        if not more or any(draft.kind in OWN for draft in more):
+            return (answer,), None
+        return (answer, *more), state.seq
 
 
 class Uncounted(Exception):

@@ -58,7 +58,7 @@ answer may come with it, decided by the LLM processor (`InferenceDesk.followed`)
 OWN: Final = frozenset(
     {"AgentCreated", "AgentForked", "TurnStarted", "InferenceRequested", "MemoryPressureWarned", "EvictionStarted"}
 )
-"""Those that never come with an answer: an agent's first, and what something must be counted for."""
+"""Those that never come with an answer (`InferenceDesk.followed`): an agent's first, and what is counted for."""
 
 
 class Plan(msgspec.Struct, frozen=True):

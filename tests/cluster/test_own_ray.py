@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -43,14 +42,25 @@ def test_what_a_killed_process_left_is_cleared_by_the_next_and_what_another_has_
 ) -> None:
     monkeypatch.setattr("actors.own_ray.tempfile.gettempdir", lambda: str(tmp_path))
     monkeypatch.setattr(own_ray, "LONGEST", len(str(tmp_path)) + 20)
-    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as gone:
-        left = tmp_path / f"pal-{gone.pid}-abcd"
-        left.mkdir()
-        gone.send_signal(signal.SIGKILL)
-    theirs = tmp_path / f"pal-{psutil.Process().ppid()}-abcd"
-    theirs.mkdir()
+    monkeypatch.setattr(own_ray, "_held", [])
+    left, theirs = tmp_path / f"pal-{os.getpid()}-abcd", tmp_path / "pal-1-abcd"
+    held = "import os, sys, fcntl; fcntl.flock(os.open(sys.argv[1], os.O_RDONLY), fcntl.LOCK_EX); print(1); input()"
+    for folder in (left, theirs):
+        folder.mkdir()
+    holders = [
+        subprocess.Popen([sys.executable, "-c", held, folder], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        for folder in (left, theirs)
+    ]
+    for holder in holders:
+        assert holder.stdout is not None and holder.stdout.readline()
+    holders[0].kill()
+    holders[0].wait()
     made = own_ray._own_folder()
     assert (left.exists(), theirs.exists(), made.parent) == (False, True, tmp_path)
+    assert last_words() == ""
+    holders[1].kill()
+    holders[1].wait()
+    os.close(own_ray._held[0][1])
 
 
 def test_a_place_for_its_folder_is_looked_for_and_said_where_there_is_none(

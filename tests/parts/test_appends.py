@@ -24,6 +24,7 @@ from events.envelope import Draft, Topic
 from events.errors import BadInput, Fenced, LogUnavailable, Overloaded, PalimpsestError
 from events.types import AlertRaised, Event, StopRequested, Timer
 from store.log import Append, Appended
+from store.sqlite_log import SqliteLog
 from tests.parts.world import LIMIT_S, Local, parts, run
 
 LONE = "half \ud800"
@@ -111,6 +112,21 @@ def test_a_turn_takes_three_commits_and_five_calls_of_the_log(tmp_path: Path) ->
             assert (await here.log.status())["commits"] - commits == 3
             made_calls = here.log_calls - calls - Counter(status=2)
             assert made_calls == Counter(append=2, exchange=1, tail=3)
+
+    run(live())
+
+
+def test_snapshots_are_kept_also_where_turns_end_with_their_answers(tmp_path: Path) -> None:
+    async def live() -> None:
+        async with parts(tmp_path, snapshot_every=10) as here:
+            await here.born("ada")
+            for number in range(12):
+                await here.client.ask("ada", f"Hello {number}.")
+        with SqliteLog.open_readonly(tmp_path / "log.sqlite") as log:
+            head = log.head("ada")
+            assert head is not None
+            newest = log.snapshots("ada", limit=1)
+            assert newest and newest[0].seq > head.seq - 2 * 10
 
     run(live())
 

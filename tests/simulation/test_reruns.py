@@ -41,7 +41,7 @@ from store.memory_log import MemoryLog
 from store.states import load
 from tests.simulation.forking import Continuation, replayed
 from tests.simulation.world import World, count, searched, sound_model
-from tests.unit.story import START_MS, Story, call, say
+from tests.unit.story import START_MS, Story, call, quarter, say
 
 SEEDS = st.integers(0, 10_000)
 SHARES = st.floats(0, 1, exclude_max=True)
@@ -210,6 +210,19 @@ def test_a_timer_that_was_set_again_with_its_firing_rings_on_where_it_is_run_aga
     again = load(story.log, "again")
     assert again is not None
     assert [alarm.timer for alarm in again.alarms] == [alarm.timer for alarm in story.state.alarms]
+
+
+def test_a_search_that_was_called_off_is_not_carried_out_by_a_rerun() -> None:
+    search = call("conversation_search", query="tea")
+    story = Story().says("Tea?").answers(search).stops("enough")
+    assert "FunctionFailed" in story.kinds
+
+    async def alike(_job: Job) -> InferenceCompleted | InferenceFailed:
+        return story.the(InferenceCompleted)
+
+    plan = Plan(agent="ada", fork="again", first=story.mark + 1, to=story.state.seq)
+    outcome = asyncio.run(rerun(story.log, plan, infer=alike, functions=Nothing(), count=quarter))
+    assert outcome.divergence is None, outcome
 
 
 def test_a_rerun_can_be_interrupted_also_where_no_model_is_waited_for() -> None:
