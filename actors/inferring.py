@@ -33,7 +33,7 @@ async def infer(
 ) -> InferenceCompleted | InferenceFailed:
     """Carry out an inference; `log` is a structlog logger, `tokenizer` what counts where the agent's server does."""
     handed = sent(job)
-    counting = Counting(job, tokenizer) if job.parts and tokenizer else None
+    counting = Counting(job, tokenizer)
     started = asyncio.get_running_loop().time()
     try:
         if handed != job.asked:
@@ -42,9 +42,9 @@ async def infer(
         came = await model.complete(
             job.request, base_url=job.base_url, on_piece=on_piece, terms=terms_of(job, counting)
         )
-        came = replace(came, usage=counted(came, job, counting.found if counting else None))
+        came = replace(came, usage=counted(came, job, counting.found))
         took_ms = int((asyncio.get_running_loop().time() - started) * 1000)
-        made = replace(completed(came, handed, took_ms), counted=counting.found if counting else None)
+        made = replace(completed(came, handed, took_ms), counted=counting.found)
         if came.own and job.purpose == "reply":
             made = replace(made, own=replace(came.own, server=job.base_url, model=job.model))
         encode(made)  # what cannot be written breaks here
@@ -58,7 +58,7 @@ async def infer(
             sent=b"" if isinstance(error, TooLong) else handed,
             attempts=error.attempts,
             mended_by=mended_by,
-            counted=counting.found if counting else None,
+            counted=counting.found,
         )
     except Exception as error:  # noqa: BLE001 - whatever a model's code does, the turn must not wait for ever
         where = traceback.format_tb(error.__traceback__)[-1].strip()
@@ -73,9 +73,9 @@ class TooLong(ModelFailed):
 
 
 class Counting:
-    """Has the server count a job's request before it is sent there; `found` is what it said, if it did."""
+    """Has the server count a job's request before it is sent there, where it does; `found` is what it said."""
 
-    def __init__(self, job: Job, tokenizer: Tokenizer) -> None:
+    def __init__(self, job: Job, tokenizer: Tokenizer | None) -> None:
         self._job = job
         self._tokenizer = tokenizer
         self.found: Counted | None = None
@@ -83,13 +83,14 @@ class Counting:
     async def __call__(self) -> None:
         """Raises TooLong."""
         job = self._job
+        if self._tokenizer is None or not job.parts:
+            return
         texts = [text for part in job.parts for text in part.texts]
         counts = await self._tokenizer.counts(job.encoding, job.base_url, job.model, texts)
         self.found = compared(job.parts, counts, job.held_tokens)
-        if self.found and ceil(self.found.tokens * job.margin) > job.budget_tokens:
-            tokens = ceil(self.found.tokens * job.margin)
-            detail = _TOO_LONG.format(tokens=tokens, budget=job.budget_tokens)
-            raise TooLong("overflow", detail, attempts=0)
+        tokens = ceil(self.found.tokens * job.margin) if self.found else 0
+        if tokens > job.budget_tokens:
+            raise TooLong("overflow", _TOO_LONG.format(tokens=tokens, budget=job.budget_tokens), attempts=0)
 
 
 _TOO_LONG: Final = (
@@ -103,7 +104,7 @@ def in_part(job: Job, detail: str) -> str:
     return f"The summariser ({job.model}): {detail}" if job.purpose == "summary" else detail
 
 
-def terms_of(job: Job, before: Counting | None = None) -> Terms:
+def terms_of(job: Job, before: Counting) -> Terms:
     return Terms(
         agent=job.agent,
         in_flight=job.in_flight,

@@ -37,7 +37,7 @@ async def window_of(base_url: str, model: str, *, access: Access = NO_ACCESS, ti
             answers = await asyncio.gather(*asked)
     except (httpx2.HTTPError, httpx2.InvalidURL, OSError, ValueError):
         return UNREACHED  # no such address, or a proxy's that is none: the first request will say so
-    if UNREACHED in answers and set(answers) <= {UNREACHED}:
+    if set(answers) == {UNREACHED}:
         return UNREACHED
     return combined(zip((question.server for question in QUESTIONS), answers, strict=True))
 
