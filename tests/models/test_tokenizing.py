@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -37,22 +37,9 @@ from store.key_files import Handed, LiveKeys
 from store.keys import Keys
 from store.keys import Server as KeyOf
 from tests.models.test_openai import Server
-from tests.models.test_window import running
 from tests.unit.story import AGENT, Story, say
 
 KEY = "sk-tokenizer-0123456789"
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    with running() as server:
-        yield server
-
-
-@pytest.fixture(autouse=True)
-def _fresh(server: Server) -> None:
-    server.stub.requests.clear()
-    server.stub.about = {}
 
 
 def tokenizer(*, now: Callable[[], float] = lambda: 0.0, **known: Any) -> ServerTokenizer:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import pytest
 
@@ -22,6 +20,7 @@ from actors.models.window import (
 from bench.openai_stub import Reply
 from bench.stub_about import SERVERS
 from store.keys import Access
+from tests.models.conftest import running
 from tests.models.test_openai import Server
 
 KEY = "sk-window-0123456789"
@@ -40,27 +39,6 @@ SAYS = {
     "openrouter": Window(served=4096, source="/v1/models"),
     "kobold": Window(served=4096, source="KoboldCpp's /api/extra/true_max_context_length"),
 }
-
-
-@contextmanager
-def running() -> Iterator[Server]:
-    server = Server()
-    try:
-        yield server
-    finally:
-        server.close()
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    with running() as server:
-        yield server
-
-
-@pytest.fixture(autouse=True)
-def _fresh(server: Server) -> None:
-    server.stub.requests.clear()
-    server.stub.about = {}
 
 
 def ask(url: str, model: str = "small", key: str = "", timeout_s: float = 2.0) -> Window:
