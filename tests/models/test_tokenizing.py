@@ -240,6 +240,17 @@ def test_the_margin_is_learned_from_the_servers_own_counts() -> None:
     assert told.state.settings.margin < 1.6
 
 
+def test_beside_exact_counts_a_margin_has_hardly_anything_to_spare() -> None:
+    learned = []
+    for encoding in ("server:vllm", "o200k_base"):
+        told = story(window_tokens=30_000, encoding=encoding).says("Hello!")
+        assert told.state.turn is not None
+        made = inferred(told, Model(prompt=int(1.1 * told.state.turn.asked_tokens)), Each(0.25))
+        counted = made.counted.tokens if made.counted else told.state.readings[-1].counted
+        learned.append(told.state.settings.margin * counted / told.state.readings[-1].prompt)
+    assert learned == [pytest.approx(1.02, abs=0.01), pytest.approx(1.08, abs=0.01)]
+
+
 def test_a_context_that_is_too_long_by_the_servers_count_is_not_sent_but_cut() -> None:
     told, model = story(), Model()
     for number in range(6):
@@ -273,7 +284,8 @@ def test_what_counts_at_another_server_counts_nothing_here() -> None:
 
 def test_an_estimate_of_what_the_server_was_to_count_teaches_no_margin() -> None:
     told = story(window_tokens=30_000).says("Hello!")
-    inferred(told, Model(prompt=9000), None)
+    assert told.state.turn is not None
+    inferred(told, Model(prompt=int(1.4 * told.state.turn.asked_tokens)), None)
     assert told.state.readings == ()
     assert told.state.settings.margin == 1.0
 

@@ -116,6 +116,29 @@ def test_a_turn_takes_three_commits_and_five_calls_of_the_log(tmp_path: Path) ->
     run(live())
 
 
+def test_an_answer_is_taken_alone_where_what_follows_from_it_was_overtaken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def live() -> None:
+        async with parts(tmp_path) as here:
+            await here.born("ada")
+            desk = here.processor._desk
+            decided = desk.followed
+
+            def overtaken(*asked: Any) -> tuple[tuple[Draft, ...], int | None]:
+                drafts, expected = decided(*asked)
+                assert expected is not None
+                return drafts, expected - 1
+
+            monkeypatch.setattr(desk, "followed", overtaken)
+            for text in ("Hello.", "Hello again."):
+                assert (await here.client.ask("ada", text)).text == "I am here."
+            kinds = Counter(await here.kinds("ada"))
+            assert (kinds["InferenceCompleted"], kinds["MessageSent"], kinds["TurnEnded"]) == (2, 2, 2)
+
+    run(live())
+
+
 def test_snapshots_are_kept_also_where_turns_end_with_their_answers(tmp_path: Path) -> None:
     async def live() -> None:
         async with parts(tmp_path, snapshot_every=10) as here:
