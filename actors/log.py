@@ -39,12 +39,19 @@ class LogActor:
     """Serves one partition. All its arguments and results are bytes of `actors.wire`."""
 
     def __init__(
-        self, path: str, limits: dict[str, int] | None = None, max_pages: int | None = None, holder: str = ""
+        self,
+        path: str,
+        log_id: str,
+        limits: dict[str, int] | None = None,
+        max_pages: int | None = None,
+        holder: str = "",
     ) -> None:
-        """With `holder` the folder is locked in its name, by this process; without, whoever made it has the lock."""
+        """Opens the log with this id, which its driver made, or none: no folder and no file is made here. With `holder`
+        the folder is locked in its name, by this process; without, whoever made it has the lock."""
         set_up_logging()
         self._log = structlog.get_logger("log")
         self._path = Path(path)
+        self._log_id = log_id
         self._limits = limits or {}
         self._max_pages = max_pages
         self._holder = holder
@@ -89,8 +96,8 @@ class LogActor:
 
     def _open_files(self) -> tuple[SqliteLog, SqliteReader, int]:
         if self._holder and self._lock is None:
-            self._lock = DataFolder(self._path.parent).lock(self._holder)
-        store = SqliteLog(self._path, max_pages=self._max_pages)
+            self._lock = DataFolder(self._path.parent).lock(self._holder, make=False)
+        store = SqliteLog(self._path, log_id=self._log_id, max_pages=self._max_pages)
         try:
             epoch = store.open_epoch()
             return store, SqliteLog.open_readonly(self._path), epoch

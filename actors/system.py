@@ -18,7 +18,7 @@ from typing import Any, Final
 
 import msgspec
 
-from actors import own_ray
+from actors import own_ray, whereabouts
 from actors.client import Client
 from actors.index import IndexSettings
 from actors.log_client import LogClient, unwrapped
@@ -27,7 +27,7 @@ from events.errors import ActorLost, BadInput
 from store.folder import DataFolder, FolderLock
 from store.imported import keys_for
 from store.key_files import Handed
-from store.sqlite_file import check
+from store.sqlite_file import begin, check
 
 PARTS: Final = ("log", "memory", "llm", "storage", "timer")
 STOP_S: Final = 20.0
@@ -43,6 +43,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     """What a system is booted with. `model` are the hosted model's options (base_url, timeout_s, max_in_flight …)."""
 
     address: str = ""
+    rehome: bool = False
+    """With an address: what the cluster kept of where the folder is does not hold any more (see `whereabouts`)."""
     model: Mapping[str, Any] = {}
     limits: Mapping[str, int] = {}
     """Of the log's door: max_open, max_open_an_agent, max_waiting, and the same in bytes (see `actors.door`)."""
@@ -112,32 +114,31 @@ def _pid(_actor: Any) -> int:
 async def boot(folder: DataFolder, purpose: str, options: Options | None = None) -> System:
     """Start (or with an address, join) a system on a data folder, ready to serve.
 
-    Raises DataFolderBusy if another process has the folder; BadInput if it cannot be made, or the cluster not reached;
-    NewerFormat or LogUnreadable where its log is not for this code; EmbedderChanged where its index is of another
-    embedder.
+    Raises DataFolderBusy if another process has the folder; BadInput if it cannot be made, the cluster not reached, or
+    if the cluster has the folder on another node or with another log; NewerFormat or LogUnreadable where its log is not
+    for this code; EmbedderChanged where its index is of another embedder.
     """
     options = options or Options()
-    folder.create()
     check(folder.log_path())
-    if options.keys is None:
-        keys, notes = keys_for(folder, os.environ, now_ms(), options.typed)
-        options = msgspec.structs.replace(options, keys=keys)
-    else:
-        notes = ()
-    system = await _with_lock(folder, purpose, options)
+    if options.address:  # whether there is to be a folder, the cluster knows
+        return await _boot(folder, None, options)
+    options, notes = _with_keys(folder.create(), options)
+    lock = folder.lock(purpose)
+    try:
+        system = await _boot(folder, lock, options)
+    except BaseException:
+        lock.release()
+        raise
     system.notes = (*notes, *system.notes)
     return system
 
 
-async def _with_lock(folder: DataFolder, purpose: str, options: Options) -> System:
-    if options.address:
-        return await _boot(folder, None, options)
-    lock = folder.lock(purpose)
-    try:
-        return await _boot(folder, lock, options)
-    except BaseException:
-        lock.release()
-        raise
+def _with_keys(folder: DataFolder, options: Options) -> tuple[Options, tuple[str, ...]]:
+    """The options with what model servers are given, and what the user should know of it."""
+    if options.keys is not None:
+        return options, ()
+    keys, notes = keys_for(folder, os.environ, now_ms(), options.typed)
+    return msgspec.structs.replace(options, keys=keys), notes
 
 
 async def _boot(folder: DataFolder, lock: FolderLock | None, options: Options) -> System:
@@ -148,8 +149,10 @@ async def _boot(folder: DataFolder, lock: FolderLock | None, options: Options) -
     parts: dict[str, Any] = {}
     own, joined = _names(folder, options), False
     try:
+        log_id, node, begun = _log(folder, own, options)
+        options, of_keys = _with_keys(folder, options)
         joined = bool(options.address) and _there("log" + own)
-        parts = _parts(folder, options, own)
+        parts = _parts(folder, options, own, log_id, node)
         if joined:
             await unwrapped(parts["llm"].take_keys.remote(options.keys))
         await _started(parts)
@@ -159,7 +162,15 @@ async def _boot(folder: DataFolder, lock: FolderLock | None, options: Options) -
         _end({} if joined else parts, owns_ray=owns_ray)
         raise
     trouble = (f"Storage cannot be searched now. {each['trouble']}" for each in status if each.get("trouble"))
-    return System(parts, lock, owns_ray=owns_ray, notes=(*said, *trouble))
+    return System(parts, lock, owns_ray=owns_ray, notes=(*of_keys, *said, *begun, *trouble))
+
+
+def _log(folder: DataFolder, own: str, options: Options) -> tuple[str, str, tuple[str, ...]]:
+    """The log's id, made now where there is none; the node that the parts belong on ("": any); what the user should
+    know of it."""
+    if options.address:
+        return whereabouts.settle(folder, own, rehome=options.rehome)
+    return begin(folder.log_path()), "", ()
 
 
 async def _started(parts: Mapping[str, Any]) -> None:
@@ -218,21 +229,27 @@ def _there(name: str) -> bool:
     return True
 
 
-def _parts(folder: DataFolder, options: Options, own: str) -> dict[str, Any]:
-    """The five actors; each restarts by itself, for ever, and reads what it owes from the log.
+def _parts(folder: DataFolder, options: Options, own: str, log_id: str, node: str) -> dict[str, Any]:
+    """The five actors; each restarts by itself, for ever, and reads what it owes from the log. Those of a cluster stay
+    on the node that has the folder.
 
     They find the log by its name: a handle among their arguments would have to be kept for every restart.
     """
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
     from actors import llm, log, memory, storage, timer
 
     def options_of(name: str) -> dict[str, Any]:
-        shared = {"lifetime": "detached", "get_if_exists": True} if options.address else {}
+        shared: dict[str, Any] = {}
+        if options.address:
+            shared = {"lifetime": "detached", "get_if_exists": True}
+            shared["scheduling_strategy"] = NodeAffinitySchedulingStrategy(node, soft=False)
         return {**RESTARTS, **shared, "name": name, "max_concurrency": 1000}
 
     log_name = f"log{own}"
     holder = f"the cluster at {options.address}" if options.address else ""
     log_actor = log.remote(**options_of(log_name)).remote(
-        str(folder.log_path()), dict(options.limits), options.max_pages, holder
+        str(folder.log_path()), log_id, dict(options.limits), options.max_pages, holder
     )
     memory_options = {"capacity": options.capacity, "snapshot_every": options.snapshot_every}
     return {

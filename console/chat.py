@@ -16,7 +16,7 @@ import click
 
 from actors.models.window import UNKNOWN, Window
 from console.inspect import check_is_owed
-from console.options import address_option, data_folder, index_options, index_settings
+from console.options import address_option, data_folder, index_options, index_settings, rehomed
 from console.settings import (
     HOW_TO_HOST,
     Flags,
@@ -127,7 +127,9 @@ async def _chat(folder: DataFolder, agent: str, flags: Flags, address: str, thou
         from actors.system import Options, boot
 
         model = flags.model or os.environ.get("PALIMPSEST_MODEL") or OFFLINE
-        options = Options(address=address, index=settings, typed=servers_named(flags, os.environ, model))
+        options = Options(
+            address=address, rehome=rehomed(), index=settings, typed=servers_named(flags, os.environ, model)
+        )
         system = await boot(folder, f"chat {agent}", options)
     try:
         for note in system.notes:

@@ -17,7 +17,7 @@ import click
 from console.chat import starting
 from console.describe import plain
 from console.inspect import agent_head
-from console.options import address_option, data_folder, index_options, index_settings, json_option
+from console.options import address_option, data_folder, index_options, index_settings, json_option, rehomed
 from console.show import Page, many, names_of, one_line, print_json, terminal
 from events.errors import BadInput
 from store import states
@@ -121,7 +121,7 @@ async def _load(
     with starting(address):
         from actors.system import Options, boot
 
-        system = await boot(folder, f"load {source}", Options(address=address, index=settings))
+        system = await boot(folder, f"load {source}", Options(address=address, rehome=rehomed(), index=settings))
     try:
         client = system.client()
         with _showing() as on_progress:

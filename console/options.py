@@ -40,14 +40,16 @@ _DATA: Final = "palimpsest.data"
 _BUNDLE: Final = "palimpsest.bundle"
 _EMBEDDER: Final = "palimpsest.embedder"
 _QDRANT_URL: Final = "palimpsest.qdrant-url"
+_REHOME: Final = "palimpsest.rehome"
 
 
-def _keeper(name: str) -> Callable[[click.Context, click.Parameter, str | Path | None], None]:
+def _keeper(name: str) -> Callable[[click.Context, click.Parameter, str | Path | bool | None], None]:
     """What keeps the value of an option for the rest of the call, under this name."""
 
-    def keep(context: click.Context, _option: click.Parameter, value: str | Path | None) -> None:
+    def keep(context: click.Context, _option: click.Parameter, value: str | Path | bool | None) -> None:
         if value is not None:
-            context.meta[name] = value.expanduser() if isinstance(value, Path) else value.strip()
+            kept = value.expanduser() if isinstance(value, Path) else value
+            context.meta[name] = kept.strip() if isinstance(kept, str) else kept
 
     return keep
 
@@ -109,9 +111,24 @@ def typed(*words: str) -> str:
     return " ".join((PROGRAM, shlex.join((*words, *log_options()))))
 
 
-address_option = click.option(
-    "--address", default="", metavar="A", help="Join the Ray cluster at this address, or `auto`."
+_address = click.option("--address", default="", metavar="A", help="Join the Ray cluster at this address, or `auto`.")
+_rehome = click.option(
+    "--rehome",
+    is_flag=True,
+    expose_value=False,
+    callback=_keeper(_REHOME),
+    help="With --address: the data folder was moved to this machine, or its log replaced, on purpose: let the cluster "
+    "forget where it was.",
 )
+
+
+def address_option(command: Callable[..., object]) -> Callable[..., object]:
+    """Decorates a command with what says which cluster it joins; `rehomed` finds what is given."""
+    return _address(_rehome(command))
+
+
+def rehomed() -> bool:
+    return bool(click.get_current_context().meta.get(_REHOME))
 
 
 # --- the index's settings -----------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ import click
 from console.chat import starting
 from console.fork import print_turn
 from console.inspect import agent_head, check_is_owed, reading
-from console.options import address_option, data_folder, index_options, index_settings, typed
+from console.options import address_option, data_folder, index_options, index_settings, rehomed, typed
 from console.show import Page, one_line
 from events.debug.under_way import under_way
 from store.states import load
@@ -49,7 +49,9 @@ async def _resume(agent: str, address: str, settings: IndexSettings) -> int:
     with starting(address):
         from actors.system import Options, boot
 
-        system = await boot(data_folder(), f"resume {agent}", Options(address=address, index=settings))
+        system = await boot(
+            data_folder(), f"resume {agent}", Options(address=address, rehome=rehomed(), index=settings)
+        )
     try:
         for note in system.notes:
             click.echo(note, err=True)

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
 
 from console.chat import starting
-from console.options import data_folder
+from console.options import data_folder, rehomed
 from events.errors import PalimpsestError
 from store.sqlite_log import SqliteLog
 
@@ -26,7 +26,7 @@ async def writing(address: str, what: str, missing: PalimpsestError) -> AsyncIte
             from actors.log_client import LogClient
             from actors.system import Options, boot
 
-            system = await boot(folder, what, Options(address=address))
+            system = await boot(folder, what, Options(address=address, rehome=rehomed()))
         try:
             yield LogClient(system.parts["log"])
         finally:

@@ -16,7 +16,7 @@ from typing import Self
 
 import msgspec
 
-from events.errors import BadInput, DataFolderBusy
+from events.errors import BadInput, DataFolderBusy, LogUnavailable
 
 
 class Holder(msgspec.Struct, frozen=True):
@@ -92,12 +92,19 @@ class DataFolder:
             )
         return self
 
-    def lock(self, purpose: str) -> FolderLock:
-        """Take the folder for this process. Raises DataFolderBusy, naming the holder, where another has it;
-        BadInput where what is there is no lock."""
-        self.create()
+    def lock(self, purpose: str, *, make: bool = True) -> FolderLock:
+        """Take the folder for this process; with `make` it is made where there is none. Raises DataFolderBusy, naming
+        the holder, where another has it; BadInput where what is there is no lock; LogUnavailable where it is not there
+        and was not to be made."""
+        if make:
+            self.create()
         try:
-            descriptor = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT, 0o600)  # Python's own: closed on exec
+            descriptor = os.open(self.path / "lock", os.O_RDWR | (os.O_CREAT if make else 0), 0o600)  # closed on exec
+        except FileNotFoundError:
+            raise LogUnavailable(
+                f"The data folder {self.path} is not there any more. Nothing was made: put it back, and what was "
+                "acknowledged is there again."
+            ) from None
         except OSError as error:
             raise BadInput(
                 f"The data folder's lock {self.path / 'lock'} cannot be opened: {error.strerror}. "

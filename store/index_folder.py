@@ -18,11 +18,16 @@ class IndexFolder:
     """The folder, held by this process until `release` or its end, however it ends."""
 
     def __init__(self, path: Path) -> None:
-        """Make it where there is none, and take it. Raises StorageUnavailable if another has it."""
+        """Make it where there is none, in the data folder that is there, and take it. Raises StorageUnavailable if
+        another has it, or there is no such data folder."""
         self.path = path
         try:
-            path.mkdir(parents=True, exist_ok=True)
+            path.mkdir(exist_ok=True)
             self._descriptor: int | None = os.open(path / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+        except FileNotFoundError:
+            raise StorageUnavailable(
+                f"The data folder {path.parent} is not there. Nothing was made: put it back, or give another one."
+            ) from None
         except IsADirectoryError:
             raise StorageUnavailable(
                 f"{path / 'lock'} is a folder, where the index's lock is to be a file. Remove it, or remove {path} "

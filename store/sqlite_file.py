@@ -10,6 +10,7 @@ import contextlib
 import shutil
 import sqlite3
 import tempfile
+import uuid
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Final
@@ -34,7 +35,9 @@ FORKS: Final = """CREATE TABLE IF NOT EXISTS forks (
 """What streams go on from others, and where."""
 REDACTIONS: Final = "CREATE TABLE IF NOT EXISTS redactions (stream INTEGER PRIMARY KEY, record BLOB NOT NULL)"
 """What was masked in streams before they were imported: a `Redacted` as MessagePack."""
-LATER_TABLES: Final = FORKS, REDACTIONS
+IDENTITY: Final = "CREATE TABLE IF NOT EXISTS identity (one INTEGER PRIMARY KEY CHECK (one = 1), id TEXT NOT NULL)"
+"""Which log this is, wherever its file lies: a copy has it too."""
+LATER_TABLES: Final = FORKS, REDACTIONS, IDENTITY
 """A file from before there were these gets them with its next writer; a reader may meet one without."""
 
 # `events` has the fields of an Envelope in their order, with the stream's id for its agent. An open request is known by
@@ -101,10 +104,13 @@ _UNAVAILABLE: Final[Mapping[str, str]] = {
 _DAMAGED: Final = frozenset({"SQLITE_CORRUPT", "SQLITE_NOTADB"})
 
 
-def open_writer(path: Path, max_pages: int | None) -> sqlite3.Connection:
-    """Open the file for reading and writing; make it where there is none."""
+def open_writer(path: Path, max_pages: int | None, log_id: str = "") -> sqlite3.Connection:
+    """Open the file for reading and writing; make it where there is none. With an id that log is opened, or none: where
+    it is not there LogUnavailable is raised, and nothing is made."""
     with reported(path):
-        connection = _connect(f"{path.absolute().as_uri()}?mode=rwc")
+        if log_id:
+            _check_id(path, log_id)
+        connection = _connect(f"{path.absolute().as_uri()}?mode={'rw' if log_id else 'rwc'}")
         try:
             known = check_format(connection, path)  # before anything that could write
             for pragma in _WRITER_PRAGMAS:
@@ -116,6 +122,8 @@ def open_writer(path: Path, max_pages: int | None) -> sqlite3.Connection:
                 migrate(connection, MIGRATIONS, FORMAT)
             for table in LATER_TABLES:
                 connection.execute(table)
+            if not connection.execute("SELECT 1 FROM identity").fetchone():
+                connection.execute("INSERT OR IGNORE INTO identity VALUES (1, ?)", (uuid.uuid4().hex,))
         except BaseException:
             connection.close()
             raise
@@ -149,6 +157,41 @@ def check(path: Path) -> None:
         return
     with reported(path), contextlib.closing(_connect(f"{path.absolute().as_uri()}?mode=ro")) as connection:
         check_format(connection, path)
+
+
+def log_id(path: Path) -> str:
+    """Which log lies there ("": none, or one that no writer has opened since logs have ids). Raises NewerFormat,
+    LogUnreadable, LogUnavailable."""
+    if not path.is_file():
+        return ""
+    with reported(path), contextlib.closing(_connect(f"{path.absolute().as_uri()}?mode=ro")) as connection:
+        if not check_format(connection, path) or not connection.execute(_HAS_IDENTITY).fetchone():
+            return ""
+        row = connection.execute("SELECT id FROM identity").fetchone()
+        return str(row[0]) if row else ""
+
+
+def begin(path: Path) -> str:
+    """The id of the log that lies there, which is made where there is none."""
+    found = log_id(path)
+    if not found:
+        open_writer(path, None).close()
+        found = log_id(path)
+    return found
+
+
+def _check_id(path: Path, wanted: str) -> None:
+    found = log_id(path)
+    if found != wanted:
+        there = f"the log {found}" if found else "another file" if path.is_file() else "nothing"
+        raise LogUnavailable(_NOT_THERE.format(wanted=wanted, path=path, there=there))
+
+
+_HAS_IDENTITY: Final = "SELECT 1 FROM sqlite_master WHERE name = 'identity'"
+_NOT_THERE: Final = (
+    "The log {wanted} is not at {path}: {there} is there. Nothing was made or changed: put the data folder back, and "
+    "what was acknowledged is there again."
+)
 
 
 def _open_copy(path: Path, wal: Path) -> tuple[sqlite3.Connection, Callable[[], None]]:

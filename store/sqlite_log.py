@@ -80,11 +80,13 @@ class Heads:
 
 
 class SqliteLog(SqliteReader):
-    """A `LogStore` over one file, which is made where there is none. Safe to use from several threads: those that
-    write take turns, and those that read do not wait for them."""
+    """A `LogStore` over one file, which is made where there is none; with an id it is opened where it is that log, and
+    nothing is made. Safe to use from several threads: those that write take turns, and those that read do not wait."""
 
-    def __init__(self, path: Path, *, max_pages: int | None = None, heads_kept: int = HEADS_KEPT) -> None:
-        self._writing = open_writer(path, max_pages)
+    def __init__(
+        self, path: Path, *, log_id: str = "", max_pages: int | None = None, heads_kept: int = HEADS_KEPT
+    ) -> None:
+        self._writing = open_writer(path, max_pages, log_id)
         try:
             super().__init__(path, *open_reader(path))
         except BaseException:

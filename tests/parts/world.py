@@ -28,6 +28,7 @@ from events.envelope import Envelope
 from events.formats import NEWBORN, Format
 from events.prompts import newborn
 from events.types import INPUTS, Settings, ToolCall
+from store.sqlite_file import begin
 from tests.simulation.world import count
 from tests.unit.story import START_MS
 
@@ -112,7 +113,8 @@ class Parts:
     ) -> None:
         self.model = model
         self.now_ms = START_MS
-        self.log_actor = LogActor(str(folder / "log.sqlite"), limits)
+        path = folder / "log.sqlite"
+        self.log_actor = LogActor(str(path), begin(path), limits)
         self.log_calls: Counter[str] = Counter()
         self.log = LogClient(Local(self.log_actor, self.log_calls))
         self.memory = Memory(self.log, count, **memory)

@@ -43,6 +43,7 @@ def asked(path: Path, turns: int = 60, seed: int = 1) -> tuple[Features, Recalls
     every = [
         Turn((1, n), dice.choice(("Ana", "Ben")), text, START_MS + hours[n] * 3_600_000) for n, text in enumerate(said)
     ]
+    path.mkdir()
     tap = Tap(path / "index")
     journal = Journal(tap, embedder())
     seqs = list(tell(journal, "talk", every).values())
