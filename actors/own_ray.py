@@ -7,15 +7,19 @@ is joined only where the user says so (`--address`).
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import fcntl
 import logging
 import os
 import re
+import secrets
 import shutil
+import signal
 import socket
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -36,6 +40,10 @@ QUIET_RAY: Final[Mapping[str, str]] = {
 }
 LONGEST: Final = 40
 """Of a temporary folder's path: Ray's sockets lie 62 characters deeper, and a socket's path has 107 at most."""
+STORE: Final = 100 * 1024 * 1024
+"""Bytes for what Ray's processes hand to each other, in memory where there is as much."""
+ROOM: Final = 2 * STORE
+"""Bytes that are to be free where our own Ray has its files."""
 _PREFIX: Final = "pal-"
 _PLACES: Final = ("/tmp", "/var/tmp", "/dev/shm")
 
@@ -47,43 +55,95 @@ def start(address: str) -> tuple[str, ...]:
     """
     for name, value in QUIET_RAY.items():
         os.environ.setdefault(name, value)
-    import ray
-
-    quiet: dict[str, Any] = {"namespace": NAMESPACE, "log_to_driver": False, "logging_level": logging.ERROR}
+    _keep_lines_back()
     # Workers import this checkout's rooms, wherever the driver was started.
     environment = {"env_vars": {"PYTHONPATH": os.pathsep.join([str(_home()), os.environ.get("PYTHONPATH", "")])}}
-    if address:
-        _show_token()
-        try:
-            ray.init(address=address, runtime_env=environment, **quiet)
-        except ConnectionError as error:
-            raise BadInput(
-                f"No Ray cluster answers at {address}: {error}. Start one with `ray start --head`; if it is up, it may "
-                "ask for a token that is not this user's: set RAY_AUTH_TOKEN_PATH to a file that has it."
-            ) from None
-        return ()
+    quiet = {"namespace": NAMESPACE, "log_to_driver": False, "logging_level": logging.ERROR}
+    with _ending_in_order():
+        return _join(address, runtime_env=environment, **quiet) if address else _begin(runtime_env=environment, **quiet)
+
+
+def _join(address: str, **options: Any) -> tuple[str, ...]:
+    import ray
+
+    _show_token()
+    try:
+        ray.init(address=address, **options)
+    except ConnectionError as error:
+        raise BadInput(
+            f"No Ray cluster answers at {address}: {error}. Start one with `ray start --head`; if it is up, it may "
+            "ask for a token that is not this user's: set RAY_AUTH_TOKEN_PATH to a file that has it."
+        ) from None
+    return ()
+
+
+def _begin(**options: Any) -> tuple[str, ...]:
+    import ray
+
     _check_loopback()
     folder = _own_folder()
     try:
-        with _executable(folder):
+        with _executable(folder), _token(folder):
             ray.init(
                 address="local",
                 num_cpus=max(4, os.cpu_count() or 1),
                 include_dashboard=False,
-                object_store_memory=100 * 1024 * 1024,
-                runtime_env=environment,
+                object_store_memory=STORE,
+                _plasma_directory=str(folder) if _is_full("/dev/shm") else None,
                 _temp_dir=str(folder),
-                **quiet,
+                **options,
             )
     except (RuntimeError, OSError, ValueError, TimeoutError) as error:
-        words = last_words() or " ".join(str(error).split())
+        words = (last_words() or " ".join(str(error).split()))[:_WORDS_CHARS]
+        room = f" {_little_room(folder)}" * _is_full(str(folder))
         stop()
-        raise BadInput(f"Ray could not be started. Its own last words: {words[:_WORDS_CHARS]}") from None
+        raise BadInput(f"Ray could not be started. Its own last words: {words}{room}") from None
     except BaseException:
         stop()
         raise
     elsewhere = os.environ.get("RAY_ADDRESS", "").strip()
-    return (f"RAY_ADDRESS names {elsewhere}, which was not joined: give --address for that.",) if elsewhere else ()
+    notes = [f"RAY_ADDRESS names {elsewhere}, which was not joined: give --address for that."] * bool(elsewhere)
+    return (*notes, *[_little_room(folder)] * _is_full(str(folder)))
+
+
+def _little_room(folder: Path) -> str:
+    return (
+        f"There are less than {ROOM >> 20} MB free in {folder.parent}, where Ray has its files, and no more elsewhere: "
+        "it may fail. Free some, or set TMPDIR to a short path with room."
+    )
+
+
+def _keep_lines_back() -> None:
+    """Ray prints on standard output what becomes of its processes and calls, also without `log_to_driver`: nothing that
+    a user could act on. All of it passes a filter of Ray's. (Its log files have all.)"""
+    from ray._private import ray_logging
+
+    for each in (ray_logging.stdout_deduplicator, ray_logging.stderr_deduplicator):
+        each.skip_re = re.compile(".")
+
+
+@contextlib.contextmanager
+def _ending_in_order() -> Iterator[None]:
+    """Let Ctrl-C end Ray's start at once, and SIGTERM and SIGHUP this program as an error would, by way of all that is
+    to be closed: Ray's own handlers, set meanwhile, print addresses of its code. The program's own stay."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    except SystemExit as end:
+        raise SystemExit(128 + signal.SIGTERM if end.code == signal.SIGTERM else end.code) from None  # it was Ray's
+    finally:
+        atexit.register(stop)
+        for number, handler in before.items():
+            if handler is not None:  # one that is not Python's: it cannot be set again
+                signal.signal(number, _ended if handler == signal.SIG_DFL else handler)
+
+
+def _ended(number: int, _frame: object) -> None:
+    raise SystemExit(128 + number)
 
 
 def stop() -> None:
@@ -124,7 +184,7 @@ def _own_folder() -> Path:
     """A new folder for a Ray of this process, which holds it; those that nobody holds any more are cleared away. Raises
     BadInput."""
     refusals = []
-    for place in dict.fromkeys((tempfile.gettempdir(), *_PLACES)):
+    for place in sorted(dict.fromkeys((*_temporary(), *_PLACES)), key=_is_full):
         if len(place) > LONGEST - 20:
             refusals.append(f"{place} (its path is too long for a socket)")
             continue
@@ -138,6 +198,19 @@ def _own_folder() -> Path:
     raise BadInput(
         f"Ray finds no folder for its sockets: {', '.join(refusals)}. Set TMPDIR to a short one that is free."
     )
+
+
+def _temporary() -> tuple[str, ...]:
+    with contextlib.suppress(OSError):  # no folder of temporary files can be written to
+        return (tempfile.gettempdir(),)
+    return ()
+
+
+def _is_full(place: str) -> bool:
+    with contextlib.suppress(OSError):
+        found = os.statvfs(place)
+        return found.f_bavail * found.f_frsize < ROOM
+    return True
 
 
 def _clear(place: Path) -> None:
@@ -194,6 +267,36 @@ def _executable(folder: Path) -> Iterator[None]:
         yield
     finally:
         sys.executable = str(own)
+
+
+@contextlib.contextmanager
+def _token(folder: Path) -> Iterator[None]:
+    """A token for a Ray of our own, which keeps one in the user's home: where that cannot be written, in its folder."""
+    if _home_is_writable() or any(os.environ.get(name) for name in _TOKENS):
+        yield
+        return
+    path = folder / "token"
+    path.touch(0o600)
+    path.write_text(_OWN_TOKEN)
+    os.environ["RAY_AUTH_TOKEN_PATH"] = str(path)
+    try:
+        yield
+    finally:
+        del os.environ["RAY_AUTH_TOKEN_PATH"]
+
+
+def _home_is_writable() -> bool:
+    try:
+        home = Path.home()
+    except RuntimeError:  # this user has none
+        return False
+    kept = home / ".ray"
+    return os.access(kept if kept.exists() else home, os.W_OK)
+
+
+_TOKENS: Final = ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
+_OWN_TOKEN: Final = secrets.token_hex(32)
+"""One for all that this process starts: Ray reads it once a process."""
 
 
 def _show_token() -> None:

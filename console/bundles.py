@@ -18,7 +18,7 @@ from console.progress import bar
 from console.show import Page, many, one_line, print_json
 from events.addresses import address_of, public_url
 from events.sources import is_source, source_of
-from store.folder import DataFolder
+from store.folder import DataFolder, expanded
 from store.imported import imported
 from store.key_files import Handed, LiveKeys
 from store.sqlite_log import SqliteLog
@@ -135,7 +135,7 @@ def import_command(file: Path, name: str, as_json: bool) -> None:
     from store.importing import import_bundle
 
     folder = data_folder()
-    with BundleReader(file.expanduser()) as reader:
+    with BundleReader(expanded(file)) as reader:
         manifest = reader.manifest
     _check_names(manifest, name)
     with folder.lock(f"import {file.name}"):
@@ -145,7 +145,7 @@ def import_command(file: Path, name: str, as_json: bool) -> None:
         with SqliteLog(folder.log_path()) as log, bar("Proving and importing", manifest.events) as step:
             log.open_epoch()
             done = import_bundle(
-                log, file.expanduser(), name=name, distrust=lambda urls: distrust(folder, log, urls), progress=step
+                log, expanded(file), name=name, distrust=lambda urls: distrust(folder, log, urls), progress=step
             )
     refused = _refused(done.addresses, folder, keys)
     if as_json:

@@ -21,7 +21,7 @@ import click
 from click.exceptions import NoArgsIsHelpError, NoSuchCommand
 
 from events.errors import BadInput, PalimpsestError
-from store.folder import DataFolder, default_data_folder
+from store.folder import DataFolder, default_data_folder, expanded
 
 if TYPE_CHECKING:
     from actors.index import IndexSettings
@@ -32,10 +32,6 @@ NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 NO_WAY: Final = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG, errno.ENOTDIR, errno.ELOOP})
 """What a user can mend who gave a path; any other error of the system's is a fault of ours, and is shown whole."""
 PIPE_CLOSED: Final = 141
-_QUIET_RAY: Final = ("RAY_DEDUP_LOGS_SKIP_REGEX", ".")
-"""Ray prints on standard output what becomes of its processes and calls, also without `log_to_driver`: nothing that a
-user could act on. All of it passes this filter of Ray's, which it reads when it is imported. (Its log files have all.)
-"""
 _DATA: Final = "palimpsest.data"
 _BUNDLE: Final = "palimpsest.bundle"
 _EMBEDDER: Final = "palimpsest.embedder"
@@ -48,7 +44,7 @@ def _keeper(name: str) -> Callable[[click.Context, click.Parameter, str | Path |
 
     def keep(context: click.Context, _option: click.Parameter, value: str | Path | bool | None) -> None:
         if value is not None:
-            kept = value.expanduser() if isinstance(value, Path) else value
+            kept = expanded(value) if isinstance(value, Path) else value
             context.meta[name] = kept.strip() if isinstance(kept, str) else kept
 
     return keep
@@ -212,7 +208,6 @@ def run(group: click.Group, arguments: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")  # a terminal that lacks a letter is no reason to die
-    os.environ.setdefault(*_QUIET_RAY)
     try:
         given = sys.argv[1:] if arguments is None else list(arguments)
         _check_text(given)

@@ -25,6 +25,7 @@ from events.errors import BadInput, LogDamaged, NewerFormat
 from events.replay import Proved, Replayer, freeze
 from events.sources import is_source
 from events.state import FOLD
+from store.folder import expanded
 from store.log import LogReader, StreamHead
 
 HEADS: Final = 1000
@@ -194,7 +195,7 @@ def command(agent: str | None, *, everyone: bool, verify: bool, against: Path | 
             raise BadInput("--against DIR replays all bundles of DIR: leave AGENT and --bundle out.")
         from console.gate import gate
 
-        return gate(against.expanduser(), as_json=as_json)
+        return gate(expanded(against), as_json=as_json)
     if bool(agent) == everyone:
         raise BadInput("Say which agent to replay, or --all: `replay AGENT --verify`, `replay --all --verify`.")
     started = time.perf_counter()

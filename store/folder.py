@@ -126,8 +126,18 @@ class DataFolder:
 
 
 def default_data_folder(environ: Mapping[str, str]) -> Path:
-    """$PALIMPSEST_HOME, else ~/.palimpsest."""
-    return Path(environ.get("PALIMPSEST_HOME") or "~/.palimpsest").expanduser()
+    """$PALIMPSEST_HOME, else ~/.palimpsest. Raises BadInput where there is neither."""
+    if not environ.get("PALIMPSEST_HOME") and os.path.expanduser("~") == "~":  # noqa: PTH111 (never raises)
+        raise BadInput("This user has no home folder: give the data folder with --data DIR, or in PALIMPSEST_HOME.")
+    return expanded(Path(environ.get("PALIMPSEST_HOME") or "~/.palimpsest"))
+
+
+def expanded(path: Path) -> Path:
+    """A path that a user typed, without its `~`. Raises BadInput where nobody's home is known by it."""
+    try:
+        return path.expanduser()
+    except RuntimeError:
+        raise BadInput(f"The path {path} begins at a home folder that is not known: give it in full.") from None
 
 
 def _holder(written: bytes) -> str:

@@ -25,6 +25,7 @@ from msgspec.structs import replace
 
 from events.addresses import address_of
 from events.errors import BadInput
+from store.folder import expanded
 from store.keys import Access, Keys, Server, Trusted, checked, keys_in, merged
 
 PLACE: Final = "PALIMPSEST_KEYS"
@@ -137,7 +138,7 @@ class KeyFiles:
 def key_files(environ: Mapping[str, str]) -> KeyFiles:
     """This user's, by what the environment says."""
     if environ.get(PLACE, "").strip():
-        return KeyFiles(Path(environ[PLACE].strip()).expanduser().absolute())
+        return KeyFiles(expanded(Path(environ[PLACE].strip())).absolute())
     try:
         folder = Path(environ.get("XDG_CONFIG_HOME") or "~/.config").expanduser()
     except RuntimeError:  # no HOME, and no entry of this user's that names one

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import psutil
@@ -35,6 +37,81 @@ def test_it_starts_beside_whatever_is_there_and_leaves_nothing(tmp_path: Path) -
     assert "RAY_ADDRESS names 127.0.0.1:9, which was not joined" in done.stderr
     assert "Traceback" not in done.stderr
     assert not [left for left in folders() - before if not psutil.pid_exists(int(left.name.split("-")[1]))]
+
+
+def test_it_needs_no_home(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()  # nothing can be made below it, not even by root
+    environment = {**os.environ, "HOME": str(tmp_path / "file" / "home"), "PYTHONPATH": str(HOME)}
+    for name in ("XDG_CONFIG_HOME", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"):
+        environment.pop(name, None)
+    done = subprocess.run(
+        [sys.executable, HOME / "launch.py", "--data", tmp_path / "data", "chat"],
+        input="My name is Sam.\n", env=environment, capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "your name is Sam" in done.stdout
+
+
+PROGRAM = """
+import asyncio, sys
+from pathlib import Path
+from actors.system import boot
+from store.folder import DataFolder
+
+async def main():
+    system = await boot(DataFolder(Path(sys.argv[1])), "a test")
+    try:
+        print("up", flush=True)
+        await asyncio.sleep(60)
+    finally:
+        await system.stop()
+        print("stopped", flush=True)
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_program_ends_in_order_by_a_signal(tmp_path: Path, number: signal.Signals) -> None:
+    """Ray's own handler would print addresses of its code, and end it on the spot."""
+    before, environment = folders(), {**os.environ, "PYTHONPATH": str(HOME)}
+    with subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, tmp_path / "data"],
+        env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    ) as program:  # fmt: skip
+        assert program.stdout is not None
+        assert program.stdout.readline() == "up\n"
+        program.send_signal(number)
+        said, complaints = program.communicate(timeout=60)
+    assert (program.returncode, said, complaints) == (128 + number, "stopped\n", "")
+    assert not [left for left in folders() - before if left.name.startswith(f"pal-{program.pid}-")]
+
+
+def test_ctrl_c_ends_rays_start_at_once(tmp_path: Path) -> None:
+    with subprocess.Popen(
+        [sys.executable, HOME / "launch.py", "--data", tmp_path / "data", "chat"],
+        env={**os.environ, "PYTHONPATH": str(HOME)}, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    ) as chat:  # fmt: skip
+        assert chat.stderr is not None
+        while not list(Path(tempfile.gettempdir()).glob(f"pal-{chat.pid}-*/session_*")):
+            assert chat.poll() is None, "it ended early"
+        chat.send_signal(signal.SIGINT)
+        _, complaints = chat.communicate(timeout=60)
+    assert (chat.returncode, complaints) == (130, "Starting Ray …\n")
+    assert not list(Path(tempfile.gettempdir()).glob(f"pal-{chat.pid}-*"))
+
+
+def test_a_place_with_room_goes_before_one_without(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    full, free = tmp_path / "full", tmp_path / "free"
+    full.mkdir()
+    free.mkdir()
+    monkeypatch.setattr("actors.own_ray.tempfile.gettempdir", lambda: str(full))
+    monkeypatch.setattr(own_ray, "_PLACES", (str(free),))
+    monkeypatch.setattr(own_ray, "LONGEST", len(str(free)) + 20)
+    monkeypatch.setattr(own_ray, "_held", [])
+    monkeypatch.setattr(own_ray, "_is_full", lambda place: place == str(full))
+    assert own_ray._own_folder().parent == free
+    os.close(own_ray._held[0][1])
 
 
 def test_what_a_killed_process_left_is_cleared_by_the_next_and_what_another_has_is_not(

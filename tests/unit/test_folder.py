@@ -115,3 +115,13 @@ def test_a_folder_in_the_place_of_a_lock_is_said(tmp_path: Path) -> None:
         DataFolder(tmp_path).lock("tests")
     with pytest.raises(StorageUnavailable, match=r"lock is a folder, where the index's lock is to be a file"):
         IndexFolder(tmp_path)
+
+
+def test_a_user_without_a_home_is_told_to_name_a_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.setattr("os.path.expanduser", lambda path: path)  # as where the user has no entry either
+    with pytest.raises(BadInput, match="has no home folder: give the data folder with --data DIR"):
+        default_data_folder({})
+    assert default_data_folder({"PALIMPSEST_HOME": "/data"}) == Path("/data")
+    with pytest.raises(BadInput, match="begins at a home folder that is not known"):
+        default_data_folder({"PALIMPSEST_HOME": "~nobody-of-this-name/data"})
