@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import psutil
 import pytest
 import ray
 from ray._common.test_utils import wait_for_condition
@@ -21,14 +22,19 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from actors import whereabouts
 from actors.own_ray import NAMESPACE
 from actors.system import Options, boot
-from events.errors import BadInput, LogUnavailable
+from events.errors import BadInput, DataFolderBusy, LogUnavailable
 from events.prompts import newborn
 from events.types import Settings
 from store.folder import DataFolder
 from store.sqlite_file import begin, log_id
 from tests.cluster.world import HOME, run
 
-SOON = {"health_check_initial_delay_ms": 0, "health_check_period_ms": 500, "health_check_failure_threshold": 4}
+SOON = {
+    "health_check_initial_delay_ms": 0,
+    "health_check_period_ms": 500,
+    "health_check_timeout_ms": 1000,
+    "health_check_failure_threshold": 4,
+}
 
 
 class Nodes:
@@ -59,6 +65,19 @@ class Nodes:
     def kill_the_other(self) -> None:
         self.cluster.remove_node(self.other, allow_graceful=False)
         wait_for_condition(lambda: whereabouts._alive() == {_node(None)})
+
+    def add_another(self) -> None:
+        self.other = self.cluster.add_node(num_cpus=4)
+
+    def stop_the_other(self) -> list[psutil.Process]:
+        """All its processes, stopped, once the cluster takes it for dead."""
+        (raylet,) = self.other.all_processes["raylet"]
+        raylet = psutil.Process(raylet.process.pid)
+        stopped = [raylet, *raylet.children(recursive=True)]
+        for process in stopped:
+            process.suspend()
+        wait_for_condition(lambda: whereabouts._alive() == {_node(None)}, timeout=60)
+        return stopped
 
     def close(self) -> None:
         ray.shutdown()
@@ -125,6 +144,23 @@ def test_a_folder_whose_node_is_lost_is_not_begun_anew_elsewhere(nodes: Nodes, t
     again = nodes.say(folder, "What is my name?")
     assert "Sam" in again.answers[0]
     assert (again.nodes, log_id(DataFolder(folder).log_path())) == ({head}, log)
+
+
+def test_a_node_that_was_stopped_and_goes_on_leaves_its_folder_to_the_next(nodes: Nodes, tmp_path: Path) -> None:
+    """While it is stopped its log actor has the folder, dead to the cluster or not; when it goes on, it ends itself."""
+    folder = tmp_path / "data"
+    nodes.add_another()
+    nodes.say_on_the_other(folder, "My name is Liv.")
+    stopped = nodes.stop_the_other()
+    with pytest.raises(DataFolderBusy, match="the cluster at"):
+        nodes.say(folder, "What is my name?")
+    for process in stopped:
+        process.resume()
+    _, left = psutil.wait_procs(stopped, timeout=60)
+    assert not left
+    again = nodes.say(folder, "What is my name?")
+    assert "Liv" in again.answers[0]
+    assert again.nodes == {_node(None)}
 
 
 def test_another_log_under_the_folders_name_is_refused_until_it_is_said_to_be_on_purpose(
