@@ -6,12 +6,13 @@ read as plain text from there on, and a note tells it. (3) Numbers keep the digi
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
 import re
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterator, Sequence
-from itertools import chain, islice
+from itertools import islice
 from typing import Final
 
 from store.documents.decoding import Decoded
@@ -22,6 +23,7 @@ MOST_RECORD_CHARS: Final = 16 << 20
 
 _DELIMITERS: Final = ",;\t|"
 _SNIFFED_LINES: Final = 50
+_NAMED_ROWS: Final = 20
 _DECODER: Final = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=str)
 _LONGEST_NAME: Final = 100
 _NUMBER: Final = re.compile(r"[-+\d.,:/%\s]+")
@@ -199,52 +201,113 @@ class _Source:
 
 
 def csv_parts(text: Decoded, notes: list[str]) -> Iterator[Part]:
-    """Rows under the names of the first row; of a file whose first row is no header, under "column 1" and so on."""
-    lines = text.lines(longest_chars=MOST_RECORD_CHARS)
-    sample = list(islice(lines, _SNIFFED_LINES))
-    taken: list[str] = []
-    """The lines of the row that is being read: its text, should it be none."""
-    reader = csv.reader(_noted(chain(sample, lines), taken), delimiter=_delimiter(sample))
+    """Rows under the names of the first row; of a file whose first row is no header, under "column 1" and so on.
+
+    A row whose quote does not close, so that it would swallow those after it, is read for itself, and named in a note.
+    """
+    csv.field_size_limit(2 * MOST_RECORD_CHARS)  # of this process; Python's own is 131,072
+    lines = _Lines(text.lines(longest_chars=MOST_RECORD_CHARS))
+    delimiter, width = _shape(lines.ahead(_SNIFFED_LINES))
     names: list[str] | None = None
-    last = 0
     header: Part | None = None
-    try:
-        for row in reader:
-            first, last = last + 1, reader.line_num
-            taken.clear()
-            if not any(map(str.strip, row)):
-                continue
-            part = Part(_row_text(names or [], row), first_line=first, last_line=last)
-            if names is None and (names := _header(row)):
-                header = part
-                continue
-            header = None
-            yield part
-    except csv.Error as error:
-        notes.append(f"It is not CSV from line {last + 1} on ({error}), and was read as text from there.")
-        yield from _text_from(chain(taken, lines), last + 1)
+    odd: list[int] = []
+    for first, row in _rows(lines, delimiter, width, odd):
+        part = Part(_row_text(names or [], row), first_line=first, last_line=lines.number)
+        if names is None and (names := _header(row)):
+            header = part
+            continue
+        header = None
+        yield part
     if header is not None:
         yield header
+    if odd:
+        more = f" and {len(odd) - _NAMED_ROWS} more" * (len(odd) > _NAMED_ROWS)
+        named = ", ".join(map(str, odd[:_NAMED_ROWS]))
+        notes.append(f"Rows with a quote that does not close were read as they stand: on line {named}{more}.")
 
 
-def _noted(lines: Iterator[str], taken: list[str]) -> Iterator[str]:
-    for line in lines:
-        taken.append(line)
-        yield line
+class _Lines:
+    """Lines that can be looked at before they are taken, and given back."""
+
+    def __init__(self, lines: Iterator[str]) -> None:
+        self._lines = lines
+        self._held: deque[str] = deque()
+        self.taken: list[str] = []
+        self.number = 0
+        """Of the line taken last."""
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        line = self._held.popleft() if self._held else next(self._lines)
+        self.taken.append(line)
+        self.number += 1
+        return line
+
+    def ahead(self, count: int) -> list[str]:
+        self._held.extend(islice(self._lines, count - len(self._held)))
+        return list(self._held)
+
+    def give_back(self, count: int) -> None:
+        """The last so many of those taken."""
+        for _ in range(count):
+            self._held.appendleft(self.taken.pop())
+        self.number -= count
 
 
-def _delimiter(sample: Sequence[str]) -> str:
-    """The one that cuts most rows into the same number of cells, at least two (csv.Sniffer often guesses letters)."""
-    best = (0.0, 0, ",")
-    for delimiter in _DELIMITERS:
+def _rows(lines: _Lines, delimiter: str, width: int, odd: list[int]) -> Iterator[tuple[int, list[str]]]:
+    """Each row that is not blank, with its first line; `odd` gets the lines of those that were read for themselves."""
+    reader = csv.reader(lines, delimiter=delimiter, strict=True)
+    while True:
+        lines.taken.clear()
+        first = lines.number + 1
         try:
-            widths = Counter(len(row) for row in csv.reader(sample, delimiter=delimiter) if row)
+            row = next(reader, None)
         except csv.Error:
-            continue
+            row = []  # it has no width, and ends the reader
+        if row is None:
+            return
+        rows = [row]
+        if len(row) != width and _swallows(lines.taken, delimiter, width):
+            lines.give_back(len(lines.taken) - 1)
+            odd.append(first)
+            row = []
+        if not row and lines.taken:
+            rows = _loosely(lines.taken, delimiter)
+            reader = csv.reader(lines, delimiter=delimiter, strict=True)
+        for each in rows:
+            if any(map(str.strip, each)):
+                yield first, each
+
+
+def _swallows(taken: Sequence[str], delimiter: str, width: int) -> bool:
+    """Whether most lines of a row after its first are rows by themselves."""
+    others = taken[1:]
+    alone = sum([len(row) for row in _loosely([line], delimiter)] == [width] for line in others)
+    return width > 1 and alone * 2 > len(others) > 0
+
+
+def _loosely(lines: Sequence[str], delimiter: str) -> list[list[str]]:
+    """These lines as rows, where their quotes are not what they should be."""
+    try:
+        return list(csv.reader(lines, delimiter=delimiter))
+    except csv.Error:
+        return [[line] for line in lines]
+
+
+def _shape(sample: Sequence[str]) -> tuple[str, int]:
+    """The delimiter that cuts most rows into the same number of cells, at least two, and that number (csv.Sniffer often
+    guesses letters)."""
+    best = (0.0, 1, ",")
+    for delimiter in _DELIMITERS:
+        widths: Counter[int] = Counter()
+        with contextlib.suppress(csv.Error):
+            widths.update(len(row) for row in csv.reader(sample, delimiter=delimiter) if row)
         for width, rows in widths.most_common(1):
             if width > 1:
                 best = max(best, (rows / widths.total(), width, delimiter))
-    return best[2]
+    return best[2], best[1]
 
 
 def _header(row: Sequence[str]) -> list[str]:

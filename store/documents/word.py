@@ -36,7 +36,15 @@ _TITLE: Final = 0
 _HEADING: Final = re.compile(r"heading ([1-9])$", re.I)
 _USUAL: Final = re.compile(r"heading([1-9])$", re.I)
 """Word's own ids of these styles: what a file means by them that describes no style that is a heading."""
-_BROKEN: Final = (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError)
+_BROKEN: Final = (
+    zipfile.BadZipFile,
+    UnicodeDecodeError,
+    zlib.error,
+    EOFError,
+    OSError,
+    NotImplementedError,
+    RuntimeError,
+)
 
 
 def docx_parts(path: Path) -> Iterator[Part]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from events.documents import Passage
 from store.documents import Document, open_document
@@ -168,15 +170,48 @@ def test_the_dialect_is_told_by_the_rows(tmp_path: Path, name: str, mark: str) -
     assert passages(tmp_path / name, content)[1].text == "city: Rome\npeople: 2\nnote: old town"
 
 
-def test_a_csv_with_an_open_quote_goes_on_as_text(tmp_path: Path) -> None:
-    content = 'a,b\n1,2\n3,"open\n' + "some words,here\n" * 20_000
+def test_a_row_with_an_open_quote_swallows_no_other(tmp_path: Path) -> None:
+    content = 'a,b\n1,2\n3,"open\n' + "some words,here\n" * 20_000 + '4,"closed\nlater"\n5,"again\n6,7\n'
     document, found = read(tmp_path / "a.csv", content)
-    assert found[0] == Passage(text="a: 1\nb: 2", first_line=2, last_line=2)
-    assert found[1].text.startswith('3,"open')
-    assert (found[1].first_line, found[-1].last_line) == (3, 20_003)
-    assert document.notes == [
-        "It is not CSV from line 3 on (field larger than field limit (131072)), and was read as text from there."
+    assert found[:3] == [
+        Passage(text="a: 1\nb: 2", first_line=2, last_line=2),
+        Passage(text="a: 3\nb: open", first_line=3, last_line=3),
+        Passage(text="a: some words\nb: here", first_line=4, last_line=4),
     ]
+    assert found[-3:] == [
+        Passage(text="a: 4\nb: closed\nlater", first_line=20_004, last_line=20_005),
+        Passage(text="a: 5\nb: again", first_line=20_006, last_line=20_006),
+        Passage(text="a: 6\nb: 7", first_line=20_007, last_line=20_007),
+    ]
+    assert document.notes == [
+        "Rows with a quote that does not close were read as they stand: on line 3, 20006.",
+    ]
+
+
+@pytest.mark.parametrize("quote", ['"', ""], ids=["quoted", "bare"])
+@pytest.mark.parametrize("place", [0, 3, 60, 99])
+@pytest.mark.parametrize("chars", [131_072, 131_073, 400_000])
+def test_a_row_with_a_huge_cell_stands_beside_all_others(tmp_path: Path, chars: int, place: int, quote: str) -> None:
+    huge = quote + "word " * (chars // 5) + "end" + quote
+    rows = [f"{number},{huge if number == place else f'note {number}'}" for number in range(100)]
+    document, found = read(tmp_path / "a.csv", "\n".join(["id,text", *rows]))
+    ids = {int(each.text.split("id: ")[1].split()[0]) for each in found if "id: " in each.text}
+    assert ids == set(range(100))
+    assert sum(len(each.text.split()) for each in found) >= chars // 5
+    assert not document.notes
+
+
+@given(st.data())
+def test_every_row_of_a_csv_is_there_whatever_its_quotes(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    """Each row has a word of its own, and cells with quotes and commas at any place, closed or not."""
+    cell = st.text(alphabet='",;x \n', max_size=8)
+    rows = data.draw(st.lists(st.lists(cell, min_size=1, max_size=3), min_size=1, max_size=12))
+    content = "".join(f"row{number}end,{','.join(cells)}\n" for number, cells in enumerate(rows))
+    _, found = read(tmp_path_factory.mktemp("csv") / "a.csv", "id,a,b\n" + content)
+    text = "\n".join(each.text for each in found)
+    assert [number for number in range(len(rows)) if f"row{number}end" not in text] == []
 
 
 def test_json_lines_are_records(tmp_path: Path) -> None:
