@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from events.errors import DocumentUnreadable
 from store.documents.parts import Headings, Part, well_formed
+from store.documents.running_lines import without_running_lines
 
 if TYPE_CHECKING:
     from pypdfium2 import PdfDocument
@@ -29,9 +30,8 @@ def pdf_parts(path: Path, notes: list[str]) -> Iterator[Part]:
     try:
         headings = _headings(document)
         heading, unread = "", []
-        for page in range(len(document)):
+        for page, text in enumerate(without_running_lines(_page_text(document, page) for page in range(len(document)))):
             starting, heading = headings.get(page, (heading, heading))
-            text = _page_text(document, page)
             if text is None:
                 unread.append(str(page + 1))
             elif text:
