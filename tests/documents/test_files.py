@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from bench.small_files import written
 from store.documents import Found, Refused, digest, find
-from tests.documents.files import written
 
 
 def found(*paths: Path) -> list[str]:

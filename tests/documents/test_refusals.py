@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bench.small_files import W, docx, encrypted, paragraph, pdf, table, written, zipped
 from events.errors import BadInput, DocumentUnreadable
 from store.documents import digest, open_document
-from tests.documents.files import W, docx, encrypted, paragraph, pdf, table, written, zipped
 
 SOUND = {
     "a.pdf": pdf(["First page.\nMore.", "Second page."], [("Start", 0), ("End", 1)]),

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bench.small_files import pdf, written
 from store.documents import open_document
 from store.documents.running_lines import NEAR, without_running_lines
-from tests.documents.files import pdf, written
 
 BODIES = [
     "Alpha is the first.\n",

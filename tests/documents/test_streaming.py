@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from bench.small_files import written
 from store.documents import open_document
-from tests.documents.files import written
 
 LINE = "The quick brown fox number {} jumps over the lazy dog, and so on. "
 MOST_BYTES = 1_200_000

@@ -14,6 +14,7 @@ from actors.calls import KNOWN
 from actors.direct import DirectLog
 from actors.loader import Loader
 from actors.loading import Progress, Report
+from bench.small_files import W, paragraph, zipped
 from events.codec import decode, draft
 from events.errors import BadInput, LogUnavailable, UnknownAgent, UnknownSource, WindowTooSmall
 from events.evolve import fold
@@ -23,7 +24,6 @@ from events.types import PassagesLoaded, Settings, SettingsChanged, UploadFinish
 from store.library import Library
 from store.log import Append, Appended
 from store.memory_log import MemoryLog
-from tests.documents.files import W, paragraph, zipped
 from tests.simulation.promises import Watch
 
 T = TypeVar("T")
