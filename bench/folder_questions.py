@@ -1,8 +1,8 @@
 """How many natural questions about a folder of small files get the right passage: `python -m bench.folder_questions`.
 
-The folder is `bench/folder` (`deploy.py.txt` without its `.txt`), with a PDF that has headers and footers, a DOCX, and a
-CSV with a cell of 140,000 characters, made here. The built-in model is asked each question; what counts is the first
-page of what it searched, the first passage there, and its answer. `-v` prints each question that failed, with the answer.
+The folder is `bench/folder` (`deploy.py.txt` without its `.txt`), with a PDF that has headers and footers, a DOCX, and
+a CSV with a cell of 140,000 characters, made here. The built-in model is asked each question; what counts is the first
+page of what it searched, the first passage there, and its answer. `-v` prints what failed, with the answer.
 """
 
 from __future__ import annotations
