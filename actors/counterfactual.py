@@ -43,8 +43,10 @@ from events.types import (
     TimerCancelled,
     TimerFired,
     TimerSet,
+    TurnStarted,
 )
-from store.schedule import BadTimer, next_due_ms, set_timer
+from store.schedule import BadTimer, next_of, set_timer
+from store.zones import offset_s
 
 AT_ONCE: Final = 512
 """As many drafts are written at once."""
@@ -219,7 +221,7 @@ class Counterfactual:
     def _advance(self) -> bool:
         """Decide until the fork waits; whether there was anything to decide."""
         seq = self._state.seq
-        state, drafts = advance(self._state, self._count, self._now_ms)
+        state, drafts = advance(self._state, self._count, self._now_ms, self._ahead_s)
         if not drafts:
             return False
         self._ledger.put(drafts, state)
@@ -232,6 +234,13 @@ class Counterfactual:
         if self._answered and self._ledger.waiting >= AT_ONCE:
             self._ledger.commit()
         return True
+
+    def _ahead_s(self, zone: str, time_ms: int) -> int | None:
+        """What the agent's clock showed: as it is written down, as long as the runs are in step."""
+        there = self._recording[self._at].event if self._at < len(self._recording) else None
+        if self._divergence is None and isinstance(there, TurnStarted):
+            return there.offset_s
+        return offset_s(zone, time_ms)
 
     def _open(self) -> Asked | None:
         """The request that the fork waits for."""
@@ -322,10 +331,10 @@ class Counterfactual:
 
     def _fire(self, alarm: Alarm, *, own: bool) -> None:
         try:
-            again_ms = next_due_ms(alarm.timer, self._now_ms)
+            then = next_of(alarm.timer, self._now_ms)
         except BadTimer:
-            again_ms = 0
-        fired, *again = firing(self._state.agent, alarm.timer, alarm.key, self._now_ms, again_ms)
+            then = None
+        fired, *again = firing(self._state.agent, alarm.timer, alarm.key, self._now_ms, then)
         self._put(fired, decode(fired), own=own)
         for made in again:
             self._put(made, decode(made))
