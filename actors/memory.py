@@ -34,7 +34,7 @@ class Memory:
 
     def __init__(self, log: LogClient, count: Count, *, capacity: int = 4096, snapshot_every: int = 500) -> None:
         self._client = log
-        self._manager = MemoryManager(count, offset=offset_s, capacity=capacity, snapshot_every=snapshot_every)
+        self._manager = MemoryManager(count, offset_s, capacity=capacity, snapshot_every=snapshot_every)
         self._due: dict[str, Due] = {}
         """Snapshots that go with the next append of their agent: what follows from an answer needs none of ours."""
         self._log = structlog.get_logger("memory")

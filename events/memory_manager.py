@@ -83,7 +83,7 @@ class MemoryManager:
     """Folds and decides for every agent of a partition. Not for two tasks at once: take, plan, settle, in turn."""
 
     def __init__(
-        self, count: Count, *, offset: Offset = no_zones, capacity: int = 4096, snapshot_every: int = 500
+        self, count: Count, offset: Offset = no_zones, /, *, capacity: int = 4096, snapshot_every: int = 500
     ) -> None:
         self.states = StateCache(capacity)
         self.position = 0

@@ -200,7 +200,7 @@ def test_a_timer_that_was_set_again_with_its_firing_rings_on_where_it_is_run_aga
     first, key = 0, f"alarm:tea:{tea.due_ms}"
     for _ in range(2):
         story.now_ms = tea.due_ms
-        drafts = firing("ada", tea, key, tea.due_ms, tea.due_ms + 300_000)
+        drafts = firing("ada", tea, key, tea.due_ms, replace(tea, due_ms=tea.due_ms + 300_000))
         story.appends(*drafts).answers(say("Tea."))
         first = first or next(each.seq for each in story.log.read("ada") if each.key == drafts[0].key)
         tea, key = replace(tea, due_ms=tea.due_ms + 300_000), drafts[1].key
