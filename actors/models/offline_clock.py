@@ -1,8 +1,9 @@
 # ruff: noqa: RUF001 (both forms of the apostrophe are matched, as users type them)
 """Times in what a user says: "in 10 minutes", "tomorrow at 9", "every weekday at 8:30", "on 2026-11-23".
 
-Two rules. Every time is by the clock that the message is stamped with (UTC's, or that of the agent's zone) and counted
-from the time of the message, never from a clock. What is found is returned with the text that is left, so that "remind me tomorrow at 9 to call Ann" leaves the note.
+Two rules. Every time is by the clock that the message is stamped with (UTC's, or that of the agent's zone), and counted
+from the time of the message. What is found is returned with the text that is left, so that "remind me tomorrow at 9 to
+call Ann" leaves the note.
 """
 
 from __future__ import annotations
