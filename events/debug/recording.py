@@ -8,7 +8,7 @@ since it was open there; and settings that it was begun with count as changed th
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 import msgspec
@@ -189,3 +189,13 @@ def _shown(value: object) -> str:
 def timer_content(timer: Timer) -> tuple[object, ...]:
     """What a timer is, whatever its id: those that an agent sets have ids that are made of seqs."""
     return (timer.due_ms, timer.note, timer.every_s, timer.cron, timer.heartbeat, timer.zone)
+
+
+def paired(there: Iterable[tuple[int, Timer]], here: Iterable[tuple[int, Timer]]) -> Iterator[tuple[int, int]]:
+    """The firings of the same timers, in their order."""
+    left = list(here)
+    for seq, timer in there:
+        same = next((each for each in left if timer_content(each[1]) == timer_content(timer)), None)
+        if same:
+            left.remove(same)
+            yield seq, same[0]
