@@ -117,7 +117,10 @@ def in_zone(timer: Timer, zone: str) -> Timer:
 
 
 def moved(timer: Timer, zone: str, now_ms: int) -> Timer:
-    """A timer that goes by clocks, by those of another zone: what it was to ring at there, it rings at here."""
+    """A timer that goes by clocks, by those of another zone: what it was to ring at there, it rings at here. Days that
+    were so long, in UTC, become days of the clock, from the next time on."""
+    if not timer.cron and not timer.zone:
+        return in_zone(timer, zone)
     there, here = timer, replace(timer, zone=zone)
     return _by_cron(here, now_ms) if timer.cron else _by_days(here, now_ms, _shown_at(there) - _step(there))
 

@@ -298,6 +298,10 @@ def test_a_timer_that_goes_by_clocks_moves_with_its_agent() -> None:
     assert rings(daily, 1) == ["2026-11-28 09:00:00 +09:00"]
     days = moved(made(NEW_YORK, "2026-11-27 15:00", every_minutes=1440), "Europe/Berlin", now_ms)
     assert rings(days, 2) == ["2026-11-28 10:00:00 +01:00", "2026-11-29 10:00:00 +01:00"]
+    plain = made("", "2026-10-31 15:00", every_minutes=1440)
+    assert rings(moved(plain, NEW_YORK, utc("2026-10-31 16:00")), 2) == [
+        "2026-11-01 10:00:00 -05:00", "2026-11-02 10:00:00 -05:00",
+    ]  # fmt: skip
     assert not goes_by_clocks(made(NEW_YORK, "2026-11-27 15:00", in_minutes=5))
     assert not goes_by_clocks(made(NEW_YORK, "2026-11-27 15:00", every_minutes=90))
 
