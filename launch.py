@@ -37,6 +37,7 @@ COMMANDS: Final = {
         "replay": ("console.replay:command", "Fold agents from the log alone, and prove every context."),
     },
     "Change an agent": {
+        "timezone": ("console.timezone:command", "Show the time zone of an agent, or move it to another."),
         "format": ("console.format:command", "Show or change the parts that an agent's contexts are rendered with."),
     },
     "Fork": {

@@ -13,6 +13,7 @@ from events.errors import BadInput
 from events.settings import flaw
 from events.sources import is_source
 from events.types import AgentCreated, Settings, Timer
+from store import zones
 from store.schedule import BadTimer, next_cron_ms
 
 MAX_NAME_CHARS: Final = 100
@@ -97,6 +98,8 @@ def check_timer(timer: Timer) -> None:
         raise BadInput(
             f"A timer cannot repeat every {timer.every_s:,} s: give 0 (once), or up to {MAX_EVERY_S:,} s (ten years)."
         )
+    if timer.zone and zones.named(timer.zone) != timer.zone:
+        raise BadInput(f"A timer's zone has the name '{zones.named(timer.zone)}': write it so.")
     if timer.cron:
         try:
             next_cron_ms(timer.cron, timer.due_ms)

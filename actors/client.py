@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
-from actors import forks, formats, sources
+from actors import forks, formats, sources, zones
 from actors.calls import unknown
 from actors.checks import (
     check_born,
@@ -42,6 +42,7 @@ from events.errors import AgentExists, AtRest, Overloaded
 from events.formats import Format
 from events.sources import Document, Source
 from events.state import State
+from events.times import zone_of
 from events.types import (
     AgentCreated,
     AlertRaised,
@@ -57,6 +58,7 @@ from events.types import (
     UserMessageReceived,
 )
 from store.log import MUST_EXIST, Append, Appended, StreamHead, agents_of
+from store.schedule import in_zone
 
 if TYPE_CHECKING:
     from actors.loading import OnProgress, Report
@@ -77,9 +79,12 @@ class Client:
 
     # --- agents
 
-    async def create(self, agent: str, born: AgentCreated) -> None:
-        """Make an agent. Raises AgentExists, or BadInput where its name cannot be one or its settings make no sense."""
+    async def create(self, agent: str, born: AgentCreated, *, zone: str | None = None) -> None:
+        """Make an agent that goes by the clocks of a time zone: this one, else the event's, else that of this process
+        (see `store.zones.local`). Raises AgentExists, or BadInput where its name cannot be one, or its settings or zone
+        make no sense."""
         check_name(agent)
+        born = zones.zoned(born, zone)
         check_born(born)
         # A key of this call's own: made again after the log's process died, it is known for what it is.
         made = draft(agent, now_ms(), born, key=f"create:{uuid.uuid4().hex}")
@@ -134,6 +139,11 @@ class Client:
         Raises BadInput for a part that there is not (`events.formats` lists them), UnknownAgent.
         """
         return await formats.change(self._log, agent, add=add, remove=remove)
+
+    async def change_zone(self, agent: str, zone: str) -> zones.Change:
+        """From its next turn on the agent goes by the clocks of this time zone, and so do its timers. Raises BadInput
+        for one that there is not, UnknownAgent."""
+        return await zones.change(self._log, agent, zone)
 
     # --- inputs
 
@@ -299,12 +309,15 @@ class Client:
     # --- timers
 
     async def set_timer(self, agent: str, timer: Timer) -> Timer:
-        """Set a timer for an agent (see `store.schedule`); durable when this returns. It replaces those of its id.
+        """Set a timer for an agent (see `store.schedule`); durable when this returns. It replaces those of its id, and
+        goes by the agent's clocks where it names no zone.
 
         Raises UnknownAgent, BadInput.
         """
         check_name(agent)
         check_timer(timer)
+        if not timer.zone:
+            timer = in_zone(timer, zone_of(await self.state(agent)))
         set_ = await self._set_timers(agent)
         if timer in set_:
             return timer

@@ -11,7 +11,7 @@ timers when they are due. (2) With the recorded answers, model and functions are
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final, Protocol
 
 import msgspec
@@ -21,7 +21,7 @@ from actors.ledger import Ledger
 from events.alarms import firing, setting
 from events.codec import answer, decode, draft
 from events.context import Count
-from events.debug.recording import Recorded, content, is_beginning, otherwise, timer_content
+from events.debug.recording import Recorded, content, is_beginning, otherwise, paired, timer_content
 from events.decide import advance, placed, resumption
 from events.envelope import Draft, Envelope, Topic, answer_key
 from events.errors import ModelUnavailable
@@ -43,8 +43,10 @@ from events.types import (
     TimerCancelled,
     TimerFired,
     TimerSet,
+    TurnStarted,
 )
-from store.schedule import BadTimer, next_due_ms, set_timer
+from store.schedule import BadTimer, next_of, set_timer
+from store.zones import offset_s
 
 AT_ONCE: Final = 512
 """As many drafts are written at once."""
@@ -149,7 +151,7 @@ class Counterfactual:
         return Outcome(
             fork=self._state.agent,
             divergence=self._divergence,
-            inputs=self._inputs | dict(_paired(*self._rung)),
+            inputs=self._inputs | dict(paired(*self._rung)),
             skipped=self._skipped,
             recorded_answers=self._taken,
             model_answers=self._answered,
@@ -219,7 +221,7 @@ class Counterfactual:
     def _advance(self) -> bool:
         """Decide until the fork waits; whether there was anything to decide."""
         seq = self._state.seq
-        state, drafts = advance(self._state, self._count, self._now_ms)
+        state, drafts = advance(self._state, self._count, self._now_ms, self._ahead_s)
         if not drafts:
             return False
         self._ledger.put(drafts, state)
@@ -232,6 +234,17 @@ class Counterfactual:
         if self._answered and self._ledger.waiting >= AT_ONCE:
             self._ledger.commit()
         return True
+
+    def _ahead_s(self, zone: str, time_ms: int) -> int | None:
+        """What the agent's clock showed: as it is written down, as long as the runs are in step."""
+        there = self._there
+        return there.offset_s if isinstance(there, TurnStarted) else offset_s(zone, time_ms)
+
+    @property
+    def _there(self) -> Event | None:
+        """What was recorded next, where the runs are in step."""
+        in_step = self._divergence is None and self._at < len(self._recording)
+        return self._recording[self._at].event if in_step else None
 
     def _open(self) -> Asked | None:
         """The request that the fork waits for."""
@@ -288,7 +301,7 @@ class Counterfactual:
 
     def _set_as_recorded(self, asked: Envelope) -> None:
         """The timer that was set with the answer to a call."""
-        there = self._recording[self._at].event if self._at < len(self._recording) else None
+        there = self._there
         if asked.opens == Topic.TIMER and isinstance(there, TimerSet):
             self._put(setting(asked.agent, there.timer, self._now_ms, cause=asked.key), there)
 
@@ -322,10 +335,12 @@ class Counterfactual:
 
     def _fire(self, alarm: Alarm, *, own: bool) -> None:
         try:
-            again_ms = next_due_ms(alarm.timer, self._now_ms)
+            then = next_of(alarm.timer, self._now_ms)
         except BadTimer:
-            again_ms = 0
-        fired, *again = firing(self._state.agent, alarm.timer, alarm.key, self._now_ms, again_ms)
+            then = None
+        if then and isinstance(there := self._there, TimerSet):
+            then = replace(there.timer, id=then.id)  # as it was reckoned then, with the data of zones of that day
+        fired, *again = firing(self._state.agent, alarm.timer, alarm.key, self._now_ms, then)
         self._put(fired, decode(fired), own=own)
         for made in again:
             self._put(made, decode(made))
@@ -379,13 +394,3 @@ class Counterfactual:
         same = [each for each in self._state.alarms if each.timer == timer]
         alike = [each for each in self._state.alarms if timer_content(each.timer) == timer_content(timer)]
         return next(iter((*same, *alike)), None)
-
-
-def _paired(there: Iterable[tuple[int, Timer]], here: Iterable[tuple[int, Timer]]) -> Iterator[tuple[int, int]]:
-    """The firings of the same timers, in their order."""
-    left = list(here)
-    for seq, timer in there:
-        same = next((each for each in left if timer_content(each[1]) == timer_content(timer)), None)
-        if same:
-            left.remove(same)
-            yield seq, same[0]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 
+from actors import wire
 from events.envelope import Envelope
 from events.state import State
 from store.log import Append, Appended, LogStore, StreamHead
@@ -32,6 +33,10 @@ class DirectLog:
         kinds: frozenset[str] | None = None,
     ) -> list[Envelope]:
         return await asyncio.to_thread(self._store.read, agent, after, to, limit, kinds)
+
+    async def open_requests(self, topic: str, agent: str | None = None) -> wire.Opened:
+        found = await asyncio.to_thread(self._store.open_requests, topic, agent)
+        return wire.Opened(found, await asyncio.to_thread(self._store.position))
 
     async def states(self, wanted: Mapping[str, int | None]) -> dict[str, State]:
         """As `LogClient.states`."""

@@ -21,6 +21,7 @@ from events.memory_manager import FOREIGN, OWN, Due, MemoryManager, Plan
 from events.types import AGENT_EVENTS
 from store.log import DECIDER, Append, Appended, Snapshot
 from store.states import snapshot_of
+from store.zones import offset_s
 
 BATCH = 2000
 WAIT_S = 30.0
@@ -33,7 +34,7 @@ class Memory:
 
     def __init__(self, log: LogClient, count: Count, *, capacity: int = 4096, snapshot_every: int = 500) -> None:
         self._client = log
-        self._manager = MemoryManager(count, capacity=capacity, snapshot_every=snapshot_every)
+        self._manager = MemoryManager(count, offset_s, capacity=capacity, snapshot_every=snapshot_every)
         self._due: dict[str, Due] = {}
         """Snapshots that go with the next append of their agent: what follows from an answer needs none of ours."""
         self._log = structlog.get_logger("memory")

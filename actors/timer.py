@@ -13,7 +13,6 @@ from typing import Any
 
 import ray
 import structlog
-from msgspec.structs import replace
 
 from actors.log_client import LogClient
 from actors.owed import append_owed
@@ -23,7 +22,7 @@ from events.codec import answer, decode
 from events.envelope import Draft, Envelope, Topic
 from events.errors import LogDamaged, NewerFormat
 from events.types import FunctionCalled, Timer, TimerSet
-from store.schedule import BadTimer, next_due_ms, set_timer
+from store.schedule import BadTimer, next_of, set_timer
 
 KINDS = ("FunctionCalled", "TimerSet", "TimerCancelled")
 BATCH = 2000
@@ -100,21 +99,21 @@ class Timers:
             timer = self._alarms.pop((agent, key), None)
             if timer is None:
                 continue
-            again_ms = self._next_due_ms(agent, timer, now)
-            if again_ms and await self._is_swamped(agent):
-                self._alarms[agent, key] = replace(timer, due_ms=again_ms)
-                heapq.heappush(self._due, (again_ms, agent, key))
+            then = self._next_of(agent, timer, now)
+            if then and await self._is_swamped(agent):
+                self._alarms[agent, key] = then
+                heapq.heappush(self._due, (then.due_ms, agent, key))
                 continue
-            firings.append(firing(agent, timer, key, now, again_ms))
+            firings.append(firing(agent, timer, key, now, then))
         # One append each: a timer that was cancelled meanwhile must not hold back another one of its agent.
         await asyncio.gather(*(self._append([drafts]) for drafts in firings))
 
-    def _next_due_ms(self, agent: str, timer: Timer, now: int) -> int:
+    def _next_of(self, agent: str, timer: Timer, now: int) -> Timer | None:
         try:
-            return next_due_ms(timer, now)
+            return next_of(timer, now)
         except BadTimer as error:  # it fires this once
             self._log.error("timer does not repeat", agent=agent, timer=timer.id, detail=str(error))
-            return 0
+            return None
 
     async def _is_swamped(self, agent: str) -> bool:
         waiting = await until_taken(lambda: self._client.open_requests(Topic.TURN, agent), self._log, "open requests")

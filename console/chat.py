@@ -32,6 +32,7 @@ from console.settings import (
 from console.show import one_line, terminal, utc
 from console.talk import Talker
 from console.tokenizers import missing
+from console.zones import moved, unnamed, with_zone, zone_said
 from events.addresses import OPENAI_URL
 from events.errors import UnknownAgent
 from events.formats import BRIEF
@@ -42,6 +43,7 @@ from store.folder import DataFolder
 from store.sqlite_log import SqliteLog
 from store.states import load
 from store.tokens import count
+from store.zones import named
 
 if TYPE_CHECKING:
     from events.state import State
@@ -99,6 +101,12 @@ DEFAULT_AGENT: Final = "palimpsest"
     help='Any other setting, as seed=7, reasoning-effort=low or headers=\'{"X-Title":"me"}\'. Repeatable; `--set x=` '
     "lists them.",
 )
+@click.option(
+    "--timezone",
+    default="",
+    metavar="ZONE",
+    help="The time zone that the agent's times and timers are in, as Europe/Berlin (a new agent's: yours, by TZ).",
+)
 @address_option
 @index_options
 @click.option("--thoughts", is_flag=True, help="Show the agent's inner thoughts.")
@@ -119,6 +127,8 @@ async def _chat(folder: DataFolder, agent: str, flags: Flags, address: str, thou
     from actors.checks import check_name
 
     check_name(agent)
+    if flags.timezone:
+        named(flags.timezone)
     settings = index_settings()
     served = await _served(flags)
     if not address:
@@ -175,11 +185,13 @@ async def settle(client: Talker, agent: str, flags: Flags, served: Window = UNKN
     try:
         state = await client.state(agent)
     except UnknownAgent:
-        event = born(settings_for_new(flags, os.environ, served), count, served)
+        event = with_zone(born(settings_for_new(flags, os.environ, served), count, served), flags.timezone)
         await client.create(agent, event)
         settings = event.settings
         window = window_said(settings, served, asked=bool(flags.window))
-        notes = [f"New agent '{agent}': model {settings.model}, {window}{bound_said(settings, served)}."]
+        more = bound_said(settings, served) + zone_said(event)
+        notes = [f"New agent '{agent}': model {settings.model}, {window}{more}."]
+        notes += [] if flags.timezone else unnamed()
     else:
         settings, notes = await _change(client, state, flags, served)
     notes += missing(settings)
@@ -194,6 +206,8 @@ async def _change(client: Talker, state: State, flags: Flags, served: Window) ->
         check_change(state, changed, count, served)
         await client.change_settings(state.agent, changed)
         notes.append(f"Agent '{state.agent}' is changed: {changes_in_words(chosen(state), changed)}.")
+    if flags.timezone:
+        notes += await moved(client, state.agent, flags.timezone)
     if BRIEF in state.format and BRIEF not in fitting(state.format, settings.window_tokens):
         await client.change_format(state.agent, remove=(BRIEF,))
     if served != UNKNOWN and (changed or settings.window_tokens > served.served > 0):

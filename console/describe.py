@@ -12,6 +12,7 @@ from console.servers import server_text
 from console.show import one_line, utc
 from events import margins
 from events.envelope import Envelope
+from events.times import ahead, stamp
 from events.types import (
     AgentAttached,
     AgentCreated,
@@ -62,6 +63,7 @@ from events.types import (
     TimerCancelled,
     TimerFired,
     TimerSet,
+    TimeZoneSet,
     ToolCall,
     TurnEnded,
     TurnStarted,
@@ -134,7 +136,8 @@ def _settings(settings: Settings) -> str:
 def _created(event: AgentCreated) -> str:
     blocks = ", ".join(one_line(block.label, 40) for block in event.blocks)
     fork = f", forked from {one_line(event.parent.agent, 60)} at {event.parent.seq}" if event.parent else ""
-    return f"{_settings(event.settings)}, core memory: {blocks}{fork}"
+    zone = f", time zone {one_line(event.zone, 40)}" if event.zone else ""
+    return f"{_settings(event.settings)}, core memory: {blocks}{zone}{fork}"
 
 
 def _switched(event: ServerSwitched) -> str:
@@ -169,7 +172,8 @@ def timer_text(timer: Timer) -> str:
     """A timer in a line: its id, its note, when it is due, and how it repeats."""
     again = f", every {timer.every_s} s" if timer.every_s else f", cron {timer.cron}" if timer.cron else ""
     note = f" {quoted(timer.note)}" if timer.note else ""
-    return f"{one_line(timer.id, 40)}{note}, due {utc(timer.due_ms)} UTC{again}{', heartbeat' * timer.heartbeat}"
+    due = f"{utc(timer.due_ms)} UTC" if timer.offset_s is None else stamp(timer.due_ms, timer.offset_s)
+    return f"{one_line(timer.id, 40)}{note}, due {due}{again}{', heartbeat' * timer.heartbeat}"
 
 
 def _call(call: ToolCall) -> str:
@@ -230,6 +234,7 @@ def _loaded(event: DocumentLoaded) -> str:
 _SAY: Final[dict[type[Event], Callable[[Any], str]]] = {
     AgentCreated: _created,
     AgentForked: _forked,
+    TimeZoneSet: lambda e: one_line(e.zone, 40) + (f" ({ahead(e.offset_s)})" if e.offset_s is not None else ""),
     SettingsChanged: lambda e: _settings(e.settings),
     FormatChanged: _format,
     MarginLearned: _margin,

@@ -57,13 +57,14 @@ def split(pair: str, example: str = "seed=7") -> tuple[str, str]:
     if not equals or not key.strip():
         raise BadInput(f"'{one_line(pair, 60)}' sets nothing: give KEY=VALUE, as {example}.")
     known = key.strip().lower().replace("_", "-")
-    by_field = {name.replace("_", "-"): each for each, name in FIELDS.items()}
+    by_field = {name.replace("_", "-"): each for each, name in FIELDS.items()} | dict.fromkeys(_ZONE, "timezone")
     known = by_field.get(known, known)
     return (known if known in FIELDS or known in _FLAGS else key.strip()), value
 
 
-_FLAGS: Final = frozenset({"model", "base-url", "window", "fallback", "summarizer", "in-flight", "system"})
+_FLAGS: Final = frozenset({"model", "base-url", "window", "fallback", "summarizer", "in-flight", "system", "timezone"})
 """Of these `fork` and `rerun` read some, and `chat` has options of their names."""
+_ZONE: Final = ("time-zone", "zone", "tz")
 
 
 def given(settings: Settings, pairs: Iterable[str], typed: str = "") -> Settings:

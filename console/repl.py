@@ -27,9 +27,10 @@ from actors.process import now_ms
 from console.context import print_header, print_messages, view
 from console.describe import describe
 from console.heartbeat import TIMER_ID, heartbeat
-from console.show import Page, many, one_line, printable, utc
+from console.show import Page, many, one_line, printable
 from console.talk import Talker, ending, notes
 from console.timeline import print_event
+from console.zones import due_text, moved, told_of
 from events.codec import decode
 from events.context import Count
 from events.errors import PalimpsestError
@@ -43,6 +44,7 @@ HELP: Final[Mapping[str, str]] = {
     "/events [N]": "the last N events (20)",
     "/timers": "the timers that are set",
     "/heartbeat": "wake the agent again and again, as `/heartbeat every 30m`; `/heartbeat off` ends it",
+    "/timezone [ZONE]": "the time zone that its times and timers are in; with a ZONE, as Europe/Berlin, it moves there",
     "/thoughts": "show the agent's inner thoughts, or hide them again",
     "/stop": "stop what the agent is doing (while it answers you: Ctrl-C)",
     "/help": "this",
@@ -83,6 +85,7 @@ class Repl:
             "/events": self._events,
             "/timers": self._timers,
             "/heartbeat": self._heartbeat,
+            "/timezone": self._timezone,
             "/thoughts": self._thoughts,
             "/stop": self._stop,
             "/help": self._help,
@@ -217,10 +220,10 @@ class Repl:
             self._note("No timer is set. Ask for a reminder, and the agent sets one.")
             return
         rows = [
-            (one_line(t.id), utc(t.due_ms)[:19], f"every {t.every_s} s" if t.every_s else t.cron or "once", t.note)
+            (one_line(t.id), due_text(t), f"every {t.every_s} s" if t.every_s else t.cron or "once", t.note)
             for t in timers
         ]
-        Page().table(("timer", "due (UTC)", "repeats", "note"), [(*row[:3], one_line(row[3])) for row in rows])
+        Page().table(("timer", "due", "repeats", "note"), [(*row[:3], one_line(row[3])) for row in rows])
 
     async def _heartbeat(self, how: str) -> None:
         if how == "off":
@@ -229,7 +232,14 @@ class Repl:
             return
         timer = await self._client.set_timer(self._agent, heartbeat(how, now_ms()))
         every = many(timer.every_s // 60, "minute")
-        self._note(f"The next timed heartbeat comes at {utc(timer.due_ms)[:19]} UTC, and then every {every}.")
+        self._note(f"The next timed heartbeat comes at {due_text(timer)}, and then every {every}.")
+
+    async def _timezone(self, zone: str) -> None:
+        if not zone:
+            self._note(told_of(await self._client.state(self._agent)))
+            return
+        for line in await moved(self._client, self._agent, zone):
+            self._note(line)
 
     async def _thoughts(self, _: str) -> None:
         self._voice.thoughts = not self._voice.thoughts

@@ -59,6 +59,7 @@ class Flags(msgspec.Struct, frozen=True, kw_only=True):
     """0: as usual again."""
     pairs: tuple[str, ...] = ()
     """Other settings, as `console.fields` reads them."""
+    timezone: str = ""
 
 
 def settings_for_new(flags: Flags, environ: Mapping[str, str], served: Window = UNKNOWN) -> Settings:

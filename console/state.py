@@ -198,6 +198,8 @@ def _facts(seen: Overview) -> Iterator[tuple[str, str]]:
         yield "asks", f"fallback {seen.server}, {one_line(seen.model, 60)}{at}; {back}"
     yield "window", _window(seen)
     yield "now", _now(seen)
+    if seen.time_zone:
+        yield "time zone", one_line(seen.time_zone, 60)
     if seen.heartbeats_paused_until_ms > seen.time_ms:
         yield "heartbeats", f"paused until {utc(seen.heartbeats_paused_until_ms)[:19]} UTC"
     yield "recall", f"{many(seen.recall_messages, 'message')} (--recall lists them)"

@@ -69,6 +69,7 @@ LABELS: Final = {
     "ServerSwitched": ("server", "red"),
     "TimerSet": ("timer", "blue"),
     "TimerCancelled": ("timer", "blue"),
+    "TimeZoneSet": ("zone", "blue"),
     "SourceAttached": ("attached", "blue"),
     "SourceDetached": ("detached", "blue"),
     "MessageSent": ("says", "bold green"),

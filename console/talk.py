@@ -10,6 +10,7 @@ from console.show import one_line
 if TYPE_CHECKING:
     from actors.client import Reply, Ticket
     from actors.models.protocol import Piece
+    from actors.zones import Change
     from events.envelope import Envelope
     from events.formats import Format
     from events.state import State
@@ -24,6 +25,8 @@ class Talker(Protocol):
     async def state(self, agent: str) -> State: ...
 
     async def change_settings(self, agent: str, settings: Settings) -> None: ...
+
+    async def change_zone(self, agent: str, zone: str) -> Change: ...
 
     async def change_format(self, agent: str, *, add: Iterable[str] = (), remove: Iterable[str] = ()) -> Format: ...
 

@@ -20,12 +20,12 @@ def setting(agent: str, timer: Timer, time_ms: int, *, cause: str = "") -> Draft
     return draft(agent, time_ms, TimerSet(timer=timer), key=key, cause=cause, opens=Topic.ALARM)
 
 
-def firing(agent: str, timer: Timer, key: str, now_ms: int, again_ms: int = 0) -> list[Draft]:
-    """The drafts by which the alarm `key` fires; and is set again for `again_ms`, where its timer repeats."""
+def firing(agent: str, timer: Timer, key: str, now_ms: int, then: Timer | None = None) -> list[Draft]:
+    """The drafts by which the alarm `key` fires; and is set again as `then`, where its timer repeats."""
     fired = TimerFired(timer=timer)
     drafts = [draft(agent, now_ms, fired, key=answer_key(key), cause=key, opens=Topic.TURN, closes=key)]
-    if again_ms:
+    if then:
         # A key of its own: a timer of this id may have been set for that moment before, and cancelled since.
-        again = setting(agent, replace(timer, due_ms=again_ms), now_ms, cause=key)
+        again = setting(agent, then, now_ms, cause=key)
         drafts.append(replace(again, key=f"alarm:{hashlib.sha256(key.encode()).hexdigest()[:32]}"))
     return drafts

@@ -13,6 +13,8 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Final
 
+from events.formats import BRIEF, ZONED, Format
+
 FUNCTIONS: Final[Mapping[str, str]] = {
     "send_message": "Speak to the user: all that they see.",
     "pause_heartbeats": "Ignore timed heartbeats.",
@@ -30,6 +32,20 @@ FUNCTIONS: Final[Mapping[str, str]] = {
     "grep_documents": "Find a text word for word in the documents.",
 }
 """What each function is for."""
+
+_UTC: Final[Mapping[str, str]] = {
+    " Times are UTC.": " Times are in your time zone, and days keep their hour when its clocks are changed.",
+    " UTC.": " Local time.",
+}
+"""How a function's times are told, and how to an agent that has a zone."""
+
+
+def of_function(name: str, text: str, format: Format) -> str:
+    """What is said of a function whose full text is this."""
+    said = FUNCTIONS[name] if BRIEF in format else text
+    utc = next((each for each in _UTC if said.endswith(each)), "") if ZONED in format else ""
+    return said.removesuffix(utc) + _UTC[utc] if utc else said
+
 
 PARAMETERS: Final[Mapping[tuple[str, str], str]] = {
     ("pause_heartbeats", "minutes"): "At most 360.",

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from events.context import Count, clip, entry_tokens, head_tokens, stamp, summary_cap_tokens, with_margin
+from events.context import Count, clip, entry_tokens, head_tokens, summary_cap_tokens, with_margin
 from events.eviction import STATUS_TOKENS, budget_tokens
 from events.evolve import appended
 from events.formats import Format
@@ -17,6 +17,7 @@ from events.functions import BadCall, Call, check
 from events.passages import split
 from events.repetition import times_done
 from events.state import UNCOUNTED, State, Turn
+from events.times import now, stamp
 from events.types import (
     ArchivalMemoryInserted,
     Block,
@@ -96,6 +97,7 @@ def _ask(state: State, turn: Turn, call: ToolCall, checked: Call) -> Event:
         sources=state.sources,
         page_chars=_max_chars(settings, 1) if state.sources else 0,
         number=turn.number or (state.seq + 1 - state.shift if state.shift else 0),
+        zone=turn.zone,
     )
 
 
@@ -121,8 +123,7 @@ def _pause_heartbeats(state: State, call: ToolCall, checked: Call, _count: Count
     if minutes < 0:
         return _fail(call, "minutes must be 0 or more (at most 360).")
     minutes = min(minutes, MAX_PAUSE_MINUTES)
-    now = state.turn.time_ms if state.turn else state.time_ms
-    return HeartbeatsPaused(call=call.id, until_ms=now + minutes * 60_000, minutes=minutes)
+    return HeartbeatsPaused(call=call.id, until_ms=now(state).time_ms + minutes * 60_000, minutes=minutes)
 
 
 def _block(state: State, label: str) -> Block | str:
@@ -229,7 +230,7 @@ def _timers(state: State) -> str:
         timer = alarm.timer
         repeats = f", cron {timer.cron}" if timer.cron else f", every {timer.every_s / 60:g} minutes"
         lines.append(
-            f"{timer.id}: {timer.note or 'timed heartbeat'} (next {stamp(timer.due_ms)}"
+            f"{timer.id}: {timer.note or 'timed heartbeat'} (next {stamp(timer.due_ms, timer.offset_s)}"
             f"{repeats if timer.cron or timer.every_s else ''}{', timed heartbeat' if timer.heartbeat else ''})"
         )
     return "Timers that are set:\n" + "\n".join(lines)

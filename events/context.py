@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import UTC, datetime
 from functools import lru_cache
 from math import ceil
 from typing import Any, Final
@@ -26,6 +25,7 @@ from events.rendering import alone, rendered, shapes
 from events.servers import summarizer
 from events.state import UNCOUNTED, Entry, Phase, State, Summary
 from events.text_calls import functions_text
+from events.times import Moment, now, stamp, zone_of
 from events.types import Block, Settings
 
 Count = Callable[[str, str], int]
@@ -44,32 +44,18 @@ _json = msgspec.json.encode
 # --- pieces -------------------------------------------------------------------------------------------------------
 
 
-def stamp(time_ms: int) -> str:
-    """A time as the model reads it, in UTC: 2026-11-22 15:24:15 UTC. One that no calendar has is shown at its end."""
-    return _stamp(time_ms // 1000)
-
-
-@lru_cache(maxsize=4096)
-def _stamp(time_s: int) -> str:
-    moment = datetime.fromtimestamp(min(max(time_s, 0), _LAST_S), UTC)
-    return moment.isoformat(sep=" ", timespec="seconds")[:19] + " UTC"
-
-
-_LAST_S: Final = 253_402_300_799
-
-
 def message(role: str, content: str) -> bytes:
     return _json({"role": role, "content": content})
 
 
-def package(type: str, time_ms: int, **fields: str) -> bytes:
+def package(type: str, at: Moment, **fields: str) -> bytes:
     """A packaged event as MemGPT has it: a user message whose content is JSON."""
-    return message("user", _json({"type": type, **fields, "time": stamp(time_ms)}).decode())
+    return message("user", _json({"type": type, **fields, "time": stamp(*at)}).decode())
 
 
-def package_result(call: str, time_ms: int, text: str, *, ok: bool) -> bytes:
+def package_result(call: str, at: Moment, text: str, *, ok: bool) -> bytes:
     """A function's result as the model reads it."""
-    content = _json({"status": "OK" if ok else "Failed", "message": text, "time": stamp(time_ms)}).decode()
+    content = _json({"status": "OK" if ok else "Failed", "message": text, "time": stamp(*at)}).decode()
     return _json({"role": "tool", "tool_call_id": call, "content": content})
 
 
@@ -79,8 +65,8 @@ PRESSURE_WARNING: Final = (
 )
 
 
-def pressure_warning(time_ms: int) -> bytes:
-    return package("system_alert", time_ms, message=PRESSURE_WARNING)
+def pressure_warning(at: Moment) -> bytes:
+    return package("system_alert", at, message=PRESSURE_WARNING)
 
 
 @lru_cache(maxsize=256)
@@ -134,7 +120,7 @@ def summary_message(summary: Summary) -> bytes:
         "conversation memory constraints.\n"
         f"The following is a summary of the previous {summary.hidden} messages:\n{summary.text}"
     )
-    return package("system_alert", summary.time_ms, message=text)
+    return package("system_alert", Moment(summary.time_ms, summary.offset_s), message=text)
 
 
 def status_message(state: State) -> bytes:
@@ -143,8 +129,11 @@ def status_message(state: State) -> bytes:
         "type": "memory_status",
         "recall_messages": state.recall_messages,
         "archival_passages": state.archival_passages,
-        "time": stamp(state.turn.time_ms if state.turn else state.time_ms),
+        "time": stamp(*now(state)),
     }
+    zone = state.turn.zone if state.turn else zone_of(state)
+    if zone:
+        fields["time_zone"] = zone
     if state.sources:
         fields["attached_sources"] = _sources(state.sources)
     if state.turn and state.turn.note:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from msgspec.structs import replace
+
 from events import calls, eviction, margins, repetition, servers
 from events.codec import draft
 from events.context import (
@@ -26,10 +28,11 @@ from events.evolve import evolve
 from events.forks import TAKEN_UP, adoptions, is_awake
 from events.formats import BRIEF, Format, ordered
 from events.functions import topic
-from events.inputs import first_page, text_of
+from events.inputs import first_page, on_clock, text_of
 from events.own_fields import at_server
 from events.passages import split
 from events.state import Pending, Phase, State, Turn
+from events.times import Offset, no_zones, zone_of
 from events.types import (
     AnswerRejected,
     Event,
@@ -52,13 +55,13 @@ from events.types import (
 )
 
 
-def decide(state: State, count: Count) -> tuple[Event, ...]:
+def decide(state: State, count: Count, offset: Offset = no_zones) -> tuple[Event, ...]:
     """The next events of this agent, or () if it waits: for an input, or for another part's answer."""
     if state.unadopted:
         return adoptions(state) if is_awake(state) else ()
     turn = state.turn
     if turn is None:
-        return _start_turn(state, count) if state.pending else ()
+        return _start_turn(state, count, offset) if state.pending else ()
     if turn.stop is not None and not (state.eviction and state.eviction.gone):  # what is cut is summed up first
         return _stop(turn)
     if any(part not in at_server(state) for part in turn.mended_by):
@@ -80,7 +83,7 @@ def decide(state: State, count: Count) -> tuple[Event, ...]:
 # --- the beginning of a turn --------------------------------------------------------------------------------------
 
 
-def _start_turn(state: State, count: Count) -> tuple[Event, ...]:
+def _start_turn(state: State, count: Count, offset: Offset) -> tuple[Event, ...]:
     waiting = state.pending[0]
     if waiting.heartbeat and waiting.time_ms < state.heartbeats_paused_until_ms:
         return (InputSkipped(input=waiting.seq, reason="timed heartbeats are paused"),)
@@ -90,9 +93,12 @@ def _start_turn(state: State, count: Count) -> tuple[Event, ...]:
     if eviction.is_cramped(state, head_tokens(state, count)):
         return (_in_few_words(state),)
     room_tokens = _input_room_tokens(state, count)
+    zone = zone_of(state)
+    ahead_s = offset(zone, waiting.time_ms) if zone else None
+    waiting = replace(waiting, wire=on_clock(waiting.wire, waiting.time_ms, ahead_s))
     if len(waiting.wire) <= room_tokens or message_tokens(waiting.wire, state.settings, count) <= room_tokens:
-        return (TurnStarted(input=waiting.seq),)
-    return _archive_input(state, waiting, room_tokens, count)
+        return (TurnStarted(input=waiting.seq, offset_s=ahead_s),)
+    return _archive_input(state, waiting, room_tokens, count, ahead_s)
 
 
 def _in_few_words(state: State) -> FormatChanged:
@@ -107,7 +113,9 @@ def _input_room_tokens(state: State, count: Count) -> int:
     return max(16, int((free - summary_cap_tokens(settings) - eviction.STATUS_TOKENS) / 2 / settings.margin))
 
 
-def _archive_input(state: State, waiting: Pending, room_tokens: int, count: Count) -> tuple[Event, ...]:
+def _archive_input(
+    state: State, waiting: Pending, room_tokens: int, count: Count, ahead_s: int | None
+) -> tuple[Event, ...]:
     """An input too large for the window: into archival storage whole, its first passages into the window.
 
     It is there already in a fork from between the two.
@@ -116,11 +124,11 @@ def _archive_input(state: State, waiting: Pending, room_tokens: int, count: Coun
     text = text_of(waiting.wire)
     ends = waiting.ends or split(text, lambda piece: count(state.settings.encoding, piece), passage_tokens)
     if not ends:
-        return (TurnStarted(input=waiting.seq),)
+        return (TurnStarted(input=waiting.seq, offset_s=ahead_s),)
     chars = ends[min(max(1, room_tokens // 2 // passage_tokens), len(ends)) - 1]
     while chars > 1 and message_tokens(first_page(waiting.wire, chars), state.settings, count) > room_tokens:
         chars //= 2
-    started = TurnStarted(input=waiting.seq, first_chars=chars)
+    started = TurnStarted(input=waiting.seq, first_chars=chars, offset_s=ahead_s)
     return (started,) if waiting.ends else (InputArchived(input=waiting.seq, ends=ends), started)
 
 
@@ -286,13 +294,13 @@ def _stop(turn: Turn) -> tuple[Event, ...]:
 # --- drafts -------------------------------------------------------------------------------------------------------
 
 
-def advance(state: State, count: Count, now_ms: int) -> tuple[State, list[Draft]]:
+def advance(state: State, count: Count, now_ms: int, offset: Offset = no_zones) -> tuple[State, list[Draft]]:
     """Decide until the agent waits; the state then, and the drafts to append with `state.seq` expected.
 
     `now_ms` is only the envelopes' time: nothing in a context or a decision hangs on it.
     """
     drafts: list[Draft] = []
-    while events := decide(state, count):
+    while events := decide(state, count, offset):
         state = _drafted(state, events, now_ms, drafts)
     return state, drafts
 

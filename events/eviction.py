@@ -30,6 +30,7 @@ from events.context import (
 from events.formats import BRIEF
 from events.servers import summarizer
 from events.state import Entry, Eviction, State, Summary
+from events.times import now
 from events.types import (
     Event,
     EvictionStarted,
@@ -78,7 +79,7 @@ def warn(state: State, tokens: int, count: Count) -> MemoryPressureWarned | None
     mark = mark_tokens(settings)
     if state.warned or state.turn is None or tokens < mark * settings.warn_at / max(settings.evict_at, 0.01):
         return None
-    with_warning = tokens + with_margin(message_tokens(pressure_warning(state.turn.time_ms), settings, count), settings)
+    with_warning = tokens + with_margin(message_tokens(pressure_warning(now(state)), settings, count), settings)
     return MemoryPressureWarned(tokens=tokens, window_tokens=settings.window_tokens) if with_warning <= mark else None
 
 
@@ -180,8 +181,8 @@ def _written(state: State, text: str, author: str, count: Count, note: str = "")
     seqs = state.eviction.seqs if state.eviction else ()
     hidden = len(seqs) + (state.summary.hidden if state.summary else 0)
     total = hidden + len(state.queue) - len(seqs)
-    time_ms = state.turn.time_ms if state.turn else state.time_ms
-    summary = Summary(seq=0, text=text, hidden=hidden, total=total, tokens=0, time_ms=time_ms)
+    time_ms, offset_s = now(state)
+    summary = Summary(seq=0, text=text, hidden=hidden, total=total, tokens=0, time_ms=time_ms, offset_s=offset_s)
     return SummaryWritten(
         text=text,
         covers=seqs,

@@ -21,10 +21,12 @@ from events.envelope import Envelope
 from events.errors import LogDamaged, NewerFormat
 from events.forks import adopted, asked_again, asked_with, forked, stopped, timer_set, with_settings
 from events.formats import NAMED, NUMBERED, Format, ordered, unknown_parts
-from events.inputs import first_page, packaged
+from events.inputs import first_page, on_clock, packaged
 from events.own_fields import slimmed, wanting
 from events.repetition import acted
 from events.state import UNCOUNTED, Down, Entry, Eviction, Pending, Phase, State, Summary, Turn
+from events.times import now as _now
+from events.times import zone_of
 from events.types import (
     AgentCreated,
     AgentForked,
@@ -64,6 +66,7 @@ from events.types import (
     TimerCancelled,
     TimerFired,
     TimerSet,
+    TimeZoneSet,
     TurnEnded,
     TurnStarted,
     UploadFinished,
@@ -110,6 +113,8 @@ def _created(at: Envelope, event: AgentCreated) -> State:
         settings=event.settings,
         blocks=event.blocks,
         parent=event.parent,
+        zone=event.zone,
+        offset_s=event.offset_s,
     )
 
 
@@ -127,6 +132,10 @@ def _created_again(_state: State, at: Envelope, _event: AgentCreated) -> State:
     raise LogDamaged(at.agent, at.seq, "AgentCreated stands in the middle of a stream")
 
 
+def _time_zone_set(state: State, _at: Envelope, event: TimeZoneSet) -> State:
+    return replace(state, zone=event.zone, offset_s=event.offset_s)
+
+
 def _settings_changed(state: State, _at: Envelope, event: SettingsChanged) -> State:
     return with_settings(state, event.settings)
 
@@ -142,7 +151,7 @@ def _server_switched(state: State, _at: Envelope, event: ServerSwitched) -> Stat
         asked_with(state, event.settings),
         server=event.server,
         chosen=(state.chosen or state.settings) if event.server else None,
-        switched_ms=_now(state) if event.server else 0,
+        switched_ms=_now(state).time_ms if event.server else 0,
         eviction=Eviction(seqs=eviction.seqs, gone=eviction.gone) if eviction else None,
     )
     return replace(state, turn=turn)
@@ -215,9 +224,11 @@ def _turn_started(state: State, at: Envelope, event: TurnStarted) -> State:
     waiting = next((p for p in state.pending if p.seq == event.input), None)
     if waiting is None:
         raise LogDamaged(state.agent, at.seq, f"it starts a turn on event {event.input}, which is no waiting input")
-    wire = first_page(waiting.wire, event.first_chars) if event.first_chars else waiting.wire
+    wire = on_clock(waiting.wire, waiting.time_ms, event.offset_s)
+    wire = first_page(wire, event.first_chars) if event.first_chars else wire
     return replace(
         state,
+        offset_s=event.offset_s,
         pending=tuple(p for p in state.pending if p.seq != event.input),
         queue=(*slimmed(state.queue, state.format), Entry(seq=waiting.seq, kind="input", wire=wire)),
         recall_messages=state.recall_messages + 1,
@@ -227,6 +238,8 @@ def _turn_started(state: State, at: Envelope, event: TurnStarted) -> State:
             input_kind=waiting.kind,
             time_ms=waiting.time_ms,
             stop=waiting.stop,
+            zone="" if event.offset_s is None else zone_of(state),
+            offset_s=event.offset_s,
         ),
     )
 
@@ -254,11 +267,6 @@ _HEARTBEAT_REASONS: Final = {
     "failed": "Function call failed, returning control",
     "silent": "You yielded without a message to the user, who waits for one: call send_message, returning control",
 }
-
-
-def _now(state: State) -> int:
-    """The time that the model is shown: that of the turn's input, so that a context holds no clock."""
-    return state.turn.time_ms if state.turn else state.time_ms
 
 
 def _enqueue(state: State, at: Envelope, kind: str, wire: bytes, own: Own | None = None) -> State:
@@ -518,13 +526,15 @@ def _messages_evicted(state: State, _at: Envelope, event: MessagesEvicted) -> St
 def _summary_written(state: State, at: Envelope, event: SummaryWritten) -> State:
     before = state.summary
     hidden = len(event.covers) + (before.hidden if before else 0)
+    time_ms, offset_s = _now(state)
     summary = Summary(
         seq=at.seq,
         text=event.text,
         hidden=hidden,
         total=hidden + len(state.queue),
         tokens=event.tokens,
-        time_ms=_now(state),
+        time_ms=time_ms,
+        offset_s=offset_s,
     )
     return replace(state, summary=summary, eviction=None)
 
@@ -532,6 +542,7 @@ def _summary_written(state: State, at: Envelope, event: SummaryWritten) -> State
 _EVOLVE: Final[dict[type[Event], Callable[[State, Envelope, Any], State]]] = {
     AgentCreated: _created_again,
     AgentForked: forked,
+    TimeZoneSet: _time_zone_set,
     SettingsChanged: _settings_changed,
     FormatChanged: _format_changed,
     MarginLearned: _margin_learned,

@@ -40,6 +40,7 @@ BLANK_REASONING: Final = "blank_reasoning"
 DUMMY_SIGNATURES: Final = "dummy_signatures"
 NO_CONTENT: Final = "no_content"
 DESCRIBED_BLOCKS: Final = "described_blocks"
+ZONED: Final = "zoned"
 
 PARTS: Final = (
     Part(TIMED_HEARTBEATS, "set_timer offers timed heartbeats", newborn=True),
@@ -58,6 +59,7 @@ PARTS: Final = (
     Part(BLANK_REASONING, "answers without reasoning have a blank one"),
     Part(DUMMY_SIGNATURES, "calls without Gemini's signature have the one that Gemini documents for them"),
     Part(DESCRIBED_BLOCKS, "sections of core memory show what they are for, and functions name them", newborn=True),
+    Part(ZONED, "times are told, and timers set, in the agent's time zone", newborn=True),
 )
 
 NAMED: Final = 3

@@ -219,7 +219,7 @@ def schemas(format: Format, *, documents: bool = False, labels: Labels = USUAL) 
             "type": "function",
             "function": {
                 "name": function.name,
-                "description": brief.FUNCTIONS[function.name] if BRIEF in format else function.description,
+                "description": brief.of_function(function.name, function.description, format),
                 "parameters": {
                     "type": "object",
                     "properties": {

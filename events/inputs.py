@@ -10,7 +10,8 @@ from typing import Any, Final
 
 import msgspec
 
-from events.context import clip, message, package, stamp
+from events.context import clip, message, package
+from events.times import Moment, stamp
 from events.types import AlertRaised, Event, TimerFired, UploadFinished, UserLoggedIn, UserMessageReceived
 
 LABEL_CHARS: Final = 200
@@ -26,23 +27,32 @@ _TEXT: Final = {
 
 
 def packaged(event: Event, time_ms: int) -> bytes:
-    """An input as a message, with the time at which it came."""
+    """An input as a message, with the time at which it came, in UTC: see `on_clock`."""
+    at = Moment(time_ms)
     match event:
         case UserMessageReceived():
             name = {"name": clip(event.name, LABEL_CHARS)} if event.name else {}
-            return package("user_message", time_ms, message=event.text, **name)
+            return package("user_message", at, message=event.text, **name)
         case UserLoggedIn():
-            return package("login", time_ms, last_login=clip(event.last_login, LABEL_CHARS) or "never")
+            return package("login", at, last_login=clip(event.last_login, LABEL_CHARS) or "never")
         case UploadFinished():
-            return package("upload", time_ms, source=clip(event.source, LABEL_CHARS), detail=event.detail)
+            return package("upload", at, source=clip(event.source, LABEL_CHARS), detail=event.detail)
         case AlertRaised():
-            return package("system_alert", time_ms, message=event.text)
-        case TimerFired(timer=timer) if timer.heartbeat:
-            return package("heartbeat", time_ms, reason="timed heartbeat", note=timer.note, due=stamp(timer.due_ms))
+            return package("system_alert", at, message=event.text)
         case TimerFired(timer=timer):
-            label = clip(timer.id, LABEL_CHARS)
-            return package("timer", time_ms, timer=label, note=timer.note, due=stamp(timer.due_ms))
+            due = stamp(timer.due_ms, timer.offset_s)
+            if timer.heartbeat:
+                return package("heartbeat", at, reason="timed heartbeat", note=timer.note, due=due)
+            return package("timer", at, timer=clip(timer.id, LABEL_CHARS), note=timer.note, due=due)
     raise ValueError(f"{type(event).__name__} is no input.")
+
+
+def on_clock(wire: bytes, time_ms: int, offset_s: int | None) -> bytes:
+    """A packaged input with its time on a clock that was so far ahead of UTC then (None: it stays as it is)."""
+    if offset_s is None:
+        return wire
+    fields = _fields(wire) | {"time": stamp(time_ms, offset_s)}
+    return message("user", msgspec.json.encode(fields).decode())
 
 
 def text_of(wire: bytes) -> str:

@@ -18,6 +18,7 @@ from events.decide import advance
 from events.envelope import Draft, Envelope
 from events.errors import PalimpsestError
 from events.state import State
+from events.times import Offset, no_zones
 from events.types import (
     INPUTS,
     Event,
@@ -33,6 +34,7 @@ from events.types import (
     StopRequested,
     TimerCancelled,
     TimerSet,
+    TimeZoneSet,
 )
 
 _FOREIGN: Final[tuple[type[Event], ...]] = (
@@ -40,6 +42,7 @@ _FOREIGN: Final[tuple[type[Event], ...]] = (
     InputAdopted,
     StopRequested,
     SettingsChanged,
+    TimeZoneSet,
     FormatChanged,
     InferenceCompleted,
     InferenceFailed,
@@ -79,10 +82,13 @@ class Due(msgspec.Struct, frozen=True):
 class MemoryManager:
     """Folds and decides for every agent of a partition. Not for two tasks at once: take, plan, settle, in turn."""
 
-    def __init__(self, count: Count, *, capacity: int = 4096, snapshot_every: int = 500) -> None:
+    def __init__(
+        self, count: Count, offset: Offset = no_zones, /, *, capacity: int = 4096, snapshot_every: int = 500
+    ) -> None:
         self.states = StateCache(capacity)
         self.position = 0
         self._count = count
+        self._offset = offset
         self._snapshot_every = snapshot_every
         self._dirty: dict[str, None] = {}
         self._planned: dict[str, State] = {}
@@ -154,7 +160,7 @@ class MemoryManager:
             if state is None:
                 continue
             try:
-                after, made = advance(state, self._count, now_ms)
+                after, made = advance(state, self._count, now_ms, self._offset)
             except Exception as error:  # noqa: BLE001 - one agent that cannot be decided must not hold up the others
                 self._break(agent, error)
                 continue

@@ -14,7 +14,8 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from events.context import clip, stamp
+from events.context import clip
+from events.times import Offset, no_zones, stamp
 from events.types import AlertRaised, Event, TimerFired, UploadFinished, UserLoggedIn, UserMessageReceived
 
 DAY_MS: Final = 86_400_000
@@ -190,8 +191,10 @@ def _word_end(text: str, start: int, at: int) -> int:
 # --- pages ------------------------------------------------------------------------------------------------------
 
 
-def search_page(hits: Sequence[Hit], total: int, page: int, size: int) -> str:
-    """A page of results as the model reads it."""
+def search_page(
+    hits: Sequence[Hit], total: int, page: int, size: int, *, zone: str = "", offset: Offset = no_zones
+) -> str:
+    """A page of results as the model reads it, with their times on the clock of a zone ("": in UTC)."""
     if total == 0:
         return "No results found."
     last = (total - 1) // size
@@ -199,7 +202,8 @@ def search_page(hits: Sequence[Hit], total: int, page: int, size: int) -> str:
         there = "is 1 result" if total == 1 else f"are {total} results"
         pages = "on page 0" if last == 0 else f"on pages 0 to {last}"
         return f"No results on page {page}: there {there}, {pages}."
-    lines = [f"timestamp: {stamp(hit.time_ms)}, {label(hit)}: {hit.text}" for hit in hits]
+    stamps = [stamp(hit.time_ms, offset(zone, hit.time_ms) if zone else None) for hit in hits]
+    lines = [f"timestamp: {at}, {label(hit)}: {hit.text}" for at, hit in zip(stamps, hits, strict=True)]
     return f"Showing {len(hits)} of {total} results (page {page}/{last}): {json.dumps(lines, ensure_ascii=False)}"
 
 
@@ -226,21 +230,26 @@ def day_bounds(start_date: str, end_date: str) -> tuple[int, int]:
 
     Raises ValueError with a text for the model.
     """
+    start, end = (day.toordinal() - _EPOCH_DAY for day in days_of(start_date, end_date))
+    return start * DAY_MS, (end + 1) * DAY_MS - 1
+
+
+def days_of(start_date: str, end_date: str) -> tuple[date, date]:
+    """The first and the last of a range of days. Raises ValueError with a text for the model."""
     start, end = _day("start_date", start_date), _day("end_date", end_date)
     if start > end:
         raise ValueError(
             f"start_date ({start_date.strip()}) is after end_date ({end_date.strip()}): give the earlier day as "
             "start_date. For one day, give it as both."
         )
-    return start * DAY_MS, (end + 1) * DAY_MS - 1
+    return start, end
 
 
-def _day(name: str, text: str) -> int:
-    """Days since 1970."""
+def _day(name: str, text: str) -> date:
     text = text.strip()
     try:
         if _DATE.fullmatch(text):
-            return date.fromisoformat(text).toordinal() - _EPOCH_DAY
+            return date.fromisoformat(text)
         why = "is not a date written as YYYY-MM-DD"
     except ValueError:
         why = "is no day of the calendar"

@@ -59,6 +59,7 @@ class Summary(Part, frozen=True, kw_only=True):
     total: int
     tokens: int
     time_ms: int
+    offset_s: int | None = None
 
 
 class Eviction(Part, frozen=True, kw_only=True):
@@ -111,7 +112,8 @@ class Act(Part, frozen=True, kw_only=True):
 
 
 class Turn(Part, frozen=True, kw_only=True):
-    """A turn under way. `time_ms` is the one time that the model is shown in it: that of its input.
+    """A turn under way. `time_ms` is the one time that the model is shown in it: that of its input; on the clock of
+    `zone`, which is `offset_s` ahead of UTC (None: in UTC).
 
     `request_key` is that of the open request, if there is one. `calls` are those of the last answer, and the first
     `done` of them have their results; where it was plain text, `content`, `done` is 1 once that was sent.
@@ -154,6 +156,8 @@ class Turn(Part, frozen=True, kw_only=True):
     repeating: int = 0
     noted: int = 0
     """The step after which the model was last told that it repeats itself."""
+    zone: str = ""
+    offset_s: int | None = None
 
 
 class Reading(Part, frozen=True, kw_only=True):
@@ -228,6 +232,10 @@ class State(Part, frozen=True, kw_only=True):
     """The last of the model that is asked now."""
     cut_tokens: int = 0
     """What its server seems to cut requests at (0: nothing was noticed)."""
+    zone: str = ""
+    """As it was set last ("": UTC); `events.times.zone_of` says whether it holds."""
+    offset_s: int | None = None
+    """How far its clock was ahead of UTC when it was last asked for."""
     unadopted: Unadopted | None = None
     """What a fork takes up again as soon as it has anything to do; until then it is at rest."""
 

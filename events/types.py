@@ -164,7 +164,8 @@ class Found(Value, frozen=True, kw_only=True):
 class Timer(Value, frozen=True, kw_only=True):
     """`due_ms` is the next firing; `every_s` and `cron` say how it repeats (neither: once).
 
-    A `heartbeat` timer is a timed heartbeat: it is silent while heartbeats are paused.
+    A `heartbeat` timer is a timed heartbeat: it is silent while heartbeats are paused. `cron`, and an `every_s` of
+    whole days, go by the clocks of `zone` ("": UTC), which are `offset_s` ahead of UTC at `due_ms`.
     """
 
     id: str
@@ -173,6 +174,11 @@ class Timer(Value, frozen=True, kw_only=True):
     every_s: int = 0
     cron: str = ""
     heartbeat: bool = False
+    zone: str = ""
+    offset_s: int | None = None
+    wall: str = ""
+    """What the clock is to show at `due_ms`, where it repeats by whole days: a gap may put off one firing, and not the
+    next."""
 
 
 # --- events -----------------------------------------------------------------------------------------------------
@@ -194,6 +200,17 @@ class AgentCreated(Event, frozen=True, kw_only=True):
     parent: Parent | None = None
     format: int = 1
     parts: tuple[str, ...] = ()
+    zone: str = ""
+    offset_s: int | None = None
+    """As in TimeZoneSet; "": UTC."""
+
+
+class TimeZoneSet(Event, frozen=True, kw_only=True):
+    """From its next turn on the agent goes by the clocks of this zone of the IANA's ("UTC": by none), where its format
+    tells times so; they are `offset_s` ahead of UTC now."""
+
+    zone: str
+    offset_s: int | None = None
 
 
 class SettingsChanged(Event, frozen=True, kw_only=True):
@@ -315,10 +332,12 @@ class InputArchived(Event, frozen=True, kw_only=True):
 
 
 class TurnStarted(Event, frozen=True, kw_only=True):
-    """`first_chars` > 0: only so many characters of the input enter the window (the rest was archived)."""
+    """`first_chars` > 0: only so many characters of the input enter the window (the rest was archived). `offset_s`: so
+    far the agent's clock was ahead of UTC when the input came (None: it shows UTC); the turn goes by it."""
 
     input: int
     first_chars: int = 0
+    offset_s: int | None = None
 
 
 class InputSkipped(Event, frozen=True, kw_only=True):
@@ -485,6 +504,8 @@ class FunctionCalled(Event, frozen=True, kw_only=True):
     number: int = 0
     """What ids that are made from the call are numbered by (0: its seq): in a fork, the seq that it has in its parent,
     or would have there."""
+    zone: str = ""
+    """The zone whose days and hours are meant ("": UTC)."""
 
 
 class FunctionReturned(Event, frozen=True, kw_only=True):
@@ -494,6 +515,8 @@ class FunctionReturned(Event, frozen=True, kw_only=True):
     result: str
     found: tuple[Found, ...] = ()
     total: int = 0
+    between: tuple[int, int] | None = None
+    """The first and the last millisecond of the days that a search was for, where they are days of a zone."""
 
 
 class FunctionFailed(Event, frozen=True, kw_only=True):
@@ -674,6 +697,7 @@ SOURCE_EVENTS: tuple[type[Event], ...] = (
 AGENT_EVENTS: tuple[type[Event], ...] = (
     AgentCreated,
     AgentForked,
+    TimeZoneSet,
     SettingsChanged,
     FormatChanged,
     MarginLearned,

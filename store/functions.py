@@ -19,9 +19,10 @@ from events.context import clip
 from events.envelope import Envelope
 from events.errors import PalimpsestError
 from events.functions import FUNCTIONS
-from events.passages import Hit, Page, day_bounds, excerpt, label, search_page
+from events.passages import Hit, Page, excerpt, label, search_page
 from events.sources import Source, stream_of
 from events.types import Found, FunctionCalled, FunctionFailed, FunctionReturned, Parent
+from store import zones
 from store.heads import Heads
 from store.library import Library, Reads, Shelf
 from store.log import parts
@@ -77,7 +78,7 @@ def search(index: MemoryIndex, call: FunctionCalled, sight: Sight) -> Page:
     page, own = _page_of(call), len(sight.own)
     hidden, size = frozenset(call.hidden), call.page_size
     if call.name == "conversation_search_date":
-        start_ms, end_ms = day_bounds(str(call.arguments["start_date"]), str(call.arguments["end_date"]))
+        start_ms, end_ms = days(call)
         return index.by_date(sight.own, start_ms=start_ms, end_ms=end_ms, page=page, size=size, hidden=hidden, own=own)
     query = str(call.arguments["query"])
     if call.name == "conversation_search":
@@ -85,6 +86,11 @@ def search(index: MemoryIndex, call: FunctionCalled, sight: Sight) -> Page:
     else:
         views, kind = sight.all, "passage"
     return index.search(views, kind=kind, query=query, page=page, size=size, hidden=hidden, own=own)
+
+
+def days(call: FunctionCalled) -> tuple[int, int]:
+    """The first and the last millisecond of the days that a search is for."""
+    return zones.day_bounds(call.zone, str(call.arguments["start_date"]), str(call.arguments["end_date"]))
 
 
 def _page_of(call: FunctionCalled) -> int:
@@ -96,13 +102,14 @@ def _page_of(call: FunctionCalled) -> int:
 
 def returned(agent: str, call: FunctionCalled, page: Page) -> FunctionReturned:
     """The page as the model reads it: of each hit an excerpt, so that the whole stays under the call's cap."""
-    room = max(40, (call.max_chars - 60) // max(1, len(page.hits)) - 50)
+    room = max(40, (call.max_chars - 60) // max(1, len(page.hits)) - (53 if call.zone else 50))
     hits = [_clipped(hit, str(call.arguments.get("query", "")), room) for hit in page.hits]
     return FunctionReturned(
         call=call.call,
-        result=search_page(hits, page.total, int(call.arguments.get("page", 0)), call.page_size),
+        result=search_page(hits, page.total, _page_of(call), call.page_size, zone=call.zone, offset=zones.offset_s),
         found=tuple(found(agent, hit) for hit in page.hits),
         total=page.total,
+        between=days(call) if call.zone and call.name == "conversation_search_date" else None,
     )
 
 

@@ -34,6 +34,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[SERVER_URL] = passed_on.get("server_url") or os.environ.pop("QDRANT_URL", "")
     for name in ("PALIMPSEST_EMBEDDER", "QDRANT_COLLECTION", "OPENAI_BASE_URL", "OPENAI_CUSTOM_HEADERS"):
         os.environ.pop(name, None)
+    os.environ["TZ"] = "UTC"  # a new agent's zone is this process's: that of the tests is the same everywhere
     keys = tempfile.mkdtemp(prefix="palimpsest-keys-")
     os.environ["PALIMPSEST_KEYS"] = str(Path(keys) / "keys.json")
     config.add_cleanup(lambda: shutil.rmtree(keys, ignore_errors=True))

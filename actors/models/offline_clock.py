@@ -1,8 +1,9 @@
 # ruff: noqa: RUF001 (both forms of the apostrophe are matched, as users type them)
 """Times in what a user says: "in 10 minutes", "tomorrow at 9", "every weekday at 8:30", "on 2026-11-23".
 
-Two rules. Every time is UTC and counted from the time of the message, never from a clock. What is found is returned
-with the text that is left, so that "remind me tomorrow at 9 to call Ann" leaves the note.
+Two rules. Every time is by the clock that the message is stamped with (UTC's, or that of the agent's zone), and counted
+from the time of the message. What is found is returned with the text that is left, so that "remind me tomorrow at 9 to
+call Ann" leaves the note.
 """
 
 from __future__ import annotations
@@ -75,17 +76,30 @@ class When(msgspec.Struct, frozen=True):
 
 
 def moment(time: str) -> datetime | None:
-    """A rendered time, `YYYY-MM-DD HH:MM[:SS] UTC`, as a naive datetime in UTC."""
+    """A rendered time, `YYYY-MM-DD HH:MM[:SS]` and then `UTC` or an offset, as a naive datetime on its clock."""
     try:
         return datetime.fromisoformat(time.removesuffix(" UTC").strip()[:19]).replace(tzinfo=None)
     except ValueError:
         return None
 
 
-def when(text: str, now: datetime | None) -> When | None:
-    """The time that a request for a reminder names, if it names one. Without `now`, spans and repeats alone."""
+def ahead(time: str) -> timedelta | None:
+    """How far the clock of a rendered time is ahead of UTC; None: it is UTC."""
+    match = _AHEAD.search(time)
+    if match is None:
+        return None
+    ahead = timedelta(hours=int(match["hours"]), minutes=int(match["minutes"]))
+    return -ahead if match["sign"] == "-" else ahead
+
+
+_AHEAD: Final = re.compile(r" (?P<sign>[+-])(?P<hours>\d\d):(?P<minutes>\d\d)(?::\d\d)?$")
+
+
+def when(text: str, now: datetime | None, zone: timedelta | None = None) -> When | None:
+    """The time that a request for a reminder names, if it names one. Without `now`, spans and repeats alone. `zone`:
+    how far the clock is ahead of UTC (None: it is UTC)."""
     text = _AM.sub(r"\1m", text[:_SPAN_CHARS])
-    return _every(text) or _after(text) or (_at(text, now) if now else None)
+    return _every(text, " UTC" if zone is None else "") or _after(text) or (_at(text, now, zone) if now else None)
 
 
 def span(text: str) -> When | None:
@@ -142,7 +156,7 @@ def _clock(match: re.Match[str] | None) -> tuple[int, int] | None:
     return (hour, minute) if hour < 24 and minute < 60 else None
 
 
-def _every(text: str) -> When | None:
+def _every(text: str, clock: str) -> When | None:
     day = _EVERY_DAY.search(text)
     if day:
         at = _CLOCK.search(text)
@@ -150,7 +164,7 @@ def _every(text: str) -> When | None:
         hour, minute = _clock(at) or (_PARTS.get(what, 9), 0)
         fields, said = _repeat(what, max(1, min(28, int(day["nth"] or 1))))
         cron = f"{minute} {hour} {fields}"
-        return When("cron", cron, f"{said} at {hour:02d}:{minute:02d} UTC", _left(text, day, at))
+        return When("cron", cron, f"{said} at {hour:02d}:{minute:02d}{clock}", _left(text, day, at))
     match = _EVERY_SPAN.search(text)
     if not match:
         return None
@@ -175,9 +189,12 @@ def _repeat(what: str, nth: int) -> tuple[str, str]:
     return "* * *", "every day"
 
 
-def _at(text: str, now: datetime) -> When | None:
+def _at(text: str, now: datetime, zone: timedelta | None) -> When | None:
     on = _DAY.search(text)
     clock = _CLOCK.search(text, on.end() if on and on["iso"] else 0) or _CLOCK.search(text)
+    in_utc = zone is None or (clock is not None and clock[0].lower().endswith(" utc"))
+    if in_utc and zone is not None:
+        now -= zone
     day = day_of(on, now.date()) if on else None
     at = _clock(clock)
     if day is None and at is None:
@@ -190,7 +207,10 @@ def _at(text: str, now: datetime) -> When | None:
     except OverflowError:
         return None
     said = f"{due:%Y-%m-%d %H:%M}"
-    return When("at", said, f"at {said} UTC", _left(text, on if day else None, clock if at else None))
+    value = f"{said} UTC" if in_utc and zone is not None else said
+    return When(
+        "at", value, f"at {said}{' UTC' if in_utc else ''}", _left(text, on if day else None, clock if at else None)
+    )
 
 
 def _part_hour(on: re.Match[str] | None) -> int:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from actors.models.offline_clock import When, moment, span, when
+from actors.models.offline_clock import When, ahead, moment, span, when
 from actors.models.offline_reply import Argument, Call, Part
 from actors.models.offline_request import Done, View
 from actors.models.offline_words import STOP, clip, stems, vocabulary
@@ -66,10 +66,11 @@ def note_of(rest: str) -> str:
 
 def remind(view: View, text: str, *, at_once: bool) -> Part:
     """Set a timer and confirm it with its result; `at_once`: in one answer, without waiting for the result."""
-    now = moment(view.time)
-    found = when(text, now) or span(text)
+    zone = ahead(view.time)
+    found = when(text, moment(view.time), zone) or span(text)
     if found is None:
-        example = "Say for example “in 10 minutes”, “tomorrow at 9” or “every day at 9”, all in UTC."
+        utc = ", all in UTC" if zone is None else ""
+        example = f"Say for example “in 10 minutes”, “tomorrow at 9” or “every day at 9”{utc}."
         return Part("A reminder needs a time.", f"{ASK_WHEN} {example}")
     note = note_of(found.rest) or "Time is up."
     done = [d for d in view.done if d.name == "set_timer" and d.arguments.get("note") == note]

@@ -179,7 +179,7 @@ class View:
 
     @property
     def time(self) -> str:
-        """`YYYY-MM-DD HH:MM:SS UTC`, of the input or else of the status line."""
+        """`YYYY-MM-DD HH:MM:SS UTC`, or an offset for UTC, of the input or else of the status line."""
         return self.entry.time or self.status.time
 
     @cached_property

@@ -13,6 +13,7 @@ from events.debug.window import Window, gist, in_words, window
 from events.envelope import Envelope
 from events.servers import chosen
 from events.state import UNCOUNTED, Phase, State
+from events.times import zone_of
 from events.types import Event, InferenceRequested, Parent, Settings, SummaryWritten, Timer, ToolCall
 
 
@@ -100,6 +101,8 @@ class Overview(msgspec.Struct, frozen=True, kw_only=True):
     waiting: tuple[Waiting, ...]
     timers: tuple[Timer, ...]
     heartbeats_paused_until_ms: int
+    time_zone: str
+    """"": UTC."""
     warned: bool
     recall_messages: int
     archival_passages: int
@@ -143,6 +146,7 @@ def overview(state: State, event_at: EventAt, opened: Envelope | None = None) ->
         waiting=tuple(_waiting(state)),
         timers=tuple(alarm.timer for alarm in state.alarms),
         heartbeats_paused_until_ms=state.heartbeats_paused_until_ms,
+        time_zone=zone_of(state),
         warned=state.warned,
         recall_messages=state.recall_messages,
         archival_passages=state.archival_passages,

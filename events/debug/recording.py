@@ -8,7 +8,7 @@ since it was open there; and settings that it was begun with count as changed th
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 import msgspec
@@ -51,11 +51,19 @@ from events.types import (
     TimerCancelled,
     TimerFired,
     TimerSet,
+    TimeZoneSet,
     TurnEnded,
     TurnStarted,
 )
 
-_OUTSIDE: Final[tuple[type[Event], ...]] = (*INPUTS, StopRequested, SettingsChanged, SourceAttached, SourceDetached)
+_OUTSIDE: Final[tuple[type[Event], ...]] = (
+    *INPUTS,
+    StopRequested,
+    SettingsChanged,
+    TimeZoneSet,
+    SourceAttached,
+    SourceDetached,
+)
 
 
 class Recorded(msgspec.Struct, frozen=True):
@@ -133,7 +141,7 @@ _SAYS: Final[Mapping[type[Event], tuple[str, ...]]] = {
     ArchivalMemoryInserted: ("text", "ends"),
     HeartbeatsPaused: ("minutes",),
     InputArchived: ("ends",),
-    TurnStarted: ("first_chars",),
+    TurnStarted: ("first_chars", "offset_s"),
     EvictionStarted: ("reason",),
 }
 """What events say apart from seqs, times and token counts."""
@@ -154,12 +162,12 @@ def content(event: Event) -> tuple[object, ...]:
             return said
 
 
-_ON_STORAGE: Final = ("page_size", "max_chars", "page_chars", "sources")
+_ON_STORAGE: Final = ("page_size", "max_chars", "page_chars", "sources", "zone")
 
 
 def _hangs_on(call: FunctionCalled) -> tuple[str, ...]:
     """What the result of a call hangs on besides its arguments: a timer is set alike, whatever may be shown of it."""
-    return _ON_STORAGE if topic(call.name) == Topic.STORAGE else ()
+    return _ON_STORAGE if topic(call.name) == Topic.STORAGE else ("zone",)
 
 
 def otherwise(there: Event, here: Event) -> str:
@@ -180,4 +188,14 @@ def _shown(value: object) -> str:
 
 def timer_content(timer: Timer) -> tuple[object, ...]:
     """What a timer is, whatever its id: those that an agent sets have ids that are made of seqs."""
-    return (timer.due_ms, timer.note, timer.every_s, timer.cron, timer.heartbeat)
+    return (timer.due_ms, timer.note, timer.every_s, timer.cron, timer.heartbeat, timer.zone)
+
+
+def paired(there: Iterable[tuple[int, Timer]], here: Iterable[tuple[int, Timer]]) -> Iterator[tuple[int, int]]:
+    """The firings of the same timers, in their order."""
+    left = list(here)
+    for seq, timer in there:
+        same = next((each for each in left if timer_content(each[1]) == timer_content(timer)), None)
+        if same:
+            left.remove(same)
+            yield seq, same[0]

@@ -47,6 +47,7 @@ class Search(msgspec.Struct, frozen=True, kw_only=True):
     found: tuple[Found, ...] = ()
     total: int = 0
     error: str = ""
+    between: tuple[int, int] | None = None
 
     @property
     def seq(self) -> int:
@@ -117,7 +118,12 @@ def _searches(events: Iterable[tuple[Envelope, Event]], input: int) -> list[Sear
                 found[at.key] = Search(asked=at, call=event)
             case FunctionReturned() if at.closes in found:
                 found[at.closes] = msgspec.structs.replace(
-                    found[at.closes], returned=at.seq, result=event.result, found=event.found, total=event.total
+                    found[at.closes],
+                    returned=at.seq,
+                    result=event.result,
+                    found=event.found,
+                    total=event.total,
+                    between=event.between,
                 )
             case FunctionFailed(error=error) if at.closes in found:
                 found[at.closes] = msgspec.structs.replace(found[at.closes], returned=at.seq, error=error)

@@ -372,7 +372,7 @@ def _is_for(wanted: Wanted, search: Search, known: Iterable[Told]) -> bool:
         return any(wanted.shares(search.query, each.text) for each in known)
     given = search.call.arguments
     try:
-        start_ms, end_ms = day_bounds(str(given["start_date"]), str(given["end_date"]))
+        start_ms, end_ms = search.between or day_bounds(str(given["start_date"]), str(given["end_date"]))
     except ValueError:
         return False
     return any(start_ms <= each.time_ms <= end_ms for each in known)

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Iterable
 from actors.checks import check_text
 from actors.client import Reply, Ticket
 from actors.models.protocol import Piece
+from actors.zones import Change
 from events.codec import draft
 from events.envelope import GENESIS, Envelope, place
 from events.errors import PalimpsestError, UnknownAgent
@@ -16,6 +17,7 @@ from events.formats import Format, changed
 from events.prompts import newborn
 from events.state import State
 from events.types import AgentCreated, Settings, Timer
+from store.zones import named
 
 Script = list[Piece | Reply]
 
@@ -37,6 +39,7 @@ class FakeClient:
         self.changed: list[Settings] = []
         self.formats: list[tuple[Format, Format]] = []
         """What parts were added and removed."""
+        self.zones: list[str] = []
         self.heard: asyncio.Queue[Reply] = asyncio.Queue()
         self.alarms: list[Timer] = []
         self.born: dict[str, AgentCreated] = {}
@@ -52,6 +55,10 @@ class FakeClient:
 
     async def change_settings(self, agent: str, settings: Settings) -> None:  # noqa: ARG002 - the client's signature
         self.changed.append(settings)
+
+    async def change_zone(self, agent: str, zone: str) -> Change:
+        self.zones.append(named(zone))
+        return Change((await self.state(agent)).zone or "UTC", named(zone))
 
     async def change_format(self, agent: str, *, add: Iterable[str] = (), remove: Iterable[str] = ()) -> Format:
         self.formats.append((tuple(add), tuple(remove)))

@@ -26,6 +26,7 @@ from store.folder import DataFolder
 from store.log import Append
 from store.sqlite_log import SqliteLog
 from store.states import load, snapshot_of
+from store.zones import offset_s
 
 START_MS = 1_763_800_000_000
 
@@ -70,7 +71,7 @@ class Kernel:
         """An input whose turn stops where the model is asked: the inference stays open."""
         now = self._state(agent)
         self._append(draft(agent, START_MS, UserMessageReceived(text=text), key=f"in:{now.seq}", opens=Topic.TURN))
-        _, drafts = advance(self._state(agent), count, START_MS)
+        _, drafts = advance(self._state(agent), count, START_MS, offset_s)
         self._append(*drafts)
 
     def sets(self, agent: str, timer: Timer) -> None:
@@ -91,7 +92,7 @@ class Kernel:
 
     def _turn(self, agent: str) -> None:
         while True:
-            state, drafts = advance(self._state(agent), count, START_MS)
+            state, drafts = advance(self._state(agent), count, START_MS, offset_s)
             if not drafts:
                 return
             self._append(*drafts)

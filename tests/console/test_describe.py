@@ -37,6 +37,8 @@ SAMPLES: Final[dict[str, object]] = {
     "Counted | None": Counted(tokens=1234, head=1000, entries=((0, 12), (1, 34))),
     "str": NASTY,
     "int": 12_345,
+    "int | None": -18_000,
+    "tuple[int, int] | None": (1_763_800_000_000, 1_763_886_399_999),
     "float": 1.5,
     "bool": True,
     "bytes": b"\x01" * 32,

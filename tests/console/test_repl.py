@@ -83,7 +83,7 @@ def test_commands_are_no_messages_and_a_double_slash_is(tmp_path: Path, capsys: 
         "persona  104 of 2,000 characters",
         "system text, core memory, functions",
         "[1] system",
-        "timer-9  2025-11-22 08:26:40  every 60 s  tea",
+        "timer-9  2025-11-22 08:26:40 UTC  every 60 s  tea",
         "AgentCreated",
         "Inner thoughts are shown.",
         "There is no command /what",

@@ -29,6 +29,7 @@ from events.types import (
     SourceDetached,
     Timer,
     TimerSet,
+    TimeZoneSet,
     ToolCall,
     UploadFinished,
     Usage,
@@ -56,6 +57,7 @@ def session(part: str = EMPTY_CONTENT) -> Story:
     _sources(story)
     _timers(story)
     _circle(story)
+    _abroad(story)
     _large_and_late(story)
     _counts(story)
     _servers(story)
@@ -85,6 +87,25 @@ def _first_day(story: Story) -> None:
         call("fly", where="moon"), ToolCall(id="", name="send_message", arguments="{'a")
     )
     story.answers(say("I cannot fly."))
+
+
+def _abroad(story: Story) -> None:
+    """Eve moves to New York, and is woken there every morning."""
+    story.happens(TimeZoneSet(zone="America/New_York", offset_s=-5 * 3600))
+    story.says("Wake me at nine, every day.").answers(
+        call("set_timer", "c1", note="wake", cron="0 9 * * *"),
+        call("list_timers", "c2", request_heartbeat=True),
+    )
+    nine_ms = 1_795_442_400_000  # 2026-11-23 09:00 in New York
+    timer = Timer(
+        id="timer-0", due_ms=nine_ms, note="wake", cron="0 9 * * *", zone="America/New_York", offset_s=-5 * 3600
+    )
+    key = f"alarm:{timer.id}:{timer.due_ms}"
+    story.returns(
+        "Timer timer-0 is set.", draft(AGENT, story.now_ms, TimerSet(timer=timer), key=key, opens=Topic.ALARM)
+    )
+    story.answers(say("I will."))
+    story.fires(timer).answers(say("Good morning."))
 
 
 def _circle(story: Story) -> None:

@@ -40,6 +40,7 @@ STATES = {
     ("part-own_reasoning", "2"): "55da9c351bb0c8dbf86f5e669fa0ddb48ab21009c9a5dde4686bca709dc73e97",
     ("part-short_ids", "2"): "d3471d891408bf3b54d8c67eb285ba5ac37621f34f3ffdde6380810b5fb8c814",
     ("part-text_calls", "2"): "6363a59d77c58fa2d4b8e5d2bd5a38abf7fedb41b5ba5fc0c07b557a446d94bd",
+    ("part-zoned", "2"): "15f0a62df4cdaa396e4731802eb17744098a4eaba7218a351ca91a19ea69975d",
 }
 """The digest of the state that each file folds to, by the version of the fold. If it changes, raise `state.FOLD`: else
 the snapshots of the fold before would be taken for those of this one."""

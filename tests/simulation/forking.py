@@ -22,6 +22,7 @@ from events.types import (
 from store.log import Append
 from store.memory_log import MemoryLog
 from store.states import load
+from store.zones import offset_s
 from tests.simulation.world import count, searched, sound_model, timer_of
 
 _ANSWERS = ("InferenceCompleted", "InferenceFailed", "FunctionReturned", "FunctionFailed")
@@ -76,7 +77,7 @@ class Continuation:
 
     def manage(self) -> None:
         state = self.state
-        after, drafts = advance(state, count, self.now_ms)
+        after, drafts = advance(state, count, self.now_ms, offset_s)
         self._append(drafts, state.seq)
         assert self.state == after
 

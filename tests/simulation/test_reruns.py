@@ -34,6 +34,7 @@ from events.types import (
     SettingsChanged,
     Timer,
     TimerSet,
+    TimeZoneSet,
     UserMessageReceived,
 )
 from store.log import DECIDER, Append, Appended
@@ -200,7 +201,7 @@ def test_a_timer_that_was_set_again_with_its_firing_rings_on_where_it_is_run_aga
     first, key = 0, f"alarm:tea:{tea.due_ms}"
     for _ in range(2):
         story.now_ms = tea.due_ms
-        drafts = firing("ada", tea, key, tea.due_ms, tea.due_ms + 300_000)
+        drafts = firing("ada", tea, key, tea.due_ms, replace(tea, due_ms=tea.due_ms + 300_000))
         story.appends(*drafts).answers(say("Tea."))
         first = first or next(each.seq for each in story.log.read("ada") if each.key == drafts[0].key)
         tea, key = replace(tea, due_ms=tea.due_ms + 300_000), drafts[1].key
@@ -369,3 +370,20 @@ def test_a_timer_that_rings_after_the_runs_have_parted_is_the_same_input_in_both
     found = compare(recorded, again, outcome.inputs)
     assert len(found.pairs) == 3
     assert not found.other_answers
+
+
+def test_a_rerun_takes_from_the_recording_what_was_reckoned_with_zone_data(monkeypatch: pytest.MonkeyPatch) -> None:
+    story = Story(window_tokens=8192)
+    story.happens(TimeZoneSet(zone="America/New_York", offset_s=-18_000)).says("Wake me.").answers(say("Yes."))
+    daily = Timer(id="up", due_ms=story.now_ms, note="Up!", cron="0 9 * * *", zone="America/New_York", offset_s=-18_000)
+    story.sets(daily)
+    then = replace(daily, due_ms=daily.due_ms + 86_400_000)
+    story.appends(*firing("ada", daily, f"alarm:up:{daily.due_ms}", daily.due_ms, then)).answers(say("Up!"))
+    plan = Plan(agent="ada", fork="again", first=1, to=story.state.seq, recorded_answers=True)
+    monkeypatch.setattr("actors.counterfactual.offset_s", lambda *_: 3_600)  # the rules there were changed since
+    monkeypatch.setattr("actors.counterfactual.next_of", lambda timer, _: replace(timer, due_ms=timer.due_ms + 1))
+    assert run(story.log, plan).divergence is None
+    again = load(story.log, "again")
+    assert again is not None
+    assert [alarm.timer for alarm in again.alarms] == [then]
+    assert again.offset_s == -18_000

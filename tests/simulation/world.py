@@ -40,6 +40,7 @@ from events.types import (
     TimerCancelled,
     TimerFired,
     TimerSet,
+    TimeZoneSet,
     ToolCall,
     UploadFinished,
     Usage,
@@ -49,6 +50,7 @@ from events.types import (
 from store.log import MUST_EXIST, Append, Appended
 from store.memory_log import Memory, MemoryLog
 from store.states import load, snapshot_of
+from store.zones import offset_s
 from tests.simulation.promises import Watch
 
 START_MS = 1_763_800_000_000
@@ -112,6 +114,8 @@ def sound_model(asked: Job) -> InferenceCompleted | InferenceFailed:
     return InferenceCompleted(content=content, calls=calls, usage=_usage(asked), sent=sent(asked), counted=found)
 
 
+_NO_TURN = (SettingsChanged, TimeZoneSet, SourceAttached, SourceDetached)
+ZONES = ("America/New_York", "Australia/Lord_Howe", "UTC", "Asia/Kolkata")
 MODELS = ("offline", "counts", "cuts")
 """The last two say what they counted: one more than we do, one never more than so many tokens."""
 
@@ -224,9 +228,7 @@ class World:
         for number in range(inputs):
             time_ms = START_MS + 60_000 * (number + 1)
             event = self._sent(script, number, time_ms)
-            opens = {TimerSet: Topic.ALARM, SettingsChanged: "", SourceAttached: "", SourceDetached: ""}.get(
-                type(event), Topic.TURN
-            )
+            opens = Topic.ALARM if isinstance(event, TimerSet) else "" if isinstance(event, _NO_TURN) else Topic.TURN
             made.append(draft(name, time_ms, event, key=f"in:{number}", opens=opens))
         return made
 
@@ -248,13 +250,16 @@ class World:
             return SourceAttached(source=f"shelf-{number}")
         if roll < 0.25:
             return SourceDetached(source=f"shelf-{number - 1}")
+        if roll < 0.28:
+            zone = ZONES[number % len(ZONES)]
+            return TimeZoneSet(zone=zone, offset_s=offset_s(zone, time_ms))
         return UserMessageReceived(text=text)
 
     # --- the parts
 
     def _manager(self) -> MemoryManager:
         """A memory manager that has just started: it reads its cursor, and what is owed."""
-        manager = MemoryManager(count, capacity=2, snapshot_every=12)
+        manager = MemoryManager(count, offset_s, capacity=2, snapshot_every=12)
         manager.position = self.log.cursor("memory")
         for agent in dict.fromkeys(envelope.agent for envelope in self.log.open_requests("turn")):
             state = load(self.log, agent)

@@ -47,6 +47,7 @@ from events.types import (
 )
 from store.log import MUST_EXIST, Append
 from store.memory_log import MemoryLog
+from store.zones import offset_s
 from tests.simulation.promises import Watch
 
 AGENT = "ada"
@@ -120,7 +121,7 @@ class Story:
         """Several events in one append; then the agent decides."""
         self._append(drafts, 0 if drafts[0].key == "create" else MUST_EXIST)
         before = self.state
-        after, decided = advance(before, self.count, self.now_ms)
+        after, decided = advance(before, self.count, self.now_ms, offset_s)
         if decided:
             self._append(tuple(decided), before.seq)
         assert self.state == after, "the fold of what was appended is the state that was decided"

@@ -19,7 +19,6 @@ from events.context import (
     open_request,
     package,
     reply_request,
-    stamp,
     system_message,
     tools_json,
     with_margin,
@@ -27,6 +26,7 @@ from events.context import (
 from events.envelope import Envelope
 from events.formats import NEWBORN
 from events.replay import Replayer
+from events.times import Moment, stamp
 from events.types import InferenceRequested, Settings, ToolCall
 from tests.simulation.world import World
 from tests.unit.story import AGENT, Story, call, octets, quarter, say
@@ -183,7 +183,7 @@ def test_clip_keeps_its_limit_and_marks_the_cut(text: str, chars: int) -> None:
 
 @given(text=st.text())
 def test_a_message_survives_its_packages(text: str) -> None:
-    content = msgspec.json.decode(package("user_message", 0, message=text))["content"]
+    content = msgspec.json.decode(package("user_message", Moment(0), message=text))["content"]
     assert msgspec.json.decode(content)["message"] == text
 
 

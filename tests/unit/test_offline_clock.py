@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+from typing import Final
+
 import pytest
 
-from actors.models.offline_clock import moment, past_days, when
+from actors.models.offline_clock import ahead, moment, past_days, when
 from actors.models.offline_remind import is_cancel, is_list, is_reminder, note_of
 
 NOW = moment("2026-11-22 15:24:15 UTC")  # a Sunday
@@ -38,6 +41,29 @@ def test_times(said: str, argument: str, value: str | float, note: str) -> None:
     assert found is not None
     assert (found.argument, found.value) == (argument, value)
     assert note_of(found.rest) == note
+
+
+ZONED: Final = (
+    ("remind me at 5pm to go", "2026-11-22 17:00", "at 2026-11-22 17:00"),
+    ("remind me at 9 to go", "2026-11-23 09:00", "at 2026-11-23 09:00"),
+    ("remind me at 17:30 UTC to go", "2026-11-22 17:30 UTC", "at 2026-11-22 17:30 UTC"),
+    ("remind me at 15:00 UTC to go", "2026-11-23 15:00 UTC", "at 2026-11-23 15:00 UTC"),  # it is 15:24 UTC
+    ("remind me every day at 9 to go", "0 9 * * *", "every day at 09:00"),
+)
+
+
+@pytest.mark.parametrize(("text", "value", "said"), ZONED)
+def test_times_of_a_clock_that_is_not_utc(text: str, value: str, said: str) -> None:
+    time = "2026-11-22 10:24:15 -05:00"
+    found = when(text, moment(time), ahead(time))
+    assert found is not None
+    assert (found.value, found.said) == (value, said)
+
+
+def test_how_far_a_clock_is_ahead_of_utc() -> None:
+    assert ahead("2026-11-22 15:24:15 UTC") is None
+    assert ahead("2026-11-22 20:54:15 +05:30") == timedelta(hours=5, minutes=30)
+    assert ahead("2026-11-22 10:24:15 -05:00") == -timedelta(hours=5)
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,7 @@ ONE_MODULE_EACH = {
     "openai": {"actors/models/openai.py", "actors/models/openai_embeddings.py"},
     "aiohttp": {"actors/models/transport.py"},
     "tiktoken": {"store/tokens.py"},
+    "zoneinfo": {"store/zones.py"},
     "qdrant_edge": {"store/terms.py", "store/engine_edge.py"},
     "qdrant_client": {"store/engine_server.py"},
 }
