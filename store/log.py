@@ -1,8 +1,9 @@
 """The event log's contract: what every backend keeps, whatever bytes it rests on.
 
 One writer a partition. `append` is one durable transaction over many appends; within one append, the drafts of one
-stream are taken all or none (and where it is so asked, those of all its streams). A draft whose key the stream already has is answered as already there, before any
-expectation is looked at: so everything that writes may write again. `store.admission` has the rules in full, as code.
+stream are taken all or none (and where it is so asked, those of all its streams). A draft whose key the stream already
+has is answered as already there, before any expectation is looked at: so everything that writes may write again.
+`store.admission` has the rules in full, as code.
 """
 
 from __future__ import annotations
