@@ -105,6 +105,10 @@ class Client:
         await forks.fork(self._log, where, (name,), overrides or Overrides())
         return where
 
+    async def free_name(self, agent: str) -> str:
+        """A name that a fork of this agent can have: ada-2, ada-3 … Raises UnknownAgent."""
+        return await forks.free_name(self._log, await self.state(agent))
+
     async def undo(self, agent: str) -> Undone:
         """Make an agent that goes on from before the last user's message, in this one's place: timers move to it. See
         `actors.forks.undo`."""

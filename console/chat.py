@@ -8,15 +8,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import signal
 import sys
 from collections.abc import Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from actors.models.window import UNKNOWN, Window
 from console.inspect import check_is_owed
-from console.options import address_option, data_folder, index_options, index_settings
+from console.not_text import refuse_at_once
+from console.options import address_option, data_folder, index_options, index_settings, stdin_is_closed
+from console.past import still_set, to_look
 from console.settings import (
     HOW_TO_HOST,
     Flags,
@@ -33,7 +37,7 @@ from console.show import one_line, terminal, utc
 from console.talk import Talker
 from console.tokenizers import missing
 from events.addresses import OPENAI_URL
-from events.errors import UnknownAgent
+from events.errors import BadInput, UnknownAgent
 from events.formats import BRIEF
 from events.prompts import fitting
 from events.servers import chosen
@@ -44,6 +48,8 @@ from store.states import load
 from store.tokens import count
 
 if TYPE_CHECKING:
+    from actors.system import System
+    from console.commands import Change
     from events.state import State
     from events.types import Settings
 
@@ -112,13 +118,27 @@ def command(agent: str, address: str, thoughts: bool, **flags: Any) -> int:
     With an agent that there is, --model, --base-url, --window and what follows them here change it for good. --model
     without --base-url means the server in OPENAI_BASE_URL, else OpenAI's own.
     """
-    return asyncio.run(_chat(data_folder(), agent, Flags(**flags), address, thoughts))
+    if stdin_is_closed():
+        raise BadInput("Standard input is closed, so there is nothing to read: type in a terminal, or pipe lines in.")
+    with keyboard_held():
+        return asyncio.run(_chat(data_folder(), agent, Flags(**flags), address, thoughts))
+
+
+def keyboard_held() -> contextlib.AbstractContextManager[object]:
+    """The keyboard, on a terminal; held from the start, so that what is typed while Ray starts is not lost."""
+    if not _interactive():
+        return contextlib.nullcontext()
+    from console.keyboard import held
+
+    return held(sys.stdin.fileno())
 
 
 async def _chat(folder: DataFolder, agent: str, flags: Flags, address: str, thoughts: bool) -> int:
     from actors.checks import check_name
 
     check_name(agent)
+    if not _interactive():
+        refuse_at_once()
     settings = index_settings()
     served = await _served(flags)
     if not address:
@@ -135,9 +155,31 @@ async def _chat(folder: DataFolder, agent: str, flags: Flags, address: str, thou
         client = system.client()
         for note in await settle(client, agent, flags, served):
             click.echo(note, err=True)
-        return await _converse(client, folder, agent, thoughts)
+        change = partial(_model, system, folder)
+        return await converse(client, folder, agent, thoughts=thoughts, change=change, runs_on=bool(address))
     finally:
         await system.stop()
+
+
+async def _model(system: System, folder: DataFolder, agent: str, name: str) -> list[str]:
+    """Let an agent ask the model that `/model` names, and hand out the key of its server; what was done, in lines."""
+    from actors.process import now_ms
+    from store.imported import keys_for
+
+    client = system.client()
+    state = await client.state(agent)
+    model, _, url = name.rpartition("@") if "@http" in name else (name, "", "")
+    same = url or (chosen(state).base_url if model != OFFLINE else "")
+    flags = Flags(model=model, base_url=same)
+    served = await _served(flags)
+    changed = settings_changed(chosen(state), flags, os.environ, served)
+    if changed is None:
+        return [f"'{agent}' asks that model already."]
+    check_change(state, changed, count, served)
+    keys, notes = keys_for(folder, os.environ, now_ms(), servers_named(flags, os.environ, model))
+    await system.take_keys(keys)
+    settings, said = await _change(client, state, flags, served)
+    return [*notes, *said, *missing(settings)]
 
 
 async def _served(flags: Flags) -> Window:
@@ -208,15 +250,27 @@ def _elsewhere(state: State) -> list[str]:
     return [f"The first server of '{state.agent}' failed: {place} answers, until {utc(back_ms)[:16]} UTC at least."]
 
 
-async def _converse(client: Talker, folder: DataFolder, agent: str, thoughts: bool) -> int:
+async def converse(
+    client: Talker, folder: DataFolder, agent: str, *, thoughts: bool, change: Change, runs_on: bool
+) -> int:
     if not _interactive():
         from console.pipe import standard_input, talk
 
-        return await talk(client, agent, standard_input(), thoughts=thoughts)
+        code = await talk(client, agent, standard_input(), thoughts=thoughts)
+        for line in still_set(await client.timers(agent), agent, runs_on=runs_on):
+            click.echo(line, err=True)
+        return code
+    from console.keyboard import Keyboard
     from console.repl import Repl
 
     click.echo(f"You talk with {one_line(agent)}. /help lists what you can do; Ctrl-D ends.")
-    return await Repl(client, agent, folder.path / "chat-history", count, thoughts=thoughts).run()
+    keyboard = Keyboard(sys.stdin.fileno())
+    repl = Repl(client, agent, folder.path / "chat-history", count, thoughts=thoughts, change=change, keyboard=keyboard)
+    code = await repl.run()
+    if repl.left != signal.SIGHUP:
+        for line in (*still_set(await client.timers(repl.agent), repl.agent, runs_on=runs_on), to_look(repl.agent)):
+            click.echo(line)
+    return code
 
 
 def _interactive() -> bool:
