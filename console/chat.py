@@ -19,7 +19,7 @@ import click
 from actors.models.window import UNKNOWN, Window
 from console.inspect import check_is_owed
 from console.not_text import refuse_at_once
-from console.options import address_option, data_folder, index_options, index_settings, stdin_is_closed
+from console.options import address_option, data_folder, index_options, index_settings, serve, stdin_is_closed
 from console.past import still_set, to_look
 from console.settings import (
     HOW_TO_HOST,
@@ -145,10 +145,12 @@ async def _chat(folder: DataFolder, agent: str, flags: Flags, address: str, thou
         _foresee(folder, agent, flags, served)
     with starting(address):
         from actors.system import Options, boot
+        from console.keyboard import deaf
 
         model = flags.model or os.environ.get("PALIMPSEST_MODEL") or OFFLINE
         options = Options(address=address, index=settings, typed=servers_named(flags, os.environ, model))
-        system = await boot(folder, f"chat {agent}", options)
+        with deaf() if _interactive() else contextlib.nullcontext():
+            system = await boot(folder, f"chat {agent}", options)
     try:
         for note in system.notes:
             click.echo(note, err=True)
@@ -263,6 +265,7 @@ async def converse(
     from console.keyboard import Keyboard
     from console.repl import Repl
 
+    serve()
     click.echo(f"You talk with {one_line(agent)}. /help lists what you can do; Ctrl-D ends.")
     keyboard = Keyboard(sys.stdin.fileno())
     repl = Repl(client, agent, folder.path / "chat-history", count, thoughts=thoughts, change=change, keyboard=keyboard)

@@ -80,8 +80,8 @@ class Chat(Protocol):
 
     def show(self, text: str, style: str = "") -> None: ...
 
-    async def go_over(self, agent: str) -> None:
-        """Talk with this agent from now on."""
+    async def go_over(self, agent: str, *, recall: bool = False) -> None:
+        """Talk with this agent from now on; `recall`: show what was said last."""
         ...
 
     async def say(self, text: str) -> None: ...
@@ -228,7 +228,7 @@ class Commands:
         shown = ", ".join(one_line(each, 40) for each in others[:EVENTS]) or "none yet (/fork makes one)"
         name = _given(name, f"/switch NAME. The other agents: {shown}")
         await self._client.state(name)  # raises UnknownAgent
-        await self._chat.go_over(name)
+        await self._chat.go_over(name, recall=True)
         self._chat.note(f"You talk with {one_line(name)} now.")
 
     async def _load(self, text: str) -> None:

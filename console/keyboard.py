@@ -1,19 +1,25 @@
 """The user's keyboard while a chat has it: what is typed while nothing reads it waits for the next prompt.
 
-Rules. (1) Between prompts keys are not echoed, and stay in the terminal one by one, Ctrl-D like any other. (2) Ctrl-C,
-Ctrl-Z and Ctrl-\\ act at once, and flush nothing of what was typed. (3) The terminal is left as it was found.
+Rules. (1) Between prompts keys are not echoed, and stay in the terminal one by one, Ctrl-D and Ctrl-\\ like any other.
+(2) Ctrl-C and Ctrl-Z act at once, and flush nothing of what was typed. (3) The terminal is left as it was found, also
+while the program is stopped: what was typed before is not given to the shell.
 """
 
 from __future__ import annotations
 
 import contextlib
+import os
+import select
+import signal
 import termios
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
 from prompt_toolkit.filters import is_searching
 from prompt_toolkit.history import FileHistory
+from prompt_toolkit.input import Input
+from prompt_toolkit.input.typeahead import store_typeahead
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 from prompt_toolkit.search import accept_search
 
@@ -36,10 +42,16 @@ class Keyboard:
         held[_LOCAL] |= termios.ISIG | termios.NOFLSH
         held[_CHARACTERS] = [*held[_CHARACTERS]]
         held[_CHARACTERS][termios.VMIN], held[_CHARACTERS][termios.VTIME] = 1, 0
+        held[_CHARACTERS][termios.VQUIT] = b"\0"  # it would end what Ray started, too
         self._set(held)
 
     def let_go(self) -> None:
         self._set(self._before)
+
+    def take(self, into: Input) -> None:
+        """Take what was typed and not read yet, for the next prompt."""
+        while select.select([self._descriptor], [], [], 0)[0] and not into.closed:
+            store_typeahead(into, into.read_keys())
 
     def _set(self, attributes: list[int | list[bytes | int]]) -> None:
         with contextlib.suppress(termios.error):  # the terminal went away
@@ -79,9 +91,29 @@ LONGEST_KEPT: Final = 100_000
 """Characters of a line that is kept in the history."""
 
 
-def keys() -> KeyBindings:
-    """Enter sends, also what Ctrl-R found, unless a backslash ends the line; Alt-Enter begins a new line; Ctrl-\\ ends
-    it all."""
+@contextlib.contextmanager
+def deaf() -> Iterator[None]:
+    """What is started meanwhile does not hear what a terminal sends to all of a job: that it is to stop for a while
+    (Ctrl-Z), or that the terminal went away. It goes on, and is ended in order by whoever started it."""
+    before = {each: signal.getsignal(each) for each in (signal.SIGTSTP, signal.SIGHUP)}
+    for each in before:
+        signal.signal(each, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
+
+
+def stop_for_now() -> None:
+    """Stop this process, until it is let go on (`fg`)."""
+    signal.signal(signal.SIGTSTP, signal.SIG_DFL)
+    os.kill(os.getpid(), signal.SIGTSTP)
+
+
+def keys(suspend: Callable[[], None]) -> KeyBindings:
+    """Enter sends, also what Ctrl-R found, unless a backslash ends the line; Alt-Enter begins a new line; Ctrl-Z
+    suspends; Ctrl-\\ ends it all."""
     bindings = KeyBindings()
 
     @bindings.add("enter", filter=is_searching)
@@ -101,6 +133,10 @@ def keys() -> KeyBindings:
     @bindings.add("escape", "enter")
     def _(event: KeyPressEvent) -> None:
         event.current_buffer.insert_text("\n")
+
+    @bindings.add("c-z")
+    def _(_event: KeyPressEvent) -> None:
+        suspend()
 
     @bindings.add("c-\\", eager=True)
     def _(event: KeyPressEvent) -> None:

@@ -37,6 +37,7 @@ _QUIET_RAY: Final = ("RAY_DEDUP_LOGS_SKIP_REGEX", ".")
 user could act on. All of it passes this filter of Ray's, which it reads when it is imported. (Its log files have all.)
 """
 _CLOSED: Final = "palimpsest.closed"
+_SERVING: Final = "palimpsest.serving"
 _DATA: Final = "palimpsest.data"
 _BUNDLE: Final = "palimpsest.bundle"
 _EMBEDDER: Final = "palimpsest.embedder"
@@ -220,6 +221,17 @@ def _is_open(descriptor: int) -> bool:
 def stdin_is_closed() -> bool:
     """Whether this call was begun without a standard input."""
     return 0 in click.get_current_context().meta.get(_CLOSED, ())
+
+
+def serve() -> None:
+    """From now on this call has a running system on the data folder."""
+    click.get_current_context().meta[_SERVING] = True
+
+
+def is_serving() -> bool:
+    """Whether this call itself has a running system on the data folder, and so the index."""
+    context = click.get_current_context(silent=True)
+    return bool(context and context.meta.get(_SERVING))
 
 
 def run(group: click.Group, arguments: Sequence[str] | None = None) -> int:

@@ -61,10 +61,11 @@ def still_set(timers: Sequence[Timer], agent: str, *, runs_on: bool) -> list[str
     """What there is to say of timers that wait where a chat ends. `runs_on`: a cluster has the parts, and stays."""
     if not timers:
         return []
-    here = f"They ring only while something runs here, as {typed('chat', agent)}"
+    they = "It rings" if len(timers) == 1 else "They ring"
+    where = "in the cluster." if runs_on else f"only while something runs on this folder: {typed('chat', agent)}"
     rest = f" and {len(timers) - TIMERS} more" if len(timers) > TIMERS else ""
     wait = f"{many(len(timers), 'timer')} wait{'s' * (len(timers) == 1)}"
-    return [f"{wait}: {timers_said(timers[:TIMERS])}{rest}. {'They ring in the cluster.' if runs_on else here}"]
+    return [f"{wait}: {timers_said(timers[:TIMERS])}{rest}. {they} {where}"]
 
 
 def timers_said(timers: Iterable[Timer]) -> str:

@@ -17,13 +17,14 @@ from pathlib import Path
 from typing import Final
 
 from prompt_toolkit import PromptSession
+from prompt_toolkit.application import run_in_terminal
 from prompt_toolkit.patch_stdout import patch_stdout
 from rich.console import Console
 
 from actors.client import Reply, Ticket
 from console.commands import Change, Commands, is_command
 from console.completion import Completing
-from console.keyboard import History, Keyboard, keys
+from console.keyboard import History, Keyboard, keys, stop_for_now
 from console.not_text import refusal
 from console.past import last_said
 from console.talk import Talker
@@ -62,10 +63,9 @@ class Repl:
         self._session: PromptSession[str] = PromptSession(
             history=History(history),
             multiline=True,
-            key_bindings=keys(),
+            key_bindings=keys(self._suspend),
             completer=Completing(client),
             complete_while_typing=True,
-            enable_suspend=True,
             prompt_continuation="   . ",
         )
         self._at_prompt = False
@@ -91,7 +91,8 @@ class Repl:
     async def run(self) -> int:
         with self._signals():
             try:
-                await self._meet()
+                await self._recall()
+                self._listening = self._start(self._listen(self.agent))
                 while (text := await self._read()) is not None:
                     await self._take(text)
             except asyncio.CancelledError:
@@ -120,7 +121,7 @@ class Repl:
             self.left = number
             whole.cancel()
 
-        handled = {signal.SIGINT: self._interrupt, signal.SIGCONT: self._came_back}
+        handled = {signal.SIGINT: self._interrupt, signal.SIGTSTP: self._suspend, signal.SIGCONT: self._came_back}
         for number, handler in handled.items():
             loop.add_signal_handler(number, handler)
         ends = [each for each in (signal.SIGHUP, signal.SIGQUIT) if signal.getsignal(each) == signal.SIG_DFL]
@@ -139,8 +140,22 @@ class Repl:
         elif self._doing:
             self._doing.cancel()
 
+    def _suspend(self) -> None:
+        """Ctrl-Z: at the prompt, which is drawn anew after `fg`; or while something goes on."""
+        if self._at_prompt:
+            run_in_terminal(self._stopped)
+        elif self._keyboard:
+            self._keyboard.take(self._session.input)
+            self._keyboard.let_go()
+            self._stopped()
+
+    def _stopped(self) -> None:
+        stop_for_now()
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTSTP, self._suspend)
+        self._came_back()
+
     def _came_back(self) -> None:
-        """`fg` after Ctrl-Z; at the prompt that is prompt_toolkit's."""
+        """Somebody else had the terminal; at the prompt that is prompt_toolkit's to mend."""
         if not self._at_prompt and self._keyboard:
             self._keyboard.hold()
             self._voice.came_back()
@@ -236,23 +251,24 @@ class Repl:
 
     # --- the agent
 
-    async def _meet(self) -> None:
-        """Listen to the agent, and show what was said last."""
+    async def _recall(self) -> None:
+        """Show what was said last."""
         try:
             self._voice.recall(await last_said(self._client, self.agent))
         except PalimpsestError as error:
             self._trouble(error)
-        self._listening = self._start(self._listen(self.agent))
 
-    async def go_over(self, agent: str) -> None:
-        """Talk with this agent from now on."""
+    async def go_over(self, agent: str, *, recall: bool = False) -> None:
+        """Talk with this agent from now on; `recall`: show what was said last."""
         if self._listening:
             self._listening.cancel()
         self._own.clear()
         self._heard.clear()
         self.agent = agent
         self._voice.speaks_for(agent)
-        await self._meet()
+        if recall:
+            await self._recall()
+        self._listening = self._start(self._listen(agent))
 
     # --- what the agent says unasked
 
