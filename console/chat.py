@@ -15,6 +15,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import click
+import msgspec
 
 from actors.models.window import UNKNOWN, Window
 from console.inspect import check_is_owed
@@ -50,6 +51,7 @@ from store.tokens import count
 if TYPE_CHECKING:
     from actors.system import System
     from console.commands import Change
+    from console.keyboard import Keyboard
     from events.state import State
     from events.types import Settings
 
@@ -120,11 +122,11 @@ def command(agent: str, address: str, thoughts: bool, **flags: Any) -> int:
     """
     if stdin_is_closed():
         raise BadInput("Standard input is closed, so there is nothing to read: type in a terminal, or pipe lines in.")
-    with keyboard_held():
-        return asyncio.run(_chat(data_folder(), agent, Flags(**flags), address, thoughts))
+    with keyboard_held() as keyboard:
+        return asyncio.run(_chat(data_folder(), agent, Flags(**flags), address, thoughts=thoughts, keyboard=keyboard))
 
 
-def keyboard_held() -> contextlib.AbstractContextManager[object]:
+def keyboard_held() -> contextlib.AbstractContextManager[Keyboard | None]:
     """The keyboard, on a terminal; held from the start, so that what is typed while Ray starts is not lost."""
     if not _interactive():
         return contextlib.nullcontext()
@@ -133,7 +135,9 @@ def keyboard_held() -> contextlib.AbstractContextManager[object]:
     return held(sys.stdin.fileno())
 
 
-async def _chat(folder: DataFolder, agent: str, flags: Flags, address: str, thoughts: bool) -> int:
+async def _chat(
+    folder: DataFolder, agent: str, flags: Flags, address: str, *, thoughts: bool, keyboard: Keyboard | None
+) -> int:
     from actors.checks import check_name
 
     check_name(agent)
@@ -149,7 +153,7 @@ async def _chat(folder: DataFolder, agent: str, flags: Flags, address: str, thou
 
         model = flags.model or os.environ.get("PALIMPSEST_MODEL") or OFFLINE
         options = Options(address=address, index=settings, typed=servers_named(flags, os.environ, model))
-        with deaf() if _interactive() else contextlib.nullcontext():
+        with deaf() if keyboard else contextlib.nullcontext():
             system = await boot(folder, f"chat {agent}", options)
     try:
         for note in system.notes:
@@ -158,7 +162,8 @@ async def _chat(folder: DataFolder, agent: str, flags: Flags, address: str, thou
         for note in await settle(client, agent, flags, served):
             click.echo(note, err=True)
         change = partial(_model, system, folder)
-        return await converse(client, folder, agent, thoughts=thoughts, change=change, runs_on=bool(address))
+        talk = Talk(folder=folder, change=change, thoughts=thoughts, runs_on=bool(address))
+        return await converse(client, agent, talk, keyboard)
     finally:
         await system.stop()
 
@@ -252,26 +257,35 @@ def _elsewhere(state: State) -> list[str]:
     return [f"The first server of '{state.agent}' failed: {place} answers, until {utc(back_ms)[:16]} UTC at least."]
 
 
-async def converse(
-    client: Talker, folder: DataFolder, agent: str, *, thoughts: bool, change: Change, runs_on: bool
-) -> int:
-    if not _interactive():
-        from console.pipe import standard_input, talk
+class Talk(msgspec.Struct, frozen=True, kw_only=True):
+    """How a conversation is held. `runs_on`: a cluster has the parts, and stays when it ends."""
 
-        code = await talk(client, agent, standard_input(), thoughts=thoughts)
-        for line in still_set(await client.timers(agent), agent, runs_on=runs_on):
+    folder: DataFolder
+    change: Change
+    thoughts: bool = False
+    runs_on: bool = False
+
+
+async def converse(client: Talker, agent: str, talk: Talk, keyboard: Keyboard | None) -> int:
+    """Talk until the user ends it; without a keyboard, until the input does. The exit code."""
+    if keyboard is None:
+        from console import pipe
+
+        code = await pipe.talk(client, agent, pipe.standard_input(), thoughts=talk.thoughts)
+        for line in still_set(await client.timers(agent), agent, runs_on=talk.runs_on):
             click.echo(line, err=True)
         return code
-    from console.keyboard import Keyboard
-    from console.repl import Repl
+    from console.repl import Repl, fit
 
     serve()
     click.echo(f"You talk with {one_line(agent)}. /help lists what you can do; Ctrl-D ends.")
-    keyboard = Keyboard(sys.stdin.fileno())
-    repl = Repl(client, agent, folder.path / "chat-history", count, thoughts=thoughts, change=change, keyboard=keyboard)
-    code = await repl.run()
+    history = talk.folder.path / "chat-history"
+    with fit():
+        repl = Repl(client, agent, history, count, thoughts=talk.thoughts, change=talk.change, keyboard=keyboard)
+        code = await repl.run()
     if repl.left != signal.SIGHUP:
-        for line in (*still_set(await client.timers(repl.agent), repl.agent, runs_on=runs_on), to_look(repl.agent)):
+        timers = still_set(await client.timers(repl.agent), repl.agent, runs_on=talk.runs_on)
+        for line in (*timers, to_look(repl.agent)):
             click.echo(line)
     return code
 

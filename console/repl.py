@@ -12,13 +12,16 @@ import asyncio
 import contextlib
 import errno
 import signal
+import sys
 from collections.abc import Awaitable, Iterator
 from pathlib import Path
 from typing import Final
 
 from prompt_toolkit import PromptSession
-from prompt_toolkit.application import run_in_terminal
+from prompt_toolkit.application import create_app_session, run_in_terminal
+from prompt_toolkit.output.plain_text import PlainTextOutput
 from prompt_toolkit.patch_stdout import patch_stdout
+from prompt_toolkit.utils import is_dumb_terminal
 from rich.console import Console
 
 from actors.client import Reply, Ticket
@@ -296,3 +299,11 @@ class Repl:
 
     def _trouble(self, error: PalimpsestError) -> None:
         self._voice.say(str(error), "red")
+
+
+@contextlib.contextmanager
+def fit() -> Iterator[None]:
+    """A session of prompt_toolkit that fits the terminal: one that knows no escapes gets none."""
+    output = PlainTextOutput(sys.stdout) if is_dumb_terminal() else None
+    with create_app_session(output=output):
+        yield

@@ -17,6 +17,7 @@ import click
 from actors.client import Reply, Ticket
 from actors.models.protocol import Piece
 from console import chat
+from console.keyboard import Keyboard
 from events.prompts import newborn
 from events.types import Settings
 from store.folder import DataFolder
@@ -32,6 +33,11 @@ class Echo(FakeClient):
         super().__init__()
         self.go = go
 
+    async def may_go(self) -> None:
+        """Wait until the file is there, or it is to stop."""
+        while not self.go.exists() and not self.stopped:  # noqa: ASYNC110 - another process makes it
+            await asyncio.sleep(0.02)
+
     async def stream(self, agent: str, text: str) -> AsyncIterator[Ticket | Piece | Reply]:
         if not text.startswith(SLOWLY):
             async for item in super().stream(agent, text):
@@ -41,23 +47,22 @@ class Echo(FakeClient):
         seq, said = 2 * len(self.sent), text.removeprefix(SLOWLY)
         yield Ticket(agent, seq, "")
         yield Piece("message", "Well: ")
-        while not self.go.exists():
-            if self.stopped:
-                self.stopped.clear()
-                yield reply(input=seq, reason="stopped")
-                return
-            await asyncio.sleep(0.02)
+        await self.may_go()
+        if self.stopped:
+            self.stopped.clear()
+            yield reply(input=seq, reason="stopped")
+            return
         for letter in said:
             yield Piece("message", letter)
         yield Piece("end", "")
         yield reply(f"Well: {said}", input=seq)
 
 
-async def talk(folder: DataFolder, client: Echo) -> int:
+async def talk(folder: DataFolder, client: Echo, keyboard: Keyboard | None) -> int:
     """As `chat` does it, once its system is up."""
-    while "boot" in os.environ and not client.go.exists():
-        await asyncio.sleep(0.02)
-    return await chat.converse(client, folder, "ada", thoughts=False, change=unchanged, runs_on=False)
+    if "boot" in os.environ:
+        await client.may_go()
+    return await chat.converse(client, "ada", chat.Talk(folder=folder, change=unchanged), keyboard)
 
 
 async def unchanged(agent: str, name: str) -> list[str]:
@@ -69,9 +74,9 @@ async def unchanged(agent: str, name: str) -> list[str]:
 def main(folder: Path) -> None:
     client = Echo(folder / "go")
     client.born["ada"] = newborn(Settings())
-    click.echo("begun")
-    with chat.keyboard_held():
-        sys.exit(asyncio.run(talk(DataFolder(folder), client)))
+    with chat.keyboard_held() as keyboard:
+        click.echo("begun")
+        sys.exit(asyncio.run(talk(DataFolder(folder), client, keyboard)))
 
 
 if __name__ == "__main__":
