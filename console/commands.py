@@ -194,7 +194,10 @@ class Commands:
 
     # --- changing
 
-    async def _undo(self, _: str) -> str:
+    async def _undo(self, _: str) -> None:
+        await self._taken_back()
+
+    async def _taken_back(self) -> str:
         """What the message said that was taken back."""
         before = self._chat.agent
         undone = await self._client.undo(before)
@@ -210,7 +213,7 @@ class Commands:
         return undone.text
 
     async def _retry(self, _: str) -> None:
-        text = await self._undo("")
+        text = await self._taken_back()
         self._chat.show(f"you> {printable(text)}", "dim")
         await self._chat.say(text)
 
