@@ -125,9 +125,9 @@ def print_grounds(page: Page, found: Grounds) -> None:
     for look in found.looks:
         _fact(page, "looked up", f"{look.seq}  {look.call}: {one_line(look.result, HINT_CHARS)}")
     for hint in found.hints:
-        whose = f"{hint.seq}  {hint.what}" if hint.seq else hint.what
+        whose = f"{hint.seq}  " * bool(hint.seq) + one_line(hint.what, 60)
         text = quoted(excerpt(hint.text, " ".join(hint.words), HINT_CHARS), HINT_CHARS)
-        _fact(page, "may be from", f"{one_line(whose, 60)}: {text} ({one_line(', '.join(hint.words), 80)})")
+        _fact(page, "may be from", f"{whose}: {text} ({one_line(', '.join(hint.words), 80)})")
     if not found.hints:
         _fact(page, "may be from", "nothing in the window shares its words but the question")
     if said.window:

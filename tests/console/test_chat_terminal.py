@@ -48,6 +48,7 @@ def test_a_chat_from_its_first_word_to_the_next_day(tmp_path: Path) -> None:
         asks(chat, "/fork ben", "ben is made: ada-2's history up to event")
         asks(chat, f"/load manuals '{manual}'", "Attached to ada-2.")
         asks(chat, "How is the red valve opened?", "turning it to the left")
+        asks(chat, "/why", "archival_memory_search(")
         asks(chat, "/retry", "turning it to the left")
         asks(chat, "/model", "The model is offline.")
         asks(chat, "/model offline", "asks that model already")
