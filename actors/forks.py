@@ -17,6 +17,7 @@ from typing import Final
 
 import msgspec
 
+from actors import sources
 from actors.calls import Log, unknown
 from actors.checks import check_id, check_name, check_settings, check_text
 from actors.process import now_ms
@@ -24,8 +25,9 @@ from events.alarms import cancelling, taking_up
 from events.codec import decode, draft
 from events.decide import resumption
 from events.envelope import Draft, Envelope
-from events.errors import AgentExists, BadInput
+from events.errors import AgentExists, BadInput, UnknownSource
 from events.forks import DROPPED, KEPT, MOVED, moving
+from events.servers import chosen
 from events.sources import is_source
 from events.state import Alarm, State
 from events.types import AgentForked, Block, Parent, Settings, Timer, UserMessageReceived
@@ -156,7 +158,8 @@ class Undone(msgspec.Struct, frozen=True, kw_only=True):
 
 async def undo(log: Log, agent: str) -> Undone:
     """Make an agent that goes on from before the last user's message; timers move to it, and the agent that is left
-    rings no more. Raises UnknownAgent; BadInput where there is no such message, or the agent is at work."""
+    rings no more. Settings and sources that it was given since stay: no turn changed them. Raises UnknownAgent;
+    BadInput where there is no such message, or the agent is at work."""
     while True:
         state = (await place(log, agent)).state
         if not state.unadopted and (state.turn or state.pending):
@@ -168,6 +171,7 @@ async def undo(log: Log, agent: str) -> Undone:
         name = await free_name(log, state)
         with suppress(_Moved):
             await _move(log, state, before, name, alarms)
+            await _keep_sources(log, state, before.state, name)
             event = decode(message)
             assert isinstance(event, UserMessageReceived), "only these are read"
             ids = {alarm.timer.id for alarm in alarms}
@@ -191,7 +195,8 @@ async def _last_message(log: Log, state: State) -> Envelope:
 
 async def _move(log: Log, state: State, before: Place, name: str, alarms: Sequence[Alarm]) -> None:
     now, parent = now_ms(), Parent(agent=before.state.agent, seq=before.state.seq)
-    event = AgentForked(parent=parent, hash=before.event.hash, timers=MOVED)
+    settings = chosen(state) if chosen(state) != chosen(before.state) else None
+    event = AgentForked(parent=parent, hash=before.event.hash, settings=settings, timers=MOVED)
     begun: list[Draft] = [draft(name, now, event, key=f"fork:{uuid.uuid4().hex}")]
     begun += [taking_up(name, alarm.key, alarm.timer, now) for alarm in alarms]
     theirs = state.unadopted.alarms if state.unadopted else ()
@@ -201,6 +206,21 @@ async def _move(log: Log, state: State, before: Place, name: str, alarms: Sequen
     answers = await log.append(Append((*begun, *left), expected, forks={name: parent}, together=True))
     if not all(answer.outcome in ("appended", "duplicate") for answer in answers):
         raise _Moved
+
+
+async def _keep_sources(log: Log, state: State, before: State, name: str) -> None:
+    """Let the fork have the sources that the agent has now."""
+    now, then = _attached(state), _attached(before)
+    for source in (*now, *then):
+        with suppress(UnknownSource):  # it was unloaded meanwhile
+            if source not in then:
+                await sources.attach(log, source, [name])
+            elif source not in now:
+                await sources.detach(log, source, [name])
+
+
+def _attached(state: State) -> tuple[str, ...]:
+    return state.sources if state.next_sources is None else state.next_sources
 
 
 async def free_name(log: Log, state: State) -> str:

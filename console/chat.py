@@ -284,9 +284,10 @@ async def converse(client: Talker, agent: str, talk: Talk, keyboard: Keyboard | 
         repl = Repl(client, agent, history, count, thoughts=talk.thoughts, change=talk.change, keyboard=keyboard)
         code = await repl.run()
     if repl.left != signal.SIGHUP:
-        timers = still_set(await client.timers(repl.agent), repl.agent, runs_on=talk.runs_on)
-        for line in (*timers, to_look(repl.agent)):
-            click.echo(line)
+        for met in repl.met:
+            for line in still_set(await client.timers(met), met, runs_on=talk.runs_on):
+                click.echo(line)
+        click.echo(to_look(repl.agent))
     return code
 
 

@@ -7,6 +7,7 @@ Rules. (1) They look by the pages of the command line, out of the log's file, an
 from __future__ import annotations
 
 import contextlib
+import os
 import shlex
 import signal
 from collections.abc import Awaitable, Callable, Iterator, Mapping
@@ -306,11 +307,12 @@ def _given(text: str, usage: str) -> str:
 
 def _paths(names: list[str]) -> list[Path]:
     """The files and folders. Raises BadInput for the first that there is not."""
-    paths = [Path(name).expanduser() for name in names]
-    missing = next((path for path in paths if not (path.exists() or path.is_symlink())), None)
-    if missing:
-        raise BadInput(f"There is no file or folder '{one_line(str(missing))}'. Check the path.")
-    return paths
+    for name in names:
+        with contextlib.suppress(OSError, RuntimeError):  # a path that is too long, or of a user that there is not
+            if os.path.lexists(Path(name).expanduser()):
+                continue
+        raise BadInput(f"There is no file or folder '{one_line(name)}'. Check the path.")
+    return [Path(name).expanduser() for name in names]
 
 
 def _words(text: str) -> list[str]:

@@ -56,6 +56,8 @@ class Repl:
         keyboard: Keyboard | None = None,
     ) -> None:
         self.agent = agent
+        self.met: dict[str, None] = {agent: None}
+        """All who were talked with, in order."""
         self.left = 0
         """The signal that ended the chat, if one did."""
         self._client = client
@@ -127,7 +129,9 @@ class Repl:
         handled = {signal.SIGINT: self._interrupt, signal.SIGTSTP: self._suspend, signal.SIGCONT: self._came_back}
         for number, handler in handled.items():
             loop.add_signal_handler(number, handler)
-        ends = [each for each in (signal.SIGHUP, signal.SIGQUIT) if signal.getsignal(each) == signal.SIG_DFL]
+        ends = [
+            each for each in (signal.SIGHUP, signal.SIGQUIT, signal.SIGTERM) if signal.getsignal(each) == signal.SIG_DFL
+        ]
         for number in ends:
             loop.add_signal_handler(number, leave, number)
         try:
@@ -201,7 +205,7 @@ class Repl:
     async def _take(self, text: str) -> None:
         """One message or command. What cannot be done is said, and the chat goes on."""
         self._take_pastes(whole=True)
-        self._doing = asyncio.ensure_future(self._commands.run(text) if is_command(text) else self._send(text))
+        self._doing = asyncio.ensure_future(self._do(text))
         try:
             await self._doing
         except PalimpsestError as error:
@@ -222,12 +226,16 @@ class Repl:
             (output.enable_bracketed_paste if whole else output.disable_bracketed_paste)()
             output.flush()
 
-    async def _send(self, text: str) -> None:
-        """A message; a second slash before it says that it is no command. Raises BadInput for what is no text."""
+    async def _do(self, text: str) -> None:
+        """A command, or a message; a second slash before it says that it is none. Raises BadInput for what is no
+        text."""
         why = refusal(text)
         if why:
             raise BadInput(why)
-        await self.say(text[1:] if text.startswith("//") else text)
+        if is_command(text):
+            await self._commands.run(text)
+        else:
+            await self.say(text[1:] if text.startswith("//") else text)
 
     async def say(self, text: str) -> None:
         self._asked += 1
@@ -268,6 +276,7 @@ class Repl:
         self._own.clear()
         self._heard.clear()
         self.agent = agent
+        self.met[agent] = None
         self._voice.speaks_for(agent)
         if recall:
             await self._recall()

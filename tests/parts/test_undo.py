@@ -10,16 +10,18 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from actors import forks
 from actors.client import Ticket
 from actors.forks import Overrides
 from actors.log_client import LogClient
-from events.codec import decode
+from events.codec import decode, draft
 from events.envelope import Envelope
 from events.errors import ActorLost, BadInput
 from events.replay import replay
-from events.types import Parent, Timer, TimerCancelled, TimerFired
+from events.sources import stream_of
+from events.types import Parent, SourceCreated, Timer, TimerCancelled, TimerFired
 from store.log import Append, Appended
 from tests.parts.world import MINUTE_MS, Parts, parts, run
 from tests.unit.story import START_MS, call, say
@@ -145,6 +147,30 @@ def test_a_fork_that_rests_gives_up_the_timers_that_it_was_to_take_up(tmp_path: 
             await system.says("fay", "Hello")
             await system.passes(6)
             assert await rung(system) == {"ada": [5], "fay-2": [5]}, "kept in a fork is set in both, as was asked for"
+
+    run(scenario())
+
+
+def test_what_the_user_gave_it_since_stays(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with parts(tmp_path, SCRIPT) as system:
+            await system.born("ada")
+            for name in ("old", "new"):
+                made = draft(
+                    stream_of(name), START_MS, SourceCreated(passage_tokens=200, overlap_tokens=20), key="made"
+                )
+                await system.log.append(Append((made,)))
+            await system.client.attach("old", ["ada"])
+            await system.says("ada", "Hello")
+            other = replace((await system.client.state("ada")).settings, seed=7)
+            await system.client.change_settings("ada", other)
+            await system.client.attach("new", ["ada"])
+            await system.client.detach("old", ["ada"])
+            undone = await system.client.undo("ada")
+            state = await system.client.state(undone.agent)
+            assert (state.settings, state.sources) == (other, ("new",))
+            assert undone.agent in (await system.client.source("new")).agents
+            assert (await system.says(undone.agent, "Hello")).text == "Hi."
 
     run(scenario())
 
