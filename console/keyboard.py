@@ -19,8 +19,9 @@ from typing import Final
 from prompt_toolkit.filters import is_searching
 from prompt_toolkit.history import FileHistory
 from prompt_toolkit.input import Input
-from prompt_toolkit.input.typeahead import store_typeahead
+from prompt_toolkit.input.typeahead import get_typeahead, store_typeahead
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
+from prompt_toolkit.keys import Keys
 from prompt_toolkit.search import accept_search
 
 _INPUT, _LOCAL, _CHARACTERS = 0, 3, 6
@@ -89,6 +90,13 @@ class History(FileHistory):
 
 LONGEST_KEPT: Final = 100_000
 """Characters of a line that is kept in the history."""
+
+
+def has_interrupt(into: Input) -> bool:
+    """Whether Ctrl-C is among what was typed in the same moment as the line that was read last, and takes it out."""
+    typed = get_typeahead(into)
+    store_typeahead(into, [each for each in typed if each.key != Keys.ControlC])
+    return any(each.key == Keys.ControlC for each in typed)
 
 
 @contextlib.contextmanager

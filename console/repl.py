@@ -27,7 +27,7 @@ from rich.console import Console
 from actors.client import Reply, Ticket
 from console.commands import Change, Commands, is_command
 from console.completion import Completing
-from console.keyboard import History, Keyboard, keys, stop_for_now
+from console.keyboard import History, Keyboard, has_interrupt, keys, stop_for_now
 from console.not_text import refusal
 from console.past import last_said
 from console.talk import Talker
@@ -80,6 +80,8 @@ class Repl:
         self._own: set[int] = set()
         self._answering = 0
         """The input whose answer is under way: what Ctrl-C stops, and not one that comes after it."""
+        self._stops = False
+        """Ctrl-C came before the message was taken, of which the answer is to be stopped."""
         self._doing: asyncio.Future[None] | None = None
         """The command that is carried out: what else Ctrl-C stops."""
         self._tasks: set[asyncio.Task[None]] = set()
@@ -142,8 +144,10 @@ class Repl:
 
     def _interrupt(self) -> None:
         """Ctrl-C while something goes on."""
-        if self._asked:
+        if self._answering:
             self._start(self.stop())
+        elif self._asked and not self._stops:
+            self._stops = True
         elif self._doing:
             self._doing.cancel()
 
@@ -206,6 +210,8 @@ class Repl:
         """One message or command. What cannot be done is said, and the chat goes on."""
         self._take_pastes(whole=True)
         self._doing = asyncio.ensure_future(self._do(text))
+        if has_interrupt(self._session.input):
+            asyncio.get_running_loop().call_soon(self._interrupt)
         try:
             await self._doing
         except PalimpsestError as error:
@@ -247,12 +253,14 @@ class Repl:
                     self._voice.end(item)
                 elif isinstance(item, Ticket):
                     self._answering = item.seq
+                    if self._stops:
+                        self._interrupt()
                 else:
                     self._voice.piece(item)
         finally:
             self._voice.silence()
             self._asked -= 1
-            self._answering = 0
+            self._answering, self._stops = 0, False
 
     async def stop(self) -> None:
         self._voice.silence()

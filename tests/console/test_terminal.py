@@ -57,6 +57,14 @@ def test_lines_typed_while_it_answers_come_next_also_after_ctrl_c(chat: Terminal
     chat.until(PROMPT)
 
 
+def test_ctrl_c_in_the_same_moment_as_the_message_stops_its_answer(chat: Terminal) -> None:
+    chat.type(f"slowly abc\rone\r{INTERRUPT}two\r")
+    chat.until("The turn was stopped.")
+    chat.until("ada> one")
+    chat.until("ada> two")
+    chat.until(PROMPT)
+
+
 @pytest.mark.parametrize("end", [END, "\x1c", "exit\r", "Quit\r", "/quit\r"])
 def test_an_end_typed_while_it_answers_comes_after_the_answer(tmp_path: Path, chat: Terminal, end: str) -> None:
     chat.type("slowly abc def\r")
