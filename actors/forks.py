@@ -25,7 +25,7 @@ from events.alarms import cancelling, taking_up
 from events.codec import decode, draft
 from events.decide import resumption
 from events.envelope import Draft, Envelope
-from events.errors import AgentExists, BadInput, UnknownSource
+from events.errors import AgentExists, BadInput, PalimpsestError
 from events.forks import DROPPED, KEPT, MOVED, moving
 from events.servers import chosen
 from events.sources import is_source
@@ -160,7 +160,7 @@ async def undo(log: Log, agent: str) -> Undone:
     """Make an agent that goes on from before the last user's message; timers move to it, and the agent that is left
     rings no more. Settings and sources that it was given since stay: no turn changed them. Raises UnknownAgent;
     BadInput where there is no such message, or the agent is at work."""
-    while True:
+    for _ in range(TRIES):
         state = (await place(log, agent)).state
         if not state.unadopted and (state.turn or state.pending):
             raise BadInput(f"'{agent}' is at work: wait until its turn has ended, or stop it. Nothing was undone.")
@@ -178,6 +178,7 @@ async def undo(log: Log, agent: str) -> Undone:
             dropped = tuple(alarm.timer for alarm in state.alarms if alarm.timer.id not in ids)
             moved = tuple(alarm.timer for alarm in alarms)
             return Undone(agent=name, input=message.seq, text=event.text, moved=moved, dropped=dropped)
+    raise BadInput(f"'{agent}' changes all the time. Nothing was undone: try again.")
 
 
 class _Moved(Exception):
@@ -212,7 +213,7 @@ async def _keep_sources(log: Log, state: State, before: State, name: str) -> Non
     """Let the fork have the sources that the agent has now."""
     now, then = _attached(state), _attached(before)
     for source in (*now, *then):
-        with suppress(UnknownSource):  # it was unloaded meanwhile
+        with suppress(PalimpsestError):  # it was unloaded meanwhile, say: the fork is there, and that is to be told
             if source not in then:
                 await sources.attach(log, source, [name])
             elif source not in now:
@@ -236,3 +237,5 @@ async def free_name(log: Log, state: State) -> str:
 
 
 MOST_NAMES: Final = 10_000
+TRIES: Final = 50
+"""So often an undo begins again because another event came in between."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -176,6 +178,14 @@ def test_the_terminal_may_go_away_while_it_answers(tmp_path: Path, chat: Termina
     chat.hang_up()
     go(tmp_path)
     assert chat.waits() == 129
+
+
+def test_a_chat_that_is_told_to_end_does_so_in_order(chat: Terminal) -> None:
+    chat.type("half a line")
+    chat.until("half a line")
+    os.kill(chat.pid, signal.SIGTERM)
+    assert chat.end() == 128 + signal.SIGTERM
+    assert "To look into what happened" in chat.text
 
 
 @pytest.mark.parametrize("environ", [{"TERM": "dumb"}, {"NO_COLOR": "1", "TERM": "xterm"}])
