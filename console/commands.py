@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shlex
+import shutil
 import signal
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from difflib import get_close_matches
@@ -26,6 +27,7 @@ from console.past import timers_said
 from console.show import Page, many, one_line, printable, utc
 from console.talk import Talker
 from console.timeline import print_event
+from console.wrapping import wrapped
 from events.codec import decode
 from events.context import Count
 from events.errors import BadInput
@@ -64,6 +66,8 @@ KEYS: Final = (
     "typed before, Ctrl-Z leaves for a while (`fg` comes back). //text sends /text."
 )
 NAMES: Final = tuple(usage.split()[0] for section in HELP.values() for usage in section)
+USAGE: Final = 18
+"""Letters of the longest usage."""
 EVENTS: Final = 20
 INDEX_WAIT_S: Final = 10.0
 
@@ -287,7 +291,7 @@ class Commands:
         for heading, section in HELP.items():
             self._chat.show(heading, "bold")
             for usage, what in section.items():
-                self._chat.show(f"  {usage:<18}  {what}")
+                self._chat.show(f"  {usage:<{USAGE}}  {_beside(what)}")
         self._chat.note(KEYS)
 
 
@@ -296,6 +300,13 @@ _LOOKS: Final = {
     "search": ("console.search", "search_command"),
     "blame": ("console.blame", "command"),
 }
+
+
+def _beside(what: str) -> str:
+    """What a command does, in lines beside its usage; on a narrow terminal as it comes."""
+    indent = USAGE + 4
+    room = shutil.get_terminal_size().columns - indent
+    return wrapped(what, room).replace("\n", "\n" + " " * indent) if room > USAGE else what
 
 
 def _given(text: str, usage: str) -> str:
