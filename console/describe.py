@@ -263,7 +263,7 @@ _SAY: Final[dict[type[Event], Callable[[Any], str]]] = {
     FunctionFailed: lambda e: f"{one_line(e.name, 40)}: {one_line(e.error)}",
     TimerSet: lambda e: timer_text(e.timer),
     TimerCancelled: lambda e: (
-        one_line(e.timer_id, 40) + f", which goes over to {one_line(e.moved_to)}" * bool(e.moved_to)
+        one_line(e.timer_id, 40) + f", as {one_line(e.moved_to)} goes on in this agent's place" * bool(e.moved_to)
     ),
     MemoryPressureWarned: lambda e: f"{e.tokens:,} of {e.window_tokens:,} tokens",
     EvictionStarted: lambda e: f"{e.reason}: {seqs(e.seqs)}, from {e.tokens:,} down to {e.target_tokens:,} tokens",

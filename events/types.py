@@ -512,7 +512,7 @@ class TimerSet(Event, frozen=True, kw_only=True):
 
 
 class TimerCancelled(Event, frozen=True, kw_only=True):
-    """`moved_to`: the agent that goes on from here in this one's place, by an undo; its timers are there."""
+    """`moved_to`: the agent that goes on in this one's place, by an undo; what of its timers goes over is set there."""
 
     timer_id: str
     call: str = ""
