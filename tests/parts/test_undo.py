@@ -21,7 +21,7 @@ from events.envelope import Envelope
 from events.errors import ActorLost, BadInput
 from events.replay import replay
 from events.sources import stream_of
-from events.types import Parent, SourceCreated, Timer, TimerCancelled, TimerFired
+from events.types import InferenceRequested, Parent, SourceCreated, Timer, TimerCancelled, TimerFired
 from store.log import Append, Appended
 from tests.parts.world import MINUTE_MS, Parts, parts, run
 from tests.unit.story import START_MS, call, say
@@ -94,6 +94,25 @@ def test_a_timer_goes_over_once_with_an_event_in_each(tmp_path: Path) -> None:
             await system.ended(await system.last_input("ada-2"))
             for agent in ("ada", "ada-2"):
                 assert replay(agent, await system.log.read(agent)).difference is None
+
+    run(scenario())
+
+
+def test_the_same_said_again_leads_to_the_same_contexts(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with parts(tmp_path, SCRIPT) as system:
+            await system.born("ada")
+            await system.client.set_timer("ada", mine(system))
+            said: list[tuple[list[bytes], list[str]]] = []
+            agent = "ada"
+            for _ in range(2):
+                await system.says(agent, "remind me")
+                own = [decode(each) for each in await system.log.read(agent) if each.agent == agent]
+                asked = [event.fingerprint for event in own if isinstance(event, InferenceRequested)]
+                timers = [timer.id for timer in await system.client.timers(agent)]
+                said.append((asked, timers))
+                agent = (await system.client.undo(agent)).agent
+            assert said[0] == said[1], "also where timers that moved stand in between"
 
     run(scenario())
 
