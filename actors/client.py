@@ -27,7 +27,7 @@ from actors.checks import (
     check_time,
     check_timer,
 )
-from actors.forks import Overrides, Place
+from actors.forks import Overrides, Place, Undone
 from actors.log_client import LogClient, unwrapped
 from actors.models.protocol import Piece
 from actors.outbox import Outbox
@@ -35,7 +35,7 @@ from actors.pace import Pace
 from actors.previews import Previews
 from actors.process import now_ms
 from actors.turns import Reply, Ticket, Turns
-from events.alarms import setting
+from events.alarms import cancelling, setting
 from events.codec import decode, draft
 from events.envelope import Envelope, Topic
 from events.errors import AgentExists, AtRest, Overloaded
@@ -51,7 +51,6 @@ from events.types import (
     SettingsChanged,
     StopRequested,
     Timer,
-    TimerCancelled,
     TimerSet,
     UploadFinished,
     UserLoggedIn,
@@ -110,6 +109,15 @@ class Client:
         where = await forks.place(self._log, agent, at)
         await forks.fork(self._log, where, (name,), overrides or Overrides())
         return where
+
+    async def free_name(self, agent: str) -> str:
+        """A name that a fork of this agent can have: ada-2, ada-3 … Raises UnknownAgent."""
+        return await forks.free_name(self._log, await self.state(agent))
+
+    async def undo(self, agent: str) -> Undone:
+        """Make an agent that goes on from before the last user's message, in this one's place: timers move to it. See
+        `actors.forks.undo`."""
+        return await forks.undo(self._log, agent)
 
     async def resume(self, agent: str) -> list[Ticket]:
         """Let a fork go on with what was under way where it was forked; the inputs that it owes a turn, in order.
@@ -336,9 +344,9 @@ class Client:
         """Cancel all timers of this id; False if there is none (any more)."""
         found = False
         while alarm := await self._alarm(agent, timer_id):
-            cancelled = TimerCancelled(timer_id=timer_id)
-            key = f"cancel:{alarm.key}"  # not its answer's: a firing, with what it sets again, must find it closed
-            made = draft(agent, now_ms(), cancelled, key=key, cause=alarm.key, closes=alarm.key)
+            event = decode(alarm)
+            assert isinstance(event, TimerSet), "only such an event is an alarm"
+            made = cancelling(agent, alarm.key, event.timer, now_ms())
             answer = (await self._outbox.append(Append((made,))))[0]
             # Else it fired in the meantime, and one that repeats is set again.
             found = found or answer.outcome in ("appended", "duplicate")

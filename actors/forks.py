@@ -1,7 +1,9 @@
-"""Forking agents, and letting forks go on: over a log actor, or over a log's file that nobody else has.
+"""Forking agents, letting forks go on, and undoing a turn: over a log actor, or over a log's file that nobody else has.
 
 Rules. (1) A fork is one event; nothing of its parent is copied, and the parent is not touched. (2) Everything that can
-be refused is refused before anything is written. (3) A fork is at rest until it is given an input or resumed.
+be refused is refused before anything is written. (3) A fork is at rest until it is given an input or resumed. (4) An
+undo is a fork to which the timers move: they are set there and cancelled at the parent in one transaction, so that no
+accident leaves them ringing in both, or in neither.
 """
 
 from __future__ import annotations
@@ -9,24 +11,32 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from itertools import islice
 from typing import Final
 
 import msgspec
 
+from actors import sources
 from actors.calls import Log, unknown
 from actors.checks import check_id, check_name, check_settings, check_text
 from actors.process import now_ms
-from events.codec import draft
+from events.alarms import cancelling, taking_up
+from events.codec import decode, draft
 from events.decide import resumption
-from events.envelope import Envelope
-from events.errors import AgentExists, BadInput
-from events.forks import DROPPED, KEPT
+from events.envelope import Draft, Envelope
+from events.errors import AgentExists, BadInput, PalimpsestError
+from events.forks import DROPPED, KEPT, MOVED, moving
+from events.servers import chosen
 from events.sources import is_source
-from events.state import State
-from events.types import AgentForked, Block, Parent, Settings
+from events.state import Alarm, State
+from events.types import AgentForked, Block, Parent, Settings, Timer, UserMessageReceived
 from store.log import Append
 
+ASKED: Final = frozenset({UserMessageReceived.__name__})
+ALARMS: Final = frozenset({"AgentForked", "TimerSet", "TimerFired", "TimerCancelled"})
+LOOKED_BACK: Final = 2_000
+"""So many events are read at once where the last message is looked for."""
 FORKS_AT_ONCE: Final = 200
 READS_AT_ONCE: Final = 100
 
@@ -130,3 +140,102 @@ async def resume(log: Log, agent: str) -> Resumed:
             taken = zip(drafts, answers, strict=True)
             return Resumed(state, {made.turn: answer.position for made, answer in taken if made.turn})
         # Another event came in between: it is looked at again.
+
+
+# --- undo ---------------------------------------------------------------------------------------------------------
+
+
+class Undone(msgspec.Struct, frozen=True, kw_only=True):
+    """What an undo made: the agent that goes on from before the message at seq `input`, which said `text`."""
+
+    agent: str
+    input: int
+    text: str
+    moved: tuple[Timer, ...] = ()
+    dropped: tuple[Timer, ...] = ()
+    """Timers that the undone turns had set: they ring nowhere any more."""
+
+
+async def undo(log: Log, agent: str) -> Undone:
+    """Make an agent that goes on from before the last user's message; timers move to it, and the agent that is left
+    rings no more. Settings and sources that it was given since stay: no turn changed them. Raises UnknownAgent;
+    BadInput where there is no such message, or the agent is at work."""
+    for _ in range(TRIES):
+        state = (await place(log, agent)).state
+        if not state.unadopted and (state.turn or state.pending):
+            raise BadInput(f"'{agent}' is at work: wait until its turn has ended, or stop it. Nothing was undone.")
+        message = await _last_message(log, state)
+        before = await place(log, agent, message.seq - 1)
+        later = await log.read(agent, before.state.seq, state.seq, None, ALARMS)
+        alarms = moving(before.state, ((envelope, decode(envelope)) for envelope in later))
+        name = await free_name(log, state)
+        with suppress(_Moved):
+            await _move(log, state, before, name, alarms)
+            await _keep_sources(log, state, before.state, name)
+            event = decode(message)
+            assert isinstance(event, UserMessageReceived), "only these are read"
+            ids = {alarm.timer.id for alarm in alarms}
+            dropped = tuple(alarm.timer for alarm in state.alarms if alarm.timer.id not in ids)
+            moved = tuple(alarm.timer for alarm in alarms)
+            return Undone(agent=name, input=message.seq, text=event.text, moved=moved, dropped=dropped)
+    raise BadInput(f"'{agent}' changes all the time. Nothing was undone: try again.")
+
+
+class _Moved(Exception):
+    """Another event came in between: it is looked at again."""
+
+
+async def _last_message(log: Log, state: State) -> Envelope:
+    to = state.seq
+    while to > 0:
+        if found := await log.read(state.agent, max(0, to - LOOKED_BACK), to, None, ASKED):
+            return found[-1]
+        to -= LOOKED_BACK
+    raise BadInput(f"Agent '{state.agent}' was not told anything yet: there is nothing to undo.")
+
+
+async def _move(log: Log, state: State, before: Place, name: str, alarms: Sequence[Alarm]) -> None:
+    now, parent = now_ms(), Parent(agent=before.state.agent, seq=before.state.seq)
+    settings = chosen(state) if chosen(state) != chosen(before.state) else None
+    event = AgentForked(parent=parent, hash=before.event.hash, settings=settings, timers=MOVED)
+    begun: list[Draft] = [draft(name, now, event, key=f"fork:{uuid.uuid4().hex}")]
+    begun += [taking_up(name, alarm.key, alarm.timer, now) for alarm in alarms]
+    theirs = state.unadopted.alarms if state.unadopted else ()
+    left = [taking_up(state.agent, a.key, a.timer, now) for a in state.alarms if a.key in theirs]
+    left += [cancelling(state.agent, a.key, a.timer, now, moved_to=name) for a in state.alarms]
+    expected = {name: 0, state.agent: state.seq}
+    answers = await log.append(Append((*begun, *left), expected, forks={name: parent}, together=True))
+    if not all(answer.outcome in ("appended", "duplicate") for answer in answers):
+        raise _Moved
+
+
+async def _keep_sources(log: Log, state: State, before: State, name: str) -> None:
+    """Let the fork have the sources that the agent has now."""
+    now, then = _attached(state), _attached(before)
+    for source in (*now, *then):
+        with suppress(PalimpsestError):  # it was unloaded meanwhile, say: the fork is there, and that is to be told
+            if source not in then:
+                await sources.attach(log, source, [name])
+            elif source not in now:
+                await sources.detach(log, source, [name])
+
+
+def _attached(state: State) -> tuple[str, ...]:
+    return state.sources if state.next_sources is None else state.next_sources
+
+
+async def free_name(log: Log, state: State) -> str:
+    """A name for an agent that goes on in another's place: ada, ada-2, ada-3 …"""
+    stem, dash, number = state.agent.rpartition("-")
+    stem, first = (stem, int(number) + 1) if state.parent and dash and number.isdecimal() else (state.agent, 2)
+    for count_ in range(first, first + MOST_NAMES):
+        name = f"{stem}-{count_}"
+        check_name(name)
+        if not await log.read(name, limit=1):
+            return name
+    raise BadInput(f"There are too many agents named {stem}-2 and so on. Fork it by a name of your own.")
+
+
+MOST_NAMES: Final = 10_000
+TRIES: Final = 50
+"""So often an undo begins again because another event came in between."""

@@ -80,6 +80,10 @@ class System:
         self._clients.add(client)
         return client
 
+    async def take_keys(self, keys: Handed) -> None:
+        """Give model servers these keys too."""
+        await unwrapped(self.parts["llm"].take_keys.remote(keys))
+
     async def pids(self) -> dict[str, int]:
         """The process of each part."""
         found = await asyncio.gather(*(unwrapped(part.__ray_call__.remote(_pid)) for part in self.parts.values()))

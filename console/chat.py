@@ -8,15 +8,20 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import signal
 import sys
 from collections.abc import Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import click
+import msgspec
 
 from actors.models.window import UNKNOWN, Window
 from console.inspect import check_is_owed
-from console.options import address_option, data_folder, index_options, index_settings, rehomed
+from console.not_text import refuse_at_once
+from console.options import address_option, data_folder, index_options, index_settings, rehomed, serve, stdin_is_closed
+from console.past import still_set, to_look
 from console.settings import (
     HOW_TO_HOST,
     Flags,
@@ -34,7 +39,7 @@ from console.talk import Talker
 from console.tokenizers import missing
 from console.zones import moved, unnamed, with_zone, zone_said
 from events.addresses import OPENAI_URL
-from events.errors import UnknownAgent
+from events.errors import BadInput, UnknownAgent
 from events.formats import BRIEF
 from events.prompts import fitting
 from events.servers import chosen
@@ -46,6 +51,9 @@ from store.tokens import count
 from store.zones import named
 
 if TYPE_CHECKING:
+    from actors.system import System
+    from console.commands import Change
+    from console.keyboard import Keyboard
     from events.state import State
     from events.types import Settings
 
@@ -120,36 +128,77 @@ def command(agent: str, address: str, thoughts: bool, **flags: Any) -> int:
     With an agent that there is, --model, --base-url, --window and what follows them here change it for good. --model
     without --base-url means the server in OPENAI_BASE_URL, else OpenAI's own.
     """
-    return asyncio.run(_chat(data_folder(), agent, Flags(**flags), address, thoughts))
+    if stdin_is_closed():
+        raise BadInput("Standard input is closed, so there is nothing to read: type in a terminal, or pipe lines in.")
+    with keyboard_held() as keyboard:
+        return asyncio.run(_chat(data_folder(), agent, Flags(**flags), address, thoughts=thoughts, keyboard=keyboard))
 
 
-async def _chat(folder: DataFolder, agent: str, flags: Flags, address: str, thoughts: bool) -> int:
+def keyboard_held() -> contextlib.AbstractContextManager[Keyboard | None]:
+    """The keyboard, on a terminal; held from the start, so that what is typed while Ray starts is not lost."""
+    if not _interactive():
+        return contextlib.nullcontext()
+    from console.keyboard import held
+
+    return held(sys.stdin.fileno())
+
+
+async def _chat(
+    folder: DataFolder, agent: str, flags: Flags, address: str, *, thoughts: bool, keyboard: Keyboard | None
+) -> int:
     from actors.checks import check_name
 
     check_name(agent)
     if flags.timezone:
         named(flags.timezone)
+    if not _interactive():
+        refuse_at_once()
     settings = index_settings()
     served = await _served(flags)
     if not address:
         _foresee(folder, agent, flags, served)
     with starting(address):
         from actors.system import Options, boot
+        from console.keyboard import deaf
 
         model = flags.model or os.environ.get("PALIMPSEST_MODEL") or OFFLINE
         options = Options(
             address=address, rehome=rehomed(), index=settings, typed=servers_named(flags, os.environ, model)
         )
-        system = await boot(folder, f"chat {agent}", options)
+        with deaf() if keyboard else contextlib.nullcontext():
+            system = await boot(folder, f"chat {agent}", options)
     try:
         for note in system.notes:
             click.echo(note, err=True)
         client = system.client()
         for note in await settle(client, agent, flags, served):
             click.echo(note, err=True)
-        return await _converse(client, folder, agent, thoughts)
+        change = partial(_model, system, folder)
+        talk = Talk(folder=folder, change=change, thoughts=thoughts, runs_on=bool(address))
+        return await converse(client, agent, talk, keyboard)
     finally:
         await system.stop()
+
+
+async def _model(system: System, folder: DataFolder, agent: str, name: str) -> list[str]:
+    """Let an agent ask the model that `/model` names, and hand out the key of its server; what was done, in lines."""
+    from actors.process import now_ms
+    from store.imported import keys_for
+
+    client = system.client()
+    state = await client.state(agent)
+    model, _, url = name.rpartition("@") if "@http" in name else (name, "", "")
+    same = url or (chosen(state).base_url if model != OFFLINE else "")
+    flags = Flags(model=model, base_url=same)
+    served = await _served(flags)
+    changed = settings_changed(chosen(state), flags, os.environ, served)
+    if changed is None:
+        return [f"'{agent}' asks that model already."]
+    check_change(state, changed, count, served)
+    keys, notes = keys_for(folder, os.environ, now_ms(), servers_named(flags, os.environ, model))
+    await system.take_keys(keys)
+    settings, said = await _change(client, state, flags, served)
+    return [*notes, *said, *missing(settings)]
 
 
 async def _served(flags: Flags) -> Window:
@@ -224,15 +273,38 @@ def _elsewhere(state: State) -> list[str]:
     return [f"The first server of '{state.agent}' failed: {place} answers, until {utc(back_ms)[:16]} UTC at least."]
 
 
-async def _converse(client: Talker, folder: DataFolder, agent: str, thoughts: bool) -> int:
-    if not _interactive():
-        from console.pipe import standard_input, talk
+class Talk(msgspec.Struct, frozen=True, kw_only=True):
+    """How a conversation is held. `runs_on`: a cluster has the parts, and stays when it ends."""
 
-        return await talk(client, agent, standard_input(), thoughts=thoughts)
-    from console.repl import Repl
+    folder: DataFolder
+    change: Change
+    thoughts: bool = False
+    runs_on: bool = False
 
+
+async def converse(client: Talker, agent: str, talk: Talk, keyboard: Keyboard | None) -> int:
+    """Talk until the user ends it; without a keyboard, until the input does. The exit code."""
+    if keyboard is None:
+        from console import pipe
+
+        code = await pipe.talk(client, agent, pipe.standard_input(), thoughts=talk.thoughts)
+        for line in still_set(await client.timers(agent), agent, runs_on=talk.runs_on):
+            click.echo(line, err=True)
+        return code
+    from console.repl import Repl, fit
+
+    serve()
     click.echo(f"You talk with {one_line(agent)}. /help lists what you can do; Ctrl-D ends.")
-    return await Repl(client, agent, folder.path / "chat-history", count, thoughts=thoughts).run()
+    history = talk.folder.path / "chat-history"
+    with fit():
+        repl = Repl(client, agent, history, count, thoughts=talk.thoughts, change=talk.change, keyboard=keyboard)
+        code = await repl.run()
+    if repl.left != signal.SIGHUP:
+        for met in repl.met:
+            for line in still_set(await client.timers(met), met, runs_on=talk.runs_on):
+                click.echo(line)
+        click.echo(to_look(repl.agent))
+    return code
 
 
 def _interactive() -> bool:

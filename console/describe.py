@@ -267,7 +267,9 @@ _SAY: Final[dict[type[Event], Callable[[Any], str]]] = {
     FunctionReturned: _returned,
     FunctionFailed: lambda e: f"{one_line(e.name, 40)}: {one_line(e.error)}",
     TimerSet: lambda e: timer_text(e.timer),
-    TimerCancelled: lambda e: one_line(e.timer_id, 40),
+    TimerCancelled: lambda e: (
+        one_line(e.timer_id, 40) + f", as {one_line(e.moved_to)} goes on in this agent's place" * bool(e.moved_to)
+    ),
     MemoryPressureWarned: lambda e: f"{e.tokens:,} of {e.window_tokens:,} tokens",
     EvictionStarted: lambda e: f"{e.reason}: {seqs(e.seqs)}, from {e.tokens:,} down to {e.target_tokens:,} tokens",
     MessagesEvicted: lambda e: f"{len(e.seqs)} messages: {seqs(e.seqs)}",

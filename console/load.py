@@ -82,7 +82,7 @@ def load_command(
     if as_json:
         print_json(plain(report))
     else:
-        _print_report(Page(), report)
+        print_report(Page(), report)
     return 0 if report.loaded or report.skipped else 1
 
 
@@ -124,7 +124,7 @@ async def _load(
         system = await boot(folder, f"load {source}", Options(address=address, rehome=rehomed(), index=settings))
     try:
         client = system.client()
-        with _showing() as on_progress:
+        with showing() as on_progress:
             report = await client.load_source(source, paths, agents=agents, on_progress=on_progress, **sizes)
         await _until_indexed(system, client)
     except asyncio.CancelledError:
@@ -150,7 +150,7 @@ async def _until_indexed(system: System, client: Client) -> None:
 
 
 @contextlib.contextmanager
-def _showing() -> Iterator[Callable[[Progress], None]]:
+def showing() -> Iterator[Callable[[Progress], None]]:
     """A bar with rate and time left on a terminal, a line for every tenth in a pipe; on standard error."""
     if not sys.stderr.isatty():
         tenths = 0
@@ -183,7 +183,7 @@ def _showing() -> Iterator[Callable[[Progress], None]]:
         )
 
 
-def _print_report(page: Page, report: Report) -> None:
+def print_report(page: Page, report: Report) -> None:
     rate = report.passages / max(report.seconds, 1e-9)
     page.line(
         (f"Source {one_line(report.source)}", "bold"),

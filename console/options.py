@@ -32,6 +32,8 @@ NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 NO_WAY: Final = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG, errno.ENOTDIR, errno.ELOOP})
 """What a user can mend who gave a path; any other error of the system's is a fault of ours, and is shown whole."""
 PIPE_CLOSED: Final = 141
+_CLOSED: Final = "palimpsest.closed"
+_SERVING: Final = "palimpsest.serving"
 _DATA: Final = "palimpsest.data"
 _BUNDLE: Final = "palimpsest.bundle"
 _EMBEDDER: Final = "palimpsest.embedder"
@@ -203,8 +205,51 @@ class LazyGroup(click.Group):
                 formatter.write_dl([(name, line) for name, (_, line) in commands.items()])
 
 
+def _open_streams() -> frozenset[int]:
+    """Open on nothing those of the three standard streams that are closed, so that no file gets their numbers, and
+    whoever reads or writes them finds one; which these are."""
+    closed = frozenset(number for number in range(3) if not _is_open(number))
+    for number in closed:
+        nothing = os.open(os.devnull, os.O_RDWR)
+        if nothing != number:
+            os.dup2(nothing, number)
+            os.close(nothing)
+    if sys.stdin is None:
+        sys.stdin = open(0, closefd=False)  # noqa: SIM115 - it has no path, and stays open
+    if sys.stdout is None:
+        sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115
+    if sys.stderr is None:
+        sys.stderr = open(2, "w", closefd=False)  # noqa: SIM115
+    return closed
+
+
+def _is_open(descriptor: int) -> bool:
+    try:
+        os.fstat(descriptor)
+    except OSError:
+        return False
+    return True
+
+
+def stdin_is_closed() -> bool:
+    """Whether this call was begun without a standard input."""
+    return 0 in click.get_current_context().meta.get(_CLOSED, ())
+
+
+def serve() -> None:
+    """From now on this call has a running system on the data folder."""
+    click.get_current_context().meta[_SERVING] = True
+
+
+def is_serving() -> bool:
+    """Whether this call itself has a running system on the data folder, and so the index."""
+    context = click.get_current_context(silent=True)
+    return bool(context and context.meta.get(_SERVING))
+
+
 def run(group: click.Group, arguments: Sequence[str] | None = None) -> int:
     """Run the command line; the exit code."""
+    closed = _open_streams()
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")  # a terminal that lacks a letter is no reason to die
@@ -212,6 +257,7 @@ def run(group: click.Group, arguments: Sequence[str] | None = None) -> int:
         given = sys.argv[1:] if arguments is None else list(arguments)
         _check_text(given)
         with group.make_context(PROGRAM, given) as context:  # `main` would answer Ctrl-C and a closed pipe its own way
+            context.meta[_CLOSED] = closed
             code = group.invoke(context)
         sys.stdout.flush()
     except click.exceptions.Exit as end:

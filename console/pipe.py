@@ -1,8 +1,8 @@
 """`chat` without a terminal: each line of standard input is a message, and the replies are lines on standard output.
 
 Rules. (1) A line that cannot be a message is named by its number on standard error, and the rest goes on: exit code 2
-at the end. (2) A line waits for the end of the turn before it. (3) The memory that input takes is bounded by a
-message's.
+at the end. Where a picture or another file of bytes begins, nothing that follows is read as lines. (2) A line waits for
+the end of the turn before it. (3) The memory that input takes is bounded by a message's.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import msgspec
 from actors.checks import MAX_MESSAGE_BYTES
 from actors.client import Reply
 from actors.models.protocol import Piece
+from console.not_text import held_in, kind_of
 from console.options import complain
 from console.show import printable
 from console.talk import Talker, ending, is_failed, notes
@@ -37,6 +38,8 @@ class Line(msgspec.Struct, frozen=True):
     number: int
     text: str = ""
     problem: str = ""
+    last: bool = False
+    """What follows is no lines."""
 
 
 class Lines:
@@ -73,6 +76,8 @@ class Lines:
         self._rest, self._dropped = bytearray(), False
         if dropped:
             return Line(self._number, problem=f"has more than {self._max_bytes:,} bytes, the most of a message")
+        if kind := kind_of(data):
+            return Line(self._number, problem=f"begins {kind}, and what follows it was not read", last=True)
         if b"\0" in data:
             return Line(self._number, problem="holds NUL bytes, so it is no text")
         try:
@@ -81,7 +86,8 @@ class Lines:
             return Line(
                 self._number, problem=f"is not UTF-8 text (byte 0x{data[error.start]:02x} at {error.start + 1})"
             )
-        return Line(self._number, text)
+        why = held_in(text)
+        return Line(self._number, problem=why) if why else Line(self._number, text)
 
 
 async def talk(client: Talker, agent: str, chunks: AsyncIterator[bytes], *, thoughts: bool) -> int:
@@ -91,6 +97,8 @@ async def talk(client: Talker, agent: str, chunks: AsyncIterator[bytes], *, thou
         if line.problem:
             complain(f"line {line.number} of the input {line.problem}. It was not sent.")
             code = BAD_INPUT
+            if line.last:
+                break
         elif line.text.strip():
             try:
                 code = max(code, await _turn(client, agent, line.text, thoughts))

@@ -1,73 +1,75 @@
 """`chat` on a terminal: a prompt with history and several lines, streamed replies, and commands that look inside.
 
-Rules. (1) The log has the last word: what was streamed and not sent is marked so, and what was sent and not streamed is
-printed. (2) Ctrl-C stops the agent's turn, never the chat. (3) What the agent says unasked (a timer fired, another
-client wrote) appears above the prompt.
+Rules. (1) Ctrl-C stops what goes on, the agent's turn or a command, and never the chat. (2) Nothing that was typed is
+lost: what comes while the agent answers waits for the next prompt, the end (Ctrl-D) too. (3) What the agent says
+unasked (a timer fired, another client wrote) appears above the prompt. (4) Where the terminal goes away the chat ends
+in order.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import errno
 import signal
-from collections.abc import Awaitable, Callable, Mapping
+import sys
+from collections.abc import Awaitable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from prompt_toolkit import PromptSession
-from prompt_toolkit.completion import WordCompleter
-from prompt_toolkit.history import FileHistory
-from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
+from prompt_toolkit.application import create_app_session, run_in_terminal
+from prompt_toolkit.output.plain_text import PlainTextOutput
 from prompt_toolkit.patch_stdout import patch_stdout
+from prompt_toolkit.utils import is_dumb_terminal
 from rich.console import Console
-from rich.text import Text
 
 from actors.client import Reply, Ticket
-from actors.models.protocol import Piece
-from actors.process import now_ms
-from console.context import print_header, print_messages, view
-from console.describe import describe
-from console.heartbeat import TIMER_ID, heartbeat
-from console.show import Page, many, one_line, printable
-from console.talk import Talker, ending, notes
-from console.timeline import print_event
-from console.zones import due_text, moved, told_of
-from events.codec import decode
+from console.commands import Change, Commands, is_command
+from console.completion import Completing
+from console.keyboard import History, Keyboard, has_interrupt, keys, stop_for_now
+from console.not_text import refusal
+from console.past import last_said
+from console.talk import Talker
+from console.voice import Voice
 from events.context import Count
-from events.errors import PalimpsestError
+from events.errors import BadInput, PalimpsestError
 
-if TYPE_CHECKING:
-    pass
-
-HELP: Final[Mapping[str, str]] = {
-    "/memory": "the agent's core memory",
-    "/context": "its context window, as tokens by part; `/context full` shows the messages too",
-    "/events [N]": "the last N events (20)",
-    "/timers": "the timers that are set",
-    "/heartbeat": "wake the agent again and again, as `/heartbeat every 30m`; `/heartbeat off` ends it",
-    "/timezone [ZONE]": "the time zone that its times and timers are in; with a ZONE, as Europe/Berlin, it moves there",
-    "/thoughts": "show the agent's inner thoughts, or hide them again",
-    "/stop": "stop what the agent is doing (while it answers you: Ctrl-C)",
-    "/help": "this",
-    "/quit": "end (so does Ctrl-D)",
-}
-KEYS: Final = "Enter sends. Alt-Enter, or a backslash at the line's end, begins a new line. //text sends /text."
-EVENTS: Final = 20
+ENDS: Final = frozenset({"exit", "quit", "exit()", "quit()", ":q", "/exit", "/quit"})
+"""Lines that end the chat, in upper or lower case; whoever means the word says it with a stop or a blank."""
+GONE: Final = 128
+"""A process that a signal ends has this exit code, and the signal's number."""
 
 
 class Repl:
-    """A conversation with one agent."""
+    """A conversation with one agent after another."""
 
-    def __init__(self, client: Talker, agent: str, history: Path, count: Count, *, thoughts: bool) -> None:
+    def __init__(
+        self,
+        client: Talker,
+        agent: str,
+        history: Path,
+        count: Count,
+        *,
+        thoughts: bool,
+        change: Change | None = None,
+        keyboard: Keyboard | None = None,
+    ) -> None:
+        self.agent = agent
+        self.met: dict[str, None] = {agent: None}
+        """All who were talked with, in order."""
+        self.left = 0
+        """The signal that ended the chat, if one did."""
         self._client = client
-        self._agent = agent
-        self._count = count
+        self._keyboard = keyboard
         self._console = Console(highlight=False, markup=False, emoji=False)
         self._voice = Voice(self._console, agent, thoughts=thoughts)
+        self._commands = Commands(self, client, count, change)
         self._session: PromptSession[str] = PromptSession(
-            history=FileHistory(str(history)),
+            history=History(history),
             multiline=True,
-            key_bindings=_keys(),
-            completer=WordCompleter([name.split()[0] for name in HELP], sentence=True),
+            key_bindings=keys(self._suspend),
+            completer=Completing(client),
             complete_while_typing=True,
             prompt_continuation="   . ",
         )
@@ -78,43 +80,109 @@ class Repl:
         self._own: set[int] = set()
         self._answering = 0
         """The input whose answer is under way: what Ctrl-C stops, and not one that comes after it."""
+        self._stops = False
+        """Ctrl-C came before the message was taken, of which the answer is to be stopped."""
+        self._doing: asyncio.Future[None] | None = None
+        """The command that is carried out: what else Ctrl-C stops."""
         self._tasks: set[asyncio.Task[None]] = set()
-        self._commands: Mapping[str, Callable[[str], Awaitable[None]]] = {
-            "/memory": self._memory,
-            "/context": self._context,
-            "/events": self._events,
-            "/timers": self._timers,
-            "/heartbeat": self._heartbeat,
-            "/timezone": self._timezone,
-            "/thoughts": self._thoughts,
-            "/stop": self._stop,
-            "/help": self._help,
-        }
+        self._listening: asyncio.Task[None] | None = None
+
+    @property
+    def thoughts(self) -> bool:
+        return self._voice.thoughts
+
+    @thoughts.setter
+    def thoughts(self, shown: bool) -> None:
+        self._voice.thoughts = shown
 
     async def run(self) -> int:
-        loop = asyncio.get_running_loop()
-        loop.add_signal_handler(signal.SIGINT, self._interrupt)
-        self._start(self._listen())
-        try:
-            while (text := await self._read()) is not None:
-                await self._take(text)
-        finally:
-            loop.remove_signal_handler(signal.SIGINT)
-            for task in self._tasks:
-                task.cancel()
-        return 0
+        with self._signals():
+            try:
+                await self._recall()
+                self._listening = self._start(self._listen(self.agent))
+                while (text := await self._read()) is not None:
+                    await self._take(text)
+            except asyncio.CancelledError:
+                whole = asyncio.current_task()
+                if not self.left or not whole:
+                    raise
+                whole.uncancel()
+            except OSError as error:
+                if error.errno != errno.EIO:  # the terminal is not there any more
+                    raise
+                self.left = self.left or signal.SIGHUP
+            finally:
+                for task in self._tasks:
+                    task.cancel()
+        return GONE + self.left if self.left else 0
 
-    def _start(self, work: Awaitable[None]) -> None:
+    # --- signals
+
+    @contextlib.contextmanager
+    def _signals(self) -> Iterator[None]:
+        loop = asyncio.get_running_loop()
+        whole = asyncio.current_task()
+        assert whole is not None, "it runs in a task"
+
+        def leave(number: int) -> None:
+            self.left = number
+            whole.cancel()
+
+        handled = {signal.SIGINT: self._interrupt, signal.SIGTSTP: self._suspend, signal.SIGCONT: self._came_back}
+        for number, handler in handled.items():
+            loop.add_signal_handler(number, handler)
+        ends = [
+            each for each in (signal.SIGHUP, signal.SIGQUIT, signal.SIGTERM) if signal.getsignal(each) != signal.SIG_IGN
+        ]
+        for number in ends:
+            loop.add_signal_handler(number, leave, number)
+        try:
+            yield
+        finally:
+            for number in (*handled, *ends):
+                loop.remove_signal_handler(number)
+
+    def _interrupt(self) -> None:
+        """Ctrl-C while something goes on."""
+        if self._answering:
+            self._start(self.stop())
+        elif self._asked and not self._stops:
+            self._stops = True
+        elif self._doing:
+            self._doing.cancel()
+
+    def _suspend(self) -> None:
+        """Ctrl-Z: at the prompt, which is drawn anew after `fg`; or while something goes on."""
+        if self._at_prompt:
+            run_in_terminal(self._stopped)
+        elif self._keyboard:
+            self._keyboard.take(self._session.input)
+            self._keyboard.let_go()
+            self._stopped()
+
+    def _stopped(self) -> None:
+        stop_for_now()
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTSTP, self._suspend)
+        self._came_back()
+
+    def _came_back(self) -> None:
+        """Somebody else had the terminal; at the prompt that is prompt_toolkit's to mend."""
+        if not self._at_prompt and self._keyboard:
+            self._keyboard.hold()
+            self._voice.came_back()
+
+    def _start(self, work: Awaitable[None]) -> asyncio.Task[None]:
         task = asyncio.create_task(self._told(work))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     async def _told(self, work: Awaitable[None]) -> None:
         """Work beside the prompt; what goes wrong in it is said."""
         try:
             await work
         except PalimpsestError as error:
-            self._trouble(str(error))
+            self._trouble(error)
 
     # --- what the user types
 
@@ -127,58 +195,105 @@ class Repl:
                 with patch_stdout(raw=True):
                     text = await self._session.prompt_async("you> ", handle_sigint=False)
             except KeyboardInterrupt:
-                self._note("Ctrl-D or /quit ends. Ctrl-C stops the agent while it answers.")
+                self.note("Ctrl-D, exit or quit ends. Ctrl-C stops the agent while it answers.")
                 continue
             except EOFError:
                 return None
             finally:
                 self._at_prompt = False
-            if text.strip() in {"/quit", "/exit"}:
+            if text.strip().lower() in ENDS:
                 return None
             if text.strip():
                 return text
 
     async def _take(self, text: str) -> None:
         """One message or command. What cannot be done is said, and the chat goes on."""
-        name, _, rest = text.strip().partition(" ")
+        self._take_pastes(whole=True)
+        self._doing = asyncio.ensure_future(self._do(text))
+        if has_interrupt(self._session.input):
+            asyncio.get_running_loop().call_soon(self._interrupt)
         try:
-            if text.startswith("//"):
-                await self._say(text[1:])
-            elif not text.startswith("/"):
-                await self._say(text)
-            elif name in self._commands:
-                await self._commands[name](rest.strip())
-            else:
-                self._note(f"There is no command {one_line(name, 40)}: /help lists them, and //text sends /text.")
+            await self._doing
         except PalimpsestError as error:
-            self._trouble(str(error))
+            self._trouble(error)
+        except asyncio.CancelledError:
+            whole = asyncio.current_task()
+            if whole and whole.cancelling():
+                raise
+            self.note("(interrupted)")
+        finally:
+            self._doing = None
+            self._take_pastes(whole=False)
 
-    async def _say(self, text: str) -> None:
+    def _take_pastes(self, *, whole: bool) -> None:
+        """What is pasted while nothing reads it is one message, as at the prompt."""
+        output = self._session.output
+        if not self._console.is_dumb_terminal:
+            (output.enable_bracketed_paste if whole else output.disable_bracketed_paste)()
+            output.flush()
+
+    async def _do(self, text: str) -> None:
+        """A command, or a message; a second slash before it says that it is none. Raises BadInput for what is no
+        text."""
+        why = refusal(text)
+        if why:
+            raise BadInput(why)
+        if is_command(text):
+            await self._commands.run(text)
+        else:
+            await self.say(text[1:] if text.startswith("//") else text)
+
+    async def say(self, text: str) -> None:
         self._asked += 1
         self._voice.begin()
         try:
-            async for item in self._client.stream(self._agent, text):
+            async for item in self._client.stream(self.agent, text):
                 if isinstance(item, Reply):
                     self._own.add(item.input)
                     self._voice.end(item)
                 elif isinstance(item, Ticket):
                     self._answering = item.seq
+                    if self._stops:
+                        self._interrupt()
                 else:
                     self._voice.piece(item)
         finally:
             self._voice.silence()
             self._asked -= 1
-            self._answering = 0
+            self._answering, self._stops = 0, False
 
-    def _interrupt(self) -> None:
-        """Ctrl-C while the agent answers."""
-        if self._asked:
-            self._start(self._stop(""))
+    async def stop(self) -> None:
+        self._voice.silence()
+        self.note("(stopping)")
+        if not await self._client.stop(self.agent, input=self._answering):
+            self.note("The agent does nothing that could be stopped.")
+
+    # --- the agent
+
+    async def _recall(self) -> None:
+        """Show what was said last."""
+        try:
+            self._voice.recall(await last_said(self._client, self.agent))
+        except PalimpsestError as error:
+            self._trouble(error)
+
+    async def go_over(self, agent: str, *, recall: bool = False) -> None:
+        """Talk with this agent from now on; `recall`: show what was said last."""
+        if self._listening:
+            self._listening.cancel()
+        self._own.clear()
+        self._heard.clear()
+        self.agent = agent
+        self.met[agent] = None
+        self._voice.speaks_for(agent)
+        if recall:
+            await self._recall()
+        self._listening = self._start(self._listen(agent))
 
     # --- what the agent says unasked
 
-    async def _listen(self) -> None:
-        async for reply in self._client.listen(self._agent):
+    async def _listen(self, agent: str) -> None:
+        async for reply in self._client.listen(agent):
             self._heard.append(reply)
             if self._at_prompt:
                 self._print_heard()
@@ -191,177 +306,21 @@ class Repl:
             else:
                 self._voice.end(reply)
 
-    # --- commands
-
-    async def _memory(self, _: str) -> None:
-        state = await self._client.state(self._agent)
-        for block in state.blocks:
-            self._print(f"{printable(block.label)}  {len(block.value):,} of {block.limit:,} characters", "bold")
-            self._print(printable(block.value) or "(empty)")
-
-    async def _context(self, how: str) -> None:
-        state = await self._client.state(self._agent)
-        seen = view(state, self._count)
-        page = Page()
-        print_header(page, seen)
-        if how == "full":
-            print_messages(page, seen.request)
-
-    async def _events(self, number: str) -> None:
-        wanted = int(number) if number.isdecimal() and int(number) else EVENTS
-        state = await self._client.state(self._agent)
-        page = Page()
-        for envelope in await self._client.events(self._agent, max(0, state.seq - wanted)):
-            print_event(page, envelope, describe(decode(envelope)))
-
-    async def _timers(self, _: str) -> None:
-        timers = await self._client.timers(self._agent)
-        if not timers:
-            self._note("No timer is set. Ask for a reminder, and the agent sets one.")
-            return
-        rows = [
-            (one_line(t.id), due_text(t), f"every {t.every_s} s" if t.every_s else t.cron or "once", t.note)
-            for t in timers
-        ]
-        Page().table(("timer", "due", "repeats", "note"), [(*row[:3], one_line(row[3])) for row in rows])
-
-    async def _heartbeat(self, how: str) -> None:
-        if how == "off":
-            found = await self._client.cancel_timer(self._agent, TIMER_ID)
-            self._note("The timed heartbeat is off." if found else "There is no timed heartbeat of this chat's.")
-            return
-        timer = await self._client.set_timer(self._agent, heartbeat(how, now_ms()))
-        every = many(timer.every_s // 60, "minute")
-        self._note(f"The next timed heartbeat comes at {due_text(timer)}, and then every {every}.")
-
-    async def _timezone(self, zone: str) -> None:
-        if not zone:
-            self._note(told_of(await self._client.state(self._agent)))
-            return
-        for line in await moved(self._client, self._agent, zone):
-            self._note(line)
-
-    async def _thoughts(self, _: str) -> None:
-        self._voice.thoughts = not self._voice.thoughts
-        self._note(f"Inner thoughts are {'shown' if self._voice.thoughts else 'hidden'}.")
-
-    async def _stop(self, _: str) -> None:
-        self._voice.silence()
-        self._note("(stopping)")
-        if not await self._client.stop(self._agent, input=self._answering):
-            self._note("The agent does nothing that could be stopped.")
-
-    async def _help(self, _: str) -> None:
-        for name, what in HELP.items():
-            self._print(f"{name:<12}  {what}")
-        self._note(KEYS)
-
     # --- printing
 
-    def _print(self, text: str, style: str = "") -> None:
-        self._console.print(Text(text, style), soft_wrap=True)
+    def show(self, text: str, style: str = "") -> None:
+        self._voice.say(text, style)
 
-    def _note(self, text: str) -> None:
-        self._print(text, "dim")
+    def note(self, text: str) -> None:
+        self._voice.say(text, "dim")
 
-    def _trouble(self, text: str) -> None:
-        self._print(text, "red")
-
-
-class Voice:
-    """The agent's words on a terminal: pieces as they come, then what the log says that was sent."""
-
-    def __init__(self, console: Console, agent: str, *, thoughts: bool) -> None:
-        self.thoughts = thoughts
-        self._console = console
-        self._name = f"{one_line(agent, 40)}> "
-        self._kind = ""
-        """The kind of the piece that stands open on the line."""
-        self._waits = False
-        self._streamed = ""
-
-    def begin(self) -> None:
-        """The agent was asked something."""
-        self._streamed = ""
-        self._waits = True
-        self._console.print(Text(f"{self._name}…", "dim"), end="")
-
-    def piece(self, piece: Piece) -> None:
-        if piece.kind == "again":
-            self.silence()
-            self._withdraw()
-        if piece.kind == "waiting":
-            self._wait(piece.text)
-        if piece.kind == "end" and self._kind:
-            self.silence()
-        if piece.kind not in {"message", "thought"} or (piece.kind == "thought" and not self.thoughts):
-            return
-        if piece.kind != self._kind:
-            self._open(piece.kind)
-        text = printable(piece.text.replace("\r", ""))
-        if piece.kind == "message":
-            self._streamed += piece.text
-        self._console.print(Text(text, "" if piece.kind == "message" else "dim italic"), end="", soft_wrap=True)
-
-    def _wait(self, text: str) -> None:
-        """Say for what is waited, on a line that the next word takes away."""
-        self.silence()
-        self._waits = True
-        self._console.print(Text(f"({printable(text)})", "dim"), end="")
-
-    def _open(self, kind: str) -> None:
-        self.silence()
-        self._kind = kind
-        name, style = (self._name, "bold green") if kind == "message" else ("(thinks) ", "dim")
-        self._console.print(Text(name, style), end="")
-
-    def silence(self) -> None:
-        """End the line, or wipe the sign that the agent was asked."""
-        if self._waits:
-            self._waits = False
-            self._console.file.write("\r\x1b[2K" if self._console.is_terminal else "\n")
-            self._console.file.flush()
-        elif self._kind:
-            self._console.print()
-        self._kind = ""
-
-    def _withdraw(self) -> None:
-        if self._streamed:
-            self._console.print(Text("(the words above were not sent)", "dim"))
-        self._streamed = ""
-
-    def end(self, reply: Reply) -> None:
-        """A turn's end: print what was sent and not streamed, and how it ended if not well."""
-        self.silence()
-        if self._streamed and not any(message in self._streamed for message in reply.messages):
-            self._withdraw()
-        for message in reply.messages:
-            if message not in self._streamed:
-                text = Text.assemble((self._name, "bold green"), printable(message))
-                self._console.print(text, soft_wrap=True)
-        self._streamed = ""
-        for note in notes(reply):
-            self._console.print(Text(note, "dim"), soft_wrap=True)
-        end = ending(reply)
-        if end:
-            self._console.print(Text(end, "red"), soft_wrap=True)
+    def _trouble(self, error: PalimpsestError) -> None:
+        self._voice.say(str(error), "red")
 
 
-def _keys() -> KeyBindings:
-    """Enter sends, unless a backslash ends the line; Alt-Enter begins a new line."""
-    keys = KeyBindings()
-
-    @keys.add("enter")
-    def _(event: KeyPressEvent) -> None:
-        buffer = event.current_buffer
-        if buffer.document.text_before_cursor.endswith("\\"):
-            buffer.delete_before_cursor()
-            buffer.insert_text("\n")
-        else:
-            buffer.validate_and_handle()
-
-    @keys.add("escape", "enter")
-    def _(event: KeyPressEvent) -> None:
-        event.current_buffer.insert_text("\n")
-
-    return keys
+@contextlib.contextmanager
+def fit() -> Iterator[None]:
+    """A session of prompt_toolkit that fits the terminal: one that knows no escapes gets none."""
+    output = PlainTextOutput(sys.stdout) if is_dumb_terminal() else None
+    with create_app_session(output=output):
+        yield

@@ -12,6 +12,7 @@ import contextlib
 import os
 import tempfile
 from collections.abc import Iterator, Mapping
+from itertools import takewhile
 from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -36,10 +37,11 @@ from console.progress import bar
 from console.rerun_page import print_next, print_outcome
 from console.search import catch_up
 from console.show import Page, one_line, print_json
+from events.calls import MAX_TIMERS
 from events.codec import decode
 from events.debug.compare import Comparison, Prices, compare, turns
 from events.errors import AgentExists, BadInput, DataFolderBusy
-from events.forks import KEPT
+from events.forks import KEPT, MOVED, TAKEN_UP
 from events.state import State
 from events.types import AgentForked, Event, Parent
 from store.imported import addresses_of, keys_for
@@ -167,8 +169,14 @@ def _beginning(log: LogReader, agent: str, to: int) -> int:
     for parent in log.lineage(agent):
         event = decode(log.read(agent, parent.seq, parent.seq + 1)[0])
         if parent.seq + 1 < to and isinstance(event, AgentForked) and _is_otherwise(log, parent, event):
-            return parent.seq + 1
+            return min(to, parent.seq + 1 + _moved_here(log, agent, parent.seq + 1, event))
     return 1
+
+
+def _moved_here(log: LogReader, agent: str, seq: int, event: AgentForked) -> int:
+    """How many timers moved to a fork at its beginning, its event `seq`."""
+    behind = log.read(agent, seq, limit=MAX_TIMERS) if event.timers == MOVED else []
+    return sum(1 for _ in takewhile(lambda each: (each.kind, each.cause) == ("TimerSet", TAKEN_UP), behind))
 
 
 def _is_otherwise(log: LogReader, parent: Parent, event: AgentForked) -> bool:

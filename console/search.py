@@ -18,7 +18,15 @@ from msgspec.structs import replace
 
 from actors.index import drop_index, open_index
 from console.inspect import agent_head, check_event, reading
-from console.options import bundle_option, data_folder, given_bundle, index_options, index_settings, json_option
+from console.options import (
+    bundle_option,
+    data_folder,
+    given_bundle,
+    index_options,
+    index_settings,
+    is_serving,
+    json_option,
+)
 from console.progress import bar
 from console.show import Page, many, one_line, print_json, utc
 from events.envelope import Envelope
@@ -124,7 +132,7 @@ def sight_after(log: LogReader, agent: str, at: int | None) -> Sight:
 @contextlib.contextmanager
 def _index(log: LogReader, views: tuple[View, ...]) -> Iterator[MemoryIndex]:
     settings = index_settings()
-    if given_bundle():
+    if given_bundle() or is_serving():
         with private_index(log, views) as private:
             yield private
         return

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
 from console.show import one_line
 
 if TYPE_CHECKING:
     from actors.client import Reply, Ticket
+    from actors.forks import Overrides, Place, Undone
+    from actors.loading import OnProgress, Report
     from actors.models.protocol import Piece
     from actors.zones import Change
     from events.envelope import Envelope
     from events.formats import Format
     from events.state import State
     from events.types import AgentCreated, Settings, Timer
+    from store.log import StreamHead
 
 
 class Talker(Protocol):
@@ -43,6 +47,26 @@ class Talker(Protocol):
     async def timers(self, agent: str) -> list[Timer]: ...
 
     async def events(self, agent: str, after: int = 0) -> list[Envelope]: ...
+
+    async def agents(self) -> list[StreamHead]: ...
+
+    async def sources(self) -> list[str]: ...
+
+    async def attach(self, source: str, agents: Sequence[str]) -> list[str]: ...
+
+    async def load_source(
+        self, source: str, paths: Sequence[Path], *, agents: Sequence[str] = (), on_progress: OnProgress | None = None
+    ) -> Report: ...
+
+    async def indexed(self, *, wait_s: float = 0.0) -> int: ...
+
+    async def free_name(self, agent: str) -> str: ...
+
+    async def fork(
+        self, agent: str, name: str, *, at: int | None = None, overrides: Overrides | None = None
+    ) -> Place: ...
+
+    async def undo(self, agent: str) -> Undone: ...
 
 
 _FAILED: Final = frozenset({"inference_failed", "failure_limit", "window_too_small", "repeating"})

@@ -1,4 +1,5 @@
 """`why`: the miss diagnosis, from the log: was it said, was it in the window, was it looked for, did a page have it.
+Without a text it is the other question, why the agent said what it did (`console.grounds`).
 
 Rule: what is dear is read only where a verdict needs it: thoughts and results, sources, what came later, ranks.
 """
@@ -13,6 +14,7 @@ import click
 from msgspec.structs import replace
 
 from console.describe import plain
+from console.grounds import grounds, print_grounds
 from console.inspect import CHUNK, agent_head, check_event, reading, stretches
 from console.options import bundle_option, index_options, json_option, log_options
 from console.ranks import rank
@@ -206,7 +208,7 @@ class LogFacts:
 @click.command("why")
 @click.argument("agent")
 @bundle_option
-@click.argument("text")
+@click.argument("text", required=False)
 @click.option("--at", type=int, metavar="SEQ", help="Judge the answer at this event (default: to the last question).")
 @click.option("--exact", is_flag=True, help='Look for TEXT word for word (so does TEXT in "quotation marks").')
 @click.option(
@@ -214,15 +216,21 @@ class LogFacts:
 )
 @index_options
 @json_option
-def command(agent: str, text: str, *, at: int | None, exact: bool, patient: bool, as_json: bool) -> None:
-    """Say why AGENT did not come up with TEXT in an answer: it was never said; said, evicted, and not searched for;
-    searched for, and not on the page that came back; pushed out of the window before the answer; or in the window, and
-    ignored.
+def command(agent: str, text: str | None, *, at: int | None, exact: bool, patient: bool, as_json: bool) -> None:
+    """Without TEXT: say why AGENT said what it said last (or at --at): what it was asked, thought and looked up, and
+    what stood in its window that has words of its answer.
+
+    With TEXT: say why AGENT did not come up with TEXT in an answer: it was never said; said, evicted, and not searched
+    for; searched for, and not on the page that came back; pushed out of the window before the answer; or in the window,
+    and ignored.
 
     TEXT is what the agent should have known, as "Ana painter Lisbon": all of its words in one place count as it,
     whatever their endings and order. --at names the answer, or the input that led to it; without it the last turn is
     judged that answers a question.
     """
+    if text is None:
+        _say_grounds(agent, at, as_json=as_json)
+        return
     wanted = Wanted(text, search_terms(), exact=exact)
     with reading() as log:
         found = verdict_at(log, agent, wanted, at, partial(rank, log, patient=patient))
@@ -230,3 +238,12 @@ def command(agent: str, text: str, *, at: int | None, exact: bool, patient: bool
         print_json(plain(found))
     else:
         print_verdict(Page(), found, log_options())
+
+
+def _say_grounds(agent: str, at: int | None, *, as_json: bool) -> None:
+    with reading() as log:
+        said = grounds(log, agent, at)
+    if as_json:
+        print_json(plain(said))
+    else:
+        print_grounds(Page(), said)

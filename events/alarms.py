@@ -11,7 +11,8 @@ from msgspec.structs import replace
 
 from events.codec import draft
 from events.envelope import Draft, Topic, answer_key
-from events.types import Timer, TimerFired, TimerSet
+from events.forks import TAKEN_UP
+from events.types import Timer, TimerCancelled, TimerFired, TimerSet
 
 
 def setting(agent: str, timer: Timer, time_ms: int, *, cause: str = "") -> Draft:
@@ -29,3 +30,15 @@ def firing(agent: str, timer: Timer, key: str, now_ms: int, then: Timer | None =
         again = setting(agent, then, now_ms, cause=key)
         drafts.append(replace(again, key=f"alarm:{hashlib.sha256(key.encode()).hexdigest()[:32]}"))
     return drafts
+
+
+def cancelling(agent: str, key: str, timer: Timer, now_ms: int, *, moved_to: str = "") -> Draft:
+    """The draft that cancels the alarm `key`. Its own key is not its answer's: a firing, with what it sets again, must
+    find the alarm closed."""
+    event = TimerCancelled(timer_id=timer.id, moved_to=moved_to)
+    return draft(agent, now_ms, event, key=f"cancel:{key}", cause=key, closes=key)
+
+
+def taking_up(agent: str, key: str, timer: Timer, now_ms: int) -> Draft:
+    """The draft by which a fork sets a timer that its parent has or had, under the same key."""
+    return draft(agent, now_ms, TimerSet(timer=timer), key=key, cause=TAKEN_UP, opens=Topic.ALARM)

@@ -4,10 +4,12 @@ Rules. (1) Nothing of the parent's is run twice: what was asked of another part 
 fork's own stream, from the same context. (2) A fork is at rest until it is given an input of its own, or resumed: then
 `adoptions` come first. (3) `State.shift` counts the events that only the fork has; ids that are made of seqs leave
 them out, so that with the same inputs, settings and answers a fork's contexts are its parent's, byte for byte.
+(4) Timers move to a fork, or stay; they are never set in both, but where a user asked for that ("kept").
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
 from msgspec.structs import replace
@@ -18,12 +20,13 @@ from events.errors import LogDamaged
 from events.margins import asks
 from events.rendering import shapes
 from events.state import UNCOUNTED, Alarm, Eviction, Phase, State, Turn, Unadopted
-from events.types import AgentForked, Event, InputAdopted, Settings, TimerSet
+from events.types import AgentForked, Event, InputAdopted, Settings, Timer, TimerCancelled, TimerFired, TimerSet
 
 TAKEN_UP: Final = "fork"
 """The cause of a timer that a fork sets again because its parent had set it: nobody asked for it in the fork."""
 DROPPED: Final = "dropped"
 KEPT: Final = "kept"
+MOVED: Final = "moved"
 
 _ASKED: Final = frozenset({Phase.INFERRING, Phase.SUMMARISING, Phase.CALLING})
 
@@ -135,7 +138,8 @@ def timer_set(state: State, at: Envelope, event: TimerSet) -> State:
     """An alarm of the parent's has the same key in the fork."""
     unadopted = state.unadopted
     if unadopted is None or at.key not in unadopted.alarms:
-        return replace(state, alarms=(*state.alarms, Alarm(timer=event.timer, key=at.key)))
+        alarms = (*state.alarms, Alarm(timer=event.timer, key=at.key))
+        return replace(state, alarms=alarms, shift=state.shift + (at.cause == TAKEN_UP))
     left = replace(unadopted, alarms=tuple(key for key in unadopted.alarms if key != at.key))
     return replace(state, unadopted=_or_none(left), shift=state.shift + 1)
 
@@ -155,3 +159,34 @@ def asked_again(state: State) -> State:
 def stopped(state: State, turn: Turn) -> State:
     """A turn was stopped. What was open at the parent, and was not asked for again, has no InferenceCancelled here."""
     return replace(state, shift=state.shift - 1) if turn.rewound in {Phase.INFERRING, Phase.SUMMARISING} else state
+
+
+# --- timers that move ---------------------------------------------------------------------------------------------
+
+
+def moving(before: State, later: Iterable[tuple[Envelope, Event]]) -> tuple[Alarm, ...]:
+    """The timers that go over to a fork that is made at `before`, in place of the agent with the events `later`.
+
+    What turns did to timers is undone with them: what they set does not go over, what they cancelled does. What has
+    rung has rung: it goes over only where it rings again, for then. What was set or cancelled by no turn stays so.
+    """
+    going: dict[str, Timer] = {alarm.key: alarm.timer for alarm in before.alarms}
+    rung: set[str] = set()
+    left: set[str] = set()
+    """The ids of those that a fork on the way had at its parent: some of them it took along, for when they ring now."""
+    for at, event in later:
+        match event:
+            case AgentForked(timers=timers) if timers != KEPT:
+                going, left = {}, {each.id for each in going.values()}
+            case TimerSet(timer=timer) if at.cause == TAKEN_UP:
+                if timer.id in left or at.key in going:
+                    going[at.key] = timer
+            case TimerSet(timer=timer) if not at.cause or at.cause in rung:
+                going[at.key] = timer
+            case TimerFired() if going.pop(at.closes, None):
+                rung.add(at.closes)
+            case TimerCancelled(call="") if at.closes:
+                going.pop(at.closes, None)
+            case _:
+                pass
+    return tuple(Alarm(timer=timer, key=key) for key, timer in going.items())

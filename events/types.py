@@ -265,8 +265,8 @@ class AgentForked(Event, frozen=True, kw_only=True):
     which is not copied. `hash` is the parent's chain there.
 
     What is None goes on as it was. What was open at the parent is not run twice: an open inference or call is asked
-    for again, once the fork is given something to do. `timers`: "dropped", or "kept" (those of the parent are set here
-    too, from then on).
+    for again, once the fork is given something to do. `timers`: "dropped", "kept" (those of the parent are set here
+    too, from then on), or "moved" (those that go over are set here by the events that follow, and cancelled there).
     """
 
     parent: Parent
@@ -535,8 +535,11 @@ class TimerSet(Event, frozen=True, kw_only=True):
 
 
 class TimerCancelled(Event, frozen=True, kw_only=True):
+    """`moved_to`: the agent that goes on in this one's place, by an undo; what of its timers goes over is set there."""
+
     timer_id: str
     call: str = ""
+    moved_to: str = ""
 
 
 # Memory pressure.

@@ -15,6 +15,7 @@ The rules, for the drafts of one stream in one append:
     whoever has one may give it (a turn that rests can be stopped, a timer called off).
 (4) A stream that is to be begun as a fork must not be there, and its parent must have the seq that it goes on from. Who
     forks where the parent is a fork itself, and has inherited that event, forks the stream that really has it.
+(5) Of an append that is to be taken together nothing is taken where one of its streams is refused.
 A key that comes twice in one append is looked at once: the second has the fate of the first, as its duplicate.
 """
 
@@ -25,7 +26,7 @@ from typing import Final, Protocol
 
 import msgspec
 
-from events.envelope import Draft, Envelope, place
+from events.envelope import GENESIS, Draft, Envelope, place
 from events.types import Parent
 from store.log import MUST_EXIST, Append, Appended, Snapshot
 from store.manifest import Redacted
@@ -104,15 +105,28 @@ class Batch:
     def _refused(self, fresh: Mapping[str, Mapping[str, Draft]], append: Append) -> dict[str, Appended]:
         """The answer to all the fresh drafts of a stream, for each stream that cannot take them."""
         refused = {}
+        begun: list[str] = []
         for agent, drafts in fresh.items():
             seq, parent = self._end(agent)[0], append.forks.get(agent)
             if not _as_expected(seq, append.expected.get(agent)) or (parent is not None and seq):
                 refused[agent] = Appended("conflict", seq)
             elif not append.at_rest and not self._all_open(drafts.values()):
                 refused[agent] = Appended("closed", seq)
-            elif parent is not None and not self._begin(agent, parent):
-                refused[agent] = Appended("no parent", 0)
-        return refused
+            elif parent is not None:
+                if self._begin(agent, parent):
+                    begun.append(agent)
+                else:
+                    refused[agent] = Appended("no parent", 0)
+        return self._withheld(fresh, refused, begun) if append.together and refused else refused
+
+    def _withheld(
+        self, agents: Iterable[str], refused: Mapping[str, Appended], begun: Iterable[str]
+    ) -> dict[str, Appended]:
+        """The answers where a part of what is to be taken together was refused; the forks that were begun are not."""
+        for agent in begun:
+            del self.forks[agent]
+            self._ends[agent] = 0, GENESIS
+        return {agent: refused.get(agent) or Appended("withheld", self._end(agent)[0]) for agent in agents}
 
     def _begin(self, agent: str, parent: Parent) -> bool:
         """Let a stream go on from another; False if that has no such event."""

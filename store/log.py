@@ -1,8 +1,9 @@
 """The event log's contract: what every backend keeps, whatever bytes it rests on.
 
 One writer a partition. `append` is one durable transaction over many appends; within one append, the drafts of one
-stream are taken all or none. A draft whose key the stream already has is answered as already there, before any
-expectation is looked at: so everything that writes may write again. `store.admission` has the rules in full, as code.
+stream are taken all or none (and where it is so asked, those of all its streams). A draft whose key the stream already
+has is answered as already there, before any expectation is looked at: so everything that writes may write again.
+`store.admission` has the rules in full, as code.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ class Append(msgspec.Struct, frozen=True, array_like=True):
     `forks` maps streams that are to be begun here to what they go on from: the first draft of such a one has the seq
     after the parent's, and is chained to it.
     `at_rest`: what the drafts open and close has no effect here, as it had its effect elsewhere (an import, a rerun).
+    `together`: the drafts of all streams are taken all or none, for what must never be half done.
     """
 
     drafts: tuple[Draft, ...]
@@ -47,6 +49,7 @@ class Append(msgspec.Struct, frozen=True, array_like=True):
     forks: Mapping[str, Parent] = {}
     at_rest: bool = False
     redactions: tuple[Redacted, ...] = ()
+    together: bool = False
 
 
 class Appended(msgspec.Struct, frozen=True, array_like=True):
@@ -58,7 +61,8 @@ class Appended(msgspec.Struct, frozen=True, array_like=True):
       fork; none of its drafts was taken;
     - "no parent": the stream was to be begun as a fork at a seq that its parent does not have (`seq` is 0); likewise;
     - "closed": one of the stream's drafts closes a request that is not open (any more): none of them was taken
-      (`seq` is the stream's).
+      (`seq` is the stream's);
+    - "withheld": the append is to be taken together, and another stream of it could not be (`seq` is the stream's).
     """
 
     outcome: str

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
+from pathlib import Path
 
 from actors.checks import check_text
 from actors.client import Reply, Ticket
+from actors.forks import Overrides, Place, Undone
+from actors.loading import Loaded, OnProgress, Report
 from actors.models.protocol import Piece
 from actors.zones import Change
 from events.codec import draft
 from events.envelope import GENESIS, Envelope, place
-from events.errors import PalimpsestError, UnknownAgent
+from events.errors import BadInput, PalimpsestError, UnknownAgent
 from events.evolve import evolve
 from events.formats import Format, changed
 from events.prompts import newborn
 from events.state import State
 from events.types import AgentCreated, Settings, Timer
+from store.log import StreamHead
 from store.zones import named
 
 Script = list[Piece | Reply]
@@ -43,6 +47,10 @@ class FakeClient:
         self.heard: asyncio.Queue[Reply] = asyncio.Queue()
         self.alarms: list[Timer] = []
         self.born: dict[str, AgentCreated] = {}
+        self.loaded: dict[str, list[str]] = {}
+        """Sources, with the agents that have them."""
+        self.read: list[Path] = []
+        """The files that were loaded."""
 
     async def create(self, agent: str, born: AgentCreated) -> None:
         self.born[agent] = born
@@ -100,3 +108,47 @@ class FakeClient:
     async def events(self, agent: str, after: int = 0) -> list[Envelope]:
         born = self.born.get(agent, newborn(Settings()))
         return [place(draft(agent, 1, born, key="create"), 1, 1, GENESIS)][after:]
+
+    async def agents(self) -> list[StreamHead]:
+        return [StreamHead(agent, 1, GENESIS, 1, 1, 1) for agent in self.born]
+
+    async def sources(self) -> list[str]:
+        return list(self.loaded)
+
+    async def attach(self, source: str, agents: Sequence[str]) -> list[str]:
+        had = self.loaded.setdefault(source, [])
+        fresh = [agent for agent in agents if agent not in had]
+        had += fresh
+        return fresh
+
+    async def load_source(
+        self,
+        source: str,
+        paths: Sequence[Path],
+        *,
+        agents: Sequence[str] = (),
+        on_progress: OnProgress | None = None,  # noqa: ARG002
+    ) -> Report:
+        self.read += paths
+        attached = await self.attach(source, agents)
+        return Report(
+            source=source, loaded=tuple(Loaded(path.name, 1) for path in paths), skipped=(), refused=(),
+            attached=tuple(attached), told=(), passages=len(paths), seconds=1.0, position=1,
+        )  # fmt: skip
+
+    async def indexed(self, *, wait_s: float = 0.0) -> int:  # noqa: ARG002
+        return 0
+
+    async def free_name(self, agent: str) -> str:
+        return f"{agent}-2"
+
+    async def fork(self, agent: str, name: str, *, at: int | None = None, overrides: Overrides | None = None) -> Place:  # noqa: ARG002
+        self.born[name] = self.born[agent]
+        return Place(await self.state(agent), (await self.events(agent))[0])
+
+    async def undo(self, agent: str) -> Undone:
+        if not self.sent:
+            raise BadInput(f"Agent '{agent}' was not told anything yet: there is nothing to undo.")
+        name = await self.free_name(agent)
+        self.born[name] = self.born[agent]
+        return Undone(agent=name, input=2, text=self.sent[-1], moved=tuple(self.alarms))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 
+from events.alarms import firing
 from events.codec import answer, decode, draft
 from events.decide import advance
 from events.envelope import Draft, Topic
@@ -76,6 +77,12 @@ class Kernel:
 
     def sets(self, agent: str, timer: Timer) -> None:
         self._append(draft(agent, START_MS, TimerSet(timer=timer), key=f"alarm:{timer.id}", opens=Topic.ALARM))
+
+    def rings(self, agent: str) -> None:
+        """All that is set rings now, and each has its turn."""
+        for alarm in self._state(agent).alarms:
+            self._append(*firing(agent, alarm.timer, alarm.key, alarm.timer.due_ms))
+            self._turn(agent)
 
     def snapshot(self, agent: str, *, spoiled: bool = False) -> None:
         """A snapshot of the agent's state now, saved with a harmless event; `spoiled`: of another state."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -205,3 +206,37 @@ def test_two_launches_on_one_folder_are_told_of_each_other(tmp_path: Path, call:
     assert printed.code == 2
     assert f"is in use by pid {os.getpid()} (chat sam, since" in printed.err
     assert "give another folder with --data DIR" in printed.err
+
+
+def in_shell(command: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(["sh", "-c", command], env=environment(), capture_output=True, text=True, check=False)
+
+
+def test_chat_without_an_input_says_so(tmp_path: Path) -> None:
+    done = in_shell(f"{shlex.join(LAUNCH)} chat --data {tmp_path / 'new'} <&-")
+    assert done.returncode == 2
+    assert done.stderr == (
+        "Error: Standard input is closed, so there is nothing to read: type in a terminal, or pipe lines in.\n"
+    )
+    assert not (tmp_path / "new").exists(), "nothing was made"
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&-", "<&- >&- 2>&-"])
+def test_closed_streams_are_no_traceback_and_no_file_takes_their_place(kernel: Kernel, closed: str) -> None:
+    before = DataFolder(kernel.folder).log_path().read_bytes()
+    done = in_shell(f"{shlex.join(LAUNCH)} agents --data {kernel.folder} {closed}")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert ("ada" in done.stdout) == (">&-" not in closed.replace("2>&-", ""))
+    missing = in_shell(f"{shlex.join(LAUNCH)} state nobody --data {kernel.folder} {closed}")
+    assert missing.returncode == 2
+    assert "Traceback" not in missing.stderr
+    assert DataFolder(kernel.folder).log_path().read_bytes() == before
+
+
+def test_a_file_that_is_no_text_is_refused_by_name_before_anything_starts(tmp_path: Path) -> None:
+    picture = tmp_path / "cat.png"
+    picture.write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(range(256)))
+    done = in_shell(f"{shlex.join(LAUNCH)} chat --data {tmp_path / 'new'} < {picture}")
+    assert done.returncode == 2
+    assert done.stderr.startswith("Error: Standard input is a picture (PNG), and no text: nothing was sent.")
+    assert not (tmp_path / "new").exists(), "nothing was made"

@@ -3,17 +3,21 @@ it would not have."""
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
+from actors.direct import DirectLog
+from actors.forks import undo
 from events.codec import decode
-from events.types import InferenceRequested
+from events.types import InferenceRequested, Timer
 from store.folder import DataFolder
 from store.sqlite_log import SqliteLog
 from tests.console.conftest import Launch, Printed
+from tests.console.kernel import START_MS, Kernel
 
 CASE = Path(__file__).resolve().parents[2] / "docs/cases/sister.palimpsest"
 
@@ -163,3 +167,17 @@ def test_a_fork_with_another_core_memory_is_run_again_from_its_own_beginning(hom
     refused = home.run("rerun", "told", "--from", "1")
     assert refused.code == 2
     assert "--from 2 or more" in refused.err
+
+
+def test_an_agent_that_an_undo_left_its_timers_to_is_run_again_with_them(kernel: Kernel, launched: Launch) -> None:
+    kernel.sets("ada", Timer(id="tea", due_ms=START_MS + 10_000_000, note="Tea."))
+    kernel.talk("ada", ["Hello"])
+    undone = asyncio.run(undo(DirectLog(kernel.log), "ada"))
+    assert (undone.agent, [timer.id for timer in undone.moved]) == ("ada-2", ["tea"])
+    kernel.talk("ada-2", ["Hello there"])
+    kernel.rings("ada-2")
+    printed = launched("rerun", "ada-2", "--recorded", "--json")
+    assert printed.code == 0, printed.err
+    row = msgspec.json.decode(printed.out)
+    assert row["outcome"]["divergence"] is None
+    assert len(row["comparison"]["pairs"]) == 2, "the message, and the timer"

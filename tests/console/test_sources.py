@@ -11,7 +11,7 @@ import pytest
 
 from actors.direct import DirectLog
 from actors.loader import Loader
-from console.load import _print_report
+from console.load import print_report
 from console.show import Page
 from events.codec import draft
 from events.sources import stream_of
@@ -201,7 +201,7 @@ def test_a_load_says_what_took_an_others_place_and_that_there_was_nothing(
     (other / "README.md").write_text("The second.")
     log = DirectLog(kernel.log)
     for folder in (one, other, none):
-        _print_report(Page(), asyncio.run(Loader(log, "notes").load([folder])))
+        print_report(Page(), asyncio.run(Loader(log, "notes").load([folder])))
     first, second, place, warning, third, nothing = capsys.readouterr().out.splitlines()
     assert first.startswith("Source notes: 1 document loaded")
     assert second.startswith("Source notes: 1 document loaded")

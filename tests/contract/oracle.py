@@ -44,6 +44,8 @@ class Oracle:
     def append(self, append: Append) -> list[Appended]:
         """One stream at a time on a copy of the events, then once more in the drafts' own order."""
         verdicts = {agent: self._verdict(agent, append) for agent in {d.agent for d in append.drafts}}
+        if append.together and not set(verdicts.values()) <= {"appended", "duplicate"}:
+            verdicts = {agent: "withheld" if each == "appended" else each for agent, each in verdicts.items()}
         answers = []
         for draft in append.drafts:
             place, verdict = self.place(draft.agent, draft.key), verdicts[draft.agent]

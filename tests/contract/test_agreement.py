@@ -45,6 +45,7 @@ appends = st.builds(
     st.one_of(st.none(), st.tuples(st.sampled_from(("memory", "index")), st.integers(0, 9))),
     st.lists(snapshots, max_size=2).map(tuple),
     st.dictionaries(st.sampled_from(STREAMS), parents, max_size=2),
+    together=st.booleans(),
 )
 
 

@@ -26,9 +26,11 @@ def add(
     cursor: tuple[str, int] | None = None,
     snapshots: Sequence[Snapshot] = (),
     forks: Mapping[str, Parent] | None = None,
+    together: bool = False,
 ) -> list[Appended]:
     """One append in one transaction."""
-    (answers,) = log.append([Append(drafts, expected or {}, cursor, tuple(snapshots), forks or {})])
+    given = Append(drafts, expected or {}, cursor, tuple(snapshots), forks or {}, together=together)
+    (answers,) = log.append([given])
     return answers
 
 

@@ -1,0 +1,143 @@
+"""`why` without a text: why an agent said what it said, by what it was asked, looked up, and had in its window.
+
+Rule: the log says what happened, and no more is claimed: a text of the window that shares words with the answer is
+where it may be from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+import msgspec
+
+from console.describe import call_text, describe, quoted
+from console.inspect import CHUNK, agent_head, check_event, stretches
+from console.options import typed
+from console.show import Page, many, one_line, utc
+from console.words import search_terms
+from events.codec import decode
+from events.debug.told import INPUT_KINDS
+from events.debug.writers import TURN_KINDS, Hint, Writer, hints, writer
+from events.envelope import Envelope
+from events.errors import BadInput
+from events.passages import excerpt
+from events.types import FunctionCalled, FunctionFailed, FunctionReturned, MessageSent
+from store.log import LogReader
+from store.states import load
+
+TEXT_CHARS: Final = 600
+HINT_CHARS: Final = 160
+_SENT: Final = frozenset({"MessageSent"})
+_ENDS: Final = frozenset({"MessageSent", "TurnEnded"})
+_STEPS: Final = frozenset({"FunctionCalled", "FunctionReturned", "FunctionFailed"})
+
+
+class Look(msgspec.Struct, frozen=True, kw_only=True):
+    """What the agent looked up, or did, before it answered; and what came of it, at event `seq`."""
+
+    seq: int
+    call: str
+    result: str
+
+
+class Grounds(msgspec.Struct, frozen=True, kw_only=True):
+    """What an answer stands on. `writer` explains the event that sent it; `hints` are the texts of the window that it
+    was made from which share words with it."""
+
+    agent: str
+    text: str
+    writer: Writer
+    looks: tuple[Look, ...] = ()
+    hints: tuple[Hint, ...] = ()
+
+
+def grounds(log: LogReader, agent: str, at: int | None) -> Grounds:
+    """Why an agent said what it said at event `at`, or in the turn there (None: last). Raises UnknownAgent; BadInput
+    where it said nothing."""
+    head = agent_head(log, agent)
+    check_event(head, at, "--at")
+    sent = _sent(log, agent, at, head.seq)
+    event = decode(sent)
+    assert isinstance(event, MessageSent), "only these are looked for"
+    before = log.read(agent, max(0, sent.turn - 1), sent.seq - 1, kinds=TURN_KINDS | _STEPS)
+    explained = writer(sent, event, (each for each in before if each.kind in TURN_KINDS))
+    shared: list[Hint] = []
+    if explained.window and (state := load(log, agent, explained.window.seq)):
+        window = msgspec.structs.replace(explained.window, messages=len(state.queue))
+        explained = msgspec.structs.replace(explained, window=window)
+        asked = explained.input.seq if explained.input else 0
+        shared = [hint for hint in hints(event.text, state, search_terms()) if hint.seq != asked]
+    return Grounds(
+        agent=agent,
+        text=event.text,
+        writer=explained,
+        looks=tuple(_looks(each for each in before if each.kind in _STEPS and each.turn == sent.turn)),
+        hints=tuple(shared),
+    )
+
+
+def _sent(log: LogReader, agent: str, at: int | None, head: int) -> Envelope:
+    """The message that is asked about: that of event `at`, or the next of its turn, or else the last one before."""
+    if at is not None:
+        (here,) = log.read(agent, at - 1, at)
+        turn = here.seq if here.kind in INPUT_KINDS else here.turn
+        for each in stretches(log, agent, at, head, _ENDS) if turn else ():
+            if each.turn == turn and each.kind == "MessageSent":
+                return each
+            if each.turn == turn:
+                break
+    to = at or head
+    while to > 0:
+        if found := log.read(agent, max(0, to - CHUNK), to, kinds=_SENT):
+            return found[-1]
+        to -= CHUNK
+    raise BadInput(f"Agent '{agent}' has said nothing yet{'' if at is None else f' by event {at}'}.")
+
+
+def _looks(steps: Iterable[Envelope]) -> Iterator[Look]:
+    """Calls with what came of them."""
+    asked: dict[str, FunctionCalled] = {}
+    for envelope in steps:
+        match decode(envelope):
+            case FunctionCalled() as call:
+                asked[call.call] = call
+            case FunctionReturned(call=id) | FunctionFailed(call=id) as event:
+                if call_ := asked.pop(id, None):
+                    text = call_text(call_.name, msgspec.json.encode(call_.arguments).decode())
+                    yield Look(seq=envelope.seq, call=text, result=describe(event))
+            case _:
+                pass
+
+
+# --- what is printed ----------------------------------------------------------------------------------------------
+
+
+def print_grounds(page: Page, found: Grounds) -> None:
+    said, agent = found.writer, found.agent
+    _fact(page, "said", f"{said.seq}  {quoted(found.text, TEXT_CHARS)}, {utc(said.time_ms)[:19]} UTC")
+    if said.input:
+        _fact(page, "asked", f"{said.input.seq}  {said.input.kind} {quoted(said.input.text, HINT_CHARS)}")
+    if not said.answer:
+        _fact(page, "thought", "no model wrote it")
+        return
+    _fact(page, "thought", quoted(said.reasons, TEXT_CHARS) if said.reasons.strip() else "the model stated no reasons")
+    for look in found.looks:
+        _fact(page, "looked up", f"{look.seq}  {look.call}: {one_line(look.result, HINT_CHARS)}")
+    for hint in found.hints:
+        whose = f"{hint.seq}  " * bool(hint.seq) + one_line(hint.what, 60)
+        text = quoted(excerpt(hint.text, " ".join(hint.words), HINT_CHARS), HINT_CHARS)
+        _fact(page, "may be from", f"{whose}: {text} ({one_line(', '.join(hint.words), 80)})")
+    if not found.hints:
+        _fact(page, "may be from", "nothing in the window shares its words but the question")
+    if said.window:
+        window = said.window
+        figures = f"{many(window.tokens, 'token')}, {many(window.messages, 'message')} in the queue"
+        _fact(page, "window", f"asked by event {window.seq}: {figures}")
+        _fact(page, "look", typed("context", agent, "--at", str(window.seq)))
+    if said.input:
+        _fact(page, "", typed("events", agent, "--turn", str(said.input.seq)))
+
+
+def _fact(page: Page, name: str, text: str) -> None:
+    page.line((f"{name:<12} ", "dim"), text)
