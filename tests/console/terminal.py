@@ -21,7 +21,7 @@ ROOT: Final = Path(__file__).parents[2]
 ESCAPES: Final = re.compile(r"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|\][^\x07]*\x07|[=>()][0-9A-B]?)|\r(?=[^\n])|\x07")
 WHERE: Final = b"\x1b[6n"
 """Where is the cursor? Every terminal answers that."""
-LIMIT_S: Final = 20.0
+LIMIT_S: Final = 60.0
 
 
 class Terminal:
