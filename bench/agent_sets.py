@@ -1,8 +1,9 @@
 """Sets of the shape that agents have, made from LoCoMo and NQ: an unnamed user, long answers, corrections, echoes.
 
 Rules. (1) Nothing is drawn at random: the same files give the same sets. (2) One speaker of a conversation of LoCoMo is
-the user, who has no name and asks as I; the other is the assistant, whose answers begin with what was said, half the
-time with the user's own words, and go on with passages of NQ that share the most words with it. (3) Half of the
+the user, who has no name and asks as I; the other is the assistant, two in three of whose answers are long: they begin
+with the user's own words, go on with passages of NQ that share the most words with it, and end with what the user once
+said that comes nearest. What the assistant said is asked for less than what the user did. (3) Half of the
 conversations are for tuning. The others are kept aside, and so is the wording of what is put into them.
 """
 
@@ -21,7 +22,8 @@ from bench.retrieval_sets import Conversation, Lookup, Question, Turn
 
 LONG_EVERY: Final = 3
 """Two in three answers go on with passages."""
-PASSAGES_ASKED: Final = 40
+PASSAGES_ASKED: Final = 20
+ASSISTANT_EVERY: Final = 4
 ECHOED: Final = 16
 """So many questions of a conversation are asked and answered in it before they are asked here."""
 MINUTE_MS: Final = 60_000
@@ -119,29 +121,40 @@ class Passages:
         ranked = sorted((-score, number) for number, score in scores.items() if number not in but)
         return [number for _, number in ranked[:2]]
 
+    def likest(self, text: str, others: Sequence[str]) -> str:
+        """The one of some texts that shares the most with a text ("": none shares anything)."""
+        words = set(_WORD.findall(text.lower()))
+        scored = [(self._shared(words, other), n) for n, other in enumerate(others)]
+        best, at = max(scored, default=(0.0, 0))
+        return others[at] if best else ""
+
+    def _shared(self, words: set[str], text: str) -> float:
+        return sum(self._weight.get(word, 0.0) for word in sorted(words & set(_WORD.findall(text.lower()))))
+
 
 def _talk(conversation: Conversation, user: str, shelf: Passages, *, aside: bool) -> Talk:
     lines, at, placed = list[Line](), dict[tuple[int, int], int](), dict[int, int]()
-    told = ""
+    told, earlier = "", list[str]()
     for number, turn in enumerate(conversation.turns):
         mine = turn.speaker == user
-        near = [] if mine or number % LONG_EVERY == 0 else shelf.nearest(f"{told} {turn.text}", set(placed))
-        placed.update((passage, len(lines)) for passage in near)
-        text = _long(turn.text, told if number % 2 else "", [shelf.texts[passage] for passage in near])
-        told = turn.text if mine else ""
+        text = turn.text
+        if mine:
+            earlier, told = [*earlier, told], turn.text
+        elif number % LONG_EVERY:
+            near = shelf.nearest(f"{told} {text}", set(placed))
+            placed.update((passage, len(lines)) for passage in near)
+            again = shelf.likest(told, earlier)
+            said = [f"You said: {told}"] * bool(told), [f"It fits what you told me before: {again}"] * bool(again)
+            text = "\n\n".join([*said[0], text, *(shelf.texts[passage] for passage in near), *said[1]])
         at[turn.id] = len(lines)
         lines.append(Line(mine, text, turn.time_ms + number % 60 * MINUTE_MS // 2))
     asked = [_asked(question, user, conversation.turns, at) for question in conversation.questions]
-    own = [each for each in asked if each is not None]
+    own = [each for each in asked if each is not None and each.kind != "assistant"]
+    own += [each for each in asked if each is not None and each.kind == "assistant"][::ASSISTANT_EVERY]
     own += [Asked("answers", shelf.asked[p], frozenset([n])) for p, n in list(placed.items())[:PASSAGES_ASKED]]
     _echo(lines, own, aside=aside)
     _correct(lines, own, aside=aside)
     return Talk(f"{conversation.name} as {user}", aside, lines, own)
-
-
-def _long(answer: str, told: str, passages: Sequence[str]) -> str:
-    said = [f"You said that {told}"] if told and passages else []
-    return "\n\n".join([*said, answer, *passages])
 
 
 def _asked(question: Question, user: str, turns: Sequence[Turn], at: dict[tuple[int, int], int]) -> Asked | None:

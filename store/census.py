@@ -114,6 +114,13 @@ class Shelf:
         near: Mask = so_far[here] - so_far[np.maximum(here - reach, 0)] > 0
         return said | near
 
+    def results(self, mask: Mask, *, whole: bool) -> int:
+        """How many points of a mask; `whole`: how many events have one."""
+        if not whole:
+            return int(np.count_nonzero(mask))
+        seqs = _numbers(self._seqs)[mask]
+        return int(np.count_nonzero(np.diff(seqs))) + bool(len(seqs))
+
     def born(self, as_of: int) -> int:
         """How many of its points there were at a seq."""
         return int(np.searchsorted(_numbers(self._seqs), as_of, side="right"))
@@ -137,6 +144,7 @@ class Count:
         self._shelves = shelves
         self._seen = seen
         self._lineage = views[: scope.own]
+        self._whole = scope.whole
         self._streams = {view.stream: number for number, view in enumerate(views)}
         self.speakers = frozenset(
             name
@@ -162,7 +170,7 @@ class Count:
             shelf.surrounded(said, self._before(number, saying)) & seen
             for number, (shelf, said, seen) in enumerate(zip(self._shelves, saying, self._seen, strict=True))
         ]
-        return Matched(self._shelves, self._streams, masks)
+        return Matched(self._shelves, self._streams, masks, whole=self._whole)
 
     def _before(self, number: int, saying: Sequence[Mask]) -> Mask:
         """Of what a fork's first points have in their context: which points say it."""
@@ -177,15 +185,23 @@ class Count:
 
 
 class Matched:
-    """Which points of a scope match some terms."""
+    """Which points of a scope match some terms. `whole`: all points of an event are one result."""
 
-    def __init__(self, shelves: Sequence[Shelf], streams: Mapping[str, int], masks: Sequence[Mask]) -> None:
-        self._shelves, self._streams, self._masks = shelves, streams, masks
-        self.total = sum(int(np.count_nonzero(mask)) for mask in masks)
+    def __init__(
+        self, shelves: Sequence[Shelf], streams: Mapping[str, int], masks: Sequence[Mask], *, whole: bool
+    ) -> None:
+        self._shelves, self._streams, self._masks, self._whole = shelves, streams, masks, whole
+        self.points = sum(int(np.count_nonzero(mask)) for mask in masks)
 
-    def __contains__(self, key: Key) -> bool:
-        at = self._streams[key.stream]
-        return bool(self._masks[at][self._shelves[at].number(key)])
+    def total_with(self, near: Iterable[Key]) -> int:
+        """How many results there are, with those that were found otherwise."""
+        masks = self._masks
+        if near := list(near):
+            masks = [mask.copy() for mask in masks]
+            for key in near:
+                at = self._streams[key.stream]
+                masks[at][self._shelves[at].number(key)] = True
+        return sum(shelf.results(mask, whole=self._whole) for shelf, mask in zip(self._shelves, masks, strict=True))
 
 
 class Census:

@@ -132,6 +132,11 @@ class Scope(msgspec.Struct, frozen=True):
     that still wait."""
     own: int = 1
 
+    @property
+    def whole(self) -> bool:
+        """Whether all that an event bears is one result: a message in pieces is, passages are one each."""
+        return self.kind == "message"
+
 
 class Part(msgspec.Struct, frozen=True, array_like=True):
     """A scope's view as an engine has to look for it. `as_of` None: all points of it are born by then."""
@@ -146,13 +151,14 @@ class Part(msgspec.Struct, frozen=True, array_like=True):
 
 class Blend(msgspec.Struct, frozen=True):
     """How scores become one: x / (x + half) of x = words, and dense * cosine, and `speaker` for what
-    the named one said, less `asks` for questions. What meaning alone finds has a cosine of `floor` or more; of what
-    words find, every cosine counts."""
+    the named one said (`oneself`: the one who is named as I or you), less `asks` for questions. What meaning alone
+    finds has a cosine of `floor` or more; of what words find, every cosine counts."""
 
     half: float
     dense: float
     floor: float
     speaker: float = 0.0
+    oneself: float = 0.0
     asks: float = 0.0
 
 

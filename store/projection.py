@@ -27,7 +27,7 @@ from store.search import Found, Searches
 from store.surroundings import Read
 from store.terms import Tokenizer
 
-SCHEMA: Final = 5
+SCHEMA: Final = 6
 """Which events bear points and what a point holds. Raise it with any change: indexes are then built again."""
 
 BATCH_POINTS: Final = 1000

@@ -66,21 +66,26 @@ class Searches:
         if not text:
             return self.by_time(scope, first, size, latest=True)
         count = self.census.count(scope)
-        speaker = named(text, count.speakers) if self._blend(scope).speaker else ""
+        blend = self._blend(scope)
+        speaker, oneself = named(text, count.speakers) if blend.speaker else ("", False)
         idf = count.idf(self._terms(text, speaker))
         vector = self._embedder.embed([nameless(text, speaker)])[0].tolist() if count.points else []
         meaning = vector if any(vector) else []
         if not idf and not meaning:
             return Found((), 0)
         matched = count.match(list(idf))
-        ask = self._ask(scope, count, Sparse.of(idf), meaning, speaker, matched=matched.total)
+        ask = self._ask(scope, count, Sparse.of(idf), meaning, speaker, matched=matched.points)
+        if oneself:
+            ask = replace(ask, blend=replace(blend, speaker=blend.oneself))
         ask = _wide(ask, max(0, first + size) + _SLACK)
-        best, near = self._engine.search(ask)
-        while len(best) == ask.limit and best[-1].score == best[max(0, first + size - 1)].score:
-            ask = _wide(ask, ask.limit * 4)
+        while True:
             best, near = self._engine.search(ask)
-        total = matched.total + sum(key not in matched for key in near)
-        return Found(_page(best, scope, first, size), total)
+            each = _each_once(_in_order(best, scope)) if scope.whole else _in_order(best, scope)
+            last = each[max(0, first + size - 1)].score if len(each) >= first + size > 0 else None
+            if len(best) < ask.limit or (last is not None and best[-1].score != last):
+                break
+            ask = _wide(ask, ask.limit * 4)
+        return Found(each[first : first + size] if first >= 0 else (), matched.total_with(near))
 
     def by_time(
         self,
@@ -141,12 +146,12 @@ class Searches:
         )
 
 
-def named(query: str, speakers: Collection[str]) -> str:
-    """The speaker whom a query is about, if it names exactly one: by name, or as I and you; else ""."""
+def named(query: str, speakers: Collection[str]) -> tuple[str, bool]:
+    """The speaker whom a query is about, if it names exactly one ("": it does not); and whether as I or you."""
     words = {word.lower() for word in _WORD.findall(query)}
-    found = {name for name in speakers if (parts := _WORD.findall(name.lower())) and words.issuperset(parts)}
-    found |= {_PRONOUNS[word] for word in words & _PRONOUNS.keys()} & set(speakers)
-    return found.pop() if len(found) == 1 else ""
+    by_name = {name for name in speakers if (parts := _WORD.findall(name.lower())) and words.issuperset(parts)}
+    found = by_name | {_PRONOUNS[word] for word in words & _PRONOUNS.keys()} & set(speakers)
+    return (found.pop(), not by_name) if len(found) == 1 else ("", False)
 
 
 def nameless(query: str, speaker: str) -> str:
@@ -163,6 +168,18 @@ def _wide(ask: Ask, limit: int) -> Ask:
 
 
 def _page(found: Sequence[Match], scope: Scope, first: int, size: int, *, ascending: bool = False) -> Sequence[Match]:
+    return _in_order(found, scope, ascending=ascending)[first : first + size] if first >= 0 else ()
+
+
+def _each_once(found: Sequence[Match]) -> list[Match]:
+    """Of each event the first: a message takes one place, by its best piece."""
+    best: dict[tuple[str, int], Match] = {}
+    for match in found:
+        best.setdefault((match.key.stream, match.key.seq), match)
+    return list(best.values())
+
+
+def _in_order(found: Sequence[Match], scope: Scope, *, ascending: bool = False) -> list[Match]:
     """Found ones in order: by score; among equals by the views' order and the seq (which count in one stream alone)."""
     nth = {view.stream: number for number, view in enumerate(scope.views)}
 
@@ -172,4 +189,4 @@ def _page(found: Sequence[Match], scope: Scope, first: int, size: int, *, ascend
             return (match.score, -nth[key.stream], key.seq, key.chunk)
         return (-match.score, nth[key.stream], -key.seq, key.chunk)
 
-    return sorted(found, key=order)[first : first + size] if first >= 0 else ()
+    return sorted(found, key=order)

@@ -177,6 +177,36 @@ def test_a_long_message_is_kept_in_pieces_that_are_all_found(index: MemoryIndex,
 # --- pages --------------------------------------------------------------------------------------------------------
 
 
+def test_a_message_takes_one_place_by_its_best_piece(index: MemoryIndex, journal: Journal) -> None:
+    filler = "Nothing of the kind stands here. " * 40
+    for n in range(7):
+        journal.answer(
+            "ann", f"{filler}\n\nThe herring number {n}.\n\n{filler}\n\nAnother herring, salted herring {n}."
+        )
+    feed(index, journal)
+    pages = all_pages(index, "ann", "salted herring")
+    assert [len(page.hits) for page in pages] == [5, 2]
+    assert {page.total for page in pages} == {7}
+    assert len({hit.seq for page in pages for hit in page.hits}) == 7
+    assert all("salted herring" in hit.text for page in pages for hit in page.hits)
+
+
+def test_a_long_answer_is_no_better_for_its_length(index: MemoryIndex, journal: Journal) -> None:
+    journal.say("ann", "The harbour has a new crane.", time_ms=START_MS)
+    talk = "The harbour has boats, and a crane may be seen there; many a boat comes with wind, salt and ropes. " * 4
+    journal.answer("ann", talk + "A harbour, a crane and the sea are what one paints.")
+    feed(index, journal)
+    assert texts(index, "ann", "harbour crane")[0] == "The harbour has a new crane."
+
+
+def test_who_says_i_is_the_user_and_who_is_told_you_the_assistant(index: MemoryIndex, journal: Journal) -> None:
+    journal.say("ann", "The bread that goes with soup is rye.", time_ms=START_MS)
+    journal.answer("ann", "Rye bread it is.")
+    feed(index, journal)
+    assert texts(index, "ann", "Which bread do I like?")[0].startswith("The bread")
+    assert texts(index, "ann", "Which bread did you propose?")[0] == "Rye bread it is."
+
+
 def test_pages_cover_every_match_once_and_say_the_true_total(index: MemoryIndex, journal: Journal) -> None:
     for n in range(23):
         journal.say("ann", "nothing of the kind", time_ms=START_MS + 2 * n * DAY_MS)

@@ -140,7 +140,7 @@ def test_a_talk_holds_long_answers_echoes_and_corrections(tmp_path: Path) -> Non
     assert (one.name, other.name, one.aside) == ("one as Ana", "one as Ben", False)
     lines, by_kind = one.lines, {asked.kind: asked for asked in one.questions}
     assert [line.user for line in lines[:3]] == [True, False, False]
-    assert lines[1].text.startswith("You said that I adopted a terrier.\n\nLovely!")
+    assert lines[1].text.startswith("You said: I adopted a terrier.\n\nLovely!")
     assert lines[1].text.endswith("They adopted a terrier in Rome.")
     assert by_kind["answers"].evidence == {1}
     echoed = by_kind["echoed"]
