@@ -24,6 +24,8 @@ LONG_EVERY: Final = 3
 """Two in three answers go on with passages."""
 PASSAGES_ASKED: Final = 20
 ASSISTANT_EVERY: Final = 4
+RECALLED: Final = 40
+"""So many of the user's last messages are looked through for one that comes near."""
 ECHOED: Final = 16
 """So many questions of a conversation are asked and answered in it before they are asked here."""
 MINUTE_MS: Final = 60_000
@@ -143,7 +145,7 @@ def _talk(conversation: Conversation, user: str, shelf: Passages, *, aside: bool
         elif number % LONG_EVERY:
             near = shelf.nearest(f"{told} {text}", set(placed))
             placed.update((passage, len(lines)) for passage in near)
-            again = shelf.likest(told, earlier)
+            again = shelf.likest(told, earlier[-RECALLED:])
             said = [f"You said: {told}"] * bool(told), [f"It fits what you told me before: {again}"] * bool(again)
             text = "\n\n".join([*said[0], text, *(shelf.texts[passage] for passage in near), *said[1]])
         at[turn.id] = len(lines)

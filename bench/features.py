@@ -90,7 +90,7 @@ class Points:
         self.starts = np.flatnonzero(np.diff(seqs, prepend=-1))
         """Where each event's points begin: they are one result, by the best of them."""
         self.seqs = seqs[self.starts]
-        self.asking = np.array([point.asks for point in points])
+        self.forms = np.array([point.form for point in points], dtype=object)
         self.speakers = np.array([point.speaker for point in points], dtype=object)
         whole = [dict(zip(point.words.terms, point.words.weights, strict=True)) for point in points]
         alone = [own.get(point.key, words) for point, words in zip(points, whole, strict=True)]
@@ -125,10 +125,10 @@ class Features:
 
     def __init__(self, points: Points, questions: Sequence[Question], asks: Sequence[Ask | None]) -> None:
         """`asks`: what the engine was asked for each question; None where nothing could be found."""
-        shape = (len(questions), len(points.asking))
+        shape = (len(questions), len(points.forms))
         self.own, self.context, self.unit, self.before = (np.zeros(shape) for _ in range(4))
         self.named = np.zeros(shape, np.bool_)
-        self._asking, self._starts = points.asking, points.starts
+        self._forms, self._starts = points.forms, points.starts
         self._norms = points.unit, points.before
         self._words_at: dict[float, Numbers] = {}
         self._cosines_at: dict[float, Numbers] = {}
@@ -172,7 +172,8 @@ class Features:
         blend, words, cosines = weights.blend, self._words(weights.around), self._cosines(weights.smoothing)
         found = (words > 0) | (cosines >= blend.floor)
         score = words / (words + blend.half) + blend.dense * cosines + blend.speaker * self.named
-        score -= blend.asks * self._asking
+        for form, weight in blend.by_form:
+            score -= weight * (self._forms == form)
         return np.where(found, np.rint(score * 10**SCORE_DIGITS), _UNSEEN)
 
     def _words(self, around: float) -> Numbers:
@@ -215,6 +216,7 @@ def kept(
 ) -> tuple[Features, Recalls]:
     """Ask an agent's memory; what was weighed on the way, and what was found. The journal's index is the tap's."""
     score, asks = [], []
+    journal.index._searches.groups = False  # what is told again, or corrected, is found by its wording: no weight
     for question in questions:
         tap.asks.clear()
         found = journal.first(agent, function, question.text, max(cuts))

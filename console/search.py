@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import click
-from msgspec.structs import replace
+from msgspec.structs import asdict, replace
 
 from actors.index import drop_index, open_index
 from console.inspect import agent_head, check_event, reading
@@ -23,7 +23,7 @@ from console.progress import bar
 from console.show import Page, many, one_line, print_json, utc
 from events.envelope import Envelope
 from events.errors import StorageUnavailable
-from events.passages import Hit, label
+from events.passages import Hit, beside, label
 from events.passages import Page as Found
 from events.sources import is_source, stream_of
 from store.bearing import BEARING
@@ -178,6 +178,8 @@ def _events(log: LogReader, view: View) -> Iterator[Envelope]:
 def _object(hit: Hit, agent: str) -> dict[str, Any]:
     row: dict[str, Any] = {"seq": hit.seq, "chunk": hit.chunk, "score": round(hit.score, 6), "time_ms": hit.time_ms}
     row |= {"speaker": hit.speaker, "text": hit.text}
+    if hit.beside:
+        row["beside"] = [asdict(told) for told in hit.beside]
     if hit.stream != agent and not is_source(hit.stream):
         row["agent"] = hit.stream  # whom a fork goes on from
     if hit.path:
@@ -192,7 +194,8 @@ def _print(page: Page, name: str, found: Found, number: int) -> None:
     page.line((f"{name}: ", "bold"), f"{many(found.total, 'result')}, {where}")
     for hit in found.hits:
         page.line(
-            (f"  {hit.seq:>6}  {utc(hit.time_ms)[:16]}  {hit.score:.3f}  ", "dim"), (one_line(label(hit), 300), "cyan")
+            (f"  {hit.seq:>6}  {utc(hit.time_ms)[:16]}  {hit.score:.3f}  ", "dim"),
+            (one_line(label(hit) + beside(hit), 300), "cyan"),
         )
         page.line(f"          {one_line(hit.text, TEXT_CHARS)}")
 

@@ -26,6 +26,9 @@ BREAK: Final = re.compile("\\n+\\s*|(?<=[.!?\u2026])[\"')\\]\u201d\u2019]*\\s+|(
 
 _WORD: Final = re.compile(r"\w+")
 
+BESIDE_CHARS: Final = 80
+"""What is shown of a correction, or of what it corrects, beside a hit."""
+
 EXCERPTS: Final = 200
 """So many places where an excerpt might begin are looked at."""
 EXCERPT_CHARS: Final = 400
@@ -33,6 +36,16 @@ EXCERPT_CHARS: Final = 400
 
 _WINDOW_CHARS_PER_TOKEN: Final = 8
 """No piece of more characters a token is counted at once: it would not fit, and tokenisers are slow on giant words."""
+
+
+class Told(msgspec.Struct, frozen=True, array_like=True):
+    """What is told beside a hit. `kind`: "repeated" (it was said again so many `times`, last at `time_ms`), "corrected"
+    or "corrects" (by, or of, what was said at `time_ms`; `text` "": that is the hit behind, or before)."""
+
+    kind: str
+    time_ms: int
+    text: str = ""
+    times: int = 0
 
 
 class Hit(msgspec.Struct, frozen=True, array_like=True):
@@ -53,6 +66,7 @@ class Hit(msgspec.Struct, frozen=True, array_like=True):
     first_line: int = 0
     last_line: int = 0
     heading: str = ""
+    beside: tuple[Told, ...] = ()
 
 
 class Page(msgspec.Struct, frozen=True, array_like=True):
@@ -199,8 +213,24 @@ def search_page(hits: Sequence[Hit], total: int, page: int, size: int) -> str:
         there = "is 1 result" if total == 1 else f"are {total} results"
         pages = "on page 0" if last == 0 else f"on pages 0 to {last}"
         return f"No results on page {page}: there {there}, {pages}."
-    lines = [f"timestamp: {stamp(hit.time_ms)}, {label(hit)}: {hit.text}" for hit in hits]
+    lines = [f"timestamp: {stamp(hit.time_ms)}, {label(hit)}{beside(hit)}: {hit.text}" for hit in hits]
     return f"Showing {len(hits)} of {total} results (page {page}/{last}): {json.dumps(lines, ensure_ascii=False)}"
+
+
+def beside(hit: Hit) -> str:
+    """What is told beside a hit, in brackets behind who said it ("": nothing)."""
+    told = "; ".join(map(_told, hit.beside))
+    return f" ({told})" if told else ""
+
+
+def _told(told: Told) -> str:
+    when = stamp(told.time_ms)
+    if told.kind == "repeated":
+        return f"said {told.times + 1} times, last {when}"
+    text = clip(" ".join(told.text.replace(")", "]").split()), BESIDE_CHARS)
+    if told.kind == "corrected":
+        return f"corrected {when}: {text}" if text else f"corrected {when}, see the next result"
+    return f"corrects what was said {when}: {text}" if text else "corrects the result before"
 
 
 def label(hit: Hit, chars: int = 400) -> str:

@@ -26,6 +26,7 @@ from events.types import (
     UserMessageReceived,
 )
 from store import lexical
+from store.forms import form_of
 from store.points import NOWHERE, Burial, Entry, Key, Place
 from store.ranking import PASSAGE_B, PASSAGE_K1, PASSAGE_WORDS, SMOOTHING
 from store.surroundings import Read, Said, Surroundings, around, pieces, weighed
@@ -128,7 +129,7 @@ def _message(envelope: Envelope, chunk: int, speaker: str, said: Said, before: S
         Sparse.of(together((said.terms, around(said, before)))),
         own=list(said.terms),
         reach=len(before),
-        asks=said.text.rstrip().endswith("?"),
+        form=form_of(said.text, by_agent=speaker == "assistant"),
     )
 
 

@@ -297,10 +297,8 @@ def _priors(ask: Ask) -> list[Expression]:
     if blend.speaker and ask.speaker:
         named = FieldCondition("speaker", match=MatchValue(ask.speaker))
         found.append(_times(blend.speaker, Expression.Condition(named)))
-    if blend.asks:
-        found.append(
-            _times(-blend.asks, Expression.Condition(FieldCondition("form", match=MatchValue(layout.QUESTION))))
-        )
+    for form, weight in blend.by_form:
+        found.append(_times(-weight, Expression.Condition(FieldCondition("form", match=MatchValue(form)))))
     return found
 
 

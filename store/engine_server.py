@@ -342,8 +342,7 @@ def _priors(ask: Ask) -> list[models.Expression]:
     found: list[models.Expression] = []
     if ask.blend.speaker and ask.speaker:
         found.append(_times(ask.blend.speaker, _is("speaker", ask.speaker)))
-    if ask.blend.asks:
-        found.append(_times(-ask.blend.asks, _is("form", layout.QUESTION)))
+    found += [_times(-weight, _is("form", form)) for form, weight in ask.blend.by_form]
     return found
 
 

@@ -19,7 +19,7 @@ from events.context import clip
 from events.envelope import Envelope
 from events.errors import PalimpsestError
 from events.functions import FUNCTIONS
-from events.passages import Hit, Page, day_bounds, excerpt, label, search_page
+from events.passages import Hit, Page, beside, day_bounds, excerpt, label, search_page
 from events.sources import Source, stream_of
 from events.types import Found, FunctionCalled, FunctionFailed, FunctionReturned, Parent
 from store.heads import Heads
@@ -114,7 +114,7 @@ def unavailable(call: FunctionCalled, why: PalimpsestError | None) -> FunctionFa
 def _clipped(hit: Hit, query: str, room: int) -> Hit:
     """A document's hit gives a third of its room, at most, to what it takes to cite it."""
     if not hit.path:
-        return replace(hit, text=excerpt(hit.text, query, room))
+        return replace(hit, text=excerpt(hit.text, query, max(40, room - len(beside(hit)))))
     hit = replace(hit, path=clip(hit.path, max(40, room // 4)), heading=clip(hit.heading, max(20, room // 8)))
     return replace(hit, text=excerpt(hit.text, query, max(40, room - len(label(hit)))))
 

@@ -31,9 +31,6 @@ ROLL: Final = "roll"
 KEYWORDS: Final = ("document", "speaker", "form", ROLL)
 """The other indexed payload fields."""
 
-QUESTION: Final = "question"
-"""The `form` of a message that asks."""
-
 MARK_ID: Final = UUID(int=0)
 SCORE_DIGITS: Final = 6
 
@@ -84,8 +81,8 @@ def _payload(entry: Entry, died: int) -> dict[str, Any]:
         payload["speaker"] = entry.speaker
     if place is not NOWHERE:
         payload.update(msgspec.to_builtins(place))
-    if entry.asks:
-        payload["form"] = QUESTION
+    if entry.form:
+        payload["form"] = entry.form
     if died:
         payload["died"] = died
     return payload
@@ -165,7 +162,9 @@ def taken_by(burial: Burial) -> Where:
 
 def stored_of(key: Key, payload: dict[str, Any]) -> Stored:
     speaker = payload.get("speaker") or _usual_speaker(key.stream)
-    return Stored(key, speaker, payload["time_ms"], payload["text"], msgspec.convert(payload, Place))
+    return Stored(
+        key, speaker, payload["time_ms"], payload["text"], msgspec.convert(payload, Place), payload.get("form", "")
+    )
 
 
 LISTED_FIELDS: Final = ("terms", "sizes", "time_ms", "speaker", "document", "died", "reach")

@@ -14,6 +14,7 @@ from typing import Protocol
 import msgspec
 
 from store.embeddings import Vectors
+from store.forms import Form
 from store.terms import Sparse
 
 
@@ -54,8 +55,8 @@ class Entry(msgspec.Struct, frozen=True):
     words: Sparse
     own: list[int]
     reach: int = 0
-    asks: bool = False
-    """It is a question, which seldom holds what is looked for."""
+    form: Form = ""
+    """What it does, if it is a message: a question seldom holds what is looked for."""
     place: Place = NOWHERE
 
 
@@ -151,7 +152,8 @@ class Part(msgspec.Struct, frozen=True, array_like=True):
 
 class Blend(msgspec.Struct, frozen=True):
     """How scores become one: x / (x + half) of x = words, and dense * cosine, and `speaker` for what
-    the named one said (`oneself`: the one who is named as I or you), less `asks` for questions. What meaning alone
+    the named one said (`oneself`: the one who is named as I or you), less `asks` for what ends with a question, and
+    `echoes` for what states nothing. What meaning alone
     finds has a cosine of `floor` or more; of what words find, every cosine counts."""
 
     half: float
@@ -160,6 +162,17 @@ class Blend(msgspec.Struct, frozen=True):
     speaker: float = 0.0
     oneself: float = 0.0
     asks: float = 0.0
+    echoes: float = 0.0
+
+    @property
+    def by_form(self) -> list[tuple[Form, float]]:
+        """What messages of a form lose."""
+        weights: list[tuple[Form, float]] = [
+            ("asking", self.asks),
+            ("question", self.echoes),
+            ("nothing", self.echoes),
+        ]
+        return [(form, weight) for form, weight in weights if weight]
 
 
 class Ask(msgspec.Struct, frozen=True):
@@ -190,6 +203,7 @@ class Stored(msgspec.Struct, frozen=True):
     time_ms: int
     text: str
     place: Place = NOWHERE
+    form: Form = ""
 
 
 class Engine(Protocol):

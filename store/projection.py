@@ -16,7 +16,7 @@ import structlog
 
 from events.envelope import Envelope
 from events.errors import EmbedderChanged, PalimpsestError, StorageDamaged
-from events.passages import Hit, Page
+from events.passages import Hit, Page, Told
 from store import lexical
 from store.bearing import INPUT_KINDS, Batch, Bearing
 from store.embeddings import Embedder, Vectors, setting_of, unit_rows
@@ -154,7 +154,8 @@ class MemoryIndex:
 
     def _page(self, found: Found, *, scored: bool) -> Page:
         stored = self._engine.read([match.key for match in found.matches])
-        hits = (_hit(s, match.score if scored else 0.0) for match, s in zip(found.matches, stored, strict=True))
+        each = zip(found.matches, stored, found.beside, strict=True)
+        hits = (_hit(s, match.score if scored else 0.0, beside) for match, s, beside in each)
         return Page(tuple(hits), found.total)
 
     def _put(self, batch: Batch, position: int) -> None:
@@ -182,7 +183,7 @@ class MemoryIndex:
         return rows
 
 
-def _hit(stored: Stored, score: float) -> Hit:
+def _hit(stored: Stored, score: float, beside: tuple[Told, ...]) -> Hit:
     key, place = stored.key, stored.place
     return Hit(
         key.seq,
@@ -198,6 +199,7 @@ def _hit(stored: Stored, score: float) -> Hit:
         first_line=place.first_line,
         last_line=place.last_line,
         heading=place.heading,
+        beside=beside,
     )
 
 

@@ -34,8 +34,9 @@ AROUND: Final = 1.5
 SMOOTHING: Final = (0.7, 0.35)
 """A message's vector takes in those of the two before it, at these weights."""
 
-_TURNS: Final = Blend(half=40.0, dense=0.3, floor=0.3, speaker=0.12, oneself=0.3, asks=0.05)
-_TURNS_OF_ENCODERS: Final = Blend(half=40.0, dense=0.5, floor=0.3, speaker=0.12, oneself=0.3, asks=0.05)
+
+_TURNS: Final = Blend(half=40.0, dense=0.3, floor=0.3, speaker=0.12, oneself=0.3, asks=0.05, echoes=0.7)
+_TURNS_OF_ENCODERS: Final = Blend(half=40.0, dense=0.5, floor=0.3, speaker=0.12, oneself=0.3, asks=0.05, echoes=0.7)
 _PASSAGES: Final = Blend(half=20.0, dense=1.0, floor=0.3)
 
 

@@ -11,12 +11,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Sequence
+from functools import lru_cache
 from typing import Final
 
 from msgspec.structs import replace
 
+from events.passages import Told
 from store import lexical
 from store.census import Census, Count
+from store.echoes import POOL, Echoes, Place, told_of
 from store.embeddings import Embedder
 from store.points import Ask, Blend, Engine, Match, Scope
 from store.ranking import blend_of
@@ -40,11 +43,12 @@ _OWNED: Final = re.compile(r"(\w+)(?:['\u2019]s\b)?")
 
 
 class Found:
-    """Keys of one page with their scores, and how many there are on all."""
+    """Keys of one page with their scores, what is told beside each, and how many there are on all pages."""
 
-    def __init__(self, matches: Sequence[Match], total: int) -> None:
+    def __init__(self, matches: Sequence[Match], total: int, beside: Sequence[tuple[Told, ...]] = ()) -> None:
         self.matches = matches
         self.total = total
+        self.beside = beside or [()] * len(matches)
 
 
 class Searches:
@@ -59,6 +63,9 @@ class Searches:
         """Up to how many points all is looked at; the bench raises them, to compare."""
         self.blend_of = blend_of
         """How scores are blended, by kind and embedder; the bench tries others."""
+        self._echoes = Echoes(lru_cache(maxsize=4096)(lambda text: frozenset(tokenizer.counts(lexical.ready(text)))))
+        self.groups = True
+        """Whether echoes are grouped; the bench that weighs anew does without."""
 
     def by_query(self, scope: Scope, query: str, first: int, size: int) -> Found:
         """The results from number `first` on. An empty query finds all, the latest first."""
@@ -77,15 +84,31 @@ class Searches:
         ask = self._ask(scope, count, Sparse.of(idf), meaning, speaker, matched=matched.points)
         if oneself:
             ask = replace(ask, blend=replace(blend, speaker=blend.oneself))
-        ask = _wide(ask, max(0, first + size) + _SLACK)
+        pool = POOL if scope.whole and self.groups else 0
+        end = max(0, first + size, pool)
+        ask = _wide(ask, end + _SLACK)
         while True:
             best, near = self._engine.search(ask)
             each = _each_once(_in_order(best, scope)) if scope.whole else _in_order(best, scope)
-            last = each[max(0, first + size - 1)].score if len(each) >= first + size > 0 else None
+            last = each[max(0, end - 1)].score if len(each) >= end > 0 else None
             if len(best) < ask.limit or (last is not None and best[-1].score != last):
                 break
             ask = _wide(ask, ask.limit * 4)
-        return Found(each[first : first + size] if first >= 0 else (), matched.total_with(near))
+        total = matched.total_with(near)
+        if not pool:
+            return Found(each[first : first + size] if first >= 0 else (), total)
+        return self._grouped(each, first, size, total)
+
+    def _grouped(self, ranked: Sequence[Match], first: int, size: int, total: int) -> Found:
+        """A page of what was ranked, with its best `POOL` grouped."""
+        stored = self._engine.read([match.key for match in ranked[:POOL]])
+        places = self._echoes.grouped(list(zip(ranked[:POOL], stored, strict=True)))
+        gone = len(stored) - len(places)
+        places += [Place(match) for match in ranked[POOL:]]
+        if first < 0:
+            return Found((), total - gone)
+        shown = [place.match for place in places[first : first + size]]
+        return Found(shown, total - gone, told_of(places, first, size))
 
     def by_time(
         self,

@@ -550,8 +550,8 @@ def test_messages_with_the_same_words_in_two_streams_are_two_points(index: Memor
 
 def test_what_is_hidden_is_not_found_and_does_not_count(index: MemoryIndex, journal: Journal) -> None:
     """The input that is being answered, and those that wait, are not the agent's memory yet."""
-    for _ in range(4):
-        journal.say("ann", "the spare key", time_ms=START_MS)
+    for n in range(4):
+        journal.say("ann", f"the spare key of door {n}", time_ms=START_MS)
     feed(index, journal)
     hidden = frozenset({2, 4})
     found = index.search(own("ann"), kind="message", query="key", page=0, size=9, hidden=hidden)
@@ -570,7 +570,7 @@ def test_an_answer_is_found_by_the_question_before_it(index: MemoryIndex, journa
     journal.say("ann", "Biscuit for tea", time_ms=START_MS + DAY_MS)
     feed(index, journal)
     page = index.search(own("ann"), kind="message", query="terrier", page=0, size=5)
-    assert [hit.text for hit in page.hits] == ["What is the terrier called?", "Biscuit."]
+    assert [hit.text for hit in page.hits] == ["Biscuit.", "What is the terrier called?"]
     assert page.total == 2
 
 
