@@ -40,6 +40,7 @@ BLANK_REASONING: Final = "blank_reasoning"
 DUMMY_SIGNATURES: Final = "dummy_signatures"
 NO_CONTENT: Final = "no_content"
 DESCRIBED_BLOCKS: Final = "described_blocks"
+SEARCH_FILTERS: Final = "search_filters"
 
 PARTS: Final = (
     Part(TIMED_HEARTBEATS, "set_timer offers timed heartbeats", newborn=True),
@@ -58,6 +59,7 @@ PARTS: Final = (
     Part(BLANK_REASONING, "answers without reasoning have a blank one"),
     Part(DUMMY_SIGNATURES, "calls without Gemini's signature have the one that Gemini documents for them"),
     Part(DESCRIBED_BLOCKS, "sections of core memory show what they are for, and functions name them", newborn=True),
+    Part(SEARCH_FILTERS, "conversation_search takes who said it, and from which day to which", newborn=True),
 )
 
 NAMED: Final = 3

@@ -19,7 +19,7 @@ import msgspec
 from events import brief
 from events.endings import CUT
 from events.envelope import Topic
-from events.formats import BRIEF, DESCRIBED_BLOCKS, TIMED_HEARTBEATS, Format
+from events.formats import BRIEF, DESCRIBED_BLOCKS, SEARCH_FILTERS, TIMED_HEARTBEATS, Format
 from events.loose_json import MAX_DEPTH, Flaw, read_object
 from events.types import ToolCall
 
@@ -115,7 +115,13 @@ FUNCTIONS: Final = (
     Function(
         "conversation_search",
         "Searches prior conversation history (recall storage) by words and meaning.",
-        (Parameter("query", "string", "What to search for."), _PAGE),
+        (
+            Parameter("query", "string", "What to search for."),
+            Parameter("who", "string", "Only what was said by: user or assistant.", False, SEARCH_FILTERS),
+            Parameter("start_date", "string", "Only from this day on, as YYYY-MM-DD.", False, SEARCH_FILTERS),
+            Parameter("end_date", "string", "Only up to this day, as YYYY-MM-DD.", False, SEARCH_FILTERS),
+            _PAGE,
+        ),
         topic=Topic.STORAGE,
     ),
     Function(
@@ -207,8 +213,15 @@ _by_name: Final = {function.name: function for function in FUNCTIONS}
 @cache
 def _accepted(function: Function, format: Format) -> tuple[Parameter, ...]:
     """The parameters that a context of this format offers."""
-    offered = tuple(parameter for parameter in function.parameters if not parameter.part or parameter.part in format)
+    offered = tuple(parameter for parameter in function.parameters if _offers(format, parameter))
     return (*offered, _HEARTBEAT) if function.chains else offered
+
+
+def _offers(format: Format, parameter: Parameter) -> bool:
+    """A small window has no room for what narrows a search down."""
+    return not parameter.part or (
+        parameter.part in format and not (parameter.part == SEARCH_FILTERS and BRIEF in format)
+    )
 
 
 def schemas(format: Format, *, documents: bool = False, labels: Labels = USUAL) -> list[dict[str, Any]]:
@@ -351,7 +364,7 @@ def _is_too_deep(text: str) -> bool:
 def _checked(function: Function, given: Mapping[str, Any], format: Format) -> Call | BadCall:
     arguments: dict[str, Scalar] = {}
     for parameter in function.parameters:
-        if parameter.part and parameter.part not in format:
+        if not _offers(format, parameter):
             continue
         value = given.get(parameter.name)
         if value is None:

@@ -30,6 +30,7 @@ from store.projection import MemoryIndex
 
 ON_DOCUMENTS: Final = frozenset(function.name for function in FUNCTIONS if function.documents)
 """The functions that read sources in the log, and need no index."""
+FIRST_DAY, LAST_DAY = "0001-01-01", "9999-12-31"
 LISTED: Final = 20
 """So many documents are listed on a page, at most."""
 LISTED_CHARS: Final = 120
@@ -81,10 +82,22 @@ def search(index: MemoryIndex, call: FunctionCalled, sight: Sight) -> Page:
         return index.by_date(sight.own, start_ms=start_ms, end_ms=end_ms, page=page, size=size, hidden=hidden, own=own)
     query = str(call.arguments["query"])
     if call.name == "conversation_search":
-        views, kind = sight.own, "message"
-    else:
-        views, kind = sight.all, "passage"
-    return index.search(views, kind=kind, query=query, page=page, size=size, hidden=hidden, own=own)
+        who, first, last = (str(call.arguments.get(name, "")).strip() for name in ("who", "start_date", "end_date"))
+        start_ms, end_ms = bounds_of(first, last)
+        return index.search(
+            sight.own, kind="message", query=query, page=page, size=size, hidden=hidden, own=own,
+            who=who, start_ms=start_ms, end_ms=end_ms,
+        )  # fmt: skip
+    return index.search(sight.all, kind="passage", query=query, page=page, size=size, hidden=hidden, own=own)
+
+
+def bounds_of(start: str, end: str) -> tuple[int | None, int | None]:
+    """The first and last millisecond of a range of days that may be open on either side. Raises ValueError with a text
+    for the model."""
+    if not (start or end):
+        return None, None
+    first, last = day_bounds(start or FIRST_DAY, end or LAST_DAY)
+    return first if start else None, last if end else None
 
 
 def _page_of(call: FunctionCalled) -> int:

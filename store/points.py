@@ -132,6 +132,11 @@ class Scope(msgspec.Struct, frozen=True):
     """Seqs of the agent's own that are left out, though they are born: the input that is being answered, and those
     that still wait."""
     own: int = 1
+    speakers: frozenset[str] | None = None
+    """Only what these said (None: whoever did)."""
+    start_ms: int | None = None
+    end_ms: int | None = None
+    """Only what was said from then to then, both inclusive."""
 
     @property
     def whole(self) -> bool:
@@ -148,6 +153,9 @@ class Part(msgspec.Struct, frozen=True, array_like=True):
     mortal: bool = False
     """Some of its points have died."""
     hidden: tuple[int, ...] = ()
+    speakers: tuple[str, ...] | None = None
+    start_ms: int | None = None
+    end_ms: int | None = None
 
 
 class Blend(msgspec.Struct, frozen=True):
@@ -220,11 +228,8 @@ class Engine(Protocol):
         """The best `ask.limit`, best first; and all that its dense arm found. Scores are rounded."""
         ...
 
-    def listing(
-        self, parts: Sequence[Part], limit: int, *, start_ms: int | None, end_ms: int | None, latest: bool
-    ) -> list[Match]:
-        """The first `limit` in the order of time (`latest`: the last) of all with start_ms <= time <= end_ms; the time
-        is the score."""
+    def listing(self, parts: Sequence[Part], limit: int, *, latest: bool) -> list[Match]:
+        """The first `limit` in the order of time (`latest`: the last); the time is the score."""
         ...
 
     def listed(self, stream: str, kind: str) -> Iterator[Listed]:

@@ -13,6 +13,7 @@ from typing import Final
 
 import numpy as np
 import structlog
+from msgspec.structs import replace
 
 from events.envelope import Envelope
 from events.errors import EmbedderChanged, PalimpsestError, StorageDamaged
@@ -114,14 +115,20 @@ class MemoryIndex:
         size: int,
         hidden: frozenset[int] = _NONE,
         own: int = 1,
+        who: str = "",
+        start_ms: int | None = None,
+        end_ms: int | None = None,
     ) -> Page:
         """What matches a query, best first, then newest first; without the seqs `hidden` of the first `own` views,
         which are the agent's. An empty query matches all.
 
         What matches shares a word with the query (stop words and endings apart), itself or in its context, or is
-        similar enough in meaning.
+        similar enough in meaning. `who`: only what was said by the user, the assistant, or one of this name
+        (ValueError, for the model: nobody has it); only what was said from start_ms to end_ms, both inclusive.
         """
-        scope = Scope(tuple(views), kind, hidden, own)
+        scope = Scope(tuple(views), kind, hidden, own, start_ms=start_ms, end_ms=end_ms)
+        if who:
+            scope = replace(scope, speakers=self._searches.called(who, scope))
         return self._page(self._searches.by_query(scope, query, page * size, size), scored=bool(query.strip()))
 
     def by_date(
@@ -137,8 +144,8 @@ class MemoryIndex:
     ) -> Page:
         """What was said from start_ms to end_ms, both inclusive, in the order of time; `hidden` and `own` as for
         `search`."""
-        scope = Scope(tuple(views), "message", hidden, own)
-        found = self._searches.by_time(scope, page * size, size, start_ms=start_ms, end_ms=end_ms)
+        scope = Scope(tuple(views), "message", hidden, own, start_ms=start_ms, end_ms=end_ms)
+        found = self._searches.by_time(scope, page * size, size)
         return self._page(found, scored=False)
 
     def flush(self) -> None:

@@ -110,24 +110,36 @@ class Searches:
         shown = [place.match for place in places[first : first + size]]
         return Found(shown, total - gone, told_of(places, first, size))
 
+    def called(self, who: str, scope: Scope) -> frozenset[str]:
+        """Whom a search means: the user, by whatever name, the assistant, or the one of a name. Raises ValueError with
+        a text for the model where nobody has it."""
+        speakers, name = self.census.count(scope).speakers, who.strip().casefold()
+        if name == "assistant":
+            return frozenset(("assistant",))
+        if name == "user":
+            return (speakers | {"user"}) - {"assistant"}
+        found = frozenset(each for each in speakers if each.casefold() == name)
+        if not found:
+            known = ", ".join(sorted({"user", "assistant", *speakers})[:8])
+            raise ValueError(f"Nobody is called '{who.strip()[:40]}' here: who is one of {known}.")
+        return found
+
     def by_time(
         self,
         scope: Scope,
         first: int,
         size: int,
         *,
-        start_ms: int | None = None,
-        end_ms: int | None = None,
         latest: bool = False,
     ) -> Found:
-        """What a scope has from start_ms to end_ms, both inclusive, in the order of time (`latest`: the last first)."""
-        total = self.census.count(scope, start_ms, end_ms).points
+        """What a scope has, in the order of time (`latest`: the last first)."""
+        total = self.census.count(scope).points
         end = min(first + size, total)
         if first < 0 or end <= first:
             return Found((), total)
         parts, limit = self.census.parts(scope), end + _SLACK
         while True:
-            some = self._engine.listing(parts, limit, start_ms=start_ms, end_ms=end_ms, latest=latest)
+            some = self._engine.listing(parts, limit, latest=latest)
             if len(some) < limit or some[-1].score != some[end - 1].score:
                 return Found(_page(some, scope, first, size, ascending=not latest), total)
             limit *= 4

@@ -21,6 +21,7 @@ from events.passages import DAY_MS, search_page
 from events.types import (
     AlertRaised,
     DocumentOpened,
+    FunctionCalled,
     InputArchived,
     SourceUnloaded,
     Timer,
@@ -33,6 +34,7 @@ from events.types import (
 from store.bearing import BEARING
 from store.embeddings import WordLlamaEmbedder, embedder_named
 from store.engine_edge import EdgeEngine, EdgeHome
+from store.functions import search, sight_of
 from store.points import View
 from store.projection import MemoryIndex, reindex
 from store.surroundings import MESSAGE_CHARS, PAUSE_MS
@@ -731,3 +733,34 @@ def test_a_changed_embedder_is_refused_until_the_index_is_dropped(tmp_path: Path
 def test_an_embedder_that_is_not_there_is_named() -> None:
     with pytest.raises(BadInput, match=r"no embedder 'nonsense' here.*wordllama"):
         embedder_named("nonsense")
+
+
+# --- who said it, and when ----------------------------------------------------------------------------------------
+
+
+def test_a_search_may_name_who_said_it_and_the_days(index: MemoryIndex, journal: Journal) -> None:
+    journal.say("ann", "The herring is salted.", name="Eve", time_ms=START_MS)
+    journal.answer("ann", "A herring, then.")
+    journal.say("ann", "Another herring came.", time_ms=START_MS + 3 * DAY_MS)
+    feed(index, journal)
+
+    def seqs(**arguments: str) -> list[int]:
+        call = FunctionCalled(call="c", name="conversation_search", arguments={"query": "herring", **arguments})
+        page = search(index, call, sight_of("ann", EVERYTHING, ()))
+        assert page.total == len(page.hits)
+        return sorted(hit.seq for hit in page.hits)
+
+    assert seqs() == seqs(who="", start_date=" ") == [1, 2, 3]
+    assert seqs(who="user") == [1, 3], "whatever name they have"
+    assert seqs(who="Assistant") == [2]
+    assert seqs(who="eve") == [1]
+    assert seqs(start_date="2026-11-23") == [3]
+    assert seqs(end_date="2026-11-22") == [1, 2]
+    assert seqs(who="user", start_date="2026-11-22", end_date="2026-11-24") == [1]
+    assert seqs(query="", who="user") == [1, 3]
+    with pytest.raises(ValueError, match=r"Nobody is called 'Bob' here: who is one of Eve, assistant, user"):
+        seqs(who="Bob")
+    with pytest.raises(ValueError, match="is not a date written as YYYY-MM-DD"):
+        seqs(start_date="yesterday")
+    with pytest.raises(ValueError, match=r"start_date .* is after end_date"):
+        seqs(start_date="2026-11-23", end_date="2026-11-22")
