@@ -240,6 +240,8 @@ def _condition(condition: layout.Condition) -> Any:
         return qdrant.IsEmptyCondition(condition.field)
     if condition.equals is not None:
         return FieldCondition(condition.field, match=MatchValue(condition.equals))
+    if condition.any_of:
+        return FieldCondition(condition.field, match=qdrant.MatchAny(list(condition.any_of)))
     if condition.one_of:
         return FieldCondition(condition.field, match=qdrant.MatchAny(list(condition.one_of)))
     return FieldCondition(condition.field, range=qdrant.RangeFloat(gte=condition.at_least, lte=condition.at_most))

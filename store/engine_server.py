@@ -281,6 +281,8 @@ def _condition(condition: layout.Condition) -> models.Condition:
         return models.IsEmptyCondition(is_empty=models.PayloadField(key=field))
     if condition.equals is not None:
         return _is(field, condition.equals)
+    if condition.any_of:
+        return models.FieldCondition(key=field, match=models.MatchAny(any=list(condition.any_of)))
     if condition.one_of:
         return models.FieldCondition(key=field, match=models.MatchAny(any=list(condition.one_of)))
     return models.FieldCondition(key=field, range=models.Range(gte=condition.at_least, lte=condition.at_most))

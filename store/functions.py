@@ -78,8 +78,8 @@ def search(index: MemoryIndex, call: FunctionCalled, sight: Sight) -> Page:
     page, own = _page_of(call), len(sight.own)
     hidden, size = frozenset(call.hidden), call.page_size
     if call.name == "conversation_search_date":
-        start_ms, end_ms = day_bounds(str(call.arguments["start_date"]), str(call.arguments["end_date"]))
-        return index.by_date(sight.own, start_ms=start_ms, end_ms=end_ms, page=page, size=size, hidden=hidden, own=own)
+        first_ms, last_ms = day_bounds(str(call.arguments["start_date"]), str(call.arguments["end_date"]))
+        return index.by_date(sight.own, start_ms=first_ms, end_ms=last_ms, page=page, size=size, hidden=hidden, own=own)
     query = str(call.arguments["query"])
     if call.name == "conversation_search":
         who, first, last = (str(call.arguments.get(name, "")).strip() for name in ("who", "start_date", "end_date"))

@@ -105,7 +105,8 @@ class Condition(msgspec.Struct, frozen=True, kw_only=True):
 
     field: str
     equals: str | None = None
-    one_of: tuple[int, ...] | tuple[str, ...] = ()
+    one_of: tuple[int, ...] = ()
+    any_of: tuple[str, ...] = ()
     at_least: int | None = None
     at_most: int | None = None
     missing: bool = False
@@ -137,7 +138,7 @@ def in_part(part: Part) -> Where:
     if part.hidden:
         must_not.append(Condition(field="seq", one_of=part.hidden))
     if part.speakers is not None:
-        must.append(Condition(field="speaker", one_of=part.speakers))
+        must.append(Condition(field="speaker", any_of=part.speakers))
     must += in_time(part.start_ms, part.end_ms)
     return Where(tuple(must), tuple(must_not))
 
