@@ -20,7 +20,9 @@ from events.passages import Told
 from store import lexical
 from store.census import Census, Count
 from store.echoes import POOL, Echoes, Place, told_of
-from store.embeddings import Embedder
+from store.embeddings import Embedder, knows
+from store.languages import ENGLISH, LANGUAGES, Language, language_of
+from store.lexical import unspaced
 from store.points import Ask, Blend, Engine, Match, Scope
 from store.ranking import blend_of
 from store.terms import Sparse, Tokenizer
@@ -37,7 +39,18 @@ DENSE_LIMIT: Final = 300
 _SLACK: Final = 20
 """Results asked for beyond those wanted, so that ties with the last of them seldom need a second request."""
 
-_PRONOUNS: Final = {"i": "user", "me": "user", "my": "user", "mine": "user", "you": "assistant", "your": "assistant"}
+_POLITE: Final = re.compile(
+    r"\b(?:can|could|would|will) you (?:please |just )?(?:tell|remind|show|give|list|help|summari[sz]e|find|recall"
+    r"|explain|look|check|search|see)\b(?: me\b)?|\bdo you (?:still |even )?(?:remember|know|recall|have)\b"
+    r"|\b(?:tell|remind|show|give) me\b|\bthank you\b|\bif you\b",
+    re.IGNORECASE,
+)
+"""What a question is wrapped in: it says nothing of whom it is about."""
+_YOU_SAID: Final = re.compile(
+    r"\b(?:you|your) (?:\w+ )?(?:say|said|suggest|recommend|tell|told|give|gave|mention|advi[sc]e|explain|propose|write"
+    r"|wrote|list|provide|answer|offer|think|help|recommendation|suggestion)",
+    re.IGNORECASE,
+)
 _WORD: Final = re.compile(r"\w+")
 _OWNED: Final = re.compile(r"(\w+)(?:['\u2019]s\b)?")
 
@@ -63,7 +76,7 @@ class Searches:
         """Up to how many points all is looked at; the bench raises them, to compare."""
         self.blend_of = blend_of
         """How scores are blended, by kind and embedder; the bench tries others."""
-        self._echoes = Echoes(lru_cache(maxsize=4096)(lambda text: frozenset(tokenizer.counts(lexical.ready(text)))))
+        self._echoes = Echoes(lru_cache(maxsize=4096)(lambda text: frozenset(tokenizer.words(lexical.ready(text)))))
         self.groups = True
         """Whether echoes are grouped; the bench that weighs anew does without."""
 
@@ -75,8 +88,10 @@ class Searches:
         count = self.census.count(scope)
         blend = self._blend(scope)
         speaker, oneself = named(text, count.speakers) if blend.speaker else ("", False)
-        idf = count.idf(self._terms(text, speaker))
-        vector = self._embedder.embed([nameless(text, speaker)])[0].tolist() if count.points else []
+        terms = self._terms(text, speaker)
+        idf = {term: weight * terms[term] for term, weight in count.idf(terms).items()}
+        known = count.points and knows(self._embedder.name, text)
+        vector = self._embedder.embed([nameless(text, speaker)])[0].tolist() if known else []
         meaning = vector if any(vector) else []
         if not idf and not meaning:
             return Found((), 0)
@@ -152,12 +167,12 @@ class Searches:
             return points
         return 0 if lexical and points > self.dense_points else DENSE_LIMIT
 
-    def _terms(self, text: str, speaker: str) -> Collection[int]:
+    def _terms(self, text: str, speaker: str) -> dict[int, float]:
         """A query's words. The name of the one whom it is about is no word to look for: what others say of them would
         come first; unless it is all there is."""
-        terms = self._tokenizer.counts(lexical.ready(text))
+        terms = self._tokenizer.asked(lexical.ready(text))
         others = terms.keys() - self._tokenizer.short_counts(speaker).keys()
-        return [term for term in terms if term in others] if others else list(terms)
+        return {term: weight for term, weight in terms.items() if term in others} if others else terms
 
     def _lexical_limit(self, points: int, matched: int) -> int:
         """All that words find, where that is a bounded number: of those that are equally good by words no one can say
@@ -183,10 +198,26 @@ class Searches:
 
 def named(query: str, speakers: Collection[str]) -> tuple[str, bool]:
     """The speaker whom a query is about, if it names exactly one ("": it does not); and whether as I or you."""
-    words = {word.lower() for word in _WORD.findall(query)}
+    language = LANGUAGES[language_of(query) or ENGLISH]
+    text = _POLITE.sub(" ", query)
+    words = {word.lower() for word in _WORD.findall(text)}
     by_name = {name for name in speakers if (parts := _WORD.findall(name.lower())) and words.issuperset(parts)}
-    found = by_name | {_PRONOUNS[word] for word in words & _PRONOUNS.keys()} & set(speakers)
+    found = by_name | _meant(text, words, language) & set(speakers)
     return (found.pop(), not by_name) if len(found) == 1 else ("", False)
+
+
+def _meant(text: str, words: set[str], language: Language) -> set[str]:
+    """Whom pronouns mean. Who is asked what they said to me is the one who said it."""
+    user, assistant = _has(language.user, text, words), _has(language.assistant, text, words)
+    if user and assistant:
+        assistant = _YOU_SAID.search(text) is not None
+        user = not assistant
+    return {name for name, meant in (("user", user), ("assistant", assistant)) if meant}
+
+
+def _has(pronouns: frozenset[str], text: str, words: set[str]) -> bool:
+    """Where no spaces part words, pronouns stand within what looks like one."""
+    return not words.isdisjoint(pronouns) or (unspaced(text) and any(each in text for each in pronouns))
 
 
 def nameless(query: str, speaker: str) -> str:
