@@ -6,10 +6,8 @@ that teaches: what was wrong, and what a good call looks like.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
-from contextlib import suppress
 from functools import cache
 from math import isnan
 from typing import Any, Final
@@ -20,7 +18,7 @@ from events import brief
 from events.endings import CUT
 from events.envelope import Topic
 from events.formats import BRIEF, DESCRIBED_BLOCKS, SEARCH_FILTERS, TIMED_HEARTBEATS, Format
-from events.loose_json import MAX_DEPTH, Flaw, read_object
+from events.loose_json import MAX_DEPTH, Flaw, has_a_key_twice, read_object
 from events.types import ToolCall
 
 Scalar = str | int | float | bool
@@ -219,9 +217,9 @@ def _accepted(function: Function, format: Format) -> tuple[Parameter, ...]:
 
 def _offers(format: Format, parameter: Parameter) -> bool:
     """A small window has no room for what narrows a search down."""
-    return not parameter.part or (
-        parameter.part in format and not (parameter.part == SEARCH_FILTERS and BRIEF in format)
-    )
+    if parameter.part == SEARCH_FILTERS and BRIEF in format:
+        return False
+    return not parameter.part or parameter.part in format
 
 
 def schemas(format: Format, *, documents: bool = False, labels: Labels = USUAL) -> list[dict[str, Any]]:
@@ -296,7 +294,7 @@ def check(call: ToolCall, format: Format, *, finish: str = "", documents: bool =
         names = ", ".join(each.name for each in FUNCTIONS if documents or not each.documents)
         return BadCall(f"There is no function '{call.name[:80]}'. The functions are: {names}.")
     given = arguments_of(call.arguments or "{}")
-    if isinstance(given, str) or _has_a_key_twice(call.arguments):
+    if isinstance(given, str) or has_a_key_twice(call.arguments):
         flaw = read_object(call.arguments)
         why = str(flaw) if isinstance(flaw, Flaw) else str(given)
         if finish in CUT:
@@ -311,19 +309,6 @@ def check(call: ToolCall, format: Format, *, finish: str = "", documents: bool =
             f"which is none of its parameters. Nothing was done. Give one JSON object: {_usage(function)}."
         )
     return _checked(function, given, format)
-
-
-def _has_a_key_twice(text: str) -> bool:
-    """Whether an object in this JSON text has two values of one name: the decoder keeps only the last."""
-    found = False
-
-    def seen(pairs: list[tuple[str, Any]]) -> None:
-        nonlocal found
-        found = found or len({key for key, _ in pairs}) < len(pairs)
-
-    with suppress(ValueError):  # a number of thousands of digits
-        json.loads(text or "{}", object_pairs_hook=seen)
-    return found
 
 
 def _unknown(function: Function, given: Mapping[str, Any]) -> str:

@@ -165,11 +165,8 @@ def kin(word: str, language: Language) -> Iterator[str]:
     shortest = ROOT_CHARS if _LATIN.match(word) else 2
     if len(word) <= shortest:
         return
-    for ending in _endings(language.endings):
-        found = ending.search(word)
-        if found and found.start() >= shortest:
-            yield word[: found.start()]
-            break
+    if found := _rooted(language.endings, shortest).match(word):
+        yield found[1]
     if language.compounds and len(word) >= COMPOUND_CHARS:
         for at in range(ROOT_CHARS, len(word) - ROOT_CHARS + 1):
             yield word[:at]
@@ -177,9 +174,9 @@ def kin(word: str, language: Language) -> Iterator[str]:
 
 
 @lru_cache(maxsize=32)
-def _endings(text: str) -> tuple[re.Pattern[str], ...]:
-    longest_first = sorted(dict.fromkeys(text.split()), key=len, reverse=True)
-    return tuple(re.compile(f"(?:{ending})$") for ending in longest_first)
+def _rooted(endings: str, shortest: int) -> re.Pattern[str]:
+    """A word as its root, of so many characters at least, and the longest ending that it has."""
+    return re.compile(rf"(\w{{{shortest},}}?|.{{{shortest},}}?)(?:{'|'.join(endings.split())})$")
 
 
 def _is_whole(language: str, text: str) -> bool:
