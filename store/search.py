@@ -41,7 +41,7 @@ _SLACK: Final = 20
 
 _POLITE: Final = re.compile(
     r"\b(?:can|could|would|will) you (?:please |just )?(?:tell|remind|show|give|list|help|summari[sz]e|find|recall"
-    r"|explain|look|check|search|see)\b(?: me\b)?|\bdo you (?:still |even )?(?:remember|know|recall|have)\b"
+    r"|explain|look|check|search|see)\b(?: me\b)?|\bdo you (?:still |even )?(?:remember|know|recall)\b"
     r"|\b(?:tell|remind|show|give) me\b|\bthank you\b|\bif you\b",
     re.IGNORECASE,
 )
@@ -211,7 +211,7 @@ def _meant(text: str, words: set[str], language: Language) -> set[str]:
     user, assistant = _has(language.user, text, words), _has(language.assistant, text, words)
     if user and assistant:
         assistant = _YOU_SAID.search(text) is not None
-        user = not assistant
+        user = False
     return {name for name, meant in (("user", user), ("assistant", assistant)) if meant}
 
 
