@@ -10,6 +10,7 @@ The weights in use were chosen on these files, by hand, and all is tried around 
 
 The questions go once through the search itself, as in `bench.retrieval`; from there on what was weighed is weighed anew
 (`bench.features`). For the weights in use both are held against each other, and where they part the command fails.
+Echoes are not grouped here: what stands for what is told by wording, and not weighed.
 Not tried, since each choice would be another index: BM25's own weights, and how far a context reaches. With a speaker's
 weight of 0 a query is put in another way, so that is not tried either.
 """

@@ -86,8 +86,11 @@ class Points:
         """`own`: of those with a context, the words without it; `units`: each text's vector without those before."""
         order = sorted(range(len(entries)), key=lambda n: (-entries[n][0].key.seq, entries[n][0].key.chunk))
         points = [entries[n][0] for n in order]
-        self.seqs = np.array([point.key.seq for point in points])
-        self.asking = np.array([point.asks for point in points])
+        seqs = np.array([point.key.seq for point in points])
+        self.starts = np.flatnonzero(np.diff(seqs, prepend=-1))
+        """Where each event's points begin: they are one result, by the best of them."""
+        self.seqs = seqs[self.starts]
+        self.forms = np.array([point.form for point in points], dtype=object)
         self.speakers = np.array([point.speaker for point in points], dtype=object)
         whole = [dict(zip(point.words.terms, point.words.weights, strict=True)) for point in points]
         alone = [own.get(point.key, words) for point, words in zip(points, whole, strict=True)]
@@ -122,10 +125,10 @@ class Features:
 
     def __init__(self, points: Points, questions: Sequence[Question], asks: Sequence[Ask | None]) -> None:
         """`asks`: what the engine was asked for each question; None where nothing could be found."""
-        shape = (len(questions), len(points.seqs))
+        shape = (len(questions), len(points.forms))
         self.own, self.context, self.unit, self.before = (np.zeros(shape) for _ in range(4))
         self.named = np.zeros(shape, np.bool_)
-        self._asking = points.asking
+        self._forms, self._starts = points.forms, points.starts
         self._norms = points.unit, points.before
         self._words_at: dict[float, Numbers] = {}
         self._cosines_at: dict[float, Numbers] = {}
@@ -149,27 +152,19 @@ class Features:
         self.named[row] = (points.speakers == ask.speaker) & bool(ask.speaker)
 
     def _evidence(self, points: Points, questions: Sequence[Question]) -> None:
-        """Each seq that answers a question is one piece of evidence, by whichever of its points is found first."""
-        rows, at, piece, of = list[int](), list[int](), list[int](), list[int]()
-        for row, question in enumerate(questions):
-            for seq in sorted(question.wanted):
-                numbers = np.flatnonzero(points.seqs == seq).tolist()
-                rows += [row] * len(numbers)
-                at += numbers
-                piece += [len(of)] * len(numbers)
-                of.append(row)
-        self._rows, self._at, self._piece, self._of = (np.array(each, np.int64) for each in (rows, at, piece, of))
-        self._wanted = np.bincount(self._of, minlength=len(questions))
+        """Each seq that answers a question is one piece of evidence."""
+        number = {int(seq): at for at, seq in enumerate(points.seqs)}
+        wanted = [(row, number[seq]) for row, question in enumerate(questions) for seq in sorted(question.wanted)]
+        self._rows, self._at = np.array(wanted, np.int64).reshape(-1, 2).T
+        self._wanted = np.bincount(self._rows, minlength=len(questions))
 
     def recalls(self, weights: Weights, cuts: Sequence[int]) -> Recalls:
-        scores = self._scores(weights)
+        scores = np.maximum.reduceat(self._scores(weights), self._starts, axis=1)
         rows, at = scores[self._rows], np.arange(scores.shape[1])
         scored = rows[np.arange(len(rows)), self._at][:, None]
         ahead = (rows > scored) | (rows == scored) & (at < self._at[:, None])
         ranks = np.where(np.isfinite(scored[:, 0]), ahead.sum(axis=1), scores.shape[1])
-        best = np.full(len(self._of), scores.shape[1])
-        np.minimum.at(best, self._piece, ranks)
-        found = [np.bincount(self._of, best < cut, minlength=len(self._wanted)) for cut in cuts]
+        found = [np.bincount(self._rows, ranks < cut, minlength=len(self._wanted)) for cut in cuts]
         return np.stack(found, axis=1) / np.maximum(1, self._wanted)[:, None]
 
     def _scores(self, weights: Weights) -> Numbers:
@@ -177,7 +172,8 @@ class Features:
         blend, words, cosines = weights.blend, self._words(weights.around), self._cosines(weights.smoothing)
         found = (words > 0) | (cosines >= blend.floor)
         score = words / (words + blend.half) + blend.dense * cosines + blend.speaker * self.named
-        score -= blend.asks * self._asking
+        for form, weight in blend.by_form:
+            score -= weight * (self._forms == form)
         return np.where(found, np.rint(score * 10**SCORE_DIGITS), _UNSEEN)
 
     def _words(self, around: float) -> Numbers:
@@ -220,6 +216,7 @@ def kept(
 ) -> tuple[Features, Recalls]:
     """Ask an agent's memory; what was weighed on the way, and what was found. The journal's index is the tap's."""
     score, asks = [], []
+    journal.index._searches.groups = False  # what is told again, or corrected, is found by its wording: no weight
     for question in questions:
         tap.asks.clear()
         found = journal.first(agent, function, question.text, max(cuts))

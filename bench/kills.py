@@ -206,7 +206,7 @@ def check(folder: Path, *, seed: int = 1) -> Proof:
             index._searches.exact_points = index.points
         try:
             everything = (Part(stream_of(SOURCE), "passage"),)
-            points = survived._engine.listing(everything, survived.points + 1, start_ms=None, end_ms=None, latest=False)
+            points = survived._engine.listing(everything, survived.points + 1, latest=False)
             listed = Counter(match.key for match in points)
             not_once += [f"indexed {listed[key]} times: {key}" for key in expected.keys() | listed if listed[key] != 1]
             not_once += [f"indexed, not in the log: {key}" for key in listed.keys() - expected.keys()]

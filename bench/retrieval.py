@@ -1,11 +1,13 @@
-"""What recall and archival search find, without a model: LoCoMo, NQ passages, key-value records.
+"""What recall and archival search find, without a model: LoCoMo, NQ passages, key-value records, agents' chats.
 
     python -m bench.retrieval --data DIR [--json] [--locomo FILE] [--nq FILE] [--kv FILE] [--embedder NAME]
 
 Every turn, passage and record becomes the event that it would be in an agent's log. The events go through the memory
 index on the embedded engine, and the questions through `actors.storage.search`, page after page, with the settings that
 an agent has by default. Recall@k is the share of a question's evidence among the first k results, averaged over the
-questions; of passages and records there is one that answers. `--json` prints one object as the last line.
+questions; of passages and records there is one that answers. The chats are made from LoCoMo and NQ, by
+`bench.agent_sets`: look at the half that is kept aside when nothing is tuned any more. `--json` prints one object as
+the last line.
 What weights find that were chosen without the question is `bench.cross_validation`'s.
 """
 
@@ -22,6 +24,7 @@ from pathlib import Path
 
 import msgspec
 
+from bench import agent_recall, agent_sets
 from bench.figures import add_json_option
 from bench.retrieval_sets import LOCOMO_CATEGORIES, BadData, Conversation, Lookup, Turn, find, kv, locomo, nq
 from events.codec import draft
@@ -41,6 +44,13 @@ POOLED = (1, 2, 3, 4)
 """LoCoMo's categories behind its headline figure; the fifth asks for what was never said."""
 
 Recalls = dict[str, float]
+
+
+class Results(msgspec.Struct, frozen=True):
+    """The seqs of the first results of a search, and how many it has."""
+
+    seqs: list[int]
+    total: int
 
 
 class Journal:
@@ -70,15 +80,19 @@ class Journal:
 
     def first(self, agent: str, function: str, query: str, count: int, page_size: int = PAGE_SIZE) -> list[int]:
         """The seqs of the first `count` results, as an agent gets them that asks now and turns the pages."""
-        seq = len(self._streams[agent])
+        return self.found(agent, function, query, count, page_size).seqs
+
+    def found(self, agent: str, function: str, query: str, count: int, page_size: int = PAGE_SIZE) -> Results:
+        seq, total = len(self._streams[agent]), 0
         hits: list[Hit] = []
         for page in range(-(-count // page_size)):
             call = FunctionCalled(
                 call="c", name=function, arguments={"query": query, "page": page}, page_size=page_size
             )
             asked = place(draft(agent, START_MS, call, key="call"), seq, self._position + 1, GENESIS)
-            hits += search(self.index, call, sight_of(asked.agent, asked.seq, ())).hits
-        return [hit.seq for hit in hits][:count]
+            shown = search(self.index, call, sight_of(asked.agent, asked.seq, ()))
+            hits, total = [*hits, *shown.hits], shown.total
+        return Results([hit.seq for hit in hits][:count], total)
 
     def read(self, stream: str, after: int, to: int) -> Sequence[Envelope]:
         return self._streams[stream][after:to]
@@ -198,6 +212,8 @@ def run(sets: Sets, folder: Path, embedder: Embedder, *, as_json: bool) -> None:
     scores = measure_locomo(journal, sets.locomo)
     passages = measure_lookup(journal, "passages", sets.nq, 1, 10)
     records = measure_lookup(journal, "records", sets.kv, 1)
+    chats = agent_recall.measure(journal, agent_sets.talks(sets.locomo, sets.nq))
+    languages = agent_recall.measure(journal, agent_sets.languages(START_MS))
     journal.index.close()
     print(
         f"Embedder {embedder.name}; {time.process_time() - began:.0f} s of CPU. Questions without evidence: not asked."
@@ -206,8 +222,15 @@ def run(sets: Sets, folder: Path, embedder: Embedder, *, as_json: bool) -> None:
         cuts = "   ".join(f"{cut:>9} {value:.4f}" for cut, value in score.recalls().items())
         print(f"{name:<24} n {score.count:>5}   {cuts}")
     print("Category 5 has evidence too, and is not in the pooled figure.")
+    print("Chats with an unnamed user, made from LoCoMo and NQ:")
+    for line in agent_recall.lines(chats, ("recall@5", "recall@10", *agent_recall.ORDER)):
+        print(f"  {line}")
+    print("Small talks in one language; matched: the share of the messages that a search says it matches:")
+    for line in agent_recall.lines(languages, ("recall@1", "recall@5", "matched")):
+        print(f"  {line}")
     if as_json:
-        print(json.dumps({"locomo": scores[0].recalls(), "nq": passages.recalls(), "kv": records.recalls()}))
+        found = {"locomo": scores[0].recalls(), "nq": passages.recalls(), "kv": records.recalls()}
+        print(json.dumps({**found, "agents": agent_recall.plain(chats), "languages": agent_recall.plain(languages)}))
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import click
-from msgspec.structs import replace
+from msgspec.structs import asdict, replace
 
 from actors.index import drop_index, open_index
 from console.inspect import agent_head, check_event, reading
@@ -30,12 +30,12 @@ from console.options import (
 from console.progress import bar
 from console.show import Page, many, one_line, print_json, utc
 from events.envelope import Envelope
-from events.errors import StorageUnavailable
-from events.passages import Hit, label
+from events.errors import BadInput, StorageUnavailable
+from events.passages import Hit, beside, label
 from events.passages import Page as Found
 from events.sources import is_source, stream_of
 from store.bearing import BEARING
-from store.functions import Sight, sight_of
+from store.functions import Sight, bounds_of, sight_of
 from store.log import LogReader
 from store.points import View
 from store.projection import MemoryIndex
@@ -44,7 +44,7 @@ from store.states import load
 
 BATCH: Final = 1000
 PART_BYTES: Final = 200_000
-KINDS: Final = {"recall": "message", "archival": "passage"}
+STORES: Final = ("recall", "archival")
 TEXT_CHARS: Final = 600
 PAGE_SIZE: Final = 5
 MOST_PAGE: Final = 1_000_000
@@ -87,15 +87,32 @@ def _parts(envelopes: Sequence[Envelope]) -> Iterator[list[Envelope]]:
 @click.argument("agent")
 @click.argument("query")
 @bundle_option
-@click.option("--in", "where", type=click.Choice(list(KINDS)), help="Only what was said, or only archival storage.")
+@click.option("--in", "where", type=click.Choice(STORES), help="Only what was said, or only archival storage.")
 @click.option("--at", type=click.IntRange(min=1), metavar="SEQ", help="As of this event of the agent (default: now).")
 @click.option("--page", default=0, type=click.IntRange(0, MOST_PAGE), metavar="P", help="Page of the results, from 0.")
+@click.option("--who", default="", metavar="NAME", help="Only what was said by: user, assistant, or a name.")
+@click.option("--from", "first", default="", metavar="DAY", help="Only what was said from this day on (YYYY-MM-DD).")
+@click.option("--to", "last", default="", metavar="DAY", help="Only what was said up to this day.")
 @index_options
 @json_option
-def search_command(agent: str, query: str, *, where: str | None, at: int | None, page: int, as_json: bool) -> None:
+def search_command(
+    agent: str,
+    query: str,
+    *,
+    where: str | None,
+    at: int | None,
+    page: int,
+    who: str,
+    first: str,
+    last: str,
+    as_json: bool,
+) -> None:
     """Search AGENT's memory as its own functions do: what was said (recall), and its passages and the documents of its
     sources (archival). With --at, as it was after that event: what came later is not there, what was removed is.
+    With --who, --from or --to only what was said is searched.
     """
+    if (who or first or last) and where == "archival":
+        raise BadInput("--who, --from and --to are for what was said: leave out --in archival.")
     if len(query) > QUERY_CHARS:
         click.echo(
             f"The query has {len(query):,} characters: only its first {QUERY_CHARS:,} are searched for.", err=True
@@ -103,9 +120,13 @@ def search_command(agent: str, query: str, *, where: str | None, at: int | None,
     with reading() as log:
         sight = sight_after(log, agent, at)
         with _index(log, sight.all) as index:
-            found = {name: index.search(sight.all if name == "archival" else sight.own, kind=kind, query=query,
-                                        page=page, size=PAGE_SIZE, own=len(sight.own))
-                     for name, kind in KINDS.items() if where in (None, name)}  # fmt: skip
+            found: dict[str, Found] = {}
+            if where != "archival":
+                found["recall"] = _recalled(index, sight, query, page, (who, first, last))
+            if where != "recall" and not (who or first or last):
+                found["archival"] = index.search(
+                    sight.all, kind="passage", query=query, page=page, size=PAGE_SIZE, own=len(sight.own)
+                )
     if as_json:
         row: dict[str, Any] = {"agent": agent, "as_of": sight.own[0].as_of, "query": query, "page": page}
         row |= {
@@ -116,6 +137,19 @@ def search_command(agent: str, query: str, *, where: str | None, at: int | None,
         return
     for name, each in found.items():
         _print(Page(), name, each, page)
+
+
+def _recalled(index: MemoryIndex, sight: Sight, query: str, page: int, only: tuple[str, str, str]) -> Found:
+    """What was said, by whom and from which day to which. Raises BadInput where these are none."""
+    who, first, last = only
+    try:
+        start_ms, end_ms = bounds_of(first, last)
+        return index.search(
+            sight.own, kind="message", query=query, page=page, size=PAGE_SIZE, own=len(sight.own),
+            who=who, start_ms=start_ms, end_ms=end_ms,
+        )  # fmt: skip
+    except ValueError as error:
+        raise BadInput(str(error)) from error
 
 
 def sight_after(log: LogReader, agent: str, at: int | None) -> Sight:
@@ -186,6 +220,8 @@ def _events(log: LogReader, view: View) -> Iterator[Envelope]:
 def _object(hit: Hit, agent: str) -> dict[str, Any]:
     row: dict[str, Any] = {"seq": hit.seq, "chunk": hit.chunk, "score": round(hit.score, 6), "time_ms": hit.time_ms}
     row |= {"speaker": hit.speaker, "text": hit.text}
+    if hit.beside:
+        row["beside"] = [asdict(told) for told in hit.beside]
     if hit.stream != agent and not is_source(hit.stream):
         row["agent"] = hit.stream  # whom a fork goes on from
     if hit.path:
@@ -200,7 +236,8 @@ def _print(page: Page, name: str, found: Found, number: int) -> None:
     page.line((f"{name}: ", "bold"), f"{many(found.total, 'result')}, {where}")
     for hit in found.hits:
         page.line(
-            (f"  {hit.seq:>6}  {utc(hit.time_ms)[:16]}  {hit.score:.3f}  ", "dim"), (one_line(label(hit), 300), "cyan")
+            (f"  {hit.seq:>6}  {utc(hit.time_ms)[:16]}  {hit.score:.3f}  ", "dim"),
+            (one_line(label(hit) + beside(hit), 300), "cyan"),
         )
         page.line(f"          {one_line(hit.text, TEXT_CHARS)}")
 

@@ -2,7 +2,8 @@
 with.
 
 Rules. (1) It is a part of the format (`formats.BRIEF`): nothing here may change what an agent that has it was sent
-before. (2) Every function is there with all its parameters; only what is said of them is shorter. (3) A system text
+before. (2) Every function is there with all its parameters, but for those that narrow a search
+down; what is said of them is shorter. (3) A system text
 that a user wrote is left as it is.
 """
 

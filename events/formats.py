@@ -41,6 +41,7 @@ DUMMY_SIGNATURES: Final = "dummy_signatures"
 NO_CONTENT: Final = "no_content"
 DESCRIBED_BLOCKS: Final = "described_blocks"
 ZONED: Final = "zoned"
+SEARCH_FILTERS: Final = "search_filters"
 
 PARTS: Final = (
     Part(TIMED_HEARTBEATS, "set_timer offers timed heartbeats", newborn=True),
@@ -60,6 +61,7 @@ PARTS: Final = (
     Part(DUMMY_SIGNATURES, "calls without Gemini's signature have the one that Gemini documents for them"),
     Part(DESCRIBED_BLOCKS, "sections of core memory show what they are for, and functions name them", newborn=True),
     Part(ZONED, "times are told, and timers set, in the agent's time zone", newborn=True),
+    Part(SEARCH_FILTERS, "conversation_search takes who said it, and from which day to which", newborn=True),
 )
 
 NAMED: Final = 3

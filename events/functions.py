@@ -6,10 +6,8 @@ that teaches: what was wrong, and what a good call looks like.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
-from contextlib import suppress
 from functools import cache
 from math import isnan
 from typing import Any, Final
@@ -19,8 +17,8 @@ import msgspec
 from events import brief
 from events.endings import CUT
 from events.envelope import Topic
-from events.formats import BRIEF, DESCRIBED_BLOCKS, TIMED_HEARTBEATS, Format
-from events.loose_json import MAX_DEPTH, Flaw, read_object
+from events.formats import BRIEF, DESCRIBED_BLOCKS, SEARCH_FILTERS, TIMED_HEARTBEATS, Format
+from events.loose_json import MAX_DEPTH, Flaw, has_a_key_twice, read_object
 from events.types import ToolCall
 
 Scalar = str | int | float | bool
@@ -115,7 +113,13 @@ FUNCTIONS: Final = (
     Function(
         "conversation_search",
         "Searches prior conversation history (recall storage) by words and meaning.",
-        (Parameter("query", "string", "What to search for."), _PAGE),
+        (
+            Parameter("query", "string", "What to search for."),
+            Parameter("who", "string", "Only what was said by: user or assistant.", False, SEARCH_FILTERS),
+            Parameter("start_date", "string", "Only from this day on, as YYYY-MM-DD.", False, SEARCH_FILTERS),
+            Parameter("end_date", "string", "Only up to this day, as YYYY-MM-DD.", False, SEARCH_FILTERS),
+            _PAGE,
+        ),
         topic=Topic.STORAGE,
     ),
     Function(
@@ -207,8 +211,15 @@ _by_name: Final = {function.name: function for function in FUNCTIONS}
 @cache
 def _accepted(function: Function, format: Format) -> tuple[Parameter, ...]:
     """The parameters that a context of this format offers."""
-    offered = tuple(parameter for parameter in function.parameters if not parameter.part or parameter.part in format)
+    offered = tuple(parameter for parameter in function.parameters if _offers(format, parameter))
     return (*offered, _HEARTBEAT) if function.chains else offered
+
+
+def _offers(format: Format, parameter: Parameter) -> bool:
+    """A small window has no room for what narrows a search down."""
+    if parameter.part == SEARCH_FILTERS and BRIEF in format:
+        return False
+    return not parameter.part or parameter.part in format
 
 
 def schemas(format: Format, *, documents: bool = False, labels: Labels = USUAL) -> list[dict[str, Any]]:
@@ -283,7 +294,7 @@ def check(call: ToolCall, format: Format, *, finish: str = "", documents: bool =
         names = ", ".join(each.name for each in FUNCTIONS if documents or not each.documents)
         return BadCall(f"There is no function '{call.name[:80]}'. The functions are: {names}.")
     given = arguments_of(call.arguments or "{}")
-    if isinstance(given, str) or _has_a_key_twice(call.arguments):
+    if isinstance(given, str) or has_a_key_twice(call.arguments):
         flaw = read_object(call.arguments)
         why = str(flaw) if isinstance(flaw, Flaw) else str(given)
         if finish in CUT:
@@ -298,19 +309,6 @@ def check(call: ToolCall, format: Format, *, finish: str = "", documents: bool =
             f"which is none of its parameters. Nothing was done. Give one JSON object: {_usage(function)}."
         )
     return _checked(function, given, format)
-
-
-def _has_a_key_twice(text: str) -> bool:
-    """Whether an object in this JSON text has two values of one name: the decoder keeps only the last."""
-    found = False
-
-    def seen(pairs: list[tuple[str, Any]]) -> None:
-        nonlocal found
-        found = found or len({key for key, _ in pairs}) < len(pairs)
-
-    with suppress(ValueError):  # a number of thousands of digits
-        json.loads(text or "{}", object_pairs_hook=seen)
-    return found
 
 
 def _unknown(function: Function, given: Mapping[str, Any]) -> str:
@@ -351,7 +349,7 @@ def _is_too_deep(text: str) -> bool:
 def _checked(function: Function, given: Mapping[str, Any], format: Format) -> Call | BadCall:
     arguments: dict[str, Scalar] = {}
     for parameter in function.parameters:
-        if parameter.part and parameter.part not in format:
+        if not _offers(format, parameter):
             continue
         value = given.get(parameter.name)
         if value is None:

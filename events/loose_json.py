@@ -13,8 +13,10 @@ cannot place, and does not say so (of 51 broken texts it changed 11).
 
 from __future__ import annotations
 
+import json
 import re
-from typing import Final
+from contextlib import suppress
+from typing import Any, Final
 
 import msgspec
 
@@ -282,3 +284,16 @@ def _number(found: re.Match[str]) -> str:
     if len(whole) > 1 and whole.startswith("0"):
         raise _Wrong("a number begins with 0 (a text stands in quotation marks)", found.start())
     return f"{sign.strip('+')}{whole or '0'}{'.' + (part or '0') if point else ''}{exponent}"
+
+
+def has_a_key_twice(text: str) -> bool:
+    """Whether an object in this JSON text has two values of one name: the decoder keeps only the last."""
+    found = False
+
+    def seen(pairs: list[tuple[str, Any]]) -> None:
+        nonlocal found
+        found = found or len({key for key, _ in pairs}) < len(pairs)
+
+    with suppress(ValueError):  # a number of thousands of digits
+        json.loads(text or "{}", object_pairs_hook=seen)
+    return found

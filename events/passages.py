@@ -27,6 +27,9 @@ BREAK: Final = re.compile("\\n+\\s*|(?<=[.!?\u2026])[\"')\\]\u201d\u2019]*\\s+|(
 
 _WORD: Final = re.compile(r"\w+")
 
+BESIDE_CHARS: Final = 80
+"""What is shown of a correction, or of what it corrects, beside a hit."""
+
 EXCERPTS: Final = 200
 """So many places where an excerpt might begin are looked at."""
 EXCERPT_CHARS: Final = 400
@@ -34,6 +37,16 @@ EXCERPT_CHARS: Final = 400
 
 _WINDOW_CHARS_PER_TOKEN: Final = 8
 """No piece of more characters a token is counted at once: it would not fit, and tokenisers are slow on giant words."""
+
+
+class Told(msgspec.Struct, frozen=True, array_like=True):
+    """What is told beside a hit. `kind`: "repeated" (it was said again so many `times`, last at `time_ms`), "corrected"
+    or "corrects" (by, or of, what was said at `time_ms`; `text` "": that is the hit behind, or before)."""
+
+    kind: str
+    time_ms: int
+    text: str = ""
+    times: int = 0
 
 
 class Hit(msgspec.Struct, frozen=True, array_like=True):
@@ -54,6 +67,7 @@ class Hit(msgspec.Struct, frozen=True, array_like=True):
     first_line: int = 0
     last_line: int = 0
     heading: str = ""
+    beside: tuple[Told, ...] = ()
 
 
 class Page(msgspec.Struct, frozen=True, array_like=True):
@@ -202,9 +216,27 @@ def search_page(
         there = "is 1 result" if total == 1 else f"are {total} results"
         pages = "on page 0" if last == 0 else f"on pages 0 to {last}"
         return f"No results on page {page}: there {there}, {pages}."
-    stamps = [stamp(hit.time_ms, offset(zone, hit.time_ms) if zone else None) for hit in hits]
-    lines = [f"timestamp: {at}, {label(hit)}: {hit.text}" for at, hit in zip(stamps, hits, strict=True)]
+
+    def at(time_ms: int) -> str:
+        return stamp(time_ms, offset(zone, time_ms) if zone else None)
+
+    lines = [f"timestamp: {at(hit.time_ms)}, {label(hit)}{beside(hit, at)}: {hit.text}" for hit in hits]
     return f"Showing {len(hits)} of {total} results (page {page}/{last}): {json.dumps(lines, ensure_ascii=False)}"
+
+
+def beside(hit: Hit, at: Callable[[int], str] = stamp) -> str:
+    """What is told beside a hit, in brackets behind who said it ("": nothing), with times as `at` has them."""
+    told = "; ".join(_told(each, at(each.time_ms)) for each in hit.beside)
+    return f" ({told})" if told else ""
+
+
+def _told(told: Told, when: str) -> str:
+    if told.kind == "repeated":
+        return f"said {told.times + 1} times, last {when}"
+    text = clip(" ".join(told.text.replace(")", "]").split()), BESIDE_CHARS)
+    if told.kind == "corrected":
+        return f"corrected {when}: {text}" if text else f"corrected {when}, see the next result"
+    return f"corrects what was said {when}: {text}" if text else "corrects the result before"
 
 
 def label(hit: Hit, chars: int = 400) -> str:

@@ -26,10 +26,11 @@ from events.types import (
     UserMessageReceived,
 )
 from store import lexical
+from store.forms import form_of
 from store.points import NOWHERE, Burial, Entry, Key, Place
 from store.ranking import PASSAGE_B, PASSAGE_K1, PASSAGE_WORDS, SMOOTHING
-from store.surroundings import K1, Read, Said, Surroundings, around, pieces
-from store.terms import Sparse, Tokenizer, saturated, saturated_rows, together
+from store.surroundings import Read, Said, Surroundings, around, pieces, weighed
+from store.terms import Sparse, Tokenizer, saturated_rows, together
 
 INPUT_KINDS: Final = frozenset(event.__name__ for event in INPUTS)
 
@@ -113,7 +114,7 @@ class Bearing:
 
     def _notice(self, envelope: Envelope, batch: Batch, text: str) -> None:
         for chunk, piece in enumerate(pieces(text)):
-            weighted = Sparse.of(saturated(self._words.counts(lexical.ready(piece)), K1))
+            weighted = Sparse.of(weighed(self._words.counts(lexical.ready(piece))))
             key = Key(envelope.agent, envelope.seq, chunk)
             batch.add(Entry(key, "notice", "system", envelope.time, piece, weighted, weighted.terms))
 
@@ -128,7 +129,7 @@ def _message(envelope: Envelope, chunk: int, speaker: str, said: Said, before: S
         Sparse.of(together((said.terms, around(said, before)))),
         own=list(said.terms),
         reach=len(before),
-        asks=said.text.rstrip().endswith("?"),
+        form=form_of(said.text, by_agent=speaker == "assistant"),
     )
 
 

@@ -14,6 +14,7 @@ from math import log
 from typing import Final
 
 import numpy as np
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from store.points import Burial, Entry, Key, Listed, Part, Scope, listed
@@ -35,6 +36,8 @@ class Shelf:
         self._seqs, self._chunks, self._times = array("q"), array("q"), array("q")
         self._deaths, self._reach = array("q"), array("q")
         self._documents: list[str] = []
+        self._names, self._speakers = dict[str, int](), array("q")
+        """Who spoke, numbered; of each point the number."""
         self._terms = Postings()
         self._reaching = False
         """Whether any has a context."""
@@ -65,6 +68,7 @@ class Shelf:
         self._deaths.extend([one.died] * points)
         self._reach.extend(one.reach)
         self._documents.extend([one.document] * points)
+        self._speakers.extend([self._names.setdefault(one.speaker, len(self._names))] * points)
         self._reaching = self._reaching or any(one.reach)
         self.mortal = self.mortal or one.died > 0
         self.speakers.setdefault(one.speaker, seq)
@@ -75,8 +79,9 @@ class Shelf:
                 self._deaths[number] = burial.died
                 self.mortal = True
 
-    def seen(self, as_of: int, hidden: frozenset[int], start_ms: int | None, end_ms: int | None) -> Mask:
-        """Which points a view of it has, by their number."""
+    def seen(self, as_of: int, hidden: frozenset[int], scope: Scope) -> Mask:
+        """Which points a view of it has, by their number; of whom and of which time the scope says."""
+        start_ms, end_ms = scope.start_ms, scope.end_ms
         seqs = _numbers(self._seqs)
         mask = seqs <= as_of
         if self.mortal:
@@ -87,6 +92,9 @@ class Shelf:
         if start_ms is not None or end_ms is not None:
             times = _numbers(self._times)
             mask &= (times >= (start_ms or 0)) & (times <= (end_ms if end_ms is not None else 1 << 62))
+        if scope.speakers is not None:
+            numbers = [number for name, number in self._names.items() if name in scope.speakers]
+            mask &= np.isin(_numbers(self._speakers), numbers)
         return mask
 
     def where(self, term: int) -> NDArray[np.uint32]:
@@ -114,6 +122,13 @@ class Shelf:
         near: Mask = so_far[here] - so_far[np.maximum(here - reach, 0)] > 0
         return said | near
 
+    def results(self, mask: Mask, *, whole: bool) -> int:
+        """How many points of a mask; `whole`: how many events have one."""
+        if not whole:
+            return int(np.count_nonzero(mask))
+        seqs = _numbers(self._seqs)[mask]
+        return int(np.count_nonzero(np.diff(seqs))) + bool(len(seqs))
+
     def born(self, as_of: int) -> int:
         """How many of its points there were at a seq."""
         return int(np.searchsorted(_numbers(self._seqs), as_of, side="right"))
@@ -137,6 +152,7 @@ class Count:
         self._shelves = shelves
         self._seen = seen
         self._lineage = views[: scope.own]
+        self._whole = scope.whole
         self._streams = {view.stream: number for number, view in enumerate(views)}
         self.speakers = frozenset(
             name
@@ -162,7 +178,7 @@ class Count:
             shelf.surrounded(said, self._before(number, saying)) & seen
             for number, (shelf, said, seen) in enumerate(zip(self._shelves, saying, self._seen, strict=True))
         ]
-        return Matched(self._shelves, self._streams, masks)
+        return Matched(self._shelves, self._streams, masks, whole=self._whole)
 
     def _before(self, number: int, saying: Sequence[Mask]) -> Mask:
         """Of what a fork's first points have in their context: which points say it."""
@@ -177,15 +193,23 @@ class Count:
 
 
 class Matched:
-    """Which points of a scope match some terms."""
+    """Which points of a scope match some terms. `whole`: all points of an event are one result."""
 
-    def __init__(self, shelves: Sequence[Shelf], streams: Mapping[str, int], masks: Sequence[Mask]) -> None:
-        self._shelves, self._streams, self._masks = shelves, streams, masks
-        self.total = sum(int(np.count_nonzero(mask)) for mask in masks)
+    def __init__(
+        self, shelves: Sequence[Shelf], streams: Mapping[str, int], masks: Sequence[Mask], *, whole: bool
+    ) -> None:
+        self._shelves, self._streams, self._masks, self._whole = shelves, streams, masks, whole
+        self.points = sum(int(np.count_nonzero(mask)) for mask in masks)
 
-    def __contains__(self, key: Key) -> bool:
-        at = self._streams[key.stream]
-        return bool(self._masks[at][self._shelves[at].number(key)])
+    def total_with(self, near: Iterable[Key]) -> int:
+        """How many results there are, with those that were found otherwise."""
+        masks = self._masks
+        if near := list(near):
+            masks = [mask.copy() for mask in masks]
+            for key in near:
+                at = self._streams[key.stream]
+                masks[at][self._shelves[at].number(key)] = True
+        return sum(shelf.results(mask, whole=self._whole) for shelf, mask in zip(self._shelves, masks, strict=True))
 
 
 class Census:
@@ -195,10 +219,10 @@ class Census:
         self._listing = listing
         self._shelves: OrderedDict[tuple[str, str], Shelf] = OrderedDict()
 
-    def count(self, scope: Scope, start_ms: int | None = None, end_ms: int | None = None) -> Count:
+    def count(self, scope: Scope) -> Count:
         shelves = [self._shelf(view.stream, scope.kind) for view in scope.views]
         seen = [
-            shelf.seen(view.as_of, scope.hidden if number < scope.own else frozenset(), start_ms, end_ms)
+            shelf.seen(view.as_of, scope.hidden if number < scope.own else frozenset(), scope)
             for number, (shelf, view) in enumerate(zip(shelves, scope.views, strict=True))
         ]
         for shelf in shelves:
@@ -213,7 +237,9 @@ class Census:
             if len(shelf):
                 as_of = view.as_of if view.as_of < shelf.head or shelf.mortal else None
                 hidden = tuple(sorted(scope.hidden)) if number < scope.own else ()
-                found.append(Part(view.stream, scope.kind, as_of, shelf.mortal, hidden))
+                speakers = None if scope.speakers is None else tuple(sorted(scope.speakers))
+                one = Part(view.stream, scope.kind, as_of, shelf.mortal, hidden, speakers)
+                found.append(replace(one, start_ms=scope.start_ms, end_ms=scope.end_ms))
         return tuple(found)
 
     def put(self, entries: Sequence[Entry], burials: Sequence[Burial]) -> None:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from events.errors import BadInput
 from store.known import Known
+from store.languages import UNKNOWN_SCRIPT
 
 Vectors = NDArray[np.float32]
 
@@ -142,6 +143,12 @@ def unit_rows(rows: Vectors) -> Vectors:
 def setting_of(name: str) -> str:
     """What a setting calls the embedder of this name."""
     return _SETTINGS.get(name, name)
+
+
+def knows(name: str, text: str) -> bool:
+    """Whether an embedder of this name has learnt the script of a text: the local ones, of Latin letters alone. Of
+    others they see but bytes, in which all texts of a script are alike."""
+    return name not in _SETTINGS or UNKNOWN_SCRIPT.search(text) is None
 
 
 def check_embedder(setting: str) -> None:

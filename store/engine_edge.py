@@ -120,12 +120,10 @@ class EdgeEngine:
         matches = [Match(_key(point, names), round(point.score, layout.SCORE_DIGITS)) for point in best]
         return matches, [_key(point, names) for found in near for point in found]
 
-    def listing(
-        self, parts: Sequence[Part], limit: int, *, start_ms: int | None, end_ms: int | None, latest: bool
-    ) -> list[Match]:
+    def listing(self, parts: Sequence[Part], limit: int, *, latest: bool) -> list[Match]:
         by_time = qdrant.OrderBy("time_ms", qdrant.Direction.Desc if latest else qdrant.Direction.Asc)
         names = layout.names_of({part.stream for part in parts})
-        request = qdrant.QueryRequest(limit=limit, query=by_time, filter=_filter(parts, start_ms, end_ms))
+        request = qdrant.QueryRequest(limit=limit, query=by_time, filter=_filter(parts))
         with self._reading():
             found = self._shard.query(request)
         return [Match(_key(point, names), float(point.order_value or 0)) for point in found]
@@ -221,12 +219,12 @@ def _key(point: qdrant.ScoredPoint | qdrant.Record, names: dict[int, str]) -> Ke
     return layout.key_of(cast(UUID, point.id), names)
 
 
-def _filter(parts: Sequence[Part], start_ms: int | None = None, end_ms: int | None = None) -> qdrant.Filter:
+def _filter(parts: Sequence[Part]) -> qdrant.Filter:
     """All that some parts hold. One is filtered flat, which the engine plans better than a choice of one."""
-    seen, when = [layout.in_part(part) for part in parts], layout.in_time(start_ms, end_ms)
+    seen = [layout.in_part(part) for part in parts]
     if len(seen) == 1:
-        return _where(layout.Where((*seen[0].must, *when), seen[0].must_not))
-    return qdrant.Filter(must=_conditions(when), min_should=qdrant.MinShould([_where(each) for each in seen], 1))
+        return _where(seen[0])
+    return qdrant.Filter(min_should=qdrant.MinShould([_where(each) for each in seen], 1))
 
 
 def _where(where: layout.Where) -> qdrant.Filter:
@@ -242,6 +240,8 @@ def _condition(condition: layout.Condition) -> Any:
         return qdrant.IsEmptyCondition(condition.field)
     if condition.equals is not None:
         return FieldCondition(condition.field, match=MatchValue(condition.equals))
+    if condition.any_of:
+        return FieldCondition(condition.field, match=qdrant.MatchAny(list(condition.any_of)))
     if condition.one_of:
         return FieldCondition(condition.field, match=qdrant.MatchAny(list(condition.one_of)))
     return FieldCondition(condition.field, range=qdrant.RangeFloat(gte=condition.at_least, lte=condition.at_most))
@@ -297,10 +297,8 @@ def _priors(ask: Ask) -> list[Expression]:
     if blend.speaker and ask.speaker:
         named = FieldCondition("speaker", match=MatchValue(ask.speaker))
         found.append(_times(blend.speaker, Expression.Condition(named)))
-    if blend.asks:
-        found.append(
-            _times(-blend.asks, Expression.Condition(FieldCondition("form", match=MatchValue(layout.QUESTION))))
-        )
+    for form, weight in blend.by_form:
+        found.append(_times(-weight, Expression.Condition(FieldCondition("form", match=MatchValue(form)))))
     return found
 
 

@@ -161,15 +161,13 @@ class ServerEngine:
         matches = [Match(_key(point, names), round(point.score, layout.SCORE_DIGITS)) for point in best.points]
         return matches, [_key(point, names) for found in near for point in found.points]
 
-    def listing(
-        self, parts: Sequence[Part], limit: int, *, start_ms: int | None, end_ms: int | None, latest: bool
-    ) -> list[Match]:
+    def listing(self, parts: Sequence[Part], limit: int, *, latest: bool) -> list[Match]:
         direction = models.Direction.DESC if latest else models.Direction.ASC
         names = layout.names_of({part.stream for part in parts})
         with _asking(self._url):
             found, _ = self._client.scroll(
                 self._collection,
-                scroll_filter=_filter(parts, start_ms, end_ms),
+                scroll_filter=_filter(parts),
                 limit=limit,
                 order_by=models.OrderBy(key="time_ms", direction=direction),
                 with_payload=False,
@@ -260,13 +258,13 @@ def _key(point: models.ScoredPoint | models.Record, names: dict[int, str]) -> Ke
     return layout.key_of(UUID(str(point.id)), names)
 
 
-def _filter(parts: Sequence[Part], start_ms: int | None = None, end_ms: int | None = None) -> models.Filter:
+def _filter(parts: Sequence[Part]) -> models.Filter:
     """All that some parts hold. One is filtered flat, which the server plans better than a choice of one."""
-    seen, when = [layout.in_part(part) for part in parts], layout.in_time(start_ms, end_ms)
+    seen = [layout.in_part(part) for part in parts]
     if len(seen) == 1:
-        return _where(layout.Where((*seen[0].must, *when), seen[0].must_not))
+        return _where(seen[0])
     either: list[Any] = [_where(each) for each in seen]
-    return models.Filter(must=_conditions(when), min_should=models.MinShould(conditions=either, min_count=1))
+    return models.Filter(min_should=models.MinShould(conditions=either, min_count=1))
 
 
 def _where(where: layout.Where) -> models.Filter:
@@ -283,6 +281,8 @@ def _condition(condition: layout.Condition) -> models.Condition:
         return models.IsEmptyCondition(is_empty=models.PayloadField(key=field))
     if condition.equals is not None:
         return _is(field, condition.equals)
+    if condition.any_of:
+        return models.FieldCondition(key=field, match=models.MatchAny(any=list(condition.any_of)))
     if condition.one_of:
         return models.FieldCondition(key=field, match=models.MatchAny(any=list(condition.one_of)))
     return models.FieldCondition(key=field, range=models.Range(gte=condition.at_least, lte=condition.at_most))
@@ -342,8 +342,7 @@ def _priors(ask: Ask) -> list[models.Expression]:
     found: list[models.Expression] = []
     if ask.blend.speaker and ask.speaker:
         found.append(_times(ask.blend.speaker, _is("speaker", ask.speaker)))
-    if ask.blend.asks:
-        found.append(_times(-ask.blend.asks, _is("form", layout.QUESTION)))
+    found += [_times(-weight, _is("form", form)) for form, weight in ask.blend.by_form]
     return found
 
 

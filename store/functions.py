@@ -19,7 +19,7 @@ from events.context import clip
 from events.envelope import Envelope
 from events.errors import PalimpsestError
 from events.functions import FUNCTIONS
-from events.passages import Hit, Page, excerpt, label, search_page
+from events.passages import Hit, Page, beside, excerpt, label, search_page
 from events.sources import Source, stream_of
 from events.types import Found, FunctionCalled, FunctionFailed, FunctionReturned, Parent
 from store import zones
@@ -31,6 +31,7 @@ from store.projection import MemoryIndex
 
 ON_DOCUMENTS: Final = frozenset(function.name for function in FUNCTIONS if function.documents)
 """The functions that read sources in the log, and need no index."""
+FIRST_DAY, LAST_DAY = "0001-01-01", "9999-12-31"
 LISTED: Final = 20
 """So many documents are listed on a page, at most."""
 LISTED_CHARS: Final = 120
@@ -78,14 +79,26 @@ def search(index: MemoryIndex, call: FunctionCalled, sight: Sight) -> Page:
     page, own = _page_of(call), len(sight.own)
     hidden, size = frozenset(call.hidden), call.page_size
     if call.name == "conversation_search_date":
-        start_ms, end_ms = days(call)
-        return index.by_date(sight.own, start_ms=start_ms, end_ms=end_ms, page=page, size=size, hidden=hidden, own=own)
+        first_ms, last_ms = days(call)
+        return index.by_date(sight.own, start_ms=first_ms, end_ms=last_ms, page=page, size=size, hidden=hidden, own=own)
     query = str(call.arguments["query"])
     if call.name == "conversation_search":
-        views, kind = sight.own, "message"
-    else:
-        views, kind = sight.all, "passage"
-    return index.search(views, kind=kind, query=query, page=page, size=size, hidden=hidden, own=own)
+        who, first, last = (str(call.arguments.get(name, "")).strip() for name in ("who", "start_date", "end_date"))
+        start_ms, end_ms = bounds_of(first, last, call.zone)
+        return index.search(
+            sight.own, kind="message", query=query, page=page, size=size, hidden=hidden, own=own,
+            who=who, start_ms=start_ms, end_ms=end_ms,
+        )  # fmt: skip
+    return index.search(sight.all, kind="passage", query=query, page=page, size=size, hidden=hidden, own=own)
+
+
+def bounds_of(start: str, end: str, zone: str = "") -> tuple[int | None, int | None]:
+    """The first and last millisecond of a range of days of a zone, which may be open on either side. Raises ValueError
+    with a text for the model."""
+    if not (start or end):
+        return None, None
+    first, last = zones.day_bounds(zone, start or FIRST_DAY, end or LAST_DAY)
+    return first if start else None, last if end else None
 
 
 def days(call: FunctionCalled) -> tuple[int, int]:
@@ -121,7 +134,7 @@ def unavailable(call: FunctionCalled, why: PalimpsestError | None) -> FunctionFa
 def _clipped(hit: Hit, query: str, room: int) -> Hit:
     """A document's hit gives a third of its room, at most, to what it takes to cite it."""
     if not hit.path:
-        return replace(hit, text=excerpt(hit.text, query, room))
+        return replace(hit, text=excerpt(hit.text, query, max(40, room - len(beside(hit)))))
     hit = replace(hit, path=clip(hit.path, max(40, room // 4)), heading=clip(hit.heading, max(20, room // 8)))
     return replace(hit, text=excerpt(hit.text, query, max(40, room - len(label(hit)))))
 

@@ -31,9 +31,6 @@ ROLL: Final = "roll"
 KEYWORDS: Final = ("document", "speaker", "form", ROLL)
 """The other indexed payload fields."""
 
-QUESTION: Final = "question"
-"""The `form` of a message that asks."""
-
 MARK_ID: Final = UUID(int=0)
 SCORE_DIGITS: Final = 6
 
@@ -84,8 +81,8 @@ def _payload(entry: Entry, died: int) -> dict[str, Any]:
         payload["speaker"] = entry.speaker
     if place is not NOWHERE:
         payload.update(msgspec.to_builtins(place))
-    if entry.asks:
-        payload["form"] = QUESTION
+    if entry.form:
+        payload["form"] = entry.form
     if died:
         payload["died"] = died
     return payload
@@ -109,6 +106,7 @@ class Condition(msgspec.Struct, frozen=True, kw_only=True):
     field: str
     equals: str | None = None
     one_of: tuple[int, ...] = ()
+    any_of: tuple[str, ...] = ()
     at_least: int | None = None
     at_most: int | None = None
     missing: bool = False
@@ -139,6 +137,9 @@ def in_part(part: Part) -> Where:
         must_not.append(Condition(field="died", at_most=part.as_of))
     if part.hidden:
         must_not.append(Condition(field="seq", one_of=part.hidden))
+    if part.speakers is not None:
+        must.append(Condition(field="speaker", any_of=part.speakers))
+    must += in_time(part.start_ms, part.end_ms)
     return Where(tuple(must), tuple(must_not))
 
 
@@ -165,7 +166,9 @@ def taken_by(burial: Burial) -> Where:
 
 def stored_of(key: Key, payload: dict[str, Any]) -> Stored:
     speaker = payload.get("speaker") or _usual_speaker(key.stream)
-    return Stored(key, speaker, payload["time_ms"], payload["text"], msgspec.convert(payload, Place))
+    return Stored(
+        key, speaker, payload["time_ms"], payload["text"], msgspec.convert(payload, Place), payload.get("form", "")
+    )
 
 
 LISTED_FIELDS: Final = ("terms", "sizes", "time_ms", "speaker", "document", "died", "reach")

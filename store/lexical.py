@@ -14,7 +14,9 @@ from datetime import UTC, date, datetime
 from functools import lru_cache
 from typing import Final
 
-VERSION: Final = 2
+from store.spelling import spelled
+
+VERSION: Final = 3
 
 _STOP_WORDS: Final = (
     # articles, pronouns, auxiliaries, prepositions, conjunctions
@@ -47,7 +49,10 @@ _IRREGULAR: Final = (
     "throw threw thrown, understand understood, wake woke woken, wear wore worn, weave wove woven, weep wept, "
     "win won, write wrote written, child children, man men, woman women, person people, foot feet, tooth teeth, "
     "mouse mice, goose geese, wife wives, knife knives, life lives, leaf leaves, wolf wolves, shelf shelves, "
-    "half halves, loaf loaves"
+    "half halves, loaf loaves, "
+    "gray grey, check cheque, program programme, license licence, defense defence, practice practise, tire tyre, "
+    "catalog catalogue, dialog dialogue, mom mum, aluminum aluminium, plow plough, pajamas pyjamas, curb kerb, "
+    "center centre, theater theatre, liter litre, meter metre, fiber fibre, story storey"
 )
 _GROUPS: Final = tuple(group.split() for group in _IRREGULAR.split(","))
 LEMMAS: Final = {form: group[0] for group in _GROUPS for form in group[1:]}
@@ -58,6 +63,7 @@ _CALENDAR: Final = (
     "Monday Tuesday Wednesday Thursday Friday Saturday Sunday",
 )
 _MONTHS, _WEEKDAYS = (names.split() for names in _CALENDAR)
+CALENDAR: Final = (*_MONTHS, *_WEEKDAYS)
 
 _SPECIAL: Final = re.compile(
     r"(?<![\w-])[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}(?![\w-])"
@@ -65,6 +71,7 @@ _SPECIAL: Final = re.compile(
     r"|(?<![\d.-])(?P<dd>\d{1,2})\.(?P<mm>\d{1,2})\.(?P<yy>\d{4})(?![\d-])",
     re.ASCII | re.IGNORECASE,
 )
+_CJK_DAY: Final = re.compile("(1[0-2]|[1-9])\u6708([12]?[0-9]|3[01])[\u65e5\u53f7]")
 _DASHED: Final = re.compile(r"-(?:\d\d|[0-9a-f]{4})-", re.ASCII | re.IGNORECASE)
 _DOTTED: Final = re.compile(r"\.\d\d?\.\d{4}", re.ASCII)
 """The middle of what is special. It is looked for first: most texts have none, and the whole is slow to look for."""
@@ -73,6 +80,9 @@ _UNSPACED: Final = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u
 
 def ready(text: str) -> str:
     """A text as it is indexed or searched: UUIDs as one token, written dates as words."""
+    text = spelled(text)
+    if "\u6708" in text:
+        text = _CJK_DAY.sub(lambda found: f"{found[0]} {int(found[2])} {_MONTHS[int(found[1]) - 1]} ", text)
     return _SPECIAL.sub(_rewrite, text) if _DASHED.search(text) or _DOTTED.search(text) else text
 
 

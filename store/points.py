@@ -14,6 +14,7 @@ from typing import Protocol
 import msgspec
 
 from store.embeddings import Vectors
+from store.forms import Form
 from store.terms import Sparse
 
 
@@ -54,8 +55,8 @@ class Entry(msgspec.Struct, frozen=True):
     words: Sparse
     own: list[int]
     reach: int = 0
-    asks: bool = False
-    """It is a question, which seldom holds what is looked for."""
+    form: Form = ""
+    """What it does, if it is a message: a question seldom holds what is looked for."""
     place: Place = NOWHERE
 
 
@@ -131,6 +132,16 @@ class Scope(msgspec.Struct, frozen=True):
     """Seqs of the agent's own that are left out, though they are born: the input that is being answered, and those
     that still wait."""
     own: int = 1
+    speakers: frozenset[str] | None = None
+    """Only what these said (None: whoever did)."""
+    start_ms: int | None = None
+    end_ms: int | None = None
+    """Only what was said from then to then, both inclusive."""
+
+    @property
+    def whole(self) -> bool:
+        """Whether all that an event bears is one result: a message in pieces is, passages are one each."""
+        return self.kind == "message"
 
 
 class Part(msgspec.Struct, frozen=True, array_like=True):
@@ -142,18 +153,34 @@ class Part(msgspec.Struct, frozen=True, array_like=True):
     mortal: bool = False
     """Some of its points have died."""
     hidden: tuple[int, ...] = ()
+    speakers: tuple[str, ...] | None = None
+    start_ms: int | None = None
+    end_ms: int | None = None
 
 
 class Blend(msgspec.Struct, frozen=True):
     """How scores become one: x / (x + half) of x = words, and dense * cosine, and `speaker` for what
-    the named one said, less `asks` for questions. What meaning alone finds has a cosine of `floor` or more; of what
-    words find, every cosine counts."""
+    the named one said (`oneself`: the one who is named as I or you), less `asks` for what ends with a question, and
+    `echoes` for what states nothing. What meaning alone
+    finds has a cosine of `floor` or more; of what words find, every cosine counts."""
 
     half: float
     dense: float
     floor: float
     speaker: float = 0.0
+    oneself: float = 0.0
     asks: float = 0.0
+    echoes: float = 0.0
+
+    @property
+    def by_form(self) -> list[tuple[Form, float]]:
+        """What messages of a form lose."""
+        weights: list[tuple[Form, float]] = [
+            ("asking", self.asks),
+            ("question", self.echoes),
+            ("nothing", self.echoes),
+        ]
+        return [(form, weight) for form, weight in weights if weight]
 
 
 class Ask(msgspec.Struct, frozen=True):
@@ -184,6 +211,7 @@ class Stored(msgspec.Struct, frozen=True):
     time_ms: int
     text: str
     place: Place = NOWHERE
+    form: Form = ""
 
 
 class Engine(Protocol):
@@ -200,11 +228,8 @@ class Engine(Protocol):
         """The best `ask.limit`, best first; and all that its dense arm found. Scores are rounded."""
         ...
 
-    def listing(
-        self, parts: Sequence[Part], limit: int, *, start_ms: int | None, end_ms: int | None, latest: bool
-    ) -> list[Match]:
-        """The first `limit` in the order of time (`latest`: the last) of all with start_ms <= time <= end_ms; the time
-        is the score."""
+    def listing(self, parts: Sequence[Part], limit: int, *, latest: bool) -> list[Match]:
+        """The first `limit` in the order of time (`latest`: the last); the time is the score."""
         ...
 
     def listed(self, stream: str, kind: str) -> Iterator[Listed]:

@@ -13,10 +13,11 @@ from typing import Final
 
 import numpy as np
 import structlog
+from msgspec.structs import replace
 
 from events.envelope import Envelope
 from events.errors import EmbedderChanged, PalimpsestError, StorageDamaged
-from events.passages import Hit, Page
+from events.passages import Hit, Page, Told
 from store import lexical
 from store.bearing import INPUT_KINDS, Batch, Bearing
 from store.embeddings import Embedder, Vectors, setting_of, unit_rows
@@ -27,7 +28,7 @@ from store.search import Found, Searches
 from store.surroundings import Read
 from store.terms import Tokenizer
 
-SCHEMA: Final = 5
+SCHEMA: Final = 6
 """Which events bear points and what a point holds. Raise it with any change: indexes are then built again."""
 
 BATCH_POINTS: Final = 1000
@@ -114,14 +115,20 @@ class MemoryIndex:
         size: int,
         hidden: frozenset[int] = _NONE,
         own: int = 1,
+        who: str = "",
+        start_ms: int | None = None,
+        end_ms: int | None = None,
     ) -> Page:
         """What matches a query, best first, then newest first; without the seqs `hidden` of the first `own` views,
         which are the agent's. An empty query matches all.
 
         What matches shares a word with the query (stop words and endings apart), itself or in its context, or is
-        similar enough in meaning.
+        similar enough in meaning. `who`: only what was said by the user, the assistant, or one of this name
+        (ValueError, for the model: nobody has it); only what was said from start_ms to end_ms, both inclusive.
         """
-        scope = Scope(tuple(views), kind, hidden, own)
+        scope = Scope(tuple(views), kind, hidden, own, start_ms=start_ms, end_ms=end_ms)
+        if who:
+            scope = replace(scope, speakers=self._searches.called(who, scope))
         return self._page(self._searches.by_query(scope, query, page * size, size), scored=bool(query.strip()))
 
     def by_date(
@@ -137,8 +144,8 @@ class MemoryIndex:
     ) -> Page:
         """What was said from start_ms to end_ms, both inclusive, in the order of time; `hidden` and `own` as for
         `search`."""
-        scope = Scope(tuple(views), "message", hidden, own)
-        found = self._searches.by_time(scope, page * size, size, start_ms=start_ms, end_ms=end_ms)
+        scope = Scope(tuple(views), "message", hidden, own, start_ms=start_ms, end_ms=end_ms)
+        found = self._searches.by_time(scope, page * size, size)
         return self._page(found, scored=False)
 
     def flush(self) -> None:
@@ -154,7 +161,8 @@ class MemoryIndex:
 
     def _page(self, found: Found, *, scored: bool) -> Page:
         stored = self._engine.read([match.key for match in found.matches])
-        hits = (_hit(s, match.score if scored else 0.0) for match, s in zip(found.matches, stored, strict=True))
+        each = zip(found.matches, stored, found.beside, strict=True)
+        hits = (_hit(s, match.score if scored else 0.0, beside) for match, s, beside in each)
         return Page(tuple(hits), found.total)
 
     def _put(self, batch: Batch, position: int) -> None:
@@ -182,7 +190,7 @@ class MemoryIndex:
         return rows
 
 
-def _hit(stored: Stored, score: float) -> Hit:
+def _hit(stored: Stored, score: float, beside: tuple[Told, ...]) -> Hit:
     key, place = stored.key, stored.place
     return Hit(
         key.seq,
@@ -198,6 +206,7 @@ def _hit(stored: Stored, score: float) -> Hit:
         first_line=place.first_line,
         last_line=place.last_line,
         heading=place.heading,
+        beside=beside,
     )
 
 

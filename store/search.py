@@ -11,13 +11,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Sequence
+from functools import lru_cache
 from typing import Final
 
 from msgspec.structs import replace
 
+from events.passages import Told
 from store import lexical
 from store.census import Census, Count
-from store.embeddings import Embedder
+from store.echoes import POOL, Echoes, Place, told_of
+from store.embeddings import Embedder, knows
+from store.languages import ENGLISH, LANGUAGES, Language, language_of
+from store.lexical import unspaced
 from store.points import Ask, Blend, Engine, Match, Scope
 from store.ranking import blend_of
 from store.terms import Sparse, Tokenizer
@@ -34,17 +39,29 @@ DENSE_LIMIT: Final = 300
 _SLACK: Final = 20
 """Results asked for beyond those wanted, so that ties with the last of them seldom need a second request."""
 
-_PRONOUNS: Final = {"i": "user", "me": "user", "my": "user", "mine": "user", "you": "assistant", "your": "assistant"}
+_POLITE: Final = re.compile(
+    r"\b(?:can|could|would|will) you (?:please |just )?(?:tell|remind|show|give|list|help|summari[sz]e|find|recall"
+    r"|explain|look|check|search|see)\b(?: me\b)?|\bdo you (?:still |even )?(?:remember|know|recall)\b"
+    r"|\b(?:tell|remind|show|give) me\b|\bthank you\b|\bif you\b",
+    re.IGNORECASE,
+)
+"""What a question is wrapped in: it says nothing of whom it is about."""
+_YOU_SAID: Final = re.compile(
+    r"\b(?:you|your) (?:\w+ )?(?:say|said|suggest|recommend|tell|told|give|gave|mention|advi[sc]e|explain|propose|write"
+    r"|wrote|list|provide|answer|offer|think|help|recommendation|suggestion)",
+    re.IGNORECASE,
+)
 _WORD: Final = re.compile(r"\w+")
 _OWNED: Final = re.compile(r"(\w+)(?:['\u2019]s\b)?")
 
 
 class Found:
-    """Keys of one page with their scores, and how many there are on all."""
+    """Keys of one page with their scores, what is told beside each, and how many there are on all pages."""
 
-    def __init__(self, matches: Sequence[Match], total: int) -> None:
+    def __init__(self, matches: Sequence[Match], total: int, beside: Sequence[tuple[Told, ...]] = ()) -> None:
         self.matches = matches
         self.total = total
+        self.beside = beside or [()] * len(matches)
 
 
 class Searches:
@@ -59,6 +76,9 @@ class Searches:
         """Up to how many points all is looked at; the bench raises them, to compare."""
         self.blend_of = blend_of
         """How scores are blended, by kind and embedder; the bench tries others."""
+        self._echoes = Echoes(lru_cache(maxsize=4096)(lambda text: frozenset(tokenizer.words(lexical.ready(text)))))
+        self.groups = True
+        """Whether echoes are grouped; the bench that weighs anew does without."""
 
     def by_query(self, scope: Scope, query: str, first: int, size: int) -> Found:
         """The results from number `first` on. An empty query finds all, the latest first."""
@@ -66,21 +86,58 @@ class Searches:
         if not text:
             return self.by_time(scope, first, size, latest=True)
         count = self.census.count(scope)
-        speaker = named(text, count.speakers) if self._blend(scope).speaker else ""
-        idf = count.idf(self._terms(text, speaker))
-        vector = self._embedder.embed([nameless(text, speaker)])[0].tolist() if count.points else []
+        blend = self._blend(scope)
+        speaker, oneself = named(text, count.speakers) if blend.speaker else ("", False)
+        terms = self._terms(text, speaker)
+        idf = {term: weight * terms[term] for term, weight in count.idf(terms).items()}
+        known = count.points and knows(self._embedder.name, text)
+        vector = self._embedder.embed([nameless(text, speaker)])[0].tolist() if known else []
         meaning = vector if any(vector) else []
         if not idf and not meaning:
             return Found((), 0)
         matched = count.match(list(idf))
-        ask = self._ask(scope, count, Sparse.of(idf), meaning, speaker, matched=matched.total)
-        ask = _wide(ask, max(0, first + size) + _SLACK)
-        best, near = self._engine.search(ask)
-        while len(best) == ask.limit and best[-1].score == best[max(0, first + size - 1)].score:
-            ask = _wide(ask, ask.limit * 4)
+        ask = self._ask(scope, count, Sparse.of(idf), meaning, speaker, matched=matched.points)
+        if oneself:
+            ask = replace(ask, blend=replace(blend, speaker=blend.oneself))
+        pool = POOL if scope.whole and self.groups else 0
+        end = max(0, first + size, pool)
+        ask = _wide(ask, end + _SLACK)
+        while True:
             best, near = self._engine.search(ask)
-        total = matched.total + sum(key not in matched for key in near)
-        return Found(_page(best, scope, first, size), total)
+            each = _each_once(_in_order(best, scope)) if scope.whole else _in_order(best, scope)
+            last = each[max(0, end - 1)].score if len(each) >= end > 0 else None
+            if len(best) < ask.limit or (last is not None and best[-1].score != last):
+                break
+            ask = _wide(ask, ask.limit * 4)
+        total = matched.total_with(near)
+        if not pool:
+            return Found(each[first : first + size] if first >= 0 else (), total)
+        return self._grouped(each, first, size, total)
+
+    def _grouped(self, ranked: Sequence[Match], first: int, size: int, total: int) -> Found:
+        """A page of what was ranked, with its best `POOL` grouped."""
+        stored = self._engine.read([match.key for match in ranked[:POOL]])
+        places = self._echoes.grouped(list(zip(ranked[:POOL], stored, strict=True)))
+        gone = len(stored) - len(places)
+        places += [Place(match) for match in ranked[POOL:]]
+        if first < 0:
+            return Found((), total - gone)
+        shown = [place.match for place in places[first : first + size]]
+        return Found(shown, total - gone, told_of(places, first, size))
+
+    def called(self, who: str, scope: Scope) -> frozenset[str]:
+        """Whom a search means: the user, by whatever name, the assistant, or the one of a name. Raises ValueError with
+        a text for the model where nobody has it."""
+        speakers, name = self.census.count(scope).speakers, who.strip().casefold()
+        if name == "assistant":
+            return frozenset(("assistant",))
+        if name == "user":
+            return (speakers | {"user"}) - {"assistant"}
+        found = frozenset(each for each in speakers if each.casefold() == name)
+        if not found:
+            known = ", ".join(sorted({"user", "assistant", *speakers})[:8])
+            raise ValueError(f"Nobody is called '{who.strip()[:40]}' here: who is one of {known}.")
+        return found
 
     def by_time(
         self,
@@ -88,18 +145,16 @@ class Searches:
         first: int,
         size: int,
         *,
-        start_ms: int | None = None,
-        end_ms: int | None = None,
         latest: bool = False,
     ) -> Found:
-        """What a scope has from start_ms to end_ms, both inclusive, in the order of time (`latest`: the last first)."""
-        total = self.census.count(scope, start_ms, end_ms).points
+        """What a scope has, in the order of time (`latest`: the last first)."""
+        total = self.census.count(scope).points
         end = min(first + size, total)
         if first < 0 or end <= first:
             return Found((), total)
         parts, limit = self.census.parts(scope), end + _SLACK
         while True:
-            some = self._engine.listing(parts, limit, start_ms=start_ms, end_ms=end_ms, latest=latest)
+            some = self._engine.listing(parts, limit, latest=latest)
             if len(some) < limit or some[-1].score != some[end - 1].score:
                 return Found(_page(some, scope, first, size, ascending=not latest), total)
             limit *= 4
@@ -112,12 +167,12 @@ class Searches:
             return points
         return 0 if lexical and points > self.dense_points else DENSE_LIMIT
 
-    def _terms(self, text: str, speaker: str) -> Collection[int]:
+    def _terms(self, text: str, speaker: str) -> dict[int, float]:
         """A query's words. The name of the one whom it is about is no word to look for: what others say of them would
         come first; unless it is all there is."""
-        terms = self._tokenizer.counts(lexical.ready(text))
+        terms = self._tokenizer.asked(lexical.ready(text))
         others = terms.keys() - self._tokenizer.short_counts(speaker).keys()
-        return [term for term in terms if term in others] if others else list(terms)
+        return {term: weight for term, weight in terms.items() if term in others} if others else terms
 
     def _lexical_limit(self, points: int, matched: int) -> int:
         """All that words find, where that is a bounded number: of those that are equally good by words no one can say
@@ -141,12 +196,28 @@ class Searches:
         )
 
 
-def named(query: str, speakers: Collection[str]) -> str:
-    """The speaker whom a query is about, if it names exactly one: by name, or as I and you; else ""."""
-    words = {word.lower() for word in _WORD.findall(query)}
-    found = {name for name in speakers if (parts := _WORD.findall(name.lower())) and words.issuperset(parts)}
-    found |= {_PRONOUNS[word] for word in words & _PRONOUNS.keys()} & set(speakers)
-    return found.pop() if len(found) == 1 else ""
+def named(query: str, speakers: Collection[str]) -> tuple[str, bool]:
+    """The speaker whom a query is about, if it names exactly one ("": it does not); and whether as I or you."""
+    language = LANGUAGES[language_of(query) or ENGLISH]
+    text = _POLITE.sub(" ", query)
+    words = {word.lower() for word in _WORD.findall(text)}
+    by_name = {name for name in speakers if (parts := _WORD.findall(name.lower())) and words.issuperset(parts)}
+    found = by_name | _meant(text, words, language) & set(speakers)
+    return (found.pop(), not by_name) if len(found) == 1 else ("", False)
+
+
+def _meant(text: str, words: set[str], language: Language) -> set[str]:
+    """Whom pronouns mean. Who is asked what they said to me is the one who said it."""
+    user, assistant = _has(language.user, text, words), _has(language.assistant, text, words)
+    if user and assistant:
+        assistant = _YOU_SAID.search(text) is not None
+        user = False
+    return {name for name, meant in (("user", user), ("assistant", assistant)) if meant}
+
+
+def _has(pronouns: frozenset[str], text: str, words: set[str]) -> bool:
+    """Where no spaces part words, pronouns stand within what looks like one."""
+    return not words.isdisjoint(pronouns) or (unspaced(text) and any(each in text for each in pronouns))
 
 
 def nameless(query: str, speaker: str) -> str:
@@ -163,6 +234,18 @@ def _wide(ask: Ask, limit: int) -> Ask:
 
 
 def _page(found: Sequence[Match], scope: Scope, first: int, size: int, *, ascending: bool = False) -> Sequence[Match]:
+    return _in_order(found, scope, ascending=ascending)[first : first + size] if first >= 0 else ()
+
+
+def _each_once(found: Sequence[Match]) -> list[Match]:
+    """Of each event the first: a message takes one place, by its best piece."""
+    best: dict[tuple[str, int], Match] = {}
+    for match in found:
+        best.setdefault((match.key.stream, match.key.seq), match)
+    return list(best.values())
+
+
+def _in_order(found: Sequence[Match], scope: Scope, *, ascending: bool = False) -> list[Match]:
     """Found ones in order: by score; among equals by the views' order and the seq (which count in one stream alone)."""
     nth = {view.stream: number for number, view in enumerate(scope.views)}
 
@@ -172,4 +255,4 @@ def _page(found: Sequence[Match], scope: Scope, first: int, size: int, *, ascend
             return (match.score, -nth[key.stream], key.seq, key.chunk)
         return (-match.score, nth[key.stream], -key.seq, key.chunk)
 
-    return sorted(found, key=order)[first : first + size] if first >= 0 else ()
+    return sorted(found, key=order)

@@ -20,8 +20,8 @@ from events.errors import LogDamaged, NewerFormat
 from events.passages import chunks, split
 from events.types import MessageSent, UserLoggedIn, UserMessageReceived
 from store import lexical
-from store.ranking import AROUND
-from store.terms import Tokenizer, saturated, together
+from store.ranking import AROUND, AROUND_WORDS, MESSAGE_B, MESSAGE_K1, MESSAGE_WORDS
+from store.terms import Counts, Tokenizer, saturated, together
 
 Read = Callable[[str, int, int], Sequence[Envelope]]
 """(stream, after, to) -> its events with after < seq <= to, in order, from the log (`LogReader.read`)."""
@@ -38,7 +38,6 @@ MESSAGE_CHARS: Final = 1200
 _SPOKEN: Final = ("UserMessageReceived", "MessageSent", "UserLoggedIn")
 _NEAR: Final = 2
 _FAR_WEIGHT: Final = 0.2
-K1: Final = 0.9
 
 
 class Said(msgspec.Struct, frozen=True):
@@ -122,7 +121,7 @@ class Surroundings:
         if name:
             spoken = together((spoken, words.short_counts(name)))
         terms = together((spoken, words.short_counts(day)))
-        return Said(envelope.seq, envelope.time, piece, day, saturated(spoken, K1), saturated(terms, K1))
+        return Said(envelope.seq, envelope.time, piece, day, weighed(spoken), weighed(terms))
 
 
 def around(said: Said, before: Sequence[Said]) -> dict[int, float]:
@@ -134,7 +133,12 @@ def around(said: Said, before: Sequence[Said]) -> dict[int, float]:
     near = together((said.spoken, *(_heard(one, said) for one in before[:_NEAR])))
     for term, weight in together(_heard(one, said) for one in before[_NEAR:]).items():
         near[term] = near.get(term, 0.0) + _FAR_WEIGHT * weight
-    return {term: AROUND * weight for term, weight in saturated(near, K1).items()}
+    return {term: AROUND * weight for term, weight in saturated(near, MESSAGE_K1, MESSAGE_B, AROUND_WORDS).items()}
+
+
+def weighed(counts: Counts) -> dict[int, float]:
+    """BM25's weights of the words of a message."""
+    return saturated(counts, MESSAGE_K1, MESSAGE_B, MESSAGE_WORDS)
 
 
 def _heard(one: Said, said: Said) -> dict[int, float]:

@@ -222,6 +222,12 @@ def test_a_search_finds_what_the_agent_would(launched: Launch, shelf: Path) -> N
     row = decoded(launched("search", "ada", "weather", "--in", "recall", "--page", "1", "--json"))
     assert row["recall"]["total"] >= 25
     assert (len(row["recall"]["hits"]), "archival" in row) == (5, False)
+    by_her = decoded(launched("search", "ada", "weather", "--who", "assistant", "--to", "1999-12-31", "--json"))
+    assert "archival" not in by_her
+    assert by_her["recall"]["total"] == 0
+    for wrong in (("--from", "today"), ("--who", "Nobody"), ("--in", "archival", "--who", "user")):
+        refused = launched("search", "ada", "weather", *wrong)
+        assert (refused.code, refused.err.count("\n")) == (2, 1)
     hit = decoded(launched("search", "ada", "Lund", "--in", "archival", "--json"))["archival"]["hits"][0]
     assert (hit["source"], hit["path"], hit["first_line"]) == ("manuals", "lund.txt", 1)
     assert decoded(launched("search", "ben o'neil", "Lund", "--in", "archival", "--json"))["archival"]["total"] == 0

@@ -38,6 +38,7 @@ STATES = {
     ("part-no_system", "2"): "ba738874d3f5b8a35c1faf65162e56fc1ed529ed394c5132f762c4a28c4f7cbe",
     ("part-own_fields", "2"): "d94effde2786eb79b7f404938c0eef081b0a296ec87caccd120c6591390bddcb",
     ("part-own_reasoning", "2"): "55da9c351bb0c8dbf86f5e669fa0ddb48ab21009c9a5dde4686bca709dc73e97",
+    ("part-search_filters", "2"): "8c5575881a266609a5c7f324bc2f0c417803d6c560091ed5fbc8019cf67cde5e",
     ("part-short_ids", "2"): "d3471d891408bf3b54d8c67eb285ba5ac37621f34f3ffdde6380810b5fb8c814",
     ("part-text_calls", "2"): "6363a59d77c58fa2d4b8e5d2bd5a38abf7fedb41b5ba5fc0c07b557a446d94bd",
     ("part-zoned", "2"): "15f0a62df4cdaa396e4731802eb17744098a4eaba7218a351ca91a19ea69975d",

@@ -21,7 +21,7 @@ from tests.store import test_retrieval_bench as files
 from tests.store.index_world import START_MS, TOPICS, embedder
 
 CUTS = (1, 2, 5, 20)
-USED = Blend(half=40.0, dense=0.3, floor=0.3, speaker=0.12, asks=0.05)
+USED = Blend(half=40.0, dense=0.3, floor=0.3, speaker=0.12, asks=0.05, echoes=0.7)
 QUERIES = (
     "Where does Ana live?",
     "What did Ben say of the dog?",

@@ -21,6 +21,7 @@ from events.passages import DAY_MS, search_page
 from events.types import (
     AlertRaised,
     DocumentOpened,
+    FunctionCalled,
     InputArchived,
     SourceUnloaded,
     Timer,
@@ -33,6 +34,7 @@ from events.types import (
 from store.bearing import BEARING
 from store.embeddings import WordLlamaEmbedder, embedder_named
 from store.engine_edge import EdgeEngine, EdgeHome
+from store.functions import search, sight_of
 from store.points import View
 from store.projection import MemoryIndex, reindex
 from store.surroundings import MESSAGE_CHARS, PAUSE_MS
@@ -175,6 +177,36 @@ def test_a_long_message_is_kept_in_pieces_that_are_all_found(index: MemoryIndex,
 
 
 # --- pages --------------------------------------------------------------------------------------------------------
+
+
+def test_a_message_takes_one_place_by_its_best_piece(index: MemoryIndex, journal: Journal) -> None:
+    filler = "Nothing of the kind stands here. " * 40
+    for n in range(7):
+        journal.answer(
+            "ann", f"{filler}\n\nThe herring number {n}.\n\n{filler}\n\nAnother herring, salted herring {n}."
+        )
+    feed(index, journal)
+    pages = all_pages(index, "ann", "salted herring")
+    assert [len(page.hits) for page in pages] == [5, 2]
+    assert {page.total for page in pages} == {7}
+    assert len({hit.seq for page in pages for hit in page.hits}) == 7
+    assert all("salted herring" in hit.text for page in pages for hit in page.hits)
+
+
+def test_a_long_answer_is_no_better_for_its_length(index: MemoryIndex, journal: Journal) -> None:
+    journal.say("ann", "The harbour has a new crane.", time_ms=START_MS)
+    talk = "The harbour has boats, and a crane may be seen there; many a boat comes with wind, salt and ropes. " * 4
+    journal.answer("ann", talk + "A harbour, a crane and the sea are what one paints.")
+    feed(index, journal)
+    assert texts(index, "ann", "harbour crane")[0] == "The harbour has a new crane."
+
+
+def test_who_says_i_is_the_user_and_who_is_told_you_the_assistant(index: MemoryIndex, journal: Journal) -> None:
+    journal.say("ann", "The bread that goes with soup is rye.", time_ms=START_MS)
+    journal.answer("ann", "Rye bread it is.")
+    feed(index, journal)
+    assert texts(index, "ann", "Which bread do I like?")[0].startswith("The bread")
+    assert texts(index, "ann", "Which bread did you propose?")[0] == "Rye bread it is."
 
 
 def test_pages_cover_every_match_once_and_say_the_true_total(index: MemoryIndex, journal: Journal) -> None:
@@ -520,8 +552,8 @@ def test_messages_with_the_same_words_in_two_streams_are_two_points(index: Memor
 
 def test_what_is_hidden_is_not_found_and_does_not_count(index: MemoryIndex, journal: Journal) -> None:
     """The input that is being answered, and those that wait, are not the agent's memory yet."""
-    for _ in range(4):
-        journal.say("ann", "the spare key", time_ms=START_MS)
+    for n in range(4):
+        journal.say("ann", f"the spare key of door {n}", time_ms=START_MS)
     feed(index, journal)
     hidden = frozenset({2, 4})
     found = index.search(own("ann"), kind="message", query="key", page=0, size=9, hidden=hidden)
@@ -540,7 +572,7 @@ def test_an_answer_is_found_by_the_question_before_it(index: MemoryIndex, journa
     journal.say("ann", "Biscuit for tea", time_ms=START_MS + DAY_MS)
     feed(index, journal)
     page = index.search(own("ann"), kind="message", query="terrier", page=0, size=5)
-    assert [hit.text for hit in page.hits] == ["What is the terrier called?", "Biscuit."]
+    assert [hit.text for hit in page.hits] == ["Biscuit.", "What is the terrier called?"]
     assert page.total == 2
 
 
@@ -701,3 +733,34 @@ def test_a_changed_embedder_is_refused_until_the_index_is_dropped(tmp_path: Path
 def test_an_embedder_that_is_not_there_is_named() -> None:
     with pytest.raises(BadInput, match=r"no embedder 'nonsense' here.*wordllama"):
         embedder_named("nonsense")
+
+
+# --- who said it, and when ----------------------------------------------------------------------------------------
+
+
+def test_a_search_may_name_who_said_it_and_the_days(index: MemoryIndex, journal: Journal) -> None:
+    journal.say("ann", "The herring is salted.", name="Eve", time_ms=START_MS)
+    journal.answer("ann", "A herring, then.")
+    journal.say("ann", "Another herring came.", time_ms=START_MS + 3 * DAY_MS)
+    feed(index, journal)
+
+    def seqs(**arguments: str) -> list[int]:
+        call = FunctionCalled(call="c", name="conversation_search", arguments={"query": "herring", **arguments})
+        page = search(index, call, sight_of("ann", EVERYTHING, ()))
+        assert page.total == len(page.hits)
+        return sorted(hit.seq for hit in page.hits)
+
+    assert seqs() == seqs(who="", start_date=" ") == [1, 2, 3]
+    assert seqs(who="user") == [1, 3], "whatever name they have"
+    assert seqs(who="Assistant") == [2]
+    assert seqs(who="eve") == [1]
+    assert seqs(start_date="2026-11-23") == [3]
+    assert seqs(end_date="2026-11-22") == [1, 2]
+    assert seqs(who="user", start_date="2026-11-22", end_date="2026-11-24") == [1]
+    assert seqs(query="", who="user") == [1, 3]
+    with pytest.raises(ValueError, match=r"Nobody is called 'Bob' here: who is one of Eve, assistant, user"):
+        seqs(who="Bob")
+    with pytest.raises(ValueError, match="is not a date written as YYYY-MM-DD"):
+        seqs(start_date="yesterday")
+    with pytest.raises(ValueError, match=r"start_date .* is after end_date"):
+        seqs(start_date="2026-11-23", end_date="2026-11-22")

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from bench import retrieval
+from bench.agent_sets import Asked, first_person, languages, talks
 from bench.retrieval_sets import BadData, find, kv, locomo, nq
 
 CONVERSATION = {
@@ -103,7 +104,11 @@ def test_the_figures_come_last_as_json(
     monkeypatch.setattr("sys.argv", ["bench.retrieval", "--data", str(tmp_path), "--json"])
     assert retrieval.main() == 0
     printed = capsys.readouterr().out.splitlines()
-    assert json.loads(printed[-1]) == {
+    figures = json.loads(printed[-1])
+    agents, languages = figures.pop("agents"), figures.pop("languages")
+    assert agents["tuned on"]["echoed"]["recall@10"] == 1.0
+    assert languages["kept aside"]["German"]["questions"] == 5
+    assert figures == {
         "locomo": {"recall@5": 1.0, "recall@10": 1.0},
         "nq": {"recall@1": 1.0, "recall@10": 1.0},
         "kv": {"recall@1": 1.0},
@@ -117,3 +122,45 @@ def test_no_data_is_an_error_that_says_what_to_give(
     monkeypatch.setattr("sys.argv", ["bench.retrieval"])
     assert retrieval.main() == 2
     assert "--data DIR" in capsys.readouterr().err
+
+
+# --- the sets of agents' chats ----------------------------------------------------------------------------------------
+
+
+def test_a_question_about_the_user_is_asked_in_the_first_person() -> None:
+    assert first_person("What does Ana like about her job?", "Ana", "Ben") == "What do I like about my job?"
+    assert first_person("When did Ben see Ana's dog?", "Ana", "Ben") == "When did you see my dog?"
+    assert first_person("Where is Ben's kite?", "Ana", "Ben") == "Where is your kite?"
+
+
+def test_a_talk_holds_long_answers_echoes_and_corrections(tmp_path: Path) -> None:
+    conversation = locomo(write(tmp_path, "locomo.json", [CONVERSATION]))
+    passages = [{"question": "who adopts?", "ctxs": [{"title": "Dogs", "text": "They adopted a terrier in Rome."}]}]
+    one, other = talks(conversation, nq(write(tmp_path, "nq.jsonl", [*passages, *PASSAGES])))
+    assert (one.name, other.name, one.aside) == ("one as Ana", "one as Ben", False)
+    lines, by_kind = one.lines, {asked.kind: asked for asked in one.questions}
+    assert [line.user for line in lines[:3]] == [True, False, False]
+    assert lines[1].text.startswith("You said: I adopted a terrier.\n\nLovely!")
+    assert lines[1].text.endswith("They adopted a terrier in Rome.")
+    assert by_kind["answers"].evidence == {1}
+    echoed = by_kind["echoed"]
+    assert (echoed.text, set(echoed.evidence)) == ("What did I adopt?", {0})
+    assert {lines[n].text for n in echoed.echoes if lines[n].user} == {"What did I adopt?"}
+    assert any("I adopted a terrier." in lines[n].text for n in echoed.echoes if not lines[n].user)
+    corrected = [asked for asked in one.questions if asked.kind == "corrected"]
+    assert [lines[n].text for n in sorted(corrected[0].evidence)] == [
+        "My favourite colour is blue.",
+        "No wait, it's green.",
+    ]
+
+
+def test_every_language_has_a_half_that_is_kept_aside() -> None:
+    found = list(languages(0))
+    assert len(found) == 16
+    for tuned, aside in zip(found[::2], found[1::2], strict=True):
+        assert (tuned.aside, aside.aside, tuned.lines) == (False, True, aside.lines)
+        assert _evidence(tuned.questions) | _evidence(aside.questions) == set(range(0, len(tuned.lines), 2))
+
+
+def _evidence(questions: list[Asked]) -> set[int]:
+    return {line for asked in questions for line in asked.evidence}

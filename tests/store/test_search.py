@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from events.errors import StorageDamaged
 from store.embeddings import Vectors
@@ -177,13 +178,13 @@ def test_entries_are_read_in_the_order_asked_for(engine: Engine) -> None:
     assert engine.read([]) == []
 
 
-def listing(engine: Engine, scope: Scope, size: int, **bounds: int | bool) -> Found:
-    return Searches(engine, Fixed(NO_MEANING), TOKENIZER).by_time(scope, 0, size, **bounds)  # type: ignore[arg-type]
+def listing(engine: Engine, scope: Scope, size: int, *, latest: bool = False) -> Found:
+    return Searches(engine, Fixed(NO_MEANING), TOKENIZER).by_time(scope, 0, size, latest=latest)
 
 
 def test_a_listing_is_bounded_on_both_sides(engine: Engine) -> None:
     put(engine, [entry(n, "x") for n in range(1, 6)])
-    within = listing(engine, seen(4), 9, start_ms=2000, end_ms=9000)
+    within = listing(engine, replace(seen(4), start_ms=2000, end_ms=9000), 9)
     assert {m.key.seq: m.score for m in within.matches} == {2: 2000, 3: 3000, 4: 4000}
     assert {m.key.seq for m in listing(engine, seen(4), 9).matches} == {1, 2, 3, 4}
     assert listing(engine, seen(4, "bob"), 9).total == 0
@@ -246,6 +247,18 @@ def test_a_read_that_fails_is_remembered(tmp_path: Path) -> None:
     engine.close()
     with pytest.raises(StorageDamaged, match="gave read errors when it was last in use"):
         EdgeEngine.load(tmp_path / "shard")
+
+
+def test_a_search_is_bounded_by_time_and_by_who_said_it(engine: Engine) -> None:
+    put(engine, [replace(entry(n, "apple"), speaker=("user", "assistant")[n % 2]) for n in range(1, 9)])
+    bounded = replace(seen(9), start_ms=2000, end_ms=7000)
+    assert set(found(engine, "apple", scope=bounded)) == {2, 3, 4, 5, 6, 7}
+    by_user = replace(bounded, speakers=frozenset(("user", "Eve")))
+    assert set(found(engine, "apple", scope=by_user)) == {2, 4, 6}
+    assert {match.key.seq for match in listing(engine, by_user, 9).matches} == {2, 4, 6}
+    alone = Searches(engine, Fixed(NO_MEANING), TOKENIZER).by_query(by_user, "apple", 0, 1)
+    assert alone.total == 3
+    assert alone.matches[0].score == pytest.approx(bm25({n: ["apple"] for n in range(3)}, ["apple"])[1])
 
 
 # --- streams, documents, deaths -----------------------------------------------------------------------------------

@@ -37,11 +37,16 @@ def small() -> Settings:
     return settings_for_new(Flags(model="llama3", base_url=OLLAMA, window=SMALL), {})
 
 
+NARROWING = {"who", "start_date", "end_date"}
+
+
 def test_every_function_is_there_with_all_its_parameters() -> None:
     full, short = (schemas(format, documents=True) for format in (NEWBORN, IN_BRIEF))
     assert [s["function"]["name"] for s in full] == [s["function"]["name"] for s in short]
     for one, other in zip(full, short, strict=True):
         before, after = one["function"]["parameters"], other["function"]["parameters"]
+        if one["function"]["name"] == "conversation_search":  # what narrows it down is left out
+            before = {**before, "properties": {name: 0 for name in before["properties"] if name not in NARROWING}}
         assert list(before["properties"]) == list(after["properties"])
         assert before["required"] == after["required"]
     assert set(brief.FUNCTIONS) == {function.name for function in FUNCTIONS}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import msgspec
 import pytest
 from hypothesis import given
@@ -11,7 +13,7 @@ from events.answers import MAX_ID_CHARS, named, package_answer
 from events.calls import MAX_TIMERS
 from events.codec import draft
 from events.envelope import Topic
-from events.formats import NEWBORN, NUMBERED, Format
+from events.formats import BRIEF, NEWBORN, NUMBERED, SEARCH_FILTERS, Format
 from events.functions import FUNCTIONS, BadCall, Call, arguments_of, check, schemas, topic
 from events.loose_json import MAX_DEPTH
 from events.passages import chunks
@@ -48,6 +50,21 @@ def error_of(*calls: ToolCall, **options: str) -> str:
 # --- schemas ------------------------------------------------------------------------------------------------------
 
 
+def test_who_said_it_and_when_are_for_those_whose_format_has_it() -> None:
+    def offered(*parts: str) -> list[str]:
+        (search,) = (f["function"] for f in schemas(parts) if f["function"]["name"] == "conversation_search")
+        return list(search["parameters"]["properties"])
+
+    filters = {"who": "user", "start_date": "2026-11-01", "end_date": "2026-11-22"}
+    call = ToolCall(id="c", name="conversation_search", arguments=json.dumps({"query": "tea", **filters}))
+    assert offered() == offered(BRIEF, SEARCH_FILTERS) == ["query", "page", "request_heartbeat"]
+    assert offered(SEARCH_FILTERS) == ["query", "who", "start_date", "end_date", "page", "request_heartbeat"]
+    for parts, taken in (((), {}), ((SEARCH_FILTERS,), filters), ((BRIEF, SEARCH_FILTERS), {})):
+        checked = check(call, parts)
+        assert isinstance(checked, Call)
+        assert checked.arguments == {"query": "tea", **taken}
+
+
 def test_names_and_parameters_are_memgpts() -> None:
     listed = {f["function"]["name"]: list(f["function"]["parameters"]["properties"]) for f in schemas(NEWBORN)}
     beat = "request_heartbeat"
@@ -56,7 +73,7 @@ def test_names_and_parameters_are_memgpts() -> None:
         "pause_heartbeats": ["minutes"],
         "core_memory_append": ["name", "content", beat],
         "core_memory_replace": ["name", "old_content", "new_content", beat],
-        "conversation_search": ["query", "page", beat],
+        "conversation_search": ["query", "who", "start_date", "end_date", "page", beat],
         "conversation_search_date": ["start_date", "end_date", "page", beat],
         "archival_memory_insert": ["content", beat],
         "archival_memory_search": ["query", "page", beat],
