@@ -45,7 +45,7 @@ def test_a_fork_at_any_event_goes_on_as_its_parent_did(seed: int) -> None:
 
 def test_forks_are_begun_in_the_middle_of_everything() -> None:
     kinds: set[str] = set()
-    for seed in (1, 32, 6):  # these sessions have them all
+    for seed in (2, 6):  # these sessions have them all
         kinds |= fork_everywhere(seed)
     assert kinds >= {
         "InputArchived", "TurnStarted", "EvictionStarted", "MessagesEvicted", "InferenceRequested", "InferenceFailed",
