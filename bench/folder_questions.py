@@ -86,10 +86,7 @@ async def ask(folder: Path, asked: Sequence[tuple[str, str]], data: Path) -> lis
 def _passages(page: str) -> list[str]:
     """A page of results begins with a line for people; the passages follow as a list."""
     start = page.find("[")
-    try:
-        return [str(each.get("content", each)) for each in json.loads(page[start:])] if start >= 0 else []
-    except (ValueError, AttributeError):
-        return [page]
+    return [str(each) for each in json.loads(page[start:])] if start >= 0 else []
 
 
 def summary(found: Sequence[Asked]) -> str:
