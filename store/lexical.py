@@ -14,7 +14,9 @@ from datetime import UTC, date, datetime
 from functools import lru_cache
 from typing import Final
 
-VERSION: Final = 2
+from store.forms import plain, together
+
+VERSION: Final = 3
 
 _STOP_WORDS: Final = (
     # articles, pronouns, auxiliaries, prepositions, conjunctions
@@ -68,16 +70,18 @@ _SPECIAL: Final = re.compile(
 _DASHED: Final = re.compile(r"-(?:\d\d|[0-9a-f]{4})-", re.ASCII | re.IGNORECASE)
 _DOTTED: Final = re.compile(r"\.\d\d?\.\d{4}", re.ASCII)
 """The middle of what is special. It is looked for first: most texts have none, and the whole is slow to look for."""
-_UNSPACED: Final = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]")
+_UNSPACED: Final = re.compile("[\u0900-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]")
 
 
 def ready(text: str) -> str:
-    """A text as it is indexed or searched: UUIDs as one token, written dates as words."""
-    return _SPECIAL.sub(_rewrite, text) if _DASHED.search(text) or _DOTTED.search(text) else text
+    """A text as it is indexed or searched: one form for each word, UUIDs as one token, written dates as words."""
+    text = plain(text)
+    return together(_SPECIAL.sub(_rewrite, text) if _DASHED.search(text) or _DOTTED.search(text) else text)
 
 
 def unspaced(text: str) -> bool:
-    """Whether it has a script that sets no spaces between words (Chinese, Japanese, Thai …)."""
+    """Whether it has a script that sets no spaces between words (Chinese, Japanese, Thai …), or within whose words
+    stand marks that are no letters (those of India)."""
     return not text.isascii() and _UNSPACED.search(text) is not None
 
 

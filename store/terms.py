@@ -17,8 +17,9 @@ import msgspec
 import numpy as np
 import qdrant_edge as qdrant
 
+from store.forms import parted
 from store.known import Known
-from store.lexical import LEMMAS, STOP_WORDS, unspaced
+from store.lexical import LEMMAS, STOP_WORDS, ready, unspaced
 
 Counts = Mapping[int, float]
 """Terms of a text, each with how often it stands there (or what it weighs)."""
@@ -47,7 +48,7 @@ class Tokenizer:
         pairs = ((self._spaced.embed_query(form), self._spaced.embed_query(plain)) for form, plain in LEMMAS.items())
         self._plain = {form.indices[0]: plain.indices[0] for form, plain in pairs if form.indices and plain.indices}
         self._known = Known(lambda words: map(self._row, words))
-        self.short_counts = lru_cache(maxsize=4096)(self.counts)
+        self.short_counts = lru_cache(maxsize=4096)(lambda text: self.counts(ready(text)))
         """The same for texts that come again and again: names, days, headings."""
         self.short_row = lru_cache(maxsize=4096)(self._row)
 
@@ -72,7 +73,7 @@ class Tokenizer:
 
     def _counted(self, text: str) -> Iterator[tuple[int, int]]:
         model = self._unspaced if unspaced(text) else self._spaced
-        sparse = model.embed_document(text)
+        sparse = model.embed_document(parted(text))
         return zip(sparse.indices, map(round, sparse.values), strict=True)
 
 
