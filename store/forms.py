@@ -36,6 +36,8 @@ _UNUSUAL: Final = re.compile(
     "[^\x00-\x7f\u00c0-\u0131\u0134-\u013e\u0141-\u0148\u014a-\u017e\u2013\u2014\u201c\u201d](?!(?<=\u2019)\\D)"
 )
 """Whether there is more than ASCII, letters of Europe, and the signs between words that printers have."""
+_PRINTED: Final = "\u2019\u201c\u201d"
+"""Those of these that ASCII has too."""
 
 _UNSEEN: Final = "\u00ad\u034f\u061c\u0640\u180b-\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff"
 """What has no width, and the stroke that only makes an Arabic word longer."""
@@ -51,9 +53,13 @@ _JOINING: Final = "\uff9e\uff9f\u1160-\u11ff"
 
 def plain(text: str) -> str:
     """A text as its words are counted: encoded in one way, without what makes no difference. Case is kept."""
-    if not text.isascii() and _UNUSUAL.search(text):
+    if not _is_usual(text):
         text = _composed(_even(text))
     return _BROKEN.sub("-", text) if "-" in text else text
+
+
+def _is_usual(text: str) -> bool:
+    return text.isascii() or not _UNUSUAL.search(text)
 
 
 def without_signs(text: str) -> str:
@@ -114,9 +120,12 @@ class Folded:
 
     def __init__(self, text: str, *, bare: bool = False) -> None:
         self._at, self._origin, self._wide = [0], [0], [0]
-        if text.isascii() and ("-" not in text or not _BROKEN.search(text)):
-            self.text = text.lower()
-            return
+        if _is_usual(text) and ("-" not in text or not _BROKEN.search(text)):
+            self.text = text.casefold()
+            for sign in () if text.isascii() else _PRINTED:
+                self.text = self.text.replace(sign, _same()[1][sign])
+            if len(self.text) == len(text):
+                return
         self._pieces: list[str] = []
         self._length = self._taken = 0
         even = _even(text)

@@ -61,16 +61,25 @@ class Match(NamedTuple):
 
 
 class Sought(NamedTuple):
-    """A text that is looked for; `bare`: whatever the vowel signs."""
+    """A text that is looked for; `bare`: whatever the vowel signs. What has not its `longest` word does not have it."""
 
     pattern: re.Pattern[str]
+    longest: str
     bare: bool = False
 
     def spans(self, text: str) -> Iterator[tuple[int, int]]:
         """Where in a text it stands."""
         folded = Folded(text, bare=self.bare)
+        if not self._may_have(folded.text):
+            return
         for found in self.pattern.finditer(folded.text):
             yield folded.span(*found.span())
+
+    def _may_have(self, text: str) -> bool:
+        """Told fast."""
+        for sign in "" if self.longest in text else "-_" if self.longest.isalpha() else "-_,.' ":
+            text = text.replace(sign, "")
+        return self.longest in text
 
 
 def sought(text: str) -> list[Sought]:
@@ -82,16 +91,19 @@ def sought(text: str) -> list[Sought]:
     if not folded.split():
         raise ValueError("text is empty. Give the text to find.")
     without = without_signs(folded)
-    return [Sought(_pattern(folded)), *([Sought(_pattern(without), bare=True)] if _VOWELLED.search(without) else [])]
+    loose = [Sought(_pattern(without), _longest(without), bare=True)] if _VOWELLED.search(without) else []
+    return [Sought(_pattern(folded), _longest(folded)), *loose]
 
 
 _VOWELLED: Final = re.compile("[\u0900-\u0eff]")
 """Scripts whose words have vowel signs."""
+_WORD: Final = re.compile(r"[^\W_]+(?:[-_]+[^\W_]+)*")
+_VERSION: Final = r"v(?=\d+\.\d)"
 _SIGN: Final = "[-_]?"
 _GROUP: Final = "[,.' ]?"
 _MORE: Final = r"(?!\d|[,.']\d{3}(?!\d))"
 _PIECE: Final = re.compile(
-    rf"(?P<version>v)(?=\d+\.\d)|(?<![\d.,'])(?P<count>{THOUSANDS})(?!\d)|(?P<digits>\d+)|(?P<letter>[^\W\d_])"
+    rf"(?P<version>{_VERSION})|(?<![\d.,'])(?P<count>{THOUSANDS})(?!\d)|(?P<digits>\d+)|(?P<letter>[^\W\d_])"
     r"|(?P<hyphen>(?<=[^\W\d_])[-_](?=[^\W_])|(?<=\d)[-_](?=[^\W\d_]))|.",
     re.DOTALL,
 )
@@ -102,6 +114,12 @@ def _pattern(folded: str) -> re.Pattern[str]:
     exact = r"\s+".join(map(re.escape, folded.split()))
     other = r"\s+".join(map(_forms, without_spaces(folded).split()))
     return re.compile(rf"{exact}|(?<!\w)(?<!\d[,.']){other}" if other != exact else exact)
+
+
+def _longest(folded: str) -> str:
+    """The longest word of a folded text, without what may be left out of it."""
+    words = _WORD.findall(re.sub(_VERSION, " ", without_spaces(folded)))
+    return max((re.sub("[-_]", "", word) for word in words), key=len, default="")
 
 
 def _forms(word: str) -> str:
