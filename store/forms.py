@@ -14,6 +14,8 @@ from itertools import chain
 from typing import Final
 from unicodedata import category, combining, decimal, normalize
 
+from store.known import WORD_CHARS
+
 _SIGNS: Final = re.compile(
     "[{}]".format(
         "".join(
@@ -109,7 +111,7 @@ def _clusters(bare: bool) -> re.Pattern[str]:
     """What is made plain together: a character and the marks on it."""
     marks = _points().pattern[1:-1] + (_SIGNS.pattern[1:-1] if bare else "")
     am = "[\u0e48-\u0e4b\u0ec8-\u0ecb]?[\u0e4d\u0ecd][\u0e48-\u0e4b\u0ec8-\u0ecb]?[\u0e32\u0eb2]"
-    return re.compile(f"{am}|[\\s\\S][{marks}{_UNSEEN}{_JOINING}]*")
+    return re.compile(f"{am}|[\\s\\S][{marks}{_UNSEEN}{_JOINING}]{{0,30}}")
 
 
 class Folded:
@@ -231,7 +233,7 @@ def parted(text: str) -> str:
         space = _SPACE.search(text, at)
         pieces.append(text[end:start])
         end = space.start() if space else len(text)
-        pieces.append(_parted(text[start:end]))
+        pieces.append(_parted(text[start:end]) if end - start <= WORD_CHARS else _PARTED.sub(_parts, text[start:end]))
         found = _ANY.search(text, end)
     return "".join((*pieces, text[end:]))
 
@@ -252,25 +254,22 @@ def _parts(found: re.Match[str]) -> str:
     parts = _HUMPS.sub(lambda hump: f" {hump[0]}", re.sub("[-_]+", " ", found[0])).split()
     if len(parts) == 1:
         return found[0]
-    letter = (
-        [parts[0] + parts[1]] if len(parts) > 2 and len(parts[0]) == 1 and parts[0].isalpha() else []
-    )  # e-mail-address
-    return " ".join((*parts, *letter, "".join(parts)))
+    if len(parts) > 2 and len(parts[0]) == 1 and parts[0].isalpha():  # e-mail-address
+        parts.insert(0, parts[0] + parts[1])
+        return " ".join((*parts, "".join(parts[1:])))
+    return " ".join((*parts, "".join(parts)))
 
 
 def _number(before: str, number: str, behind: str) -> str:
-    count = _COUNT.fullmatch(number)
-    parts, signs = re.split("[.,']", number), set(re.sub(r"\d", "", number))
+    """Of a number with the letters on it: 1,250.50 as 1250, 50 and one word; 1.250 may be a version too."""
+    count, parts, signs = _COUNT.fullmatch(number), re.split("[.,']", number), set(re.sub(r"\d", "", number))
     words = [_bare(count[1]), *filter(None, [count["rest"]])] if count else parts
-    if count and not count["rest"] and signs == {"."}:  # 1.250 may be a version too
-        words = [words[0], *parts]
-        keys = [_POINT.join(parts)]
-    elif signs == {"."} or len(parts) == 2 or (count and count["rest"]):
-        keys = [_POINT.join(words)] if len(words) > 1 else []
-    else:
-        keys = []
-    whole = keys or (words[:1] if count and before + behind else [])
-    return " ".join((f"{before}{' '.join(words)}{behind}", *whole))
+    whole = words if signs == {"."} or len(words) == 2 else []
+    if count and len(words) == 1:
+        whole = words if before or behind else []
+        if signs == {"."}:
+            words, whole = [*words, *parts], parts
+    return f"{before}{' '.join(words)}{behind} {_POINT.join(whole)}".rstrip()
 
 
 def _bare(number: str) -> str:
