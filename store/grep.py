@@ -1,6 +1,6 @@
 """Every place of a text in the documents of sources: what is looked for, in which order, and what is shown of a match.
 
-Rules. (1) Upper and lower case, white space and the form of a word (`store.forms`) make no difference, and a match may
+Rules. (1) Upper and lower case, white space and the form of a word (`store.letters`) make no difference, and a match may
 stand across passages. (2) What is shown of a match is the document's own text. (3) A text is found wherever its
 characters stand, in the middle of words too; but another form of it (email for e-mail) only where a word begins.
 """
@@ -16,7 +16,7 @@ from events.envelope import Envelope
 from events.passages import Hit
 from events.sources import Document, Source
 from events.types import PassagesLoaded
-from store.forms import THOUSANDS, Folded, without_signs, without_spaces
+from store.letters import THOUSANDS, Folded, without_signs, without_spaces
 
 TEXT_CHARS: Final = 1000
 """No longer text is looked for."""

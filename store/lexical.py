@@ -14,7 +14,7 @@ from datetime import UTC, date, datetime
 from functools import lru_cache
 from typing import Final
 
-from store.forms import plain, together
+from store.letters import plain, together
 
 VERSION: Final = 3
 

@@ -17,7 +17,7 @@ import msgspec
 import numpy as np
 import qdrant_edge as qdrant
 
-from store.forms import parted
+from store.letters import parted
 from store.known import Known
 from store.lexical import LEMMAS, STOP_WORDS, ready, unspaced
 

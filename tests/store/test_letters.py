@@ -11,7 +11,7 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from events.documents import Passage
-from store.forms import Folded, parted, plain
+from store.letters import Folded, parted, plain
 from store.grep import sought
 from store.lexical import ready
 from store.terms import Tokenizer
