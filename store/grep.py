@@ -1,7 +1,7 @@
 """Every place of a text in the documents of sources: what is looked for, in which order, and what is shown of a match.
 
-Rules. (1) Upper and lower case, white space and the form of a word (`store.letters`) make no difference, and a match may
-stand across passages. (2) What is shown of a match is the document's own text. (3) A text is found wherever its
+Rules. (1) Case, white space and the form of a word (`store.letters`) make no difference, and a match may stand across
+passages. (2) What is shown of a match is the document's own text. (3) A text is found wherever its
 characters stand, in the middle of words too; but another form of it (email for e-mail) only where a word begins.
 """
 

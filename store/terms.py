@@ -17,8 +17,8 @@ import msgspec
 import numpy as np
 import qdrant_edge as qdrant
 
-from store.letters import parted
 from store.known import Known
+from store.letters import parted
 from store.lexical import LEMMAS, STOP_WORDS, ready, unspaced
 
 Counts = Mapping[int, float]

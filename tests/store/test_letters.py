@@ -11,8 +11,8 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from events.documents import Passage
-from store.letters import Folded, parted, plain
 from store.grep import sought
+from store.letters import Folded, parted, plain
 from store.lexical import ready
 from store.terms import Tokenizer
 from tests.store.library_world import Desk
