@@ -14,9 +14,10 @@ from datetime import UTC, date, datetime
 from functools import lru_cache
 from typing import Final
 
+from store.letters import plain, together
 from store.spelling import spelled
 
-VERSION: Final = 3
+VERSION: Final = 4
 
 _STOP_WORDS: Final = (
     # articles, pronouns, auxiliaries, prepositions, conjunctions
@@ -75,19 +76,20 @@ _CJK_DAY: Final = re.compile("(1[0-2]|[1-9])\u6708([12]?[0-9]|3[01])[\u65e5\u53f
 _DASHED: Final = re.compile(r"-(?:\d\d|[0-9a-f]{4})-", re.ASCII | re.IGNORECASE)
 _DOTTED: Final = re.compile(r"\.\d\d?\.\d{4}", re.ASCII)
 """The middle of what is special. It is looked for first: most texts have none, and the whole is slow to look for."""
-_UNSPACED: Final = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]")
+_UNSPACED: Final = re.compile("[\u0900-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]")
 
 
 def ready(text: str) -> str:
-    """A text as it is indexed or searched: UUIDs as one token, written dates as words."""
-    text = spelled(text)
+    """A text as it is indexed or searched: one form for each word, UUIDs as one token, written dates as words."""
+    text = spelled(plain(text))
     if "\u6708" in text:
         text = _CJK_DAY.sub(lambda found: f"{found[0]} {int(found[2])} {_MONTHS[int(found[1]) - 1]} ", text)
-    return _SPECIAL.sub(_rewrite, text) if _DASHED.search(text) or _DOTTED.search(text) else text
+    return together(_SPECIAL.sub(_rewrite, text) if _DASHED.search(text) or _DOTTED.search(text) else text)
 
 
 def unspaced(text: str) -> bool:
-    """Whether it has a script that sets no spaces between words (Chinese, Japanese, Thai …)."""
+    """Whether it has a script that sets no spaces between words (Chinese, Japanese, Thai …), or within whose words
+    stand marks that are no letters (those of India)."""
     return not text.isascii() and _UNSPACED.search(text) is not None
 
 

@@ -22,7 +22,7 @@ from events.envelope import Envelope
 from events.passages import Hit, place_text
 from events.sources import OUTLINE, Document, Source, fold_source, stream_of
 from events.types import PassagesLoaded
-from store.grep import TEXT_CHARS, Match, in_order, low, pattern_of
+from store.grep import TEXT_CHARS, Match, Sought, in_order, sought
 from store.naming import bare, unknown
 
 EVENTS_AT_ONCE: Final = 2000
@@ -217,19 +217,21 @@ class Library:
     # --- finding a text
 
     def grep(self, sources: Sequence[Source], text: str, only: Shelf | None, page: int, size: int) -> Matches:
-        """Every place where a text stands, upper or lower case and white space apart, source by source in the order of
-        loading. Raises ValueError, for the model, where the text is none to look for."""
-        pattern = pattern_of(text)
+        """Every place where a text stands, whatever its form (`store.grep`), source by source in the order of loading.
+        Raises ValueError, for the model, where the text is none to look for."""
         hits: list[Hit] = []
         total = 0
-        for source in [only.source] if only else sources:
-            for hit in self._matches(source, pattern, only.document if only else None):
-                if page * size <= total < (page + 1) * size:
-                    hits.append(hit())
-                total += 1
+        for text_sought in sought(text):
+            for source in [only.source] if only else sources:
+                for hit in self._matches(source, text_sought, only.document if only else None):
+                    if page * size <= total < (page + 1) * size:
+                        hits.append(hit())
+                    total += 1
+            if total:
+                break
         return Matches(tuple(hits), total)
 
-    def _matches(self, source: Source, pattern: re.Pattern[str], only: Document | None) -> Iterator[Match]:
+    def _matches(self, source: Source, wanted: Sought, only: Document | None) -> Iterator[Match]:
         loaded = {document.id: document for document in ([only] if only else source.loaded)}
         after, to = (only.opened, only.closed) if only else (0, source.seq)
         tails: dict[str, str] = {}
@@ -237,9 +239,9 @@ class Library:
             tail = tails.pop(event.document, "")
             for chunk, passage in enumerate(unpacked(envelope, event)):
                 whole = tail + passage.fresh
-                for found in pattern.finditer(low(whole)):
-                    if found.end() > len(tail):
-                        yield Match(source, envelope, event, chunk, passage, found.start() - len(tail), whole, found)
+                for start, end in wanted.spans(whole):
+                    if end > len(tail):
+                        yield Match(source, envelope, event, chunk, passage, start - len(tail), whole, (start, end))
                 tail = whole[-TEXT_CHARS:]
             if event.first + event.count < loaded[event.document].passages:
                 tails[event.document] = tail

@@ -21,7 +21,8 @@ import qdrant_edge as qdrant
 
 from store.known import Known
 from store.languages import ENGLISH, LANGUAGES, LATIN, Language, language_of
-from store.lexical import CALENDAR, LEMMAS, STOP_WORDS, unspaced
+from store.letters import parted
+from store.lexical import CALENDAR, LEMMAS, STOP_WORDS, ready, unspaced
 
 Counts = Mapping[int, float]
 """Terms of a text, each with how often it stands there (or what it weighs)."""
@@ -60,7 +61,7 @@ class Tokenizer:
         self._plain = {form.indices[0]: plain.indices[0] for form, plain in pairs if form.indices and plain.indices}
         self._known: dict[str, Known] = {}
         self._kin = lru_cache(maxsize=50_000)(self._kin_of)
-        self.short_counts = lru_cache(maxsize=4096)(self.counts)
+        self.short_counts = lru_cache(maxsize=4096)(lambda text: self.counts(ready(text)))
         """The same for texts that come again and again: names, days, headings."""
         self.short_row = lru_cache(maxsize=4096)(self._row)
 
@@ -131,7 +132,7 @@ class Tokenizer:
 
     def _counted(self, text: str, language: str) -> Iterator[tuple[int, int]]:
         whole = _is_whole(language, text)
-        sparse = self._model(language, whole=whole).embed_document(text)
+        sparse = self._model(language, whole=whole).embed_document(parted(text))
         plain = self._plain if language in {"", ENGLISH} else {}
         for term, count in zip(sparse.indices, sparse.values, strict=True):
             yield plain.get(term, term), round(count)
