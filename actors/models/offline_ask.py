@@ -9,36 +9,32 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Final
 
+from actors.models.offline_asks import is_question
 from actors.models.offline_clock import moment, past_days
-from actors.models.offline_facts import is_question
-from actors.models.offline_lines import spoken
+from actors.models.offline_hush import asked_to_forget, hushed
+from actors.models.offline_lines import KIN, NUMBER, UNTIL, ended_by, ends, holds, modern, spoken
+from actors.models.offline_pages import Item, Page, read_page
+from actors.models.offline_question import STRONG, Question, coverage, fitness, is_strong, read_question
 from actors.models.offline_reply import Call, Part
 from actors.models.offline_request import Done, View
-from actors.models.offline_search import (
-    FROM_CORE,
-    NOTHING,
-    STRONG,
-    Hit,
-    Item,
-    Page,
-    Question,
-    coverage,
-    hits,
-    read_page,
-    read_question,
-    strong,
-    told,
-)
-from actors.models.offline_words import READ_CHARS, clip, sentences, stems
+from actors.models.offline_search import FROM_CORE, NOTHING, Hit, hits, ranked, strong, told
+from actors.models.offline_words import READ_CHARS, clip, sentences, stem, stems
 
 PAGES: Final = 3
+_SURE: Final = 0.8
+"""What covers so much of a question needs no search for something better."""
 SEARCHES: Final = ("conversation_search", "archival_memory_search")
 _ABOUT_ME: Final = re.compile(
-    r"\bwhat (?:all )?do you (?:still )?(?:know|remember)(?: about me)?\W*$"
-    r"|\bwhat(?:['’]s| is) in your (?:core )?memory\b"
-    r"|\bwhat (?:have|did) i (?:told|tell) you(?: about (?:me|myself))?(?: so far)?\W*$",
+    r"\bwhat (?:all |else )?do you (?:still )?(?:know|remember)(?: about (?:me|us|myself))?(?: so far)?\W*$"
+    r"|\bwhat(?:['’]s| is) in your (?:core )?memory\b|\bwhat (?:have|did) i (?:told|tell) you(?: about (?:me"
+    r"|myself))?(?: so far)?\W*$"
+    r"|(?:summari[sz]e|recap|list|tell me|describe|give me|sum up)\b.{0,40}\b(?:about me|know of me|(?:i|you)(?: have"
+    r"|['’]ve)? (?:told you|know|said))\b"
+    r"|^\W*(?:please )?(?:summari[sz]e me|describe me|who am i|summari[sz]e(?: (?:this|our|the) (?:chat"
+    r"|conversation))?)\W*$",
     re.I,
 )
 _LIST: Final = re.compile(
@@ -58,18 +54,29 @@ def ask(view: View, text: str) -> Part:
     dated = _dated(view, text)
     if dated is not None:
         return dated
-    question = read_question(text)
+    lines = _lines(view)
+    question = read_question(text, aliases(lines))
     if not question.terms:
         return Part("The question names nothing that I could look for.", _unclear(text))
-    known = from_core(view, question)
-    if known and not question.of_agent:
-        return Part("Core memory answers this.", f"{' '.join(map(spoken, known))} {FROM_CORE}")
-    return _from_messages(view, question)
+    share, known = from_core(lines, question)
+    core = Part("Core memory answers this.", f"{known} {FROM_CORE}") if known and not question.of_agent else None
+    if core and (share >= _SURE or question.past or question.wants_all):
+        return core
+    forgotten = asked_to_forget(view, frozenset(t.stem for t in question.terms))
+    if forgotten and not (core and forgotten.covers(known)):  # what was told since is told
+        said = f"You asked me to forget “{forgotten.label}” on {forgotten.time[:10]}, so I no longer say or quote it."
+        return Part("The user wanted this forgotten.", said)
+    return _from_messages(view, question, core, share)
+
+
+def _lines(view: View) -> list[str]:
+    """What core memory holds about the user, line by line."""
+    blocks = (block for block in view.blocks.values() if block.label != "persona")
+    return [line.strip() for block in blocks for line in block.text.splitlines() if line.strip()]
 
 
 def _about_user(view: View) -> Part:
-    block = view.blocks.get("human")
-    lines = [line for line in block.text.splitlines() if line.strip()] if block else []
+    lines = [line for line in _lines(view) if holds(line)]
     if not lines:
         return Part("Core memory holds nothing about the user.", "My core memory holds nothing about you yet.")
     return Part("Core memory says what I know.", f"From my core memory: {' '.join(map(spoken, lines))}")
@@ -86,47 +93,92 @@ def _unclear(text: str) -> str:
     return f"I cannot tell what to look for in “{clip(text, 120)}”. I match words: please name the thing you mean."
 
 
-def from_core(view: View, question: Question) -> list[str]:
-    """The lines of core memory that answer: all of them where all is wanted, else the latest of the best."""
-    found: list[tuple[float, str]] = []
-    for block in view.blocks.values():
-        if block.label == "persona":
-            continue
-        for line in block.text.splitlines():
-            if line.strip() and not is_question(line):
-                share = coverage(question, stems(line) | _kinds(line))
-                if share >= STRONG:
-                    found.append((round(share + _exact(line, question), 2), line.strip()))
-    if not found:
-        return []
-    best = max(share for share, _ in found)
-    lines = [line for share, line in found if share == best]
-    plural = question.wants_all or _opinions(question) or not any(": " in line for line in lines)
-    return lines[-6:] if plural else lines[-1:]
+_SO_NAMED: Final = re.compile(
+    r"\b(\w+)(?:['’]s name)?(?: (?:is|are))?(?: (?:called|named)| (?:in|from|at) \w+,)?[,:]? ((?:Dr\. |Mr\. |Mrs\. "
+    r"|Ms\. )?[A-Z][\w'’-]+(?:(?:,| and|, and)? [A-Z][\w'’-]+)*)"
+)
 
 
-def _exact(line: str, question: Question) -> float:
-    """More for a line whose whole key is asked for: "name" asks for "Name: Sam.", not for "Dog's name: Rex."."""
-    key, colon, _ = line.partition(": ")
-    asked = frozenset().union(*(t.stems for t in question.terms))
-    return 0.1 if colon and stems(key) <= asked else 0.0
+@lru_cache(maxsize=8192)
+def _so_named(line: str) -> tuple[tuple[str, str], ...]:
+    return tuple(_SO_NAMED.findall(line))
 
 
-def _opinions(question: Question) -> bool:
-    return len(question.terms) == 1
+def aliases(lines: list[str]) -> dict[str, frozenset[str]]:
+    """By which names those go whom core memory names, and the other way round: "sister" and "Ana"."""
+    found: dict[str, frozenset[str]] = {}
+    for line in filter(holds, lines):
+        for whose, named in _so_named(line):
+            if whose.lower() in KIN:
+                names = stems(named) - {"and", "dr", "mr", "mrs", "ms"}
+                for each, other in [
+                    (stem(whose.lower()), names),
+                    *((name, frozenset({stem(whose.lower())})) for name in names),
+                ]:
+                    found[each] = found.get(each, frozenset()) | other
+    return found
 
 
-_KINDS: Final = (
-    ("Likes to be called ", "name"), ("Lives in ", "home"), ("Works ", "work"), ("Comes from ", "from"),
-    ("Is a ", "work"), ("Is an ", "work"), ("Loves ", "like"), ("Enjoys ", "like"),
-)  # fmt: skip
+_A_JOB: Final = re.compile(r"They are (?:an?|the) ")
+_NUMBERED: Final = re.compile(NUMBER, re.I)
 
 
-def _kinds(line: str) -> frozenset[str]:
-    """What a canonical line also answers to, besides its own words."""
-    return frozenset(kind for start, kind in _KINDS if line.startswith(start)) | (
-        stems("name") if " called " in line or " named " in line else frozenset()
-    )
+def from_core(lines: list[str], question: Question) -> tuple[float, str]:
+    """What the lines of core memory answer, said to the user ("" nothing), and how much of the question they cover."""
+    scored, most = [], 0.0
+    for at, line in enumerate(lines):
+        share = coverage(question, stems(line)) if (holds(line) or UNTIL.match(line)) and not is_question(line) else 0.0
+        if question.of_user and [t.stem for t in question.terms] == ["work"] and _A_JOB.match(line):
+            share = 1.0
+        counted = question.kind == "many" and share >= STRONG and not _NUMBERED.search(line)
+        share *= 0.75 if counted else 1.0  # a number that was said is better
+        if share and (counted or is_strong(question, share, line)):
+            own = 0.1 if question.of_user and modern(line).startswith(("They ", "Their ", "Name: ", "Likes ")) else 0.0
+            scored.append((round(share + own + fitness(question, line), 2), at, line))
+            most = max(most, share)
+    return most, _answer(lines, scored, question)
+
+
+def _answer(lines: list[str], scored: list[tuple[float, int, str]], question: Question) -> str:
+    if question.past:
+        return _earlier(scored, question)
+    now = [one for one in scored if holds(one[2])]
+    if not now:
+        return " ".join(_gone(lines, line) for _, _, line in scored[:1])
+    best = max(score for score, _, _ in now)
+    if question.wants_all:
+        return " ".join(spoken(line) for _, _, line in now[:8])
+    top = [
+        line
+        for score, _, line in now
+        if score >= best - (0.05 if sum(t.weight >= 1 for t in question.terms) == 1 else 0.0)
+    ]
+    if question.kind == "many" and not question.fits(top[-1]) and not ends(top[-1]):
+        held = [
+            frozenset(t.stem for t in question.terms).union(*(t.near for t in question.terms)) & stems(line)
+            for line in top
+        ]
+        return f"I count {sum(map(len, held))}: {' '.join(map(spoken, top))}"
+    many = sum(t.weight >= 1 for t in question.terms) == 1 and question.kind in ("what", "who", "work", "")
+    more = 2 if re.search(r"\b(?:too|also|as well)\b", top[-1]) else 1
+    return " ".join(map(spoken, top[-6:] if many else top[-more:]))
+
+
+def _earlier(scored: list[tuple[float, int, str]], question: Question) -> str:
+    """What was before: the line that says so, best first, and of several the one right before what is named."""
+    if not scored:
+        return ""
+    best = max(score for score, _, _ in scored)
+    lines = [line for score, _, line in sorted(scored, key=lambda one: one[1]) if score >= best - 0.15]
+    named = next((at for at, line in enumerate(lines) if UNTIL.match(line) and question.after in stems(line)), -1)
+    return spoken(lines[named + 1]) if named + 1 < len(lines) else ""
+
+
+def _gone(lines: list[str], line: str) -> str:
+    """What is no more, after what ended it."""
+    was = line.partition(": ")[2]
+    took = next((spoken(other) for other in lines if holds(other) and ended_by(other, was)), "")
+    return f"{took} {spoken(line)}".strip()
 
 
 # --- messages and storages --------------------------------------------------------------------------------------
@@ -141,24 +193,28 @@ def visible(view: View, question: Question) -> Iterator[Item]:
         yield Item("summary", sentence)
 
 
-def _from_messages(view: View, question: Question) -> Part:
-    near = hits(question, visible(view, question))
-    found = strong(near)
-    if found and not any(d.name in SEARCHES for d in view.done):
-        return Part("The visible conversation answers this.", _quoted(found, question))
+def _from_messages(view: View, question: Question, core: Part | None, share: float) -> Part:
+    """The answer of what was said, if it covers more of the question than core memory's answer (`share` of it)."""
+    quiet = hushed(view)
+    near = hits(question, (item for item in visible(view, question) if not quiet(item.text, item.time)))
+    found = [h for h in strong(question, near) if h.coverage > share]
     pages = {name: [d for d in view.done if d.name == name] for name in SEARCHES}
-    stored = hits(question, [item for asked in pages.values() for d in asked if d.ok for item in _read(d).items])
-    found = strong(hits_merged(found, stored))
-    if found:
+    searched = any(pages.values())
+    sure = found and found[0].coverage >= _SURE and found[0].item.who != "summary"
+    if found and not searched and (sure or not view.summary):
+        return Part("The visible conversation answers this.", _quoted(found, question))
+    items = [item for asked in pages.values() for d in asked if d.ok for item in _read(d).items]
+    stored = hits(question, [i for i in items if i.who == "document" or not quiet(i.text, i.time)])
+    found = [h for h in strong(question, ranked([*near, *stored])) if h.coverage > share]
+    if found and searched:
         return Part("A search found the answer.", _quoted(found, question))
-    calls = tuple(call for name in SEARCHES for call in _next_page(view, name, pages[name], question))
-    if calls:
-        return Part("I have to search my memory for this.", calls=calls, waits=True)
-    return Part("Neither memory nor conversation has it.", _nothing(question, view, near + stored))
-
-
-def hits_merged(*lists: list[Hit]) -> list[Hit]:
-    return sorted((h for found in lists for h in found), key=lambda h: (h.score, h.item.time), reverse=True)
+    if not core or not searched:
+        calls = tuple(call for name in SEARCHES for call in _next_page(view, name, pages[name], question))
+        if calls:
+            return Part("I have to search my memory for this.", calls=calls, waits=True)
+    if found:
+        return Part("The visible conversation answers this.", _quoted(found, question))
+    return core or Part("Neither memory nor conversation has it.", _nothing(question, view, [*near, *stored]))
 
 
 def _quoted(found: list[Hit], question: Question) -> str:
@@ -199,10 +255,10 @@ def _nothing(question: Question, view: View, weak: list[Hit]) -> str:
     looked = sum(1 for d in view.done if d.name in SEARCHES and d.ok)
     where = " in core memory, the visible conversation, or my recall and archival storage" if looked else ""
     failed = [d for d in view.failures if d.name in SEARCHES]
-    said = f"{NOTHING}{where or ' in what I can see'} (I looked for: {question.query})."
+    said = f"I don't know that yet: {NOTHING}{where or ' in what I can see'} (I looked for: {question.query})."
     if failed:
         said += f" One search failed: {clip(failed[0].result, 160)}"
-    near = hits_merged(weak)[:1]
+    near = ranked(h for h in weak if h.item.who == "document")[:1]
     return f"{said} The nearest I have: {told(near[0])}" if near and near[0].score > 0.3 else said
 
 
@@ -226,7 +282,9 @@ def _dated(view: View, text: str) -> Part | None:
     if not done[-1].ok:
         return Part("The search failed.", f"I could not search {span}: {clip(done[-1].result, 200)}")
     page = _read(done[-1])
-    said = [i for i in page.items if i.who == "user" and not is_question(i.text)] or list(page.items)
+    quiet = hushed(view)
+    items = [i for i in page.items if not quiet(i.text, i.time)]
+    said = [i for i in items if i.who == "user" and not is_question(i.text)] or items
     if not said:
         return Part("Nothing was said then.", f"{NOTHING} {span}.")
     more = " There is more." if page.last > page.number or len(said) > 4 else ""

@@ -1,356 +1,298 @@
 # ruff: noqa: RUF001 (both forms of the apostrophe are matched, as users type them)
-"""The facts grammar: what a user states, as one canonical line a fact that can be matched again.
+"""What a user states, as lines of core memory: clauses about the user, those who are theirs, and whom they name.
 
-Two rules. A clause is matched from its beginning, by the patterns of its first word alone. What does not parse is no
-fact: it stays in the conversation, where it can be searched.
+Rules. (1) A clause is a statement when it begins with a subject and a verb; all others stay in the conversation, where
+they can be searched. (2) "he", "she" and "it" stand for what was named last. (3) A correction says what it corrects:
+"no wait, it's green", "I meant at 5", "on Thursday, not Friday".
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 import msgspec
 
-from actors.models.offline_lines import KIN, THINGS, slot_of
-from actors.models.offline_words import READ_CHARS, plain, sentences, vocabulary
+from actors.models.offline_asks import LEAD, is_question
+from actors.models.offline_fold import RECOUNTS, Change
+from actors.models.offline_lines import NUMBER, VALUES, VERBS, ends, parsed, third
+from actors.models.offline_topic import LINE_CHARS, Topic, clean, corrects, swapped_in
+from actors.models.offline_words import READ_CHARS, STOP, plain, sentences, vocabulary
 
-VALUE_CHARS: Final = 160
 _FACTS_PER_MESSAGE: Final = 12
+_LINE_WORDS: Final = 18
 _SENTENCES: Final = 100
+_EARLIER: Final = 3
+"""So many earlier messages are looked at for what a correction corrects."""
 
 
 class Fact(msgspec.Struct, frozen=True):
-    """`line` as it is kept; `block`: human or persona. `corrects`: the user said that something else does not hold.
+    """A change to the block `block`: human or persona."""
 
-    With `forget`, `line` is not to be kept: what it says is to be removed.
-    """
-
-    line: str
+    change: Change
     block: str = "human"
-    corrects: bool = False
-    forget: bool = False
+
+    @property
+    def line(self) -> str:
+        return self.change.line
 
 
+_I: Final = r"(?:i|we)(?:['’](?:m|ve|d|ll|re))?"
+_SUBJECT: Final = rf"(?:{_I}|my|our|call me)\b"
 _CLAUSE: Final = re.compile(
-    r"[;\n]+\s*|(?<=[^,]),?\s+(?:and|but|so)\s+(?=(?:i|i['’]m|i['’]ve|my|call me|you can call|your name|we)\b)"
-    r"|(?:,|(?<!said)(?<!says)(?<!wrote)(?<!asked):)\s+(?=(?:(?:so )?now )?(?:i|i['’]m|i['’]ve|my|call me)\b)"
+    rf"[;\n]+\s*|,?\s+(?:and|but|so)\s+(?=(?:now )?(?:{_SUBJECT}|(?:she|he|it)(?:['’]s| (?:is|was|has|\w+s|can))\b|"
+    rf"[A-Z]\w+ (?:is|has|was|are)\b))|,\s+(?=(?:my|our|the) (?:new|current) )"
+    rf"|,?\s+(?:so|and)\s+(?=(?:(?:it|that)['’]s |now |there are )*{NUMBER} )"
+    rf"|(?:,|(?<!said)(?<!says)(?<!wrote)(?<!asked):)\s+(?=(?:(?:so )?now )?(?:{_SUBJECT}|(?:she|he|it)['’]s\b))"
     r"|\s+[-–—]+\s+(?=(?:i|my)\b)",
     re.I,
 )
-_LEAD: Final = re.compile(
-    r"\A(?:(?:hi|hello|hey|hey there|hi there|well|oh|ok|okay|actually|no|nope|by the way|btw|so|also|and|but|yes|yeah"
-    r"|please|fyi|just so you know|sorry|wait|correction|now|in fact|good (?:morning|afternoon|evening)|from now on"
-    r"|these days|currently|nowadays|as of (?:today|now)|i mean|for the record|you should know(?: that)?|again"
-    r"|(?:can|could|would|will) you(?: please)?|i(?: just)? want(?:ed)? (?:to tell you|you to know)(?: that)?"
-    r"|(?:please )?(?:note|know|write down|keep in mind)(?: that)?)\b[\s,:!.–—-]*)+",
-    re.I,
+# --- clauses ------------------------------------------------------------------------------------------------------
+
+_LAZY: Final = (
+    (re.compile(r"\b[iI]m\b"), "I'm"), (re.compile(r"\b[iI]ve\b"), "I've"),
+    (re.compile(r"\b(do|does|did|ca|wo|is|are|was)nt\b", re.I), r"\1n't"), (re.compile(r"\bi\b(?!\.)"), "I"),
+)  # fmt: skip
+_VAGUE_VERBS: Final = vocabulary(
+    """think guess hope suppose mean wonder bet see agree understand feel forgot wish believe know said told ask asked
+    thought meant say doubt remember would could should might may"""
 )
-_CORRECTS: Final = re.compile(r"\b(?:actually|no|nope|correction|now|sorry|wait|instead|i mean|nowadays)\b", re.I)
-_TAIL: Final = re.compile(
-    r"(?:,?\s+(?:(?:last|this) (?:year|month|week|spring|summer|autumn|fall|winter)|(?:a|two|three) \w+ ago|yesterday"
-    r"|today|recently|now|nowadays|these days|by the way|btw|please|though|actually|instead|too|as well|at the moment"
-    r"|currently|again|anymore|any more|thanks|thank you|not \w+))+$|,?\s+(?:not|because|since|which|so that)\s.*$",
-    re.I,
-)
-_QUESTION: Final = re.compile(
-    r"(?:what|where|when|who|whom|whose|which|how|why)(?:['’]s|['’]re|['’]d)?\s+(?:\w+\s+){0,2}"
-    r"(?:is|are|was|were|do|does|did|am|can|could|will|would|should|have|has|had)\b"
-    r"|(?:what|where|when|who|how)['’]s\b|(?:do|did|does|have|has|can|could|am|are|is|was|were)\s+(?:i|you|we|my|the)\b"
-    r"|(?:please\s+)?(?:tell me|remind me) (?:what|where|when|who|which|how|why|about)\b|any idea\b",
-    re.I,
-)
-_REQUEST: Final = re.compile(
-    r"(?:please\s+|(?:can|could|would|will) you (?:please )?)?"
-    r"(?:remember|don['’]t forget|do not forget|note|call me|call yourself|remind|forget|cancel|set|delete|wake)\b",
-    re.I,
-)
-
-
-def is_question(sentence: str) -> bool:
-    """Whether a sentence asks; a request that is put as a question does not."""
-    asks = sentence.rstrip("\"'”’ )")[-1:] in ("?", "？", "؟")
-    bare = _LEAD.sub("", sentence, count=1) if _LEAD.match(sentence) else sentence
-    if _REQUEST.match(bare) and not _QUESTION.match(bare):
-        return False
-    return asks or bool(_QUESTION.match(bare))
-
-
-# --- the grammar ------------------------------------------------------------------------------------------------
-
-Builder = Callable[[re.Match[str]], tuple[str, ...]]
-_IM = r"i(?:['’]m| am)(?: still| now| also| currently| originally| really)*"
-_IVE = r"(?:i|we)(?:['’]ve| have)?(?: just| recently| now| finally)*"
-_ADVERBS = r"(?: really| also| still| do| now| absolutely| always| currently| actually| just| would| generally)*"
-
-
-def _one(template: str) -> Builder:
-    """A builder of one line from the pattern's first group."""
-
-    def build(match: re.Match[str]) -> tuple[str, ...]:
-        value = clean(match[1])
-        return (template.format(value),) if value else ()
-
-    return build
-
-
-def _name(match: re.Match[str]) -> tuple[str, ...]:
-    name = clean(match[1]).partition(",")[0]
-    return (f"Name: {name}.",) if 0 < len(name.split()) <= 4 and len(name) <= 40 else ()
-
-
-def _nick(match: re.Match[str]) -> tuple[str, ...]:
-    name = clean(match[1]).partition(",")[0]
-    busy = {"back", "later", "when", "if", "at", "tomorrow", "a", "an", "the", "crazy", "today", "tonight", "in"}
-    good = 0 < len(name.split()) <= 3 and len(name) <= 40 and name.split()[0].lower() not in busy
-    return (f"Likes to be called {name}.",) if good else ()
-
-
-_NOT_NAMES: Final = vocabulary(
-    """ok okay fine here back sorry norwegian swedish danish finnish german french italian spanish english british
-    irish scottish welsh american canadian australian dutch belgian swiss austrian polish czech russian
-    ukrainian greek turkish indian chinese japanese korean brazilian mexican african european asian portuguese
-    hungarian romanian christian muslim jewish hindu buddhist catholic monday tuesday wednesday thursday friday
-    saturday sunday"""
-)
-
-
-def _introduced(match: re.Match[str]) -> tuple[str, ...]:
-    """ "I'm Sam": a name only where it is written as one."""
-    name = clean(match[1])
-    parts = name.split()
-    if not parts or len(parts) > 3 or not all(p[0].isupper() and (len(p) == 1 or not p.isupper()) for p in parts):
-        return ()
-    low = parts[0].lower()
-    if low in _NOT_NAMES:
-        return (f"Is {name}.",) if low not in ("ok", "okay", "fine", "here", "back", "sorry") else ()
-    return (f"Name: {name}.",)
-
-
-def _work_as(match: re.Match[str]) -> tuple[str, ...]:
-    role, place = clean(match[1]), clean(match[2] or "")
-    return tuple(line for line in (role and f"Works as {role}.", place and f"Works at {place}.") if line)
-
-
-_VERBS: Final = {
-    "like": "Likes", "love": "Loves", "adore": "Loves", "enjoy": "Enjoys", "hate": "Hates", "detest": "Hates",
-    "dislike": "Dislikes", "prefer": "Prefers", "can't stand": "Hates", "cannot stand": "Hates",
-    "don't like": "Dislikes", "do not like": "Dislikes", "speak": "Speaks", "study": "Studies", "play": "Plays",
-    "drive": "Drives",
-}  # fmt: skip
-_VAGUE: Final = vocabulary("it that this you them these those what how when to your him her")
-
-
-def _verb(match: re.Match[str]) -> tuple[str, ...]:
-    verb, value = _VERBS.get(match[1].lower().replace("’", "'")), clean(match[2])
-    if not verb or not value or value.split()[0].lower() in _VAGUE:
-        return ()
-    return (f"{verb} {value}.",)
-
-
-def _abstains(match: re.Match[str]) -> tuple[str, ...]:
-    value = clean(match[2])
-    return (f"Does not {match[1].lower()} {value}.",) if value and value.split()[0].lower() not in _VAGUE else ()
-
-
-def _has(match: re.Match[str]) -> tuple[str, ...]:
-    value = clean(match[1])
-    known = {word.strip(",.").lower() for word in value.split()[:5]}
-    named = re.search(r"\b(?:called|named)\s+\w", value, re.I)
-    if value.lower().startswith("moved"):
-        return ()
-    return (f"Has {value}.",) if named or known & (KIN | THINGS) else ()
-
-
-_ATTRIBUTES: Final = vocabulary(
-    """name birthday birthdate anniversary age address email mail phone number telephone password pin code job
-    employer school university hometown size blood type nationality language hobby username plate colour color
-    time zone timezone appointment favourite favorite"""
+_VAGUE: Final = vocabulary("it that this you them these those what how when your him her so")
+_STATES: Final = re.compile(
+    r"(?:married|engaged|single|divorced|widowed|vegetarian|vegan|retired|pregnant|diabetic|left-handed"
+    r"|colou?r[- ]blind"
+    r"|deaf|blind|adopted|bilingual|self-employed|unemployed|[A-Z][a-z]+(?:ese|ian|ish|an|ch))$"
 )
 _NOT_KEYS: Final = vocabulary(
     """guess question point bad god goodness day problem opinion understanding intention plan idea fault pleasure
-    mistake hope dream life turn way apologies message sentence"""
+    mistake hope dream turn way apologies message sentence turn"""
 )
-
-
-def _mine(match: re.Match[str]) -> tuple[str, ...]:
-    """ "My sister's birthday is 3 May" and its like."""
-    key = re.sub(r"^(?:new|current|own|full|actual|real)\s+", "", " ".join(match[1].split()), flags=re.I)
-    return _owned(key, match[2])
-
-
-def _owned(key: str, raw: str) -> tuple[str, ...]:
-    called = re.match(r"(?:called|named)\s+(.+)", raw, re.I | re.S)
-    value = clean(called[1] if called else raw)
-    if not value or not key:
-        return ()
-    head, last = key.partition(" ")[0].lower(), key.rpartition(" ")[2].lower()
-    if head in _NOT_KEYS or last in _NOT_KEYS:
-        return ()
-    if key.lower() == "name":
-        return (f"Name: {value}.",) if len(value.split()) <= 4 and len(value) <= 40 else ()
-    shown = key[0].upper() + key[1:]
-    if called or (last in KIN and _is_name(value)):
-        return (f"{_of(shown)} name: {value}.",)
-    if head in _ATTRIBUTES or last in _ATTRIBUTES or "'s " in key or "’s " in key or value[0].isdigit():
-        return (f"{shown}: {value}.",)
-    if _is_name(value):
-        return (f"{shown}: {value}.",)
-    moving = value.split()[0].lower().endswith("ing") or len(value.split()) > 14
-    return () if moving else (f"{shown} is {value}.",)
-
-
-def _of(key: str) -> str:
-    return f"{key}'" if key.endswith("s") else f"{key}'s"
-
-
-def _is_name(value: str) -> bool:
-    parts = value.split()
-    return (
-        len(parts) <= 4
-        and all(part[0].isupper() or part == "and" for part in parts)
-        and parts[0].lower() not in _NOT_NAMES
-    )
-
-
-def _anyones(match: re.Match[str]) -> tuple[str, ...]:
-    """ "Anna's birthday is 3 May": only with an attribute that is known, so that "Bob's here" is no fact."""
-    known = match[1][0].isupper() and match[1].split()[-1].lower() in _ATTRIBUTES
-    return _owned(match[1], match[2]) if known else ()
-
-
-def _note(match: re.Match[str]) -> tuple[str, ...]:
-    said = match[1].strip()
-    inner = _lines(said)
-    if inner:
-        return inner
-    value = clean(said, cut_tail=False)
-    vague = not value or plain(value) in {"me", "this", "that", "it", "to", "everything"} or len(value) < 3
-    return () if vague else (f"Note: {value[0].upper()}{value[1:]}.",)
-
-
-def _patterns(*rows: tuple[str, Builder]) -> tuple[tuple[re.Pattern[str], Builder], ...]:
-    return tuple((re.compile(pattern, re.I | re.S), build) for pattern, build in rows)
-
-
-_LIKES = r"like|love|adore|enjoy|hate|detest|dislike|prefer|can['’]t stand|cannot stand|don['’]t like|do not like"
-_I: Final = _patterns(
-    (rf"{_IM} (\d{{1,3}})(?: years old| years of age|)$", _one("Is {} years old.")),
-    (rf"{_IVE} moved (?:from .+? )?(?:back )?to (.+)", _one("Lives in {}.")),
-    (rf"{_IVE} moved(?: house| home)?,? and(?: (?:now|i|we))* live in (.+)", _one("Lives in {}.")),
-    (rf"(?:{_IM}|(?:i|we){_ADVERBS}) (?:live|living|reside) (?:in|on) (.+)", _one("Lives in {}.")),
-    (rf"(?:{_IM}|(?:i|we){_ADVERBS}) (?:live|living) at (.+)", _one("Address: {}.")),
-    (rf"(?:{_IM}|i(?: originally)? come) from (.+)", _one("Comes from {}.")),
-    (rf"(?:{_IM} working|i{_ADVERBS} work) as (.+?)(?: (?:at|for) (.+))?$", _work_as),
-    (rf"(?:{_IM} working|i{_ADVERBS} work) (?:at|for) (.+)", _one("Works at {}.")),
-    (rf"(?:{_IM} working|i{_ADVERBS} work) in (.+)", _one("Works in {}.")),
-    (rf"{_IM}(?: very| severely| highly)? allergic to (.+)", _one("Allergic to {}.")),
-    (rf"i{_ADVERBS} ({_LIKES}) (.+)", _verb),
-    (rf"i{_ADVERBS} (speak|study|play|drive) (.+)", _verb),
-    (r"i(?: do not| don['’]t| never| can['’]t| cannot) (eat|drink) (.+)", _abstains),
-    (r"i(?: have|['’]ve)(?: got)? (.+)", _has),
-    (r"i own (.+)", _has),
-    (rf"{_IM} (?:called|named) (.+)", _name),
-    (rf"{_IM} (an? (?!bit\b|little\b|lot\b|few\b|hour\b|while\b|big fan\b)[^,]{{2,60}})$", _one("Is {}.")),
-    (
-        rf"{_IM} ((?:married|engaged)(?: to .+)?|single|divorced|widowed|vegetarian|vegan|retired|pregnant|diabetic"
-        r"|left-handed|colou?r[- ]blind|deaf|blind|lactose intolerant)$",
-        _one("Is {}."),
-    ),
-    (r"i was born (?:in|on) (.+)", _one("Born {}.")),
-    (rf"{_IM} ([^,]{{1,40}})(?:,.*)?$", _introduced),
+_NOT_NAMES: Final = STOP | vocabulary(
+    """there here thanks everybody everyone nobody somebody half nice nothing everything someone something dinner let
+    story message"""
 )
-_MY: Final = _patterns(
-    (r"my (?:full |first |real )?name(?:['’]s| is)(?: now| actually)? (.+)", _name),
-    (r"my ((?:[\w'’-]+ ){0,4}?[\w'’-]+) (?:is|are)(?: now| actually| still)? (.+)", _mine),
-    (r"my ((?:[\w-]+ ){0,2}?[\w-]+)['’]s(?: now| actually)? (.+)", _mine),
+_INTRODUCED: Final = re.compile(
+    r"(?:(?:I['’]m|I am|this is)(?: called| named)?|my (?:full |first |real )?name(?:['’]s| is)(?: now| actually)?)"
+    r" ((?:(?:Dr|Mr|Mrs|Ms|Prof)\. )?[A-Za-z][\w'’-]*(?: [A-Z][\w'’-]*){0,3})(?:$|,| here| speaking| but| and)",
+    re.I,
 )
-_CALL: Final = _patterns((r"call me (.+)", _nick))
-_YOU_CALL: Final = _patterns((r"you (?:can|may|should) call me (.+)", _nick))
-_REMEMBER: Final = _patterns(
-    (r"(?:remember|don['’]t forget|do not forget|memori[sz]e|note down)(?: that| this)?[:,]?\s+(.+)", _note),
-    (r"keep in mind(?: that)?[:,]?\s+(.+)", _note),
+_HERE: Final = re.compile(r"([A-Z][\w'’-]+) here$")
+_NICK: Final = re.compile(
+    r"(?:you (?:can|may|should) )?call me ([A-Z][\w'’-]+(?: [A-Z][\w'’-]+)*|[\w'’-]+$)(?=$|,| or\b)"
+    r"|(?:but )?every(?:one|body) (?:says|calls me) (\w+)$",
+    re.I,
 )
-_THIS: Final = _patterns((r"this is (.+?)(?: here| speaking)?$", _introduced))
-_ANYONE: Final = _patterns((r"(\w+(?:['’]s|s['’]) (?:[\w-]+ )?[\w-]+) (?:is|are)(?: now)? (.+)", _anyones))
-_HEADS: Final = {
-    "i": _I, "i'm": _I, "i've": _I, "we": _I, "we've": _I, "my": _MY, "call": _CALL, "you": _YOU_CALL,
-    "remember": _REMEMBER, "don't": _REMEMBER, "do": _REMEMBER, "memorize": _REMEMBER, "memorise": _REMEMBER,
-    "keep": _REMEMBER, "note": _REMEMBER, "this": _THIS,
-}  # fmt: skip
 _PERSONA: Final = re.compile(
     r"(?:your (?:new )?name(?:['’]s| is| shall be| will be)(?: now)?|you(?:['’]re| are| will be| shall be)"
     r"(?: now)? (?:called|named)|call yourself|i(?:['’]ll| will)(?: now)? call you) (.+)",
     re.I | re.S,
 )
-_FORGET: Final = _patterns(
-    (r"(?:forget|delete|erase|remove)(?: about)?(?: the (?:fact|line|note))?(?: that)?:? (.+?)"
-     r"(?: from (?:your|the|core) ?(?:core )?memory)?$", lambda m: (clean(m[1]),)),
-    (r"i(?:['’]m| am)? (?:no longer|not) (.+?)(?: any ?more| any longer)?$", lambda m: (clean(m[1]),)),
-    (r"i (?:do not|don['’]t) (.+?) (?:any ?more|any longer)$", lambda m: (clean(m[1]),)),
-)  # fmt: skip
-_HINTS_NO_LONGER: Final = re.compile(r"(?:i|i['’]m|forget|delete|erase|remove)\b", re.I)
-_NO_LONGER: Final = re.compile(r"\b(?:no longer|any ?more|any longer)\b|^(?:forget|delete|erase|remove)\b", re.I)
+_REMEMBER: Final = re.compile(
+    r"(?:remember|don['’]t forget|do not forget|memori[sz]e|note down|keep in mind)(?: that| this)?[:,]?\s+(.+)",
+    re.I | re.S,
+)
+_NOT_NATIONAL: Final = vocabulary(
+    "crazy back later when if at tomorrow a an the today tonight in ok okay fine here sorry sure"
+)
 
 
-def clean(value: str, *, cut_tail: bool = True) -> str:
-    """A value as it is kept: one line, no trailing adverbs, marks or markup, at most VALUE_CHARS."""
-    value = " ".join(value[: VALUE_CHARS * 2].split()).strip(" \"'“”‘’.,;:!?")
-    if cut_tail:
-        value = _TAIL.sub("", value)
-    return value.replace("<", "").replace(">", "")[:VALUE_CHARS].strip(' "“”.,;:!?')
-
-
-def _lines(clause: str) -> tuple[str, ...]:
-    bare = _LEAD.sub("", clause, count=1)
-    head = bare.partition(" ")[0].rstrip(",:").lower().replace("’", "'")
-    patterns = _HEADS.get(head) or (_ANYONE if head.endswith(("'s", "s'")) else ())
-    for pattern, build in patterns:
-        match = pattern.match(bare)
-        if match:
-            lines = build(match)
-            if lines:
-                return lines
-    return ()
-
-
-def facts_in(text: str) -> tuple[Fact, ...]:
-    """The facts that a message states, in its order; of one slot the last. Questions state none."""
-    found: dict[str, Fact] = {}
-    for sentence in sentences(text[:READ_CHARS])[:_SENTENCES]:
-        if is_question(sentence):
-            continue
+def facts_in(text: str, earlier: Sequence[str] = ()) -> tuple[Fact, ...]:
+    """The facts that a message states, in its order. Questions state none. `earlier`: what was said before, the
+    latest first, for what it leaves unsaid."""
+    found: list[Fact] = []
+    topic = Topic(lambda: _last_of(earlier))
+    for sentence in _stated(text):
+        wrong = corrects(sentence)
         for clause in _clauses(sentence):
-            for fact in _facts(clause, sentence):
-                key = slot_of(fact.line) or fact.line
-                found.pop(key, None)
-                found[key] = fact
+            found += _facts(clause, topic, wrong=wrong)
         if len(found) >= _FACTS_PER_MESSAGE:
             break
-    return tuple(found.values())[:_FACTS_PER_MESSAGE]
+    return tuple(found[:_FACTS_PER_MESSAGE])
+
+
+def _stated(text: str) -> Iterator[str]:
+    """The sentences of a message that do not ask, with the apostrophes and capitals of English."""
+    for sentence in sentences(text[:READ_CHARS])[:_SENTENCES]:
+        if not is_question(sentence):
+            for pattern, word in _LAZY:
+                sentence = pattern.sub(word, sentence)  # noqa: PLW2901 (one word after the other)
+            yield sentence
+
+
+def _last_of(earlier: Sequence[str]) -> str:
+    """The last statement of the message before, be it one that core memory keeps or not."""
+    facts = facts_in(earlier[0], earlier[1:_EARLIER]) if earlier else ()
+    told = list(_stated(earlier[0])) if earlier else []
+    return facts[-1].line if facts else third(clean(LEAD.sub("", told[-1], count=1))) if told else ""
+
+
+def states(text: str) -> bool:
+    """Whether a message states what core memory keeps."""
+    return any(not fact.change.only for fact in facts_in(text))
 
 
 def _clauses(sentence: str) -> list[str]:
-    if _REMEMBER[0][0].match(_LEAD.sub("", sentence, count=1)):
+    shared = _SHARED.sub(r"\1. I ", sentence)
+    if shared != sentence:
+        return [clause for part in sentences(shared) for clause in _clauses(part)]
+    if "instead" in sentence or _REMEMBER.match(LEAD.sub("", sentence, count=1)):
         return [sentence]
-    return [clause for clause in _CLAUSE.split(sentence) if clause]
+    found: list[str] = []
+    for clause in filter(None, _CLAUSE.split(sentence)):
+        if found and re.search(r" them\b| it$", clause, re.I):
+            found[-1] += f", {clause}"  # it says nothing without what it speaks of
+        else:
+            found.append(clause)
+    return found
 
 
-def _facts(clause: str, sentence: str) -> tuple[Fact, ...]:
-    """The facts of a clause; `sentence` is looked at for words that correct."""
-    bare = _LEAD.sub("", clause, count=1)
+_SHARED: Final = re.compile(
+    r"(\b(?:I|[Ww]e)(?:['’]\w+)?(?: [^\s,]+){1,7}),? and (?=(?:now )?(?:live|work|have|speak|play|drive|teach|come"
+    r"|study|own|love"
+    r"|like|hate|am)\b)"
+)
+"""Two statements with one subject: "I'm 34 and live in Bristol"."""
+
+
+_ELLIPSIS: Final = re.compile(
+    r"^(?=(?:fav(?:e|ou?rite)?|name|birthday|phone|email|address|age|height|weight|job|hobby|hobbies|blood type"
+    r"|shoe size|wife|husband|boss)"
+    r"(?:['’]s| (?:\w+ )?(?:is|are)\b))",
+    re.I,
+)
+_UNSAID: Final = re.compile(
+    r"^(?=(?:started|got|bought|took|found|met|finished|booked|moved|sold|quit|lost|joined|left|broke|adopted|went"
+    r"|had|visited|passed"
+    r"|married|became|live|work) \w)",
+    re.I,
+)
+"""Statements that leave out "my" and "I"."""
+_NOTED: Final = re.compile(r"^([\w ]{3,40}): (?=\S)")
+_INVERTED: Final = re.compile(r"^(.{2,40}?)(?:['’]s| is) ((?:my|our) favou?rite [\w ]+)$", re.I)
+_NEW: Final = re.compile(r"^(?:(?:my|our|the) )?(?:new|current|actual) (?=[\w ]+(?: is|[’']s)\b)", re.I)
+_BEGUN: Final = re.compile(
+    r"((?:before|after|since|until|in|on|at|during|when|while|as) (?:[\w'’-]+ ?){1,5}?),? (?=(?:I|we|my"
+    r"|our)\b)(?!I ['’])(.+)$",
+    re.I,
+)
+"""A statement that begins with when or where."""
+
+
+def _facts(clause: str, topic: Topic, *, wrong: bool) -> Iterator[Fact]:
+    """The facts of a clause; `wrong`: its sentence says that something else never held."""
+    bare = LEAD.sub("", clause, count=1)
     persona = _PERSONA.match(bare)
     if persona:
         name = clean(persona[1])
-        return (Fact(f"My name is {name}.", "persona", _corrects(sentence)),) if 0 < len(name.split()) <= 4 else ()
-    if _HINTS_NO_LONGER.match(bare) and _NO_LONGER.search(bare):
-        for pattern, build in _FORGET:
-            match = pattern.match(bare)
-            if match and build(match)[0]:
-                return (Fact(build(match)[0], corrects=True, forget=True),)
-    return tuple(Fact(line, corrects=_corrects(sentence)) for line in _lines(bare))
+        if 0 < len(name.split()) <= 4:
+            yield Fact(Change(f"My name is {name}.", mistaken=True), "persona")
+        return
+    change = swapped_in(clean(bare)) or (topic.corrected(clean(bare)) if wrong else None)
+    if change:
+        topic.line = change.line
+        yield Fact(change)
+        return
+    begun = _BEGUN.match(bare)
+    lines = _lines(f"{clean(begun[2])} {begun[1][0].lower()}{begun[1][1:]}" if begun else topic.resolved(bare))
+    for line in (kept := list(lines)):
+        yield Fact(topic.told(Change(line, mistaken=wrong and not ends(line) and " now" not in clause)))
+    told = third(_NOTED.sub(r"\1 is ", clean(bare)))
+    known = parsed(told)
+    another = known is not None and not known["who"].startswith(("They", "Their"))
+    if not kept and (another or RECOUNTS.match(told)):
+        yield Fact(topic.told(Change(told, mistaken=wrong, only=True)))
 
 
-def _corrects(sentence: str) -> bool:
-    return bool(_CORRECTS.search(sentence))
+# --- statements ---------------------------------------------------------------------------------------------------
+
+_NAMED: Final = re.compile(
+    rf"(?:(?:(?:Dr|Mr|Mrs|Ms)\. )?[A-Z][\w'’-]*(?: (?:and )?[A-Z][\w'’-]*){{0,3}}|[^\W\d]\w*"
+    rf"|\w+ \d+)(?:['’]s)? {VERBS} \w"
+    r"|(?:(?:Dr|Mr|Mrs|Ms)\. )?[A-Z]\w+(?: [A-Z]\w*){0,2} [a-z]{2,}s \w"
+    rf"|[\w-]+['’]s [\w ]{{2,30}} (?:is|are) \w"
+)
+_OURS: Final = re.compile(rf"(?:my|our) (?:[\w'’.-]+ ){{0,5}}?[\w'’.-]+(?:['’]s| {VERBS}) \S", re.I)
+_MINE: Final = re.compile(
+    r"(?:i|we)(?:['’](?:m|ve|d|ll|re))?(?: (?:just|recently|now|finally|really|also|still|always|never|usually"
+    r"|currently))* (?P<verb>\S+)(?: (?P<rest>.+))?$",
+    re.I | re.S,
+)
+
+
+def _lines(clause: str) -> Iterator[str]:
+    """A clause as lines; none where it states nothing that would last."""
+    remember = _REMEMBER.match(clause)
+    if remember:
+        yield from _noted(remember[1])
+        return
+    clause = _NEW.sub("my ", _ELLIPSIS.sub("my ", _UNSAID.sub("I ", clause)))
+    nick = _NICK.match(clean(clause))
+    if nick and (nick[1] or nick[2]).split()[0].lower() not in _NOT_NATIONAL:
+        yield f"Likes to be called {nick[1] or nick[2]}."
+        return
+    name = _INTRODUCED.match(clean(clause)) or _HERE.match(clean(clause))
+    if name and _is_name(name[1], given="name" in clause[:20].lower()):
+        yield f"Name: {name[1]}."
+        rest = clean(clause)[name.end(1) :]
+        alias = re.match(r",? but (.+)", rest)
+        if alias:
+            yield from _lines(alias[1])
+        return
+    said = _INVERTED.sub(r"\2 is \1", clean(clause))
+    if not said or len(said) >= LINE_CHARS or len(said.split()) > _LINE_WORDS:
+        return
+    aged = re.fullmatch(r"(?:I['’]m|I am)(?: now)? (\d{1,3})(?: years old| years of age)?", said)
+    if aged:
+        yield f"They are {aged[1]} years old."
+    elif _of_mine(said) or _of_ours(said) or _of_named(said):
+        yield re.sub(r"^(They|Their [\w ]{2,40}? (?:is|are)) now ", r"\1 ", third(said))
+
+
+def _is_name(name: str, *, given: bool) -> bool:
+    first = name.split(maxsplit=1)[0]
+    lasting = not _STATES.match(first) and first.lower() not in _NOT_NATIONAL | _NOT_NAMES
+    return lasting and (given or all(part[0].isupper() for part in name.split()))
+
+
+_PASSING: Final = re.compile(r"(?:sure|sorry|afraid|glad|happy to|here|back|going to (?!the\b|[A-Z])|not sure|on my)\b")
+
+
+def _of_mine(said: str) -> bool:
+    match = _MINE.match(said)
+    if match is None:
+        return False
+    verb, rest = match["verb"].lower(), match["rest"] or ""
+    if re.match(r"(?:i|we)(?:['’](?:m|re)| am| are)\b", said, re.I):
+        value = re.sub(
+            r"^(?:i|we)(?:['’](?:m|re)| am| are)\s+(?:(?:so|very|really|just|now)\s+)*", "", said, flags=re.I
+        )
+        return bool(_STATES.match(value)) or (len(value.split()) > 1 and not _PASSING.match(value))
+    first = rest.partition(" ")[0].lower().strip(",.")
+    if (verb in ("have", "need") and first == "to") or (verb == "will" and not _valued(rest)):
+        return False
+    return verb not in _VAGUE_VERBS and bool(rest) and (verb == "used" or first not in _VAGUE)
+
+
+def _valued(text: str) -> bool:
+    """Whether a text has a time, a date or a number."""
+    return any(kind.search(text) for kind in VALUES)
+
+
+def _of_ours(said: str) -> bool:
+    words = said.lower().split()
+    return bool(_OURS.match(said)) and words[1] not in _NOT_KEYS
+
+
+def _of_named(said: str) -> bool:
+    first = re.split(r"[\s'’]", said, maxsplit=1)[0]
+    return bool(_NAMED.match(said)) and first.lower() not in _NOT_NAMES
+
+
+def _noted(said: str) -> Iterator[str]:
+    inner = tuple(_lines(said.strip()))
+    value = clean(said)
+    if inner:
+        yield from inner
+    elif len(value) >= 3 and plain(value) not in {"me", "this", "that", "it", "to", "everything"}:
+        yield f"Note: {value[0].upper()}{value[1:]}."

@@ -23,11 +23,16 @@ _REMIND: Final = re.compile(
     re.I,
 )
 _NOT_REMIND: Final = re.compile(r"\bremind me (?:what|where|when|who|which|how|why|of what|about what)\b", re.I)
+_ENDS: Final = (
+    r"(?=\W*(?:$|\b(?:for|about|at|to|on|that|do|are|is|have|set|i|please|from|in|named|called|with|of|and)\b))"
+)
+"""A reminder is meant, and no alarm code."""
 _LIST: Final = re.compile(
-    r"\b(?:what|which|list|show|any|how many|do i have)\b.{0,30}\b(?:reminders?|timers?|alarms?)\b", re.I
+    rf"\b(?:what|which|list|show|any|how many|do i have)\b.{{0,30}}\b(?:reminders?|timers?|alarms?)\b{_ENDS}", re.I
 )
 _CANCEL: Final = re.compile(
-    r"\b(?:stop|cancel|delete|remove|drop|turn off|end|forget)\b.{0,30}\b(?:reminders?|reminding|timers?|alarms?)\b",
+    rf"\b(?:stop|cancel|delete|remove|drop|turn off|end|forget)\b.{{0,30}}\b(?:reminders?|reminding|timers?"
+    rf"|alarms?)\b{_ENDS}",
     re.I,
 )
 _REQUEST_WORDS: Final = re.compile(

@@ -8,13 +8,17 @@ it. (3) Never empty, never over the limit.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, zip_longest
 from typing import Final
 
 import msgspec
 
-from actors.models.offline_facts import Fact, facts_in, is_question
-from actors.models.offline_lines import matching, slot_of
+from actors.models.offline_asks import is_question
+from actors.models.offline_facts import facts_in, states
+from actors.models.offline_fold import fold
+from actors.models.offline_hush import Forgotten, forgotten, topic_of
+from actors.models.offline_lines import holds
 from actors.models.offline_request import Entry, View, entry_of
 from actors.models.offline_search import is_own
 from actors.models.offline_words import STOP, clip, plain, sentences, vocabulary, words
@@ -30,6 +34,8 @@ _LINE: Final = re.compile(
 _EVENTS: Final = vocabulary("""login upload timer system_alert heartbeat memory_status function result tool system""")
 _HEAD: Final = re.compile(r"I talked with the user from (\d{4}-\d{2}-\d{2}) to (\d{4}-\d{2}-\d{2})\.\s*")
 _FACT: Final = re.compile(r"The user: (.+)", re.S)
+_SECRET: Final = re.compile(r"\b(?:pass(?:word|code|phrase)|pin|code|combination|secret|token|api key)s?\b", re.I)
+"""What is summed up stands in contexts for long, and what will be forgotten is not known yet: recall has it."""
 _MESSAGES_MAX: Final = 600
 _MESSAGE_CHARS: Final = 800
 DEFAULT_WORDS: Final = 100
@@ -97,41 +103,40 @@ def _speaker(head: re.Match[str]) -> str:
 def _sentences_of(previous: str, said: list[Spoken]) -> Iterator[str]:
     """Sentences by falling importance: the span, facts that hold, what was said, and what the last summary kept."""
     head = _HEAD.search(previous)
+    gone = _forgotten_of(said)
     kept = sentences(_HEAD.sub("", previous))
     facts = _fold(_kept_facts(kept)[::-1], said)
     days = [s.day for s in said if s.day]
     if days or head:
         first = head[1] if head else days[0]
         yield f"I talked with the user from {first} to {days[-1] if days else head[2] if head else first}."
-    yield from (f"The user: {line}" for line in reversed(facts))
     others = [s for s in kept if not _FACT.match(s)]
     telling = _telling(said)
     # The new and the old take turns, so that neither crowds the other out.
-    for at in range(max(len(others), len(telling))):
-        yield from telling[at : at + 1]
-        yield from others[at : at + 1]
+    mixed = (line for pair in zip_longest(telling, others) for line in pair if line)
+    for line in chain((f"The user: {line}" for line in reversed(facts)), mixed):
+        if not (_SECRET.search(line) or any(each.covers(line) for each in gone)):
+            yield line
 
 
 def _kept_facts(kept: Iterable[str]) -> list[str]:
     return [match[1] for match in map(_FACT.match, kept) if match]
 
 
-def _fold(lines: list[str], said: Iterable[Spoken]) -> list[str]:
-    """The facts that hold after what was said: later ones of a slot replace earlier ones, forgotten ones go."""
-    for one in said:
-        if one.who == "user":
-            for fact in facts_in(one.text):
-                lines = take(lines, fact)
-    return lines
+def _fold(lines: list[str], said: Sequence[Spoken]) -> list[str]:
+    """The facts that hold after what was said."""
+    cells = [[line] for line in lines] + [[]]
+    users = [one for one in said if one.who == "user"]
+    for at, one in enumerate(users):
+        for fact in facts_in(one.text, [each.text for each in users[max(0, at - 3) : at]][::-1]):
+            fold(cells, fact.change, one.day)
+    return [line for cell in cells for line in cell if holds(line)]
 
 
-def take(lines: list[str], fact: Fact) -> list[str]:
-    """`lines` after one more fact."""
-    if fact.forget:
-        gone = matching(lines, fact.line)
-        return [line for line in lines if line not in gone]
-    slot = slot_of(fact.line)
-    return [line for line in lines if line != fact.line and not (slot and slot_of(line) == slot)] + [fact.line]
+def _forgotten_of(said: Sequence[Spoken]) -> list[Forgotten]:
+    """What was asked to be forgotten, among what was said."""
+    topics = (topic_of(sentence) for one in said if one.who == "user" for sentence in sentences(one.text))
+    return [forgotten(topic, (), "") for topic in topics if topic]
 
 
 def _telling(said: list[Spoken]) -> list[str]:
@@ -142,7 +147,7 @@ def _telling(said: list[Spoken]) -> list[str]:
             continue
         for sentence in sentences(one.text)[:6]:
             weight = worth(sentence)
-            if weight <= 0 or facts_in(sentence):
+            if weight <= 0 or (one.who == "user" and states(sentence)):
                 continue
             weight *= 1.0 if one.who == "user" else 0.6
             speaker = "the user said" if one.who == "user" else "I said"
@@ -155,7 +160,7 @@ def _telling(said: list[Spoken]) -> list[str]:
 
 def worth(sentence: str) -> float:
     """How much a sentence tells: content words, names and numbers; nothing for questions and pleasantries."""
-    if is_question(sentence):
+    if is_question(sentence) or _SECRET.search(sentence):
         return 0.0
     tokens = words(sentence[:400])
     content = {t.lower() for t in tokens} - STOP

@@ -10,11 +10,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import islice
 from typing import Final
 
 from actors.models.offline_ask import ask
+from actors.models.offline_asks import is_question
 from actors.models.offline_clock import moment, when
-from actors.models.offline_facts import facts_in, is_question
+from actors.models.offline_facts import facts_in
+from actors.models.offline_forget import forget
+from actors.models.offline_hush import topic_of
 from actors.models.offline_keep import keep, save
 from actors.models.offline_remind import ASK_WHEN, cancel, is_cancel, is_list, is_reminder, list_all, remind
 from actors.models.offline_reply import Call, Part, Reply, compose, quiet, spoken
@@ -143,19 +147,21 @@ def _parts(view: View) -> Iterator[Part]:
     done = False
     for sentence in sentences(text)[:_SENTENCES]:
         part = _request(view, sentence)
-        if part is not None:
-            yield part
+        topic = None if part else topic_of(sentence)
+        if part or topic is not None:
+            yield part or forget(view, topic or "")
             done = True
         elif is_question(sentence):
             asked.append(sentence)
         else:
             stated.append(sentence)
-    facts = facts_in("\n".join(stated)) if stated else ()
-    if facts:
-        yield keep(view, facts)
+    earlier = islice((said.text for said in view.said() if said.who == "user"), 3)
+    kept = keep(view, facts_in("\n".join(stated), list(earlier)))
+    if kept.say:
+        yield kept
     for question in asked[:2]:
         yield _answer(view, question[:_QUESTION_CHARS])
-    if not facts and not asked and not done:
+    if not kept.say and not asked and not done:
         yield _small_talk(view, text)
 
 

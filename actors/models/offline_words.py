@@ -8,6 +8,7 @@ carries the beginnings by which it may appear, so that a scan can pass over a te
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Final
 
@@ -18,7 +19,7 @@ READ_CHARS: Final = 4000
 
 _WORD: Final = re.compile(r"\w[\w.@-]*\w|\w")
 _SENTENCE_END: Final = re.compile(
-    r"(?<!\bDr\.)(?<!\bMr\.)(?<!\bMrs\.)(?<!\bMs\.)(?<!\bSt\.)(?<!\be\.g\.)(?<!\bi\.e\.)"
+    r"(?<!\b[Dd]r\.)(?<!\b[Mm]r\.)(?<!\b[Mm]rs\.)(?<!\b[Mm]s\.)(?<!\b[Ss]t\.)(?<!\be\.g\.)(?<!\bi\.e\.)"
     r"(?:(?<=[.!?…])|(?<=[.!?…][\"”’')]))\s+|(?<=[。！？])\s*|\n+"
 )
 _POSSESSIVE: Final = re.compile(r"['’]s\b|(?<=s)['’](?=\s|$)")
@@ -36,24 +37,47 @@ STOP: Final = vocabulary(
     of off on onto out over to up down with without about what which who whom whose where when why how there
     here again ever any anything some something thing things tell told tells telling say said says remember
     recall know knew known mention mentioned please just also too very really now still s t m re ve ll d don
-    didn isn wasn doesn won let find search look give show think ask asked talk talked discuss discussed get got
-    hi hello hey ok okay well oh yes earlier before previously already because since than until while"""
+    didn isn wasn doesn won let hi hello hey ok okay well oh yes earlier before previously already because since
+    than until while got currently actually exactly many much often lot used anymore user whats wheres
+    whos hows happened become"""
 )
-_WEAK: Final = vocabulary("like love hate prefer enjoy want need go number use call")
-_CATEGORY: Final = vocabulary("city town country place kind sort type time day date year color food person")
+_WEAK: Final = "like love hate prefer enjoy want need go number use call get take make name start begin"
+_CATEGORY: Final = (
+    "city town country place kind sort type time day date year month color person people language brand version breed"
+)
 
-_SAME: Final[dict[str, str]] = {
-    "favorite": "favourite", "colour": "color", "job": "work", "profession": "work", "occupation": "work",
-    "employer": "work", "call": "name", "named": "name", "mum": "mother", "mom": "mother", "dad": "father",
-    "kid": "child", "children": "child", "born": "birthday", "birthdate": "birthday", "birth": "birthday",
-    "old": "age", "years": "age", "bought": "buy", "went": "go", "telephone": "phone", "mobile": "phone",
-    "bike": "bicycle", "tv": "television", "parked": "park",
-}  # fmt: skip
-"""Words that count as one. Kept short on purpose: a wrong synonym is worse than a search."""
+_FORMS: Final = vocabulary(
+    """went:go gone:go bought:buy brought:bring sold:sell ran:run met:meet saw:see seen:see ate:eat eaten:eat
+    drank:drink drove:drive driven:drive wrote:write written:write spoke:speak spoken:speak taught:teach
+    learnt:learn began:begin begun:begin broke:break broken:break flew:fly flown:fly grew:grow kept:keep left:leave
+    lost:lose paid:pay sang:sing slept:sleep spent:spend stood:stand swam:swim swum:swim took:take taken:take
+    thought:think threw:throw wore:wear won:win built:build caught:catch chose:choose chosen:choose fell:fall
+    found:find gave:give given:give got:get heard:hear held:hold hid:hide hidden:hide led:lead made:make rode:ride
+    sent:send sat:sit stole:steal stolen:steal told:tell woke:wake children:child wives:wife knives:knife
+    people:person men:man women:woman feet:foot teeth:tooth mice:mouse lives:live dying:die died:die"""
+)
+"""Forms that no rule of endings gives."""
+
+_ALIKE: Final = """
+favourite favorite fave fav best most prefer like; color colour; name call called named; mother mum mom mommy
+father dad daddy; child kid; birthday born birth birthdate birthplace; phone telephone mobile; bicycle bike
+television tv; buy purchase; flat apartment house home live
+live home reside move stay based; age old years turn; allergic allergy
+work job profession occupation employer career company; car vehicle; begin start; end finish; boss manager report
+cost price pay expensive fee rent; doctor gp; appointment visit; trip travel journey holiday vacation; fly flight plane
+teach teacher; learn study; study student; book novel; film movie; own owner belong; responsible charge handle own
+wife spouse husband; run running jog; email mail e-mail; password passcode
+pin code; medication medicine pill; origin from; game match
+exam test; parked park; hobby enjoy collect; dislike hate stand detest; surname last
+tall height high; weigh weight heavy; earn salary income wage; size big large; owe debt; support fan; due deadline
+"""
+"""Words that may stand for one another. Kept short on purpose: a wrong synonym is worse than a search."""
 
 _WIDER: Final[dict[str, str]] = {
-    "pet": "dog cat rabbit hamster parrot horse fish", "child": "son daughter", "parent": "mother father",
-    "sibling": "sister brother", "relative": "sister brother mother father aunt uncle cousin",
+    "pet": "dog cat rabbit hamster parrot horse fish", "child": "son daughter twin", "parent": "mother father",
+    "sibling": "sister brother", "spouse": "wife husband", "relative": "sister brother mother father aunt uncle cousin",
+    "family": "sister brother mother father wife husband son daughter child", "drive": "car",
+    "car": "drive", "bicycle": "ride",
 }  # fmt: skip
 """What a question's word may also be called by in a statement."""
 
@@ -86,77 +110,140 @@ def plain(text: str) -> str:
     return " ".join(_WORD.findall(text.lower()))
 
 
+_BASE: Final = dict(pair.split(":") for pair in _FORMS)
+
+
 @lru_cache(maxsize=20_000)
 def stem(word: str) -> str:
-    """The stem of a lower-case word, one for the words that count as one."""
-    same = _SAME.get(word)
-    if same is not None:
-        return _stripped(same)
-    bare = _stripped(word)
-    return _stripped(_SAME[bare]) if bare in _SAME else bare
+    """The stem of a lower-case word: endings and irregular forms taken off."""
+    return _stripped(_BASE.get(word, word))
 
 
 def _stripped(word: str) -> str:
     if len(word) <= 3 or not word.isalpha():
         return word
-    for suffix, least in (("ies", 5), ("ing", 6), ("ed", 5), ("ly", 6), ("ic", 7), ("es", 5), ("s", 4), ("y", 4)):
-        if word.endswith(suffix) and len(word) >= least and not word.endswith("ss"):
-            word = word[: -len(suffix)]
-            break
+    for suffixes in ((("ies", 5), ("es", 5), ("s", 4)), (("ing", 6), ("ed", 5), ("ly", 6), ("ic", 7))):
+        for suffix, least in suffixes:
+            if word.endswith(suffix) and len(word) >= least and not word.endswith("ss"):
+                word = word[: -len(suffix)]
+                break
+    if len(word) > 3 and word[-1] == "y":
+        word = word[:-1]
     if len(word) > 4 and word[-1] == word[-2] and word[-1] not in "lsz":
         word = word[:-1]
     return word[:-1] if len(word) > 3 and word[-1] == "e" else word
 
 
+@lru_cache(maxsize=1)
+def _alike() -> dict[str, frozenset[str]]:
+    """Each stem's other names: those of its groups."""
+    found: dict[str, frozenset[str]] = {}
+    for group in re.split(r"[;\n]", _ALIKE):
+        members = frozenset(map(stem, group.split()))
+        for member in members:
+            found[member] = found.get(member, frozenset()) | members
+    return found
+
+
+@lru_cache(maxsize=20_000)
+def alike(each: str) -> str:
+    """One name for a stem and all that may stand for it, or for one of those."""
+    held = {each}
+    while more := {near for one in held for near in _alike().get(one, ())} - held:
+        held |= more
+    return min(held)
+
+
+@lru_cache(maxsize=1024)
 def stems(text: str) -> frozenset[str]:
     return frozenset([stem(word) for word in words(text.lower())])
 
 
+_NARROWER: Final = {stem(word): stems(narrower) for word, narrower in _WIDER.items()}
+
+
 class Term(msgspec.Struct, frozen=True):
-    """A word that a question turns on. `stems`: any of them is a match; `starts`: how its surface forms begin."""
+    """A word that a question turns on. `stem` is it, `near` may stand for it; `starts`: how its surface forms begin."""
 
     word: str
-    stems: frozenset[str]
+    stem: str
+    near: frozenset[str]
     starts: tuple[str, ...]
     weight: float
     required: bool = False
 
-
-def term(word: str, weight: float = 1.0, required: bool = False) -> Term:
-    low = word.lower()
-    main = stem(low)
-    also = [stem(other) for other in _WIDER.get(main, "").split()]
-    surfaces = [main, *also, *(form for form, same in _SAME.items() if _stripped(same) == main)]
-    starts = tuple(dict.fromkeys(_stripped(surface) for surface in surfaces))
-    return Term(low, frozenset((main, *also)), starts, weight, required)
+    def found(self, held: frozenset[str]) -> float:
+        """How much of the term is among the stems: all, most of it by another name, or nothing."""
+        return 1.0 if self.stem in held else 0.8 if not self.near.isdisjoint(held) else 0.0
 
 
-_SPECIAL: Final = (
-    (re.compile(r"\bwhere\b.*\bfrom\b", re.I), "from"),
-    (re.compile(r"\bwhat do i do(?: for (?:a living|work))?\W*$", re.I), "work"),
-    (re.compile(r"\bwho am i\b|\bwhat am i called\b", re.I), "name"),
+def term(word: str, weight: float = 1.0, required: bool = False, also: frozenset[str] = frozenset()) -> Term:
+    main = stem(word.lower())
+    same = _alike().get(main, frozenset()) | {main}
+    near = same.union(also, *(_NARROWER.get(each, frozenset()) for each in same)) - {main}
+    surfaces = [main, *near, *(form for form, base in _BASE.items() if stem(base) == main or stem(base) in near)]
+    return Term(word.lower(), main, near, tuple(dict.fromkeys(surfaces)), weight, required)
+
+
+_FRAME: Final = re.compile(
+    r"^\W*(?:(?:and|so|hey|ok|okay|hi|hello|please|wait)\b[\s,]*)*(?:(?:can|could|would|will) you\s+)?(?:please\s+)?"
+    r"(?:(?:tell|remind|show|give|find|list|summari[sz]e|recap|search|look up|look for)\b(?:\s+(?:me|us|for|out|about"
+    r"|of))*"
+    r"|(?:do|did) you (?:still )?(?:know|remember|recall|think)\b|i (?:forgot|forget)\b)?",
+    re.I,
 )
+"""What only leads to the question. A word such as search counts where it stands inside of it."""
+_MEASURE: Final = re.compile(r"\bhow (?:old|long|far|tall|big|large|high|heavy|late|early|soon)\b", re.I)
+_SPECIAL: Final = (
+    (re.compile(r"\bcall me\b", re.I), "call"),
+    (re.compile(r"\bwhere\b.*\b(?:i|we)\b.*\bfrom\b", re.I), "from"),
+    (
+        re.compile(r"\bwho am i\W*$|\bwhat am i called\b|\bmy (?:full |first |last |real )?name\b(?! of)", re.I),
+        "name",
+    ),
+)
+_SORT: Final = re.compile(
+    r"\W*(?:what|which) (?!(?:is|are|was|were|do|does|did|can|have|has|should|am"
+    r"|will)\b)(?:[\w'’-]+ ){0,2}?([\w'’-]+) (?:is|are|was|were|do|does|did|can|have|has|should|am|will)\b",
+    re.I,
+)
+"""What sort of thing is asked for ("which car do I drive?"): an answer need not name it."""
 _OWNER: Final = re.compile(r"(\w[\w-]*)(?:['’]s|(?<=s)['’])\s+\w", re.I)
+WORK: Final = re.compile(
+    r"\bwhat(?:['’]s| is| do| does| did| are)\b.{1,40}?\b(?:do(?: for (?:a living|work))?|(?:job|profession))\W*$", re.I
+)
 
 
-def terms(question: str) -> tuple[Term, ...]:
-    """The terms of a question, in its order: content words, weighed by how much each says."""
+def terms(question: str, names: Mapping[str, frozenset[str]]) -> tuple[Term, ...]:
+    """The terms of a question, in its order: content words, weighed by how much each says. `names`: by which other
+    stems somebody goes ("sister": "ana")."""
     for pattern, word in _SPECIAL:
         if pattern.search(question):
             return (term(word),)
-    owners = {owner.lower() for owner in _OWNER.findall(question)} - STOP - {"what", "who", "where", "let", "that"}
-    shouted = question.isupper()
+    asked = _MEASURE.sub(" ", _FRAME.sub("", question, count=1))
+    owners = {owner.lower() for owner in _OWNER.findall(asked)} - STOP - {"what", "who", "where", "let", "that"}
+    shouted, sort = question.isupper(), _SORT.match(asked)
+    kind = sort[1].lower() if sort else ""
     kept: dict[str, Term] = {}
-    for position, word in enumerate(words(question)):
+    for position, word in enumerate(words(asked)):
         low = word.lower()
         if low in STOP or stem(low) in kept or (len(low) == 1 and low.isascii() and not low.isdigit()):
             continue
         proper = not shouted and ((position > 0 and word[0].isupper()) or any(c.isdigit() for c in word))
-        kept[stem(low)] = term(low, _weight(low, proper, low in owners), required=low in owners)
+        weight = 0.05 if low == kind and not proper else _weight(low, proper, low in owners)
+        kept[stem(low)] = term(low, weight, low in owners, names.get(stem(low), frozenset()))
+    if WORK.search(question):
+        kept = {each: t for each, t in kept.items() if "work" not in t.near and each not in ("work", "liv")}
+        kept = kept or {"work": term("work")}
+    if re.search(r"\bwhere\b.*\bfrom\W*$", question, re.I):
+        kept["from"] = term("from")
+    measured = _MEASURE.search(question)
+    if not kept and measured:
+        kept["measure"] = term(measured[0].split()[-1])
     found = tuple(kept.values())
-    if "favourit" in kept or all(t.weight < 1 for t in found):
-        found = tuple(msgspec.structs.replace(t, weight=max(1.0, t.weight)) for t in found)
-    return found
+    best = not _alike()["favourit"].isdisjoint(kept)  # the favourite what, is asked then
+    most = max((t.weight for t in found), default=1.0)
+    return tuple(msgspec.structs.replace(t, weight=max(t.weight / min(most, 1.0), best)) for t in found)
 
 
 def _weight(low: str, proper: bool, owner: bool) -> float:
@@ -165,6 +252,4 @@ def _weight(low: str, proper: bool, owner: bool) -> float:
     if owner:
         return 1.5
     main = stem(low)
-    if low in _CATEGORY or main in _CATEGORY:
-        return 0.3
-    return 0.5 if main in _WEAK or low in _WEAK else 1.0
+    return 0.05 if main in stems(_CATEGORY) else 0.5 if main in stems(_WEAK) else 1.0

@@ -42,7 +42,7 @@ result: Showing 1 of 1 results (page 0/0): ["secret result"]
 def test_it_keeps_the_facts_that_hold_and_what_was_said() -> None:
     text = summary(TALK)
     assert text.startswith("I talked with the user from 2026-11-20 to 2026-11-22.")
-    assert "Lives in Bergen." in text
+    assert "They live in Bergen." in text
     assert "Oslo" not in text
     assert "Name: Sam." in text
     assert "On 2026-11-21 the user said: “The red box stands in the attic behind Grandma's mirror.”" in text
@@ -54,9 +54,21 @@ def test_a_summary_is_taken_up_by_the_next() -> None:
     first = summary(TALK)
     text = summary("[2026-12-01 10:00:00 UTC] user: I moved to Rome.\nassistant: Noted: you live in Rome.\n", first)
     assert text.startswith("I talked with the user from 2026-11-20 to 2026-12-01.")
-    assert "Lives in Rome." in text
+    assert "They moved to Rome." in text
     assert "Bergen" not in text
     assert "red box" in text
+
+
+def test_what_is_forgotten_and_what_is_secret_is_not_summed_up() -> None:
+    talk = (
+        "[2026-11-20 10:00:00 UTC] user: My phone is 555-1234.\n"
+        "[2026-11-20 10:01:00 UTC] user: The gate code is 7781.\n"
+        "[2026-11-20 10:02:00 UTC] user: I live in Oslo.\n[2026-11-20 10:03:00 UTC] user: Delete my phone number.\n"
+    )
+    text = summary(talk, "On 2026-11-02 the user said: “My phone number is 555-1234.”")
+    assert "Oslo" in text
+    assert "555" not in text
+    assert "7781" not in text
 
 
 def test_another_models_summary_is_kept_too() -> None:

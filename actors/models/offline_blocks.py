@@ -1,0 +1,92 @@
+"""Edits of core memory: the calls that turn the lines of a block into others, and what to do when one fails.
+
+Rules. (1) Text is replaced only where it occurs once. (2) A call that failed is never made again: the next rung is
+tried (replace, append, archival).
+"""
+
+from __future__ import annotations
+
+from actors.models.offline_lines import holds
+from actors.models.offline_reply import Call
+from actors.models.offline_request import Block, View
+
+
+def block_for(view: View, label: str = "human") -> Block | None:
+    """The block that a fact belongs to; without a `human` block, the first that is not the persona."""
+    found = view.blocks.get(label)
+    if found is None and label == "human":
+        found = next((block for block in view.blocks.values() if block.label != "persona"), None)
+    return found
+
+
+def written(view: View, block: Block | None, lines: list[str], cells: list[list[str]]) -> list[Call]:
+    """The calls that turn the lines of a block into what their cells hold; the last cell holds what is added. What
+    cannot be edited (this turn has tried, or there is no room) is added, and what cannot be added is archived."""
+    failed = {d.name for d in view.done if not d.ok}
+    archived = {d.name for d in view.done if d.name == "archival_memory_insert"}
+    calls: list[Call] = []
+    text, room = (block.text, block.limit - len(block.text)) if block else ("", 0)
+    added = list(cells[-1])
+    for at in range(len(lines) - 1, -1, -1):
+        if cells[at] == [lines[at]] or block is None:
+            continue
+        new = "\n".join(cells[at])
+        if len(new) - len(lines[at]) > room:
+            new = "\n".join(line for line in cells[at] if holds(line))  # rather the fact than what it was before
+        if (
+            failed & {"core_memory_replace"}
+            or len(new) - len(lines[at]) > room
+            or "core_memory_replace" not in view.tools
+        ):
+            added += [line for line in cells[at] if holds(line) and line != lines[at]]
+            continue
+        was, now, text = edit(text, at, new)
+        room -= len(now) - len(was)
+        calls.append(Call("core_memory_replace", {"name": block.label, "old_content": was, "new_content": now}))
+    some = fitting(added, room) if block and not failed & {"core_memory_append", "archival_memory_insert"} else []
+    if some and block and "core_memory_append" in view.tools:
+        calls.append(Call("core_memory_append", {"name": block.label, "content": "\n".join(some)}))
+    if "archival_memory_insert" in view.tools and not archived:
+        calls += [_to_archive(view, line) for line in added if line not in some]
+    return calls
+
+
+def edit(text: str, at: int, new: str) -> tuple[str, str, str]:
+    """The exact old and new text of an edit of line `at`, widened until the old text occurs only once, and the text
+    after it. Without `new` the line goes."""
+    lines = text.split("\n")
+    after = "\n".join([*lines[:at], *([new] if new else []), *lines[at + 1 :]])
+    first, last = at, at
+    while True:
+        was = "\n".join(lines[first : last + 1])
+        now = "\n".join([*lines[first:at], *([new] if new else []), *lines[at + 1 : last + 1]])
+        if text.count(was) == 1 and (new or last > first or len(lines) == 1):
+            return was, now, after
+        if last + 1 < len(lines):
+            last += 1
+        elif first > 0:
+            first -= 1
+        else:
+            return text, after, after
+
+
+def _to_archive(view: View, line: str) -> Call:
+    return Call("archival_memory_insert", {"content": f"[{view.time[:10] or 'undated'}] About the user: {line}"})
+
+
+def without(view: View, block: Block, gone: list[int], line: str) -> list[Call]:
+    """The calls that take lines out of a block and put one in."""
+    lines = block.text.split("\n")
+    if block.text and len(gone) == sum(map(bool, lines)):
+        return [Call("core_memory_replace", {"name": block.label, "old_content": block.text, "new_content": line})]
+    return written(view, block, lines, [[] if at in gone else [each] for at, each in enumerate(lines)] + [[line]])
+
+
+def fitting(lines: list[str], room: int) -> list[str]:
+    chosen = []
+    for line in lines:
+        room -= len(line) + 1
+        if room < 0:
+            break
+        chosen.append(line)
+    return chosen

@@ -1,0 +1,348 @@
+"""The offline model's rules, one by one: what it is told, what it is asked, and what it says."""
+
+from __future__ import annotations
+
+import pytest
+
+from actors.models.offline_words import _ALIKE, words
+from tests.unit.offline_world import World, page
+
+
+def chat(*said: str) -> tuple[World, str]:
+    """A world that was told these messages, a minute apart, and its last answer."""
+    here, answer = World(), ""
+    for minute, text in enumerate(said):
+        here.time = f"2026-11-22 15:{minute:02d}:00 UTC"
+        answer = here.tell(text)
+    return here, answer.removesuffix(" (From my core memory.)")
+
+
+# --- questions ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("told", "asked", "answer"),
+    [
+        ("I have two dogs.", "How many dogs do I have?", "You have two dogs."),
+        ("I row three times a week", "how often do i row", "You row three times a week."),
+        ("We pay 900 euros rent", "How much is the rent?", "You pay 900 euros rent."),
+        ("Lotte is 9 years old", "How old is Lotte?", "Lotte is 9 years old."),
+        ("I'm 41", "how old am I?", "You are 41 years old."),
+        ("My brother Jan owns a mill", "Who owns a mill?", "Your brother Jan owns a mill."),
+        ("My desk is next to the door", "Where's my desk?", "Your desk is next to the door."),
+        ("Our flight is on 3 May", "when's our flight?", "Your flight is on 3 May."),
+        ("I moved to Rome because of my job", "Why did I move to Rome?", "You moved to Rome because of your job."),
+        ("I drive a Volvo", "Which car do I drive?", "You drive a Volvo."),
+        ("I'm allergic to nuts", "Am I allergic to nuts?", "You are allergic to nuts."),
+        ("My passport is blue", "is my passport blue", "Your passport is blue."),
+        ("My wife is a vet", "What does my wife do?", "Your wife is a vet."),
+        ("I'm a translator", "What do I do for a living?", "You are a translator."),
+        ("Call me Dima", "What do you call me?", "You like to be called Dima."),
+    ],
+)
+def test_each_question_word_finds_its_fact(told: str, asked: str, answer: str) -> None:
+    world, said = chat(told, asked)
+    assert said == answer
+    assert not world.calls("conversation_search"), "core memory has it"
+
+
+def test_a_question_that_needs_a_number_or_a_time_takes_no_line_without() -> None:
+    assert "I don't know that yet" in chat("Sonja loves her birthday cake", "When is Sonja's birthday?")[1]
+
+
+def test_a_question_about_the_user_takes_no_line_about_another() -> None:
+    assert "I don't know that yet" in chat("My mother lives in Recife", "Where do I live?")[1]
+
+
+def test_of_two_that_answer_the_one_that_looks_like_an_answer_is_told() -> None:
+    told = ("Lotte has piano on Tuesdays at 16:30", "Lotte is 9")
+    assert chat(*told, "How old is Lotte?")[1] == "Lotte is 9."
+    assert chat(*told, "When does Lotte have piano?")[1] == "Lotte has piano on Tuesdays at 16:30."
+
+
+def test_a_name_stands_for_whom_it_names() -> None:
+    told = ("My sister Ana is a nurse", "Ana moved to Lisbon")
+    assert chat(*told, "Where does my sister live?")[1] == "Ana moved to Lisbon."
+
+
+def test_words_of_searching_inside_a_question_are_part_of_it() -> None:
+    world, said = chat("My search service is owned by Priya", "Who owns the search service?")
+    assert said == "Your search service is owned by Priya."
+    world, _ = chat("Who owns the search service?")
+    assert [call["query"] for call in world.calls("conversation_search")] == ["owns search service"]
+    world, _ = chat("Can you look up the owner of the search service?")
+    assert [call["query"] for call in world.calls("conversation_search")] == ["owner search service"]
+
+
+def test_what_is_not_said_is_counted() -> None:
+    said = chat("My sister Ana is a nurse", "My brother Jan is tall", "How many siblings do I have?")[1]
+    assert said == "I count 2: Your sister Ana is a nurse. Your brother Jan is tall."
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        "Summarize what you know about me.",
+        "What do you know about me?",
+        "Tell me everything you know about me",
+        "recap",
+    ],
+)
+def test_what_it_knows_is_told_whole(asked: str) -> None:
+    said = chat("My name is Mara", "I have two dogs", "I had a cat", asked)[1]
+    if asked != "recap":
+        assert said == "From my core memory: Your name is Mara. You have two dogs. You had a cat."
+
+
+def test_all_about_somebody_is_told() -> None:
+    said = chat("Ana is a nurse", "I have a dog", "Ana plays chess", "Tell me about Ana")[1]
+    assert said == "Ana is a nurse. Ana plays chess."
+
+
+def test_a_page_may_tell_more_of_a_message_in_brackets() -> None:
+    said = "timestamp: 2026-11-02 09:00:00 UTC, user (said 3 times, last 2026-11-03 10:00:00 UTC): The vet is: Dr. Ox."
+    world = World(conversation_search=[page([said])])
+    assert world.tell("Who is the vet?") == "On 2026-11-02 you said: “The vet is: Dr. Ox.”"
+    said = (
+        "timestamp: 2026-11-02 09:00:00 UTC, user (corrected 2026-11-03 10:00:00 UTC: no, Dr. Elk): The vet is Dr. Ox."
+    )
+    world = World(conversation_search=[page([said])])
+    assert "(corrected: no, Dr. Elk" in world.tell("Who is the vet?")
+
+
+# --- statements ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("said", "lines"),
+    [
+        (
+            "My husband is called Joris and he teaches chemistry",
+            "Their husband is called Joris.\nJoris teaches chemistry.",
+        ),
+        ("We adopted a cat, she's called Pixel", "They adopted a cat.\nTheir cat is called Pixel."),
+        ("name's Tariq btw", "Name: Tariq."),
+        ("fave food is biryani", "Their fave food is biryani."),
+        ("started a new job at Volta", "They started a new job at Volta."),
+        ("Before Ghent we lived in Warsaw", "They lived in Warsaw before Ghent."),
+        ("Jonas here", "Name: Jonas."),
+        ("Lotte is my daughter", "Lotte is the user's daughter."),
+        ("I keep it if x < 5 and y > 3", ""),
+        ("My limit is x < 5 and y > 3", "Their limit is x < 5 and y > 3."),
+        ("I have to go now", ""),
+        ("My doctor is Dr. Sousa. I like her.", "Their doctor is Dr. Sousa."),
+    ],
+)
+def test_statements_as_people_write_them(said: str, lines: str) -> None:
+    assert chat(said)[0].blocks["human"] == lines
+
+
+def test_a_pronoun_may_stand_for_what_the_last_message_named() -> None:
+    world, _ = chat("My friend Luca lives in Turin", "he speaks Greek")
+    assert world.blocks["human"].splitlines()[1] == "Their friend Luca speaks Greek."
+
+
+@pytest.mark.parametrize(
+    ("told", "now", "line"),
+    [
+        ("We have 12 days left", "took two off, so ten days left", "They have ten days left."),
+        ("We have four employees", "We hired two more, so six employees now", "They have six employees."),
+        ("We invited 90 people", "it's 100 people now", "They invited 100 people."),
+    ],
+)
+def test_a_new_number_of_the_same_things_goes_into_the_line(told: str, now: str, line: str) -> None:
+    assert chat(told, now)[0].blocks["human"].startswith(line)
+
+
+# --- what changes -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("told", "ended", "asked", "answer"),
+    [
+        ("I have two dogs", "I don't have dogs anymore", "How many dogs do I have?", "You don't have dogs anymore."),
+        ("I work at Acme", "I no longer work at Acme", "Do I work at Acme?", "You no longer work at Acme."),
+        (
+            "I play football on Thursdays",
+            "I stopped playing football",
+            "Do I still play football?",
+            "You stopped playing football.",
+        ),
+        ("Our car is a red Skoda", "We sold the Skoda", "Do I have the Skoda?", "You sold the Skoda."),
+        ("I'm learning Rust", "I gave up Rust", "Am I learning Rust?", "You gave up Rust."),
+        (
+            "My doctor is Dr. Amsel",
+            "Dr. Amsel retired, my new doctor is Dr. Huber",
+            "Who is my doctor?",
+            "Your doctor is Dr. Huber.",
+        ),
+    ],
+)
+def test_what_ended_is_not_told_as_if_it_held(told: str, ended: str, asked: str, answer: str) -> None:
+    world, said = chat(told, ended, asked)
+    assert said.startswith(answer)
+    assert "Until 2026-11-22: " in world.blocks["human"]
+
+
+def test_what_ends_something_else_ends_nothing() -> None:
+    world, _ = chat("My phone is 555-1234", "I sold my old phone", "Lotte plays chess", "Wout left")
+    assert "Until" not in world.blocks["human"]
+
+
+@pytest.mark.parametrize(
+    ("told", "corrected", "line"),
+    [
+        ("My favourite colour is blue", "no wait, it's green", "Their favourite colour is green."),
+        ("The meeting is on Tuesday at 3 pm", "sorry, Thursday", "The meeting is on Thursday at 3 pm."),
+        (
+            "Noodle has to see the vet on Friday at 10",
+            "Sorry, the vet is on Thursday, not Friday.",
+            "Noodle has to see the vet on Thursday at 10.",
+        ),
+        (
+            "I meet the school on Monday at 8:30",
+            "Sorry, I meant Tuesday at 8:45",
+            "They meet the school on Tuesday at 8:45.",
+        ),
+        ("I live in Porto", "I live not in Porto but in Braga", "They live in Braga."),
+        (
+            "Falcon has to ship by October 15",
+            "correction: Falcon ships on October 29",
+            "Falcon has to ship by October 29.",
+        ),
+        ("We're flying to Rome on 14 May", "no, I meant the flight is on 16 May", "They are flying to Rome on 16 May."),
+        ("Sprint planning is on Mondays at 9 am", "it's on Tuesdays, sorry", "Sprint planning is on Tuesdays at 9 am."),
+        ("We have a cat", "actually, two cats", "They have two cats."),
+    ],
+)
+def test_a_correction_goes_into_what_it_corrects_and_leaves_nothing_behind(
+    told: str, corrected: str, line: str
+) -> None:
+    assert chat(told, corrected)[0].blocks["human"] == line
+
+
+def test_a_correction_reaches_behind_other_messages() -> None:
+    world, _ = chat("Lotte has piano on Friday", "I like tea", "Sorry, Lotte's piano is on Monday, not Friday")
+    assert world.blocks["human"] == "Lotte has piano on Monday.\nThey like tea."
+
+
+@pytest.mark.parametrize(
+    ("told", "moved", "line"),
+    [
+        (
+            "My dentist appointment is on 3 May at 11",
+            "the dentist appointment got moved to 10 May",
+            "Their dentist appointment is on 10 May at 11.",
+        ),
+        ("Our rent is 640 euros", "the landlord raised the rent to 690 euros", "Their rent is 690 euros."),
+        ("We use Airflow at work", "we replaced Airflow with Dagster", "They use Dagster at work."),
+        ("My insulin dose is 12 units", "my insulin dose is 14 units", "Their insulin dose is 14 units."),
+    ],
+)
+def test_another_time_or_number_goes_into_the_line_that_it_is_of(told: str, moved: str, line: str) -> None:
+    world, _ = chat(told, moved)
+    assert world.blocks["human"].startswith(f"{line}\nUntil 2026-11-22: ")
+
+
+@pytest.mark.parametrize(
+    ("told", "asked", "answer"),
+    [
+        (
+            ("I live in Ghent", "I moved to Warsaw"),
+            "Where did I live before Warsaw?",
+            "You used to live in Ghent (until 2026-11-22).",
+        ),
+        (
+            ("I live in Rome", "I moved to Ghent", "I moved to Oslo"),
+            "Where did I live before Ghent?",
+            "You used to live in Rome (until 2026-11-22).",
+        ),
+        (
+            ("My boss is Ann", "my boss is Bea now"),
+            "Who was my boss before?",
+            "Your boss used to be Ann (until 2026-11-22).",
+        ),
+        (("I drive a Golf", "I sold the Golf"), "What car did I use to drive?", "You sold the Golf."),
+        (
+            ("I lived in Bonn before Ghent", "I live in Ghent"),
+            "Where did I live before Ghent?",
+            "You lived in Bonn before Ghent.",
+        ),
+    ],
+)
+def test_what_was_before_is_told_when_that_is_asked(told: tuple[str, ...], asked: str, answer: str) -> None:
+    assert chat(*told, asked)[1].startswith(answer)
+
+
+# --- forgetting ---------------------------------------------------------------------------------------------------
+
+SECRET = "555-1234"
+
+
+def test_what_is_deleted_is_not_said_again() -> None:
+    world, said = chat("My phone is 555-1234.", "Call 555-1234 if I am late", "Delete my phone number.")
+    assert SECRET not in said
+    assert "The log still holds it: in your messages of 2026-11-22 15:00:00 UTC" in said
+    assert SECRET not in world.blocks["human"]
+    for asked in ("What is my phone number?", "Whom shall you call if I am late?", "What do you know about me?"):
+        world.time = "2026-11-22 16:00:00 UTC"
+        assert SECRET not in world.tell(asked)
+
+
+@pytest.mark.parametrize("key", sorted({*words(_ALIKE), "student number", "bank card pin"} - {"from"}))
+def test_whatever_it_is_called_it_is_forgotten(key: str) -> None:
+    """Each word that may stand for another is known again, on whichever side it stands."""
+    world, said = chat(
+        f"My {key} is zz-9931-q.", f"Forget my {key}", f"What is my {key}?", "What do you know about me?"
+    )
+    assert "zz-9931" not in f"{world.sent[-1]} {world.sent[-2]} {world.sent[-3]} {said}"
+    assert "zz-9931" not in world.blocks["human"]
+
+
+def test_what_is_forgotten_is_not_quoted_from_storage_nor_summed_up() -> None:
+    told = "timestamp: 2026-11-20 09:00:00 UTC, user: The vault password is swordfish."
+    world = World(conversation_search=[page([told]), page([told])], human="Their vault password is swordfish.")
+    world.tell("Forget my vault password")
+    world.time = "2026-11-22 16:00:00 UTC"
+    assert "swordfish" not in world.tell("Where did I put swordfish as a word?")
+    world.summarised("The user said: “The vault password is swordfish.”")
+    assert "swordfish" not in world.tell("What did I say of the vault?")
+
+
+def test_what_was_evicted_is_looked_for_to_name_it() -> None:
+    told = "timestamp: 2026-10-02 09:00:00 UTC, user: The gate code is 7781."
+    world = World(conversation_search=[page([told])])
+    world.summarised("We spoke of the gate.")
+    said = world.tell("Please delete the gate code")
+    assert "in your message of 2026-10-02 09:00:00 UTC" in said
+    assert "7781" not in said + world.blocks["human"]
+
+
+def test_what_is_said_after_it_was_forgotten_is_said_again() -> None:
+    assert chat("My phone is 555-1234", "Delete my phone number", "My phone is 555-9", "What is my phone number?")[
+        1
+    ] == ("Your phone is 555-9.")
+
+
+@pytest.mark.parametrize("asked", ["Delete that.", "Forget what I just said", "please erase this"])
+def test_the_last_message_can_be_forgotten(asked: str) -> None:
+    world, said = chat("I like tea", "My pin is 4402, and the box is green", asked)
+    assert said.startswith("Forgotten: “what you said at 2026-11-22 15:01:00 UTC”")
+    assert world.blocks["human"].startswith("They like tea.\nAsked to forget")
+    world.time = "2026-11-22 16:00:00 UTC"
+    assert "4402" not in world.tell("What is my pin?")
+
+
+def test_everything_can_be_forgotten() -> None:
+    world, _ = chat("I like tea", "My pin is 4402", "Forget everything about me")
+    assert world.blocks["human"].startswith("Asked to forget")
+    assert world.tell("What do I like?").startswith("You asked me to forget “everything”")
+
+
+@pytest.mark.parametrize("said", ["Forget it", "I always forget my password", "Don't forget my birthday is 3 May"])
+def test_what_asks_to_forget_nothing_forgets_nothing(said: str) -> None:
+    assert "Asked to forget" not in chat("My password is x-1234", said)[0].blocks["human"]
+
+
+def test_a_code_of_an_alarm_is_no_reminder() -> None:
+    assert chat("My alarm code is 7781", "Delete the alarm code")[1].startswith("Forgotten")
