@@ -2,7 +2,8 @@
 
 The folder is `bench/folder` (`deploy.py.txt` without its `.txt`), with a PDF that has headers and footers, a DOCX, and
 a CSV with a cell of 140,000 characters, made here. The built-in model is asked each question; what counts is the first
-page of what it searched, the first passage there, and its answer. `-v` prints what failed, with the answer.
+page of what it searched, the first passage there, and its answer. `-v` prints what failed, with the answer. Another
+folder may be named, with a `questions.json` in it: a list of [question, regular expression of what answers it].
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from store.folder import DataFolder
 
 HERE: Final = Path(__file__).parent / "folder"
 SEARCH: Final = "archival_memory_search"
+_NO_DOCUMENTS: Final = ("questions.json", "manual.pages.json", "board.docx.json")
 NEAREST: Final = "The nearest I have"
 
 
@@ -41,16 +43,18 @@ class Asked(msgspec.Struct, frozen=True):
     answered: bool
 
 
-def questions() -> list[tuple[str, str]]:
-    return [(question, words) for question, words in json.loads((HERE / "questions.json").read_text())]
+def questions(of: Path = HERE) -> list[tuple[str, str]]:
+    return [(question, words) for question, words in json.loads((of / "questions.json").read_text())]
 
 
-def write_folder(to: Path) -> Path:
+def write_folder(to: Path, of: Path = HERE) -> Path:
     """The folder with all its files, some of which are made."""
     to.mkdir()
-    for path in HERE.iterdir():
-        if not path.name.endswith(".json") or path.name == "offices.json":
+    for path in of.iterdir():
+        if path.name not in _NO_DOCUMENTS:
             shutil.copyfile(path, to / path.name.removesuffix(".txt" if path.name.endswith(".py.txt") else ""))
+    if of != HERE:
+        return to
     (to / "manual.pdf").write_bytes(pdf(json.loads((HERE / "manual.pages.json").read_text())))
     body = json.loads((HERE / "board.docx.json").read_text())
     (to / "board.docx").write_bytes(
@@ -100,10 +104,10 @@ def summary(found: Sequence[Asked]) -> str:
     )
 
 
-def main(*, talkative: bool) -> None:
+def main(of: Path, *, talkative: bool) -> None:
     with tempfile.TemporaryDirectory() as place:
-        folder = write_folder(Path(place) / "folder")
-        found = asyncio.run(ask(folder, questions(), Path(place) / "data"))
+        folder = write_folder(Path(place) / "folder", of)
+        found = asyncio.run(ask(folder, questions(of), Path(place) / "data"))
     for each in found if talkative else ():
         if not each.answered or NEAREST in each.answer or each.rank != 1:
             print(f"{each.question}\n  rank {each.rank}: {each.answer[:300]}")
@@ -111,4 +115,5 @@ def main(*, talkative: bool) -> None:
 
 
 if __name__ == "__main__":
-    main(talkative="-v" in sys.argv[1:])
+    given = [Path(each) for each in sys.argv[1:] if each != "-v"]
+    main(given[0] if given else HERE, talkative="-v" in sys.argv[1:])

@@ -14,6 +14,7 @@ from typing import Final
 
 from actors.models.offline_asks import is_question
 from actors.models.offline_clock import moment, past_days
+from actors.models.offline_documents import answer
 from actors.models.offline_hush import asked_to_forget, hushed
 from actors.models.offline_lines import KIN, NUMBER, UNTIL, ended_by, ends, holds, modern, spoken
 from actors.models.offline_pages import Item, Page, read_page
@@ -206,6 +207,10 @@ def _from_messages(view: View, question: Question, core: Part | None, share: flo
     items = [item for asked in pages.values() for d in asked if d.ok for item in _read(d).items]
     stored = hits(question, [i for i in items if i.who == "document" or not quiet(i.text, i.time)])
     found = [h for h in strong(question, ranked([*near, *stored])) if h.coverage > share]
+    read = [_read(d).items for d in pages["archival_memory_search"] if d.ok]
+    passage = answer(question, read)
+    if passage and (not found or found[0].item.who == "document" or found[0].coverage < passage.coverage):
+        return Part("A document has the answer.", told(passage))
     if found and searched:
         return Part("A search found the answer.", _quoted(found, question))
     if not core or not searched:

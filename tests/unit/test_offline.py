@@ -251,7 +251,7 @@ def test_a_documents_sentence_is_quoted_across_its_lines_and_without_its_heading
     found = f"timestamp: 2026-10-02 09:00:00 UTC, source: plant, document: codes.md, lines 1-5: {text}"
     world = World(archival_memory_search=[page([found.replace("\\n", "\n")])])
     said = world.tell("What is the reactor's code?")
-    assert "From the document codes.md, lines 1-5 (source: plant): “The reactor's code is K-42. - a list" in said
+    assert "From the document codes.md, lines 1-5 (source: plant): “The reactor's code is K-42.\n- a list" in said
 
 
 def test_the_documents_are_listed_when_asked_for() -> None:

@@ -1,0 +1,120 @@
+# ruff: noqa: RUF001 (list marks and ends of sentences, as people write them)
+"""Answering out of documents: which of the passages that a search found answers a question, and what of it is quoted.
+
+Rules. (1) The search's order counts: it knows more of words than this model does. (2) A passage answers that has half
+of the question's words, in its text or in what cites it (a heading says what is below it), or a key of it: a number, a
+code, an address. (3) A list, a table and a record are quoted in their lines.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Final
+
+from actors.models.offline_pages import Item
+from actors.models.offline_question import Question
+from actors.models.offline_search import Hit
+from actors.models.offline_words import READ_CHARS, STOP, stem, words
+from store.languages import LANGUAGES, language_of
+
+ANSWERS: Final = 0.5
+QUOTE_CHARS: Final = 300
+_OF_A_KEY: Final = 2.0
+_OF_A_FRAME: Final = 0.3
+"""What a word weighs that only leads to the question."""
+_BY_PLACE: Final = (0.3, 0.2, 0.15, 0.1, 0.05)
+"""What the places of a page add to what a passage has in common with the question."""
+_WIDE: Final = re.compile(r"[\u30a0-\u30ff]{2,}|[\u3400-\u9fff]{2,}|[\uac00-\ud7af]{2,}")
+"""A word of Japanese or Chinese: what is written in Katakana, or in Chinese characters."""
+_KEY: Final = re.compile(r"\w*\d[\w.,@:/-]*\w|\w+(?:[_@]\w+)+|\d")
+_LISTED: Final = re.compile(r"\s*(?:[-*•–|>]|\d+[.)] |[\w-][\w .-]{0,40}: )|[^|]*\|")
+_HEADING: Final = re.compile(r"^#{1,6} .*$", re.M)
+_GROUPS: Final = re.compile(r"(?<=\d)[,.' \u202f\u00a0](?=\d{3}(?!\d))")
+"""What parts the thousands of a number."""
+_END: Final = re.compile(r"(?<=[.!?…])\s+|(?<=[。！？])\s*")
+
+
+def answer(question: Question, pages: Sequence[Sequence[Item]]) -> Hit | None:
+    """The passage that answers best, out of the pages of a search in their order; None where none does."""
+    wanted = _wanted(question)
+    best: Hit | None = None
+    for page in pages:
+        documents = [item for item in page if item.who == "document"]
+        for item, place in zip(documents, _BY_PLACE, strict=False):
+            share = _share(wanted, f"{item.source}\n{item.text[:READ_CHARS]}")
+            score = share + place
+            if share >= ANSWERS and (best is None or score > best.score):
+                best = Hit(item, _quote(wanted, item.text[:READ_CHARS]), share, score)
+    return best
+
+
+def _wanted(question: Question) -> dict[str, float]:
+    """The words that an answer should have, in the forms that text is looked through for, each with its weight."""
+    language = language_of(question.text)
+    stops = STOP | (LANGUAGES[language].stops if language in LANGUAGES else frozenset())
+    weights = {t.stem: t.weight for t in question.terms}
+    found = dict.fromkeys(_WIDE.findall(question.text), 1.0)
+    for word in words(question.text.lower()):
+        if _KEY.fullmatch(word):
+            found[word] = _OF_A_KEY
+        elif word not in stops and not _WIDE.search(word):
+            found[_beginning(word)] = weights.get(stem(word), _OF_A_FRAME)
+    return found
+
+
+def _beginning(word: str) -> str:
+    """What the forms of a word begin with."""
+    root = stem(word) if word.isascii() else word
+    return root[: max(4, len(root) - 2)] if len(root) > 5 else root
+
+
+def _share(wanted: dict[str, float], text: str) -> float:
+    """How much of what is wanted a text has, by weight. A word of Chinese characters counts by its pairs."""
+    low = _GROUPS.sub("", text.lower().replace("-", ""))
+    total = sum(wanted.values())
+    return sum(weight * _has(word, low, text) for word, weight in wanted.items()) / total if total else 0.0
+
+
+def _has(word: str, low: str, text: str) -> float:
+    if _WIDE.fullmatch(word):
+        pairs = [word[at : at + 2] for at in range(len(word) - 1)]
+        return sum(pair in text for pair in pairs) / len(pairs)
+    return float(_begins(_GROUPS.sub("", word.replace("-", "")), low))
+
+
+def _begins(word: str, low: str) -> bool:
+    at = low.find(word)
+    while at >= 0:
+        if at == 0 or not low[at - 1].isalnum():
+            return True
+        at = low.find(word, at + 1)
+    return False
+
+
+def _quote(wanted: dict[str, float], text: str) -> str:
+    """The sentence or line that has most, and what follows while there is room."""
+    parts = _parts(text)
+    if not parts:
+        return text.strip()[:QUOTE_CHARS]
+    shares = [_share(wanted, part) for part in parts]
+    quote = parts[shares.index(max(shares))]
+    for part in parts[shares.index(max(shares)) + 1 :]:
+        if len(quote) + len(part) >= QUOTE_CHARS:
+            break
+        quote += ("\n" if _LISTED.match(part) else " ") + part
+    return quote if len(quote) <= QUOTE_CHARS else f"{quote[: QUOTE_CHARS - 1]}…"
+
+
+def _parts(text: str) -> list[str]:
+    """Each line of a list, a table or a record; the sentences of what flows. The citation has the headings."""
+    found: list[str] = []
+    flow: list[str] = []
+    for line in [*_HEADING.sub("", text).splitlines(), ""]:
+        if line.strip() and not _LISTED.match(line):
+            flow.append(line.strip())
+            continue
+        found += [part for part in _END.split(" ".join(flow)) if part]
+        found += [line.strip()] * bool(line.strip())
+        flow.clear()
+    return found
