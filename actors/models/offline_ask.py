@@ -206,10 +206,11 @@ def _from_messages(view: View, question: Question, core: Part | None, share: flo
         return Part("The visible conversation answers this.", _quoted(found, question))
     items = [item for asked in pages.values() for d in asked if d.ok for item in _read(d).items]
     stored = hits(question, [i for i in items if i.who == "document" or not quiet(i.text, i.time)])
-    found = [h for h in strong(question, ranked([*near, *stored])) if h.coverage > share]
+    told_by_somebody = [h for h in [*near, *stored] if h.item.who != "document"]
+    found = [h for h in strong(question, ranked(told_by_somebody)) if h.coverage > share]
     read = [_read(d).items for d in pages["archival_memory_search"] if d.ok]
     passage = answer(question, read)
-    if passage and (not found or found[0].item.who == "document" or found[0].coverage < passage.coverage):
+    if passage and (not found or found[0].coverage < passage.coverage):
         return Part("A document has the answer.", told(passage))
     if found and searched:
         return Part("A search found the answer.", _quoted(found, question))

@@ -34,6 +34,8 @@ _QUESTION: Final = re.compile(
     r"|any idea\b|(?:list|summari[sz]e|recap|describe|tell me)\s+\w+",
     re.I,
 )
+_ASKS_AT_END: Final = re.compile(r"(?:(?:です|ます|でした|ました|ません|だろう|の)か|[吗嗎呢])[\s。.]*$")
+"""How a question ends in Japanese and Chinese, where its mark is left out."""
 _SINCE: Final = re.compile(r"(?:when|where|while)\s+(?:i|we|he|she|they|it|the)\b", re.I)
 _REQUEST: Final = re.compile(
     r"(?:please\s+|(?:can|could|would|will) you (?:please )?)?"
@@ -46,7 +48,7 @@ _REQUEST: Final = re.compile(
 @lru_cache(maxsize=1024)
 def is_question(sentence: str) -> bool:
     """Whether a sentence asks; a request that is put as a question does not."""
-    asks = sentence.rstrip("\"'”’ )")[-1:] in ("?", "？", "؟")
+    asks = sentence.rstrip("\"'”’ )")[-1:] in ("?", "？", "؟") or bool(_ASKS_AT_END.search(sentence))
     bare = LEAD.sub("", sentence, count=1) if LEAD.match(sentence) else sentence
     if _REQUEST.match(bare) and not _QUESTION.match(bare):
         return False

@@ -1,9 +1,9 @@
 # ruff: noqa: RUF001 (list marks and ends of sentences, as people write them)
 """Answering out of documents: which of the passages that a search found answers a question, and what of it is quoted.
 
-Rules. (1) The search's order counts: it knows more of words than this model does. (2) A passage answers that has half
-of the question's words, in its text or in what cites it (a heading says what is below it), or a key of it: a number, a
-code, an address. (3) A list, a table and a record are quoted in their lines.
+Rules. (1) The search's order counts: it knows more of words than this model does. (2) A passage answers that has more
+than half of the question's words, in its text or in what cites it (a heading says what is below it), all names in it,
+and one of its keys: a number, a code, an address. (3) A list, a table and a record are quoted in their lines.
 """
 
 from __future__ import annotations
@@ -18,8 +18,12 @@ from actors.models.offline_search import Hit
 from actors.models.offline_words import READ_CHARS, STOP, stem, words
 from store.languages import LANGUAGES, language_of
 
-ANSWERS: Final = 0.5
+ANSWERS: Final = 0.51
+ANSWERS_ABROAD: Final = 0.45
+"""Of the words of other languages fewer forms are known."""
 QUOTE_CHARS: Final = 300
+_WRAPPED_CHARS: Final = 50
+"""A line that is so long may be wrapped."""
 _OF_A_KEY: Final = 2.0
 _OF_A_FRAME: Final = 0.3
 """What a word weighs that only leads to the question."""
@@ -27,8 +31,9 @@ _BY_PLACE: Final = (0.3, 0.2, 0.15, 0.1, 0.05)
 """What the places of a page add to what a passage has in common with the question."""
 _WIDE: Final = re.compile(r"[\u30a0-\u30ff]{2,}|[\u3400-\u9fff]{2,}|[\uac00-\ud7af]{2,}")
 """A word of Japanese or Chinese: what is written in Katakana, or in Chinese characters."""
-_KEY: Final = re.compile(r"\w*\d[\w.,@:/-]*\w|\w+(?:[_@]\w+)+|\d")
-_LISTED: Final = re.compile(r"\s*(?:[-*•–|>]|\d+[.)] |[\w-][\w .-]{0,40}: )|[^|]*\|")
+_NAME: Final = re.compile(r"(?<![.!?:] )(?<!^)(?<!\w)[A-Z][a-z]\w+")
+_KEY: Final = re.compile(r"[\w.@:/-]*\d[\w.,@:/-]*|\w+(?:[_@]\w+)+")
+_LISTED: Final = re.compile(r"\s*(?:[-*•–|>]|\d|[\w-][\w .\[\]-]{0,60}: )|[^|]*\|")
 _HEADING: Final = re.compile(r"^#{1,6} .*$", re.M)
 _GROUPS: Final = re.compile(r"(?<=\d)[,.' \u202f\u00a0](?=\d{3}(?!\d))")
 """What parts the thousands of a number."""
@@ -37,16 +42,27 @@ _END: Final = re.compile(r"(?<=[.!?…])\s+|(?<=[。！？])\s*")
 
 def answer(question: Question, pages: Sequence[Sequence[Item]]) -> Hit | None:
     """The passage that answers best, out of the pages of a search in their order; None where none does."""
-    wanted = _wanted(question)
+    wanted, needed = _wanted(question), _needed(question.text)
+    least = ANSWERS if language_of(question.text) in ("", "english") else ANSWERS_ABROAD
     best: Hit | None = None
     for page in pages:
         documents = [item for item in page if item.who == "document"]
         for item, place in zip(documents, _BY_PLACE, strict=False):
-            share = _share(wanted, f"{item.source}\n{item.text[:READ_CHARS]}")
+            text = f"{item.source}\n{item.text[:READ_CHARS]}"
+            share = _share(wanted, text) if all(_share(each, text) for each in needed) else 0.0
             score = share + place
-            if share >= ANSWERS and (best is None or score > best.score):
+            if share >= least and (best is None or score > best.score):
                 best = Hit(item, _quote(wanted, item.text[:READ_CHARS]), share, score)
     return best
+
+
+def _needed(question: str) -> list[dict[str, float]]:
+    """What an answer must have: one of the question's keys, and each name in it (a word with a capital, where nouns
+    have none)."""
+    keys = {word: 1.0 for word in words(question.lower()) if _KEY.fullmatch(word)}
+    named = [] if language_of(question) == "german" or question.isupper() else _NAME.findall(question)
+    names = [{_beginning(word.lower()): 1.0} for word in named if word.lower() not in keys]
+    return [keys, *names] if keys else names
 
 
 def _wanted(question: Question) -> dict[str, float]:
@@ -93,28 +109,38 @@ def _begins(word: str, low: str) -> bool:
 
 
 def _quote(wanted: dict[str, float], text: str) -> str:
-    """The sentence or line that has most, and what follows while there is room."""
+    """The sentences or lines that have most between them, as many as there is room for; of equal ones, those whose
+    first has most."""
     parts = _parts(text)
     if not parts:
         return text.strip()[:QUOTE_CHARS]
-    shares = [_share(wanted, part) for part in parts]
-    quote = parts[shares.index(max(shares))]
-    for part in parts[shares.index(max(shares)) + 1 :]:
-        if len(quote) + len(part) >= QUOTE_CHARS:
-            break
-        quote += ("\n" if _LISTED.match(part) else " ") + part
+    quotes = [_from(parts[at:]) for at in range(len(parts))]
+    best = max(range(len(parts)), key=lambda at: (_share(wanted, quotes[at]), _share(wanted, parts[at]), -at))
+    quote = quotes[best]
     return quote if len(quote) <= QUOTE_CHARS else f"{quote[: QUOTE_CHARS - 1]}…"
 
 
+def _from(parts: Sequence[str]) -> str:
+    quote = parts[0]
+    for part in parts[1:]:
+        if len(quote) + len(part) >= QUOTE_CHARS:
+            break
+        quote += ("\n" if _LISTED.match(part) else " ") + part
+    return quote
+
+
 def _parts(text: str) -> list[str]:
-    """Each line of a list, a table or a record; the sentences of what flows. The citation has the headings."""
+    """Each line that stands for itself; the sentences of what flows. The citation has the headings."""
     found: list[str] = []
-    flow: list[str] = []
-    for line in [*_HEADING.sub("", text).splitlines(), ""]:
-        if line.strip() and not _LISTED.match(line):
-            flow.append(line.strip())
-            continue
-        found += [part for part in _END.split(" ".join(flow)) if part]
-        found += [line.strip()] * bool(line.strip())
-        flow.clear()
+    flow = ""
+    for line in map(str.strip, [*_HEADING.sub("", text).splitlines(), ""]):
+        if flow and not (line[:1].isalpha() and not _LISTED.match(line) and _is_wrapped(flow, line)):
+            found += [flow] if _LISTED.match(flow) else [part for part in _END.split(flow) if part]
+            flow = ""
+        flow = f"{flow} {line}".strip()
     return found
+
+
+def _is_wrapped(line: str, after: str) -> bool:
+    """Whether a line goes on in the one after it."""
+    return after[0].islower() or not after[0].isascii() or (len(line) >= _WRAPPED_CHARS and line[-1] not in ".!?:;|")

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -87,6 +88,15 @@ def test_a_program_ends_in_order_by_a_signal(tmp_path: Path, number: signal.Sign
     assert not [left for left in folders() - before if left.name.startswith(f"pal-{program.pid}-")]
 
 
+@pytest.fixture
+def hears_ctrl_c() -> Iterator[None]:
+    """What a shell runs in the background does not, nor do its children."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("hears_ctrl_c")
 def test_ctrl_c_ends_rays_start_at_once(tmp_path: Path) -> None:
     with subprocess.Popen(
         [sys.executable, HOME / "launch.py", "--data", tmp_path / "data", "chat"],

@@ -40,7 +40,8 @@ class Terminal:
         self._seen = 0
         usual = {"TERM": "xterm-256color", "PS1": "shell> ", "PYTHONPATH": str(ROOT)}
         given = {**os.environ, **usual, **(environ or {})}
-        given.pop("NO_COLOR", None) if "NO_COLOR" not in (environ or {}) else None
+        for name in {"NO_COLOR", "COLUMNS", "LINES"} - set(environ or {}):  # those of whoever runs the tests
+            given.pop(name, None)
         self.pid, self._descriptor = pty.fork()
         if self.pid == 0:
             try:

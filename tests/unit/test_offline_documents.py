@@ -44,7 +44,8 @@ def test_it_quotes_what_has_most_of_the_questions_words_or_its_key(question: str
 
 
 @pytest.mark.parametrize(
-    "question", ["What is the name of my dog?", "How old is Olena's brother Max?", "猫の名前は何ですか？"]
+    "question",
+    ["What is the name of my dog?", "How old is Olena's brother Max?", "猫の名前は何ですか？", "Who fixed INC-109?"],
 )
 def test_what_shares_only_a_common_word_is_no_answer(question: str) -> None:
     assert answer(read_question(question), [(*PAGE, passage("name: Olena\nage: 41"))]) is None
