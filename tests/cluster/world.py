@@ -189,12 +189,14 @@ def check_answered_once(folder: DataFolder, acknowledged: set[tuple[str, str]]) 
 
 
 _OWN_TIME: Final = re.compile(rb"timestamp: [\d-]{10} [\d:]{8} UTC, (assistant|memory)")
+_TOLD_BESIDE: Final = re.compile(rb"(last|corrected|said) [\d-]{10} [\d:]{8} UTC")
 
 
 def contexts(log: LogReader, agent: str) -> list[str]:
     """The digests of all requests that were made for an agent, in order.
 
-    A search shows when the agent said or kept its own words, by the clock of the wall: that time alone is left out.
+    A search shows when the agent said or kept its own words, by the clock of the wall, also where they repeat others:
+    these times alone are left out.
     """
     digests: list[str] = []
     state: State | None = None
@@ -203,6 +205,7 @@ def contexts(log: LogReader, agent: str) -> list[str]:
         state = evolve(state, envelope, event)
         if isinstance(event, InferenceRequested):
             request = _OWN_TIME.sub(rb"timestamp: then, \1", open_request(state))
+            request = _TOLD_BESIDE.sub(rb"\1 then", request)
             digests.append(hashlib.sha256(request).hexdigest())
     return digests
 

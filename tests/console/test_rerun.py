@@ -33,8 +33,8 @@ class Home:
     def run(self, *arguments: str) -> Printed:
         return self._call("--data", str(self.folder), *arguments)
 
-    def rerun(self, *arguments: str) -> dict[str, Any]:
-        printed = self.run("rerun", "ines", "--json", *arguments)
+    def rerun(self, *arguments: str, agent: str = "ines") -> dict[str, Any]:
+        printed = self.run("rerun", agent, "--json", *arguments)
         assert printed.code == 0, printed.err
         row: dict[str, Any] = msgspec.json.decode(printed.out)
         return row
@@ -57,8 +57,7 @@ def home(tmp_path: Path, call: Launch) -> Home:
 def test_a_larger_window_would_have_answered_right(home: Home) -> None:
     before = home.streams()
     row = home.rerun("--window", "16000", "--as", "wide")
-    assert row["outcome"]["divergence"]["recorded_kind"] == "MemoryPressureWarned"
-    (other,) = [pair for pair in row["comparison"]["pairs"] if pair["first"]["said"] != pair["second"]["said"]]
+    other = row["comparison"]["pairs"][-1]
     assert "Lisbon" in other["first"]["said"][0]
     assert "Porto" in other["second"]["said"][0]
     assert (row["comparison"]["first"]["evictions"], row["comparison"]["second"]["evictions"]) == (1, 0)
@@ -70,10 +69,12 @@ def test_a_larger_window_would_have_answered_right(home: Home) -> None:
 @pytest.mark.parametrize("recorded", [(), ("--recorded",)])
 @pytest.mark.parametrize("first", ["1", "21", "52", "54"])
 def test_nothing_is_otherwise_where_nothing_is_set(home: Home, recorded: tuple[str, ...], first: str) -> None:
-    row = home.rerun("--from", first, *recorded, "--as", "again")
+    """Of a session with this code's model: the case is from before its rules were made anew."""
+    home.rerun("--as", "base")
+    row = home.rerun("--from", first, *recorded, "--as", "again", agent="base")
     assert row["outcome"]["divergence"] is None
     assert all(pair["first"]["said"] == pair["second"]["said"] for pair in row["comparison"]["pairs"])
-    assert home.contexts("again")[-2:] == home.contexts("ines")[-2:]
+    assert home.contexts("again")[-2:] == home.contexts("base")[-2:]
     assert bool(row["outcome"]["recorded_answers"]) == bool(recorded)
     assert bool(row["outcome"]["model_answers"]) != bool(recorded)
 
