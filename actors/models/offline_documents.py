@@ -16,7 +16,8 @@ from actors.models.offline_pages import Item
 from actors.models.offline_question import Question
 from actors.models.offline_search import Hit
 from actors.models.offline_words import READ_CHARS, STOP, stem, words
-from store.languages import LANGUAGES, language_of
+from store.languages import LANGUAGES, LATIN, language_of
+from store.letters import plain
 
 ANSWERS: Final = 0.51
 ANSWERS_ABROAD: Final = 0.45
@@ -42,17 +43,17 @@ _END: Final = re.compile(r"(?<=[.!?…])\s+|(?<=[。！？])\s*")
 
 def answer(question: Question, pages: Sequence[Sequence[Item]]) -> Hit | None:
     """The passage that answers best, out of the pages of a search in their order; None where none does."""
-    wanted, needed = _wanted(question), _needed(question.text)
+    wanted, needed = _wanted(question), _needed(plain(question.text))
     least = ANSWERS if language_of(question.text) in ("", "english") else ANSWERS_ABROAD
     best: Hit | None = None
     for page in pages:
         documents = [item for item in page if item.who == "document"]
         for item, place in zip(documents, _BY_PLACE, strict=False):
-            text = f"{item.source}\n{item.text[:READ_CHARS]}"
+            text = plain(f"{item.source}\n{item.text[:READ_CHARS]}")
             share = _share(wanted, text) if all(_share(each, text) for each in needed) else 0.0
             score = share + place
             if share >= least and (best is None or score > best.score):
-                best = Hit(item, _quote(wanted, item.text[:READ_CHARS]), share, score)
+                best = Hit(item, _quote(wanted, plain(item.text[:READ_CHARS])), share, score)
     return best
 
 
@@ -68,9 +69,9 @@ def _needed(question: str) -> list[dict[str, float]]:
 def _wanted(question: Question) -> dict[str, float]:
     """The words that an answer should have, in the forms that text is looked through for, each with its weight."""
     language = language_of(question.text)
-    stops = STOP | (LANGUAGES[language].stops if language in LANGUAGES else frozenset())
+    stops = STOP.union(*(LANGUAGES[each].stops for each in ([language] if language in LANGUAGES else LATIN)))
     weights = {t.stem: t.weight for t in question.terms}
-    found = dict.fromkeys(_WIDE.findall(question.text), 1.0)
+    found = dict.fromkeys(_WIDE.findall(plain(question.text)), 1.0)
     for word in words(question.text.lower()):
         if _KEY.fullmatch(word):
             found[word] = _OF_A_KEY

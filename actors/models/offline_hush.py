@@ -31,7 +31,8 @@ _FORGET: Final = re.compile(
     r"|may|must)"
     r"|i(?: want|['’]d like|would like) you to)\b[\s,]*)*(?P<verb>forget|delete|erase|remove|scratch|wipe|unlearn)"
     r"(?: about)?(?: the (?:fact|line|note))?(?: that| what)?:?\s*(?P<what>.*?)"
-    r"(?: from (?:(?:your|the) )?(?:core )?memory|[,\s]+(?:please|again|for me|too|as well))*[\s.!?]*$",
+    r"(?: from (?:(?:your|the) )?(?:core )?memory|[,\s]+(?:please|again|for me|too|as well|now"
+    r"|thanks|thank you|ok(?:ay)?|(?:would|could|will|can) you))*[\s.!?]*$",
     re.I | re.S,
 )
 WEAK: Final = stems("number detail information info data thing note old")
