@@ -120,7 +120,7 @@ def aliases(lines: list[str]) -> dict[str, frozenset[str]]:
     return found
 
 
-_A_JOB: Final = re.compile(r"They are (?:an?|the) ")
+_A_JOB: Final = re.compile(r"They are (?:now )?(?:an?|the) ")
 _NUMBERED: Final = re.compile(NUMBER, re.I)
 
 

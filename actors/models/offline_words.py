@@ -39,7 +39,7 @@ STOP: Final = vocabulary(
     recall know knew known mention mentioned please just also too very really now still s t m re ve ll d don
     didn isn wasn doesn won let hi hello hey ok okay well oh yes earlier before previously already because since
     than until while got currently actually exactly many much often lot used anymore user whats wheres
-    whos hows happened become"""
+    whos hows happened become dont doesnt didnt isnt wasnt arent werent im ive havent hasnt"""
 )
 _WEAK: Final = "like love hate prefer enjoy want need go number use call get take make name start begin"
 _CATEGORY: Final = (
