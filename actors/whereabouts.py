@@ -15,7 +15,7 @@ import msgspec
 
 from events.errors import BadInput
 from store.folder import DataFolder
-from store.sqlite_file import begin, check, log_id
+from store.sqlite_file import begin, log_id
 
 _SPACE: Final = b"palimpsest"
 
@@ -70,7 +70,6 @@ def settle(folder: DataFolder, name: str, *, rehome: bool) -> tuple[str, str, tu
     BadInput where the folder's system is elsewhere, or has another log.
     """
     here, path = _here(), folder.log_path()
-    check(path)
     kept, found = _kept(name), log_id(path)
     if kept is not None and rehome and (kept.node.id, kept.log) != (here.id, found):
         _end(name)

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from actors import wire
 from actors.calls import Log, unknown
 from actors.process import now_ms
+from events.alarms import cancelling, setting
 from events.codec import draft
 from events.envelope import Draft, Topic
 from events.errors import BadInput
@@ -21,7 +22,7 @@ from events.formats import NAMED, ZONED, changed
 from events.sources import is_source
 from events.state import Alarm, State
 from events.times import is_utc
-from events.types import AgentCreated, FormatChanged, Timer, TimerCancelled, TimerSet, TimeZoneSet
+from events.types import AgentCreated, FormatChanged, Timer, TimeZoneSet
 from store import zones
 from store.log import MUST_EXIST, Append
 from store.schedule import BadTimer, goes_by_clocks, moved
@@ -95,9 +96,7 @@ def _drafts(state: State, zone: str, alarms: list[Alarm], time_ms: int) -> tuple
             timer = moved(alarm.timer, "" if is_utc(zone) else zone, time_ms)
         except BadTimer:  # a client's, which never repeats: it rings this once
             continue
-        off = TimerCancelled(timer_id=timer.id)
-        drafts.append(draft(agent, time_ms, off, key=f"cancel:{alarm.key}", cause=alarm.key, closes=alarm.key))
-        again = f"alarm:{timer.id}:{uuid.uuid4().hex}"
-        drafts.append(draft(agent, time_ms, TimerSet(timer=timer), key=again, opens=Topic.ALARM))
+        drafts.append(cancelling(agent, alarm.key, timer, time_ms))
+        drafts.append(replace(setting(agent, timer, time_ms), key=f"alarm:{timer.id}:{uuid.uuid4().hex}"))
         timers.append(timer)
     return drafts, timers

@@ -19,12 +19,11 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from events.errors import BadInput
-from events.passages import days_of
+from events.passages import DAY_MS, days_of
 from events.times import is_utc
 
 LOCALTIME: Final = Path("/etc/localtime")
 TIMEZONE: Final = Path("/etc/timezone")
-DAY_MS: Final = 86_400_000
 LAST_MS: Final = 253_402_300_799_999
 
 _NONE: Final = frozenset({"factory"})

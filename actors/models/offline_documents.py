@@ -45,16 +45,19 @@ def answer(question: Question, pages: Sequence[Sequence[Item]]) -> Hit | None:
     """The passage that answers best, out of the pages of a search in their order; None where none does."""
     wanted, needed = _wanted(question), _needed(plain(question.text))
     least = ANSWERS if language_of(question.text) in ("", "english") else ANSWERS_ABROAD
-    best: Hit | None = None
+    best: tuple[float, float, Item, str] | None = None
     for page in pages:
         documents = [item for item in page if item.who == "document"]
         for item, place in zip(documents, _BY_PLACE, strict=False):
-            text = plain(f"{item.source}\n{item.text[:READ_CHARS]}")
+            body = plain(item.text[:READ_CHARS])
+            text = f"{plain(item.source)}\n{body}"
             share = _share(wanted, text) if all(_share(each, text) for each in needed) else 0.0
-            score = share + place
-            if share >= least and (best is None or score > best.score):
-                best = Hit(item, _quote(wanted, plain(item.text[:READ_CHARS])), share, score)
-    return best
+            if share >= least and (best is None or share + place > best[0]):
+                best = share + place, share, item, body
+    if best is None:
+        return None
+    score, share, item, body = best
+    return Hit(item, _quote(wanted, body), share, score)
 
 
 def _needed(question: str) -> list[dict[str, float]]:

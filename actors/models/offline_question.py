@@ -210,10 +210,10 @@ def _counted(asked: Term, sentence: str) -> bool:
     )
 
 
-def is_strong(question: Question, share: float, sentence: str, document: bool = False) -> bool:
+def is_strong(question: Question, share: float, sentence: str) -> bool:
     """Whether a sentence answers, rather than only having some of the words."""
     fits = question.fits(sentence)
-    if question.kind in _HARD and not (fits or document or ends(sentence)):
+    if question.kind in _HARD and not (fits or ends(sentence)):
         return False
     if question.past and not _WAS.search(sentence):
         return False

@@ -167,7 +167,7 @@ def ranked(found: Iterable[Hit]) -> list[Hit]:
 
 
 def strong(question: Question, found: Iterable[Hit]) -> list[Hit]:
-    return [h for h in found if h.score > 0.25 and is_strong(question, h.coverage, h.quote, h.item.who == "document")]
+    return [h for h in found if h.score > 0.25 and is_strong(question, h.coverage, h.quote)]
 
 
 def told(one: Hit) -> str:

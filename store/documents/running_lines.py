@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator
+from itertools import chain, repeat, starmap
 from typing import Final
 
 EDGE: Final = 3
@@ -54,9 +55,7 @@ class _Edges:
         written = [at for at, line in enumerate(self.lines) if line.strip()]
         self.top = [(at, _known_by(self.lines[at], number)) for at in written[:EDGE]]
         self.bottom = [(at, _known_by(self.lines[at], number)) for at in written[-EDGE:][::-1]]
-
-    def all(self) -> set[str]:
-        return {key for _, keys in (*self.top, *self.bottom) for key in keys}
+        self.known = {key for _, keys in (*self.top, *self.bottom) for key in keys}
 
     def without(self, again: set[str]) -> Page:
         """The text without the lines at its edges that are known by these."""
@@ -66,31 +65,24 @@ class _Edges:
 
 def without_running_lines(pages: Iterable[Page]) -> Iterator[Page]:
     """Each page's text without the headers and footers that an earlier page had (None, an unread page, stays)."""
-    near: deque[_Edges] = deque()
+    passed: deque[_Edges] = deque()
+    coming: deque[_Edges] = deque()
     count: Counter[str] = Counter()
     seen: set[str] = set()
-    at = 0
-    """The place in `near` of the page that comes next."""
-    for number, text in enumerate(pages):
-        near.append(_Edges(number, text))
-        count.update(near[-1].all())
-        if len(near) - at > NEAR:
-            yield _cleared(near[at], count, seen)
-            at += 1
-            if at > NEAR:
-                count.subtract(near.popleft().all())
-                at -= 1
-    while at < len(near):
-        yield _cleared(near[at], count, seen)
-        at += 1
-        if at > NEAR:
-            count.subtract(near.popleft().all())
-            at -= 1
+    for page in chain(starmap(_Edges, enumerate(pages)), repeat(None, NEAR)):
+        if page is not None:
+            coming.append(page)
+            count.update(page.known)
+        if len(coming) > NEAR or (page is None and coming):
+            passed.append(coming.popleft())
+            yield _cleared(passed[-1], count, seen)
+            if len(passed) > NEAR:
+                count.subtract(passed.popleft().known)
 
 
 def _cleared(page: _Edges, count: Counter[str], seen: set[str]) -> Page:
     """The page without what an earlier one had; what comes again later is noted."""
-    running = {key for key in page.all() if count[key] >= _OFTEN}
+    running = {key for key in page.known if count[key] >= _OFTEN}
     cleared = page.without(running & seen)
     seen |= running
     return cleared

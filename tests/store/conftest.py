@@ -1,13 +1,16 @@
-"""Every engine in turn, for the tests that ask for one."""
+"""Every engine in turn, and an index over a journal, for the tests that ask for one."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from store.projection import MemoryIndex
 from tests.conftest import SERVER_URL
 from tests.store.engines import KINDS, Homes, Memory
+from tests.store.index_world import Journal, open_index
 from tests.store.rest import serving
 
 
@@ -20,3 +23,15 @@ def homes(request: pytest.FixtureRequest) -> Iterator[Homes]:
     homes = Homes(request.param, request.config.stash[SERVER_URL])
     yield homes
     homes.sweep()
+
+
+@pytest.fixture
+def journal() -> Journal:
+    return Journal()
+
+
+@pytest.fixture
+def index(tmp_path: Path, journal: Journal) -> Iterator[MemoryIndex]:
+    index = open_index(tmp_path / "memory", journal)
+    yield index
+    index.close()

@@ -2,27 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from events.passages import DAY_MS, Hit, Page, search_page
 from store.forms import Form, form_of
 from store.projection import MemoryIndex
-from tests.store.index_world import START_MS, Journal, all_pages, feed, open_index, own
-
-
-@pytest.fixture
-def journal() -> Journal:
-    return Journal()
-
-
-@pytest.fixture
-def index(tmp_path: Path, journal: Journal) -> Iterator[MemoryIndex]:
-    index = open_index(tmp_path / "memory", journal)
-    yield index
-    index.close()
+from tests.store.index_world import START_MS, Journal, all_pages, feed, own
 
 
 def found(index: MemoryIndex, journal: Journal, query: str, page: int = 0) -> Page:

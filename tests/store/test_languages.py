@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from events.passages import DAY_MS
@@ -13,21 +10,9 @@ from store.languages import ENGLISH, language_of
 from store.projection import MemoryIndex
 from store.search import named
 from store.terms import Tokenizer
-from tests.store.index_world import START_MS, Journal, feed, open_index, own
+from tests.store.index_world import START_MS, Journal, feed, own
 
 WORDS = Tokenizer()
-
-
-@pytest.fixture
-def journal() -> Journal:
-    return Journal()
-
-
-@pytest.fixture
-def index(tmp_path: Path, journal: Journal) -> Iterator[MemoryIndex]:
-    index = open_index(tmp_path / "memory", journal)
-    yield index
-    index.close()
 
 
 @pytest.mark.parametrize(

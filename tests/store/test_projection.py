@@ -6,7 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -54,18 +54,6 @@ from tests.store.index_world import (
 from tests.store.library_world import Desk
 
 AGENTS = ("ann", "bob", "cyd")
-
-
-@pytest.fixture
-def journal() -> Journal:
-    return Journal()
-
-
-@pytest.fixture
-def index(tmp_path: Path, journal: Journal) -> Iterator[MemoryIndex]:
-    index = open_index(tmp_path / "memory", journal)
-    yield index
-    index.close()
 
 
 def texts(index: MemoryIndex, agent: str, query: str, kind: str = "message", as_of: int = EVERYTHING) -> list[str]:
