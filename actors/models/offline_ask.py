@@ -63,7 +63,8 @@ def ask(view: View, text: str) -> Part:
     core = Part("Core memory answers this.", f"{known} {FROM_CORE}") if known and not question.of_agent else None
     if core and (share >= _SURE or question.past or question.wants_all):
         return core
-    forgotten = asked_to_forget(view, frozenset(t.stem for t in question.terms))
+    stated = frozenset(t.stem for t in question.terms)
+    forgotten = asked_to_forget(view, stated, for_number=question.kind not in ("often", "when", "where", "why"))
     if forgotten and not (core and forgotten.covers(known)):  # what was told since is told
         said = f"You asked me to forget “{forgotten.label}” on {forgotten.time[:10]}, so I no longer say or quote it."
         return Part("The user wanted this forgotten.", said)

@@ -74,12 +74,25 @@ def _to_archive(view: View, line: str) -> Call:
     return Call("archival_memory_insert", {"content": f"[{view.time[:10] or 'undated'}] About the user: {line}"})
 
 
-def without(view: View, block: Block, gone: list[int], line: str) -> list[Call]:
-    """The calls that take lines out of a block and put one in."""
+def without(view: View, block: Block, gone: list[int], mark: str) -> list[Call]:
+    """The calls that take lines out of a block and put a mark in. Where there is no room for it others make it: what
+    was before goes, and then the first lines move to archival storage."""
     lines = block.text.split("\n")
     if block.text and len(gone) == sum(map(bool, lines)):
-        return [Call("core_memory_replace", {"name": block.label, "old_content": block.text, "new_content": line})]
-    return written(view, block, lines, [[] if at in gone else [each] for at, each in enumerate(lines)] + [[line]])
+        return [Call("core_memory_replace", {"name": block.label, "old_content": block.text, "new_content": mark})]
+    need = len(block.text) + len(mark) + 1 - block.limit - sum(len(lines[at]) + 1 for at in gone)
+    moved = []
+    for at in sorted(set(range(len(lines))) - {*gone}, key=lambda at: (holds(lines[at]), at)):
+        if need <= 0 or (not holds(lines[at]) and not lines[at].startswith("Until ")):
+            continue
+        moved.append(at)
+        need -= len(lines[at]) + 1
+    archive = "archival_memory_insert" in view.tools and not any(d.name == "archival_memory_insert" for d in view.done)
+    saved = [_to_archive(view, lines[at]) for at in sorted(moved) if archive and holds(lines[at])]
+    out = {*gone, *moved}
+    return saved + written(
+        view, block, lines, [[] if at in out else [each] for at, each in enumerate(lines)] + [[mark]]
+    )
 
 
 def fitting(lines: list[str], room: int) -> list[str]:

@@ -1,5 +1,4 @@
-# ruff: noqa: RUF001 (both forms of the apostrophe are matched, as users type them)
-"""What is not to be said again: how a user asks for it, how core memory remembers that, and what it covers.
+"""What is not to be said again: how core memory remembers that, and what it covers.
 
 Rules. (1) A line of core memory says by digests what is meant, to whoever hears it again and to nobody else. (2) What
 the user says of it later is said again.
@@ -8,48 +7,34 @@ the user says of it later is said again.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
 from hashlib import blake2b
 from typing import Final
 
 import msgspec
 
+from actors.models.offline_asks import is_question
 from actors.models.offline_lines import parsed, third
+from actors.models.offline_pages import read_page
 from actors.models.offline_request import View
-from actors.models.offline_words import STOP, alike, plain, stem, stems, words
+from actors.models.offline_unsay import ASKING, request_of
+from actors.models.offline_words import STOP, alike, sentences, stem, stems, vocabulary, words
 
 Hushed = Callable[[str, str], bool]
 """Whether a text of a time ("" unknown) is not to be quoted."""
 
 
-_FORGOTTEN: Final = re.compile(r"Asked to forget \(([^)]*)\): (.*) \[([\w+* ]*)\]")
-
-
-_FORGET: Final = re.compile(
-    r"\W*(?:(?:please|ok(?:ay)?|and|now|actually|so|hey|sorry|no|wait|(?:can|could|would|will) you|you (?:can|should"
-    r"|may|must)"
-    r"|i(?: want|['’]d like|would like) you to)\b[\s,]*)*(?P<verb>forget|delete|erase|remove|scratch|wipe|unlearn)"
-    r"(?: about)?(?: the (?:fact|line|note))?(?: that| what)?:?\s*(?P<what>.*?)"
-    r"(?: from (?:(?:your|the) )?(?:core )?memory|[,\s]+(?:please|again|for me|too|as well|now"
-    r"|thanks|thank you|ok(?:ay)?|(?:would|could|will|can) you))*[\s.!?]*$",
-    re.I | re.S,
-)
+MARK: Final = "Asked to forget ("
+"""How a line begins that says what is not to be said."""
+_FORGOTTEN: Final = re.compile(r"Asked to forget \(([^)]*)\): (.*) \[([\w+*# ]*)\]")
 WEAK: Final = stems("number detail information info data thing note old")
 _LITTLE: Final = frozenset(["my", "our", "the", "a", "an", "i", "is", "are", "was", "am", "we", "that", "m"])
-_LAST: Final = re.compile(
-    r"(?:it|that|this|(?:what )?i(?: just)? (?:said|told you)|(?:my|the) last (?:message|one|thing)|)$", re.I
+_NAME_ENDS: Final = vocabulary(
+    "of on with for to about that who which in at from is are was were has have had and live lives work works"
 )
-_ALL: Final = re.compile(r"(?:everything|all|me|all about me|everything .*\bme|all of it|all i .*|your memory)$", re.I)
-
-
-def topic_of(sentence: str) -> str | None:
-    """What a sentence asks to forget: "*" for all, "" for what was said last; None where it asks for nothing such."""
-    match = _FORGET.match(sentence)
-    if match is None or plain(sentence) in ("forget it", "forget about it"):
-        return None
-    what = match["what"].strip(" \"'“”.,!?")
-    return "" if _LAST.match(what) else "*" if _ALL.match(what) else what
+_NAMES_MAX: Final = 3
+_ANY_NUMBER: Final = "#"
 
 
 def about_of(topic: str) -> frozenset[str]:
@@ -58,15 +43,31 @@ def about_of(topic: str) -> frozenset[str]:
     return told - stems(" ".join(STOP)) - WEAK or told - WEAK or told or stems(topic)
 
 
-def forgotten(topic: str, told: Iterable[str], time: str) -> Forgotten:
-    """How to know again what is meant by a topic, and what gives it away in the statements that told it."""
-    if topic == "*":
+def forgotten(topics: Sequence[str], told: Sequence[str], time: str) -> Forgotten:
+    """How to know again what is meant by some topics, and what gives it away in the statements that told it. A topic
+    that is called a number is in what has one."""
+    if "*" in topics:
         return Forgotten.of(time, "everything", [frozenset("*")])
-    about = about_of(topic)
-    alone = secrets(third(topic)).union(*map(secrets, told))
-    hidden = {w for w in words(topic) if stem(w.lower()) in alone or any(c.isdigit() for c in w) or w.istitle()}
-    label = " ".join("…" if w in hidden else w for w in words(topic) if w.lower() not in _LITTLE)
-    return Forgotten.of(time, label or "something", [about, *(frozenset({each}) for each in sorted(alone))])
+    number = stem("number")
+    groups = [about_of(topic) | ({_ANY_NUMBER} if number in stems(topic) else frozenset()) for topic in topics]
+    alone = frozenset[str]().union(*(secrets(line) for line in (*map(third, topics), *told)))
+    alone |= frozenset[str]().union(*(_named(topic, line) for topic in topics for line in told))
+    label = " and ".join(filter(None, (_label(topic, alone) for topic in topics)))
+    return Forgotten.of(time, label or "something", [*groups, *(frozenset({each}) for each in sorted(alone))])
+
+
+def _label(topic: str, alone: frozenset[str]) -> str:
+    """What a topic is called without what it says: the words before the first that goes into it."""
+    named = [w for w in words(topic) if w.lower() not in _LITTLE]
+    end = next((at for at, w in enumerate(named) if at and w.lower() in _NAME_ENDS), len(named))
+    hidden = {w for w in named if stem(w.lower()) in alone or any(c.isdigit() for c in w) or w.istitle()}
+    return " ".join("…" if w in hidden else w for w in named[:end])
+
+
+def _named(topic: str, line: str) -> frozenset[str]:
+    """The names that stand right after a topic: "my ex Peter"."""
+    after = re.search(rf"{re.escape(words(topic)[-1])},? ((?:[A-Z][\w-]+ ?)+)", line) if words(topic) else None
+    return stems(after[1]) if after else frozenset()
 
 
 class Forgotten(msgspec.Struct, frozen=True):
@@ -84,18 +85,23 @@ class Forgotten(msgspec.Struct, frozen=True):
     @property
     def line(self) -> str:
         marks = " ".join("+".join(sorted(group)) for group in self.groups)
-        return f"Asked to forget ({self.time}): {self.label} [{marks}]"
+        return f"{MARK}{self.time}): {self.label} [{marks}]"
 
     def covers(self, text: str, time: str = "") -> bool:
         if self.time and time and time > self.time:
             return False
-        held = frozenset(_digest(each) for each in stems(text)) | {"*"}
+        number = [_ANY_NUMBER] if any(map(str.isdigit, text)) else []
+        held = frozenset(map(_digest, (*stems(text), *number, "*")))
         return any(group <= held for group in self.groups)
 
 
 @lru_cache(maxsize=20_000)
 def _digest(each: str) -> str:
-    return "*" if each == "*" else blake2b(alike(each).encode("utf-8", "replace"), digest_size=3).hexdigest()
+    return (
+        each
+        if each in ("*", _ANY_NUMBER)
+        else blake2b(alike(each).encode("utf-8", "replace"), digest_size=3).hexdigest()
+    )
 
 
 def forgotten_in(lines: Iterable[str]) -> Iterator[Forgotten]:
@@ -106,25 +112,46 @@ def forgotten_in(lines: Iterable[str]) -> Iterator[Forgotten]:
 
 
 def secrets(line: str) -> frozenset[str]:
-    """The stems of a line that give it away by themselves: those with digits, and a value that is one word."""
+    """The stems of a line that give it away by themselves: those with digits, and a value of one word or of names."""
     known = parsed(line)
     value = words(known["rest"]) if known and known["verb"].strip() in ("is", "are") else []
+    telling = len(value) == 1 or (len(value) <= _NAMES_MAX and all(word[0].isupper() for word in value))
     told = [word for word in words(line) if any(c.isdigit() for c in word) and len(word) > 3]
-    return stems(" ".join([*told, *(value if len(value) == 1 else [])]))
+    return stems(" ".join([*told, *(value if telling else [])]))
+
+
+def statements(text: str) -> list[str]:
+    """The sentences of a message that neither ask nor want something forgotten."""
+    return [each for each in sentences(text) if not is_question(each) and request_of(each) is None]
+
+
+def _marks(view: View) -> Iterator[Forgotten]:
+    """What core memory says is forgotten."""
+    for block in view.blocks.values():
+        yield from forgotten_in(block.text.split("\n"))
+
+
+def _asked(said: str, time: str) -> Iterator[Forgotten]:
+    """What a user's message asks to forget, as far as it tells by itself."""
+    for request in map(request_of, sentences(said)):
+        if request and request.certain and request.topics:
+            yield forgotten(request.topics, (), time)
 
 
 def hushed(view: View) -> Hushed:
-    """What is not to be quoted now, by core memory and by what users ask for in the visible conversation."""
-    found = [each for block in view.blocks.values() for each in forgotten_in(block.text.split("\n"))]
-    if not found:
-        for said in view.said("forget", "delete", "erase", "remove"):
-            topic = topic_of(said.text) if said.who == "user" else None
-            if topic:
-                found.append(forgotten(topic, (), said.time))
+    """What is not to be quoted now: by core memory, by what users ask for in the visible conversation, and by such
+    requests as the searches of this turn have found."""
+    found = list(_marks(view))
+    for said in view.said(*ASKING):
+        if said.who == "user":
+            found += _asked(said.text, said.time)
+    for item in (item for d in view.done if d.ok and d.name.endswith("_search") for item in read_page(d.result).items):
+        if item.who == "user":
+            found += [*_asked(item.text, item.time), *forgotten_in([item.text])]
     return lambda text, time: any(each.covers(text, time) for each in found)
 
 
-def asked_to_forget(view: View, asked: frozenset[str]) -> Forgotten | None:
-    """What was asked to be forgotten, if a question's stems ask for it."""
-    found = (each for block in view.blocks.values() for each in forgotten_in(block.text.split("\n")))
-    return next((each for each in found if each.covers(" ".join(asked), "")), None)
+def asked_to_forget(view: View, asked: frozenset[str], *, for_number: bool) -> Forgotten | None:
+    """What was asked to be forgotten, if a question's stems ask for it; `for_number`: a number may answer it."""
+    text = f"{' '.join(asked)} {0 if for_number else ''}"
+    return next((each for each in _marks(view) if each.covers(text)), None)

@@ -15,11 +15,10 @@ from typing import Final
 
 import msgspec
 
-from actors.models.offline_asks import is_question
-from actors.models.offline_hush import topic_of
+from actors.models.offline_hush import statements
 from actors.models.offline_pages import Item
 from actors.models.offline_question import SHAPE_BONUS, WEAK, Question, coverage, fitness, is_strong
-from actors.models.offline_words import READ_CHARS, clip, plain, sentences, stem, stems, words
+from actors.models.offline_words import READ_CHARS, clip, plain, stem, stems, words
 
 QUOTE_CHARS: Final = 300
 READ_ITEMS: Final = 12
@@ -61,7 +60,7 @@ def hit(question: Question, item: Item) -> Hit | None:
     text = item.text[:READ_CHARS] if item.who != "document" else _flowing(item.text[:READ_CHARS])
     if item.who == "assistant" and is_own(text):
         return None
-    parts = [sentence for sentence in sentences(text) if not is_question(sentence) and topic_of(sentence) is None]
+    parts = statements(text)
     if not parts or (abs(len(text) - len(question.text)) < 8 and plain(text) == plain(question.text)):
         return None
     held = [stems(part) for part in parts]

@@ -17,10 +17,11 @@ import msgspec
 from actors.models.offline_asks import is_question
 from actors.models.offline_facts import facts_in, states
 from actors.models.offline_fold import fold
-from actors.models.offline_hush import Forgotten, forgotten, topic_of
+from actors.models.offline_hush import Forgotten, forgotten
 from actors.models.offline_lines import holds
 from actors.models.offline_request import Entry, View, entry_of
 from actors.models.offline_search import is_own
+from actors.models.offline_unsay import request_of
 from actors.models.offline_words import STOP, clip, plain, sentences, vocabulary, words
 
 _LIMIT: Final = re.compile(r"(?:at most|no more than|under|within|fewer than|less than)\s+(\d{1,5})\s+words", re.I)
@@ -135,8 +136,8 @@ def _fold(lines: list[str], said: Sequence[Spoken]) -> list[str]:
 
 def _forgotten_of(said: Sequence[Spoken]) -> list[Forgotten]:
     """What was asked to be forgotten, among what was said."""
-    topics = (topic_of(sentence) for one in said if one.who == "user" for sentence in sentences(one.text))
-    return [forgotten(topic, (), "") for topic in topics if topic]
+    asked = (request_of(sentence) for one in said if one.who == "user" for sentence in sentences(one.text))
+    return [forgotten(request.topics, (), "") for request in asked if request and request.topics]
 
 
 def _telling(said: list[Spoken]) -> list[str]:

@@ -18,11 +18,11 @@ from actors.models.offline_asks import is_question
 from actors.models.offline_clock import moment, when
 from actors.models.offline_facts import facts_in
 from actors.models.offline_forget import forget
-from actors.models.offline_hush import topic_of
 from actors.models.offline_keep import keep, save
 from actors.models.offline_remind import ASK_WHEN, cancel, is_cancel, is_list, is_reminder, list_all, remind
 from actors.models.offline_reply import Call, Part, Reply, compose, quiet, spoken
 from actors.models.offline_request import View
+from actors.models.offline_unsay import request_of
 from actors.models.offline_words import clip, sentences
 
 WHO_I_AM: Final = (
@@ -147,9 +147,10 @@ def _parts(view: View) -> Iterator[Part]:
     done = False
     for sentence in sentences(text)[:_SENTENCES]:
         part = _request(view, sentence)
-        topic = None if part else topic_of(sentence)
-        if part or topic is not None:
-            yield part or forget(view, topic or "")
+        asks = None if part else request_of(sentence)
+        part = part or (forget(view, asks) if asks else None)
+        if part:
+            yield part
             done = True
         elif is_question(sentence):
             asked.append(sentence)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from actors.models.offline_unsay import request_of
 from actors.models.offline_words import _ALIKE, words
 from tests.unit.offline_world import World, page
 
@@ -339,9 +340,68 @@ def test_everything_can_be_forgotten() -> None:
     assert world.tell("What do I like?").startswith("You asked me to forget “everything”")
 
 
-@pytest.mark.parametrize("said", ["Forget it", "I always forget my password", "Don't forget my birthday is 3 May"])
+@pytest.mark.parametrize(
+    "said",
+    [
+        "Forget it",
+        "I always forget my password",
+        "Don't forget my birthday is 3 May",
+        "Don't let me forget the password",
+        "My boss said, delete the password",
+        "remove the old tyres tomorrow",
+        "The laptop with my password was wiped",
+    ],
+)
 def test_what_asks_to_forget_nothing_forgets_nothing(said: str) -> None:
-    assert "Asked to forget" not in chat("My password is x-1234", said)[0].blocks["human"]
+    world, answer = chat("My password is x-1234", said)
+    assert "Asked to forget" not in world.blocks["human"]
+    assert "x-1234" in world.tell("What is my password?")
+    assert "nothing to forget" not in answer
+
+
+@pytest.mark.parametrize(
+    ("said", "topics"),
+    [
+        ("pls delete my iban", ("my iban",)),
+        ("could u forget the wifi password", ("the wifi password",)),
+        ("oops, shouldn't have told you that, erase it", ()),
+        ("Please don't remember my address", ("my address",)),
+        ("remove what I said about my divorce", ("my divorce",)),
+        ("I don\u2019t want you to know my salary any more", ("my salary",)),
+        ("Forget my phone number and my address", ("my phone number", "my address")),
+        ("Would you mind deleting my address?", ("my address",)),
+        ("forget my pin, it's private", ("my pin",)),
+        ("delete all you know about my sister from your memory, thanks", ("my sister",)),
+        ("the door code - delete it please", ("the door code",)),
+        ("I'd like my address deleted", ("my address",)),
+        ("wipe everything you know about me", ("*",)),
+    ],
+)
+def test_however_it_is_asked_it_is_known_what_is_to_be_forgotten(said: str, topics: tuple[str, ...]) -> None:
+    request = request_of(said)
+    assert request and request.topics == topics
+
+
+def test_where_core_memory_is_full_others_make_room_for_what_is_not_to_be_said() -> None:
+    lines = [f"Their colleague number {at} collects old stamps and maps of Norway." for at in range(30)]
+    world = World(human="\n".join([*lines, "Their library card is 2087 4415."]))
+    assert "Forgotten" in world.tell("Delete my library card number, please.")
+    world.time = "2026-11-22 16:00:00 UTC"
+    assert "Asked to forget (" in world.blocks["human"]
+    assert "2087" not in world.blocks["human"]
+    assert lines[-1] in world.blocks["human"]
+    assert any(lines[0] in c.arguments for c in world.answers[0].calls if c.name == "archival_memory_insert")
+
+
+def test_a_number_that_is_forgotten_takes_no_sentence_along_that_has_none() -> None:
+    told = ("My telephone number is 555-1234", "my sister telephones me twice a week", "Delete my telephone number")
+    assert "twice a week" in chat(*told, "How often does my sister telephone me?")[1]
+    assert SECRET not in chat(*told, "What is my phone number?")[1]
+
+
+def test_what_names_a_thing_is_forgotten_with_it() -> None:
+    world, said = chat("My ex Peter Quill broke the car", "Peter Quill wants the dog", "forget my ex, pls")
+    assert "Peter" not in said + world.tell("Who wants the dog?") + world.tell("What do you know about me?")
 
 
 def test_a_code_of_an_alarm_is_no_reminder() -> None:

@@ -1,0 +1,152 @@
+# ruff: noqa: RUF001 (quotes and dashes are matched as users type them)
+"""Whether a sentence asks to forget, and what: "pls delete my iban", "oops, shouldn't have told you that, erase it".
+
+Rules. (1) The request may be led and closed by courtesies, and stand behind a clause that is nobody's report. (2) Of
+"forget", "my …" and "what I said of …" it is certain; "delete the …" asks only where something such is known.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import Final
+
+import msgspec
+
+ASKING: Final = (
+    "forg", "delet", "eras", "remov", "unlearn", "remember", "stor", "keep", "sav", "know", "record", "mention",
+    "repeat", "bring up", "strike", "scratch", "wip", "clear", "purg", "rid of", "drop", "take back", "ignore",
+    "disregard",
+)  # fmt: skip
+"""One of these stands in every request."""
+
+
+class Request(msgspec.Struct, frozen=True):
+    """What is to be forgotten: `topics` ("*" is all, none is what was said last); `certain`: it can mean nothing
+    else."""
+
+    topics: tuple[str, ...]
+    certain: bool = True
+
+
+_YOU: Final = r"(?:you|u|ya)"
+_LEAD: Final = re.compile(
+    r"(?:please|pls|plz|ok(?:ay)?|and|now|actually|so|then|hey|hi|sorry|no(?! longer)|wait|oh|oops|nvm|never ?mind|ah"
+    r"|um+|hm+|also|just|kindly|better|go ahead and|let'?s"
+    rf"|(?:can|could|would|will|may) (?:{_YOU}|we|i ask {_YOU} to)(?: mind)?"
+    rf"|{_YOU}(?: had|'d)? (?:can|should|may|must|better|need to|have to)"
+    rf"|i(?:'d| would)? (?:want|like|prefer|rather|need|wish|ask|'m asking) (?:for )?{_YOU}(?: to)?)\b[\s,:]*",
+    re.I,
+)
+_NOT: Final = (
+    rf"(?:do not|don'?t|never|not|no longer|i (?:do not|don'?t) want {_YOU} to"
+    rf"|{_YOU} (?:should not|shouldn'?t)(?: have to)?)"
+)
+_KEEP: Final = r"(?:remember|keep|store|save|know|record|mention|repeat|bring up)"
+_ASKS: Final = re.compile(
+    r"(?:(?P<sure>forget(?:ting)?|(?<=you )forgot|un-?(?:learn|remember)(?:ing)?"
+    r"|(?:ignore|disregard)(?= what| everything| all))"
+    rf"|(?P<keep>{_NOT} {_KEEP}|stop (?:remember|keep|stor|sav|mention)ing)|(?P<strike>strike|scratch)"
+    r"|delet(?:e|ing)|eras(?:e|ing)|remov(?:e|ing)|wip(?:e|ing)|clear(?:ing)?|purg(?:e|ing)|get rid of|drop|take back)"
+    r"\b(?: (?:any(?:thing)? )?about\b)?\s*(?P<what>.*)",
+    re.I | re.S,
+)
+_CLOSING: Final = re.compile(
+    r"[\s,]*(?:\b(?:from|in|out of) (?:(?:your|the|all) )?(?:(?:core|archival|recall|long-term) )?"
+    r"(?:memory|notes?|records?|storage)"
+    r"|\b(?:please|pls|plz|again|for me|too|as well|now|thanks|thank you|thx|ty|ok(?:ay)?|any ?more|any longer|for good"
+    rf"|for ?ever|completely|entirely|right away|asap|immediately|(?:would|could|will|can) {_YOU}"
+    r"|if (?:you can|possible)))+[\s.!?]*$",
+    re.I,
+)
+_TOLD: Final = rf"(?:said|told|wrote|mentioned|shared|gave|given|sent)(?: to| with)?(?: {_YOU})?"
+_SAID: Final = re.compile(
+    r"(?:(?:what|all|everything|anything|whatever|that)(?: that)?"
+    rf"(?: i(?:'ve| have)?(?: just| ever)? {_TOLD}| {_YOU}(?: have)? (?:know|stored|kept)| there is)?"
+    r"|(?:the |that |this )?(?:fact|line|note|part|bit|thing|stuff|message|info(?:rmation)?|details?|story|memory))"
+    r"(?: (?:about|'?bout|of|on|regarding|concerning)| that\b) *",
+    re.I,
+)
+"""What was said of something: the thing follows."""
+_GIVEN: Final = re.compile(
+    rf"^(?:that|what)\s+| (?:that |which )?i(?:'ve| have)?(?: just)? {_TOLD}(?: about| of)?$", re.I
+)
+_LAST: Final = re.compile(
+    r"(?:(?:all of )?(?:it|that|this)(?: (?:last )?(?:bit|part|message|one|thing))?"
+    rf"|(?:what |(?:that|this) (?:that )?)?i(?:'ve)?(?: just)? {_TOLD}(?: just now)?"
+    r"|(?:my|the) (?:last|previous) (?:message|one|thing|bit|part|sentence)|)$",
+    re.I,
+)
+_ALL: Final = re.compile(
+    r"(?:everything|all|me|us|all about (?:me|us)|everything .*\b(?:me|us)|all of it|all i (?!.* about ).*"
+    rf"|(?:all (?:of )?)?your memory|(?:everything|all) (?:i (?:{_TOLD}|ever .*)"
+    rf"|{_YOU} know(?: (?:about|of) (?:me|us))?))$",
+    re.I,
+)
+_MINE: Final = re.compile(r"(?:that |the fact that )?(?:my|our|i|we|i'm|i've)\b", re.I)
+_CLAUSE: Final = re.compile(
+    rf"[,;:.!?–—(-]+\s+| (?:so|and|but|then) (?=(?:please|pls|plz|(?:can|could|would|will) {_YOU}|forget)\b)", re.I
+)
+"""Before a clause that may be the request."""
+_REPORTS: Final = re.compile(
+    r"(?<!\bi )\b(?:said|says|wrote|writes|tells|asks|asked|told|wants|wanted|has to|have to|must|will|forgot)\b"
+    rf"(?! {_YOU}\b)",
+    re.I,
+)
+_ALSO: Final = re.compile(r"\s*(?:,|;|\band\b|\bor\b|&)\s*(?=(?:my|our|the|his|her|their|what|that|all)\b)", re.I)
+_REASON: Final = re.compile(
+    r"\s*[,;:.–—(-]+\s+(?=(?:it|that|this|these|those|they|i|we|you|u|he|she|there|because|cause|bc|as|since|no|not"
+    r"|never|make|sorry|thanks|thx|shouldn)\b)|\s+(?:because|cause|bc|since) ",
+    re.I,
+)
+_PASSIVE: Final = re.compile(
+    r"(?P<wish>i(?:'d| would)? (?:like|want|need|prefer) )?(?P<what>(?:my|our|the|that|all|everything)\b.{1,60}?) "
+    r"(?(wish)(?:to be )?|(?:should|must|needs? to|has to|have to|to) be )(?:deleted|erased|removed|forgotten|wiped)"
+    r"(?P<sure>)(?P<strike>)(?P<keep>)[\s.!]*$",
+    re.I,
+)
+_NAMED: Final = re.compile(r"(?:\w+[,.!]? )??(?P<what>(?:my|our|the|that) (?:[\w'-]+ ?){1,4}?)\s*[,:–—-]+\s*$", re.I)
+"""What a clause names before "delete it"."""
+_IDIOM: Final = re.compile(r"(?:(?:oh|ah|well|no|ok|just)[\s,]+)*forget (?:about )?it\W*$", re.I)
+
+
+@lru_cache(maxsize=1024)
+def request_of(sentence: str) -> Request | None:
+    """What a sentence asks to forget; None where it asks for nothing such."""
+    said = sentence.replace("\u2019", "'").strip().strip("\"'“”‘")
+    if _IDIOM.match(said):
+        return None
+    for start in (0, *(match.end() for match in _CLAUSE.finditer(said))):
+        if start and _REPORTS.search(said[:start]):
+            return None
+        if asks := _ASKS.match(said, _led(said, start)):
+            asked = _request(asks)
+            named = _NAMED.match(said[:start]) if asked == Request(()) else None
+            return Request((_bare(named["what"]),)) if named else asked
+    passive = _PASSIVE.match(said, _led(said, 0))
+    asked = _request(passive) if passive else None
+    return Request(asked.topics, certain=False) if asked else None
+
+
+def _led(said: str, start: int) -> int:
+    """Where the courtesies end."""
+    while lead := _LEAD.match(said, start):
+        start = lead.end()
+    return start
+
+
+def _request(found: re.Match[str]) -> Request | None:
+    what, *reason = map(_bare, _REASON.split(found["what"].strip(), maxsplit=1))
+    said = _SAID.match(what)
+    about = _bare(what[said.end() :]) if said else what
+    if _ALL.match(what) or (said and _ALL.match(about)):
+        return Request(("*",))
+    if _LAST.match(what):
+        return None if found["strike"] and any(reason) else Request(())
+    certain = bool(found["sure"] or said or _MINE.match(about))
+    topics = tuple(filter(None, map(_bare, _ALSO.split(_GIVEN.sub("", about)))))
+    return Request(topics, certain) if topics else None
+
+
+def _bare(what: str) -> str:
+    return _CLOSING.sub("", what.strip()).strip(" \"'“”‘.,!?)")
