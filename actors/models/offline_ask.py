@@ -38,6 +38,8 @@ _ABOUT_ME: Final = re.compile(
     r"|conversation))?)\W*$",
     re.I,
 )
+_NO_NUMBERS: Final = ("often", "many", "much", "when", "where", "who", "why", "long", "old")
+"""Kinds of questions that no number such as a telephone's answers."""
 _LIST: Final = re.compile(
     r"\b(?:what|which) (?:documents?|files?|sources?)\b.*\b(?:you|there|attached|loaded)\b"
     r"|\blist (?:\w+ ){0,2}(?:documents|files|sources)\b",
@@ -64,7 +66,7 @@ def ask(view: View, text: str) -> Part:
     if core and (share >= _SURE or question.past or question.wants_all):
         return core
     stated = frozenset(t.stem for t in question.terms)
-    forgotten = asked_to_forget(view, stated, for_number=question.kind not in ("often", "when", "where", "why"))
+    forgotten = asked_to_forget(view, stated, for_number=question.kind not in _NO_NUMBERS)
     if forgotten and not (core and forgotten.covers(known)):  # what was told since is told
         said = f"You asked me to forget “{forgotten.label}” on {forgotten.time[:10]}, so I no longer say or quote it."
         return Part("The user wanted this forgotten.", said)

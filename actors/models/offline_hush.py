@@ -28,13 +28,15 @@ Hushed = Callable[[str, str], bool]
 MARK: Final = "Asked to forget ("
 """How a line begins that says what is not to be said."""
 _FORGOTTEN: Final = re.compile(r"Asked to forget \(([^)]*)\): (.*) \[([\w+*# ]*)\]")
-WEAK: Final = stems("number detail information info data thing note old")
+WEAK: Final = stems("number detail information info data thing note old date day place")
 _LITTLE: Final = frozenset(["my", "our", "the", "a", "an", "i", "is", "are", "was", "am", "we", "that", "m"])
 _NAME_ENDS: Final = vocabulary(
     "of on with for to about that who which in at from is are was were has have had and live lives work works"
 )
 _NAMES_MAX: Final = 3
 _ANY_NUMBER: Final = "#"
+_NUMBERS: Final = stems("number pin phone telephone mobile iban account zip postcode")
+_ROOT_CHARS: Final = 6
 
 
 def about_of(topic: str) -> frozenset[str]:
@@ -45,11 +47,12 @@ def about_of(topic: str) -> frozenset[str]:
 
 def forgotten(topics: Sequence[str], told: Sequence[str], time: str) -> Forgotten:
     """How to know again what is meant by some topics, and what gives it away in the statements that told it. A topic
-    that is called a number is in what has one."""
+    that is a number is in what has one."""
     if "*" in topics:
         return Forgotten.of(time, "everything", [frozenset("*")])
-    number = stem("number")
-    groups = [about_of(topic) | ({_ANY_NUMBER} if number in stems(topic) else frozenset()) for topic in topics]
+    groups = [
+        about_of(topic) | (frozenset() if _NUMBERS.isdisjoint(stems(topic)) else {_ANY_NUMBER}) for topic in topics
+    ]
     alone = frozenset[str]().union(*(secrets(line) for line in (*map(third, topics), *told)))
     alone |= frozenset[str]().union(*(_named(topic, line) for topic in topics for line in told))
     label = " and ".join(filter(None, (_label(topic, alone) for topic in topics)))
@@ -97,11 +100,10 @@ class Forgotten(msgspec.Struct, frozen=True):
 
 @lru_cache(maxsize=20_000)
 def _digest(each: str) -> str:
-    return (
-        each
-        if each in ("*", _ANY_NUMBER)
-        else blake2b(alike(each).encode("utf-8", "replace"), digest_size=3).hexdigest()
-    )
+    if each in ("*", _ANY_NUMBER):
+        return each
+    root = alike(each) if any(map(str.isdigit, each)) else alike(each)[:_ROOT_CHARS]  # diagnosed, diagnosis
+    return blake2b(root.encode("utf-8", "replace"), digest_size=3).hexdigest()
 
 
 def forgotten_in(lines: Iterable[str]) -> Iterator[Forgotten]:
@@ -122,7 +124,7 @@ def secrets(line: str) -> frozenset[str]:
 
 def statements(text: str) -> list[str]:
     """The sentences of a message that neither ask nor want something forgotten."""
-    return [each for each in sentences(text) if not is_question(each) and request_of(each) is None]
+    return [s for s in sentences(text) if not is_question(s) and not ((asked := request_of(s)) and asked.certain)]
 
 
 def _marks(view: View) -> Iterator[Forgotten]:

@@ -80,7 +80,8 @@ def save(view: View) -> tuple[Call, ...]:
     else:
         some = []
     telling = extract([e for e in entries if not states(e.message)], _EXTRACT_CHARS)
-    rest = [f"About the user: {line}" for line in new if line not in some]
+    day = view.time[:10] or "undated"
+    rest = [f"[{day}] About the user: {line}" for line in new if line not in some]
     if (telling or rest) and "archival_memory_insert" in view.tools:
         content = "\n".join([_EXTRACT_HEAD, *rest, *([telling] if telling else [])])
         calls.append(Call("archival_memory_insert", {"content": content}))

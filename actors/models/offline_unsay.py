@@ -16,7 +16,7 @@ import msgspec
 ASKING: Final = (
     "forg", "delet", "eras", "remov", "unlearn", "remember", "stor", "keep", "sav", "know", "record", "mention",
     "repeat", "bring up", "strike", "scratch", "wip", "clear", "purg", "rid of", "drop", "take back", "ignore",
-    "disregard",
+    "disregard", "lose", "bin", "ditch", "trash", "scrub", "discard", "get", "take", "put",
 )  # fmt: skip
 """One of these stands in every request."""
 
@@ -39,23 +39,24 @@ _LEAD: Final = re.compile(
     re.I,
 )
 _NOT: Final = (
-    rf"(?:do not|don'?t|never|not|no longer|i (?:do not|don'?t) want {_YOU} to"
+    rf"(?:do not|don'?t|never|not|no longer|(?<=you )didn'?t|i (?:do not|don'?t) want {_YOU} to"
     rf"|{_YOU} (?:should not|shouldn'?t)(?: have to)?)"
 )
-_KEEP: Final = r"(?:remember|keep|store|save|know|record|mention|repeat|bring up)"
+_KEEP: Final = r"(?:remember|keep|stor|sav|know|record|mention|repeat|bring)(?:e|ing)?(?: up)?"
+_OUT: Final = r"(?:out of|from|off) (?:your|the) (?:\w+ )?(?:memory|mind|head|notes?|records?|storage)"
 _ASKS: Final = re.compile(
     r"(?:(?P<sure>forget(?:ting)?|(?<=you )forgot|un-?(?:learn|remember)(?:ing)?"
     r"|(?:ignore|disregard)(?= what| everything| all))"
-    rf"|(?P<keep>{_NOT} {_KEEP}|stop (?:remember|keep|stor|sav|mention)ing)|(?P<strike>strike|scratch)"
-    r"|delet(?:e|ing)|eras(?:e|ing)|remov(?:e|ing)|wip(?:e|ing)|clear(?:ing)?|purg(?:e|ing)|get rid of|drop|take back)"
+    rf"|{_NOT} {_KEEP}|stop (?:remember|keep|stor|sav|mention)ing|(?P<strike>strike|scratch)"
+    r"|delet(?:e|ing)|eras(?:e|ing)|remov(?:e|ing)|wip(?:e|ing)|clear(?:ing)?|purg(?:e|ing)|get rid of|take back"
+    rf"|(?P<loose>lose|losing|drop|bin|ditch|trash|scrub|discard)|(?:get|take|put|wipe)(?=.* {_OUT}))"
     r"\b(?: (?:any(?:thing)? )?about\b)?\s*(?P<what>.*)",
     re.I | re.S,
 )
 _CLOSING: Final = re.compile(
-    r"[\s,]*(?:\b(?:from|in|out of) (?:(?:your|the|all) )?(?:(?:core|archival|recall|long-term) )?"
-    r"(?:memory|notes?|records?|storage)"
+    rf"[\s,]*(?:\b{_OUT}|\bin (?:your|the) (?:\w+ )?(?:memory|notes?|records?)"
     r"|\b(?:please|pls|plz|again|for me|too|as well|now|thanks|thank you|thx|ty|ok(?:ay)?|any ?more|any longer|for good"
-    rf"|for ?ever|completely|entirely|right away|asap|immediately|(?:would|could|will|can) {_YOU}"
+    rf"|for ?ever|completely|entirely|right away|asap|immediately|(?:would|could|will|can|won'?t) {_YOU}"
     r"|if (?:you can|possible)))+[\s.!?]*$",
     re.I,
 )
@@ -94,6 +95,7 @@ _REPORTS: Final = re.compile(
     re.I,
 )
 _ALSO: Final = re.compile(r"\s*(?:,|;|\band\b|\bor\b|&)\s*(?=(?:my|our|the|his|her|their|what|that|all)\b)", re.I)
+_OWNED: Final = re.compile(r"(?:my|our|his|her|their|the|what|that|all)\b", re.I)
 _REASON: Final = re.compile(
     r"\s*[,;:.–—(-]+\s+(?=(?:it|that|this|these|those|they|i|we|you|u|he|she|there|because|cause|bc|as|since|no|not"
     r"|never|make|sorry|thanks|thx|shouldn)\b)|\s+(?:because|cause|bc|since) ",
@@ -102,7 +104,7 @@ _REASON: Final = re.compile(
 _PASSIVE: Final = re.compile(
     r"(?P<wish>i(?:'d| would)? (?:like|want|need|prefer) )?(?P<what>(?:my|our|the|that|all|everything)\b.{1,60}?) "
     r"(?(wish)(?:to be )?|(?:should|must|needs? to|has to|have to|to) be )(?:deleted|erased|removed|forgotten|wiped)"
-    r"(?P<sure>)(?P<strike>)(?P<keep>)[\s.!]*$",
+    r"(?P<sure>)(?P<strike>)(?P<loose>)[\s.!]*$",
     re.I,
 )
 _NAMED: Final = re.compile(r"(?:\w+[,.!]? )??(?P<what>(?:my|our|the|that) (?:[\w'-]+ ?){1,4}?)\s*[,:–—-]+\s*$", re.I)
@@ -119,8 +121,9 @@ def request_of(sentence: str) -> Request | None:
     for start in (0, *(match.end() for match in _CLAUSE.finditer(said))):
         if start and _REPORTS.search(said[:start]):
             return None
-        if asks := _ASKS.match(said, _led(said, start)):
-            asked = _request(asks)
+        at = _led(said, start)
+        if asks := _ASKS.match(said, at):
+            asked = _request(asks) if at > start or not asks["loose"] else None
             named = _NAMED.match(said[:start]) if asked == Request(()) else None
             return Request((_bare(named["what"]),)) if named else asked
     passive = _PASSIVE.match(said, _led(said, 0))
@@ -144,7 +147,8 @@ def _request(found: re.Match[str]) -> Request | None:
     if _LAST.match(what):
         return None if found["strike"] and any(reason) else Request(())
     certain = bool(found["sure"] or said or _MINE.match(about))
-    topics = tuple(filter(None, map(_bare, _ALSO.split(_GIVEN.sub("", about)))))
+    bare = _GIVEN.sub("", about)
+    topics = tuple(filter(None, map(_bare, _ALSO.split(bare) if _OWNED.match(bare) else [bare])))
     return Request(topics, certain) if topics else None
 
 

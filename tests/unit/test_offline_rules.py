@@ -375,6 +375,11 @@ def test_what_asks_to_forget_nothing_forgets_nothing(said: str) -> None:
         ("the door code - delete it please", ("the door code",)),
         ("I'd like my address deleted", ("my address",)),
         ("wipe everything you know about me", ("*",)),
+        ("Get my email password out of your memory.", ("my email password",)),
+        ("could u pls lose my insurance number", ("my insurance number",)),
+        ("I'd rather you didn't keep my passport number", ("my passport number",)),
+        ("Would you mind not storing my date of birth?", ("my date of birth",)),
+        ("Scratch the bit about Tobias and the horses", ("Tobias and the horses",)),
     ],
 )
 def test_however_it_is_asked_it_is_known_what_is_to_be_forgotten(said: str, topics: tuple[str, ...]) -> None:
@@ -397,6 +402,20 @@ def test_a_number_that_is_forgotten_takes_no_sentence_along_that_has_none() -> N
     told = ("My telephone number is 555-1234", "my sister telephones me twice a week", "Delete my telephone number")
     assert "twice a week" in chat(*told, "How often does my sister telephone me?")[1]
     assert SECRET not in chat(*told, "What is my phone number?")[1]
+
+
+@pytest.mark.parametrize(
+    ("told", "asked", "secret"),
+    [
+        ("I was diagnosed with Crohn's disease", "Wipe the thing about my diagnosis", "Crohn"),
+        ("I was born on 3 October 1974", "forget my date of birth", "1974"),
+        ("My address is 12 Baker Street, Oslo", "Erase that please, I shouldn't have typed it.", "Baker"),
+    ],
+)
+def test_another_word_for_it_is_known_again(told: str, asked: str, secret: str) -> None:
+    world, said = chat("I like tea", told, asked, "What do you know about me?")
+    assert secret not in said + world.tell("What is my diagnosis?") + world.tell("When was I born?")
+    assert "tea" in said
 
 
 def test_what_names_a_thing_is_forgotten_with_it() -> None:
