@@ -53,7 +53,8 @@ _KINDS: Final = tuple(
         (
             "when",
             r"\bwhen\b|\bwhat (?:time|day|date|month|year)\b|\bwhich (?:day|date|month|year)\b",
-            rf"\d|\b{_DAYS}|\b(?:noon|midnight|morning|evening|night|weekend|tomorrow|today|yesterday|next|early|late"
+            rf"\d|\b(?:at|past|to|by|from|around|about) (?:{NUMBER})|\b{_DAYS}"
+            r"|\b(?:noon|midnight|morning|evening|night|weekend|tomorrow|today|yesterday|next|early|late"
             rf"|soon|every|before|after|end|beginning|years?|months?|weeks?|hours?"
             r"|until|during|if|when|spring|summer|autumn|winter|christmas|easter)\b",
         ),
@@ -120,8 +121,8 @@ class Question(msgspec.Struct, frozen=True):
     of_user: bool = False
     by_user: bool = False
     wants_all: bool = False
-    past: bool = False
-    """What was before is asked for; `after`: before what."""
+    past: str = ""
+    """The word by which what was before is asked for ("first"); `after`: before what."""
     after: str = ""
     pairs: tuple[tuple[Term, Term], ...] = ()
     """A word and the number right after it ("room 12"): the number counts only beside that word."""
@@ -142,7 +143,7 @@ class Question(msgspec.Struct, frozen=True):
 def read_question(text: str, names: Mapping[str, frozenset[str]] | None = None) -> Question:
     """`names`: by which other names somebody goes."""
     found = terms(text, names or {})
-    past, before = bool(_PAST.search(text)), _BEFORE.search(text)
+    past, before = _PAST.search(text), _BEFORE.search(text)
     after = stem(before[1].lower()) if before and before[1] else ""
     if past:
         told = [t for t in found if t.word not in ("old", "first", "ex", "former", "used")]
@@ -155,7 +156,7 @@ def read_question(text: str, names: Mapping[str, frozenset[str]] | None = None) 
         of_user=bool(_OF_USER.search(text)),
         by_user=bool(_BY_USER.search(text)),
         wants_all=bool(_ASKS_ALL.search(text)),
-        past=past,
+        past=past[0].lower() if past else "",
         after=after,
         pairs=tuple((a, b) for a, b in pairwise(found) if b.word.isdigit() and f"{a.word} {b.word}" in text.lower()),
     )
@@ -183,14 +184,19 @@ def fitness(question: Question, sentence: str) -> float:
         score += SHAPE_BONUS
     if _of_other(question, sentence):
         score -= 0.4
-    was = bool(_WAS.search(sentence))
     if question.past:
-        score += 0.2 if was else -0.4
-    elif was:
+        score += 0.2 if _was(question, sentence) else -0.4
+    elif _WAS.search(sentence):
         score -= 0.1
     if question.kind in ("what", "who", "where") and _NOT.search(sentence):
         score -= 0.1
     return score - 0.4 * bool(_NO_IDEA.search(sentence))
+
+
+def _was(question: Question, sentence: str) -> bool:
+    """Whether a sentence tells of before; of the first, or an ex, by that word."""
+    named = question.past in ("first", "ex") and question.past in words(sentence.lower())
+    return named or bool(_WAS.search(sentence))
 
 
 def _of_other(question: Question, sentence: str) -> bool:
@@ -215,7 +221,7 @@ def is_strong(question: Question, share: float, sentence: str) -> bool:
     fits = question.fits(sentence)
     if question.kind in _HARD and not (fits or ends(sentence)):
         return False
-    if question.past and not _WAS.search(sentence):
+    if question.past and not _was(question, sentence):
         return False
     if len(question.terms) == 1 and _of_other(question, sentence):
         return False

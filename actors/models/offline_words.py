@@ -37,7 +37,8 @@ STOP: Final = vocabulary(
     of off on onto out over to up down with without about what which who whom whose where when why how there
     here again ever any anything some something thing things tell told tells telling say said says remember
     recall know knew known mention mentioned please just also too very really now still s t m re ve ll d don
-    didn isn wasn doesn won let hi hello hey ok okay well oh yes earlier before previously already because since
+    didn isn wasn doesn won shouldn couldn wouldn aren weren hasn haven hadn
+    let hi hello hey ok okay well oh yes earlier before previously already because since
     than until while got currently actually exactly many much often lot used anymore user whats wheres
     whos hows happened become dont doesnt didnt isnt wasnt arent werent im ive havent hasnt"""
 )

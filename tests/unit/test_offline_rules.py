@@ -275,6 +275,19 @@ def test_what_was_before_is_told_when_that_is_asked(told: tuple[str, ...], asked
     assert chat(*told, asked)[1].startswith(answer)
 
 
+@pytest.mark.parametrize(
+    ("told", "asked", "answer"),
+    [
+        ("My first landlady was Mrs. Quill.", "Who was my first landlady?", "Quill"),
+        ("My first novel came out in 2009.", "When did my first novel come out?", "2009"),
+        ("The bank on the corner opens at half past nine.", "When does the bank on the corner open?", "half past nine"),
+        ("Don't let me forget the milk", "What shouldn't I forget?", "the milk"),
+    ],
+)
+def test_the_first_and_the_hour_in_words_are_answers(told: str, asked: str, answer: str) -> None:
+    assert answer in chat(told, asked)[1]
+
+
 # --- forgetting ---------------------------------------------------------------------------------------------------
 
 SECRET = "555-1234"
