@@ -89,6 +89,8 @@ _CLAUSE: Final = re.compile(
     rf"[,;:.!?–—(-]+\s+| (?:so|and|but|then) (?=(?:please|pls|plz|(?:can|could|would|will) {_YOU}|forget)\b)", re.I
 )
 """Before a clause that may be the request."""
+_CLAUSES: Final = 4
+"""How many of the last clauses are looked at."""
 _REPORTS: Final = re.compile(
     r"(?<!\bi )\b(?:said|says|wrote|writes|tells|asks|asked|told|wants|wanted|has to|have to|must|will|forgot)\b"
     rf"(?! {_YOU}\b)",
@@ -118,7 +120,7 @@ def request_of(sentence: str) -> Request | None:
     said = sentence.replace("\u2019", "'").strip().strip("\"'“”‘")
     if _IDIOM.match(said):
         return None
-    for start in (0, *(match.end() for match in _CLAUSE.finditer(said))):
+    for start in (0, *[match.end() for match in _CLAUSE.finditer(said)][-_CLAUSES:]):
         if start and _REPORTS.search(said[:start]):
             return None
         at = _led(said, start)

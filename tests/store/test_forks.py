@@ -113,10 +113,11 @@ def test_a_fork_of_a_fork_finds_what_one_agent_would_on_every_engine(tmp_path: P
     index = MemoryIndex.at(homes.home(tmp_path / "index"), embedder(), journal.read)
     feed(index, journal, batch=13)
     lineage = journal.lineages["gus"]
-    for seq in (FAY - 3, FAY, FAY + 1, FAY + 3, GUS, GUS + 2, SCRIPT):
-        for hidden in (frozenset[int](), frozenset({FAY - 1, GUS - 1, SCRIPT})):
-            expected = answers(index, "solo", seq, (), hidden)
-            assert answers(index, "gus", seq, lineage, hidden) == expected, (seq, hidden)
+    some = frozenset({FAY - 1, GUS - 1, SCRIPT})
+    for at, seq in enumerate((FAY - 3, FAY, FAY + 1, FAY + 3, GUS, GUS + 2, SCRIPT)):
+        hidden = some if at % 2 else frozenset[int]()
+        expected = answers(index, "solo", seq, (), hidden)
+        assert answers(index, "gus", seq, lineage, hidden) == expected, (seq, hidden)
     index.close()
 
 
