@@ -58,7 +58,7 @@ LANGUAGES: Final = {
             "aus bei mit nach von vom vor zu zum zur für fuer über um durch als wie wo wann wer was warum "
             "welche welcher welches welchen so auch noch nur schon sehr hier da dort dass wenn weil denn sich "
             "man jeden "
-            "etwas gegen seit bis"
+            "etwas gegen seit bis darf dürfen können müssen sollen wieviel wieviele viel viele wen wem wessen"
         ),
         "ischen ischer ische isch ungen ung innen in ien ie lichen lich keiten keit heit ern er en em es e te "
         "ten st t n",
@@ -75,7 +75,8 @@ LANGUAGES: Final = {
             "el la los las un una unos unas y o pero no ni yo me mí mi mis tú te ti tu tus su sus se le les lo "
             "nos nuestro nuestra es son era fue ser está están estoy estar hay ha han he tenía tengo tiene "
             "soy de del a al en con por para sin sobre desde hasta que qué quien quién cuando cuándo "
-            "donde dónde como cómo cual cuál cuanto cuánto cuantos porque si sí muy más "
+            "donde dónde como cómo cual cuál cuáles cuanto cuánto cuánta cuantos cuántos cuántas porque si sí muy más "
+            "puedo puede pueden podemos debo debe deben debemos hace hacer quiénes "
             "también ya este esta esto ese esa eso"
         ),
         "aciones acion amientos amiento imiento mente istas ista icos icas ico ica adores ador adora eros ero "
@@ -98,6 +99,7 @@ LANGUAGES: Final = {
             "était "
             "suis es être été ai as a avons ont avait avoir fait faites à au aux en dans par pour sur "
             "avec sans chez depuis que qu qui quoi quel quelle quels quelles quand où comment combien pourquoi si "
+            "peut peux peuvent pouvons dois doit doivent faut quoi laquelle lequel "
             "très plus aussi y"
         ),
         "issements ements ement ations ation iques ique istes iste eurs eur euses euse ages age ies ie ees ee es "

@@ -3,84 +3,149 @@
 
 Rules. (1) The search's order counts: it knows more of words than this model does. (2) A passage answers that has more
 than half of the question's words, in its text or in what cites it (a heading says what is below it), all names in it,
-and one of its keys: a number, a code, an address. (3) A list, a table and a record are quoted in their lines.
+and one of its keys: a number, a code, an address. Words that are said of any thing count little. (3) A short passage is
+quoted whole; of a long one the lines that have most. Each line stays one: of a list, a table, a record, a program.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Final
+from itertools import pairwise
+from typing import Final, NamedTuple
+
+import msgspec
 
 from actors.models.offline_pages import Item
 from actors.models.offline_question import Question
 from actors.models.offline_search import Hit
-from actors.models.offline_words import READ_CHARS, STOP, stem, words
+from actors.models.offline_words import READ_CHARS, STOP, stem, stems, words
 from store.languages import LANGUAGES, LATIN, language_of
 from store.letters import plain
 
 ANSWERS: Final = 0.51
 ANSWERS_ABROAD: Final = 0.45
 """Of the words of other languages fewer forms are known."""
-QUOTE_CHARS: Final = 300
+WHOLE_CHARS: Final = 600
+"""A passage that is so long is quoted whole."""
+QUOTE_CHARS: Final = 400
 _WRAPPED_CHARS: Final = 50
 """A line that is so long may be wrapped."""
 _OF_A_KEY: Final = 2.0
 _OF_A_FRAME: Final = 0.3
 """What a word weighs that only leads to the question."""
+_BY_ANOTHER_NAME: Final = 0.8
+_OF_NOT: Final = 0.5
+_OF_A_PHRASE: Final = 0.11
+"""What it adds that two words stand beside one another as in the question."""
+_LIGHT: Final = stems(
+    "mean stand matter wrong problem trouble issue right okay keep store find lie locate put place set go come make use"
+    " work turn happen hit check look see deal complain want need take get give let able possible please new one after"
+    " during between through under against other another same long mr mrs ms dr"
+    " herr frau señor señora dejar poner guardar encontrar finden liegen legen machen mettre trouver laisser ranger"
+)
+"""Words that may be asked of any thing: what answers seldom has them."""
+_FOR_SHORT: Final = {"kilogram": "kg", "kilometr": "km", "millimetr": "mm", "millilitr": "ml", "megabyt": "mb"}
+_MEASURED: Final = ("old", "often", "when", "long", "many", "much", "colour")
+"""What is asked for in these ways must have the form of an answer."""
+_AS_GOOD: Final = 0.12
 _BY_PLACE: Final = (0.3, 0.2, 0.15, 0.1, 0.05)
 """What the places of a page add to what a passage has in common with the question."""
 _WIDE: Final = re.compile(r"[\u30a0-\u30ff]{2,}|[\u3400-\u9fff]{2,}|[\uac00-\ud7af]{2,}")
 """A word of Japanese or Chinese: what is written in Katakana, or in Chinese characters."""
-_NAME: Final = re.compile(r"(?<![.!?:] )(?<!^)(?<!\w)[A-Z][a-z]\w+")
+_NAME: Final = re.compile(r"(?<![.!?:] )(?<!^)(?<![\w¿¡])[A-Z][a-z]\w+")
 _KEY: Final = re.compile(r"[\w.@:/-]*\d[\w.,@:/-]*|\w+(?:[_@]\w+)+")
+_SORT: Final = re.compile(r"\W*(?:what|which) (?:(?:kind|sort|type)s? of )?(\w+) \w", re.I)
+"""What sort of thing is asked for: an answer need not name it."""
+_SHAPES: Final = (
+    ("email", re.compile(r"\w@\w")),
+    ("phone", re.compile(r"(?<![\w.-])[+(]?0[\d ()/-]{6,}\d|\+\d[\d ()/-]{6,}")),
+    ("address", re.compile(r"\d \w+ (?:Street|Road|Lane|Row|Avenue|Square)\b|(?:stra(?:ß|ss)e|weg|gasse|platz) \d")),
+)
+"""By what a text has these, without saying so."""
+_DENIES: Final = ("never", "cannot", "nicht", "kein", "nunca", "pas", "jamais")
+_NOT: Final = re.compile(rf"\b(?:not|{'|'.join(_DENIES)})|n't\b", re.I)
 _LISTED: Final = re.compile(r"\s*(?:[-*•–|>]|\d|[\w-][\w .\[\]-]{0,60}: )|[^|]*\|")
+_RECORD: Final = re.compile(r"(?:[^\n:]{1,60}: .*(?:\n|$)){2,}")
 _HEADING: Final = re.compile(r"^#{1,6} .*$", re.M)
+_FIELD: Final = r"[A-Z][\w-]*: .*(?:\n[ \t].*)*\n"
+_MAIL: Final = re.compile(rf"(?=(?:.+\n){{0,40}}?(?:From|Von|De): )(?:{_FIELD}){{2,}}")
+"""The head of a mail."""
+_TECHNICAL: Final = re.compile(rf"^(?:(?:Content|MIME|X|Message|List|DKIM|Return|In|User)-|Rec|Ref){_FIELD[5:]}", re.M)
 _GROUPS: Final = re.compile(r"(?<=\d)[,.' \u202f\u00a0](?=\d{3}(?!\d))")
 """What parts the thousands of a number."""
 _END: Final = re.compile(r"(?<=[.!?…])\s+|(?<=[。！？])\s*")
 
 
+class _Word(NamedTuple):
+    """What an answer should have: how its forms begin, what else it is called, and whether it is a name."""
+
+    start: str
+    weight: float
+    near: tuple[str, ...] = ()
+    named: bool = False
+
+
 def answer(question: Question, pages: Sequence[Sequence[Item]]) -> Hit | None:
-    """The passage that answers best, out of the pages of a search in their order; None where none does."""
-    wanted, needed = _wanted(question), _needed(plain(question.text))
+    """The passage that answers best, out of the pages of a search in their order, and with it another that has as much;
+    None where none does."""
+    wanted = _wanted(question)
+    content = [word if stem(word) not in _LIGHT | STOP else "?" for word in words(question.text.lower())]
+    phrases = [f"{a} {b}" for a, b in pairwise(content)]
     least = ANSWERS if language_of(question.text) in ("", "english") else ANSWERS_ABROAD
-    best: tuple[float, float, Item, str] | None = None
+    found: list[Hit] = []
     for page in pages:
-        documents = [item for item in page if item.who == "document"]
-        for item, place in zip(documents, _BY_PLACE, strict=False):
-            body = plain(item.text[:READ_CHARS])
-            text = f"{plain(item.source)}\n{body}"
-            share = _share(wanted, text) if all(_share(each, text) for each in needed) else 0.0
-            if share >= least and (best is None or share + place > best[0]):
-                best = share + place, share, item, body
-    if best is None:
+        items = [item for item in page if item.who == "document"]
+        texts = [f"{plain(item.source)}\n{plain(item.text[:READ_CHARS])}" for item in items]
+        rare = [
+            word for word in wanted if sum(_share([word], text) > 0 for text in texts) == 1 and word.weight > _OF_NOT
+        ]
+        for item, text, place in zip(items, texts, _BY_PLACE, strict=False):
+            fits = question.kind not in _MEASURED or question.fits(item.text)
+            share = _share(wanted, text) if fits and _may_answer(wanted, text) else 0.0
+            sure = len(items) == len(_BY_PLACE) and place == _BY_PLACE[0] and _share(rare, text) > 0
+            if share >= (ANSWERS_ABROAD if sure else least):
+                score = share + place + _OF_A_PHRASE * any(phrase in text.lower() for phrase in phrases)
+                found.append(Hit(item, _quote(wanted, text), share, score))
+    if not found:
         return None
-    score, share, item, body = best
-    return Hit(item, _quote(wanted, body), share, score)
+    best, *others = sorted(found, key=lambda hit: -hit.score)
+    also = [hit for hit in others if hit.coverage >= best.coverage - 0.01 and hit.score > best.score - _AS_GOOD]
+    return msgspec.structs.replace(best, also=also[0]) if also else best
 
 
-def _needed(question: str) -> list[dict[str, float]]:
-    """What an answer must have: one of the question's keys, and each name in it (a word with a capital, where nouns
-    have none)."""
-    keys = {word: 1.0 for word in words(question.lower()) if _KEY.fullmatch(word)}
-    named = [] if language_of(question) == "german" or question.isupper() else _NAME.findall(question)
-    names = [{_beginning(word.lower()): 1.0} for word in named if word.lower() not in keys]
-    return [keys, *names] if keys else names
+def _may_answer(wanted: Sequence[_Word], text: str) -> bool:
+    """Whether a text has one of the question's keys and each name in it; and more than a name, if more is asked than
+    what may be asked of anything, and if it is not about the name: a record, or a line of it or what cites it."""
+    keys = [w for w in wanted if _KEY.fullmatch(w.start)]
+    names, others = [w for w in wanted if w.named], [w for w in wanted if not w.named and w.weight > _OF_NOT]
+    if not all(_share([name], text) for name in names) or (keys and not _share(keys, text)):
+        return False
+    source, _, body = text.partition("\n")
+    heads = rf"^[-*|\s]*(?:{'|'.join(re.escape(name.start) for name in names)})[^\n]*[:|]"
+    return bool(
+        keys or not names or not others or _share(others, text) or _share(names, source)
+        or _RECORD.fullmatch(body) or re.search(heads, body, re.I | re.M)
+    )  # fmt: skip
 
 
-def _wanted(question: Question) -> dict[str, float]:
-    """The words that an answer should have, in the forms that text is looked through for, each with its weight."""
-    language = language_of(question.text)
+def _wanted(question: Question) -> list[_Word]:
+    """The words that an answer should have. A name is a word with a capital, where nouns have none."""
+    text, language = plain(question.text), language_of(question.text)
     stops = STOP.union(*(LANGUAGES[each].stops for each in ([language] if language in LANGUAGES else LATIN)))
-    weights = {t.stem: t.weight for t in question.terms}
-    found = dict.fromkeys(_WIDE.findall(plain(question.text)), 1.0)
-    for word in words(question.text.lower()):
+    terms, sort = {t.stem: t for t in question.terms}, _SORT.match(text)
+    names = set() if language == "german" or text.isupper() else {name.lower() for name in _NAME.findall(text)}
+    found = [_Word(word, 1.0) for word in dict.fromkeys(_WIDE.findall(text))]
+    for word in dict.fromkeys(words(text.lower())):
         if _KEY.fullmatch(word):
-            found[word] = _OF_A_KEY
+            found.append(_Word(word, _OF_A_KEY))
         elif word not in stops and not _WIDE.search(word):
-            found[_beginning(word)] = weights.get(stem(word), _OF_A_FRAME)
-    return found
+            root, t = stem(word), terms.get(stem(word))
+            light = t is None or root in _LIGHT or (sort and word == sort[1].lower())
+            weight = min(t.weight if t else 1.0, _OF_A_FRAME if light else 9.0)
+            near = (*t.starts[1:], *filter(None, [_FOR_SHORT.get(root)])) if t else ()
+            found.append(_Word(_beginning(word), weight, near, word in names and root not in _LIGHT))
+    return [*found, _Word("not ", _OF_NOT, _DENIES)] if found and _NOT.search(text) else found
 
 
 def _beginning(word: str) -> str:
@@ -89,62 +154,68 @@ def _beginning(word: str) -> str:
     return root[: max(4, len(root) - 2)] if len(root) > 5 else root
 
 
-def _share(wanted: dict[str, float], text: str) -> float:
+def _share(wanted: Sequence[_Word], text: str) -> float:
     """How much of what is wanted a text has, by weight. A word of Chinese characters counts by its pairs."""
     low = _GROUPS.sub("", text.lower().replace("-", ""))
-    total = sum(wanted.values())
-    return sum(weight * _has(word, low, text) for word, weight in wanted.items()) / total if total else 0.0
+    low += "".join(f" {name}" for name, shape in _SHAPES if shape.search(text))
+    total = sum(word.weight for word in wanted)
+    return sum(word.weight * _has(word, low, text) for word in wanted) / total if total else 0.0
 
 
-def _has(word: str, low: str, text: str) -> float:
-    if _WIDE.fullmatch(word):
-        pairs = [word[at : at + 2] for at in range(len(word) - 1)]
+def _has(word: _Word, low: str, text: str) -> float:
+    if _WIDE.fullmatch(word.start):
+        pairs = [word.start[at : at + 2] for at in range(len(word.start) - 1)]
         return sum(pair in text for pair in pairs) / len(pairs)
-    return float(_begins(_GROUPS.sub("", word.replace("-", "")), low))
+    start, near = _GROUPS.sub("", word.start.replace("-", "")), "|".join(map(re.escape, word.near))
+    if start in low and re.search(rf"(?<![^\W_]){re.escape(start)}", low):
+        return 1.0
+    return _BY_ANOTHER_NAME * bool(near and re.search(rf"(?<![^\W_])(?:{near})(?:e?[sd]?|ing)(?![^\W_])", low))
 
 
-def _begins(word: str, low: str) -> bool:
-    at = low.find(word)
-    while at >= 0:
-        if at == 0 or not low[at - 1].isalnum():
-            return True
-        at = low.find(word, at + 1)
-    return False
-
-
-def _quote(wanted: dict[str, float], text: str) -> str:
-    """The sentences or lines that have most between them, as many as there is room for; of equal ones, those whose
-    first has most."""
+def _quote(wanted: Sequence[_Word], cited: str) -> str:
+    """Of a text after its citation, if it is long, the sentences or lines that have most between them, as many as there
+    is room for; of equal ones, those whose first has most. Of a mail, who wrote it and what it says."""
+    source, _, text = cited.partition("\n")
+    text = _HEADING.sub("", text) if ", under “" in source else text
+    mail = _MAIL.match(text)
+    head, text = (_TECHNICAL.sub("", mail[0]), text[mail.end() :]) if mail else ("", text)
     parts = _parts(text)
-    if not parts:
-        return text.strip()[:QUOTE_CHARS]
-    quotes = [_from(parts[at:]) for at in range(len(parts))]
-    best = max(range(len(parts)), key=lambda at: (_share(wanted, quotes[at]), _share(wanted, parts[at]), -at))
-    quote = quotes[best]
-    return quote if len(quote) <= QUOTE_CHARS else f"{quote[: QUOTE_CHARS - 1]}…"
+    whole = "".join(parts).strip()
+    if len(whole) > WHOLE_CHARS:
+        quotes = [_from(parts[at:]) for at in range(len(parts))]
+        best = max(range(len(parts)), key=lambda at: (_share(wanted, quotes[at]), _share(wanted, parts[at]), -at))
+        whole = quotes[best]
+    return f"{head}{whole if len(whole) <= WHOLE_CHARS else f'{whole[: QUOTE_CHARS - 1]}…'}".strip()
 
 
 def _from(parts: Sequence[str]) -> str:
     quote = parts[0]
     for part in parts[1:]:
-        if len(quote) + len(part) >= QUOTE_CHARS:
+        if len(quote) + len(part) > QUOTE_CHARS:
             break
-        quote += ("\n" if _LISTED.match(part) else " ") + part
-    return quote
+        quote += part
+    return quote.rstrip()
 
 
 def _parts(text: str) -> list[str]:
-    """Each line that stands for itself; the sentences of what flows. The citation has the headings."""
+    """Each line that stands for itself, with its end; the sentences of what flows."""
     found: list[str] = []
-    flow = ""
-    for line in map(str.strip, [*_HEADING.sub("", text).splitlines(), ""]):
-        if flow and not (line[:1].isalpha() and not _LISTED.match(line) and _is_wrapped(flow, line)):
-            found += [flow] if _LISTED.match(flow) else [part for part in _END.split(flow) if part]
+    flow = last = ""
+    for line in [*text.splitlines(), ""]:
+        if flow and not _goes_on(last, line):
+            found += [f"{part} " for part in _END.split(flow) if part] if not _LISTED.match(flow) else [flow]
+            found[-1] = f"{found[-1].rstrip()}\n"
             flow = ""
-        flow = f"{flow} {line}".strip()
+        flow, last = f"{flow} {line.strip()}" if flow else line.rstrip(), line.strip()
     return found
 
 
-def _is_wrapped(line: str, after: str) -> bool:
-    """Whether a line goes on in the one after it."""
-    return after[0].islower() or not after[0].isascii() or (len(line) >= _WRAPPED_CHARS and line[-1] not in ".!?:;|")
+def _goes_on(line: str, after: str) -> bool:
+    """Whether a line, in a program or not, goes on in the one after it."""
+    word = after.strip()
+    if not word[:1].isalpha() or after[:1] == "\t" or after[:4].isspace() or _LISTED.match(after) or line[-1] in _ENDED:
+        return False
+    return len(line) >= (_WRAPPED_CHARS if word[0].isupper() else _WRAPPED_CHARS // 2 if word.isascii() else 10)
+
+
+_ENDED: Final = ".!?…:;|{}()。！？"

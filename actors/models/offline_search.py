@@ -1,4 +1,3 @@
-# ruff: noqa: RUF001 (both forms of the apostrophe are matched, as users type them)
 """Matching and answering: which of the things that were said answers a question, and how it is quoted.
 
 Rules. (1) A hit shares the question's content words, weighed, and every required one. (2) A question is never quoted as
@@ -46,6 +45,8 @@ class Hit(msgspec.Struct, frozen=True):
     quote: str
     coverage: float
     score: float
+    also: Hit | None = None
+    """Another that is as good."""
 
 
 def _apart(question: Question, text: str) -> float:
@@ -57,7 +58,7 @@ def _apart(question: Question, text: str) -> float:
 
 def hit(question: Question, item: Item) -> Hit | None:
     """How well an item answers; None where it does not, or may not be quoted."""
-    text = item.text[:READ_CHARS] if item.who != "document" else _flowing(item.text[:READ_CHARS])
+    text = item.text[:READ_CHARS]
     if item.who == "assistant" and is_own(text):
         return None
     parts = statements(text)
@@ -71,8 +72,7 @@ def hit(question: Question, item: Item) -> Hit | None:
         return None
     ranked = [coverage(question, each) + fitness(question, part) for each, part in zip(held, parts, strict=True)]
     best = max(range(len(parts)), key=lambda at: (round(ranked[at], 3), -at))
-    document = item.who == "document"
-    quote = _quote(parts[best:], 0) if document else _briefly(question, parts, held, best, share)
+    quote = _lines(text, parts[best]) if item.who == "document" else _briefly(question, parts, held, best, share)
     score = (share + fitness(question, quote)) * _trust(question, item.who)
     return Hit(item, quote, share, round(score, 3))
 
@@ -94,9 +94,10 @@ def _briefly(question: Question, parts: Sequence[str], held: Sequence[frozenset[
 _GOES_ON: Final = re.compile(r"(?:it|he|she|they|that|this|there)\b", re.I)
 
 
-def _flowing(text: str) -> str:
-    """A document's text without the line ends inside a paragraph, and without headings, which its citation has."""
-    return _WRAPPED.sub(" ", _HEADING.sub("", text))
+def _lines(text: str, best: str) -> str:
+    """A document's text as it stands, from its best sentence on if it is long."""
+    quote = text[text.find(best) if len(text) > QUOTE_CHARS else 0 :].strip()
+    return quote if len(quote) <= QUOTE_CHARS else f"{quote[: QUOTE_CHARS - 1]}…"
 
 
 def _trust(question: Question, who: str) -> float:
@@ -104,11 +105,6 @@ def _trust(question: Question, who: str) -> float:
     if who == "assistant":
         return 1.3 if question.of_agent else 0.5
     return (0.7 if question.of_agent else 1.0) * {"summary": 0.95, "memory": 0.98, "document": 0.98}.get(who, 1.0)
-
-
-_HEADING: Final = re.compile(r"^#{1,6} .*$\n?", re.M)
-_WRAPPED: Final = re.compile(r"(?<=[^\n.!?:|])\n(?=[^\s#|>*•–-])(?!\d+[.)] )")
-"""A line end within a sentence: what follows is no list, table, quotation or empty line."""
 
 
 def _most(question: Question, item: Item) -> float:
@@ -123,19 +119,6 @@ def _most(question: Question, item: Item) -> float:
             return 0.0
     share = found / total if total else 0.0
     return (share + 3 * SHAPE_BONUS) * _trust(question, item.who) if share >= WEAK else 0.0
-
-
-def _quote(parts: Sequence[str], best: int) -> str:
-    """The best sentence and, while there is room, its neighbours after and before it."""
-    first = last = best
-    length = len(parts[best])
-    while last + 1 < len(parts) and length + len(parts[last + 1]) < QUOTE_CHARS:
-        last += 1
-        length += len(parts[last]) + 1
-    while first > 0 and length + len(parts[first - 1]) < QUOTE_CHARS:
-        first -= 1
-        length += len(parts[first]) + 1
-    return clip(" ".join(parts[first : last + 1]), QUOTE_CHARS)
 
 
 def hits(question: Question, items: Iterable[Item]) -> list[Hit]:
@@ -181,7 +164,7 @@ def told(one: Hit) -> str:
         case "summary":
             return f"My summary of earlier messages says: {quote}"
         case "document":
-            return f"From the document {one.item.source}: {quote}"
+            return f"From the document {one.item.source}: {quote}{chr(10) + told(one.also) if one.also else ''}"
         case _:
             source = f" (source: {one.item.source})" if one.item.source else ""
             return f"In what I keep in archival memory since {day or 'earlier'}{source}: {quote}"

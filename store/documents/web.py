@@ -1,8 +1,8 @@
 """An HTML page's main text, with its headings. The only module that imports selectolax (a binding of Lexbor).
 
 Rules. (1) What a reader does not see is left out (scripts, styles, hidden elements), and so is navigation; of a page
-that marks its main part, the rest. (2) Lexbor reads any text as some page; the page is in memory, so its size is
-limited, and so is its depth. Lines are not known.
+that marks its main part, the rest. The page's footer, which may hold its address, comes last. (2) Lexbor reads any text
+as some page; the page is in memory, so its size is limited, and so is its depth. Lines are not known.
 """
 
 from __future__ import annotations
@@ -89,6 +89,24 @@ def _declared(stream: BinaryIO, encoding: str) -> str:
     return "cp1252" if declared == "iso8859-1" else declared if _CHARSETS.match(declared) else encoding
 
 
+def _is_of_page(footer: LexborNode) -> bool:
+    """Whether a footer is no article's."""
+    above = footer.parent
+    while above is not None and above.tag not in ("article", "section", "main", "blockquote"):
+        above = above.parent
+    return above is None
+
+
+def _is_apart(node: LexborNode) -> bool:
+    """Whether it is a footer that comes last, or a footer's list of nothing but links to other pages."""
+    if node.tag == "footer":
+        return _is_of_page(node)
+    if node.tag not in ("ul", "ol") or not node.css_matches("footer *"):
+        return False
+    links = [each for each in node.css("a") if not (each.attributes.get("href") or "").startswith(("mailto:", "tel:"))]
+    return "".join(node.text().split()) == "".join("".join(each.text() for each in links).split())
+
+
 class _Page:
     """Gathers the text of inline elements until a block's border, and then hands it to the sections."""
 
@@ -103,9 +121,15 @@ class _Page:
             yield from self._sections.enter(1, well_formed(title.text()), "")
         marked = page.css("main, [role=main]") or page.css("body > article")
         start = marked[0] if len(marked) == 1 and marked[0].text().strip() else page.body or page.root
+        footers = [each for each in page.css("footer") if _is_of_page(each)]
         if start is not None:
             yield from self._walk(start)
         yield from self._end_line("\n")
+        for footer in footers:
+            yield from self._sections.enter(2, "", "")
+            for child in footer.iter(include_text=True):
+                yield from self._walk(child)
+            yield from self._end_line("\n")
         yield from self._sections.flush()
 
     def _walk(self, start: LexborNode) -> Iterator[Part]:
@@ -118,7 +142,7 @@ class _Page:
                 yield from self._leave(tag)
             elif tag == "-text":
                 self._text(node.text_content or "")
-            elif tag not in _DROPPED and "hidden" not in node.attributes:
+            elif tag not in _DROPPED and "hidden" not in node.attributes and not _is_apart(node):
                 yield from self._enter(tag)
                 stack.append((node, True))
                 child = node.last_child

@@ -132,8 +132,22 @@ def test_an_html_page_gives_its_main_text_with_headings(tmp_path: Path) -> None:
 
 
 def test_a_page_that_marks_its_main_part_gives_that(tmp_path: Path) -> None:
-    page = "<html><body><div>Menu</div><main><p>Words</p></main><footer>Imprint</footer></body></html>"
+    page = "<html><body><div>Menu</div><main><p>Words</p></main></body></html>"
     assert [each.text for each in passages(tmp_path / "a.html", page)] == ["Words"]
+
+
+@pytest.mark.parametrize("page", ["<main><h2>Part</h2>Words</main>{}", "<h2>Part</h2>Words{}", "{}<main>Words</main>"])
+def test_a_pages_footer_comes_last_and_once_without_its_lists_of_links(tmp_path: Path, page: str) -> None:
+    """An article's footer stays where it is."""
+    footer = (
+        '<footer><nav>Up</nav><ul><li><a href="/a">Imprint</a><li><a href="/b">Press</a></ul><p>4 Strand Lane</p><ul>'
+        '<li><a href="mailto:us@site.example">us@site.example</a></ul></footer>'
+    )
+    *_, words, last = passages(tmp_path / "a.html", f"<title>Site</title><body>{page.format(footer)}")
+    assert words.text.endswith("Words")
+    assert (last.text, last.heading) == ("4 Strand Lane\n\nus@site.example", "Site")
+    article = "<body><article>One<footer>By Ann</footer></article><p>Two"
+    assert [each.text for each in passages(tmp_path / "b.html", article)] == ["One\nBy Ann"]
 
 
 def test_a_page_is_read_in_the_encoding_that_it_names(tmp_path: Path) -> None:

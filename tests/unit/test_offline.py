@@ -247,11 +247,12 @@ def test_a_document_is_quoted_and_cited() -> None:
 
 
 def test_a_documents_sentence_is_quoted_across_its_lines_and_without_its_heading() -> None:
-    text = "## Codes\\nMuch has been said of codes.\\nThe reactor's\\ncode is K-42.\\n- a list\\n- of other things"
-    found = f"timestamp: 2026-10-02 09:00:00 UTC, source: plant, document: codes.md, lines 1-5: {text}"
+    text = "## Codes\\nMuch has been said.\\nThe reactor's second and last\\ncode is K-42.\\n- a list"
+    found = f"timestamp: 2026-10-02 09:00:00 UTC, source: plant, document: codes.md, lines 1-5, under “Codes”: {text}"
     world = World(archival_memory_search=[page([found.replace("\\n", "\n")])])
     said = world.tell("What is the reactor's code?")
-    assert "From the document codes.md, lines 1-5 (source: plant): “The reactor's code is K-42.\n- a list" in said
+    assert "under “Codes” (source: plant): “Much has been said.\n" in said
+    assert "The reactor's second and last code is K-42.\n- a list”" in said
 
 
 def test_the_documents_are_listed_when_asked_for() -> None:
