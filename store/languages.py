@@ -162,6 +162,13 @@ LANGUAGES: Final = {
     ),
 }
 
+LIGHT: Final = _words(
+    "mean stand matter wrong problem trouble issue right okay keep store find lie locate put place set go come make "
+    "use work turn happen hit check look see deal complain want need take get give let able possible please new one "
+    "after during between through under against other another same long mr mrs ms dr "
+    "herr frau finden liegen legen machen señor señora dejar poner guardar encontrar mettre trouver laisser ranger"
+)
+"""Words that may be asked of any thing: what answers seldom has them."""
 _SCRIPTS: Final = (
     ("japanese", re.compile("[\u3040-\u30ff]")),
     ("chinese", re.compile("[\u3400-\u9fff]")),

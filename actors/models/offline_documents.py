@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from itertools import pairwise
 from typing import Final, NamedTuple
 
 import msgspec
@@ -20,7 +19,7 @@ from actors.models.offline_pages import Item
 from actors.models.offline_question import Question
 from actors.models.offline_search import Hit
 from actors.models.offline_words import READ_CHARS, STOP, stem, stems, words
-from store.languages import LANGUAGES, LATIN, language_of
+from store.languages import LANGUAGES, LATIN, LIGHT, language_of
 from store.letters import plain
 
 ANSWERS: Final = 0.51
@@ -36,15 +35,7 @@ _OF_A_FRAME: Final = 0.3
 """What a word weighs that only leads to the question."""
 _BY_ANOTHER_NAME: Final = 0.8
 _OF_NOT: Final = 0.5
-_OF_A_PHRASE: Final = 0.11
-"""What it adds that two words stand beside one another as in the question."""
-_LIGHT: Final = stems(
-    "mean stand matter wrong problem trouble issue right okay keep store find lie locate put place set go come make use"
-    " work turn happen hit check look see deal complain want need take get give let able possible please new one after"
-    " during between through under against other another same long mr mrs ms dr"
-    " herr frau señor señora dejar poner guardar encontrar finden liegen legen machen mettre trouver laisser ranger"
-)
-"""Words that may be asked of any thing: what answers seldom has them."""
+_LIGHT: Final = stems(" ".join(LIGHT))
 _FOR_SHORT: Final = {"kilogram": "kg", "kilometr": "km", "millimetr": "mm", "millilitr": "ml", "megabyt": "mb"}
 _MEASURED: Final = ("old", "often", "when", "long", "many", "much", "colour")
 """What is asked for in these ways must have the form of an answer."""
@@ -71,7 +62,7 @@ _HEADING: Final = re.compile(r"^#{1,6} .*$", re.M)
 _FIELD: Final = r"[A-Z][\w-]*: .*(?:\n[ \t].*)*\n"
 _MAIL: Final = re.compile(rf"(?=(?:.+\n){{0,40}}?(?:From|Von|De): )(?:{_FIELD}){{2,}}")
 """The head of a mail."""
-_TECHNICAL: Final = re.compile(rf"^(?:(?:Content|MIME|X|Message|List|DKIM|Return|In|User)-|Rec|Ref){_FIELD[5:]}", re.M)
+_TECHNICAL: Final = re.compile(rf"^(?=(?:Content|MIME|X|Message|List|DKIM|Return|In|User)-|Rec|Ref){_FIELD}", re.M)
 _GROUPS: Final = re.compile(r"(?<=\d)[,.' \u202f\u00a0](?=\d{3}(?!\d))")
 """What parts the thousands of a number."""
 _END: Final = re.compile(r"(?<=[.!?…])\s+|(?<=[。！？])\s*")
@@ -90,23 +81,18 @@ def answer(question: Question, pages: Sequence[Sequence[Item]]) -> Hit | None:
     """The passage that answers best, out of the pages of a search in their order, and with it another that has as much;
     None where none does."""
     wanted = _wanted(question)
-    content = [word if stem(word) not in _LIGHT | STOP else "?" for word in words(question.text.lower())]
-    phrases = [f"{a} {b}" for a, b in pairwise(content)]
     least = ANSWERS if language_of(question.text) in ("", "english") else ANSWERS_ABROAD
     found: list[Hit] = []
     for page in pages:
         items = [item for item in page if item.who == "document"]
         texts = [f"{plain(item.source)}\n{plain(item.text[:READ_CHARS])}" for item in items]
-        rare = [
-            word for word in wanted if sum(_share([word], text) > 0 for text in texts) == 1 and word.weight > _OF_NOT
-        ]
+        rare = [w for w in wanted if w.weight > _OF_NOT and sum(_share([w], text) > 0 for text in texts) == 1]
         for item, text, place in zip(items, texts, _BY_PLACE, strict=False):
-            fits = question.kind not in _MEASURED or question.fits(item.text)
-            share = _share(wanted, text) if fits and _may_answer(wanted, text) else 0.0
+            able = _may_answer(wanted, text) and (question.kind not in _MEASURED or question.fits(item.text))
+            share = _share(wanted, text) if able else 0.0
             sure = len(items) == len(_BY_PLACE) and place == _BY_PLACE[0] and _share(rare, text) > 0
             if share >= (ANSWERS_ABROAD if sure else least):
-                score = share + place + _OF_A_PHRASE * any(phrase in text.lower() for phrase in phrases)
-                found.append(Hit(item, _quote(wanted, text), share, score))
+                found.append(Hit(item, _quote(wanted, text), share, share + place))
     if not found:
         return None
     best, *others = sorted(found, key=lambda hit: -hit.score)
@@ -213,9 +199,12 @@ def _parts(text: str) -> list[str]:
 def _goes_on(line: str, after: str) -> bool:
     """Whether a line, in a program or not, goes on in the one after it."""
     word = after.strip()
-    if not word[:1].isalpha() or after[:1] == "\t" or after[:4].isspace() or _LISTED.match(after) or line[-1] in _ENDED:
+    if (
+        not word[:1].isalpha()
+        or after[:1] == "\t"
+        or after[:4].isspace()
+        or _LISTED.match(after)
+        or line[-1] in ".!?…:;|{}()。！？"
+    ):
         return False
     return len(line) >= (_WRAPPED_CHARS if word[0].isupper() else _WRAPPED_CHARS // 2 if word.isascii() else 10)
-
-
-_ENDED: Final = ".!?…:;|{}()。！？"

@@ -72,7 +72,11 @@ def hit(question: Question, item: Item) -> Hit | None:
         return None
     ranked = [coverage(question, each) + fitness(question, part) for each, part in zip(held, parts, strict=True)]
     best = max(range(len(parts)), key=lambda at: (round(ranked[at], 3), -at))
-    quote = _lines(text, parts[best]) if item.who == "document" else _briefly(question, parts, held, best, share)
+    quote = (
+        text[text.find(parts[best]) :][:QUOTE_CHARS].strip()
+        if item.who == "document"
+        else _briefly(question, parts, held, best, share)
+    )
     score = (share + fitness(question, quote)) * _trust(question, item.who)
     return Hit(item, quote, share, round(score, 3))
 
@@ -92,12 +96,6 @@ def _briefly(question: Question, parts: Sequence[str], held: Sequence[frozenset[
 
 
 _GOES_ON: Final = re.compile(r"(?:it|he|she|they|that|this|there)\b", re.I)
-
-
-def _lines(text: str, best: str) -> str:
-    """A document's text as it stands, from its best sentence on if it is long."""
-    quote = text[text.find(best) if len(text) > QUOTE_CHARS else 0 :].strip()
-    return quote if len(quote) <= QUOTE_CHARS else f"{quote[: QUOTE_CHARS - 1]}…"
 
 
 def _trust(question: Question, who: str) -> float:
