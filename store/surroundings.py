@@ -9,7 +9,7 @@ most `REACH` of them, and none further back than `SPAN` events. A pause of `PAUS
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 import msgspec
@@ -20,11 +20,9 @@ from events.errors import LogDamaged, NewerFormat
 from events.passages import chunks, split
 from events.types import MessageSent, UserLoggedIn, UserMessageReceived
 from store import lexical
+from store.clocks import Clocks, Read
 from store.ranking import AROUND, AROUND_WORDS, MESSAGE_B, MESSAGE_K1, MESSAGE_WORDS
 from store.terms import Counts, Tokenizer, saturated, together
-
-Read = Callable[[str, int, int], Sequence[Envelope]]
-"""(stream, after, to) -> its events with after < seq <= to, in order, from the log (`LogReader.read`)."""
 
 REACH: Final = 6
 SPAN: Final = 200
@@ -42,7 +40,7 @@ _FAR_WEIGHT: Final = 0.2
 
 class Said(msgspec.Struct, frozen=True):
     """A message, or a piece of one, as terms at their saturated weights: `spoken` are its text and its speaker's name,
-    `terms` also the words of its `day`."""
+    `terms` also the words of its day."""
 
     seq: int
     time_ms: int
@@ -55,8 +53,9 @@ class Said(msgspec.Struct, frozen=True):
 class Surroundings:
     """The last messages of streams."""
 
-    def __init__(self, read: Read, tokenizer: Tokenizer) -> None:
+    def __init__(self, read: Read, clocks: Clocks, tokenizer: Tokenizer) -> None:
         self._read = read
+        self._clocks = clocks
         self._tokenizer = tokenizer
         self._streams: OrderedDict[str, deque[Said]] = OrderedDict()
 
@@ -116,7 +115,7 @@ class Surroundings:
 
     def _said(self, envelope: Envelope, piece: str, name: str) -> Said:
         """Its words, who said it, and the day."""
-        words, day = self._tokenizer, lexical.date_words(envelope.time)
+        words, day = self._tokenizer, self._clocks.day(envelope)
         spoken = words.counts(lexical.ready(piece))
         if name:
             spoken = together((spoken, words.short_counts(name)))
@@ -125,24 +124,21 @@ class Surroundings:
 
 
 def around(said: Said, before: Sequence[Said]) -> dict[int, float]:
-    """What the terms of a message and its context add to its own: the two before it count as much as itself, the others
-    little.
-
-    The day counts once, in the message's own terms; here only those stand of another day than its own.
-    """
-    near = together((said.spoken, *(_heard(one, said) for one in before[:_NEAR])))
-    for term, weight in together(_heard(one, said) for one in before[_NEAR:]).items():
+    """What the words of a message and its context add to its terms: the two before it count as much as itself, the
+    others little. The day counts once, in the message's own terms; that of a message of another day hardly."""
+    near = together((said.spoken, *(one.spoken for one in before[:_NEAR])))
+    for term, weight in together(one.spoken for one in before[_NEAR:]).items():
         near[term] = near.get(term, 0.0) + _FAR_WEIGHT * weight
-    return {term: AROUND * weight for term, weight in saturated(near, MESSAGE_K1, MESSAGE_B, AROUND_WORDS).items()}
+    found = {term: AROUND * weight for term, weight in saturated(near, MESSAGE_K1, MESSAGE_B, AROUND_WORDS).items()}
+    for one in before:
+        if one.day != said.day:
+            found.update(dict.fromkeys(one.terms.keys() - found.keys(), _FAR_WEIGHT))
+    return found
 
 
 def weighed(counts: Counts) -> dict[int, float]:
     """BM25's weights of the words of a message."""
     return saturated(counts, MESSAGE_K1, MESSAGE_B, MESSAGE_WORDS)
-
-
-def _heard(one: Said, said: Said) -> dict[int, float]:
-    return one.spoken if one.day == said.day else one.terms
 
 
 def pieces(text: str) -> list[str]:
