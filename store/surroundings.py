@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 import msgspec
+from msgspec.structs import replace
 
 from events.codec import decode
 from events.envelope import Envelope
@@ -21,6 +22,8 @@ from events.passages import chunks, split
 from events.types import MessageSent, UserLoggedIn, UserMessageReceived
 from store import lexical
 from store.clocks import Clocks, Read
+from store.corrections import KEPT, NEAR_SEQS, SHORT_CHARS, Told, corrected
+from store.forms import form_of
 from store.ranking import AROUND, AROUND_WORDS, MESSAGE_B, MESSAGE_K1, MESSAGE_WORDS
 from store.terms import Counts, Tokenizer, saturated, together
 
@@ -34,6 +37,8 @@ MESSAGE_CHARS: Final = 1200
 """A longer message is kept in pieces of at most so many characters, so that a page of hits stays readable."""
 
 _SPOKEN: Final = ("UserMessageReceived", "MessageSent", "UserLoggedIn")
+LINKED: Final = 0.5
+"""What a word of what it corrects counts in a correction."""
 _NEAR: Final = 2
 _FAR_WEIGHT: Final = 0.2
 
@@ -58,6 +63,8 @@ class Surroundings:
         self._clocks = clocks
         self._tokenizer = tokenizer
         self._streams: OrderedDict[str, deque[Said]] = OrderedDict()
+        self._told: dict[str, deque[Told]] = {}
+        """Of the same streams, what users stated."""
 
     def hear(self, envelope: Envelope, text: str, name: str = "") -> Iterator[tuple[Said, list[Said]]]:
         """A message in pieces, each with what was said before it, the latest first; from now on it was said."""
@@ -75,23 +82,26 @@ class Surroundings:
     def forget(self) -> None:
         """What was held may be ahead of what was applied: read it again."""
         self._streams.clear()
+        self._told.clear()
 
     def _last(self, envelope: Envelope) -> deque[Said]:
         held = self._streams.pop(envelope.agent, None)
         last = self._recall(envelope.agent, envelope.seq) if held is None else held
         self._streams[envelope.agent] = last
         if len(self._streams) > STREAMS:
-            self._streams.popitem(last=False)
+            gone, _ = self._streams.popitem(last=False)
+            self._told.pop(gone, None)
         return last
 
     def _recall(self, stream: str, seq: int) -> deque[Said]:
         """What would be held before `seq`, from the log."""
         last: deque[Said] = deque(maxlen=REACH)
+        self._told[stream] = deque(maxlen=KEPT)
         if seq <= 2:  # before it is the stream's creation alone
             return last
-        for envelope in self._read(stream, max(0, seq - 1 - SPAN), seq - 1):
+        for envelope in self._read(stream, max(0, seq - 1 - SPAN - NEAR_SEQS), seq - 1):
             if envelope.kind in _SPOKEN:
-                self._take(last, envelope)
+                self._take(last, replace(envelope, agent=stream))
         return last
 
     def _take(self, last: deque[Said], envelope: Envelope) -> None:
@@ -117,6 +127,13 @@ class Surroundings:
         """Its words, who said it, and the day."""
         words, day = self._tokenizer, self._clocks.day(envelope)
         spoken = words.counts(lexical.ready(piece))
+        if envelope.kind == "UserMessageReceived" and len(piece) <= SHORT_CHARS:
+            told, mine = self._told[envelope.agent], Told(envelope.seq, name, piece, spoken)
+            meant = corrected(mine, reversed(told))
+            if form_of(piece, by_agent=False) in {"", "asking"}:
+                told.append(mine)
+            if meant is not None:
+                spoken = together((spoken, {term: LINKED * count for term, count in meant.words.items()}))
         if name:
             spoken = together((spoken, words.short_counts(name)))
         terms = together((spoken, words.short_counts(day)))

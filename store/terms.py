@@ -81,8 +81,8 @@ class Tokenizer:
 
     def asked(self, text: str) -> dict[int, float]:
         """The terms that a query looks for, each with what it counts: those of its language; of English, since a short
-        text passes for that; and where it shows no language, those of all, which a name is looked for in any case. Months and days are looked for by the
-        English names too, which is how the index has them."""
+        text passes for that; and where it shows no language, those of all, as a name's in any case. Months and days are
+        looked for by the English names too, which is how the index has them."""
         language = language_of(text)
         found: dict[int, float] = {}
         for each, said in self._readings(text, language):

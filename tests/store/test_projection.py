@@ -781,3 +781,21 @@ def test_more_words_find_no_less_in_a_table(tmp_path: Path) -> None:
         hits = index.search(own("ann"), kind="passage", query=asked, page=0, size=5).hits
         assert table in [hit.text for hit in hits]
     index.close()
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_a_correction_that_names_nothing_is_found_by_what_it_corrects(tmp_path: Path, restarted: bool) -> None:
+    journal = Journal()
+    journal.say("ann", "The launch of the shop is on Tuesday.")
+    journal.answer("ann", "Thank you.")
+    journal.say("ann", "My sister Ana paints.")
+    journal.say("ann", "Actually, make that Thursday.", time_ms=START_MS + 86_400_000)
+    index = open_index(tmp_path / "index", journal)
+    if restarted:
+        feed(index, journal, to=journal.position - 1)
+        index.close()
+        index = open_index(tmp_path / "index", journal)
+    feed(index, journal)
+    hits = index.search(own("ann"), kind="message", query="launch of the shop", page=0, size=5).hits
+    assert "Actually, make that Thursday." in [hit.text for hit in hits]
+    index.close()

@@ -88,9 +88,9 @@ def bm25(documents: dict[int, list[str]], query: list[str]) -> dict[int, float]:
     half = min(BLEND.half, sum(idf.values()))
     for seq, words in documents.items():
         score = 0.0
-        for term in idf:
+        for term, rarity in idf.items():
             tf = words.count(term)
-            score += idf[term] * tf * (K1 + 1) / (tf + K1)
+            score += rarity * tf * (K1 + 1) / (tf + K1)
         if score:
             scores[seq] = round(score / (score + half), 6)
     return scores
