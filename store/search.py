@@ -98,7 +98,7 @@ class Searches:
         matched = count.match(list(idf))
         ask = self._ask(scope, count, Sparse.of(idf), meaning, speaker, matched=matched.points)
         if oneself:
-            ask = replace(ask, blend=replace(ask.blend, speaker=blend.oneself))
+            ask = replace(ask, blend=replace(blend, speaker=blend.oneself))  # weighed against the whole of half
         pool = POOL if scope.whole and self.groups else 0
         end = max(0, first + size, pool)
         ask = _wide(ask, end + _SLACK)
