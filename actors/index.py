@@ -19,9 +19,9 @@ from store.embeddings import DEFAULT, OPENAI, Embedder, check_embedder, embedder
 from store.key_files import LiveKeys, handed
 
 if TYPE_CHECKING:
+    from store.clocks import Read
     from store.points import Home
     from store.projection import MemoryIndex
-    from store.surroundings import Read
 
 
 class IndexSettings(msgspec.Struct, frozen=True, kw_only=True):

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from bench.retrieval import Journal
 from events.codec import decode
 from events.types import UserMessageReceived
+from store.clocks import Clocks
 from store.embeddings import Vectors, unit_rows
 from store.engine_edge import EdgeEngine, EdgeHome
 from store.layout import SCORE_DIGITS
@@ -237,7 +238,7 @@ def _points(journal: Journal, tap: Tap, agent: str) -> Points:
 def _own_words(journal: Journal, agent: str) -> dict[Key, dict[int, float]]:
     """Of messages, what their terms weigh without a context."""
     said: dict[Key, dict[int, float]] = {}
-    surroundings = Surroundings(journal.read, Tokenizer())
+    surroundings = Surroundings(journal.read, Clocks(journal.read), Tokenizer())
     for envelope in journal.read(agent, 0, sys.maxsize):
         event = decode(envelope)
         if isinstance(event, UserMessageReceived):

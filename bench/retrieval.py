@@ -94,8 +94,9 @@ class Journal:
             hits, total = [*hits, *shown.hits], shown.total
         return Results([hit.seq for hit in hits][:count], total)
 
-    def read(self, stream: str, after: int, to: int) -> Sequence[Envelope]:
-        return self._streams[stream][after:to]
+    def read(self, stream: str, after: int, to: int, /, *, kinds: frozenset[str] | None = None) -> Sequence[Envelope]:
+        found = self._streams[stream][after:to]
+        return [each for each in found if kinds is None or each.kind in kinds]
 
 
 class Score:

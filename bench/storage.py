@@ -163,8 +163,9 @@ def run(path: Path, options: argparse.Namespace) -> None:
     for envelope in log:
         streams.setdefault(envelope.agent, []).append(envelope)
 
-    def read(stream: str, after: int, to: int) -> list[Envelope]:
-        return [envelope for envelope in streams[stream] if after < envelope.seq <= to]
+    def read(stream: str, after: int, to: int, /, *, kinds: frozenset[str] | None = None) -> list[Envelope]:
+        found = (envelope for envelope in streams[stream] if after < envelope.seq <= to)
+        return [envelope for envelope in found if kinds is None or envelope.kind in kinds]
 
     index = MemoryIndex.open(path, timed, read)
     timed.watch(index._engine)

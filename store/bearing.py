@@ -26,23 +26,29 @@ from events.types import (
     UserMessageReceived,
 )
 from store import lexical
+from store.clocks import ZONING, Clocks, Read
 from store.forms import form_of
 from store.points import NOWHERE, Burial, Entry, Key, Place
 from store.ranking import PASSAGE_B, PASSAGE_K1, PASSAGE_WORDS, SMOOTHING
-from store.surroundings import Read, Said, Surroundings, around, pieces, weighed
+from store.surroundings import Said, Surroundings, around, pieces, weighed
 from store.terms import Sparse, Tokenizer, saturated_rows, together
 
 INPUT_KINDS: Final = frozenset(event.__name__ for event in INPUTS)
 
-BEARING: Final = INPUT_KINDS | {
-    "MessageSent",
-    "ArchivalMemoryInserted",
-    "InputArchived",
-    "PassagesLoaded",
-    "DocumentRemoved",
-    "SourceUnloaded",
-}
-"""The kinds of events that bear points: all that an index needs to be shown (`LogReader.tail(kinds=BEARING)`)."""
+BEARING: Final = (
+    INPUT_KINDS
+    | ZONING
+    | {
+        "MessageSent",
+        "ArchivalMemoryInserted",
+        "InputArchived",
+        "PassagesLoaded",
+        "DocumentRemoved",
+        "SourceUnloaded",
+    }
+)
+"""The kinds of events that bear points, or say of which day these are: all that an index needs to be shown
+(`LogReader.tail(kinds=BEARING)`)."""
 
 
 class Batch:
@@ -64,16 +70,22 @@ class Bearing:
     def __init__(self, read: Read, words: Tokenizer) -> None:
         self._read = read
         self._words = words
-        self._heard = Surroundings(read, words)
+        self._clocks = Clocks(read)
+        self._heard = Surroundings(read, self._clocks, words)
 
     def forget(self) -> None:
         """What was held may be ahead of what was applied: read it again."""
+        self._clocks.forget()
         self._heard.forget()
 
     def bear(self, envelope: Envelope, here: dict[tuple[str, int], Envelope], batch: Batch) -> None:
         """Raises LogDamaged, NewerFormat where it cannot be read."""
-        if envelope.kind not in BEARING:
-            return
+        if envelope.kind in ZONING:
+            self._clocks.note(envelope)
+        elif envelope.kind in BEARING:
+            self._bear(envelope, here, batch)
+
+    def _bear(self, envelope: Envelope, here: dict[tuple[str, int], Envelope], batch: Batch) -> None:
         match decode(envelope):
             case UserMessageReceived(text=text, name=name):
                 for chunk, (said, before) in enumerate(self._heard.hear(envelope, text, name)):
@@ -102,7 +114,7 @@ class Bearing:
         """Passages of archival storage or of a document. A heading and a file's name are words of it too, and so is
         the day that it was archived; when a document was loaded says nothing of it."""
         words, source = self._words, source_of(envelope.agent) if is_source(envelope.agent) else ""
-        day = "" if source else lexical.date_words(envelope.time)
+        day = "" if source else self._clocks.day(envelope)
         speaker, several = source or "memory", list(passages)
         rows = words.rows([lexical.ready(text) for text, _ in several])
         about = [words.short_row(lexical.ready(f"{place.heading} {place.path} {day}")) for _, place in several]

@@ -17,6 +17,7 @@ from typing import Final
 import msgspec
 
 from events.passages import Told
+from store.corrections import CORRECTS, NEAR_SEQS, SHORT_CHARS
 from store.points import Match, Stored
 from store.surroundings import PAUSE_MS
 
@@ -24,10 +25,6 @@ POOL: Final = 40
 SAME: Final = 0.6
 """A copy has so much of what the first one says, and nothing else."""
 QUOTED: Final = 0.8
-NEAR_SEQS: Final = 60
-"""A correction that names nothing is of what was said at most so many events before it."""
-SHORT_CHARS: Final = 300
-"""What is longer is not held against others word by word."""
 APART: Final = 4
 """In so many words, at most, do two statements about one thing differ."""
 CHAIN: Final = 4
@@ -40,18 +37,6 @@ _REPORTING: Final = (
     "right indeed note noted know conversation asked message ago sure correct also please look looking found according"
 )
 _NUMBER: Final = re.compile(r"\d+(?:[.,:]\d+)*")
-_CORRECTS: Final = re.compile(
-    r"^\W*(?:(?:oh|oops|ah|hm+|ok(?:ay)?|well|and|but|so|sorry|um|uh|wait|no|nope|yes)\b[\s,.!:;\u2014-]*)*"
-    r"(?:no,? wait|wait,? no|wait,|actually|correction|sorry,? (?:i meant|it|that|make)|i meant|i mean\b|i mistyped"
-    r"|my mistake|scratch that|strike that|on second thou?ght|let me correct|i was wrong|that was wrong|that's wrong"
-    r"|not \w+,? but|make (?:that|it)|instead|rather\b|change of plans?|i misspoke|typo|i correct"
-    r"|no,? (?:it'?s|not|the)"
-    r"|nein,? |doch nicht|korrektur|ich meinte|eigentlich|moment|stimmt nicht"
-    r"|no,? espera|en realidad|me equivoqu|correcci\u00f3n|quise decir|perd\u00f3n|mejor dicho"
-    r"|non,? attend|en fait|je me suis tromp|correction|je voulais dire|pardon|plut\u00f4t)"
-    "|^(?:\u4e0d\u5bf9|\u7b49\u7b49|\u66f4\u6b63|\u6211\u8bf4\u9519|\u5176\u5b9e|\u5e94\u8be5\u662f|\u3044\u3084|\u8a02\u6b63|\u9593\u9055\u3048|\u3059\u307f\u307e\u305b\u3093\u3001|\u5b9f\u306f|\u3084\u3063\u3071\u308a)",
-    re.IGNORECASE,
-)
 _NO_MORE: Final = re.compile(
     r"\b(?:any ?more|no longer|not any longer|these days|by now|from now on|nowadays|as of today|now)\b|\bnicht mehr\b"
     r"|\binzwischen\b|\bmittlerweile\b|\bya no\b|\bahora\b|\bne \w+ plus\b|\bmaintenant\b|\bd\u00e9sormais\b"
@@ -213,7 +198,7 @@ def _corrected_by(said: _Said, before: Sequence[_Said]) -> _Said | None:
     if not (said.states and said.by_user):
         return None
     mine = [one for one in before if one.states and one.by_user]
-    if _CORRECTS.match(said.text):
+    if CORRECTS.match(said.text):
         near = [one for one in mine if _is_near(said, one)]
         return max(near, key=lambda one: (len(one.terms & said.terms), one.at), default=None)
     otherwise = [one for one in mine if _says_otherwise(said, one)]

@@ -20,15 +20,15 @@ from events.errors import EmbedderChanged, PalimpsestError, StorageDamaged
 from events.passages import Hit, Page, Told
 from store import lexical
 from store.bearing import INPUT_KINDS, Batch, Bearing
+from store.clocks import Read
 from store.embeddings import Embedder, Vectors, setting_of, unit_rows
 from store.engine_edge import EdgeHome
 from store.points import Engine, Home, Mark, Scope, Stored, Tip, View
 from store.ranking import SMOOTHING
 from store.search import Found, Searches
-from store.surroundings import Read
 from store.terms import Tokenizer
 
-SCHEMA: Final = 6
+SCHEMA: Final = 7
 """Which events bear points and what a point holds. Raise it with any change: indexes are then built again."""
 
 BATCH_POINTS: Final = 1000

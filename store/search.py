@@ -98,7 +98,7 @@ class Searches:
         matched = count.match(list(idf))
         ask = self._ask(scope, count, Sparse.of(idf), meaning, speaker, matched=matched.points)
         if oneself:
-            ask = replace(ask, blend=replace(blend, speaker=blend.oneself))
+            ask = replace(ask, blend=replace(blend, speaker=blend.oneself))  # weighed against the whole of half
         pool = POOL if scope.whole and self.groups else 0
         end = max(0, first + size, pool)
         ask = _wide(ask, end + _SLACK)
@@ -188,7 +188,7 @@ class Searches:
             parts=self.census.parts(scope),
             words=words,
             vector=vector,
-            blend=self._blend(scope),
+            blend=_halved(self._blend(scope), words),
             speaker=speaker,
             lexical_limit=self._lexical_limit(count.points, matched),
             dense_limit=self._dense_limit(count.points, bool(words.terms)),
@@ -227,6 +227,12 @@ def nameless(query: str, speaker: str) -> str:
         return query
     rest = " ".join(_OWNED.sub(lambda found: "" if found[1].lower() in name else found[0], query).split())
     return rest if _WORD.search(rest) else query
+
+
+def _halved(blend: Blend, words: Sparse) -> Blend:
+    """The blend for a query. One of few words has but low scores by them: against a `half` for long questions a word
+    that is found as it stands would come after what is only alike."""
+    return replace(blend, half=min(blend.half, sum(words.weights))) if words.terms else blend
 
 
 def _wide(ask: Ask, limit: int) -> Ask:

@@ -9,10 +9,11 @@ most `REACH` of them, and none further back than `SPAN` events. A pause of `PAUS
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 import msgspec
+from msgspec.structs import replace
 
 from events.codec import decode
 from events.envelope import Envelope
@@ -20,11 +21,11 @@ from events.errors import LogDamaged, NewerFormat
 from events.passages import chunks, split
 from events.types import MessageSent, UserLoggedIn, UserMessageReceived
 from store import lexical
+from store.clocks import Clocks, Read
+from store.corrections import KEPT, NEAR_SEQS, SHORT_CHARS, Told, corrected
+from store.forms import form_of
 from store.ranking import AROUND, AROUND_WORDS, MESSAGE_B, MESSAGE_K1, MESSAGE_WORDS
 from store.terms import Counts, Tokenizer, saturated, together
-
-Read = Callable[[str, int, int], Sequence[Envelope]]
-"""(stream, after, to) -> its events with after < seq <= to, in order, from the log (`LogReader.read`)."""
 
 REACH: Final = 6
 SPAN: Final = 200
@@ -36,13 +37,15 @@ MESSAGE_CHARS: Final = 1200
 """A longer message is kept in pieces of at most so many characters, so that a page of hits stays readable."""
 
 _SPOKEN: Final = ("UserMessageReceived", "MessageSent", "UserLoggedIn")
+LINKED: Final = 0.5
+"""What a word of what it corrects counts in a correction."""
 _NEAR: Final = 2
 _FAR_WEIGHT: Final = 0.2
 
 
 class Said(msgspec.Struct, frozen=True):
     """A message, or a piece of one, as terms at their saturated weights: `spoken` are its text and its speaker's name,
-    `terms` also the words of its `day`."""
+    `terms` also the words of its day."""
 
     seq: int
     time_ms: int
@@ -55,10 +58,13 @@ class Said(msgspec.Struct, frozen=True):
 class Surroundings:
     """The last messages of streams."""
 
-    def __init__(self, read: Read, tokenizer: Tokenizer) -> None:
+    def __init__(self, read: Read, clocks: Clocks, tokenizer: Tokenizer) -> None:
         self._read = read
+        self._clocks = clocks
         self._tokenizer = tokenizer
         self._streams: OrderedDict[str, deque[Said]] = OrderedDict()
+        self._told: dict[str, deque[Told]] = {}
+        """Of the same streams, what users stated."""
 
     def hear(self, envelope: Envelope, text: str, name: str = "") -> Iterator[tuple[Said, list[Said]]]:
         """A message in pieces, each with what was said before it, the latest first; from now on it was said."""
@@ -76,23 +82,26 @@ class Surroundings:
     def forget(self) -> None:
         """What was held may be ahead of what was applied: read it again."""
         self._streams.clear()
+        self._told.clear()
 
     def _last(self, envelope: Envelope) -> deque[Said]:
         held = self._streams.pop(envelope.agent, None)
         last = self._recall(envelope.agent, envelope.seq) if held is None else held
         self._streams[envelope.agent] = last
         if len(self._streams) > STREAMS:
-            self._streams.popitem(last=False)
+            gone, _ = self._streams.popitem(last=False)
+            self._told.pop(gone, None)
         return last
 
     def _recall(self, stream: str, seq: int) -> deque[Said]:
         """What would be held before `seq`, from the log."""
         last: deque[Said] = deque(maxlen=REACH)
+        self._told[stream] = deque(maxlen=KEPT)
         if seq <= 2:  # before it is the stream's creation alone
             return last
-        for envelope in self._read(stream, max(0, seq - 1 - SPAN), seq - 1):
+        for envelope in self._read(stream, max(0, seq - 1 - SPAN - NEAR_SEQS), seq - 1):
             if envelope.kind in _SPOKEN:
-                self._take(last, envelope)
+                self._take(last, replace(envelope, agent=stream))
         return last
 
     def _take(self, last: deque[Said], envelope: Envelope) -> None:
@@ -116,8 +125,15 @@ class Surroundings:
 
     def _said(self, envelope: Envelope, piece: str, name: str) -> Said:
         """Its words, who said it, and the day."""
-        words, day = self._tokenizer, lexical.date_words(envelope.time)
+        words, day = self._tokenizer, self._clocks.day(envelope)
         spoken = words.counts(lexical.ready(piece))
+        if envelope.kind == "UserMessageReceived" and len(piece) <= SHORT_CHARS:
+            told, mine = self._told[envelope.agent], Told(envelope.seq, name, piece, spoken)
+            meant = corrected(mine, reversed(told))
+            if form_of(piece, by_agent=False) in {"", "asking"}:
+                told.append(mine)
+            if meant is not None:
+                spoken = together((spoken, {term: LINKED * count for term, count in meant.words.items()}))
         if name:
             spoken = together((spoken, words.short_counts(name)))
         terms = together((spoken, words.short_counts(day)))
@@ -125,24 +141,21 @@ class Surroundings:
 
 
 def around(said: Said, before: Sequence[Said]) -> dict[int, float]:
-    """What the terms of a message and its context add to its own: the two before it count as much as itself, the others
-    little.
-
-    The day counts once, in the message's own terms; here only those stand of another day than its own.
-    """
-    near = together((said.spoken, *(_heard(one, said) for one in before[:_NEAR])))
-    for term, weight in together(_heard(one, said) for one in before[_NEAR:]).items():
+    """What the words of a message and its context add to its terms: the two before it count as much as itself, the
+    others little. The day counts once, in the message's own terms; that of a message of another day hardly."""
+    near = together((said.spoken, *(one.spoken for one in before[:_NEAR])))
+    for term, weight in together(one.spoken for one in before[_NEAR:]).items():
         near[term] = near.get(term, 0.0) + _FAR_WEIGHT * weight
-    return {term: AROUND * weight for term, weight in saturated(near, MESSAGE_K1, MESSAGE_B, AROUND_WORDS).items()}
+    found = {term: AROUND * weight for term, weight in saturated(near, MESSAGE_K1, MESSAGE_B, AROUND_WORDS).items()}
+    for one in before:
+        if one.day != said.day:
+            found.update(dict.fromkeys(one.terms.keys() - found.keys(), _FAR_WEIGHT))
+    return found
 
 
 def weighed(counts: Counts) -> dict[int, float]:
     """BM25's weights of the words of a message."""
     return saturated(counts, MESSAGE_K1, MESSAGE_B, MESSAGE_WORDS)
-
-
-def _heard(one: Said, said: Said) -> dict[int, float]:
-    return one.spoken if one.day == said.day else one.terms
 
 
 def pieces(text: str) -> list[str]:

@@ -33,6 +33,7 @@ KIN_ASKED: Final = 0.5
 ROOT_CHARS: Final = 4
 COMPOUND_CHARS: Final = 9
 _WORDS: Final = re.compile("[^\\W\\d_](?:[^\\W\\d_]|[\u0900-\u0903\u093a-\u094f])*")
+_NAMES: Final = re.compile(r"(?<=[^\W_] )[A-Z\u00c0-\u00d6\u00d8-\u00de]\w+")
 _LATIN: Final = re.compile("[a-z\u00c0-\u024f]+$", re.IGNORECASE)
 _LINEAR: Final = 1e6
 """BM25's k so large that its weights are plain counts."""
@@ -80,8 +81,8 @@ class Tokenizer:
 
     def asked(self, text: str) -> dict[int, float]:
         """The terms that a query looks for, each with what it counts: those of its language; of English, since a short
-        text passes for that; and where it shows no language, those of all. Months and days are looked for by the
-        English names too, which is how the index has them."""
+        text passes for that; and where it shows no language, those of all, as a name's in any case. Months and days are
+        looked for by the English names too, which is how the index has them."""
         language = language_of(text)
         found: dict[int, float] = {}
         for each, said in self._readings(text, language):
@@ -99,6 +100,9 @@ class Tokenizer:
         yield language, text
         if not language:
             yield from ((each, text) for each in LATIN)
+        elif language == ENGLISH:
+            if names := " ".join(_NAMES.findall(text)):
+                yield from ((each, names) for each in LATIN)
         elif language in LATIN:
             stops = LANGUAGES[language].stops
             yield "", " ".join(word for word in _WORDS.findall(text) if word.lower() not in stops)

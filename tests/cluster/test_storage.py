@@ -104,7 +104,7 @@ def test_a_deleted_index_is_built_again_from_the_log(folder: DataFolder, tmp_pat
 
 def test_a_system_does_not_boot_on_the_index_of_another_embedder(folder: DataFolder) -> None:
     folder.create()
-    MemoryIndex.open(folder.index_path(), Other(), lambda *_: []).close()
+    MemoryIndex.open(folder.index_path(), Other(), lambda *_, **__: []).close()
 
     async def boots() -> None:
         async with running(folder):

@@ -60,8 +60,9 @@ class Journal:
     def archive(self, agent: str, text: str, *ends: int) -> Envelope:
         return self.add(agent, ArchivalMemoryInserted(call="c", text=text, ends=ends or (len(text),)))
 
-    def read(self, stream: str, after: int, to: int) -> list[Envelope]:
-        return [e for e in self._streams.get(stream, ()) if after < e.seq <= to]
+    def read(self, stream: str, after: int, to: int, /, *, kinds: frozenset[str] | None = None) -> list[Envelope]:
+        found = [e for e in self._streams.get(stream, ()) if after < e.seq <= to]
+        return [e for e in found if kinds is None or e.kind in kinds]
 
     @property
     def position(self) -> int:

@@ -57,11 +57,11 @@ class Family(Journal):
                 said = UserMessageReceived(text=f"Elsewhere {agent} says: the painter has a dog in Oslo, {number}")
                 self.add(agent, said, time_ms=START_MS, seq=seq + number)
 
-    def read(self, stream: str, after: int, to: int) -> list[Envelope]:
+    def read(self, stream: str, after: int, to: int, /, *, kinds: frozenset[str] | None = None) -> list[Envelope]:
         return [
             envelope
             for part in parts(stream, self.lineages.get(stream, []))
-            for envelope in super(Family, self).read(part.agent, max(after, part.after), min(to, part.to))
+            for envelope in super(Family, self).read(part.agent, max(after, part.after), min(to, part.to), kinds=kinds)
         ]
 
 

@@ -123,3 +123,21 @@ def test_days_are_found_by_their_names(index: MemoryIndex, journal: Journal, que
     feed(index, journal)
     page = index.search(own("ann"), kind="message", query=query, page=0, size=5)
     assert page.hits[0].text == "Granite."
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        "Vessel; Length\nRazorbill; 31 m\nGuillemot; 12 m",
+        "Name Length Built Home port\nRazorbill 31.4 1988 Den Helder\nFulmar 12 1990 Puerto de la Cruz",
+    ],
+)
+def test_units_and_places_do_not_make_a_table_of_another_language(table: str) -> None:
+    assert language_of(table) == ""
+    assert shared(table, "How long is Razorbill?")
+
+
+def test_a_name_is_found_in_texts_of_any_language() -> None:
+    for fact in ("Der Tölpel heißt Razorbill.", "El barco se llama Razorbill.", "Le bateau s'appelle Razorbill."):
+        assert language_of(fact) not in {ENGLISH, ""}
+        assert shared(fact, "How long is Razorbill?")

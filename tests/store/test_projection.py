@@ -752,3 +752,50 @@ def test_a_search_may_name_who_said_it_and_the_days(index: MemoryIndex, journal:
         seqs(start_date="yesterday")
     with pytest.raises(ValueError, match=r"start_date .* is after end_date"):
         seqs(start_date="2026-11-23", end_date="2026-11-22")
+
+
+@pytest.mark.parametrize("kind", ["message", "passage"])
+def test_the_one_that_has_the_word_comes_first_for_a_query_of_one_word(tmp_path: Path, kind: str) -> None:
+    journal = Journal()
+    minutes = "The next meeting takes place on Thursday, in the small room. " + (
+        "The budget was accepted with two votes against, and the roof is to be mended before the winter. " * 6
+    )
+    day = START_MS + 2 * 86_400_000  # a Tuesday
+    for text in (minutes, "The library is closed on Sunday and Monday.", "Friday is fish day.", "Saturday is market."):
+        journal.say("ann", text, time_ms=day)
+        journal.archive("ann", text)
+        day += 3 * 3_600_000
+    index = open_index(tmp_path / "index", journal)
+    feed(index, journal)
+    assert index.search(own("ann"), kind=kind, query="Thursday", page=0, size=5).hits[0].text == minutes
+    index.close()
+
+
+def test_more_words_find_no_less_in_a_table(tmp_path: Path) -> None:
+    journal, table = Journal(), "Vessel; Length\nRazorbill; 31 m\nGuillemot; 12 m\nFulmar; 17 m"
+    for text in (table, *(f"How long is the {race} race? As long as ever." for race in ("river", "island", "winter"))):
+        journal.archive("ann", text)
+    index = open_index(tmp_path / "index", journal)
+    feed(index, journal)
+    for asked in ("Razorbill", "How long is Razorbill?", "how long is razorbill"):
+        hits = index.search(own("ann"), kind="passage", query=asked, page=0, size=5).hits
+        assert table in [hit.text for hit in hits]
+    index.close()
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_a_correction_that_names_nothing_is_found_by_what_it_corrects(tmp_path: Path, restarted: bool) -> None:
+    journal = Journal()
+    journal.say("ann", "The launch of the shop is on Tuesday.")
+    journal.answer("ann", "Thank you.")
+    journal.say("ann", "My sister Ana paints.")
+    journal.say("ann", "Actually, make that Thursday.", time_ms=START_MS + 86_400_000)
+    index = open_index(tmp_path / "index", journal)
+    if restarted:
+        feed(index, journal, to=journal.position - 1)
+        index.close()
+        index = open_index(tmp_path / "index", journal)
+    feed(index, journal)
+    hits = index.search(own("ann"), kind="message", query="launch of the shop", page=0, size=5).hits
+    assert "Actually, make that Thursday." in [hit.text for hit in hits]
+    index.close()

@@ -83,15 +83,16 @@ def found(
 def bm25(documents: dict[int, list[str]], query: list[str]) -> dict[int, float]:
     """BM25 by the book (b = 0), and the fold of it that ranks."""
     scores = {}
+    often = {term: sum(term in words for words in documents.values()) for term in query}
+    idf = {term: log((len(documents) - n + 0.5) / (n + 0.5) + 1) for term, n in often.items() if n}
+    half = min(BLEND.half, sum(idf.values()))
     for seq, words in documents.items():
         score = 0.0
-        for term in query:
-            n = sum(term in other for other in documents.values())
-            idf = log((len(documents) - n + 0.5) / (n + 0.5) + 1)
+        for term, rarity in idf.items():
             tf = words.count(term)
-            score += idf * tf * (K1 + 1) / (tf + K1)
+            score += rarity * tf * (K1 + 1) / (tf + K1)
         if score:
-            scores[seq] = round(score / (score + BLEND.half), 6)
+            scores[seq] = round(score / (score + half), 6)
     return scores
 
 

@@ -1,16 +1,30 @@
-"""Searches of an agent that has a zone: the days that they are for, and the times that they show."""
+"""Searches of an agent that has a zone: the days that they are for, the times that they show, and the day
+that is a word of what was said."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
 
+from events.envelope import Envelope
+from events.formats import NAMED, ZONED
 from events.passages import Hit, Page
-from events.types import FunctionCalled
+from events.types import (
+    AgentCreated,
+    ArchivalMemoryInserted,
+    Event,
+    FormatChanged,
+    FunctionCalled,
+    Settings,
+    TimeZoneSet,
+    UserMessageReceived,
+)
 from store.functions import Sight, returned, search
 from store.projection import MemoryIndex
+from tests.store.index_world import Journal, feed, open_index, own
 from tests.unit.test_zones import NEW_YORK, utc
 
 
@@ -59,3 +73,80 @@ def test_a_range_over_a_change_of_the_clocks_has_its_hours() -> None:
 def test_a_bad_date_is_told_to_the_model_as_ever() -> None:
     with pytest.raises(ValueError, match="is after end_date"):
         search(cast("MemoryIndex", Index()), by_date(NEW_YORK, "2026-03-08", "2026-03-07"), Sight(()))
+
+
+# --- the day as a word ------------------------------------------------------------------------------------------------
+
+SUNDAY_EVENING = utc("2026-11-23 02:00")
+"""In New York; it is Monday by UTC."""
+
+
+def born(zone: str, *parts: str) -> AgentCreated:
+    return AgentCreated(system="", blocks=(), settings=Settings(), format=NAMED, parts=parts, zone=zone)
+
+
+def tell(journal: Journal, agent: str, *before: Event) -> None:
+    for event in before:
+        journal.add(agent, event, time_ms=utc("2026-11-01 00:00"))
+    journal.say(agent, "The kettle is broken.", time_ms=SUNDAY_EVENING)
+    journal.add(agent, ArchivalMemoryInserted(call="c", text="Kettles break.", ends=(14,)), time_ms=SUNDAY_EVENING)
+
+
+AGENTS: Mapping[str, tuple[tuple[Event, ...], str]] = {
+    "zoned": ((born(NEW_YORK, ZONED),), "Sunday 22"),
+    "utc": ((born("UTC", ZONED),), "Monday 23"),
+    "old": ((AgentCreated(system="", blocks=(), settings=Settings()),), "Monday 23"),
+    "unzoned": ((born(NEW_YORK),), "Monday 23"),
+    "moved": ((born("Asia/Tokyo", ZONED), TimeZoneSet(zone=NEW_YORK)), "Sunday 22"),
+    "modern": ((born("UTC"), TimeZoneSet(zone=NEW_YORK), FormatChanged(parts=(ZONED,))), "Sunday 22"),
+}
+
+
+@pytest.mark.parametrize("agent", AGENTS)
+@pytest.mark.parametrize("restarted", [False, True])
+def test_a_message_is_found_by_the_day_that_its_agents_clock_showed(
+    tmp_path: Path, agent: str, restarted: bool
+) -> None:
+    journal, (before, day) = Journal(), AGENTS[agent]
+    tell(journal, agent, *before)
+    index = open_index(tmp_path / "index", journal)
+    if restarted:
+        feed(index, journal, to=len(before))
+        index.close()
+        index = open_index(tmp_path / "index", journal)
+    feed(index, journal)
+    for kind in ("message", "passage"):
+        for asked in ("Sunday 22", "Monday 23"):
+            found = index.search(own(agent), kind=kind, query=asked, page=0, size=5)
+            assert (found.total == 1) == (asked == day)
+    index.close()
+
+
+def test_what_was_said_before_a_move_keeps_its_day(tmp_path: Path) -> None:
+    journal = Journal()
+    tell(journal, "ada", born(NEW_YORK, ZONED))
+    journal.add("ada", TimeZoneSet(zone="Asia/Tokyo"), time_ms=SUNDAY_EVENING + 1)
+    journal.say("ada", "The toaster is broken.", time_ms=SUNDAY_EVENING + 2)
+    index = open_index(tmp_path / "index", journal)
+    feed(index, journal)
+    (hit, *_) = index.search(own("ada"), kind="message", query="Sunday", page=0, size=5).hits
+    assert hit.text == "The kettle is broken.", "of the next one Sunday is only the context's day"
+    (hit, *_) = index.search(own("ada"), kind="message", query="Monday", page=0, size=5).hits
+    assert hit.text == "The toaster is broken."
+    index.close()
+
+
+def test_a_fork_goes_by_its_parents_clock(tmp_path: Path) -> None:
+    class Forked(Journal):
+        def read(self, stream: str, after: int, to: int, /, *, kinds: frozenset[str] | None = None) -> list[Envelope]:
+            before = super().read("ada", after, min(to, 1), kinds=kinds) if stream == "fay" else []
+            return before + super().read(stream, after, to, kinds=kinds)
+
+    journal = Forked()
+    journal.add("ada", born(NEW_YORK, ZONED))
+    journal.add("ada", TimeZoneSet(zone="Asia/Tokyo"))
+    journal.add("fay", UserMessageReceived(text="The kettle is broken."), seq=2, time_ms=SUNDAY_EVENING)
+    index = open_index(tmp_path / "index", journal)
+    feed(index, journal)
+    assert index.search(own("fay"), kind="message", query="Sunday", page=0, size=5).total == 1
+    index.close()
