@@ -13,7 +13,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from actors.models.offline_fold import Change, patched, restated, restates
+from actors.models.offline_fold import RECOUNTS, Change, patched, restated, restates
 from actors.models.offline_lines import KIN, NAME, VALUES, parsed, third
 
 LINE_CHARS: Final = 180
@@ -55,6 +55,8 @@ class Topic:
 
     def told(self, change: Change) -> Change:
         """A change, after which it is the last statement; it may give another value in the one before."""
+        if RECOUNTS.match(change.line):
+            return change
         last, self.line = self.last() if restates(change) else "", change.line
         swapped = _SWAPPED.search(change.line)
         if swapped:

@@ -147,6 +147,7 @@ def test_a_pronoun_may_stand_for_what_the_last_message_named() -> None:
     [
         ("We have 12 days left", "took two off, so ten days left", "They have ten days left."),
         ("We have four employees", "We hired two more, so six employees now", "They have six employees."),
+        ("I have 12 pupils", "two pupils left, so ten pupils now", "They have ten pupils."),
         ("We invited 90 people", "it's 100 people now", "They invited 100 people."),
     ],
 )
