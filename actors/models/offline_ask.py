@@ -16,15 +16,18 @@ from actors.models.offline_asks import is_question
 from actors.models.offline_clock import moment, past_days
 from actors.models.offline_documents import answer
 from actors.models.offline_hush import asked_to_forget, hushed
-from actors.models.offline_lines import KIN, NUMBER, UNTIL, ended_by, ends, holds, modern, spoken
+from actors.models.offline_later import corrected, refers, source, with_later
+from actors.models.offline_lines import KIN, NUMBER, UNTIL, content, ended_by, ends, holds, modern, spoken
 from actors.models.offline_pages import Item, Page, read_page
 from actors.models.offline_question import STRONG, Question, coverage, fitness, is_strong, read_question
 from actors.models.offline_reply import Call, Part
 from actors.models.offline_request import Done, View
-from actors.models.offline_search import FROM_CORE, NOTHING, Hit, hits, ranked, strong, told
+from actors.models.offline_search import FROM_CORE, NOTHING, Hit, hits, strong, told
 from actors.models.offline_words import READ_CHARS, clip, sentences, stem, stems
 
 PAGES: Final = 3
+_PLAIN: Final = 1.2
+"""What scores less is looked for in what was evicted, too."""
 _SURE: Final = 0.8
 """What covers so much of a question needs no search for something better."""
 SEARCHES: Final = ("conversation_search", "archival_memory_search")
@@ -59,15 +62,70 @@ def ask(view: View, text: str) -> Part:
     question = read_question(text, aliases(lines))
     if not question.terms:
         return Part("The question names nothing that I could look for.", _unclear(text))
-    share, known = from_core(lines, question)
+    share, score, known = from_core(lines, question)
+    users = _told(view)
+    texts = [item.text for item in users]
+    near = [h for h in hits(question, _said(view, question, users)) if question.past or not _ended(h, lines)]
+    beaten = max((h.score for h in strong(question, near)), default=0.0) > score + 0.1
+    if question.kind == "why" and not question.fits(known):  # the reason may have been told with it
+        share, beaten = 0.0, True
+    if known:
+        below = max((at for at, line in enumerate(lines) if spoken(line) in known), default=len(lines))
+        since = [*texts, *(spoken(line) for line in lines[below + 1 :] if holds(line))]
+        known = with_later(question, known, since, source(known, texts))
     core = Part("Core memory answers this.", f"{known} {FROM_CORE}") if known and not question.of_agent else None
-    if core and (share >= _SURE or question.past or question.wants_all):
+    unsure = view.summary and score < _PLAIN and not any(_pages(view).values())
+    if core and (question.past or question.wants_all or (share >= _SURE and not beaten and not unsure)):
         return core
     forgotten = asked_to_forget(view, frozenset(t.stem for t in question.terms))
     if forgotten and not (core and forgotten.covers(known)):  # what was told since is told
         said = f"You asked me to forget “{forgotten.label}” on {forgotten.time[:10]}, so I no longer say or quote it."
         return Part("The user wanted this forgotten.", said)
-    return _from_messages(view, question, core, share)
+    found = [h for h in strong(question, near) if beaten or h.coverage > share]
+    said = _quoted(found, question, texts, lines) if found else ""
+    return _of_messages(view, question, core, found, said) or _nothing(question, view)
+
+
+def _pages(view: View) -> dict[str, list[Done]]:
+    """What was searched in this turn."""
+    return {name: [d for d in view.done if d.name == name] for name in SEARCHES}
+
+
+def _found(view: View) -> list[Item]:
+    """What the searches of this turn found, without what is not to be quoted."""
+    quiet = hushed(view)
+    items = (item for asked in _pages(view).values() for d in asked if d.ok for item in _read(d).items)
+    return [item for item in items if item.who == "document" or not quiet(item.text, item.time)]
+
+
+def _told(view: View) -> list[Item]:
+    """What users said, oldest first: what searches found, then what is visible; without what is not to be quoted."""
+    quiet = hushed(view)
+    seen = [Item("user", one.text, one.time) for one in view.said() if one.who == "user"]
+    older = sorted((i for i in _found(view) if i.who == "user" and i not in seen), key=lambda item: item.time)
+    return [*older, *(item for item in seen[::-1] if not quiet(item.text, item.time))]
+
+
+def _said(view: View, question: Question, users: list[Item]) -> Iterator[Item]:
+    """What was said and kept that may answer, latest first, and the summary's sentences."""
+    starts = tuple(dict.fromkeys(start for t in question.terms for start in t.starts))
+    quiet = hushed(view)
+    for at in range(len(users) - 1, -1, -1):
+        yield users[at]
+        if at and refers(users[at].text):  # to what the message before it names
+            yield Item("user", f"{users[at - 1].text}\n{users[at].text}", users[at].time, users[at].text)
+    for said in view.said(*starts):
+        if said.who == "assistant" and not quiet(said.text, said.time):
+            yield Item(said.who, said.text, said.time)
+    for sentence in sentences(view.summary[:READ_CHARS]):
+        if not quiet(sentence, ""):
+            yield Item("summary", sentence)
+    yield from (item for item in _found(view) if item.who not in ("user", "document"))
+
+
+def _ended(one: Hit, lines: list[str]) -> bool:
+    """Whether core memory knows that what was said no longer holds."""
+    return any(content(match[2]) <= content(one.quote) for match in map(UNTIL.match, lines) if match)
 
 
 def _lines(view: View) -> list[str]:
@@ -124,9 +182,9 @@ _A_JOB: Final = re.compile(r"They are (?:now )?(?:an?|the) ")
 _NUMBERED: Final = re.compile(NUMBER, re.I)
 
 
-def from_core(lines: list[str], question: Question) -> tuple[float, str]:
-    """What the lines of core memory answer, said to the user ("" nothing), and how much of the question they cover."""
-    scored, most = [], 0.0
+def from_core(lines: list[str], question: Question) -> tuple[float, float, str]:
+    """How much of the question the lines of core memory cover, how well, and what they answer ("" nothing)."""
+    scored, most, own = [], 0.0, 0.0
     for at, line in enumerate(lines):
         share = coverage(question, stems(line)) if (holds(line) or UNTIL.match(line)) and not is_question(line) else 0.0
         if question.of_user and [t.stem for t in question.terms] == ["work"] and _A_JOB.match(line):
@@ -137,7 +195,8 @@ def from_core(lines: list[str], question: Question) -> tuple[float, str]:
             own = 0.1 if question.of_user and modern(line).startswith(("They ", "Their ", "Name: ", "Likes ")) else 0.0
             scored.append((round(share + own + fitness(question, line), 2), at, line))
             most = max(most, share)
-    return most, _answer(lines, scored, question)
+    best = max((score for score, _, line in scored if holds(line)), default=0.0)
+    return most, best, _answer(lines, scored, question)
 
 
 def _answer(lines: list[str], scored: list[tuple[float, int, str]], question: Question) -> str:
@@ -185,49 +244,37 @@ def _gone(lines: list[str], line: str) -> str:
 # --- messages and storages --------------------------------------------------------------------------------------
 
 
-def visible(view: View, question: Question) -> Iterator[Item]:
-    """What was said in the queue that may answer, and the summary's sentences."""
-    starts = tuple(dict.fromkeys(start for t in question.terms for start in t.starts))
-    for said in view.said(*starts):
-        yield Item(said.who, said.text, said.time)
-    for sentence in sentences(view.summary[:READ_CHARS]):
-        yield Item("summary", sentence)
-
-
-def _from_messages(view: View, question: Question, core: Part | None, share: float) -> Part:
-    """The answer of what was said, if it covers more of the question than core memory's answer (`share` of it)."""
-    quiet = hushed(view)
-    near = hits(question, (item for item in visible(view, question) if not quiet(item.text, item.time)))
-    found = [h for h in strong(question, near) if h.coverage > share]
-    pages = {name: [d for d in view.done if d.name == name] for name in SEARCHES}
+def _of_messages(view: View, question: Question, core: Part | None, found: list[Hit], said: str) -> Part | None:
+    """The answer of what was said (`said`, of the hits `found`), of a document, or of core memory after all."""
+    pages = _pages(view)
     searched = any(pages.values())
     sure = found and found[0].coverage >= _SURE and found[0].item.who != "summary"
     if found and not searched and (sure or not view.summary):
-        return Part("The visible conversation answers this.", _quoted(found, question))
-    items = [item for asked in pages.values() for d in asked if d.ok for item in _read(d).items]
-    stored = hits(question, [i for i in items if i.who == "document" or not quiet(i.text, i.time)])
-    told_by_somebody = [h for h in [*near, *stored] if h.item.who != "document"]
-    found = [h for h in strong(question, ranked(told_by_somebody)) if h.coverage > share]
-    read = [_read(d).items for d in pages["archival_memory_search"] if d.ok]
-    passage = answer(question, read)
+        return Part("The visible conversation answers this.", said)
+    passage = answer(question, [_read(d).items for d in pages["archival_memory_search"] if d.ok])
     if passage and (not found or found[0].coverage < passage.coverage):
         return Part("A document has the answer.", told(passage))
     if found and searched:
-        return Part("A search found the answer.", _quoted(found, question))
+        return Part("A search found the answer.", said)
     if not core or not searched:
         calls = tuple(call for name in SEARCHES for call in _next_page(view, name, pages[name], question))
         if calls:
             return Part("I have to search my memory for this.", calls=calls, waits=True)
-    if found:
-        return Part("The visible conversation answers this.", _quoted(found, question))
-    return core or Part("Neither memory nor conversation has it.", _nothing(question, view, [*near, *stored]))
+    return Part("The visible conversation answers this.", said) if found else core
 
 
-def _quoted(found: list[Hit], question: Question) -> str:
-    if not question.wants_all:
-        return told(found[0])
-    chosen = sorted(found[:3], key=lambda h: h.item.time)
-    return " ".join(map(told, chosen))
+def _quoted(found: list[Hit], question: Question, texts: list[str], lines: list[str]) -> str:
+    if question.wants_all:
+        return " ".join(map(told, sorted(found[:3], key=lambda h: h.item.time)))
+    best = found[0]
+    if best.item.who not in ("user", "summary"):
+        return told(best)
+    at = max((at for at, text in enumerate(texts) if best.item.text.endswith(text)), default=-1)
+    kept = (
+        "" if question.past else " ".join(spoken(line) for line in lines if holds(line) and corrected(line, best.quote))
+    )
+    now = f"What I keep now: {kept} " if kept else ""
+    return now + with_later(question, told(best), texts, at, best.quote)
 
 
 def _read(done: Done) -> Page:
@@ -257,15 +304,16 @@ def _page_asked(done: Done) -> int:
     return page if isinstance(page, int) else 0
 
 
-def _nothing(question: Question, view: View, weak: list[Hit]) -> str:
+def _nothing(question: Question, view: View) -> Part:
     looked = sum(1 for d in view.done if d.name in SEARCHES and d.ok)
     where = " in core memory, the visible conversation, or my recall and archival storage" if looked else ""
     failed = [d for d in view.failures if d.name in SEARCHES]
     said = f"I don't know that yet: {NOTHING}{where or ' in what I can see'} (I looked for: {question.query})."
     if failed:
         said += f" One search failed: {clip(failed[0].result, 160)}"
-    near = ranked(h for h in weak if h.item.who == "document")[:1]
-    return f"{said} The nearest I have: {told(near[0])}" if near and near[0].score > 0.3 else said
+    documents = hits(question, [item for item in _found(view) if item.who == "document"])[:1]
+    said += f" The nearest I have: {told(documents[0])}" if documents and documents[0].score > 0.3 else ""
+    return Part("Neither memory nor conversation has it.", said)
 
 
 # --- days -------------------------------------------------------------------------------------------------------

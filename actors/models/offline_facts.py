@@ -16,7 +16,7 @@ import msgspec
 
 from actors.models.offline_asks import LEAD, is_question
 from actors.models.offline_fold import RECOUNTS, Change
-from actors.models.offline_lines import NUMBER, VALUES, VERBS, ends, parsed, third
+from actors.models.offline_lines import NUMBER, VERBS, ends, parsed, third, valued
 from actors.models.offline_topic import LINE_CHARS, Topic, clean, corrects, swapped_in
 from actors.models.offline_words import READ_CHARS, STOP, plain, sentences, vocabulary
 
@@ -45,7 +45,7 @@ _CLAUSE: Final = re.compile(
     rf"[A-Z]\w+ (?:is|has|was|are)\b))|,\s+(?=(?:my|our|the) (?:new|current) )"
     rf"|,?\s+(?:so|and)\s+(?=(?:(?:it|that)['’]s |now |there are )*{NUMBER} )"
     rf"|(?:,|(?<!said)(?<!says)(?<!wrote)(?<!asked):)\s+(?=(?:(?:so )?now )?(?:{_SUBJECT}|(?:she|he|it)['’]s\b))"
-    r"|\s+[-–—]+\s+(?=(?:i|my)\b)",
+    r"|\s+[-–—]+\s+(?=(?:i|my)\b)|,?\s+(?=(?:sorry|no wait|wait no|no),? \w+(?: \w+)?$)",
     re.I,
 )
 # --- clauses ------------------------------------------------------------------------------------------------------
@@ -103,8 +103,9 @@ def facts_in(text: str, earlier: Sequence[str] = ()) -> tuple[Fact, ...]:
     found: list[Fact] = []
     topic = Topic(lambda: _last_of(earlier))
     for sentence in _stated(text):
-        wrong = corrects(sentence)
+        wrong = False
         for clause in _clauses(sentence):
+            wrong = wrong or corrects(clause)
             found += _facts(clause, topic, wrong=wrong)
         if len(found) >= _FACTS_PER_MESSAGE:
             break
@@ -269,14 +270,9 @@ def _of_mine(said: str) -> bool:
         )
         return bool(_STATES.match(value)) or (len(value.split()) > 1 and not _PASSING.match(value))
     first = rest.partition(" ")[0].lower().strip(",.")
-    if (verb in ("have", "need") and first == "to") or (verb == "will" and not _valued(rest)):
+    if (verb in ("have", "need") and first == "to") or (verb == "will" and not valued(rest)):
         return False
     return verb not in _VAGUE_VERBS and bool(rest) and (verb == "used" or first not in _VAGUE)
-
-
-def _valued(text: str) -> bool:
-    """Whether a text has a time, a date or a number."""
-    return any(kind.search(text) for kind in VALUES)
 
 
 def _of_ours(said: str) -> bool:

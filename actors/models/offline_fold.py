@@ -13,8 +13,20 @@ from typing import Final
 
 import msgspec
 
-from actors.models.offline_lines import NAME, NUMBER, VALUES, content, ended_by, holds, modern, named, parsed, slot_of
-from actors.models.offline_words import plain, stem, stems
+from actors.models.offline_lines import (
+    NAME,
+    NUMBER,
+    VALUES,
+    content,
+    ended_by,
+    holds,
+    modern,
+    named,
+    parsed,
+    slot_of,
+    valued,
+)
+from actors.models.offline_words import plain, stem, stems, vocabulary
 
 
 class Change(msgspec.Struct, frozen=True):
@@ -82,7 +94,29 @@ def patched(line: str, fragment: str) -> str:
     names = list(NAME.finditer(line))
     if fragment[:1].isupper() and names:
         return f"{line[: names[-1].start()]}{fragment}{line[names[-1].end() :]}"
-    return f"{line[: -len(known['rest']) - 1]}{fragment}."
+    copula = known["verb"].strip(" '") in ("is", "are", "s") and fragment.lower() not in _NO_VALUES
+    alone = copula and not valued(line) and len(fragment.split()) <= len(known["rest"].split()) + 1
+    same_thing = not content(fragment).isdisjoint(content(known["rest"]))
+    return f"{line[: -len(known['rest']) - 1]}{fragment}." if alone or same_thing else line
+
+
+_NO_VALUES: Final = vocabulary("fine ok okay good true right wrong nothing all gone over done worries way problem")
+
+
+def same_units(new: str, old: str) -> bool:
+    """Whether two statements measure in one unit, where both have one: euros and hours are no values of one thing."""
+    mine, theirs = ({at for at, unit in enumerate(_UNITS) if unit.search(line)} for line in (new, old))
+    return not mine or not theirs or not mine.isdisjoint(theirs)
+
+
+_UNITS: Final = tuple(
+    re.compile(rf"(?:{pattern})(?!\w)", re.I)
+    for pattern in (
+        r"[€$£](?= ?\d)|(?<=\d) ?[€$£]|\b(?:euros?|dollars?|pounds|quid|crowns|kroner|cents)",
+        r"(?<=\d) (?:minutes?|hours?|days?|weeks?|months?|years?)",
+        r"(?<=\d) ?(?:kg|kilos?|g|grams?|km|cm|miles?|metres?|%|percent)",
+    )
+)
 
 
 def recounted(line: str, old: str) -> str:
@@ -106,12 +140,14 @@ _COUNTED: Final = re.compile(rf"({NUMBER}) (?:[a-z]+ )??([a-z]{{3,}})", re.I)
 def restates(change: Change) -> bool:
     """Whether a change may be another time, date or number of something."""
     corrects = change.only or change.mistaken or not _MOVED.isdisjoint(stems(change.line))
-    return corrects and any(kind.search(change.line) for kind in VALUES)
+    return corrects and valued(change.line)
 
 
 def restated(change: Change, old: str) -> bool:
     """Whether a change gives another time, date or number of what an older line is about."""
     if not restates(change) or not any(kind.search(change.line) and kind.search(old) for kind in VALUES):
+        return False
+    if not same_units(change.line, old):
         return False
     if recounted(change.line, old):
         return True
@@ -119,7 +155,8 @@ def restated(change: Change, old: str) -> bool:
     if not known or not was:
         return False
     about, theirs = (content(each["who"]) - _TIMES for each in (known, was))
-    if theirs and theirs <= content(change.line) and not _MOVED.isdisjoint(stems(change.line)):
+    whole = stems(re.sub(r"^(?:Their|The) ", "", was["who"]))
+    if theirs and whole <= stems(change.line) and _MOVES.search(change.line):
         return True
     return bool(about) and all(named(each, old) for each in about) and _verbal(change.line) <= content(old) | about
 
@@ -133,6 +170,11 @@ def _verbal(line: str) -> frozenset[str]:
     return content(rest) - _MOVED - _TIMES
 
 
+_MOVES: Final = re.compile(
+    r"\b(?:moved|changed|postponed|shifted|pushed|raised?|lowered|increased|dropped|(?:went|gone|goes) (?:up|down)"
+    r"|put (?:back|up|off|forward)|now)\b",
+    re.I,
+)
 _TIMES: Final = stems("date time day from")
 _MOVED: Final = stems(
     "moved move changed change postponed shifted pushed set due instead now new"

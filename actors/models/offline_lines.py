@@ -43,6 +43,13 @@ VALUES: Final = tuple(
     )
 )
 """What can be put in place of another of its kind: times, days and numbers."""
+
+
+def valued(text: str) -> bool:
+    """Whether a text has a time, a date or a number."""
+    return any(kind.search(text) for kind in VALUES)
+
+
 NAME: Final = re.compile(r"(?<=[^.] )(?:Dr\. |Mr\. |Mrs\. |Ms\. )?[A-Z][\w'’-]+(?: [A-Z][\w'’-]+)*")
 
 VERBS: Final = (
@@ -258,19 +265,26 @@ def ended_by(line: str, old: str) -> bool:
     if known is None or was is None or was["rest"][:1].isdigit():
         return False
     subject = known["who"] != "They" and _OF_SUBJECT.search(line)
-    gone = content((known["who"] if subject else _ONE.split(line, maxsplit=1)[0]).replace("the user", " "))
-    if (
-        known["who"] != "They"
-        and not subject
-        and was["who"] != "They"
-        and not content(known["who"]) <= content(was["who"])
-    ):
+    what = _ONE.split(line, maxsplit=1)[0]
+    gone = content((known["who"] if subject else what).replace("the user", " "))
+    if not subject and not _may_end(known["who"], was["who"], gone):
         return False
-    left = was["rest"] if subject and not _DEAD.search(line) else old
+    if not {number.lower() for number in _COUNT.findall(what)} <= {number.lower() for number in _COUNT.findall(old)}:
+        return False  # a part of them is gone
+    left = was["rest"] if subject and not _DEAD.search(line) else _ASIDE.split(old, maxsplit=1)[0]
     return bool(gone) and all(named(each, left) for each in gone)
 
 
+def _may_end(who: str, theirs: str, gone: frozenset[str]) -> bool:
+    """Whether what `who` did may end what is told of `theirs`: of themselves, of their things, or of what is gone."""
+    if who != "They":
+        return who.startswith(("The ", "Their ")) if theirs == "They" else content(who) <= content(theirs)
+    return theirs.startswith(("They", "Their", "The ")) or gone <= content(theirs)
+
+
 _ONE: Final = re.compile(r"[,;]| and | because | so ")
+_ASIDE: Final = re.compile(r",? (?:which|though|although|because|since|but|so|except) ")
+_COUNT: Final = re.compile(NUMBER, re.I)
 _DEAD: Final = re.compile(r"\b(?:died|passed away)\b", re.I)
 
 

@@ -16,7 +16,8 @@ from actors.models.offline_lines import spoken
 
 class Item(msgspec.Struct, frozen=True):
     """Something that may answer. `who`: user, assistant, memory, summary, document; `time` as rendered ("" unknown).
-    `source` says where it is from; of a document, all that it takes to cite it."""
+    `source` says where it is from; of a document, all that it takes to cite it; of a user's two messages, the
+    second."""
 
     who: str
     text: str

@@ -14,7 +14,7 @@ from typing import Final
 
 import msgspec
 
-from actors.models.offline_lines import KIN, NUMBER, VALUES, ends
+from actors.models.offline_lines import KIN, NUMBER, VALUES, ends, parsed, valued
 from actors.models.offline_words import STOP, WORK, Term, clip, stem, stems, terms, words
 
 STRONG: Final = 0.6
@@ -71,16 +71,16 @@ _KINDS: Final = tuple(
             r"(?:.[ “(])[A-Z][a-z]|^(?!They|Their|The|I\b|My|Our|We|You)[A-Z]|\b(?:my|our|their|user['’]s|your) \w",
         ),
         ("name", r"\b(?:called|named|names?)\b", r"(?<!^)\b[A-Z]\w"),
-        ("why", r"\bwhy\b|\bhow come\b", r"\b(?:because|since|due to|so that|so|as|reason)\b"),
+        ("why", r"\bwhy\b|\bhow come\b", r"\b(?:because|since|due to|so|as|reason|cos|cause|cuz|bc|thanks to)\b"),
         ("what", r"\bwh|\bhow\b", r"\b(?:is|are|was|were|called|named)\b|['’]s\b|[:=]"),
     )
 )
 """What is asked for, and what an answer to it looks like."""
 _YEAR: Final = re.compile(r"\b(?:19|20)\d\d\b")
-_HARD: Final = ("work", "colour", "old", "often", "when", "long", "many", "much")
+HARD: Final = ("work", "colour", "old", "often", "when", "long", "many", "much")
 """What does not look like an answer to these is none."""
 _PAST: Final = re.compile(
-    r"\b(?:before|previous(?:ly)?|used to|former(?:ly)?|earlier|in the past|first|originally|ex|my old|our old"
+    r"\b(?:before|previous(?:ly)?|used to|former(?:ly)?|earlier|in the past|at first|originally|ex|my old|our old"
     r"|the old)\b",
     re.I,
 )
@@ -181,7 +181,12 @@ def fitness(question: Question, sentence: str) -> float:
         score = (0.03 if loose else SHAPE_BONUS) if question.fits(sentence) else 0.0 if loose else -0.2
     if question.kind == "many" and any(_counted(t, sentence) for t in question.terms):
         score += SHAPE_BONUS
-    if _of_other(question, sentence):
+    if question.kind == "many" and ends(sentence) and valued(sentence):
+        score -= 0.3  # so many are gone
+    known = parsed(sentence)
+    if known and any(t.weight >= 1 and t.found(stems(known["who"])) for t in question.terms):
+        score += 0.12
+    if of_other(question, sentence):
         score -= 0.4
     was = bool(_WAS.search(sentence))
     if question.past:
@@ -193,7 +198,7 @@ def fitness(question: Question, sentence: str) -> float:
     return score - 0.4 * bool(_NO_IDEA.search(sentence))
 
 
-def _of_other(question: Question, sentence: str) -> bool:
+def of_other(question: Question, sentence: str) -> bool:
     """Whether a sentence is about somebody else than the question, which is about the user."""
     match = _OTHERS.match(sentence)
     if match is None or not (question.of_user if match[1] else question.by_user):
@@ -213,10 +218,10 @@ def _counted(asked: Term, sentence: str) -> bool:
 def is_strong(question: Question, share: float, sentence: str) -> bool:
     """Whether a sentence answers, rather than only having some of the words."""
     fits = question.fits(sentence)
-    if question.kind in _HARD and not (fits or ends(sentence)):
+    if question.kind in HARD and not (fits or ends(sentence)):
         return False
     if question.past and not _WAS.search(sentence):
         return False
-    if len(question.terms) == 1 and _of_other(question, sentence):
+    if len(question.terms) == 1 and of_other(question, sentence):
         return False
     return share >= STRONG or (share >= WEAK and fits and question.kind != "what")

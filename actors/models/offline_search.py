@@ -19,21 +19,22 @@ from actors.models.offline_asks import is_question
 from actors.models.offline_hush import topic_of
 from actors.models.offline_pages import Item
 from actors.models.offline_question import SHAPE_BONUS, WEAK, Question, coverage, fitness, is_strong
+from actors.models.offline_topic import corrects
 from actors.models.offline_words import READ_CHARS, clip, plain, sentences, stem, stems, words
 
 QUOTE_CHARS: Final = 300
-READ_ITEMS: Final = 12
+READ_ITEMS: Final = 16
 
 
 NOTHING: Final = "I found nothing about that"
 FROM_CORE: Final = "(From my core memory.)"
 _OWN_WORDS: Final = (
     "I found nothing", "I don't know", "You asked me to forget", "I know nothing", "I count", "On 20", "Noted",
-    "From my", "You told me", "Let me look", "Reminder:", "I am Palimpsest", "You have told me",
-    "I have that", "My summary", "I am sorry", "Hello", "In what I keep", "I said", "Done", "Forgotten", "All right",
-    "You are welcome", "Goodbye", "Your reminders", "Checking in", "When should I remind", "My name is", "I cannot",
-    "From the document",
-    "Your message is empty", "A notice from", "I have received", "All is well", "My core memory", "I could not",
+    "From my", "You told me", "Let me look", "Reminder:", "I am Palimpsest", "You have told me", "What I keep now",
+    "I have that", "My summary", "I am sorry", "Hello", "In what I keep", "I said", "Later you said", "Done",
+    "Forgotten", "You are welcome", "Goodbye", "Your reminders", "Checking in", "When should I remind", "My name is",
+    "I cannot", "From the document", "Your message is empty", "A notice from", "I have received", "All is well",
+    "My core memory", "I could not", "All right",
 )  # fmt: skip
 
 
@@ -73,7 +74,11 @@ def hit(question: Question, item: Item) -> Hit | None:
     ranked = [coverage(question, each) + fitness(question, part) for each, part in zip(held, parts, strict=True)]
     best = max(range(len(parts)), key=lambda at: (round(ranked[at], 3), -at))
     document = item.who == "document"
-    quote = _quote(parts[best:], 0) if document else _briefly(question, parts, held, best, share)
+    whole = question.kind == "why" and not question.fits(parts[best])  # the reason may stand beside it
+    quote = _quote(parts[0 if whole else best :], best if whole else 0) if document or whole else ""
+    quote = quote or _briefly(question, parts, held, best, share)
+    if item.who == "user" and item.source and not any(part in quote for part in sentences(item.source)):
+        return None  # the message before says as much alone
     score = (share + fitness(question, quote)) * _trust(question, item.who)
     return Hit(item, quote, share, round(score, 3))
 
@@ -87,7 +92,7 @@ def _briefly(question: Question, parts: Sequence[str], held: Sequence[frozenset[
             break
         if coverage(question, now | held[at]) > coverage(question, now):
             chosen.add(at)
-    if best + 1 < len(parts) and _GOES_ON.match(parts[best + 1]):
+    if best + 1 < len(parts) and (_GOES_ON.match(parts[best + 1]) or corrects(parts[best + 1])):
         chosen.add(best + 1)
     return clip(" ".join(parts[at] for at in sorted(chosen)), QUOTE_CHARS)
 

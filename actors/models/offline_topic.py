@@ -14,11 +14,11 @@ from typing import Final
 from msgspec.structs import replace
 
 from actors.models.offline_fold import RECOUNTS, Change, patched, restated, restates
-from actors.models.offline_lines import KIN, NAME, VALUES, parsed, third
+from actors.models.offline_lines import KIN, NAME, VALUES, parsed, third, valued
 
 LINE_CHARS: Final = 180
 _CORRECTS: Final = re.compile(
-    r"\b(?:no,|no wait|nope|correction|sorry|oops|wait,|i mean(?:t)?\b|scratch that|rather|tell a lie|i lied"
+    r"\b(?:no,|no wait|wait no|nope|correction|sorry|oops|wait,|i mean(?:t)?\b|scratch that|rather|tell a lie|i lied"
     r"|make (?:that|it)|should be"
     r"|my mistake|mixed (?:it"
     r"|that|them|this) up|got (?:it|that) wrong|was wrong|(?<!he )actually)|^no\b",
@@ -60,7 +60,11 @@ class Topic:
         last, self.line = self.last() if restates(change) else "", change.line
         swapped = _SWAPPED.search(change.line)
         if swapped:
-            return replace(change, old=clean(swapped[1] or swapped[3]), new=clean(swapped[2] or swapped[4]))
+            return replace(
+                change,
+                old=clean(swapped[1] or swapped[3]),
+                new=re.sub("^(?:the|a|an) ", "", clean(swapped[2] or swapped[4])),
+            )
         if last and last != change.line and restated(change, last):
             self.line = patched(last, change.line)
             return Change(self.line, mistaken=change.mistaken, old=last)
@@ -93,7 +97,8 @@ class Topic:
         match = _FRAGMENT.match(said)
         if match and re.match(r"(?:the|my|our) ", match[1], re.I) and parsed(third(match[1])):
             return Change(third(match[1]), mistaken=True, only=True)
-        fragment = match[1] if match else said if len(said.split()) <= 4 and not parsed(third(said)) else ""
+        bare = len(said.split()) <= 4 and not parsed(third(said)) and (said[:1].isupper() or valued(said))
+        fragment = match[1] if match else said if bare else ""
         base = self.last() if fragment else ""
         self.line = patched(base, fragment) if base else base
         return Change(self.line, mistaken=True, old=base) if self.line != base else None

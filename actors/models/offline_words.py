@@ -19,7 +19,7 @@ READ_CHARS: Final = 4000
 
 _WORD: Final = re.compile(r"\w[\w.@-]*\w|\w")
 _SENTENCE_END: Final = re.compile(
-    r"(?<!\b[Dd]r\.)(?<!\b[Mm]r\.)(?<!\b[Mm]rs\.)(?<!\b[Mm]s\.)(?<!\b[Ss]t\.)(?<!\be\.g\.)(?<!\bi\.e\.)"
+    r"(?<!\b[Dd]r\.)(?<!\b[Pp]rof\.)(?<!\b[Mm]r\.)(?<!\b[Mm]rs\.)(?<!\b[Mm]s\.)(?<!\b[Ss]t\.)(?<!\be\.g\.)(?<!\bi\.e\.)"
     r"(?:(?<=[.!?…])|(?<=[.!?…][\"”’')]))\s+|(?<=[。！？])\s*|\n+"
 )
 _POSSESSIVE: Final = re.compile(r"['’]s\b|(?<=s)['’](?=\s|$)")

@@ -1,0 +1,105 @@
+"""What was said after something that answers, and may have changed it: it is told with the answer, not in its place.
+
+Rules. (1) What follows at once and corrects is told. (2) So is a later sentence on what is asked that gives another
+value, or says that something changed. (3) Nothing is told whose values the answer has already.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Final
+
+from actors.models.offline_asks import is_question
+from actors.models.offline_fold import same_units
+from actors.models.offline_hush import topic_of
+from actors.models.offline_lines import NAME, VALUES, content, ends
+from actors.models.offline_question import HARD, WEAK, Question, coverage, of_other
+from actors.models.offline_topic import corrects
+from actors.models.offline_words import clip, sentences, stems
+
+_CHANGES: Final = re.compile(
+    r"\b(?:now|instead|new|moved|changed|switched|swapped|postponed|replac\w+|taking over|took over|anymore|any more"
+    r"|no longer|not? .{1,40} till|(?:put|went|gone|goes|come) (?:back|up|down|off)|back|(?:up|down|cut\w*) (?:to|down)"
+    r"|leav\w+|left|renewed|quit|dropped|turned|since then|from now on)\b",
+    re.I,
+)
+
+
+def source(line: str, told: Sequence[str]) -> int:
+    """Which of the messages, oldest first, a line of core memory is from; the latest of several, -1 for none."""
+    words = content(line)
+    shares = [len(words & content(text)) / max(1, len(words)) for text in told]
+    best = max(shares, default=0.0)
+    return max(at for at, share in enumerate(shares) if share == best) if best >= 0.6 else -1
+
+
+def later(question: Question, answer: str, told: Sequence[str], at: int) -> list[str]:
+    """What was said after message `at` that changes an answer taken from it: at most two, the latest last."""
+    found: list[str] = []
+    direct = at >= 0
+    for text in told[at + 1 :]:
+        parts = [part for part in sentences(text) if not is_question(part) and topic_of(part) is None]
+        if not parts:
+            continue
+        direct = direct and corrects(parts[0])
+        if direct and _differs(parts[0], answer, strict=False):
+            found.append(clip(" ".join(parts), 200))
+        elif not direct:
+            new = [part for part in parts if _updates(question, part, answer)]
+            found += [clip(part, 200) for part in new if not any(content(part) <= content(each) for each in found)]
+    return found[-2:]
+
+
+def with_later(question: Question, answer: str, told: Sequence[str], at: int, quote: str = "") -> str:
+    """An answer that is from message `at`, or quotes it, after what was said later that changes it."""
+    plainly = question.past or question.wants_all or question.of_agent or question.kind == "why"
+    more = [] if plainly else later(question, quote or answer, told, at)
+    quotes = " ".join(f"“{each}”" for each in more)
+    return f"Later you said: {quotes}. Before that: {answer}" if quotes else answer
+
+
+def corrected(line: str, quote: str) -> bool:
+    """Whether a line of core memory says what a message says with another value: it was corrected there."""
+    bare = line
+    for kind in VALUES:
+        bare = kind.sub(" ", bare)
+    return bool(content(bare)) and content(bare) <= content(quote) and _differs(line, quote, strict=True)
+
+
+def refers(text: str) -> bool:
+    """Whether a message speaks of "it" or "one", which the message before it names."""
+    return bool(_REFERS.search(sentences(text)[0])) if text.strip() else False
+
+
+_REFERS: Final = re.compile(
+    r"^\W*(?:they|this|that|these|those)\b|\b(?:it|its|he|she|his|her|him|them|ones?|there)\b", re.I
+)
+
+
+def _updates(question: Question, part: str, answer: str) -> bool:
+    """Whether a later sentence may change an answer."""
+    held = stems(part)
+    share = coverage(question, held)
+    if not share or of_other(question, part):
+        return False
+    changes = bool(_CHANGES.search(part)) or corrects(part)
+    if question.kind in HARD:
+        enough = changes or share >= max(WEAK, coverage(question, stems(answer)))
+        return enough and question.fits(part) and _differs(part, answer, strict=True)
+    return (
+        changes and (share >= WEAK) and bool(content(part) - content(answer)) and _differs(part, answer, strict=False)
+    )
+
+
+def _differs(part: str, answer: str, *, strict: bool) -> bool:
+    """Whether a sentence gives another value of a kind than an answer; `strict`: of one that the answer has."""
+    if not same_units(part, answer):
+        return False
+    found = False
+    for kind in (*VALUES, NAME):
+        mine, theirs = ({value.lower() for value in kind.findall(f"x {text}")} for text in (part, answer))
+        if mine and mine & theirs and kind is not NAME:
+            return False
+        found |= bool(mine - theirs) and (bool(theirs) or not strict)
+    return found or (not strict and ends(part))
