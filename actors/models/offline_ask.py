@@ -26,6 +26,7 @@ from actors.models.offline_search import FROM_CORE, NOTHING, Hit, hits, strong, 
 from actors.models.offline_words import READ_CHARS, clip, sentences, stem, stems
 
 PAGES: Final = 3
+_PAUSE_S: Final = 180
 _PLAIN: Final = 1.2
 """What scores less is looked for in what was evicted, too."""
 _SURE: Final = 0.8
@@ -103,7 +104,19 @@ def _told(view: View) -> list[Item]:
     quiet = hushed(view)
     seen = [Item("user", one.text, one.time) for one in view.said() if one.who == "user"]
     older = sorted((i for i in _found(view) if i.who == "user" and i not in seen), key=lambda item: item.time)
-    return [*older, *(item for item in seen[::-1] if not quiet(item.text, item.time))]
+    apart: list[Item] = []
+    for item in older:
+        if not apart or _pause(apart[-1], item):
+            apart.append(Item("user", ""))  # what was said between is not known
+        apart.append(item)
+    apart += [Item("user", "")] * bool(apart)
+    return [*apart, *(item for item in seen[::-1] if not quiet(item.text, item.time))]
+
+
+def _pause(one: Item, other: Item) -> bool:
+    """Whether more than a few minutes lie between two messages."""
+    first, second = moment(one.time), moment(other.time)
+    return first is None or second is None or (second - first).total_seconds() > _PAUSE_S
 
 
 def _said(view: View, question: Question, users: list[Item]) -> Iterator[Item]:
@@ -189,13 +202,13 @@ def from_core(lines: list[str], question: Question) -> tuple[float, float, str]:
         share = coverage(question, stems(line)) if (holds(line) or UNTIL.match(line)) and not is_question(line) else 0.0
         if question.of_user and [t.stem for t in question.terms] == ["work"] and _A_JOB.match(line):
             share = 1.0
-        counted = question.kind == "many" and share >= STRONG and not _NUMBERED.search(line)
+        counted = question.kind == "many" and share >= STRONG and not (_NUMBERED.search(line) or ends(line))
         share *= 0.75 if counted else 1.0  # a number that was said is better
         if share and (counted or is_strong(question, share, line)):
             own = 0.1 if question.of_user and modern(line).startswith(("They ", "Their ", "Name: ", "Likes ")) else 0.0
             scored.append((round(share + own + fitness(question, line), 2), at, line))
             most = max(most, share)
-    best = max((score for score, _, line in scored if holds(line)), default=0.0)
+    best = max((score for score, _, line in scored if holds(line)), default=max(scored, default=(0.0,))[0])
     return most, best, _answer(lines, scored, question)
 
 
@@ -269,7 +282,7 @@ def _quoted(found: list[Hit], question: Question, texts: list[str], lines: list[
     best = found[0]
     if best.item.who not in ("user", "summary"):
         return told(best)
-    at = max((at for at, text in enumerate(texts) if best.item.text.endswith(text)), default=-1)
+    at = max((at for at, text in enumerate(texts) if text and best.item.text.endswith(text)), default=-1)
     kept = (
         "" if question.past else " ".join(spoken(line) for line in lines if holds(line) and corrected(line, best.quote))
     )

@@ -19,8 +19,8 @@ from actors.models.offline_topic import corrects
 from actors.models.offline_words import clip, sentences, stems
 
 _CHANGES: Final = re.compile(
-    r"\b(?:now|instead|new|moved|changed|switched|swapped|postponed|replac\w+|taking over|took over|anymore|any more"
-    r"|no longer|not? .{1,40} till|(?:put|went|gone|goes|come) (?:back|up|down|off)|back|(?:up|down|cut\w*) (?:to|down)"
+    r"\b(?:now|instead|new|moved|changed|switched|swapped|postponed|upgraded|raised|replac\w+|taking over|took over"
+    r"|any ?more|no longer|not? .{1,40} till|(?:put|went|gone|goes|come) (?:back|up|down|off)|back|(?:up|down|cut\w*) (?:to|down)"
     r"|leav\w+|left|renewed|quit|dropped|turned|since then|from now on)\b",
     re.I,
 )
@@ -40,9 +40,9 @@ def later(question: Question, answer: str, told: Sequence[str], at: int) -> list
     direct = at >= 0
     for text in told[at + 1 :]:
         parts = [part for part in sentences(text) if not is_question(part) and topic_of(part) is None]
+        direct = direct and bool(text) and (not parts or corrects(parts[0]))
         if not parts:
             continue
-        direct = direct and corrects(parts[0])
         if direct and _differs(parts[0], answer, strict=False):
             found.append(clip(" ".join(parts), 200))
         elif not direct:

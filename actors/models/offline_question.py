@@ -183,7 +183,7 @@ def fitness(question: Question, sentence: str) -> float:
         score += SHAPE_BONUS
     if question.kind == "many" and ends(sentence) and valued(sentence):
         score -= 0.3  # so many are gone
-    known = parsed(sentence)
+    known = parsed(sentence) if question.kind == "who" else None
     if known and any(t.weight >= 1 and t.found(stems(known["who"])) for t in question.terms):
         score += 0.12
     if of_other(question, sentence):
