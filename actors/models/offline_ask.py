@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import Final
 
+from msgspec.structs import replace
+
 from actors.models.offline_asks import is_question
 from actors.models.offline_clock import moment, past_days
 from actors.models.offline_documents import answer
@@ -27,8 +29,6 @@ from actors.models.offline_words import READ_CHARS, clip, sentences, stem, stems
 
 PAGES: Final = 3
 _PAUSE_S: Final = 180
-_PLAIN: Final = 1.2
-"""What scores less is looked for in what was evicted, too."""
 _SURE: Final = 0.8
 """What covers so much of a question needs no search for something better."""
 SEARCHES: Final = ("conversation_search", "archival_memory_search")
@@ -75,7 +75,7 @@ def ask(view: View, text: str) -> Part:
         since = [*texts, *(spoken(line) for line in lines[below + 1 :] if holds(line))]
         known = with_later(question, known, since, source(known, texts))
     core = Part("Core memory answers this.", f"{known} {FROM_CORE}") if known and not question.of_agent else None
-    unsure = view.summary and score < _PLAIN and not any(_pages(view).values())
+    unsure = view.summary and not any(_pages(view).values())
     if core and (question.past or question.wants_all or (share >= _SURE and not beaten and not unsure)):
         return core
     forgotten = asked_to_forget(view, frozenset(t.stem for t in question.terms))
@@ -214,7 +214,7 @@ def from_core(lines: list[str], question: Question) -> tuple[float, float, str]:
 
 def _answer(lines: list[str], scored: list[tuple[float, int, str]], question: Question) -> str:
     if question.past:
-        return _earlier(scored, question)
+        return _earlier(lines, scored, question)
     now = [one for one in scored if holds(one[2])]
     if not now:
         return " ".join(_gone(lines, line) for _, _, line in scored[:1])
@@ -237,14 +237,32 @@ def _answer(lines: list[str], scored: list[tuple[float, int, str]], question: Qu
     return " ".join(map(spoken, top[-6:] if many else top[-more:]))
 
 
-def _earlier(scored: list[tuple[float, int, str]], question: Question) -> str:
+def _earlier(all_lines: list[str], scored: list[tuple[float, int, str]], question: Question) -> str:
     """What was before: the line that says so, best first, and of several the one right before what is named."""
     if not scored:
-        return ""
+        return _before(all_lines, question) if question.after else ""
     best = max(score for score, _, _ in scored)
     lines = [line for score, _, line in sorted(scored, key=lambda one: one[1]) if score >= best - 0.15]
     named = next((at for at, line in enumerate(lines) if UNTIL.match(line) and question.after in stems(line)), -1)
     return spoken(lines[named + 1]) if named + 1 < len(lines) else ""
+
+
+def _before(lines: list[str], question: Question) -> str:
+    """What was told before the line that has what is named, where both hold: the line after it may say what was."""
+    named = [at for at, line in enumerate(lines) if holds(line) and question.after in stems(line)]
+    if not named:
+        return ""
+    for line in lines[named[0] + 1 : named[0] + 3]:
+        if _BEFORE_THAT.search(line):
+            return spoken(line)
+    now = replace(question, past=False, terms=tuple(t for t in question.terms if t.weight > 0.3))
+    job = question.of_user and [t.stem for t in now.terms] == ["work"]
+    held = [line for line in lines[: named[-1]] if holds(line) and question.after not in stems(line)]
+    told = [line for line in held if coverage(now, stems(line)) >= STRONG or (job and _A_JOB.match(line))]
+    return f"Before that: {spoken(told[-1])}" if told else ""
+
+
+_BEFORE_THAT: Final = re.compile(r"\b(?:before (?:that|this)|previously)\b", re.I)
 
 
 def _gone(lines: list[str], line: str) -> str:

@@ -112,19 +112,25 @@ def facts_in(text: str, earlier: Sequence[str] = ()) -> tuple[Fact, ...]:
     return tuple(found[:_FACTS_PER_MESSAGE])
 
 
-def _stated(text: str) -> Iterator[str]:
-    """The sentences of a message that do not ask, with the apostrophes and capitals of English."""
+def _stated(text: str) -> list[str]:
+    """The sentences of a message that do not ask, with the apostrophes and capitals of English; one that leaves out
+    its subject goes on with the one before."""
+    found: list[str] = []
     for sentence in sentences(text[:READ_CHARS])[:_SENTENCES]:
         if not is_question(sentence):
             for pattern, word in _LAZY:
                 sentence = pattern.sub(word, sentence)  # noqa: PLW2901 (one word after the other)
-            yield sentence
+            if found and ends(found[-1]) and _UNSAID.match(sentence):
+                found[-1] = f"{found[-1].rstrip(' .!')}, {sentence[0].lower()}{sentence[1:]}"
+            else:
+                found.append(sentence)
+    return found
 
 
 def _last_of(earlier: Sequence[str]) -> str:
     """The last statement of the message before, be it one that core memory keeps or not."""
     facts = facts_in(earlier[0], earlier[1:_EARLIER]) if earlier else ()
-    told = list(_stated(earlier[0])) if earlier else []
+    told = _stated(earlier[0]) if earlier else []
     return facts[-1].line if facts else third(clean(LEAD.sub("", told[-1], count=1))) if told else ""
 
 

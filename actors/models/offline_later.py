@@ -20,7 +20,8 @@ from actors.models.offline_words import clip, sentences, stems
 
 _CHANGES: Final = re.compile(
     r"\b(?:now|instead|new|moved|changed|switched|swapped|postponed|upgraded|raised|replac\w+|taking over|took over"
-    r"|any ?more|no longer|not? .{1,40} till|(?:put|went|gone|goes|come) (?:back|up|down|off)|back|(?:up|down|cut\w*) (?:to|down)"
+    r"|any ?more|no longer|not? .{1,40} till|(?:put|went|gone|goes) (?:up|down|off)|back"
+    r"|(?:up|down|cut\w*) (?:to|down)"
     r"|leav\w+|left|renewed|quit|dropped|turned|since then|from now on)\b",
     re.I,
 )

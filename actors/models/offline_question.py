@@ -59,7 +59,11 @@ _KINDS: Final = tuple(
         ),
         ("long", r"\bhow long\b", rf"{NUMBER}|\b(?:until|since)\b"),
         ("many", r"\bhow many\b", NUMBER),
-        ("much", r"\bhow (?:much|far|tall|big|heavy)\b|\bwhat (?:does|do|did) .* cost\b", NUMBER),
+        (
+            "much",
+            r"\bhow (?:much|far|tall|big|heavy)\b|\bwhat (?:does|do|did|is|are|was) .* (?:cost|charge|pay|earn|weigh|owe)\b",
+            NUMBER,
+        ),
         (
             "where",
             r"\bwhere\b|\b(?:in|at) (?:which|what)\b",
@@ -146,7 +150,8 @@ def read_question(text: str, names: Mapping[str, frozenset[str]] | None = None) 
     after = stem(before[1].lower()) if before and before[1] else ""
     if past:
         told = [t for t in found if t.word not in ("old", "first", "ex", "former", "used")]
-        found = tuple(msgspec.structs.replace(t, weight=0.3, required=False) if t.stem == after else t for t in told)
+        later = stems(text[before.start() :]) if before else frozenset[str]()
+        found = tuple(msgspec.structs.replace(t, weight=0.3, required=False) if t.stem in later else t for t in told)
     return Question(
         text=text,
         terms=found,
