@@ -191,16 +191,17 @@ def aliases(lines: list[str]) -> dict[str, frozenset[str]]:
     return found
 
 
-_A_JOB: Final = re.compile(r"They are (?:now )?(?:an?|the) ")
+_A_JOB: Final = re.compile(r"They (?:are|were|used to be) (?:now )?(?:an?|the) ")
 _NUMBERED: Final = re.compile(NUMBER, re.I)
 
 
 def from_core(lines: list[str], question: Question) -> tuple[float, float, str]:
     """How much of the question the lines of core memory cover, how well, and what they answer ("" nothing)."""
     scored, most, own = [], 0.0, 0.0
+    asked = [t.stem for t in question.terms if t.weight > 0.3]
     for at, line in enumerate(lines):
         share = coverage(question, stems(line)) if (holds(line) or UNTIL.match(line)) and not is_question(line) else 0.0
-        if question.of_user and [t.stem for t in question.terms] == ["work"] and _A_JOB.match(line):
+        if question.of_user and asked == ["work"] and _A_JOB.match(line):
             share = 1.0
         counted = question.kind == "many" and share >= STRONG and not (_NUMBERED.search(line) or ends(line))
         share *= 0.75 if counted else 1.0  # a number that was said is better
@@ -239,8 +240,10 @@ def _answer(lines: list[str], scored: list[tuple[float, int, str]], question: Qu
 
 def _earlier(all_lines: list[str], scored: list[tuple[float, int, str]], question: Question) -> str:
     """What was before: the line that says so, best first, and of several the one right before what is named."""
+    if question.after and not any(question.after in stems(line) for _, _, line in scored):
+        return _before(all_lines, question) or (spoken(max(scored)[2]) if scored else "")
     if not scored:
-        return _before(all_lines, question) if question.after else ""
+        return ""
     best = max(score for score, _, _ in scored)
     lines = [line for score, _, line in sorted(scored, key=lambda one: one[1]) if score >= best - 0.15]
     named = next((at for at, line in enumerate(lines) if UNTIL.match(line) and question.after in stems(line)), -1)

@@ -51,7 +51,8 @@ _CLAUSE: Final = re.compile(
 # --- clauses ------------------------------------------------------------------------------------------------------
 
 _LAZY: Final = (
-    (re.compile(r"\b[iI]m\b"), "I'm"), (re.compile(r"\b[iI]ve\b"), "I've"),
+    (re.compile(r"\b[iI]m\b"), "I'm"), (re.compile(r"\b([HhSs]?[Hh]e|[Tt]hat)s\b"), r"\1's"),
+    (re.compile(r"\b[iI]ve\b"), "I've"),
     (re.compile(r"\b(do|does|did|ca|wo|is|are|was)nt\b", re.I), r"\1n't"), (re.compile(r"\bi\b(?!\.)"), "I"),
 )  # fmt: skip
 _VAGUE_VERBS: Final = vocabulary(
@@ -171,7 +172,7 @@ _ELLIPSIS: Final = re.compile(
 _UNSAID: Final = re.compile(
     r"^(?=(?:started|got|bought|took|found|met|finished|booked|moved|sold|quit|lost|joined|left|broke|adopted|went"
     r"|had|visited|passed"
-    r"|married|became|live|work) \w)",
+    r"|married|became|live|work|used to|worked) \w)",
     re.I,
 )
 """Statements that leave out "my" and "I"."""

@@ -14,7 +14,7 @@ from actors.models.offline_asks import is_question
 from actors.models.offline_fold import same_units
 from actors.models.offline_hush import topic_of
 from actors.models.offline_lines import NAME, VALUES, content, ends
-from actors.models.offline_question import HARD, WEAK, Question, coverage, of_other
+from actors.models.offline_question import HARD, STRONG, WEAK, Question, coverage, of_other
 from actors.models.offline_topic import corrects
 from actors.models.offline_words import clip, sentences, stems
 
@@ -22,7 +22,7 @@ _CHANGES: Final = re.compile(
     r"\b(?:now|instead|new|moved|changed|switched|swapped|postponed|upgraded|raised|replac\w+|taking over|took over"
     r"|any ?more|no longer|not? .{1,40} till|(?:put|went|gone|goes) (?:up|down|off)|back"
     r"|(?:up|down|cut\w*) (?:to|down)"
-    r"|leav\w+|left|renewed|quit|dropped|turned|since then|from now on)\b",
+    r"|until|stop\w*|off the|on hold|paus\w+|leav\w+|left|renewed|quit|dropped|turned|since then|from now on)\b",
     re.I,
 )
 
@@ -84,7 +84,8 @@ def _updates(question: Question, part: str, answer: str) -> bool:
     share = coverage(question, held)
     if not share or of_other(question, part):
         return False
-    changes = bool(_CHANGES.search(part)) or corrects(part)
+    changes = bool(_CHANGES.search(part)) or corrects(part) or ends(part)
+    share += STRONG * bool({n.lower() for n in NAME.findall(f"x {part}")} & {n.lower() for n in NAME.findall(answer)})
     if question.kind in HARD:
         enough = changes or share >= max(WEAK, coverage(question, stems(answer)))
         return enough and question.fits(part) and _differs(part, answer, strict=True)
@@ -97,10 +98,14 @@ def _differs(part: str, answer: str, *, strict: bool) -> bool:
     """Whether a sentence gives another value of a kind than an answer; `strict`: of one that the answer has."""
     if not same_units(part, answer):
         return False
-    found = False
-    for kind in (*VALUES, NAME):
-        mine, theirs = ({value.lower() for value in kind.findall(f"x {text}")} for text in (part, answer))
-        if mine and mine & theirs and kind is not NAME:
+    part, found = _NOT_NEW.sub(" ", part), False
+    for kind in VALUES:
+        mine = [value.lower() for value in kind.findall(part)][:1]
+        theirs = {value.lower() for value in kind.findall(answer)}
+        if mine and mine[0] in theirs:
             return False
-        found |= bool(mine - theirs) and (bool(theirs) or not strict)
-    return found or (not strict and ends(part))
+        found |= bool(mine) and (bool(theirs) or not strict)
+    return found or not strict
+
+
+_NOT_NEW: Final = re.compile(r"\b(?:not|from|instead of|no longer|before) (?:(?:on|at|in|the) )?\S+", re.I)

@@ -32,7 +32,7 @@ NUMBER: Final = (
 _WEEKDAY: Final = r"\b(?:mon|tues|wednes|thurs|fri|satur|sun)days?\b"
 _DATE: Final = (
     rf"\b(?:the )?\d{{1,2}}(?:st|nd|rd|th)? (?:of )?{_MONTH}\b|\b{_MONTH} \d{{1,2}}(?:st|nd|rd|th)?\b|\b{_DAY}\b"
-    r"|\b(?:january|february|april|june|july|august|september|october|november|december)\b|(?<=in )(?:march|may)\b"
+    r"|\b(?:january|february|april|june|july|august|september|october|november|december)\b|(?:(?<=in )|(?<=be )|(?<=to )|(?<=by )|(?<=til ))(?:march|may)\b"
 )
 VALUES: Final = tuple(
     re.compile(pattern, re.I)

@@ -29,7 +29,7 @@ _KINDS: Final = tuple(
         (
             "work",
             WORK.pattern,
-            r"\b(?:is|am|are|was|as|['’]m) (?:an? |the )|\b(?:works?|teach|teaches|stud\w+|runs?|retired|owns?|job)\b"
+            r"\b(?:is|am|are|was|be|as|['’]m) (?:an? |the )|\b(?:works?|teach|teaches|stud\w+|runs?|retired|owns?|job)\b"
             r"|\b(?:is|are) in the ",
         ),
         ("sort", r"\bwhat (?:kind|sort|type|breed)\b", r"\b(?:is|are|was|have|has|drive|own)s? an? "),
@@ -41,8 +41,8 @@ _KINDS: Final = tuple(
         (
             "old",
             r"\bhow old\b|\b(?:['’]s|my) age\b",
-            r"years? old|\(\d{1,3}\)|(?:\b(?:is|am|are|turns?|turned|was)|['’](?:s|m))(?: now"
-            r"| only)? \d{1,3}\b(?![:.,]\d)|\bborn\b",
+            r"years? old|\(\d{1,3}\)|(?:\b(?:is|am|are|turns?|turned|was|im|hes|shes)|['’](?:s|m))"
+            rf"(?: now| only)? (?:{NUMBER})(?![:.,]?\\d)|\\bborn\\b",
         ),
         (
             "often",
@@ -57,7 +57,12 @@ _KINDS: Final = tuple(
             rf"|soon|every|before|after|end|beginning|years?|months?|weeks?|hours?"
             r"|until|during|if|when|spring|summer|autumn|winter|christmas|easter)\b",
         ),
-        ("long", r"\bhow long\b", rf"{NUMBER}|\b(?:until|since)\b"),
+        (
+            "long",
+            r"\bhow long\b",
+            rf"(?:{NUMBER})(?:-\w+)? ?(?:(?:second|minute|min|hour|day|week|month|year|mile|metre|meter|inche)s?|m|cm|km|feet"
+            r"|foot)\b|\b(?:until|since)\b|\bfor (?:years|ages)\b",
+        ),
         ("many", r"\bhow many\b", NUMBER),
         (
             "much",

@@ -25,7 +25,7 @@ _CORRECTS: Final = re.compile(
     re.I,
 )
 _TAIL: Final = re.compile(
-    r"(?:,?\s+(?:(?:a|two|three) \w+ ago|yesterday|today|recently|now|nowadays|these days|by the way|btw|please|though"
+    r"(?:,?\s+(?:(?:a|two|three) \w+ ago|yesterday|today|recently|(?:right )?now|nowadays|these days|by the way|btw|please|though"
     r"|actually|at the moment|currently|again|thanks|thank you|lol|haha|honestly|sorry))+$|[\s:;]*[:;]-?[()DP]$",
     re.I,
 )

@@ -39,7 +39,7 @@ STOP: Final = vocabulary(
     recall know knew known mention mentioned please just also too very really now still s t m re ve ll d don
     didn isn wasn doesn won let hi hello hey ok okay well oh yes earlier before previously already because since
     than until while got currently actually exactly many much often lot used anymore user whats wheres
-    whos hows happened become dont doesnt didnt isnt wasnt arent werent im ive havent hasnt"""
+    whos hows happened become another other else dont doesnt didnt isnt wasnt arent werent im ive havent hasnt"""
 )
 _WEAK: Final = "like love hate prefer enjoy want need go number use call get take make name start begin"
 _CATEGORY: Final = (
@@ -63,13 +63,13 @@ favourite favorite fave fav best most prefer like; color colour; name call calle
 father dad daddy; child kid; birthday born birth birthdate birthplace; phone telephone mobile; bicycle bike
 television tv; buy purchase; flat apartment house home live
 live home reside move stay based; age old years turn; allergic allergy
-work job profession occupation employer career company; car vehicle; begin start; end finish; boss manager report
+work job profession occupation employer career company firm startup; car vehicle; begin start; end finish; boss manager report
 cost price pay expensive fee rent; doctor gp; appointment visit; trip travel journey holiday vacation; fly flight plane
 teach teacher; learn study; study student; book novel; film movie; own owner belong; responsible charge handle own
 wife spouse husband; run running jog; email mail e-mail; password passcode
 pin code; medication medicine pill; origin from; game match
 exam test; parked park; hobby enjoy collect; dislike hate stand detest; surname last
-tall height high; weigh weight heavy; earn salary income wage; size big large; owe debt; support fan; due deadline
+tall height high; weigh weight heavy kilo kg; earn salary income wage; size big large; owe debt; support fan; due deadline
 """
 """Words that may stand for one another. Kept short on purpose: a wrong synonym is worse than a search."""
 
@@ -127,8 +127,8 @@ def _stripped(word: str) -> str:
             if word.endswith(suffix) and len(word) >= least and not word.endswith("ss"):
                 word = word[: -len(suffix)]
                 break
-    if len(word) > 3 and word[-1] == "y":
-        word = word[:-1]
+    if len(word) > 3 and (word[-1] == "y" or word.endswith("ie")):
+        word = word.removesuffix("ie").removesuffix("y")
     if len(word) > 4 and word[-1] == word[-2] and word[-1] not in "lsz":
         word = word[:-1]
     return word[:-1] if len(word) > 3 and word[-1] == "e" else word
@@ -210,7 +210,8 @@ _SORT: Final = re.compile(
 """What sort of thing is asked for ("which car do I drive?"): an answer need not name it."""
 _OWNER: Final = re.compile(r"(\w[\w-]*)(?:['’]s|(?<=s)['’])\s+\w", re.I)
 WORK: Final = re.compile(
-    r"\bwhat(?:['’]s| is| do| does| did| are)\b.{1,40}?\b(?:do(?: for (?:a living|work))?|(?:job|profession))\W*$", re.I
+    r"\bwhat(?:['’]s| is| do| does| did| are)\b.{1,40}?\b(?:do(?: for (?:a living|work)| before .+)?|(?:job|profession))\W*$",
+    re.I,
 )
 
 
