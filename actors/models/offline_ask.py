@@ -35,11 +35,9 @@ SEARCHES: Final = ("conversation_search", "archival_memory_search")
 _ABOUT_ME: Final = re.compile(
     r"\bwhat (?:all |else )?do you (?:still )?(?:know|remember)(?: about (?:me|us|myself))?(?: so far)?\W*$"
     r"|\bwhat(?:['’]s| is) in your (?:core )?memory\b|\bwhat (?:have|did) i (?:told|tell) you(?: about (?:me"
-    r"|myself))?(?: so far)?\W*$"
-    r"|(?:summari[sz]e|recap|list|tell me|describe|give me|sum up)\b.{0,40}\b(?:about me|know of me|(?:i|you)(?: have"
-    r"|['’]ve)? (?:told you|know|said))\b"
-    r"|^\W*(?:please )?(?:summari[sz]e me|describe me|who am i|summari[sz]e(?: (?:this|our|the) (?:chat"
-    r"|conversation))?)\W*$",
+    r"|myself))?(?: so far)?\W*$|(?:summari[sz]e|recap|list|tell me|describe|give me|sum up)\b.{0,40}\b(?:about me"
+    r"|know of me|(?:i|you)(?: have|['’]ve)? (?:told you|know|said))\b|^\W*(?:please )?(?:summari[sz]e me|describe me"
+    r"|who am i|summari[sz]e(?: (?:this|our|the) (?:chat|conversation))?)\W*$",
     re.I,
 )
 _LIST: Final = re.compile(
@@ -68,8 +66,8 @@ def ask(view: View, text: str) -> Part:
     texts = [item.text for item in users]
     near = [h for h in hits(question, _said(view, question, users)) if question.past or not _ended(h, lines)]
     beaten = max((h.score for h in strong(question, near)), default=0.0) > score + 0.1
-    if question.kind == "why" and not question.fits(known):  # the reason may have been told with it
-        share, beaten = 0.0, True
+    bare = question.kind == "why" and not question.fits(known)  # the reason may have been told with it
+    share, beaten = (0.0, True) if bare else (share, beaten)
     if known:
         below = max((at for at, line in enumerate(lines) if spoken(line) in known), default=len(lines))
         since = [*texts, *(spoken(line) for line in lines[below + 1 :] if holds(line))]
@@ -84,7 +82,7 @@ def ask(view: View, text: str) -> Part:
         return Part("The user wanted this forgotten.", said)
     found = [h for h in strong(question, near) if beaten or h.coverage > share]
     said = _quoted(found, question, texts, lines) if found else ""
-    return _of_messages(view, question, core, found, said) or _nothing(question, view)
+    return _of_messages(view, question, None if bare else core, found, said) or core or _nothing(question, view, users)
 
 
 def _pages(view: View) -> dict[str, list[Done]]:
@@ -195,13 +193,19 @@ _A_JOB: Final = re.compile(r"They (?:are|were|used to be) (?:now )?(?:an?|the) "
 _NUMBERED: Final = re.compile(NUMBER, re.I)
 
 
+def _job_asked(question: Question) -> bool:
+    """Whether a question asks for the user's own job, and for nothing else."""
+    asked = [t.stem for t in question.terms if t.weight > 0.3]
+    return question.of_user and asked in (["work"], [] if question.kind == "work" else ["work"])
+
+
 def from_core(lines: list[str], question: Question) -> tuple[float, float, str]:
     """How much of the question the lines of core memory cover, how well, and what they answer ("" nothing)."""
     scored, most, own = [], 0.0, 0.0
-    asked = [t.stem for t in question.terms if t.weight > 0.3]
+    job = _job_asked(question)
     for at, line in enumerate(lines):
         share = coverage(question, stems(line)) if (holds(line) or UNTIL.match(line)) and not is_question(line) else 0.0
-        if question.of_user and asked == ["work"] and _A_JOB.match(line):
+        if job and _A_JOB.match(line):
             share = 1.0
         counted = question.kind == "many" and share >= STRONG and not (_NUMBERED.search(line) or ends(line))
         share *= 0.75 if counted else 1.0  # a number that was said is better
@@ -259,9 +263,11 @@ def _before(lines: list[str], question: Question) -> str:
         if _BEFORE_THAT.search(line):
             return spoken(line)
     now = replace(question, past=False, terms=tuple(t for t in question.terms if t.weight > 0.3))
-    job = question.of_user and [t.stem for t in now.terms] == ["work"]
+    job = _job_asked(question)
     held = [line for line in lines[: named[-1]] if holds(line) and question.after not in stems(line)]
+    held = [line for line in held if not _BEFORE_THAT.search(line)]
     told = [line for line in held if coverage(now, stems(line)) >= STRONG or (job and _A_JOB.match(line))]
+    told = [line for line in told if question.fits(line)] or told
     return f"Before that: {spoken(told[-1])}" if told else ""
 
 
@@ -338,7 +344,12 @@ def _page_asked(done: Done) -> int:
     return page if isinstance(page, int) else 0
 
 
-def _nothing(question: Question, view: View) -> Part:
+def _nothing(question: Question, view: View, users: list[Item]) -> Part:
+    now = replace(question, past=False)
+    before = strong(now, hits(now, _said(view, now, users))) if question.past else []
+    if len(before) > 1:
+        first = min((h for h in before if h.item.time), default=before[0], key=lambda h: h.item.time)
+        return Part("What was told first was before.", f"Earlier: {told(first)}")
     looked = sum(1 for d in view.done if d.name in SEARCHES and d.ok)
     where = " in core memory, the visible conversation, or my recall and archival storage" if looked else ""
     failed = [d for d in view.failures if d.name in SEARCHES]

@@ -51,11 +51,9 @@ _CLOCK: Final = re.compile(
     re.I,
 )
 _DAY: Final = re.compile(
-    r"\b(?:on |at )?(?P<iso>\d{4}-\d{2}-\d{2})(?:[T ](?=\d))?"
-    r"|\b(?P<rel>the day after tomorrow|tomorrow|tonight|today|this (?:morning|afternoon|evening))\b"
-    r"(?: (?P<part>morning|afternoon|evening|night))?"
-    r"|\b(?:on |next |this |on next )(?P<week>(?:mon|tues|wednes|thurs|fri|satur|sun)day)\b"
-    r"(?: (?P<part2>morning|afternoon|evening|night))?"
+    r"\b(?:on |at )?(?P<iso>\d{4}-\d{2}-\d{2})(?:[T ](?=\d))?|\b(?P<rel>the day after tomorrow|tomorrow|tonight|today"
+    r"|this (?:morning|afternoon|evening))\b(?: (?P<part>morning|afternoon|evening|night))?|\b(?:on |next |this "
+    r"|on next )(?P<week>(?:mon|tues|wednes|thurs|fri|satur|sun)day)\b(?: (?P<part2>morning|afternoon|evening|night))?"
     rf"|\b(?:on )?(?:the )?(?P<dom>\d{{1,2}})(?:st|nd|rd|th)? (?:of )?{_MONTH.format('month')}\b"
     r"(?:,? (?P<year>\d{4}))?"
     rf"|\b(?:on )?{_MONTH.format('month2')} (?P<dom2>\d{{1,2}})(?:st|nd|rd|th)?\b(?:,? (?P<year2>\d{{4}}))?"

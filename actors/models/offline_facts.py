@@ -62,8 +62,7 @@ _VAGUE_VERBS: Final = vocabulary(
 _VAGUE: Final = vocabulary("it that this you them these those what how when your him her so")
 _STATES: Final = re.compile(
     r"(?:married|engaged|single|divorced|widowed|vegetarian|vegan|retired|pregnant|diabetic|left-handed"
-    r"|colou?r[- ]blind"
-    r"|deaf|blind|adopted|bilingual|self-employed|unemployed|[A-Z][a-z]+(?:ese|ian|ish|an|ch))$"
+    r"|colou?r[- ]blind|deaf|blind|adopted|bilingual|self-employed|unemployed|[A-Z][a-z]+(?:ese|ian|ish|an|ch))$"
 )
 _NOT_KEYS: Final = vocabulary(
     """guess question point bad god goodness day problem opinion understanding intention plan idea fault pleasure
@@ -157,22 +156,19 @@ def _clauses(sentence: str) -> list[str]:
 
 _SHARED: Final = re.compile(
     r"(\b(?:I|[Ww]e)(?:['’]\w+)?(?: [^\s,]+){1,7}),? and (?=(?:now )?(?:live|work|have|speak|play|drive|teach|come"
-    r"|study|own|love"
-    r"|like|hate|am)\b)"
+    r"|study|own|love|like|hate|am)\b)"
 )
 """Two statements with one subject: "I'm 34 and live in Bristol"."""
 
 
 _ELLIPSIS: Final = re.compile(
     r"^(?=(?:fav(?:e|ou?rite)?|name|birthday|phone|email|address|age|height|weight|job|hobby|hobbies|blood type"
-    r"|shoe size|wife|husband|boss)"
-    r"(?:['’]s| (?:\w+ )?(?:is|are)\b))",
+    r"|shoe size|wife|husband|boss)(?:['’]s| (?:\w+ )?(?:is|are)\b))",
     re.I,
 )
 _UNSAID: Final = re.compile(
-    r"^(?=(?:started|got|bought|took|found|met|finished|booked|moved|sold|quit|lost|joined|left|broke|adopted|went"
-    r"|had|visited|passed"
-    r"|married|became|live|work|used to|worked) \w)",
+    r"^(?=(?:started|got|bought|took|found|met|finished|booked|moved|sold|quit|lost|joined|left|broke|adopted|went|had"
+    r"|visited|passed|married|became|live|work|used to|worked) \w)",
     re.I,
 )
 """Statements that leave out "my" and "I"."""

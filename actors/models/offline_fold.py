@@ -139,7 +139,7 @@ _COUNTED: Final = re.compile(rf"({NUMBER}) (?:[a-z]+ )??([a-z]{{3,}})", re.I)
 
 def restates(change: Change) -> bool:
     """Whether a change may be another time, date or number of something."""
-    corrects = change.only or change.mistaken or not _MOVED.isdisjoint(stems(change.line))
+    corrects = change.only or change.mistaken or not MOVED.isdisjoint(stems(change.line))
     return corrects and valued(change.line)
 
 
@@ -167,7 +167,7 @@ def _verbal(line: str) -> frozenset[str]:
     rest = known["rest"] if known else line
     for kind in VALUES:
         rest = kind.sub(" ", rest)
-    return content(rest) - _MOVED - _TIMES
+    return content(rest) - MOVED - _TIMES
 
 
 _MOVES: Final = re.compile(
@@ -176,7 +176,7 @@ _MOVES: Final = re.compile(
     re.I,
 )
 _TIMES: Final = stems("date time day from")
-_MOVED: Final = stems(
+MOVED: Final = stems(
     "moved move changed change postponed shifted pushed set due instead now new"
     " raise raised lowered increased dropped went up down goes"
 )

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from actors.models.offline_asks import is_question
-from actors.models.offline_fold import same_units
+from actors.models.offline_fold import MOVED, same_units
 from actors.models.offline_hush import topic_of
 from actors.models.offline_lines import NAME, VALUES, content, ends
 from actors.models.offline_question import HARD, STRONG, WEAK, Question, coverage, of_other
@@ -20,8 +20,7 @@ from actors.models.offline_words import clip, sentences, stems
 
 _CHANGES: Final = re.compile(
     r"\b(?:now|instead|new|moved|changed|switched|swapped|postponed|upgraded|raised|replac\w+|taking over|took over"
-    r"|any ?more|no longer|not? .{1,40} till|(?:put|went|gone|goes) (?:up|down|off)|back"
-    r"|(?:up|down|cut\w*) (?:to|down)"
+    r"|any ?more|no longer|not? .{1,40} till|(?:put|went|gone|goes) (?:up|down|off)|back|(?:up|down|cut\w*) (?:to|down)"
     r"|until|stop\w*|off the|on hold|paus\w+|leav\w+|left|renewed|quit|dropped|turned|since then|from now on)\b",
     re.I,
 )
@@ -30,9 +29,10 @@ _CHANGES: Final = re.compile(
 def source(line: str, told: Sequence[str]) -> int:
     """Which of the messages, oldest first, a line of core memory is from; the latest of several, -1 for none."""
     words = content(line)
-    shares = [len(words & content(text)) / max(1, len(words)) for text in told]
-    best = max(shares, default=0.0)
-    return max(at for at, share in enumerate(shares) if share == best) if best >= 0.6 else -1
+    held = [content(text) for text in told]
+    ranked = [(len(words & each), -len(each), at) for at, each in enumerate(held)]
+    share, _, at = max(ranked, default=(0, 0, -1))
+    return at if share >= 0.6 * len(words) else -1
 
 
 def later(question: Question, answer: str, told: Sequence[str], at: int) -> list[str]:
@@ -44,7 +44,7 @@ def later(question: Question, answer: str, told: Sequence[str], at: int) -> list
         direct = direct and bool(text) and (not parts or corrects(parts[0]))
         if not parts:
             continue
-        if direct and _differs(parts[0], answer, strict=False):
+        if direct and content(text) and _differs(parts[0], answer, strict=False):
             found.append(clip(" ".join(parts), 200))
         elif not direct:
             new = [part for part in parts if _updates(question, part, answer)]
@@ -82,7 +82,8 @@ def _updates(question: Question, part: str, answer: str) -> bool:
     """Whether a later sentence may change an answer."""
     held = stems(part)
     share = coverage(question, held)
-    if not share or of_other(question, part):
+    about = [t for t in question.terms if t.found(held) and (t.stem not in MOVED or _A_MOVE.search(part))]
+    if not share or not about or of_other(question, part):
         return False
     changes = bool(_CHANGES.search(part)) or corrects(part) or ends(part)
     share += STRONG * bool({n.lower() for n in NAME.findall(f"x {part}")} & {n.lower() for n in NAME.findall(answer)})
@@ -92,6 +93,9 @@ def _updates(question: Question, part: str, answer: str) -> bool:
     return (
         changes and (share >= WEAK) and bool(content(part) - content(answer)) and _differs(part, answer, strict=False)
     )
+
+
+_A_MOVE: Final = re.compile(r"\b(?:the|our|my) (?:move|change|raise)", re.I)
 
 
 def _differs(part: str, answer: str, *, strict: bool) -> bool:

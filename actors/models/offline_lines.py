@@ -26,8 +26,7 @@ _DAY: Final = r"\d{4}-\d{2}-\d{2}"
 _MONTH: Final = r"(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*"
 NUMBER: Final = (
     r"(?:[€$£] ?)?\d[\d.,]*\d|\d|\b(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|fifteen|twenty"
-    r"|thirty|forty"
-    r"|fifty|hundred|once|twice)\b"
+    r"|thirty|forty|fifty|hundred|once|twice)\b"
 )
 _WEEKDAY: Final = r"\b(?:mon|tues|wednes|thurs|fri|satur|sun)days?\b"
 _DATE: Final = (
@@ -54,19 +53,14 @@ NAME: Final = re.compile(r"(?<=[^.] )(?:Dr\. |Mr\. |Mrs\. |Ms\. )?[A-Z][\w'’-]
 
 VERBS: Final = (
     r"(?:(?:no longer|never|always|also|still|often|usually) )?(?:is|are|was|were|has|have|had|does|do|did|can(?:not"
-    r"|['’]t)?|could|will|won['’]t|would|should|must|may|lives?"
-    r"|moved"
-    r"|works?|worked|owns?|likes?|loves?|hates?|prefers?|enjoys?|speaks?|plays?|teaches|studies|studied|went|goes"
-    r"|costs?"
-    r"|takes?|took|starts?|started|begins|ends|runs?|drives?|needs?|wants?|eats?|drinks?|knows?|keeps?|uses?|used"
-    r"|calls?"
-    r"|collects?|comes?|gets?|got|makes?|turns?|turned|expires?|ships?|belongs?|opens?|closes?|meets?|arrives?|leaves?"
-    r"|left|became|joined|bought|sold|married|adopted|died|passed|retired|broke|lost|found|said|visits?|sleeps?|weighs?"
-    r"|pays?|earns?|reads?|writes?|sings?|travels?|flies|sits|stands|stays?|finished|quit|stopped|cancelled"
-    r"|doesn['’]t|\w{2,}ed"
-    r"|flew|grew|ran|ate|wrote|gave|caught|chose|fell|held|rode|sent|stole|won|met|paid|spent|told|taught|built"
-    r"|brought|began"
-    r"|drove|drank|swam|spoke|kept|made|saw|don['’]t|didn['’]t|isn['’]t|aren['’]t|wasn['’]t|hasn['’]t|haven['’]t)"
+    r"|['’]t)?|could|will|won['’]t|would|should|must|may|lives?|moved|works?|worked|owns?|likes?|loves?|hates?|prefers?"
+    r"|enjoys?|speaks?|plays?|teaches|studies|studied|went|goes|costs?|takes?|took|starts?|started|begins|ends|runs?"
+    r"|drives?|needs?|wants?|eats?|drinks?|knows?|keeps?|uses?|used|calls?|collects?|comes?|gets?|got|makes?|turns?"
+    r"|turned|expires?|ships?|belongs?|opens?|closes?|meets?|arrives?|leaves?|left|became|joined|bought|sold|married"
+    r"|adopted|died|passed|retired|broke|lost|found|said|visits?|sleeps?|weighs?|pays?|earns?|reads?|writes?|sings?"
+    r"|travels?|flies|sits|stands|stays?|finished|quit|stopped|cancelled|doesn['’]t|\w{2,}ed|flew|grew|ran|ate|wrote"
+    r"|gave|caught|chose|fell|held|rode|sent|stole|won|met|paid|spent|told|taught|built|brought|began|drove|drank|swam"
+    r"|spoke|kept|made|saw|don['’]t|didn['’]t|isn['’]t|aren['’]t|wasn['’]t|hasn['’]t|haven['’]t)"
 )
 _PARSED: Final = re.compile(
     rf"(?P<who>They|(?:(?:Their|The) )?(?:[\w'’.&-]+ ){{0,6}}?[\w'’.&-]+?)(?P<verb>['’]s| {VERBS}"

@@ -29,8 +29,8 @@ _KINDS: Final = tuple(
         (
             "work",
             WORK.pattern,
-            r"\b(?:is|am|are|was|be|as|['’]m) (?:an? |the )|\b(?:works?|teach|teaches|stud\w+|runs?|retired|owns?|job)\b"
-            r"|\b(?:is|are) in the ",
+            r"\b(?:is|am|are|was|be|as|['’]m) (?:an? |the )|\b(?:works?|teach|teaches|stud\w+|runs?|retired|owns?"
+            r"|job)\b|\b(?:is|are) in the ",
         ),
         ("sort", r"\bwhat (?:kind|sort|type|breed)\b", r"\b(?:is|are|was|have|has|drive|own)s? an? "),
         (
@@ -110,8 +110,7 @@ _ASKS_AGENT: Final = re.compile(
 _ASKS_ALL: Final = re.compile(
     r"\b(?:everything|all (?:that|the things|my|our)|what (?:did|have) (?:i|we) .*\b(?:about|of|regarding)\b"
     r"|what (?:else )?do (?:you|i) (?:still )?(?:know|remember) (?:about|of))|^\W*(?:please )?(?:list|summari[sz]e"
-    r"|recap|tell me (?:more )?about"
-    r"|what about)\b",
+    r"|recap|tell me (?:more )?about|what about)\b",
     re.I,
 )
 _BY_USER: Final = re.compile(r"\b(?:do|did|am|was|have|had|can|should|will|are|were) (?:i|we)\b", re.I)

@@ -19,14 +19,14 @@ from actors.models.offline_lines import KIN, NAME, VALUES, parsed, third, valued
 LINE_CHARS: Final = 180
 _CORRECTS: Final = re.compile(
     r"\b(?:no,|no wait|wait no|nope|correction|sorry|oops|wait,|i mean(?:t)?\b|scratch that|rather|tell a lie|i lied"
-    r"|make (?:that|it)|should be"
-    r"|my mistake|mixed (?:it"
-    r"|that|them|this) up|got (?:it|that) wrong|was wrong|(?<!he )actually)|^no\b",
+    r"|make (?:that|it)|should be|my mistake|mixed (?:it|that|them|this) up|got (?:it|that) wrong|was wrong"
+    r"|(?<!he )actually)|^no\b",
     re.I,
 )
 _TAIL: Final = re.compile(
-    r"(?:,?\s+(?:(?:a|two|three) \w+ ago|yesterday|today|recently|(?:right )?now|nowadays|these days|by the way|btw|please|though"
-    r"|actually|at the moment|currently|again|thanks|thank you|lol|haha|honestly|sorry))+$|[\s:;]*[:;]-?[()DP]$",
+    r"(?:,?\s+(?:(?:a|two|three) \w+ ago|yesterday|today|recently|(?:right )?now|nowadays|these days|by the way|btw"
+    r"|please|though|actually|at the moment|currently|again|thanks|thank you|lol|haha|honestly|sorry))+$"
+    r"|[\s:;]*[:;]-?[()DP]$",
     re.I,
 )
 

@@ -52,7 +52,7 @@ _FORMS: Final = vocabulary(
     learnt:learn began:begin begun:begin broke:break broken:break flew:fly flown:fly grew:grow kept:keep left:leave
     lost:lose paid:pay sang:sing slept:sleep spent:spend stood:stand swam:swim swum:swim took:take taken:take
     thought:think threw:throw wore:wear won:win built:build caught:catch chose:choose chosen:choose fell:fall
-    found:find gave:give given:give got:get heard:hear held:hold hid:hide hidden:hide led:lead made:make rode:ride
+    found:find gave:give given:give got:get heard:hear held:hold hid:hide hidden:hide led:lead made:make going:go rode:ride
     sent:send sat:sit stole:steal stolen:steal told:tell woke:wake children:child wives:wife knives:knife
     people:person men:man women:woman feet:foot teeth:tooth mice:mouse lives:live dying:die died:die"""
 )
