@@ -33,19 +33,24 @@ _SURE: Final = 0.8
 """What covers so much of a question needs no search for something better."""
 SEARCHES: Final = ("conversation_search", "archival_memory_search")
 _ABOUT_ME: Final = re.compile(
-    r"\bwhat (?:all |else )?do you (?:still )?(?:know|remember)(?: about (?:me|us|myself))?(?: so far)?\W*$"
+    r"(?i)\bwhat (?:all |else )?do you (?:still )?(?:know|remember)(?: about (?:me|us|myself))?(?: so far)?\W*$"
     r"|\bwhat(?:['’]s| is) in your (?:core )?memory\b|\bwhat (?:have|did) i (?:told|tell) you(?: about (?:me"
     r"|myself))?(?: so far)?\W*$|(?:summari[sz]e|recap|list|tell me|describe|give me|sum up)\b.{0,40}\b(?:about me"
     r"|know of me|(?:i|you)(?: have|['’]ve)? (?:told you|know|said))\b|^\W*(?:please )?(?:summari[sz]e me|describe me"
-    r"|who am i|summari[sz]e(?: (?:this|our|the) (?:chat|conversation))?)\W*$",
-    re.I,
+    r"|who am i|summari[sz]e(?: (?:this|our|the) (?:chat|conversation))?)\W*$"
 )
 _LIST: Final = re.compile(
-    r"\b(?:what|which) (?:documents?|files?|sources?)\b.*\b(?:you|there|attached|loaded)\b"
-    r"|\blist (?:\w+ ){0,2}(?:documents|files|sources)\b",
-    re.I,
+    r"(?i)\b(?:what|which) (?:documents?|files?|sources?)\b.*\b(?:you|there|attached|loaded)\b"
+    r"|\blist (?:\w+ ){0,2}(?:documents|files|sources)\b"
 )
 _TALKED: Final = re.compile(r"\b(?:what|which)\b.*\b(?:say|said|tell|told|talk|discuss|mention|write|happen|do)", re.I)
+_SO_NAMED: Final = re.compile(
+    r"\b(\w+)(?:['’]s name)?(?: (?:is|are))?(?: (?:called|named)| (?:in|from|at) \w+,)?[,:]? ((?:Dr\. |Mr\. |Mrs\. "
+    r"|Ms\. )?[A-Z][\w'’-]+(?:(?:,| and|, and)? [A-Z][\w'’-]+)*)"
+)
+_A_JOB: Final = re.compile(r"They (?:are|were|used to be) (?:now )?(?:an?|the) ")
+_NUMBERED: Final = re.compile(NUMBER, re.I)
+_BEFORE_THAT: Final = re.compile(r"\b(?:before (?:that|this)|previously)\b", re.I)
 
 
 def ask(view: View, text: str) -> Part:
@@ -163,12 +168,6 @@ def _unclear(text: str) -> str:
     return f"I cannot tell what to look for in “{clip(text, 120)}”. I match words: please name the thing you mean."
 
 
-_SO_NAMED: Final = re.compile(
-    r"\b(\w+)(?:['’]s name)?(?: (?:is|are))?(?: (?:called|named)| (?:in|from|at) \w+,)?[,:]? ((?:Dr\. |Mr\. |Mrs\. "
-    r"|Ms\. )?[A-Z][\w'’-]+(?:(?:,| and|, and)? [A-Z][\w'’-]+)*)"
-)
-
-
 @lru_cache(maxsize=8192)
 def _so_named(line: str) -> tuple[tuple[str, str], ...]:
     return tuple(_SO_NAMED.findall(line))
@@ -187,10 +186,6 @@ def aliases(lines: list[str]) -> dict[str, frozenset[str]]:
                 ]:
                     found[each] = found.get(each, frozenset()) | other
     return found
-
-
-_A_JOB: Final = re.compile(r"They (?:are|were|used to be) (?:now )?(?:an?|the) ")
-_NUMBERED: Final = re.compile(NUMBER, re.I)
 
 
 def _job_asked(question: Question) -> bool:
@@ -269,9 +264,6 @@ def _before(lines: list[str], question: Question) -> str:
     told = [line for line in held if coverage(now, stems(line)) >= STRONG or (job and _A_JOB.match(line))]
     told = [line for line in told if question.fits(line)] or told
     return f"Before that: {spoken(told[-1])}" if told else ""
-
-
-_BEFORE_THAT: Final = re.compile(r"\b(?:before (?:that|this)|previously)\b", re.I)
 
 
 def _gone(lines: list[str], line: str) -> str:

@@ -11,14 +11,13 @@ from functools import lru_cache
 from typing import Final
 
 LEAD: Final = re.compile(
-    r"\A(?:(?:hi|hello|hey|hey there|hi there|well|oh dear|i tell a lie|i lied|oh|ok|okay|oops|actually|no|nope"
+    r"(?i)\A(?:(?:hi|hello|hey|hey there|hi there|well|oh dear|i tell a lie|i lied|oh|ok|okay|oops|actually|no|nope"
     r"|by the way|btw|so|also|and|but|yes|yeah|please|fyi|just so you know|sorry|wait|correction|now|in fact"
     r"|good (?:morning|afternoon|evening)|from now on|these days|currently|nowadays|as of (?:today|now)|i mean"
     r"|for the record|you should know(?: that)?|again|turns out|my (?:bad|mistake)|scratch that|or rather|rather|anyway"
     r"|today|yesterday|last (?:week|month|year)|that|hmm|haha|lol|(?:can|could|would|will) you(?: please)?"
     r"|i(?: just)? want(?:ed)? (?:to tell you|you to know)(?: that)?|(?:please )?(?:note|know|write down"
-    r"|keep in mind)(?: that)?)\b[\s,:!.–—-]*)+",
-    re.I,
+    r"|keep in mind)(?: that)?)\b[\s,:!.–—-]*)+"
 )
 _QUESTION: Final = re.compile(
     r"(?:what|where|when|who|whom|whose|which|how|why)(?:['’]?s|['’]re|['’]d)?\s+(?:[\w'’-]+\s+){0,4}(?:is|are|was|were"
@@ -33,10 +32,9 @@ _ASKS_AT_END: Final = re.compile(r"(?:(?:です|ます|でした|ました|ま�
 """How a question ends in Japanese and Chinese, where its mark is left out."""
 _SINCE: Final = re.compile(r"(?:when|where|while)\s+(?:i|we|he|she|they|it|the)\b", re.I)
 _REQUEST: Final = re.compile(
-    r"(?:please\s+|(?:can|could|would|will) you (?:please )?)?"
+    r"(?i)(?:please\s+|(?:can|could|would|will) you (?:please )?)?"
     r"(?:remember|don['’]t forget|do not forget|note|keep in mind|memori[sz]e|save|write down|call me|call yourself"
-    r"|remind|forget|erase|cancel|set|delete|remove|wake)\b",
-    re.I,
+    r"|remind|forget|erase|cancel|set|delete|remove|wake)\b"
 )
 
 

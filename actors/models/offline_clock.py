@@ -45,10 +45,9 @@ _EVERY_DAY: Final = re.compile(
     re.I,
 )
 _CLOCK: Final = re.compile(
-    r"\b(?:at|by|around|@) ?(?P<hour>\d{1,2})(?:[:.h](?P<minute>\d{2}))?(?: ?(?P<half>am|pm))?(?: ?o['’]clock)?"
+    r"(?i)\b(?:at|by|around|@) ?(?P<hour>\d{1,2})(?:[:.h](?P<minute>\d{2}))?(?: ?(?P<half>am|pm))?(?: ?o['’]clock)?"
     r"(?: utc)?\b(?!\s*%|[-/]\d)|\b(?P<hour2>\d{1,2}):(?P<minute2>\d{2})(?: ?(?P<half2>am|pm))?(?: utc)?\b"
-    r"|\b(?P<hour3>\d{1,2}) ?(?P<half3>am|pm)(?: utc)?\b|\b(?:at )?(?P<word>noon|midday|midnight)\b",
-    re.I,
+    r"|\b(?P<hour3>\d{1,2}) ?(?P<half3>am|pm)(?: utc)?\b|\b(?:at )?(?P<word>noon|midday|midnight)\b"
 )
 _DAY: Final = re.compile(
     r"\b(?:on |at )?(?P<iso>\d{4}-\d{2}-\d{2})(?:[T ](?=\d))?|\b(?P<rel>the day after tomorrow|tomorrow|tonight|today"
@@ -62,6 +61,8 @@ _DAY: Final = re.compile(
 )
 _PARTS: Final = {"morning": 9, "afternoon": 15, "evening": 19, "night": 20, "tonight": 20}
 _AM: Final = re.compile(r"\b([ap])\.\s?m\b\.?", re.I)
+_AHEAD: Final = re.compile(r" (?P<sign>[+-])(?P<hours>\d\d):(?P<minutes>\d\d)(?::\d\d)?$")
+_PAST: Final = re.compile(r"\b(?:(yesterday)|(today)|last (week)|this (week)|(?:on )?(\d{4}-\d{2}-\d{2}))\b", re.I)
 
 
 class When(msgspec.Struct, frozen=True):
@@ -88,9 +89,6 @@ def ahead(time: str) -> timedelta | None:
         return None
     ahead = timedelta(hours=int(match["hours"]), minutes=int(match["minutes"]))
     return -ahead if match["sign"] == "-" else ahead
-
-
-_AHEAD: Final = re.compile(r" (?P<sign>[+-])(?P<hours>\d\d):(?P<minutes>\d\d)(?::\d\d)?$")
 
 
 def when(text: str, now: datetime | None, zone: timedelta | None = None) -> When | None:
@@ -237,9 +235,6 @@ def day_of(match: re.Match[str], today: date) -> date | None:
         return day if year or day >= today else day.replace(year=today.year + 1)
     except (ValueError, OverflowError):
         return None
-
-
-_PAST: Final = re.compile(r"\b(?:(yesterday)|(today)|last (week)|this (week)|(?:on )?(\d{4}-\d{2}-\d{2}))\b", re.I)
 
 
 def past_days(text: str, today: date) -> tuple[date, date] | None:

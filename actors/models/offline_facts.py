@@ -25,31 +25,15 @@ _LINE_WORDS: Final = 18
 _SENTENCES: Final = 100
 _EARLIER: Final = 3
 """So many earlier messages are looked at for what a correction corrects."""
-
-
-class Fact(msgspec.Struct, frozen=True):
-    """A change to the block `block`: human or persona."""
-
-    change: Change
-    block: str = "human"
-
-    @property
-    def line(self) -> str:
-        return self.change.line
-
-
 _I: Final = r"(?:i|we)(?:['’](?:m|ve|d|ll|re))?"
 _SUBJECT: Final = rf"(?:{_I}|my|our|call me)\b"
 _CLAUSE: Final = re.compile(
-    rf"[;\n]+\s*|,?\s+(?:and|but|so)\s+(?=(?:now )?(?:{_SUBJECT}|(?:she|he|it)(?:['’]s| (?:is|was|has|\w+s|can))\b|"
+    rf"(?i)[;\n]+\s*|,?\s+(?:and|but|so)\s+(?=(?:now )?(?:{_SUBJECT}|(?:she|he|it)(?:['’]s| (?:is|was|has|\w+s|can))\b|"
     rf"[A-Z]\w+ (?:is|has|was|are)\b))|,\s+(?=(?:my|our|the) (?:new|current) )"
     rf"|,?\s+(?:so|and)\s+(?=(?:(?:it|that)['’]s |now |there are )*{NUMBER} )"
     rf"|(?:,|(?<!said)(?<!says)(?<!wrote)(?<!asked):)\s+(?=(?:(?:so )?now )?(?:{_SUBJECT}|(?:she|he|it)['’]s\b))"
-    r"|\s+[-–—]+\s+(?=(?:i|my)\b)|,?\s+(?=(?:sorry|no wait|wait no|no),? \w+(?: \w+)?$)",
-    re.I,
+    r"|\s+[-–—]+\s+(?=(?:i|my)\b)|,?\s+(?=(?:sorry|no wait|wait no|no),? \w+(?: \w+)?$)"
 )
-# --- clauses ------------------------------------------------------------------------------------------------------
-
 _LAZY: Final = (
     (re.compile(r"\b[iI]m\b"), "I'm"), (re.compile(r"\b([HhSs]?[Hh]e|[Tt]hat)s\b"), r"\1's"),
     (re.compile(r"\b[iI]ve\b"), "I've"),
@@ -73,15 +57,13 @@ _NOT_NAMES: Final = STOP | vocabulary(
     story message"""
 )
 _INTRODUCED: Final = re.compile(
-    r"(?:(?:I['’]m|I am|this is)(?: called| named)?|my (?:full |first |real )?name(?:['’]s| is)(?: now| actually)?)"
-    r" ((?:(?:Dr|Mr|Mrs|Ms|Prof)\. )?[A-Za-z][\w'’-]*(?: [A-Z][\w'’-]*){0,3})(?:$|,| here| speaking| but| and)",
-    re.I,
+    r"(?i)(?:(?:I['’]m|I am|this is)(?: called| named)?|my (?:full |first |real )?name(?:['’]s| is)(?: now| actually)?)"
+    r" ((?:(?:Dr|Mr|Mrs|Ms|Prof)\. )?[A-Za-z][\w'’-]*(?: [A-Z][\w'’-]*){0,3})(?:$|,| here| speaking| but| and)"
 )
 _HERE: Final = re.compile(r"([A-Z][\w'’-]+) here$")
 _NICK: Final = re.compile(
-    r"(?:you (?:can|may|should) )?call me ([A-Z][\w'’-]+(?: [A-Z][\w'’-]+)*|[\w'’-]+$)(?=$|,| or\b)"
-    r"|(?:but )?every(?:one|body) (?:says|calls me) (\w+)$",
-    re.I,
+    r"(?i)(?:you (?:can|may|should) )?call me ([A-Z][\w'’-]+(?: [A-Z][\w'’-]+)*|[\w'’-]+$)(?=$|,| or\b)"
+    r"|(?:but )?every(?:one|body) (?:says|calls me) (\w+)$"
 )
 _PERSONA: Final = re.compile(
     r"(?:your (?:new )?name(?:['’]s| is| shall be| will be)(?: now)?|you(?:['’]re| are| will be| shall be)"
@@ -95,6 +77,56 @@ _REMEMBER: Final = re.compile(
 _NOT_NATIONAL: Final = vocabulary(
     "crazy back later when if at tomorrow a an the today tonight in ok okay fine here sorry sure"
 )
+_SHARED: Final = re.compile(
+    r"(\b(?:I|[Ww]e)(?:['’]\w+)?(?: [^\s,]+){1,7}),? and (?=(?:now )?(?:live|work|have|speak|play|drive|teach|come"
+    r"|study|own|love|like|hate|am)\b)"
+)
+"""Two statements with one subject: "I'm 34 and live in Bristol"."""
+_ELLIPSIS: Final = re.compile(
+    r"(?i)^(?=(?:fav(?:e|ou?rite)?|name|birthday|phone|email|address|age|height|weight|job|hobby|hobbies|blood type"
+    r"|shoe size|wife|husband|boss)(?:['’]s| (?:\w+ )?(?:is|are)\b))"
+)
+_UNSAID: Final = re.compile(
+    r"^(?=(?:started|got|bought|took|found|met|finished|booked|moved|sold|quit|lost|joined|left|broke|adopted|went|had"
+    r"|visited|passed|married|became|live|work|used to|worked) \w)",
+    re.I,
+)
+"""Statements that leave out "my" and "I"."""
+_NOTED: Final = re.compile(r"^([\w ]{3,40}): (?=\S)")
+_INVERTED: Final = re.compile(r"^(.{2,40}?)(?:['’]s| is) ((?:my|our) favou?rite [\w ]+)$", re.I)
+_NEW: Final = re.compile(r"^(?:(?:my|our|the) )?(?:new|current|actual) (?=[\w ]+(?: is|[’']s)\b)", re.I)
+_BEGUN: Final = re.compile(
+    r"(?i)((?:before|after|since|until|in|on|at|during|when|while|as) (?:[\w'’-]+ ?){1,5}?),? (?=(?:I|we|my"
+    r"|our)\b)(?!I ['’])(.+)$"
+)
+"""A statement that begins with when or where."""
+_NAMED: Final = re.compile(
+    rf"(?:(?:(?:Dr|Mr|Mrs|Ms)\. )?[A-Z][\w'’-]*(?: (?:and )?[A-Z][\w'’-]*){{0,3}}|[^\W\d]\w*"
+    rf"|\w+ \d+)(?:['’]s)? {VERBS} \w"
+    r"|(?:(?:Dr|Mr|Mrs|Ms)\. )?[A-Z]\w+(?: [A-Z]\w*){0,2} [a-z]{2,}s \w"
+    rf"|[\w-]+['’]s [\w ]{{2,30}} (?:is|are) \w"
+)
+_OURS: Final = re.compile(rf"(?:my|our) (?:[\w'’.-]+ ){{0,5}}?[\w'’.-]+(?:['’]s| {VERBS}) \S", re.I)
+_MINE: Final = re.compile(
+    r"(?:i|we)(?:['’](?:m|ve|d|ll|re))?(?: (?:just|recently|now|finally|really|also|still|always|never|usually"
+    r"|currently))* (?P<verb>\S+)(?: (?P<rest>.+))?$",
+    re.I | re.S,
+)
+_PASSING: Final = re.compile(r"(?:sure|sorry|afraid|glad|happy to|here|back|going to (?!the\b|[A-Z])|not sure|on my)\b")
+
+
+class Fact(msgspec.Struct, frozen=True):
+    """A change to the block `block`: human or persona."""
+
+    change: Change
+    block: str = "human"
+
+    @property
+    def line(self) -> str:
+        return self.change.line
+
+
+# --- clauses ------------------------------------------------------------------------------------------------------
 
 
 def facts_in(text: str, earlier: Sequence[str] = ()) -> tuple[Fact, ...]:
@@ -154,35 +186,6 @@ def _clauses(sentence: str) -> list[str]:
     return found
 
 
-_SHARED: Final = re.compile(
-    r"(\b(?:I|[Ww]e)(?:['’]\w+)?(?: [^\s,]+){1,7}),? and (?=(?:now )?(?:live|work|have|speak|play|drive|teach|come"
-    r"|study|own|love|like|hate|am)\b)"
-)
-"""Two statements with one subject: "I'm 34 and live in Bristol"."""
-
-
-_ELLIPSIS: Final = re.compile(
-    r"^(?=(?:fav(?:e|ou?rite)?|name|birthday|phone|email|address|age|height|weight|job|hobby|hobbies|blood type"
-    r"|shoe size|wife|husband|boss)(?:['’]s| (?:\w+ )?(?:is|are)\b))",
-    re.I,
-)
-_UNSAID: Final = re.compile(
-    r"^(?=(?:started|got|bought|took|found|met|finished|booked|moved|sold|quit|lost|joined|left|broke|adopted|went|had"
-    r"|visited|passed|married|became|live|work|used to|worked) \w)",
-    re.I,
-)
-"""Statements that leave out "my" and "I"."""
-_NOTED: Final = re.compile(r"^([\w ]{3,40}): (?=\S)")
-_INVERTED: Final = re.compile(r"^(.{2,40}?)(?:['’]s| is) ((?:my|our) favou?rite [\w ]+)$", re.I)
-_NEW: Final = re.compile(r"^(?:(?:my|our|the) )?(?:new|current|actual) (?=[\w ]+(?: is|[’']s)\b)", re.I)
-_BEGUN: Final = re.compile(
-    r"((?:before|after|since|until|in|on|at|during|when|while|as) (?:[\w'’-]+ ?){1,5}?),? (?=(?:I|we|my"
-    r"|our)\b)(?!I ['’])(.+)$",
-    re.I,
-)
-"""A statement that begins with when or where."""
-
-
 def _facts(clause: str, topic: Topic, *, wrong: bool) -> Iterator[Fact]:
     """The facts of a clause; `wrong`: its sentence says that something else never held."""
     bare = LEAD.sub("", clause, count=1)
@@ -209,19 +212,6 @@ def _facts(clause: str, topic: Topic, *, wrong: bool) -> Iterator[Fact]:
 
 
 # --- statements ---------------------------------------------------------------------------------------------------
-
-_NAMED: Final = re.compile(
-    rf"(?:(?:(?:Dr|Mr|Mrs|Ms)\. )?[A-Z][\w'’-]*(?: (?:and )?[A-Z][\w'’-]*){{0,3}}|[^\W\d]\w*"
-    rf"|\w+ \d+)(?:['’]s)? {VERBS} \w"
-    r"|(?:(?:Dr|Mr|Mrs|Ms)\. )?[A-Z]\w+(?: [A-Z]\w*){0,2} [a-z]{2,}s \w"
-    rf"|[\w-]+['’]s [\w ]{{2,30}} (?:is|are) \w"
-)
-_OURS: Final = re.compile(rf"(?:my|our) (?:[\w'’.-]+ ){{0,5}}?[\w'’.-]+(?:['’]s| {VERBS}) \S", re.I)
-_MINE: Final = re.compile(
-    r"(?:i|we)(?:['’](?:m|ve|d|ll|re))?(?: (?:just|recently|now|finally|really|also|still|always|never|usually"
-    r"|currently))* (?P<verb>\S+)(?: (?P<rest>.+))?$",
-    re.I | re.S,
-)
 
 
 def _lines(clause: str) -> Iterator[str]:
@@ -257,9 +247,6 @@ def _is_name(name: str, *, given: bool) -> bool:
     first = name.split(maxsplit=1)[0]
     lasting = not _STATES.match(first) and first.lower() not in _NOT_NATIONAL | _NOT_NAMES
     return lasting and (given or all(part[0].isupper() for part in name.split()))
-
-
-_PASSING: Final = re.compile(r"(?:sure|sorry|afraid|glad|happy to|here|back|going to (?!the\b|[A-Z])|not sure|on my)\b")
 
 
 def _of_mine(said: str) -> bool:

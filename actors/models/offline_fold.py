@@ -28,6 +28,29 @@ from actors.models.offline_lines import (
 )
 from actors.models.offline_words import plain, stem, stems, vocabulary
 
+_NO_VALUES: Final = vocabulary("fine ok okay good true right wrong nothing all gone over done worries way problem")
+_UNITS: Final = tuple(
+    re.compile(rf"(?:{pattern})(?!\w)", re.I)
+    for pattern in (
+        r"[€$£](?= ?\d)|(?<=\d) ?[€$£]|\b(?:euros?|dollars?|pounds|quid|crowns|kroner|cents)",
+        r"(?<=\d) (?:minutes?|hours?|days?|weeks?|months?|years?)",
+        r"(?<=\d) ?(?:kg|kilos?|g|grams?|km|cm|miles?|metres?|%|percent)",
+    )
+)
+RECOUNTS: Final = re.compile(
+    rf"(?:(?:it|that)(?:.s| is| makes)|there are)?\s*(?:only |about )?(?:{NUMBER})(?! ?[ap]m\b|[:.]\d)", re.I
+)
+_COUNTED: Final = re.compile(rf"({NUMBER}) (?:[a-z]+ )??([a-z]{{3,}})", re.I)
+_MOVES: Final = re.compile(
+    r"(?i)\b(?:moved|changed|postponed|shifted|pushed|raised?|lowered|increased|dropped|(?:went|gone|goes) (?:up|down)"
+    r"|put (?:back|up|off|forward)|now)\b"
+)
+_TIMES: Final = stems("date time day from")
+MOVED: Final = stems(
+    "moved move changed change postponed shifted pushed set due instead now new"
+    " raise raised lowered increased dropped went up down goes"
+)
+
 
 class Change(msgspec.Struct, frozen=True):
     """A fact to be folded in. `mistaken`: what it replaces never held. `old`: the line that it corrects; with `new`,
@@ -100,23 +123,10 @@ def patched(line: str, fragment: str) -> str:
     return f"{line[: -len(known['rest']) - 1]}{fragment}." if alone or same_thing else line
 
 
-_NO_VALUES: Final = vocabulary("fine ok okay good true right wrong nothing all gone over done worries way problem")
-
-
 def same_units(new: str, old: str) -> bool:
     """Whether two statements measure in one unit, where both have one: euros and hours are no values of one thing."""
     mine, theirs = ({at for at, unit in enumerate(_UNITS) if unit.search(line)} for line in (new, old))
     return not mine or not theirs or not mine.isdisjoint(theirs)
-
-
-_UNITS: Final = tuple(
-    re.compile(rf"(?:{pattern})(?!\w)", re.I)
-    for pattern in (
-        r"[€$£](?= ?\d)|(?<=\d) ?[€$£]|\b(?:euros?|dollars?|pounds|quid|crowns|kroner|cents)",
-        r"(?<=\d) (?:minutes?|hours?|days?|weeks?|months?|years?)",
-        r"(?<=\d) ?(?:kg|kilos?|g|grams?|km|cm|miles?|metres?|%|percent)",
-    )
-)
 
 
 def recounted(line: str, old: str) -> str:
@@ -129,12 +139,6 @@ def recounted(line: str, old: str) -> str:
         if number and number.lower() != match[1].lower():
             return f"{old[: match.start(1)]}{number.lower()}{old[match.end(1) :]}"
     return ""
-
-
-RECOUNTS: Final = re.compile(
-    rf"(?:(?:it|that)(?:.s| is| makes)|there are)?\s*(?:only |about )?(?:{NUMBER})(?! ?[ap]m\b|[:.]\d)", re.I
-)
-_COUNTED: Final = re.compile(rf"({NUMBER}) (?:[a-z]+ )??([a-z]{{3,}})", re.I)
 
 
 def restates(change: Change) -> bool:
@@ -168,15 +172,3 @@ def _verbal(line: str) -> frozenset[str]:
     for kind in VALUES:
         rest = kind.sub(" ", rest)
     return content(rest) - MOVED - _TIMES
-
-
-_MOVES: Final = re.compile(
-    r"\b(?:moved|changed|postponed|shifted|pushed|raised?|lowered|increased|dropped|(?:went|gone|goes) (?:up|down)"
-    r"|put (?:back|up|off|forward)|now)\b",
-    re.I,
-)
-_TIMES: Final = stems("date time day from")
-MOVED: Final = stems(
-    "moved move changed change postponed shifted pushed set due instead now new"
-    " raise raised lowered increased dropped went up down goes"
-)

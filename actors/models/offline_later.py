@@ -19,11 +19,15 @@ from actors.models.offline_topic import corrects
 from actors.models.offline_words import clip, sentences, stems
 
 _CHANGES: Final = re.compile(
-    r"\b(?:now|instead|new|moved|changed|switched|swapped|postponed|upgraded|raised|replac\w+|taking over|took over"
+    r"(?i)\b(?:now|instead|new|moved|changed|switched|swapped|postponed|upgraded|raised|replac\w+|taking over|took over"
     r"|any ?more|no longer|not? .{1,40} till|(?:put|went|gone|goes) (?:up|down|off)|back|(?:up|down|cut\w*) (?:to|down)"
-    r"|until|stop\w*|off the|on hold|paus\w+|leav\w+|left|renewed|quit|dropped|turned|since then|from now on)\b",
-    re.I,
+    r"|until|stop\w*|off the|on hold|paus\w+|leav\w+|left|renewed|quit|dropped|turned|since then|from now on)\b"
 )
+_REFERS: Final = re.compile(
+    r"^\W*(?:they|this|that|these|those)\b|\b(?:it|its|he|she|his|her|him|them|ones?|there)\b", re.I
+)
+_A_MOVE: Final = re.compile(r"\b(?:the|our|my) (?:move|change|raise)", re.I)
+_NOT_NEW: Final = re.compile(r"\b(?:not|from|instead of|no longer|before) (?:(?:on|at|in|the) )?\S+", re.I)
 
 
 def source(line: str, told: Sequence[str]) -> int:
@@ -73,11 +77,6 @@ def refers(text: str) -> bool:
     return bool(_REFERS.search(sentences(text)[0])) if text.strip() else False
 
 
-_REFERS: Final = re.compile(
-    r"^\W*(?:they|this|that|these|those)\b|\b(?:it|its|he|she|his|her|him|them|ones?|there)\b", re.I
-)
-
-
 def _updates(question: Question, part: str, answer: str) -> bool:
     """Whether a later sentence may change an answer."""
     held = stems(part)
@@ -95,9 +94,6 @@ def _updates(question: Question, part: str, answer: str) -> bool:
     )
 
 
-_A_MOVE: Final = re.compile(r"\b(?:the|our|my) (?:move|change|raise)", re.I)
-
-
 def _differs(part: str, answer: str, *, strict: bool) -> bool:
     """Whether a sentence gives another value of a kind than an answer; `strict`: of one that the answer has."""
     if not same_units(part, answer):
@@ -110,6 +106,3 @@ def _differs(part: str, answer: str, *, strict: bool) -> bool:
             return False
         found |= bool(mine) and (bool(theirs) or not strict)
     return found or not strict
-
-
-_NOT_NEW: Final = re.compile(r"\b(?:not|from|instead of|no longer|before) (?:(?:on|at|in|the) )?\S+", re.I)

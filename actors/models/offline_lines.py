@@ -31,7 +31,8 @@ NUMBER: Final = (
 _WEEKDAY: Final = r"\b(?:mon|tues|wednes|thurs|fri|satur|sun)days?\b"
 _DATE: Final = (
     rf"\b(?:the )?\d{{1,2}}(?:st|nd|rd|th)? (?:of )?{_MONTH}\b|\b{_MONTH} \d{{1,2}}(?:st|nd|rd|th)?\b|\b{_DAY}\b"
-    r"|\b(?:january|february|april|june|july|august|september|october|november|december)\b|(?:(?<=in )|(?<=be )|(?<=to )|(?<=by )|(?<=til ))(?:march|may)\b"
+    r"|\b(?:january|february|april|june|july|august|september|october|november|december)\b"
+    r"|(?:(?<=in )|(?<=be )|(?<=to )|(?<=by )|(?<=til ))(?:march|may)\b"
 )
 VALUES: Final = tuple(
     re.compile(pattern, re.I)
@@ -42,15 +43,7 @@ VALUES: Final = tuple(
     )
 )
 """What can be put in place of another of its kind: times, days and numbers."""
-
-
-def valued(text: str) -> bool:
-    """Whether a text has a time, a date or a number."""
-    return any(kind.search(text) for kind in VALUES)
-
-
 NAME: Final = re.compile(r"(?<=[^.] )(?:Dr\. |Mr\. |Mrs\. |Ms\. )?[A-Z][\w'’-]+(?: [A-Z][\w'’-]+)*")
-
 VERBS: Final = (
     r"(?:(?:no longer|never|always|also|still|often|usually) )?(?:is|are|was|were|has|have|had|does|do|did|can(?:not"
     r"|['’]t)?|could|will|won['’]t|would|should|must|may|lives?|moved|works?|worked|owns?|likes?|loves?|hates?|prefers?"
@@ -71,13 +64,10 @@ _NAMED: Final = re.compile(
     r"(?P<who>(?:(?:Dr|Mr|Mrs|Ms)\. )?[A-Z][\w'’-]+(?: [A-Z][\w'’-]*){0,2})(?P<verb> [a-z]{2,}s) (?P<rest>.+)", re.S
 )
 _ADVERB: Final = re.compile(
-    r"^(They|[^ ]+) ((?:still|now|also|really|currently|usually|always|just|recently|finally|both|originally"
-    r"|actually) )+",
-    re.I,
+    r"(?i)^(They|[^ ]+) ((?:still|now|also|really|currently|usually|always|just|recently|finally|both|originally"
+    r"|actually) )+"
 )
 UNTIL: Final = re.compile(rf"Until ({_DAY}|earlier): (.+)", re.S)
-# --- saying -----------------------------------------------------------------------------------------------------
-
 _OLD: Final = {
     "Lives": "live", "Likes": "like", "Loves": "love", "Hates": "hate", "Dislikes": "dislike", "Prefers": "prefer",
     "Enjoys": "enjoy", "Works": "work", "Comes": "come", "Speaks": "speak", "Studies": "study", "Plays": "play",
@@ -99,6 +89,38 @@ _THEY: Final = (
     (re.compile(r"\b(?:I|i|we) was\b"), "the user was"),
     (re.compile(r"\b(?:[Ii]|we)(?:['’]ve| have)\b"), "the user has"), (re.compile(r"\b(?:I|we|me|us)\b"), "the user"),
 )  # fmt: skip
+_OPINIONS: Final = vocabulary(
+    "like love hate enjoy prefer dislike likes loves hates enjoys prefers dislikes adore detest"
+)
+_ATTRIBUTES: Final = vocabulary(
+    """name birthday birthdate anniversary age address email mail phone number telephone password pin code job
+    employer school university hometown size type nationality language hobby username plate colour color
+    timezone appointment favourite favorite doctor dentist boss manager wife husband partner surname salary rent"""
+)
+_PREPOSITIONS: Final = vocabulary("in on at near under behind with from")
+_ENDING: Final = re.compile(
+    r"(?i)\b(?:no longer|any ?more|any longer|not any|stopped|quit|sold|gave up|given up|got rid of|cancelled|canceled"
+    r"|dropped"
+    r"|broke up with|divorced|lost|finished|left|died|passed away|retired|used to|was stolen|is gone|moved out)\b"
+)
+_OF_SUBJECT: Final = re.compile(r"\b(?:died|passed away|retired|was stolen|is gone|moved out|left)\b", re.I)
+_EMPTY: Final = stems(
+    """no longer any more anymore stopped quit sold gave up given rid cancelled canceled dropped broke divorced lost
+    finished left died passed away retired stolen gone moved used only now they their the user yesterday today ago week
+    weekend month year last new old go going do does doing been"""
+) | {stem(word) for word in STOP}
+_ONE: Final = re.compile(r"[,;]| and | because | so ")
+_ASIDE: Final = re.compile(r",? (?:which|though|although|because|since|but|so|except) ")
+_COUNT: Final = re.compile(NUMBER, re.I)
+_DEAD: Final = re.compile(r"\b(?:died|passed away)\b", re.I)
+
+
+def valued(text: str) -> bool:
+    """Whether a text has a time, a date or a number."""
+    return any(kind.search(text) for kind in VALUES)
+
+
+# --- saying -----------------------------------------------------------------------------------------------------
 
 
 def third(clause: str) -> str:
@@ -147,28 +169,6 @@ def _used_to(line: str, day: str) -> str:
 
 
 # --- what a line is about -----------------------------------------------------------------------------------------
-
-_OPINIONS: Final = vocabulary(
-    "like love hate enjoy prefer dislike likes loves hates enjoys prefers dislikes adore detest"
-)
-_ATTRIBUTES: Final = vocabulary(
-    """name birthday birthdate anniversary age address email mail phone number telephone password pin code job
-    employer school university hometown size type nationality language hobby username plate colour color
-    timezone appointment favourite favorite doctor dentist boss manager wife husband partner surname salary rent"""
-)
-_PREPOSITIONS: Final = vocabulary("in on at near under behind with from")
-_ENDING: Final = re.compile(
-    r"\b(?:no longer|any ?more|any longer|not any|stopped|quit|sold|gave up|given up|got rid of|cancelled|canceled"
-    r"|dropped"
-    r"|broke up with|divorced|lost|finished|left|died|passed away|retired|used to|was stolen|is gone|moved out)\b",
-    re.I,
-)
-_OF_SUBJECT: Final = re.compile(r"\b(?:died|passed away|retired|was stolen|is gone|moved out|left)\b", re.I)
-_EMPTY: Final = stems(
-    """no longer any more anymore stopped quit sold gave up given rid cancelled canceled dropped broke divorced lost
-    finished left died passed away retired stolen gone moved used only now they their the user yesterday today ago week
-    weekend month year last new old go going do does doing been"""
-) | {stem(word) for word in STOP}
 
 
 def holds(line: str) -> bool:
@@ -274,12 +274,6 @@ def _may_end(who: str, theirs: str, gone: frozenset[str]) -> bool:
     if who != "They":
         return who.startswith(("The ", "Their ")) if theirs == "They" else content(who) <= content(theirs)
     return theirs.startswith(("They", "Their", "The ")) or gone <= content(theirs)
-
-
-_ONE: Final = re.compile(r"[,;]| and | because | so ")
-_ASIDE: Final = re.compile(r",? (?:which|though|although|because|since|but|so|except) ")
-_COUNT: Final = re.compile(NUMBER, re.I)
-_DEAD: Final = re.compile(r"\b(?:died|passed away)\b", re.I)
 
 
 def named(each: str, line: str) -> bool:

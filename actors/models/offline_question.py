@@ -23,95 +23,59 @@ SHAPE_BONUS: Final = 0.15
 _DAYS: Final = (
     r"(?:(?:mon|tues|wednes|thurs|fri|satur|sun)days?|(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*)\b"
 )
+_SPAN: Final = r"(?:second|minute|min|hour|day|week|month|year|mile|metre|meter|inche)s?|m|cm|km|feet|foot"
 _KINDS: Final = tuple(
     (kind, re.compile(asked, re.I), re.compile(answer) if kind in ("who", "name") else re.compile(answer, re.I))
     for kind, asked, answer in (
-        (
-            "work",
-            WORK.pattern,
-            r"\b(?:is|am|are|was|be|as|['’]m) (?:an? |the )|\b(?:works?|teach|teaches|stud\w+|runs?|retired|owns?"
-            r"|job)\b|\b(?:is|are) in the ",
-        ),
+        ("work", WORK.pattern, r"\b(?:is|am|are|was|be|as|['’]m) (?:an? |the )|\b(?:works?|teach|teaches|stud\w+|runs?"
+         r"|retired|owns?|job)\b|\b(?:is|are) in the "),
         ("sort", r"\bwhat (?:kind|sort|type|breed)\b", r"\b(?:is|are|was|have|has|drive|own)s? an? "),
-        (
-            "colour",
-            r"\bwhat colou?r\b",
-            r"\b(?:red|blue|green|yellow|black|white|gr[ea]y|brown|orange|purple|pink|silver|golden|beige|turquoise)\b",
-        ),
-        (
-            "old",
-            r"\bhow old\b|\b(?:['’]s|my) age\b",
-            r"years? old|\(\d{1,3}\)|(?:\b(?:is|am|are|turns?|turned|was|im|hes|shes)|['’](?:s|m))"
-            rf"(?: now| only)? (?:{NUMBER})(?![:.,]?\\d)|\\bborn\\b",
-        ),
-        (
-            "often",
-            r"\bhow often\b|\bhow many times\b",
-            rf"\b(?:once|twice|times|every|daily|weekly|monthly|yearly|each|always|never|only on|an? (?:day|week"
-            rf"|month|year))\b|\bon {_DAYS}",
-        ),
-        (
-            "when",
-            r"\bwhen\b|\bwhat (?:time|day|date|month|year)\b|\bwhich (?:day|date|month|year)\b",
-            rf"\d|\b{_DAYS}|\b(?:noon|midnight|morning|evening|night|weekend|tomorrow|today|yesterday|next|early|late"
-            rf"|soon|every|before|after|end|beginning|years?|months?|weeks?|hours?"
-            r"|until|during|if|when|spring|summer|autumn|winter|christmas|easter)\b",
-        ),
-        (
-            "long",
-            r"\bhow long\b",
-            rf"(?:{NUMBER})(?:-\w+)? ?(?:(?:second|minute|min|hour|day|week|month|year|mile|metre|meter|inche)s?|m|cm|km|feet"
-            r"|foot)\b|\b(?:until|since)\b|\bfor (?:years|ages)\b",
-        ),
+        ("colour", r"\bwhat colou?r\b", r"\b(?:red|blue|green|yellow|black|white|gr[ea]y|brown|orange|purple|pink"
+         r"|silver|golden|beige|turquoise)\b"),
+        ("old", r"\bhow old\b|\b(?:['’]s|my) age\b", r"years? old|\(\d{1,3}\)|(?:\b(?:is|am|are|turns?|turned|was|im"
+         rf"|hes|shes)|['’](?:s|m))(?: now| only)? (?:{NUMBER})(?![:.,]?\d)|\bborn\b"),
+        ("often", r"\bhow often\b|\bhow many times\b", r"\b(?:once|twice|times|every|daily|weekly|monthly|yearly|each"
+         rf"|always|never|only on|an? (?:day|week|month|year))\b|\bon {_DAYS}"),
+        ("when", r"\bwhen\b|\b(?:what|which) (?:time|day|date|month|year)\b", rf"\d|\b{_DAYS}|\b(?:noon|midnight"
+         r"|morning|evening|night|weekend|tomorrow|today|yesterday|next|early|late|soon|every|before|after|end"
+         r"|beginning|years?|months?|weeks?|hours?|until|during|if|when|spring|summer|autumn|winter|christmas|easter)\b"),
+        ("long", r"\bhow long\b", rf"(?:{NUMBER})(?:-\w+)? ?(?:{_SPAN})\b|\b(?:until|since)\b|\bfor (?:years|ages)\b"),
         ("many", r"\bhow many\b", NUMBER),
-        (
-            "much",
-            r"\bhow (?:much|far|tall|big|heavy)\b|\bwhat (?:does|do|did|is|are|was) .* (?:cost|charge|pay|earn|weigh|owe)\b",
-            NUMBER,
-        ),
-        (
-            "where",
-            r"\bwhere\b|\b(?:in|at) (?:which|what)\b",
-            r"\b(?:in|at|on|to|from|under|above|below|behind|opposite|between|near|inside|by|with|next)\b",
-        ),
-        (
-            "who",
-            r"\bwho(?:se|m)?\b",
-            r"(?:.[ “(])[A-Z][a-z]|^(?!They|Their|The|I\b|My|Our|We|You)[A-Z]|\b(?:my|our|their|user['’]s|your) \w",
-        ),
+        ("much", r"\bhow (?:much|far|tall|big|heavy)\b|\bwhat (?:do|did|does|is|are|was) .* (?:cost|charge|pay|earn"
+         r"|weigh|owe)\b", NUMBER),
+        ("where", r"\bwhere\b|\b(?:in|at) (?:which|what)\b", r"\b(?:in|at|on|to|from|under|above|below|behind|opposite"
+         r"|between|near|inside|by|with|next)\b"),
+        ("who", r"\bwho(?:se|m)?\b", r"(?:.[ “(])[A-Z][a-z]|^(?!They|Their|The|I\b|My|Our|We|You)[A-Z]|\b(?:my|our|their"
+         r"|user['’]s|your) \w"),
         ("name", r"\b(?:called|named|names?)\b", r"(?<!^)\b[A-Z]\w"),
         ("why", r"\bwhy\b|\bhow come\b", r"\b(?:because|since|due to|so|as|reason|cos|cause|cuz|bc|thanks to)\b"),
         ("what", r"\bwh|\bhow\b", r"\b(?:is|are|was|were|called|named)\b|['’]s\b|[:=]"),
     )
-)
+)  # fmt: skip
 """What is asked for, and what an answer to it looks like."""
 _YEAR: Final = re.compile(r"\b(?:19|20)\d\d\b")
 HARD: Final = ("work", "colour", "old", "often", "when", "long", "many", "much")
 """What does not look like an answer to these is none."""
 _PAST: Final = re.compile(
-    r"\b(?:before|previous(?:ly)?|used to|former(?:ly)?|earlier|in the past|at first|originally|ex|my old|our old"
-    r"|the old)\b",
-    re.I,
+    r"(?i)\b(?:before|previous(?:ly)?|used to|former(?:ly)?|earlier|in the past|at first|originally|ex|my old|our old"
+    r"|the old)\b"
 )
 _WAS: Final = re.compile(
-    r"\b(?:used to|before|previous(?:ly)?|former(?:ly)?|(?:my|our|their|the|your) old|lived|moved from|until"
-    r"|originally|once|ex)\b",
-    re.I,
+    r"(?i)\b(?:used to|before|previous(?:ly)?|former(?:ly)?|(?:my|our|their|the|your) old|lived|moved from|until"
+    r"|originally|once|ex)\b"
 )
 _BEFORE: Final = re.compile(r"\bbefore (?:that|then|this|((?:the )?\w+))", re.I)
 _NOT: Final = re.compile(r"n['’]t\b|\bnot\b|\bno longer\b", re.I)
 _NO_IDEA: Final = re.compile(
-    r"\b(?:forgot|forget|don['’]t (?:know|remember|recall)|can['’]t (?:remember|recall)|no idea|i asked)\b",
-    re.I,
+    r"(?i)\b(?:forgot|forget|don['’]t (?:know|remember|recall)|can['’]t (?:remember|recall)|no idea|i asked)\b"
 )
 _ASKS_AGENT: Final = re.compile(
     r"\b(?:did|have|what) you(?:['’]ve)? (?:just )?(?:s[ae]|t[eo]l|recommend|suggest|promis|answer|repl)", re.I
 )
 _ASKS_ALL: Final = re.compile(
-    r"\b(?:everything|all (?:that|the things|my|our)|what (?:did|have) (?:i|we) .*\b(?:about|of|regarding)\b"
+    r"(?i)\b(?:everything|all (?:that|the things|my|our)|what (?:did|have) (?:i|we) .*\b(?:about|of|regarding)\b"
     r"|what (?:else )?do (?:you|i) (?:still )?(?:know|remember) (?:about|of))|^\W*(?:please )?(?:list|summari[sz]e"
-    r"|recap|tell me (?:more )?about|what about)\b",
-    re.I,
+    r"|recap|tell me (?:more )?about|what about)\b"
 )
 _BY_USER: Final = re.compile(r"\b(?:do|did|am|was|have|had|can|should|will|are|were) (?:i|we)\b", re.I)
 _OTHERS: Final = re.compile(r"(?:my|our|their|your) ((?:[\w-]+(?:['’]s)? ){1,3})|([A-Z]\w+)(?:['’]s)? ", re.I)

@@ -18,9 +18,8 @@ ASK_WHEN: Final = "When should I remind you?"
 _NOTE_CHARS: Final = 300
 
 _REMIND: Final = re.compile(
-    r"\bremind (?:me|us)\b|\bwake me\b|\bset (?:a|an|another|the|my) (?:\w+[- ]){0,3}?(?:reminder|timer|alarm)\b"
-    r"|\b(?:create|make|add) (?:a|an|another) (?:\w+ )?(?:reminder|timer|alarm)\b|\bping me (?:in|at|tomorrow)\b",
-    re.I,
+    r"(?i)\bremind (?:me|us)\b|\bwake me\b|\bset (?:a|an|another|the|my) (?:\w+[- ]){0,3}?(?:reminder|timer|alarm)\b"
+    r"|\b(?:create|make|add) (?:a|an|another) (?:\w+ )?(?:reminder|timer|alarm)\b|\bping me (?:in|at|tomorrow)\b"
 )
 _NOT_REMIND: Final = re.compile(r"\bremind me (?:what|where|when|who|which|how|why|of what|about what)\b", re.I)
 _ENDS: Final = (
@@ -31,20 +30,19 @@ _LIST: Final = re.compile(
     rf"\b(?:what|which|list|show|any|how many|do i have)\b.{{0,30}}\b(?:reminders?|timers?|alarms?)\b{_ENDS}", re.I
 )
 _CANCEL: Final = re.compile(
-    rf"\b(?:stop|cancel|delete|remove|drop|turn off|end|forget)\b.{{0,30}}\b(?:reminders?|reminding|timers?"
-    rf"|alarms?)\b{_ENDS}",
-    re.I,
+    rf"(?i)\b(?:stop|cancel|delete|remove|drop|turn off|end|forget)\b.{{0,30}}\b(?:reminders?|reminding|timers?"
+    rf"|alarms?)\b{_ENDS}"
 )
 _REQUEST_WORDS: Final = re.compile(
-    r"^(?:(?:please|can you|could you|would you|will you|and|then|also|ok(?:ay)?|hey|hi|hello)[\s,]+)*"
+    r"(?i)^(?:(?:please|can you|could you|would you|will you|and|then|also|ok(?:ay)?|hey|hi|hello)[\s,]+)*"
     r"(?:remind (?:me|us)|wake me(?: up)?|ping me|(?:set|create|make|add) (?:a|an|another|the|my) (?:\w+[- ]){0,3}?"
-    r"(?:reminder|timer|alarm))\b(?: for me)?",
-    re.I,
+    r"(?:reminder|timer|alarm))\b(?: for me)?"
 )
 _JOINER: Final = re.compile(r"^[\s,:–-]*(?:(?:to|that|about|of|for|called|named|please|saying)\b[\s,:]*)*", re.I)
 _EMPTY: Final = STOP | vocabulary(
     "stop cancel delete remove drop turn end forget reminder reminders reminding timer timers alarm alarms all"
 )
+_TIMER_LINE: Final = re.compile(r"([\w.-]{1,80}): (.*)")
 
 
 def is_reminder(text: str) -> bool:
@@ -146,9 +144,6 @@ def _chosen(timers: list[tuple[str, str]], wanted: frozenset[str], *, everything
 
 def _last(view: View, name: str) -> Done | None:
     return next((d for d in reversed(view.done) if d.name == name), None)
-
-
-_TIMER_LINE: Final = re.compile(r"([\w.-]{1,80}): (.*)")
 
 
 def read_timers(result: str) -> list[tuple[str, str]]:

@@ -15,6 +15,12 @@ import msgspec
 from actors.models.offline_words import READ_CHARS
 from actors.models.protocol import ModelFailed
 
+_arguments: Final = msgspec.json.Decoder(dict[str, Any])
+WARNING: Final = "Warning: the conversation history"
+TIMED: Final = "timed heartbeat"
+HIDDEN: Final = "Note: prior messages"
+_USER: Final = '{"type":"user_message"'
+
 
 class _Function(msgspec.Struct, frozen=True, gc=False):
     name: str
@@ -96,12 +102,6 @@ class Said(msgspec.Struct, frozen=True):
 _requests: Final = msgspec.json.Decoder(_Request)
 _entries: Final = msgspec.json.Decoder(Entry)
 _results: Final = msgspec.json.Decoder(_Result)
-_arguments: Final = msgspec.json.Decoder(dict[str, Any])
-
-WARNING: Final = "Warning: the conversation history"
-TIMED: Final = "timed heartbeat"
-HIDDEN: Final = "Note: prior messages"
-_USER: Final = '{"type":"user_message"'
 
 
 def entry_of(content: str | None) -> Entry:

@@ -36,6 +36,10 @@ _OWN_WORDS: Final = (
     "I cannot", "From the document", "Your message is empty", "A notice from", "I have received", "All is well",
     "My core memory", "I could not", "All right",
 )  # fmt: skip
+_GOES_ON: Final = re.compile(r"(?:it|he|she|they|that|this|there)\b", re.I)
+_HEADING: Final = re.compile(r"^#{1,6} .*$\n?", re.M)
+_WRAPPED: Final = re.compile(r"(?<=[^\n.!?:|])\n(?=[^\s#|>*•–-])(?!\d+[.)] )")
+"""A line end within a sentence: what follows is no list, table, quotation or empty line."""
 
 
 def is_own(text: str) -> bool:
@@ -97,9 +101,6 @@ def _briefly(question: Question, parts: Sequence[str], held: Sequence[frozenset[
     return clip(" ".join(parts[at] for at in sorted(chosen)), QUOTE_CHARS)
 
 
-_GOES_ON: Final = re.compile(r"(?:it|he|she|they|that|this|there)\b", re.I)
-
-
 def _flowing(text: str) -> str:
     """A document's text without the line ends inside a paragraph, and without headings, which its citation has."""
     return _WRAPPED.sub(" ", _HEADING.sub("", text))
@@ -110,11 +111,6 @@ def _trust(question: Question, who: str) -> float:
     if who == "assistant":
         return 1.3 if question.of_agent else 0.5
     return (0.7 if question.of_agent else 1.0) * {"summary": 0.95, "memory": 0.98, "document": 0.98}.get(who, 1.0)
-
-
-_HEADING: Final = re.compile(r"^#{1,6} .*$\n?", re.M)
-_WRAPPED: Final = re.compile(r"(?<=[^\n.!?:|])\n(?=[^\s#|>*•–-])(?!\d+[.)] )")
-"""A line end within a sentence: what follows is no list, table, quotation or empty line."""
 
 
 def _most(question: Question, item: Item) -> float:

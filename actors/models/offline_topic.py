@@ -24,10 +24,26 @@ _CORRECTS: Final = re.compile(
     re.I,
 )
 _TAIL: Final = re.compile(
-    r"(?:,?\s+(?:(?:a|two|three) \w+ ago|yesterday|today|recently|(?:right )?now|nowadays|these days|by the way|btw"
+    r"(?i)(?:,?\s+(?:(?:a|two|three) \w+ ago|yesterday|today|recently|(?:right )?now|nowadays|these days|by the way|btw"
     r"|please|though|actually|at the moment|currently|again|thanks|thank you|lol|haha|honestly|sorry))+$"
-    r"|[\s:;]*[:;]-?[()DP]$",
+    r"|[\s:;]*[:;]-?[()DP]$"
+)
+_OBJECT: Final = re.compile(
+    r"(?:an?|the|one|my) ((?:[\w-]+ ){0,2}?[\w-]+)(?= (?:called|named|from|in|at|on|for|with)\b|,|$)", re.I
+)
+_SWAPPED: Final = re.compile(
+    r"\b(?:replaced|swapped|exchanged) (?:the |the user's |their )?([^,]{1,40}?) (?:with|for|by) ([^,]{1,40}?)(?:,|\.$)"
+    r"|\b(?:moved|switched|changed|went) from ([^,]{1,40}?) to ([^,]{1,40}?)(?: in \d{4}| last \w+|,|\.$)",
     re.I,
+)
+_CALLED: Final = re.compile(r"\b(?:called|named|is|contact:?) ((?:[Dd]r\. |Mr\. |Mrs\. |Ms\. )?[A-Z]\w+(?: [A-Z]\w+)*)")
+_NOT_BUT: Final = (
+    re.compile(r"\bnot (?:(?:on|in|at|for|to) )?(?P<old>[^,]{1,40}?),? but (?:rather )?(?P<new>[^,]{1,60})$", re.I),
+    re.compile(r"(?P<new>[^,]{1,80}), not (?:(?:on|in|at|for|to|the) )?(?P<old>[^,]{1,40})$", re.I),
+)
+_FRAGMENT: Final = re.compile(
+    r"(?i)(?:(?:it|that|this)(?:['’]s| is| was| should be)|i mean(?:t)?(?: to say)?|make (?:it|that)"
+    r"|it should be)(?: really| on| at| in)?\s+(.{1,60})$"
 )
 
 
@@ -123,23 +139,3 @@ def _alike_in(new: str, old: str) -> str:
         names = NAME.findall(f"x {new}")
         return names[-1] if names else ""
     return new if len(new.split()) <= 3 else ""
-
-
-_OBJECT: Final = re.compile(
-    r"(?:an?|the|one|my) ((?:[\w-]+ ){0,2}?[\w-]+)(?= (?:called|named|from|in|at|on|for|with)\b|,|$)", re.I
-)
-_SWAPPED: Final = re.compile(
-    r"\b(?:replaced|swapped|exchanged) (?:the |the user's |their )?([^,]{1,40}?) (?:with|for|by) ([^,]{1,40}?)(?:,|\.$)"
-    r"|\b(?:moved|switched|changed|went) from ([^,]{1,40}?) to ([^,]{1,40}?)(?: in \d{4}| last \w+|,|\.$)",
-    re.I,
-)
-_CALLED: Final = re.compile(r"\b(?:called|named|is|contact:?) ((?:[Dd]r\. |Mr\. |Mrs\. |Ms\. )?[A-Z]\w+(?: [A-Z]\w+)*)")
-_NOT_BUT: Final = (
-    re.compile(r"\bnot (?:(?:on|in|at|for|to) )?(?P<old>[^,]{1,40}?),? but (?:rather )?(?P<new>[^,]{1,60})$", re.I),
-    re.compile(r"(?P<new>[^,]{1,80}), not (?:(?:on|in|at|for|to|the) )?(?P<old>[^,]{1,40})$", re.I),
-)
-_FRAGMENT: Final = re.compile(
-    r"(?:(?:it|that|this)(?:['’]s| is| was| should be)|i mean(?:t)?(?: to say)?|make (?:it|that)"
-    r"|it should be)(?: really| on| at| in)?\s+(.{1,60})$",
-    re.I,
-)

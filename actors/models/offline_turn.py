@@ -48,15 +48,15 @@ _OWN_NAME: Final = re.compile(
 )
 _HOW: Final = re.compile(r"^(?:\w+[ ,!]+){0,2}how(?: are|['’]re) (?:you|things)\b", re.I)
 _GREETING: Final = re.compile(
-    r"(?:hi|hello|hey|hiya|howdy|greetings|good (?:morning|evening|afternoon|day)|yo)(?: there| again| \w+)?"
-    r"[\s!,.👋😀-🙏]*$",
-    re.I,
+    r"(?i)(?:hi|hello|hey|hiya|howdy|greetings|good (?:morning|evening|afternoon|day)|yo)(?: there| again| \w+)?"
+    r"[\s!,.👋😀-🙏]*$"
 )
 _THANKS: Final = re.compile(r"(?:many )?(?:thanks|thank you|thx|cheers|ta)\b.{0,30}$", re.I)
 _BYE: Final = re.compile(r"(?:bye|goodbye|good night|see you|see ya|ciao|later)\b.{0,20}$", re.I)
 _SHORT: Final = re.compile(
     r"(?:ok(?:ay)?|yes|no|yep|nope|sure|fine|great|cool|nice|good|right|perfect|alright)[\s!.,]*$", re.I
 )
+_TIMER_WORDS: Final = ("remind", "timer", "alarm", "wake", "ping")
 
 
 def reply(view: View) -> Reply:
@@ -177,9 +177,6 @@ def _time_for_earlier(view: View, text: str) -> str:
 
 def _at_once(view: View) -> bool:
     return view.is_first or bool(view.status.note)
-
-
-_TIMER_WORDS: Final = ("remind", "timer", "alarm", "wake", "ping")
 
 
 def _request(view: View, sentence: str) -> Part | None:

@@ -23,6 +23,59 @@ _SENTENCE_END: Final = re.compile(
     r"(?:(?<=[.!?…])|(?<=[.!?…][\"”’')]))\s+|(?<=[。！？])\s*|\n+"
 )
 _POSSESSIVE: Final = re.compile(r"['’]s\b|(?<=s)['’](?=\s|$)")
+_WEAK: Final = "like love hate prefer enjoy want need go number use call get take make name start begin"
+_CATEGORY: Final = (
+    "city town country place kind sort type time day date year month color person people language brand version breed"
+)
+_ALIKE: Final = """
+favourite favorite fave fav best most prefer like; color colour; name call called named; mother mum mom mommy
+father dad daddy; child kid; birthday born birth birthdate birthplace; phone telephone mobile; bicycle bike
+television tv; buy purchase; flat apartment house home live
+live home reside move stay based; age old years turn; allergic allergy
+work job profession occupation employer career company firm startup; car vehicle; begin start; end finish
+boss manager report; cost price pay expensive fee rent; doctor gp; appointment visit; trip travel journey holiday vacation; fly flight plane
+teach teacher; learn study; study student; book novel; film movie; own owner belong; responsible charge handle own
+wife spouse husband; run running jog; email mail e-mail; password passcode
+pin code; medication medicine pill; origin from; game match
+exam test; parked park; hobby enjoy collect; dislike hate stand detest; surname last
+tall height high; weigh weight heavy kilo kg; earn salary income wage; size big large; owe debt
+support fan; due deadline
+"""
+"""Words that may stand for one another. Kept short on purpose: a wrong synonym is worse than a search."""
+_WIDER: Final[dict[str, str]] = {
+    "pet": "dog cat rabbit hamster parrot horse fish", "child": "son daughter twin", "parent": "mother father",
+    "sibling": "sister brother", "spouse": "wife husband", "relative": "sister brother mother father aunt uncle cousin",
+    "family": "sister brother mother father wife husband son daughter child", "drive": "car",
+    "car": "drive", "bicycle": "ride",
+}  # fmt: skip
+"""What a question's word may also be called by in a statement."""
+_FRAME: Final = re.compile(
+    r"^\W*(?:(?:and|so|hey|ok|okay|hi|hello|please|wait)\b[\s,]*)*(?:(?:can|could|would|will) you\s+)?(?:please\s+)?"
+    r"(?:(?:tell|remind|show|give|find|list|summari[sz]e|recap|search|look up|look for)\b(?:\s+(?:me|us|for|out|about"
+    r"|of))*"
+    r"|(?:do|did) you (?:still )?(?:know|remember|recall|think)\b|i (?:forgot|forget)\b)?",
+    re.I,
+)
+"""What only leads to the question. A word such as search counts where it stands inside of it."""
+_MEASURE: Final = re.compile(r"\bhow (?:old|long|far|tall|big|large|high|heavy|late|early|soon)\b", re.I)
+_SPECIAL: Final = (
+    (re.compile(r"\bcall me\b", re.I), "call"),
+    (re.compile(r"\bwhere\b.*\b(?:i|we)\b.*\bfrom\b", re.I), "from"),
+    (
+        re.compile(r"\bwho am i\W*$|\bwhat am i called\b|\bmy (?:full |first |last |real )?name\b(?! of)", re.I),
+        "name",
+    ),
+)
+_SORT: Final = re.compile(
+    r"(?i)\W*(?:what|which) (?!(?:is|are|was|were|do|does|did|can|have|has|should|am"
+    r"|will)\b)(?:[\w'’-]+ ){0,2}?([\w'’-]+) (?:is|are|was|were|do|does|did|can|have|has|should|am|will)\b"
+)
+"""What sort of thing is asked for ("which car do I drive?"): an answer need not name it."""
+_OWNER: Final = re.compile(r"(\w[\w-]*)(?:['’]s|(?<=s)['’])\s+\w", re.I)
+WORK: Final = re.compile(
+    r"\bwhat(?:['’]s| is| do| does| did| are)\b.{1,40}?\b(?:do(?: for (?:a living|work)| before .+)?|job|profession)\W*$",
+    re.I,
+)
 
 
 def vocabulary(text: str) -> frozenset[str]:
@@ -41,10 +94,6 @@ STOP: Final = vocabulary(
     than until while got currently actually exactly many much often lot used anymore user whats wheres
     whos hows happened become another other else dont doesnt didnt isnt wasnt arent werent im ive havent hasnt"""
 )
-_WEAK: Final = "like love hate prefer enjoy want need go number use call get take make name start begin"
-_CATEGORY: Final = (
-    "city town country place kind sort type time day date year month color person people language brand version breed"
-)
 
 _FORMS: Final = vocabulary(
     """went:go gone:go bought:buy brought:bring sold:sell ran:run met:meet saw:see seen:see ate:eat eaten:eat
@@ -52,34 +101,11 @@ _FORMS: Final = vocabulary(
     learnt:learn began:begin begun:begin broke:break broken:break flew:fly flown:fly grew:grow kept:keep left:leave
     lost:lose paid:pay sang:sing slept:sleep spent:spend stood:stand swam:swim swum:swim took:take taken:take
     thought:think threw:throw wore:wear won:win built:build caught:catch chose:choose chosen:choose fell:fall
-    found:find gave:give given:give got:get heard:hear held:hold hid:hide hidden:hide led:lead made:make going:go rode:ride
-    sent:send sat:sit stole:steal stolen:steal told:tell woke:wake children:child wives:wife knives:knife
+    found:find gave:give given:give got:get heard:hear held:hold hid:hide hidden:hide led:lead made:make rode:ride
+    going:go sent:send sat:sit stole:steal stolen:steal told:tell woke:wake children:child wives:wife knives:knife
     people:person men:man women:woman feet:foot teeth:tooth mice:mouse lives:live dying:die died:die"""
 )
 """Forms that no rule of endings gives."""
-
-_ALIKE: Final = """
-favourite favorite fave fav best most prefer like; color colour; name call called named; mother mum mom mommy
-father dad daddy; child kid; birthday born birth birthdate birthplace; phone telephone mobile; bicycle bike
-television tv; buy purchase; flat apartment house home live
-live home reside move stay based; age old years turn; allergic allergy
-work job profession occupation employer career company firm startup; car vehicle; begin start; end finish; boss manager report
-cost price pay expensive fee rent; doctor gp; appointment visit; trip travel journey holiday vacation; fly flight plane
-teach teacher; learn study; study student; book novel; film movie; own owner belong; responsible charge handle own
-wife spouse husband; run running jog; email mail e-mail; password passcode
-pin code; medication medicine pill; origin from; game match
-exam test; parked park; hobby enjoy collect; dislike hate stand detest; surname last
-tall height high; weigh weight heavy kilo kg; earn salary income wage; size big large; owe debt; support fan; due deadline
-"""
-"""Words that may stand for one another. Kept short on purpose: a wrong synonym is worse than a search."""
-
-_WIDER: Final[dict[str, str]] = {
-    "pet": "dog cat rabbit hamster parrot horse fish", "child": "son daughter twin", "parent": "mother father",
-    "sibling": "sister brother", "spouse": "wife husband", "relative": "sister brother mother father aunt uncle cousin",
-    "family": "sister brother mother father wife husband son daughter child", "drive": "car",
-    "car": "drive", "bicycle": "ride",
-}  # fmt: skip
-"""What a question's word may also be called by in a statement."""
 
 
 def sentences(text: str) -> list[str]:
@@ -183,36 +209,6 @@ def term(word: str, weight: float = 1.0, required: bool = False, also: frozenset
     near = same.union(also, *(_NARROWER.get(each, frozenset()) for each in same)) - {main}
     surfaces = [main, *near, *(form for form, base in _BASE.items() if stem(base) == main or stem(base) in near)]
     return Term(word.lower(), main, near, tuple(dict.fromkeys(surfaces)), weight, required)
-
-
-_FRAME: Final = re.compile(
-    r"^\W*(?:(?:and|so|hey|ok|okay|hi|hello|please|wait)\b[\s,]*)*(?:(?:can|could|would|will) you\s+)?(?:please\s+)?"
-    r"(?:(?:tell|remind|show|give|find|list|summari[sz]e|recap|search|look up|look for)\b(?:\s+(?:me|us|for|out|about"
-    r"|of))*"
-    r"|(?:do|did) you (?:still )?(?:know|remember|recall|think)\b|i (?:forgot|forget)\b)?",
-    re.I,
-)
-"""What only leads to the question. A word such as search counts where it stands inside of it."""
-_MEASURE: Final = re.compile(r"\bhow (?:old|long|far|tall|big|large|high|heavy|late|early|soon)\b", re.I)
-_SPECIAL: Final = (
-    (re.compile(r"\bcall me\b", re.I), "call"),
-    (re.compile(r"\bwhere\b.*\b(?:i|we)\b.*\bfrom\b", re.I), "from"),
-    (
-        re.compile(r"\bwho am i\W*$|\bwhat am i called\b|\bmy (?:full |first |last |real )?name\b(?! of)", re.I),
-        "name",
-    ),
-)
-_SORT: Final = re.compile(
-    r"\W*(?:what|which) (?!(?:is|are|was|were|do|does|did|can|have|has|should|am"
-    r"|will)\b)(?:[\w'’-]+ ){0,2}?([\w'’-]+) (?:is|are|was|were|do|does|did|can|have|has|should|am|will)\b",
-    re.I,
-)
-"""What sort of thing is asked for ("which car do I drive?"): an answer need not name it."""
-_OWNER: Final = re.compile(r"(\w[\w-]*)(?:['’]s|(?<=s)['’])\s+\w", re.I)
-WORK: Final = re.compile(
-    r"\bwhat(?:['’]s| is| do| does| did| are)\b.{1,40}?\b(?:do(?: for (?:a living|work)| before .+)?|(?:job|profession))\W*$",
-    re.I,
-)
 
 
 def terms(question: str, names: Mapping[str, frozenset[str]]) -> tuple[Term, ...]:
