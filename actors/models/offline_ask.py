@@ -273,9 +273,6 @@ def _gone(lines: list[str], line: str) -> str:
     return f"{took} {spoken(line)}".strip()
 
 
-# --- messages and storages --------------------------------------------------------------------------------------
-
-
 def _of_messages(view: View, question: Question, core: Part | None, found: list[Hit], said: str) -> Part | None:
     """The answer of what was said (`said`, of the hits `found`), of a document, or of core memory after all."""
     pages = _pages(view)
@@ -351,9 +348,6 @@ def _nothing(question: Question, view: View, users: list[Item]) -> Part:
     documents = hits(question, [item for item in _found(view) if item.who == "document"])[:1]
     said += f" The nearest I have: {told(documents[0])}" if documents and documents[0].score > 0.3 else ""
     return Part("Neither memory nor conversation has it.", said)
-
-
-# --- days -------------------------------------------------------------------------------------------------------
 
 
 def _dated(view: View, text: str) -> Part | None:

@@ -126,9 +126,6 @@ class Fact(msgspec.Struct, frozen=True):
         return self.change.line
 
 
-# --- clauses ------------------------------------------------------------------------------------------------------
-
-
 def facts_in(text: str, earlier: Sequence[str] = ()) -> tuple[Fact, ...]:
     """The facts that a message states, in its order. Questions state none. `earlier`: what was said before, the
     latest first, for what it leaves unsaid."""
@@ -209,9 +206,6 @@ def _facts(clause: str, topic: Topic, *, wrong: bool) -> Iterator[Fact]:
     another = known is not None and not known["who"].startswith(("They", "Their"))
     if not kept and (another or RECOUNTS.match(told)):
         yield Fact(topic.told(Change(told, mistaken=wrong, only=True)))
-
-
-# --- statements ---------------------------------------------------------------------------------------------------
 
 
 def _lines(clause: str) -> Iterator[str]:

@@ -54,9 +54,6 @@ def _texts(done: Done) -> tuple[str, ...]:
     return tuple(v for k in ("content", "new_content") if isinstance(v := done.arguments.get(k), str))
 
 
-# --- memory pressure --------------------------------------------------------------------------------------------
-
-
 def save(view: View) -> tuple[Call, ...]:
     """What a memory-pressure warning makes worth saving: facts that core memory lacks, and an extract with dates."""
     entries = _users_entries(view)

@@ -120,9 +120,6 @@ def valued(text: str) -> bool:
     return any(kind.search(text) for kind in VALUES)
 
 
-# --- saying -----------------------------------------------------------------------------------------------------
-
-
 def third(clause: str) -> str:
     """A statement as a line: "my car is red" as "Their car is red."."""
     for pattern, word in _THEY:
@@ -166,9 +163,6 @@ def _used_to(line: str, day: str) -> str:
         if rest:
             said = f"{who} used to {base or verb} {rest}"
     return f"{said} (until {day})." if day != "earlier" else f"{said} (until earlier)."
-
-
-# --- what a line is about -----------------------------------------------------------------------------------------
 
 
 def holds(line: str) -> bool:

@@ -96,9 +96,6 @@ def _introduced(view: View, parts: list[Part]) -> list[Part]:
     return [Part("This is our first message.", WHO_I_AM), *parts]
 
 
-# --- interrupts -------------------------------------------------------------------------------------------------
-
-
 def _interrupt(view: View) -> Part:
     entry = view.entry
     match entry.type:
@@ -127,9 +124,6 @@ def _called(view: View) -> str:
             if line.startswith(start):
                 return f" {line.removeprefix(start).strip(' .')}"
     return ""
-
-
-# --- a user's message -------------------------------------------------------------------------------------------
 
 
 def _parts(view: View) -> Iterator[Part]:
