@@ -18,16 +18,16 @@ from actors.models.offline_asks import is_question
 from actors.models.offline_clock import moment, past_days
 from actors.models.offline_documents import answer
 from actors.models.offline_hush import asked_to_forget, hushed
-from actors.models.offline_later import corrected, refers, source, with_later
-from actors.models.offline_lines import KIN, NUMBER, UNTIL, content, ended_by, ends, holds, modern, spoken
+from actors.models.offline_lines import NUMBER, UNTIL, content, ended_by, ends, holds, modern, spoken
 from actors.models.offline_pages import Item, Page, read_page
 from actors.models.offline_question import STRONG, Question, coverage, fitness, is_strong, read_question
 from actors.models.offline_reply import Call, Part
 from actors.models.offline_request import Done, View
-from actors.models.offline_search import FROM_CORE, NOTHING, Hit, hits, strong, told
-from actors.models.offline_words import READ_CHARS, clip, sentences, stem, stems
+from actors.models.offline_search import FROM_CORE, Hit, corrected, hits, refers, source, strong, told, with_later
+from actors.models.offline_words import KIN, READ_CHARS, clip, sentences, stem, stems
 
 PAGES: Final = 3
+NOTHING: Final = "I found nothing about that"
 _PAUSE_S: Final = 180
 _SURE: Final = 0.8
 """What covers so much of a question needs no search for something better."""
@@ -299,10 +299,8 @@ def _quoted(found: list[Hit], question: Question, texts: list[str], lines: list[
     if best.item.who not in ("user", "summary"):
         return told(best)
     at = max((at for at, text in enumerate(texts) if text and best.item.text.endswith(text)), default=-1)
-    kept = (
-        "" if question.past else " ".join(spoken(line) for line in lines if holds(line) and corrected(line, best.quote))
-    )
-    now = f"What I keep now: {kept} " if kept else ""
+    kept = " ".join(spoken(line) for line in lines if holds(line) and corrected(line, best.quote))
+    now = f"What I keep now: {kept} " if kept and not question.past else ""
     return now + with_later(question, told(best), texts, at, best.quote)
 
 

@@ -204,9 +204,8 @@ def _at(text: str, now: datetime, zone: timedelta | None) -> When | None:
         return None
     said = f"{due:%Y-%m-%d %H:%M}"
     value = f"{said} UTC" if in_utc and zone is not None else said
-    return When(
-        "at", value, f"at {said}{' UTC' if in_utc else ''}", _left(text, on if day else None, clock if at else None)
-    )
+    rest = _left(text, on if day else None, clock if at else None)
+    return When("at", value, f"at {said}{' UTC' if in_utc else ''}", rest)
 
 
 def _part_hour(on: re.Match[str] | None) -> int:

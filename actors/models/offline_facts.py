@@ -15,9 +15,8 @@ from typing import Final
 import msgspec
 
 from actors.models.offline_asks import LEAD, is_question
-from actors.models.offline_fold import RECOUNTS, Change
-from actors.models.offline_lines import NUMBER, VERBS, ends, parsed, third, valued
-from actors.models.offline_topic import LINE_CHARS, Topic, clean, corrects, swapped_in
+from actors.models.offline_fold import LINE_CHARS, RECOUNTS, Change, Topic, clean, corrects, swapped_in, valued
+from actors.models.offline_lines import NUMBER, VERBS, ends, parsed, third
 from actors.models.offline_words import READ_CHARS, STOP, plain, sentences, vocabulary
 
 _FACTS_PER_MESSAGE: Final = 12
@@ -75,7 +74,7 @@ _REMEMBER: Final = re.compile(
     re.I | re.S,
 )
 _NOT_NATIONAL: Final = vocabulary(
-    "crazy back later when if at tomorrow a an the today tonight in ok okay fine here sorry sure"
+    "crazy back later when if at tomorrow a an the today tonight in ok okay fine here sorry"
 )
 _SHARED: Final = re.compile(
     r"(\b(?:I|[Ww]e)(?:['’]\w+)?(?: [^\s,]+){1,7}),? and (?=(?:now )?(?:live|work|have|speak|play|drive|teach|come"
@@ -249,9 +248,7 @@ def _of_mine(said: str) -> bool:
         return False
     verb, rest = match["verb"].lower(), match["rest"] or ""
     if re.match(r"(?:i|we)(?:['’](?:m|re)| am| are)\b", said, re.I):
-        value = re.sub(
-            r"^(?:i|we)(?:['’](?:m|re)| am| are)\s+(?:(?:so|very|really|just|now)\s+)*", "", said, flags=re.I
-        )
+        value = re.sub(r"(?i)^(?:i|we)(?:['’](?:m|re)| am| are)\s+(?:(?:so|very|really|just|now)\s+)*", "", said)
         return bool(_STATES.match(value)) or (len(value.split()) > 1 and not _PASSING.match(value))
     first = rest.partition(" ")[0].lower().strip(",.")
     if (verb in ("have", "need") and first == "to") or (verb == "will" and not valued(rest)):

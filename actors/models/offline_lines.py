@@ -15,13 +15,6 @@ from typing import Final
 
 from actors.models.offline_words import STOP, alike, plain, stem, stems, term, vocabulary
 
-KIN: Final = vocabulary(
-    """sister brother mother father mom mum dad parents wife husband partner girlfriend boyfriend fiancee fiance
-    son daughter child kid kids children baby aunt uncle cousin niece nephew grandmother grandfather grandma
-    grandpa friend boss manager colleague neighbour neighbor roommate flatmate teacher doctor dentist landlord twin
-    twins sisters brothers sons daughters dog cat puppy kitten rabbit hamster parrot horse fish bird pet pets
-    dogs cats"""
-)
 _DAY: Final = r"\d{4}-\d{2}-\d{2}"
 _MONTH: Final = r"(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*"
 NUMBER: Final = (
@@ -89,9 +82,7 @@ _THEY: Final = (
     (re.compile(r"\b(?:I|i|we) was\b"), "the user was"),
     (re.compile(r"\b(?:[Ii]|we)(?:['’]ve| have)\b"), "the user has"), (re.compile(r"\b(?:I|we|me|us)\b"), "the user"),
 )  # fmt: skip
-_OPINIONS: Final = vocabulary(
-    "like love hate enjoy prefer dislike likes loves hates enjoys prefers dislikes adore detest"
-)
+_OPINIONS: Final = vocabulary("like love hate enjoy prefer dislike likes loves hates enjoys prefers dislikes adore")
 _ATTRIBUTES: Final = vocabulary(
     """name birthday birthdate anniversary age address email mail phone number telephone password pin code job
     employer school university hometown size type nationality language hobby username plate colour color
@@ -113,11 +104,6 @@ _ONE: Final = re.compile(r"[,;]| and | because | so ")
 _ASIDE: Final = re.compile(r",? (?:which|though|although|because|since|but|so|except) ")
 _COUNT: Final = re.compile(NUMBER, re.I)
 _DEAD: Final = re.compile(r"\b(?:died|passed away)\b", re.I)
-
-
-def valued(text: str) -> bool:
-    """Whether a text has a time, a date or a number."""
-    return any(kind.search(text) for kind in VALUES)
 
 
 def third(clause: str) -> str:

@@ -14,8 +14,9 @@ from typing import Final
 
 import msgspec
 
-from actors.models.offline_lines import KIN, NUMBER, VALUES, ends, parsed, valued
-from actors.models.offline_words import STOP, WORK, Term, clip, stem, stems, terms, words
+from actors.models.offline_fold import valued
+from actors.models.offline_lines import NUMBER, VALUES, ends, parsed
+from actors.models.offline_words import KIN, STOP, WORK, Term, clip, stem, stems, terms, words
 
 STRONG: Final = 0.6
 WEAK: Final = 0.48
@@ -183,9 +184,8 @@ def of_other(question: Question, sentence: str) -> bool:
 
 def _counted(asked: Term, sentence: str) -> bool:
     """Whether a number stands before a term: "two old dogs"."""
-    return any(
-        asked.found(stems(match[1])) for match in re.finditer(rf"(?:{NUMBER})\s+((?:\w+\s+)?\w+)", sentence, re.I)
-    )
+    counted = re.finditer(rf"(?:{NUMBER})\s+((?:\w+\s+)?\w+)", sentence, re.I)
+    return any(asked.found(stems(match[1])) for match in counted)
 
 
 def is_strong(question: Question, share: float, sentence: str) -> bool:

@@ -12,7 +12,7 @@ from typing import Final
 from actors.models.offline_clock import When, ahead, moment, span, when
 from actors.models.offline_reply import Argument, Call, Part
 from actors.models.offline_request import Done, View
-from actors.models.offline_words import STOP, clip, stems, vocabulary
+from actors.models.offline_words import STOP, clip, stems
 
 ASK_WHEN: Final = "When should I remind you?"
 _NOTE_CHARS: Final = 300
@@ -39,8 +39,8 @@ _REQUEST_WORDS: Final = re.compile(
     r"(?:reminder|timer|alarm))\b(?: for me)?"
 )
 _JOINER: Final = re.compile(r"^[\s,:–-]*(?:(?:to|that|about|of|for|called|named|please|saying)\b[\s,:]*)*", re.I)
-_EMPTY: Final = STOP | vocabulary(
-    "stop cancel delete remove drop turn end forget reminder reminders reminding timer timers alarm alarms all"
+_EMPTY: Final = stems(
+    "stop cancel delete remove drop turn end forget reminder reminding timer alarm all " + " ".join(STOP)
 )
 _TIMER_LINE: Final = re.compile(r"([\w.-]{1,80}): (.*)")
 
@@ -61,9 +61,7 @@ def note_of(rest: str) -> str:
     """What is left of a request once its time is taken out, without the words that ask."""
     bare = _REQUEST_WORDS.sub("", rest.strip(" ,.!?"), count=1)
     if bare == rest.strip(" ,.!?"):
-        bare = re.sub(
-            r"[\s,]*(?:and\s+)?(?:please\s+)?(?:remind|wake|ping) (?:me|us)\b", " ", bare, count=1, flags=re.I
-        )
+        bare = re.sub(r"(?i)[\s,]*(?:and\s+)?(?:please\s+)?(?:remind|wake|ping) (?:me|us)\b", " ", bare, count=1)
     return clip(_JOINER.sub("", bare.strip(), count=1).strip(" ,.!?"), _NOTE_CHARS)
 
 
@@ -82,9 +80,7 @@ def remind(view: View, text: str, *, at_once: bool) -> Part:
         promise = _promise(note, found) if at_once else ""
         return Part("A reminder is asked for.", promise, (Call("set_timer", arguments),), waits=not at_once)
     if not done[-1].ok:
-        return Part(
-            "The timer was refused.", f"I am sorry, I could not set that reminder: {clip(done[-1].result, 200)}"
-        )
+        return Part("The timer was refused.", f"I am sorry, I could not set it: {clip(done[-1].result, 200)}")
     return Part("The timer is set.", _confirmed(note, found, done[-1].result))
 
 
@@ -113,7 +109,7 @@ def cancel(view: View, text: str) -> Part:
     if listed is None:
         return Part("I have to find the timer that is meant.", calls=(Call("list_timers", {}),), waits=True)
     timers = read_timers(listed.result) if listed.ok else []
-    wanted = stems(text) - {stem for word in _EMPTY for stem in stems(word)}
+    wanted = stems(text) - _EMPTY
     chosen = _chosen(timers, wanted, everything=" all " in f" {text.lower()} ")
     if not chosen:
         hint = f" Your reminders: {clip(listed.result, 600)}" if timers or not listed.ok else ""

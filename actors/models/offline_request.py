@@ -274,9 +274,8 @@ def _done(step: int, answer: _Message, results: dict[str, str]) -> Iterator[Done
             result = _results.decode(content)
         except (msgspec.MsgspecError, RecursionError):
             result = _Result("OK", content)
-        yield Done(
-            step, call.function.name, _object(call.function.arguments), result.status != "Failed", result.message
-        )
+        given = _object(call.function.arguments)
+        yield Done(step, call.function.name, given, result.status != "Failed", result.message)
 
 
 def _blocks(system: str) -> dict[str, Block]:

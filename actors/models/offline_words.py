@@ -95,6 +95,13 @@ STOP: Final = vocabulary(
     whos hows happened become another other else dont doesnt didnt isnt wasnt arent werent im ive havent hasnt"""
 )
 
+KIN: Final = vocabulary(
+    """sister brother mother father mom mum dad parents wife husband partner girlfriend boyfriend fiancee fiance
+    son daughter child kid kids children baby aunt uncle cousin niece nephew grandmother grandfather grandma
+    grandpa friend boss manager colleague neighbour neighbor roommate flatmate teacher doctor dentist landlord twin
+    twins sisters brothers sons daughters dog cat puppy kitten rabbit hamster parrot horse fish bird pet pets
+    dogs cats"""
+)
 _FORMS: Final = vocabulary(
     """went:go gone:go bought:buy brought:bring sold:sell ran:run met:meet saw:see seen:see ate:eat eaten:eat
     drank:drink drove:drive driven:drive wrote:write written:write spoke:speak spoken:speak taught:teach
