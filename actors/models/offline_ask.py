@@ -19,7 +19,7 @@ from actors.models.offline_clock import moment, past_days
 from actors.models.offline_documents import answer
 from actors.models.offline_hush import asked_to_forget, hushed
 from actors.models.offline_lines import NUMBER, UNTIL, content, ended_by, ends, holds, modern, spoken
-from actors.models.offline_pages import Item, Page, read_page
+from actors.models.offline_pages import Item, read_page
 from actors.models.offline_question import STRONG, Question, coverage, fitness, is_strong, read_question
 from actors.models.offline_reply import Call, Part
 from actors.models.offline_request import Done, View
@@ -65,7 +65,8 @@ def ask(view: View, text: str) -> Part:
     lines = _lines(view)
     question = read_question(text, aliases(lines))
     if not question.terms:
-        return Part("The question names nothing that I could look for.", _unclear(text))
+        said = f"I cannot tell what to look for in “{clip(text, 120)}”. I match words: please name the thing you mean."
+        return Part("The question names nothing that I could look for.", said)
     share, score, known = from_core(lines, question)
     users = _told(view)
     texts = [item.text for item in users]
@@ -98,7 +99,7 @@ def _pages(view: View) -> dict[str, list[Done]]:
 def _found(view: View) -> list[Item]:
     """What the searches of this turn found, without what is not to be quoted."""
     quiet = hushed(view)
-    items = (item for asked in _pages(view).values() for d in asked if d.ok for item in _read(d).items)
+    items = (item for asked in _pages(view).values() for d in asked if d.ok for item in read_page(d.result).items)
     return [item for item in items if item.who == "document" or not quiet(item.text, item.time)]
 
 
@@ -162,10 +163,6 @@ def _documents(view: View) -> Part:
     if not asked:
         return Part("I list what is attached.", calls=(Call("list_documents", {"page": 0}),), waits=True)
     return Part("These are attached.", clip(asked[-1].result, 1000))
-
-
-def _unclear(text: str) -> str:
-    return f"I cannot tell what to look for in “{clip(text, 120)}”. I match words: please name the thing you mean."
 
 
 @lru_cache(maxsize=8192)
@@ -280,7 +277,7 @@ def _of_messages(view: View, question: Question, core: Part | None, found: list[
     sure = found and found[0].coverage >= _SURE and found[0].item.who != "summary"
     if found and not searched and (sure or not view.summary):
         return Part("The visible conversation answers this.", said)
-    passage = answer(question, [_read(d).items for d in pages["archival_memory_search"] if d.ok])
+    passage = answer(question, [read_page(d.result).items for d in pages["archival_memory_search"] if d.ok])
     if passage and (not found or found[0].coverage < passage.coverage):
         return Part("A document has the answer.", told(passage))
     if found and searched:
@@ -304,18 +301,14 @@ def _quoted(found: list[Hit], question: Question, texts: list[str], lines: list[
     return now + with_later(question, told(best), texts, at, best.quote)
 
 
-def _read(done: Done) -> Page:
-    return read_page(done.result)
-
-
 def _next_page(view: View, name: str, asked: list[Done], question: Question) -> tuple[Call, ...]:
     """The next page of a search, while there is one worth asking for."""
     if name not in view.tools or any(not d.ok for d in asked):
         return ()
     if not asked:
         return () if _is_empty(view, name) else (Call(name, {"query": question.query, "page": 0}),)
-    last = max(_read(d).last for d in asked)
-    page = 1 + max(_page_asked(d) for d in asked)
+    last = max(read_page(d.result).last for d in asked)
+    page = 1 + max(int(d.arguments.get("page") or 0) for d in asked)
     return (Call(name, {"query": question.query, "page": page}),) if page <= min(last, PAGES - 1) else ()
 
 
@@ -324,11 +317,6 @@ def _is_empty(view: View, name: str) -> bool:
     if name == "archival_memory_search":
         return view.status.archival_passages == 0 and not view.status.attached_sources
     return view.status.recall_messages == 0 or view.is_first
-
-
-def _page_asked(done: Done) -> int:
-    page = done.arguments.get("page")
-    return page if isinstance(page, int) else 0
 
 
 def _nothing(question: Question, view: View, users: list[Item]) -> Part:
@@ -364,7 +352,7 @@ def _dated(view: View, text: str) -> Part | None:
         return Part(f"I look up what was said {span}.", calls=(call,), waits=True)
     if not done[-1].ok:
         return Part("The search failed.", f"I could not search {span}: {clip(done[-1].result, 200)}")
-    page = _read(done[-1])
+    page = read_page(done[-1].result)
     quiet = hushed(view)
     items = [i for i in page.items if not quiet(i.text, i.time)]
     said = [i for i in items if i.who == "user" and not is_question(i.text)] or items

@@ -65,13 +65,11 @@ _NICK: Final = re.compile(
     r"|(?:but )?every(?:one|body) (?:says|calls me) (\w+)$"
 )
 _PERSONA: Final = re.compile(
-    r"(?:your (?:new )?name(?:['’]s| is| shall be| will be)(?: now)?|you(?:['’]re| are| will be| shall be)"
-    r"(?: now)? (?:called|named)|call yourself|i(?:['’]ll| will)(?: now)? call you) (.+)",
-    re.I | re.S,
+    r"(?is)(?:your (?:new )?name(?:['’]s| is| shall be| will be)(?: now)?|you(?:['’]re| are| will be| shall be)"
+    r"(?: now)? (?:called|named)|call yourself|i(?:['’]ll| will)(?: now)? call you) (.+)"
 )
 _REMEMBER: Final = re.compile(
-    r"(?:remember|don['’]t forget|do not forget|memori[sz]e|note down|keep in mind)(?: that| this)?[:,]?\s+(.+)",
-    re.I | re.S,
+    r"(?is)(?:remember|don['’]t forget|do not forget|memori[sz]e|note down|keep in mind)(?: that| this)?[:,]?\s+(.+)"
 )
 _NOT_NATIONAL: Final = vocabulary(
     "crazy back later when if at tomorrow a an the today tonight in ok okay fine here sorry"
@@ -107,9 +105,8 @@ _NAMED: Final = re.compile(
 )
 _OURS: Final = re.compile(rf"(?:my|our) (?:[\w'’.-]+ ){{0,5}}?[\w'’.-]+(?:['’]s| {VERBS}) \S", re.I)
 _MINE: Final = re.compile(
-    r"(?:i|we)(?:['’](?:m|ve|d|ll|re))?(?: (?:just|recently|now|finally|really|also|still|always|never|usually"
-    r"|currently))* (?P<verb>\S+)(?: (?P<rest>.+))?$",
-    re.I | re.S,
+    r"(?is)(?:i|we)(?:['’](?:m|ve|d|ll|re))?(?: (?:just|recently|now|finally|really|also|still|always|never|usually"
+    r"|currently))* (?P<verb>\S+)(?: (?P<rest>.+))?$"
 )
 _PASSING: Final = re.compile(r"(?:sure|sorry|afraid|glad|happy to|here|back|going to (?!the\b|[A-Z])|not sure|on my)\b")
 

@@ -46,8 +46,8 @@ _KINDS: Final = tuple(
          r"|weigh|owe)\b", NUMBER),
         ("where", r"\bwhere\b|\b(?:in|at) (?:which|what)\b", r"\b(?:in|at|on|to|from|under|above|below|behind|opposite"
          r"|between|near|inside|by|with|next)\b"),
-        ("who", r"\bwho(?:se|m)?\b", r"(?:.[ “(])[A-Z][a-z]|^(?!They|Their|The|I\b|My|Our|We|You)[A-Z]|\b(?:my|our|their"
-         r"|user['’]s|your) \w"),
+        ("who", r"\bwho(?:se|m)?\b", r"(?:.[ “(])[A-Z][a-z]|^(?!They|Their|The|I\b|My|Our|We|You)[A-Z]|\b(?:my|our"
+         r"|their|user['’]s|your) \w"),
         ("name", r"\b(?:called|named|names?)\b", r"(?<!^)\b[A-Z]\w"),
         ("why", r"\bwhy\b|\bhow come\b", r"\b(?:because|since|due to|so|as|reason|cos|cause|cuz|bc|thanks to)\b"),
         ("what", r"\bwh|\bhow\b", r"\b(?:is|are|was|were|called|named)\b|['’]s\b|[:=]"),
@@ -66,10 +66,6 @@ _WAS: Final = re.compile(
     r"|originally|once|ex)\b"
 )
 _BEFORE: Final = re.compile(r"\bbefore (?:that|then|this|((?:the )?\w+))", re.I)
-_NOT: Final = re.compile(r"n['’]t\b|\bnot\b|\bno longer\b", re.I)
-_NO_IDEA: Final = re.compile(
-    r"(?i)\b(?:forgot|forget|don['’]t (?:know|remember|recall)|can['’]t (?:remember|recall)|no idea|i asked)\b"
-)
 _ASKS_AGENT: Final = re.compile(
     r"\b(?:did|have|what) you(?:['’]ve)? (?:just )?(?:s[ae]|t[eo]l|recommend|suggest|promis|answer|repl)", re.I
 )
@@ -153,8 +149,6 @@ def fitness(question: Question, sentence: str) -> float:
     if question.kind:
         loose = question.kind == "what"
         score = (0.03 if loose else SHAPE_BONUS) if question.fits(sentence) else 0.0 if loose else -0.2
-    if question.kind == "many" and any(_counted(t, sentence) for t in question.terms):
-        score += SHAPE_BONUS
     if question.kind == "many" and ends(sentence) and valued(sentence):
         score -= 0.3  # so many are gone
     known = parsed(sentence) if question.kind == "who" else None
@@ -167,9 +161,7 @@ def fitness(question: Question, sentence: str) -> float:
         score += 0.2 if was else -0.4
     elif was:
         score -= 0.1
-    if question.kind in ("what", "who", "where") and _NOT.search(sentence):
-        score -= 0.1
-    return score - 0.4 * bool(_NO_IDEA.search(sentence))
+    return score
 
 
 def of_other(question: Question, sentence: str) -> bool:
@@ -180,12 +172,6 @@ def of_other(question: Question, sentence: str) -> bool:
     named = match[2] and match[2][0].isupper() and match[2].lower() not in STOP
     whose = [word for word in words((match[1] or match[2]).lower()) if named or word in KIN]
     return bool(whose) and not any(t.found(stems(" ".join(whose))) for t in question.terms)
-
-
-def _counted(asked: Term, sentence: str) -> bool:
-    """Whether a number stands before a term: "two old dogs"."""
-    counted = re.finditer(rf"(?:{NUMBER})\s+((?:\w+\s+)?\w+)", sentence, re.I)
-    return any(asked.found(stems(match[1])) for match in counted)
 
 
 def is_strong(question: Question, share: float, sentence: str) -> bool:

@@ -200,6 +200,11 @@ class View:
         """No answer of the agent's is visible, and none was evicted."""
         return not self.summary and not any(message.role == "assistant" for message in self.messages)
 
+    @property
+    def is_due(self) -> bool:
+        """A message to the user is due at once."""
+        return self.is_first or bool(self.status.note)
+
     @cached_property
     def answered(self) -> bool:
         """The turn has a message to the user that no further step was asked to follow."""

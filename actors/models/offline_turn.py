@@ -61,7 +61,7 @@ _TIMER_WORDS: Final = ("remind", "timer", "alarm", "wake", "ping")
 
 def reply(view: View) -> Reply:
     """The answer to a request that offers functions."""
-    must_send = view.is_first or bool(view.status.note)
+    must_send = view.is_due
     if view.warned:
         calls = save(view)
         if calls:
@@ -134,7 +134,7 @@ def _parts(view: View) -> Iterator[Part]:
         return
     followed = _time_for_earlier(view, text)
     if followed:
-        yield remind(view, followed, at_once=_at_once(view))
+        yield remind(view, followed, at_once=view.is_due)
         return
     stated: list[str] = []
     asked: list[str] = []
@@ -169,10 +169,6 @@ def _time_for_earlier(view: View, text: str) -> str:
     return f"{theirs.text} {text}"
 
 
-def _at_once(view: View) -> bool:
-    return view.is_first or bool(view.status.note)
-
-
 def _request(view: View, sentence: str) -> Part | None:
     """A reminder to set, list or cancel."""
     low = sentence.lower()
@@ -182,7 +178,7 @@ def _request(view: View, sentence: str) -> Part | None:
         return cancel(view, sentence)
     if is_list(sentence):
         return list_all(view)
-    return remind(view, sentence, at_once=_at_once(view)) if is_reminder(sentence) else None
+    return remind(view, sentence, at_once=view.is_due) if is_reminder(sentence) else None
 
 
 def _answer(view: View, question: str) -> Part:

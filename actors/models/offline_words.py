@@ -33,7 +33,8 @@ father dad daddy; child kid; birthday born birth birthdate birthplace; phone tel
 television tv; buy purchase; flat apartment house home live
 live home reside move stay based; age old years turn; allergic allergy
 work job profession occupation employer career company firm startup; car vehicle; begin start; end finish
-boss manager report; cost price pay expensive fee rent; doctor gp; appointment visit; trip travel journey holiday vacation; fly flight plane
+boss manager report; cost price pay expensive fee rent; doctor gp; appointment visit; fly flight plane
+trip travel journey holiday vacation
 teach teacher; learn study; study student; book novel; film movie; own owner belong; responsible charge handle own
 wife spouse husband; run running jog; email mail e-mail; password passcode
 pin code; medication medicine pill; origin from; game match
@@ -73,7 +74,7 @@ _SORT: Final = re.compile(
 """What sort of thing is asked for ("which car do I drive?"): an answer need not name it."""
 _OWNER: Final = re.compile(r"(\w[\w-]*)(?:['’]s|(?<=s)['’])\s+\w", re.I)
 WORK: Final = re.compile(
-    r"\bwhat(?:['’]s| is| do| does| did| are)\b.{1,40}?\b(?:do(?: for (?:a living|work)| before .+)?|job|profession)\W*$",
+    r"\bwhat(?:['’]s| is| do(?:es)?| did| are)\b.{1,40}?\b(?:do(?: for (?:a living|work)| before .+)?|job|profession)\W*$",
     re.I,
 )
 
