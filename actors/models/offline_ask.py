@@ -153,9 +153,8 @@ def _lines(view: View) -> list[str]:
 
 def _about_user(view: View) -> Part:
     lines = [line for line in _lines(view) if holds(line)]
-    if not lines:
-        return Part("Core memory holds nothing about the user.", "My core memory holds nothing about you yet.")
-    return Part("Core memory says what I know.", f"From my core memory: {' '.join(map(spoken, lines))}")
+    said = f"From my core memory: {' '.join(map(spoken, lines))}"
+    return Part("Core memory says what I know.", said if lines else "My core memory holds nothing about you yet.")
 
 
 def _documents(view: View) -> Part:

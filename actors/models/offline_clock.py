@@ -172,17 +172,13 @@ def _every(text: str, clock: str) -> When | None:
 
 def _repeat(what: str, nth: int) -> tuple[str, str]:
     """Cron's last three fields, and how to say them."""
-    if what in ("weekday", "workday", "working day", "work day", "workingday"):
-        return "* * 1-5", "every weekday"
-    if what == "weekend":
-        return "* * 0,6", "every weekend"
     if what in _DAYS:
         return f"* * {(_DAYS.index(what) + 1) % 7}", f"every {what.capitalize()}"
-    if what == "weekly":
-        return "* * 1", "every Monday"
     if what in ("month", "monthly"):
         return f"{nth} * *", f"on day {nth} of every month"
-    return "* * *", "every day"
+    days = {"weekend": "0,6", "weekly": "1"}.get(what, "1-5" if "week" in what or "work" in what else "*")
+    said = {"0,6": "every weekend", "1": "every Monday", "1-5": "every weekday"}.get(days, "every day")
+    return f"* * {days}", said
 
 
 def _at(text: str, now: datetime, zone: timedelta | None) -> When | None:

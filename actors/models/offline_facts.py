@@ -229,7 +229,7 @@ def _lines(clause: str) -> Iterator[str]:
     aged = re.fullmatch(r"(?:I['’]m|I am)(?: now)? (\d{1,3})(?: years old| years of age)?", said)
     if aged:
         yield f"They are {aged[1]} years old."
-    elif _of_mine(said) or _of_ours(said) or _of_named(said):
+    elif _of_mine(said) or (_OURS.match(said) and said.lower().split()[1] not in _NOT_KEYS) or _of_named(said):
         yield re.sub(r"^(They|Their [\w ]{2,40}? (?:is|are)) now ", r"\1 ", third(said))
 
 
@@ -253,14 +253,8 @@ def _of_mine(said: str) -> bool:
     return verb not in _VAGUE_VERBS and bool(rest) and (verb == "used" or first not in _VAGUE)
 
 
-def _of_ours(said: str) -> bool:
-    words = said.lower().split()
-    return bool(_OURS.match(said)) and words[1] not in _NOT_KEYS
-
-
 def _of_named(said: str) -> bool:
-    first = re.split(r"[\s'’]", said, maxsplit=1)[0]
-    return bool(_NAMED.match(said)) and first.lower() not in _NOT_NAMES
+    return bool(_NAMED.match(said)) and re.split(r"[\s'’]", said, maxsplit=1)[0].lower() not in _NOT_NAMES
 
 
 def _noted(said: str) -> Iterator[str]:

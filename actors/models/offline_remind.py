@@ -81,12 +81,8 @@ def remind(view: View, text: str, *, at_once: bool) -> Part:
         return Part("A reminder is asked for.", promise, (Call("set_timer", arguments),), waits=not at_once)
     if not done[-1].ok:
         return Part("The timer was refused.", f"I am sorry, I could not set it: {clip(done[-1].result, 200)}")
-    return Part("The timer is set.", _confirmed(note, found, done[-1].result))
-
-
-def _confirmed(note: str, found: When, result: str) -> str:
-    said = _promise(note, found)
-    return said if result in ("", "None") else f"{said} ({clip(result, 200)})"
+    how = "" if done[-1].result in ("", "None") else f" ({clip(done[-1].result, 200)})"
+    return Part("The timer is set.", f"{_promise(note, found)}{how}")
 
 
 def _promise(note: str, found: When) -> str:

@@ -1,4 +1,4 @@
-# ruff: noqa: RUF001 (both forms of the apostrophe are matched, as users type them)
+
 """Matching and answering: which of the things that were said answers a question, and how it is quoted.
 
 Rules. (1) A hit shares the question's content words, weighed, and every required one. (2) A question is never quoted as
@@ -47,9 +47,6 @@ _OWN_WORDS: Final = (
     "My core memory", "I could not", "All right",
 )  # fmt: skip
 _GOES_ON: Final = re.compile(r"(?:it|he|she|they|that|this|there)\b", re.I)
-_HEADING: Final = re.compile(r"^#{1,6} .*$\n?", re.M)
-_WRAPPED: Final = re.compile(r"(?<=[^\n.!?:|])\n(?=[^\s#|>*•–-])(?!\d+[.)] )")
-"""A line end within a sentence: what follows is no list, table, quotation or empty line."""
 
 
 def is_own(text: str) -> bool:
@@ -73,7 +70,7 @@ def _apart(question: Question, text: str) -> float:
 
 def hit(question: Question, item: Item) -> Hit | None:
     """How well an item answers; None where it does not, or may not be quoted."""
-    text = item.text[:READ_CHARS] if item.who != "document" else _flowing(item.text[:READ_CHARS])
+    text = item.text[:READ_CHARS]
     if item.who == "assistant" and is_own(text):
         return None
     parts = [sentence for sentence in sentences(text) if not is_question(sentence) and topic_of(sentence) is None]
@@ -87,10 +84,8 @@ def hit(question: Question, item: Item) -> Hit | None:
         return None
     ranked = [coverage(question, each) + fitness(question, part) for each, part in zip(held, parts, strict=True)]
     best = max(range(len(parts)), key=lambda at: (round(ranked[at], 3), -at))
-    document = item.who == "document"
     whole = question.kind == "why" and not question.fits(parts[best])  # the reason may stand beside it
-    quote = _quote(parts[0 if whole else best :], best if whole else 0) if document or whole else ""
-    quote = quote or _briefly(question, parts, held, best, share)
+    quote = _quote(parts, best) if whole else _briefly(question, parts, held, best, share)
     if item.who == "user" and item.source and not any(part in quote for part in sentences(item.source)):
         return None  # the message before says as much alone
     score = (share + fitness(question, quote)) * _trust(question, item.who)
@@ -109,11 +104,6 @@ def _briefly(question: Question, parts: Sequence[str], held: Sequence[frozenset[
     if best + 1 < len(parts) and (_GOES_ON.match(parts[best + 1]) or corrects(parts[best + 1])):
         chosen.add(best + 1)
     return clip(" ".join(parts[at] for at in sorted(chosen)), QUOTE_CHARS)
-
-
-def _flowing(text: str) -> str:
-    """A document's text without the line ends inside a paragraph, and without headings, which its citation has."""
-    return _WRAPPED.sub(" ", _HEADING.sub("", text))
 
 
 def _trust(question: Question, who: str) -> float:

@@ -74,7 +74,8 @@ _SORT: Final = re.compile(
 """What sort of thing is asked for ("which car do I drive?"): an answer need not name it."""
 _OWNER: Final = re.compile(r"(\w[\w-]*)(?:['’]s|(?<=s)['’])\s+\w", re.I)
 WORK: Final = re.compile(
-    r"\bwhat(?:['’]s| is| do(?:es)?| did| are)\b.{1,40}?\b(?:do(?: for (?:a living|work)| before .+)?|job|profession)\W*$",
+    r"\bwhat(?:['’]s| is| do(?:es)?| did| are)\b.{1,40}?\b(?:do(?: for (?:a living|work)| before .+)?"
+    r"|job|profession)\W*$",
     re.I,
 )
 
