@@ -100,16 +100,7 @@ def _has(word: str, low: str, text: str) -> float:
     if _WIDE.fullmatch(word):
         pairs = [word[at : at + 2] for at in range(len(word) - 1)]
         return sum(pair in text for pair in pairs) / len(pairs)
-    return float(_begins(_GROUPS.sub("", word.replace("-", "")), low))
-
-
-def _begins(word: str, low: str) -> bool:
-    at = low.find(word)
-    while at >= 0:
-        if at == 0 or not low[at - 1].isalnum():
-            return True
-        at = low.find(word, at + 1)
-    return False
+    return float(bool(re.search(rf"(?<![^\W_]){re.escape(_GROUPS.sub('', word.replace('-', '')))}", low)))
 
 
 def _quote(wanted: dict[str, float], text: str) -> str:

@@ -1,4 +1,3 @@
-
 """Matching and answering: which of the things that were said answers a question, and how it is quoted.
 
 Rules. (1) A hit shares the question's content words, weighed, and every required one. (2) A question is never quoted as
@@ -85,7 +84,11 @@ def hit(question: Question, item: Item) -> Hit | None:
     ranked = [coverage(question, each) + fitness(question, part) for each, part in zip(held, parts, strict=True)]
     best = max(range(len(parts)), key=lambda at: (round(ranked[at], 3), -at))
     whole = question.kind == "why" and not question.fits(parts[best])  # the reason may stand beside it
-    quote = _quote(parts, best) if whole else _briefly(question, parts, held, best, share)
+    quote = (
+        clip(" ".join(parts[max(0, best - 1) : best + 2]), QUOTE_CHARS)
+        if whole
+        else _briefly(question, parts, held, best, share)
+    )
     if item.who == "user" and item.source and not any(part in quote for part in sentences(item.source)):
         return None  # the message before says as much alone
     score = (share + fitness(question, quote)) * _trust(question, item.who)
@@ -125,19 +128,6 @@ def _most(question: Question, item: Item) -> float:
             return 0.0
     share = found / total if total else 0.0
     return (share + 3 * SHAPE_BONUS) * _trust(question, item.who) if share >= WEAK else 0.0
-
-
-def _quote(parts: Sequence[str], best: int) -> str:
-    """The best sentence and, while there is room, its neighbours after and before it."""
-    first = last = best
-    length = len(parts[best])
-    while last + 1 < len(parts) and length + len(parts[last + 1]) < QUOTE_CHARS:
-        last += 1
-        length += len(parts[last]) + 1
-    while first > 0 and length + len(parts[first - 1]) < QUOTE_CHARS:
-        first -= 1
-        length += len(parts[first]) + 1
-    return clip(" ".join(parts[first : last + 1]), QUOTE_CHARS)
 
 
 def hits(question: Question, items: Iterable[Item]) -> list[Hit]:
@@ -207,7 +197,7 @@ def later(question: Question, answer: str, told: Sequence[str], at: int) -> list
         direct = direct and bool(text) and (not parts or corrects(parts[0]))
         if not parts:
             continue
-        if direct and content(text) and _differs(parts[0], answer, strict=False):
+        if direct and content(parts[0]) and _differs(parts[0], answer, strict=False):
             found.append(clip(" ".join(parts), 200))
         elif not direct:
             new = [part for part in parts if _updates(question, part, answer)]
