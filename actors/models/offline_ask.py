@@ -109,18 +109,15 @@ def _told(view: View) -> list[Item]:
     seen = [Item("user", one.text, one.time) for one in view.said() if one.who == "user"]
     older = sorted((i for i in _found(view) if i.who == "user" and i not in seen), key=lambda item: item.time)
     apart: list[Item] = []
+    last = None
     for item in older:
-        if not apart or _pause(apart[-1], item):
+        now = moment(item.time)
+        if last is None or now is None or (now - last).total_seconds() > _PAUSE_S:
             apart.append(Item("user", ""))  # what was said between is not known
         apart.append(item)
+        last = now
     apart += [Item("user", "")] * bool(apart)
     return [*apart, *(item for item in seen[::-1] if not quiet(item.text, item.time))]
-
-
-def _pause(one: Item, other: Item) -> bool:
-    """Whether more than a few minutes lie between two messages."""
-    first, second = moment(one.time), moment(other.time)
-    return first is None or second is None or (second - first).total_seconds() > _PAUSE_S
 
 
 def _said(view: View, question: Question, users: list[Item]) -> Iterator[Item]:

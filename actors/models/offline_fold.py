@@ -185,9 +185,8 @@ def restates(change: Change) -> bool:
 
 def restated(change: Change, old: str) -> bool:
     """Whether a change gives another time, date or number of what an older line is about."""
-    if not restates(change) or not any(kind.search(change.line) and kind.search(old) for kind in VALUES):
-        return False
-    if not same_units(change.line, old):
+    of_a_kind = any(kind.search(change.line) and kind.search(old) for kind in VALUES)
+    if not (restates(change) and of_a_kind and same_units(change.line, old)):
         return False
     if recounted(change.line, old):
         return True
@@ -239,11 +238,8 @@ class Topic:
         last, self.line = self.last() if restates(change) else "", change.line
         swapped = _SWAPPED.search(change.line)
         if swapped:
-            return replace(
-                change,
-                old=clean(swapped[1] or swapped[3]),
-                new=re.sub("^(?:the|a|an) ", "", clean(swapped[2] or swapped[4])),
-            )
+            new = re.sub("^(?:the|a|an) ", "", clean(swapped[2] or swapped[4]))
+            return replace(change, old=clean(swapped[1] or swapped[3]), new=new)
         if last and last != change.line and restated(change, last):
             self.line = patched(last, change.line)
             return Change(self.line, mistaken=change.mistaken, old=last)

@@ -219,11 +219,8 @@ def _slot_of_verb(who: str, verb: str, rest: str) -> str:
 def _class(value: str) -> str:
     """The class of a value by its first word: "a doctor" may stand beside "tall", not beside "a lawyer"."""
     low = value.partition(" ")[0].lower()
-    if low in ("a", "an", "the"):
-        return "a"
-    if low in _PREPOSITIONS:
-        return "at"
-    return "1" if low[:1].isdigit() else "word"
+    article, at = low in ("a", "an", "the"), low in _PREPOSITIONS
+    return "a" if article else "at" if at else "1" if low[:1].isdigit() else "word"
 
 
 def content(text: str) -> frozenset[str]:

@@ -24,8 +24,6 @@ from actors.models.offline_words import READ_CHARS, clip, plain, sentences, stem
 
 QUOTE_CHARS: Final = 300
 READ_ITEMS: Final = 16
-
-
 _CHANGES: Final = re.compile(
     r"(?i)\b(?:now|instead|new|moved|changed|switched|swapped|postponed|upgraded|raised|replac\w+|taking over|took over"
     r"|any ?more|no longer|not? .{1,40} till|(?:put|went|gone|goes) (?:up|down|off)|back|(?:up|down|cut\w*) (?:to|down)"

@@ -183,18 +183,15 @@ def _request(view: View, sentence: str) -> Part | None:
 
 def _answer(view: View, question: str) -> Part:
     if _OWN_NAME.search(question):
-        return Part("The user asks for my name.", f"{_own_name(view)}{WHO_I_AM}")
+        persona = view.blocks.get("persona")
+        lines = persona.text.splitlines()[::-1] if persona else []
+        name = next((f"{line} " for line in lines if line.startswith("My name is ")), "")
+        return Part("The user asks for my name.", f"{name}{WHO_I_AM}")
     if _IDENTITY.search(question):
         return Part("The user asks what I am.", f"{WHO_I_AM} {_HELP}")
     if _HOW.match(question):
         return Part("The user is polite.", "All is well here, thank you.")
     return ask(view, question)
-
-
-def _own_name(view: View) -> str:
-    persona = view.blocks.get("persona")
-    lines = persona.text.splitlines() if persona else []
-    return next((f"{line} " for line in reversed(lines) if line.startswith("My name is ")), "")
 
 
 def _small_talk(view: View, text: str) -> Part:
