@@ -12,40 +12,47 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import Final
 
+from msgspec.structs import replace
+
 from actors.models.offline_asks import is_question
 from actors.models.offline_clock import moment, past_days
 from actors.models.offline_documents import answer
 from actors.models.offline_hush import asked_to_forget, hushed
-from actors.models.offline_lines import KIN, NUMBER, UNTIL, ended_by, ends, holds, modern, spoken
-from actors.models.offline_pages import Item, Page, read_page
+from actors.models.offline_lines import NUMBER, UNTIL, content, ended_by, ends, holds, modern, spoken
+from actors.models.offline_pages import Item, read_page
 from actors.models.offline_question import STRONG, Question, coverage, fitness, is_strong, read_question
 from actors.models.offline_reply import Call, Part
 from actors.models.offline_request import Done, View
-from actors.models.offline_search import FROM_CORE, NOTHING, Hit, hits, ranked, strong, told
-from actors.models.offline_words import READ_CHARS, clip, sentences, stem, stems
+from actors.models.offline_search import FROM_CORE, Hit, corrected, hits, refers, source, strong, told, with_later
+from actors.models.offline_words import KIN, READ_CHARS, clip, sentences, stem, stems
 
 PAGES: Final = 3
+NOTHING: Final = "I found nothing about that"
+_PAUSE_S: Final = 180
 _SURE: Final = 0.8
 """What covers so much of a question needs no search for something better."""
 SEARCHES: Final = ("conversation_search", "archival_memory_search")
 _ABOUT_ME: Final = re.compile(
-    r"\bwhat (?:all |else )?do you (?:still )?(?:know|remember)(?: about (?:me|us|myself))?(?: so far)?\W*$"
+    r"(?i)\bwhat (?:all |else )?do you (?:still )?(?:know|remember)(?: about (?:me|us|myself))?(?: so far)?\W*$"
     r"|\bwhat(?:['’]s| is) in your (?:core )?memory\b|\bwhat (?:have|did) i (?:told|tell) you(?: about (?:me"
-    r"|myself))?(?: so far)?\W*$"
-    r"|(?:summari[sz]e|recap|list|tell me|describe|give me|sum up)\b.{0,40}\b(?:about me|know of me|(?:i|you)(?: have"
-    r"|['’]ve)? (?:told you|know|said))\b"
-    r"|^\W*(?:please )?(?:summari[sz]e me|describe me|who am i|summari[sz]e(?: (?:this|our|the) (?:chat"
-    r"|conversation))?)\W*$",
-    re.I,
+    r"|myself))?(?: so far)?\W*$|(?:summari[sz]e|recap|list|tell me|describe|give me|sum up)\b.{0,40}\b(?:about me"
+    r"|know of me|(?:i|you)(?: have|['’]ve)? (?:told you|know|said))\b|^\W*(?:please )?(?:summari[sz]e me|describe me"
+    r"|who am i|summari[sz]e(?: (?:this|our|the) (?:chat|conversation))?)\W*$"
 )
 _NO_NUMBERS: Final = ("often", "many", "much", "when", "where", "who", "why", "long", "old")
 """Kinds of questions that no number such as a telephone's answers."""
 _LIST: Final = re.compile(
-    r"\b(?:what|which) (?:documents?|files?|sources?)\b.*\b(?:you|there|attached|loaded)\b"
-    r"|\blist (?:\w+ ){0,2}(?:documents|files|sources)\b",
-    re.I,
+    r"(?i)\b(?:what|which) (?:documents?|files?|sources?)\b.*\b(?:you|there|attached|loaded)\b"
+    r"|\blist (?:\w+ ){0,2}(?:documents|files|sources)\b"
 )
 _TALKED: Final = re.compile(r"\b(?:what|which)\b.*\b(?:say|said|tell|told|talk|discuss|mention|write|happen|do)", re.I)
+_SO_NAMED: Final = re.compile(
+    r"\b(\w+)(?:['’]s name)?(?: (?:is|are))?(?: (?:called|named)| (?:in|from|at) \w+,)?[,:]? ((?:Dr\. |Mr\. |Mrs\. "
+    r"|Ms\. )?[A-Z][\w'’-]+(?:(?:,| and|, and)? [A-Z][\w'’-]+)*)"
+)
+_A_JOB: Final = re.compile(r"They (?:are|were|used to be) (?:now )?(?:an?|the) ")
+_NUMBERED: Final = re.compile(NUMBER, re.I)
+_BEFORE_THAT: Final = re.compile(r"\b(?:before (?:that|this)|previously)\b", re.I)
 
 
 def ask(view: View, text: str) -> Part:
@@ -60,17 +67,82 @@ def ask(view: View, text: str) -> Part:
     lines = _lines(view)
     question = read_question(text, aliases(lines))
     if not question.terms:
-        return Part("The question names nothing that I could look for.", _unclear(text))
-    share, known = from_core(lines, question)
+        said = f"I cannot tell what to look for in “{clip(text, 120)}”. I match words: please name the thing you mean."
+        return Part("The question names nothing that I could look for.", said)
+    share, score, known = from_core(lines, question)
+    users = _told(view)
+    texts = [item.text for item in users]
+    near = [h for h in hits(question, _said(view, question, users)) if question.past or not _ended(h, lines)]
+    beaten = max((h.score for h in strong(question, near)), default=0.0) > score + 0.1
+    bare = question.kind == "why" and not question.fits(known)  # the reason may have been told with it
+    share, beaten = (0.0, True) if bare else (share, beaten)
+    if known:
+        below = max((at for at, line in enumerate(lines) if spoken(line) in known), default=len(lines))
+        since = [*texts, *(spoken(line) for line in lines[below + 1 :] if holds(line))]
+        known = with_later(question, known, since, source(known, texts))
     core = Part("Core memory answers this.", f"{known} {FROM_CORE}") if known and not question.of_agent else None
-    if core and (share >= _SURE or question.past or question.wants_all):
+    unsure = view.summary and not any(_pages(view).values())
+    if core and (question.past or question.wants_all or (share >= _SURE and not beaten and not unsure)):
         return core
     stated = frozenset(t.stem for t in question.terms)
     forgotten = asked_to_forget(view, stated, for_number=question.kind not in _NO_NUMBERS)
     if forgotten and not (core and forgotten.covers(known)):  # what was told since is told
         said = f"You asked me to forget “{forgotten.label}” on {forgotten.time[:10]}, so I no longer say or quote it."
         return Part("The user wanted this forgotten.", said)
-    return _from_messages(view, question, core, share)
+    found = [h for h in strong(question, near) if beaten or h.coverage > share]
+    said = _quoted(found, question, texts, lines) if found else ""
+    return _of_messages(view, question, None if bare else core, found, said) or core or _nothing(question, view, users)
+
+
+def _pages(view: View) -> dict[str, list[Done]]:
+    """What was searched in this turn."""
+    return {name: [d for d in view.done if d.name == name] for name in SEARCHES}
+
+
+def _found(view: View) -> list[Item]:
+    """What the searches of this turn found, without what is not to be quoted."""
+    quiet = hushed(view)
+    items = (item for asked in _pages(view).values() for d in asked if d.ok for item in read_page(d.result).items)
+    return [item for item in items if item.who == "document" or not quiet(item.text, item.time)]
+
+
+def _told(view: View) -> list[Item]:
+    """What users said, oldest first: what searches found, then what is visible; without what is not to be quoted."""
+    quiet = hushed(view)
+    seen = [Item("user", one.text, one.time) for one in view.said() if one.who == "user"]
+    older = sorted((i for i in _found(view) if i.who == "user" and i not in seen), key=lambda item: item.time)
+    apart: list[Item] = []
+    last = None
+    for item in older:
+        now = moment(item.time)
+        if last is None or now is None or (now - last).total_seconds() > _PAUSE_S:
+            apart.append(Item("user", ""))  # what was said between is not known
+        apart.append(item)
+        last = now
+    apart += [Item("user", "")] * bool(apart)
+    return [*apart, *(item for item in seen[::-1] if not quiet(item.text, item.time))]
+
+
+def _said(view: View, question: Question, users: list[Item]) -> Iterator[Item]:
+    """What was said and kept that may answer, latest first, and the summary's sentences."""
+    starts = tuple(dict.fromkeys(start for t in question.terms for start in t.starts))
+    quiet = hushed(view)
+    for at in range(len(users) - 1, -1, -1):
+        yield users[at]
+        if at and refers(users[at].text):  # to what the message before it names
+            yield Item("user", f"{users[at - 1].text}\n{users[at].text}", users[at].time, users[at].text)
+    for said in view.said(*starts):
+        if said.who == "assistant" and not quiet(said.text, said.time):
+            yield Item(said.who, said.text, said.time)
+    for sentence in sentences(view.summary[:READ_CHARS]):
+        if not quiet(sentence, ""):
+            yield Item("summary", sentence)
+    yield from (item for item in _found(view) if item.who not in ("user", "document"))
+
+
+def _ended(one: Hit, lines: list[str]) -> bool:
+    """Whether core memory knows that what was said no longer holds."""
+    return any(content(match[2]) <= content(one.quote) for match in map(UNTIL.match, lines) if match)
 
 
 def _lines(view: View) -> list[str]:
@@ -81,9 +153,8 @@ def _lines(view: View) -> list[str]:
 
 def _about_user(view: View) -> Part:
     lines = [line for line in _lines(view) if holds(line)]
-    if not lines:
-        return Part("Core memory holds nothing about the user.", "My core memory holds nothing about you yet.")
-    return Part("Core memory says what I know.", f"From my core memory: {' '.join(map(spoken, lines))}")
+    said = f"From my core memory: {' '.join(map(spoken, lines))}"
+    return Part("Core memory says what I know.", said if lines else "My core memory holds nothing about you yet.")
 
 
 def _documents(view: View) -> Part:
@@ -91,16 +162,6 @@ def _documents(view: View) -> Part:
     if not asked:
         return Part("I list what is attached.", calls=(Call("list_documents", {"page": 0}),), waits=True)
     return Part("These are attached.", clip(asked[-1].result, 1000))
-
-
-def _unclear(text: str) -> str:
-    return f"I cannot tell what to look for in “{clip(text, 120)}”. I match words: please name the thing you mean."
-
-
-_SO_NAMED: Final = re.compile(
-    r"\b(\w+)(?:['’]s name)?(?: (?:is|are))?(?: (?:called|named)| (?:in|from|at) \w+,)?[,:]? ((?:Dr\. |Mr\. |Mrs\. "
-    r"|Ms\. )?[A-Z][\w'’-]+(?:(?:,| and|, and)? [A-Z][\w'’-]+)*)"
-)
 
 
 @lru_cache(maxsize=8192)
@@ -123,29 +184,33 @@ def aliases(lines: list[str]) -> dict[str, frozenset[str]]:
     return found
 
 
-_A_JOB: Final = re.compile(r"They are (?:now )?(?:an?|the) ")
-_NUMBERED: Final = re.compile(NUMBER, re.I)
+def _job_asked(question: Question) -> bool:
+    """Whether a question asks for the user's own job, and for nothing else."""
+    asked = [t.stem for t in question.terms if t.weight > 0.3]
+    return question.of_user and asked in (["work"], [] if question.kind == "work" else ["work"])
 
 
-def from_core(lines: list[str], question: Question) -> tuple[float, str]:
-    """What the lines of core memory answer, said to the user ("" nothing), and how much of the question they cover."""
-    scored, most = [], 0.0
+def from_core(lines: list[str], question: Question) -> tuple[float, float, str]:
+    """How much of the question the lines of core memory cover, how well, and what they answer ("" nothing)."""
+    scored, most, own = [], 0.0, 0.0
+    job = _job_asked(question)
     for at, line in enumerate(lines):
         share = coverage(question, stems(line)) if (holds(line) or UNTIL.match(line)) and not is_question(line) else 0.0
-        if question.of_user and [t.stem for t in question.terms] == ["work"] and _A_JOB.match(line):
+        if job and _A_JOB.match(line):
             share = 1.0
-        counted = question.kind == "many" and share >= STRONG and not _NUMBERED.search(line)
+        counted = question.kind == "many" and share >= STRONG and not (_NUMBERED.search(line) or ends(line))
         share *= 0.75 if counted else 1.0  # a number that was said is better
         if share and (counted or is_strong(question, share, line)):
             own = 0.1 if question.of_user and modern(line).startswith(("They ", "Their ", "Name: ", "Likes ")) else 0.0
             scored.append((round(share + own + fitness(question, line), 2), at, line))
             most = max(most, share)
-    return most, _answer(lines, scored, question)
+    best = max((score for score, _, line in scored if holds(line)), default=max(scored, default=(0.0,))[0])
+    return most, best, _answer(lines, scored, question)
 
 
 def _answer(lines: list[str], scored: list[tuple[float, int, str]], question: Question) -> str:
     if question.past:
-        return _earlier(scored, question)
+        return _earlier(lines, scored, question)
     now = [one for one in scored if holds(one[2])]
     if not now:
         return " ".join(_gone(lines, line) for _, _, line in scored[:1])
@@ -168,14 +233,33 @@ def _answer(lines: list[str], scored: list[tuple[float, int, str]], question: Qu
     return " ".join(map(spoken, top[-6:] if many else top[-more:]))
 
 
-def _earlier(scored: list[tuple[float, int, str]], question: Question) -> str:
+def _earlier(all_lines: list[str], scored: list[tuple[float, int, str]], question: Question) -> str:
     """What was before: the line that says so, best first, and of several the one right before what is named."""
+    if question.after and not any(question.after in stems(line) for _, _, line in scored):
+        return _before(all_lines, question) or (spoken(max(scored)[2]) if scored else "")
     if not scored:
         return ""
     best = max(score for score, _, _ in scored)
     lines = [line for score, _, line in sorted(scored, key=lambda one: one[1]) if score >= best - 0.15]
     named = next((at for at, line in enumerate(lines) if UNTIL.match(line) and question.after in stems(line)), -1)
     return spoken(lines[named + 1]) if named + 1 < len(lines) else ""
+
+
+def _before(lines: list[str], question: Question) -> str:
+    """What was told before the line that has what is named, where both hold: the line after it may say what was."""
+    named = [at for at, line in enumerate(lines) if holds(line) and question.after in stems(line)]
+    if not named:
+        return ""
+    for line in lines[named[0] + 1 : named[0] + 3]:
+        if _BEFORE_THAT.search(line):
+            return spoken(line)
+    now = replace(question, past=False, terms=tuple(t for t in question.terms if t.weight > 0.3))
+    job = _job_asked(question)
+    held = [line for line in lines[: named[-1]] if holds(line) and question.after not in stems(line)]
+    held = [line for line in held if not _BEFORE_THAT.search(line)]
+    told = [line for line in held if coverage(now, stems(line)) >= STRONG or (job and _A_JOB.match(line))]
+    told = [line for line in told if question.fits(line)] or told
+    return f"Before that: {spoken(told[-1])}" if told else ""
 
 
 def _gone(lines: list[str], line: str) -> str:
@@ -185,56 +269,35 @@ def _gone(lines: list[str], line: str) -> str:
     return f"{took} {spoken(line)}".strip()
 
 
-# --- messages and storages --------------------------------------------------------------------------------------
-
-
-def visible(view: View, question: Question) -> Iterator[Item]:
-    """What was said in the queue that may answer, and the summary's sentences."""
-    starts = tuple(dict.fromkeys(start for t in question.terms for start in t.starts))
-    for said in view.said(*starts):
-        yield Item(said.who, said.text, said.time)
-    for sentence in sentences(view.summary[:READ_CHARS]):
-        yield Item("summary", sentence)
-
-
-def _from_messages(view: View, question: Question, core: Part | None, share: float) -> Part:
-    """The answer of what was said, if it covers more of the question than core memory's answer (`share` of it)."""
-    quiet = hushed(view)
-    near = hits(question, (item for item in visible(view, question) if not quiet(item.text, item.time)))
-    found = [h for h in strong(question, near) if h.coverage > share]
-    pages = {name: [d for d in view.done if d.name == name] for name in SEARCHES}
+def _of_messages(view: View, question: Question, core: Part | None, found: list[Hit], said: str) -> Part | None:
+    """The answer of what was said (`said`, of the hits `found`), of a document, or of core memory after all."""
+    pages = _pages(view)
     searched = any(pages.values())
     sure = found and found[0].coverage >= _SURE and found[0].item.who != "summary"
     if found and not searched and (sure or not view.summary):
-        return Part("The visible conversation answers this.", _quoted(found, question))
-    items = [item for asked in pages.values() for d in asked if d.ok for item in _read(d).items]
-    stored = hits(question, [i for i in items if i.who == "document" or not quiet(i.text, i.time)])
-    told_by_somebody = [h for h in [*near, *stored] if h.item.who != "document"]
-    found = [h for h in strong(question, ranked(told_by_somebody)) if h.coverage > share]
-    read = [_read(d).items for d in pages["archival_memory_search"] if d.ok]
-    passage = answer(question, read)
+        return Part("The visible conversation answers this.", said)
+    passage = answer(question, [read_page(d.result).items for d in pages["archival_memory_search"] if d.ok])
     if passage and (not found or found[0].coverage < passage.coverage):
         return Part("A document has the answer.", told(passage))
     if found and searched:
-        return Part("A search found the answer.", _quoted(found, question))
+        return Part("A search found the answer.", said)
     if not core or not searched:
         calls = tuple(call for name in SEARCHES for call in _next_page(view, name, pages[name], question))
         if calls:
             return Part("I have to search my memory for this.", calls=calls, waits=True)
-    if found:
-        return Part("The visible conversation answers this.", _quoted(found, question))
-    return core or Part("Neither memory nor conversation has it.", _nothing(question, view, [*near, *stored]))
+    return Part("The visible conversation answers this.", said) if found else core
 
 
-def _quoted(found: list[Hit], question: Question) -> str:
-    if not question.wants_all:
-        return told(found[0])
-    chosen = sorted(found[:3], key=lambda h: h.item.time)
-    return " ".join(map(told, chosen))
-
-
-def _read(done: Done) -> Page:
-    return read_page(done.result)
+def _quoted(found: list[Hit], question: Question, texts: list[str], lines: list[str]) -> str:
+    if question.wants_all:
+        return " ".join(map(told, sorted(found[:3], key=lambda h: h.item.time)))
+    best = found[0]
+    if best.item.who not in ("user", "summary"):
+        return told(best)
+    at = max((at for at, text in enumerate(texts) if text and best.item.text.endswith(text)), default=-1)
+    kept = " ".join(spoken(line) for line in lines if holds(line) and corrected(line, best.quote))
+    now = f"What I keep now: {kept} " if kept and not question.past else ""
+    return now + with_later(question, told(best), texts, at, best.quote)
 
 
 def _next_page(view: View, name: str, asked: list[Done], question: Question) -> tuple[Call, ...]:
@@ -243,8 +306,8 @@ def _next_page(view: View, name: str, asked: list[Done], question: Question) -> 
         return ()
     if not asked:
         return () if _is_empty(view, name) else (Call(name, {"query": question.query, "page": 0}),)
-    last = max(_read(d).last for d in asked)
-    page = 1 + max(_page_asked(d) for d in asked)
+    last = max(read_page(d.result).last for d in asked)
+    page = 1 + max(int(d.arguments.get("page") or 0) for d in asked)
     return (Call(name, {"query": question.query, "page": page}),) if page <= min(last, PAGES - 1) else ()
 
 
@@ -255,23 +318,21 @@ def _is_empty(view: View, name: str) -> bool:
     return view.status.recall_messages == 0 or view.is_first
 
 
-def _page_asked(done: Done) -> int:
-    page = done.arguments.get("page")
-    return page if isinstance(page, int) else 0
-
-
-def _nothing(question: Question, view: View, weak: list[Hit]) -> str:
+def _nothing(question: Question, view: View, users: list[Item]) -> Part:
+    now = replace(question, past=False)
+    before = strong(now, hits(now, _said(view, now, users))) if question.past else []
+    if len(before) > 1:
+        first = min((h for h in before if h.item.time), default=before[0], key=lambda h: h.item.time)
+        return Part("What was told first was before.", f"Earlier: {told(first)}")
     looked = sum(1 for d in view.done if d.name in SEARCHES and d.ok)
     where = " in core memory, the visible conversation, or my recall and archival storage" if looked else ""
     failed = [d for d in view.failures if d.name in SEARCHES]
     said = f"I don't know that yet: {NOTHING}{where or ' in what I can see'} (I looked for: {question.query})."
     if failed:
         said += f" One search failed: {clip(failed[0].result, 160)}"
-    near = ranked(h for h in weak if h.item.who == "document")[:1]
-    return f"{said} The nearest I have: {told(near[0])}" if near and near[0].score > 0.3 else said
-
-
-# --- days -------------------------------------------------------------------------------------------------------
+    documents = hits(question, [item for item in _found(view) if item.who == "document"])[:1]
+    said += f" The nearest I have: {told(documents[0])}" if documents and documents[0].score > 0.3 else ""
+    return Part("Neither memory nor conversation has it.", said)
 
 
 def _dated(view: View, text: str) -> Part | None:
@@ -290,7 +351,7 @@ def _dated(view: View, text: str) -> Part | None:
         return Part(f"I look up what was said {span}.", calls=(call,), waits=True)
     if not done[-1].ok:
         return Part("The search failed.", f"I could not search {span}: {clip(done[-1].result, 200)}")
-    page = _read(done[-1])
+    page = read_page(done[-1].result)
     quiet = hushed(view)
     items = [i for i in page.items if not quiet(i.text, i.time)]
     said = [i for i in items if i.who == "user" and not is_question(i.text)] or items

@@ -11,37 +11,30 @@ from functools import lru_cache
 from typing import Final
 
 LEAD: Final = re.compile(
-    r"\A(?:(?:hi|hello|hey|hey there|hi there|well|oh dear|i tell a lie|i lied|oh|ok|okay|oops|actually|no|nope"
-    r"|by the way|btw|so|also"
-    r"|and|but|yes|yeah"
-    r"|please|fyi|just so you know|sorry|wait|correction|now|in fact|good (?:morning|afternoon|evening)|from now on"
-    r"|these days|currently|nowadays|as of (?:today|now)|i mean|for the record|you should know(?: that)?|again"
-    r"|turns out"
-    r"|my (?:bad|mistake)|scratch that|or rather|rather|anyway|today|yesterday|last (?:week|month|year)|that|hmm|haha"
-    r"|lol"
-    r"|(?:can|could|would|will) you(?: please)?|i(?: just)? want(?:ed)? (?:to tell you|you to know)(?: that)?"
-    r"|(?:please )?(?:note|know|write down|keep in mind)(?: that)?)\b[\s,:!.–—-]*)+",
-    re.I,
+    r"(?i)\A(?:(?:hi|hello|hey|hey there|hi there|well|oh dear|i tell a lie|i lied|oh|ok|okay|oops|actually|no|nope"
+    r"|by the way|btw|so|also|and|but|yes|yeah|please|fyi|just so you know|sorry|wait|correction|now|in fact"
+    r"|good (?:morning|afternoon|evening)|from now on|these days|currently|nowadays|as of (?:today|now)|i mean"
+    r"|for the record|you should know(?: that)?|again|turns out|my (?:bad|mistake)|scratch that|or rather|rather|anyway"
+    r"|today|yesterday|last (?:week|month|year)|that|hmm|haha|lol|(?:can|could|would|will) you(?: please)?"
+    r"|i(?: just)? want(?:ed)? (?:to tell you|you to know)(?: that)?|(?:please )?(?:note|know|write down"
+    r"|keep in mind)(?: that)?)\b[\s,:!.–—-]*)+"
 )
 _QUESTION: Final = re.compile(
-    r"(?:what|where|when|who|whom|whose|which|how|why)(?:['’]?s|['’]re|['’]d)?\s+(?:[\w'’-]+\s+){0,4}"
-    r"(?:is|are|was|were|do|does|did|am|can|could|will|would|should|have|has|had)\b"
-    r"|(?:in|at|on|for|with|from|to|by) (?:what|which|whom?|whose|how)\b|(?:what|where|when|who|how)['’]?s\b"
-    r"|(?:who|whose|which|how (?:many|much|often|old|long|far))\s+\w+"
-    r"|(?:do|did|does|have|has|can|could|am|are|is|was|were)\s+(?:i|you|we|my|our|the|there)\b"
-    r"|(?:please\s+)?(?:tell me|show me|give me|remind me)\s+(?:\w+\s+)?(?:what|where|when|who|which|how|why|about|my"
-    r"|the|all)\b"
-    r"|any idea\b|(?:list|summari[sz]e|recap|describe|tell me)\s+\w+",
+    r"(?:what|where|when|who|whom|whose|which|how|why)(?:['’]?s|['’]re|['’]d)?\s+(?:[\w'’-]+\s+){0,4}(?:is|are|was|were"
+    r"|do|does|did|am|can|could|will|would|should|have|has|had)\b|(?:in|at|on|for|with|from|to|by) (?:what|which|whom?"
+    r"|whose|how)\b|(?:what|where|when|who|how)['’]?s\b|(?:who|whose|which|how (?:many|much|often|old|long|far))\s+\w+"
+    r"|(?:do|did|does|have|has|can|could|am|are|is|was|were)\s+(?:i|you|we|my|our|the|there)\b|(?:please\s+)?(?:tell me"
+    r"|show me|give me|remind me)\s+(?:\w+\s+)?(?:what|where|when|who|which|how|why|about|my|the|all)\b|any idea\b"
+    r"|(?:list|summari[sz]e|recap|describe|tell me)\s+\w+",
     re.I,
 )
 _ASKS_AT_END: Final = re.compile(r"(?:(?:です|ます|でした|ました|ません|だろう|の)か|[吗嗎呢])[\s。.]*$")
 """How a question ends in Japanese and Chinese, where its mark is left out."""
 _SINCE: Final = re.compile(r"(?:when|where|while)\s+(?:i|we|he|she|they|it|the)\b", re.I)
 _REQUEST: Final = re.compile(
-    r"(?:please\s+|(?:can|could|would|will) you (?:please )?)?"
+    r"(?i)(?:please\s+|(?:can|could|would|will) you (?:please )?)?"
     r"(?:remember|don['’]t forget|do not forget|note|keep in mind|memori[sz]e|save|write down|call me|call yourself"
-    r"|remind|forget|erase|cancel|set|delete|remove|wake)\b",
-    re.I,
+    r"|remind|forget|erase|cancel|set|delete|remove|wake)\b"
 )
 
 

@@ -45,17 +45,14 @@ _EVERY_DAY: Final = re.compile(
     re.I,
 )
 _CLOCK: Final = re.compile(
-    r"\b(?:at|by|around|@) ?(?P<hour>\d{1,2})(?:[:.h](?P<minute>\d{2}))?(?: ?(?P<half>am|pm))?(?: ?o['’]clock)?"
+    r"(?i)\b(?:at|by|around|@) ?(?P<hour>\d{1,2})(?:[:.h](?P<minute>\d{2}))?(?: ?(?P<half>am|pm))?(?: ?o['’]clock)?"
     r"(?: utc)?\b(?!\s*%|[-/]\d)|\b(?P<hour2>\d{1,2}):(?P<minute2>\d{2})(?: ?(?P<half2>am|pm))?(?: utc)?\b"
-    r"|\b(?P<hour3>\d{1,2}) ?(?P<half3>am|pm)(?: utc)?\b|\b(?:at )?(?P<word>noon|midday|midnight)\b",
-    re.I,
+    r"|\b(?P<hour3>\d{1,2}) ?(?P<half3>am|pm)(?: utc)?\b|\b(?:at )?(?P<word>noon|midday|midnight)\b"
 )
 _DAY: Final = re.compile(
-    r"\b(?:on |at )?(?P<iso>\d{4}-\d{2}-\d{2})(?:[T ](?=\d))?"
-    r"|\b(?P<rel>the day after tomorrow|tomorrow|tonight|today|this (?:morning|afternoon|evening))\b"
-    r"(?: (?P<part>morning|afternoon|evening|night))?"
-    r"|\b(?:on |next |this |on next )(?P<week>(?:mon|tues|wednes|thurs|fri|satur|sun)day)\b"
-    r"(?: (?P<part2>morning|afternoon|evening|night))?"
+    r"\b(?:on |at )?(?P<iso>\d{4}-\d{2}-\d{2})(?:[T ](?=\d))?|\b(?P<rel>the day after tomorrow|tomorrow|tonight|today"
+    r"|this (?:morning|afternoon|evening))\b(?: (?P<part>morning|afternoon|evening|night))?|\b(?:on |next |this "
+    r"|on next )(?P<week>(?:mon|tues|wednes|thurs|fri|satur|sun)day)\b(?: (?P<part2>morning|afternoon|evening|night))?"
     rf"|\b(?:on )?(?:the )?(?P<dom>\d{{1,2}})(?:st|nd|rd|th)? (?:of )?{_MONTH.format('month')}\b"
     r"(?:,? (?P<year>\d{4}))?"
     rf"|\b(?:on )?{_MONTH.format('month2')} (?P<dom2>\d{{1,2}})(?:st|nd|rd|th)?\b(?:,? (?P<year2>\d{{4}}))?"
@@ -64,6 +61,8 @@ _DAY: Final = re.compile(
 )
 _PARTS: Final = {"morning": 9, "afternoon": 15, "evening": 19, "night": 20, "tonight": 20}
 _AM: Final = re.compile(r"\b([ap])\.\s?m\b\.?", re.I)
+_AHEAD: Final = re.compile(r" (?P<sign>[+-])(?P<hours>\d\d):(?P<minutes>\d\d)(?::\d\d)?$")
+_PAST: Final = re.compile(r"\b(?:(yesterday)|(today)|last (week)|this (week)|(?:on )?(\d{4}-\d{2}-\d{2}))\b", re.I)
 
 
 class When(msgspec.Struct, frozen=True):
@@ -90,9 +89,6 @@ def ahead(time: str) -> timedelta | None:
         return None
     ahead = timedelta(hours=int(match["hours"]), minutes=int(match["minutes"]))
     return -ahead if match["sign"] == "-" else ahead
-
-
-_AHEAD: Final = re.compile(r" (?P<sign>[+-])(?P<hours>\d\d):(?P<minutes>\d\d)(?::\d\d)?$")
 
 
 def when(text: str, now: datetime | None, zone: timedelta | None = None) -> When | None:
@@ -176,17 +172,13 @@ def _every(text: str, clock: str) -> When | None:
 
 def _repeat(what: str, nth: int) -> tuple[str, str]:
     """Cron's last three fields, and how to say them."""
-    if what in ("weekday", "workday", "working day", "work day", "workingday"):
-        return "* * 1-5", "every weekday"
-    if what == "weekend":
-        return "* * 0,6", "every weekend"
     if what in _DAYS:
         return f"* * {(_DAYS.index(what) + 1) % 7}", f"every {what.capitalize()}"
-    if what == "weekly":
-        return "* * 1", "every Monday"
     if what in ("month", "monthly"):
         return f"{nth} * *", f"on day {nth} of every month"
-    return "* * *", "every day"
+    days = {"weekend": "0,6", "weekly": "1"}.get(what, "1-5" if "week" in what or "work" in what else "*")
+    said = {"0,6": "every weekend", "1": "every Monday", "1-5": "every weekday"}.get(days, "every day")
+    return f"* * {days}", said
 
 
 def _at(text: str, now: datetime, zone: timedelta | None) -> When | None:
@@ -208,9 +200,8 @@ def _at(text: str, now: datetime, zone: timedelta | None) -> When | None:
         return None
     said = f"{due:%Y-%m-%d %H:%M}"
     value = f"{said} UTC" if in_utc and zone is not None else said
-    return When(
-        "at", value, f"at {said}{' UTC' if in_utc else ''}", _left(text, on if day else None, clock if at else None)
-    )
+    rest = _left(text, on if day else None, clock if at else None)
+    return When("at", value, f"at {said}{' UTC' if in_utc else ''}", rest)
 
 
 def _part_hour(on: re.Match[str] | None) -> int:
@@ -239,9 +230,6 @@ def day_of(match: re.Match[str], today: date) -> date | None:
         return day if year or day >= today else day.replace(year=today.year + 1)
     except (ValueError, OverflowError):
         return None
-
-
-_PAST: Final = re.compile(r"\b(?:(yesterday)|(today)|last (week)|this (week)|(?:on )?(\d{4}-\d{2}-\d{2}))\b", re.I)
 
 
 def past_days(text: str, today: date) -> tuple[date, date] | None:

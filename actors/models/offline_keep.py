@@ -54,25 +54,18 @@ def _texts(done: Done) -> tuple[str, ...]:
     return tuple(v for k in ("content", "new_content") if isinstance(v := done.arguments.get(k), str))
 
 
-# --- memory pressure --------------------------------------------------------------------------------------------
-
-
 def save(view: View) -> tuple[Call, ...]:
     """What a memory-pressure warning makes worth saving: facts that core memory lacks, and an extract with dates."""
     entries = _users_entries(view)
     block = block_for(view)
     kept = block.text.split("\n") if block else []
-    known = {plain(bare) for line in kept for bare in (line, line.partition(": ")[2])} | {
-        slot_of(line) for line in kept
-    }
+    known = {said for line in kept for said in (plain(line), plain(line.partition(": ")[2]), slot_of(line))}
     cells: list[list[str]] = [[]]
     for at, entry in enumerate(entries):
         for fact in facts_in(entry.message, [e.message for e in entries[max(0, at - 3) : at]][::-1]):
             if fact.block == "human":
                 fold(cells, fact.change, "")
-    new = [
-        line for line in cells[0] if holds(line) and plain(line) not in known and (slot_of(line) or line) not in known
-    ]
+    new = [line for line in cells[0] if holds(line) and known.isdisjoint({plain(line), slot_of(line) or line})]
     calls = []
     some = fitting(new[-_SAVED_LINES:], block.limit - len(block.text) if block else 0)
     if some and block is not None and "core_memory_append" in view.tools:

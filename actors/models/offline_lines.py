@@ -15,24 +15,17 @@ from typing import Final
 
 from actors.models.offline_words import STOP, alike, plain, stem, stems, term, vocabulary
 
-KIN: Final = vocabulary(
-    """sister brother mother father mom mum dad parents wife husband partner girlfriend boyfriend fiancee fiance
-    son daughter child kid kids children baby aunt uncle cousin niece nephew grandmother grandfather grandma
-    grandpa friend boss manager colleague neighbour neighbor roommate flatmate teacher doctor dentist landlord twin
-    twins sisters brothers sons daughters dog cat puppy kitten rabbit hamster parrot horse fish bird pet pets
-    dogs cats"""
-)
 _DAY: Final = r"\d{4}-\d{2}-\d{2}"
 _MONTH: Final = r"(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*"
 NUMBER: Final = (
     r"(?:[€$£] ?)?\d[\d.,]*\d|\d|\b(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|fifteen|twenty"
-    r"|thirty|forty"
-    r"|fifty|hundred|once|twice)\b"
+    r"|thirty|forty|fifty|hundred|once|twice)\b"
 )
 _WEEKDAY: Final = r"\b(?:mon|tues|wednes|thurs|fri|satur|sun)days?\b"
 _DATE: Final = (
     rf"\b(?:the )?\d{{1,2}}(?:st|nd|rd|th)? (?:of )?{_MONTH}\b|\b{_MONTH} \d{{1,2}}(?:st|nd|rd|th)?\b|\b{_DAY}\b"
-    r"|\b(?:january|february|april|june|july|august|september|october|november|december)\b|(?<=in )(?:march|may)\b"
+    r"|\b(?:january|february|april|june|july|august|september|october|november|december)\b"
+    r"|(?:(?<=in )|(?<=be )|(?<=to )|(?<=by )|(?<=til ))(?:march|may)\b"
 )
 VALUES: Final = tuple(
     re.compile(pattern, re.I)
@@ -44,22 +37,16 @@ VALUES: Final = tuple(
 )
 """What can be put in place of another of its kind: times, days and numbers."""
 NAME: Final = re.compile(r"(?<=[^.] )(?:Dr\. |Mr\. |Mrs\. |Ms\. )?[A-Z][\w'’-]+(?: [A-Z][\w'’-]+)*")
-
 VERBS: Final = (
     r"(?:(?:no longer|never|always|also|still|often|usually) )?(?:is|are|was|were|has|have|had|does|do|did|can(?:not"
-    r"|['’]t)?|could|will|won['’]t|would|should|must|may|lives?"
-    r"|moved"
-    r"|works?|worked|owns?|likes?|loves?|hates?|prefers?|enjoys?|speaks?|plays?|teaches|studies|studied|went|goes"
-    r"|costs?"
-    r"|takes?|took|starts?|started|begins|ends|runs?|drives?|needs?|wants?|eats?|drinks?|knows?|keeps?|uses?|used"
-    r"|calls?"
-    r"|collects?|comes?|gets?|got|makes?|turns?|turned|expires?|ships?|belongs?|opens?|closes?|meets?|arrives?|leaves?"
-    r"|left|became|joined|bought|sold|married|adopted|died|passed|retired|broke|lost|found|said|visits?|sleeps?|weighs?"
-    r"|pays?|earns?|reads?|writes?|sings?|travels?|flies|sits|stands|stays?|finished|quit|stopped|cancelled"
-    r"|doesn['’]t|\w{2,}ed"
-    r"|flew|grew|ran|ate|wrote|gave|caught|chose|fell|held|rode|sent|stole|won|met|paid|spent|told|taught|built"
-    r"|brought|began"
-    r"|drove|drank|swam|spoke|kept|made|saw|don['’]t|didn['’]t|isn['’]t|aren['’]t|wasn['’]t|hasn['’]t|haven['’]t)"
+    r"|['’]t)?|could|will|won['’]t|would|should|must|may|lives?|moved|works?|worked|owns?|likes?|loves?|hates?|prefers?"
+    r"|enjoys?|speaks?|plays?|teaches|studies|studied|went|goes|costs?|takes?|took|starts?|started|begins|ends|runs?"
+    r"|drives?|needs?|wants?|eats?|drinks?|knows?|keeps?|uses?|used|calls?|collects?|comes?|gets?|got|makes?|turns?"
+    r"|turned|expires?|ships?|belongs?|opens?|closes?|meets?|arrives?|leaves?|left|became|joined|bought|sold|married"
+    r"|adopted|died|passed|retired|broke|lost|found|said|visits?|sleeps?|weighs?|pays?|earns?|reads?|writes?|sings?"
+    r"|travels?|flies|sits|stands|stays?|finished|quit|stopped|cancelled|doesn['’]t|\w{2,}ed|flew|grew|ran|ate|wrote"
+    r"|gave|caught|chose|fell|held|rode|sent|stole|won|met|paid|spent|told|taught|built|brought|began|drove|drank|swam"
+    r"|spoke|kept|made|saw|don['’]t|didn['’]t|isn['’]t|aren['’]t|wasn['’]t|hasn['’]t|haven['’]t)"
 )
 _PARSED: Final = re.compile(
     rf"(?P<who>They|(?:(?:Their|The) )?(?:[\w'’.&-]+ ){{0,6}}?[\w'’.&-]+?)(?P<verb>['’]s| {VERBS}"
@@ -70,13 +57,10 @@ _NAMED: Final = re.compile(
     r"(?P<who>(?:(?:Dr|Mr|Mrs|Ms)\. )?[A-Z][\w'’-]+(?: [A-Z][\w'’-]*){0,2})(?P<verb> [a-z]{2,}s) (?P<rest>.+)", re.S
 )
 _ADVERB: Final = re.compile(
-    r"^(They|[^ ]+) ((?:still|now|also|really|currently|usually|always|just|recently|finally|both|originally"
-    r"|actually) )+",
-    re.I,
+    r"(?i)^(They|[^ ]+) ((?:still|now|also|really|currently|usually|always|just|recently|finally|both|originally"
+    r"|actually) )+"
 )
 UNTIL: Final = re.compile(rf"Until ({_DAY}|earlier): (.+)", re.S)
-# --- saying -----------------------------------------------------------------------------------------------------
-
 _OLD: Final = {
     "Lives": "live", "Likes": "like", "Loves": "love", "Hates": "hate", "Dislikes": "dislike", "Prefers": "prefer",
     "Enjoys": "enjoy", "Works": "work", "Comes": "come", "Speaks": "speak", "Studies": "study", "Plays": "play",
@@ -98,6 +82,28 @@ _THEY: Final = (
     (re.compile(r"\b(?:I|i|we) was\b"), "the user was"),
     (re.compile(r"\b(?:[Ii]|we)(?:['’]ve| have)\b"), "the user has"), (re.compile(r"\b(?:I|we|me|us)\b"), "the user"),
 )  # fmt: skip
+_OPINIONS: Final = vocabulary("like love hate enjoy prefer dislike likes loves hates enjoys prefers dislikes adore")
+_ATTRIBUTES: Final = vocabulary(
+    """name birthday birthdate anniversary age address email mail phone number telephone password pin code job
+    employer school university hometown size type nationality language hobby username plate colour color
+    timezone appointment favourite favorite doctor dentist boss manager wife husband partner surname salary rent"""
+)
+_PREPOSITIONS: Final = vocabulary("in on at near under behind with from")
+_ENDING: Final = re.compile(
+    r"(?i)\b(?:no longer|any ?more|any longer|not any|stopped|quit|sold|gave up|given up|got rid of|cancelled|canceled"
+    r"|dropped"
+    r"|broke up with|divorced|lost|finished|left|died|passed away|retired|used to|was stolen|is gone|moved out)\b"
+)
+_OF_SUBJECT: Final = re.compile(r"\b(?:died|passed away|retired|was stolen|is gone|moved out|left)\b", re.I)
+_EMPTY: Final = stems(
+    """no longer any more anymore stopped quit sold gave up given rid cancelled canceled dropped broke divorced lost
+    finished left died passed away retired stolen gone moved used only now they their the user yesterday today ago week
+    weekend month year last new old go going do does doing been"""
+) | {stem(word) for word in STOP}
+_ONE: Final = re.compile(r"[,;]| and | because | so ")
+_ASIDE: Final = re.compile(r",? (?:which|though|although|because|since|but|so|except) ")
+_COUNT: Final = re.compile(NUMBER, re.I)
+_DEAD: Final = re.compile(r"\b(?:died|passed away)\b", re.I)
 
 
 def third(clause: str) -> str:
@@ -143,31 +149,6 @@ def _used_to(line: str, day: str) -> str:
         if rest:
             said = f"{who} used to {base or verb} {rest}"
     return f"{said} (until {day})." if day != "earlier" else f"{said} (until earlier)."
-
-
-# --- what a line is about -----------------------------------------------------------------------------------------
-
-_OPINIONS: Final = vocabulary(
-    "like love hate enjoy prefer dislike likes loves hates enjoys prefers dislikes adore detest"
-)
-_ATTRIBUTES: Final = vocabulary(
-    """name birthday birthdate anniversary age address email mail phone number telephone password pin code job
-    employer school university hometown size type nationality language hobby username plate colour color
-    timezone appointment favourite favorite doctor dentist boss manager wife husband partner surname salary rent"""
-)
-_PREPOSITIONS: Final = vocabulary("in on at near under behind with from")
-_ENDING: Final = re.compile(
-    r"\b(?:no longer|any ?more|any longer|not any|stopped|quit|sold|gave up|given up|got rid of|cancelled|canceled"
-    r"|dropped"
-    r"|broke up with|divorced|lost|finished|left|died|passed away|retired|used to|was stolen|is gone|moved out)\b",
-    re.I,
-)
-_OF_SUBJECT: Final = re.compile(r"\b(?:died|passed away|retired|was stolen|is gone|moved out|left)\b", re.I)
-_EMPTY: Final = stems(
-    """no longer any more anymore stopped quit sold gave up given rid cancelled canceled dropped broke divorced lost
-    finished left died passed away retired stolen gone moved used only now they their the user yesterday today ago week
-    weekend month year last new old go going do does doing been"""
-) | {stem(word) for word in STOP}
 
 
 def holds(line: str) -> bool:
@@ -238,11 +219,8 @@ def _slot_of_verb(who: str, verb: str, rest: str) -> str:
 def _class(value: str) -> str:
     """The class of a value by its first word: "a doctor" may stand beside "tall", not beside "a lawyer"."""
     low = value.partition(" ")[0].lower()
-    if low in ("a", "an", "the"):
-        return "a"
-    if low in _PREPOSITIONS:
-        return "at"
-    return "1" if low[:1].isdigit() else "word"
+    article, at = low in ("a", "an", "the"), low in _PREPOSITIONS
+    return "a" if article else "at" if at else "1" if low[:1].isdigit() else "word"
 
 
 def content(text: str) -> frozenset[str]:
@@ -258,20 +236,21 @@ def ended_by(line: str, old: str) -> bool:
     if known is None or was is None or was["rest"][:1].isdigit():
         return False
     subject = known["who"] != "They" and _OF_SUBJECT.search(line)
-    gone = content((known["who"] if subject else _ONE.split(line, maxsplit=1)[0]).replace("the user", " "))
-    if (
-        known["who"] != "They"
-        and not subject
-        and was["who"] != "They"
-        and not content(known["who"]) <= content(was["who"])
-    ):
+    what = _ONE.split(line, maxsplit=1)[0]
+    gone = content((known["who"] if subject else what).replace("the user", " "))
+    if not subject and not _may_end(known["who"], was["who"], gone):
         return False
-    left = was["rest"] if subject and not _DEAD.search(line) else old
+    if not {number.lower() for number in _COUNT.findall(what)} <= {number.lower() for number in _COUNT.findall(old)}:
+        return False  # a part of them is gone
+    left = was["rest"] if subject and not _DEAD.search(line) else _ASIDE.split(old, maxsplit=1)[0]
     return bool(gone) and all(named(each, left) for each in gone)
 
 
-_ONE: Final = re.compile(r"[,;]| and | because | so ")
-_DEAD: Final = re.compile(r"\b(?:died|passed away)\b", re.I)
+def _may_end(who: str, theirs: str, gone: frozenset[str]) -> bool:
+    """Whether what `who` did may end what is told of `theirs`: of themselves, of their things, or of what is gone."""
+    if who != "They":
+        return who.startswith(("The ", "Their ")) if theirs == "They" else content(who) <= content(theirs)
+    return theirs.startswith(("They", "Their", "The ")) or gone <= content(theirs)
 
 
 def named(each: str, line: str) -> bool:

@@ -13,17 +13,6 @@ import msgspec
 
 from actors.models.offline_lines import spoken
 
-
-class Item(msgspec.Struct, frozen=True):
-    """Something that may answer. `who`: user, assistant, memory, summary, document; `time` as rendered ("" unknown).
-    `source` says where it is from; of a document, all that it takes to cite it."""
-
-    who: str
-    text: str
-    time: str = ""
-    source: str = ""
-
-
 _PAGE: Final = re.compile(r"Showing \d+ of (\d+) results? \(page (\d+)/(\d+)\):\s*", re.I)
 _ITEM: Final = re.compile(r"timestamp: ([^,]*), (\w[\w ]{0,30})(?: \(([^)]{0,600})\))?: (.*)", re.S)
 _CORRECTED: Final = re.compile(r"corrected \S+ \S+(?: [A-Z]\S*)?: (.+)$", re.S)
@@ -36,6 +25,17 @@ _DOCUMENTS: Final = tuple(
 """A document's line: first as it is with a place, which tells where a path ends that holds a colon; then without."""
 _SOURCE: Final = re.compile(r",? source: ([^,\n]{1,200})$")
 _items: Final = msgspec.json.Decoder(list[str])
+
+
+class Item(msgspec.Struct, frozen=True):
+    """Something that may answer. `who`: user, assistant, memory, summary, document; `time` as rendered ("" unknown).
+    `source` says where it is from; of a document, all that it takes to cite it; of a user's two messages, the
+    second."""
+
+    who: str
+    text: str
+    time: str = ""
+    source: str = ""
 
 
 class Page(msgspec.Struct, frozen=True):

@@ -12,15 +12,14 @@ from typing import Final
 from actors.models.offline_clock import When, ahead, moment, span, when
 from actors.models.offline_reply import Argument, Call, Part
 from actors.models.offline_request import Done, View
-from actors.models.offline_words import STOP, clip, stems, vocabulary
+from actors.models.offline_words import STOP, clip, stems
 
 ASK_WHEN: Final = "When should I remind you?"
 _NOTE_CHARS: Final = 300
 
 _REMIND: Final = re.compile(
-    r"\bremind (?:me|us)\b|\bwake me\b|\bset (?:a|an|another|the|my) (?:\w+[- ]){0,3}?(?:reminder|timer|alarm)\b"
-    r"|\b(?:create|make|add) (?:a|an|another) (?:\w+ )?(?:reminder|timer|alarm)\b|\bping me (?:in|at|tomorrow)\b",
-    re.I,
+    r"(?i)\bremind (?:me|us)\b|\bwake me\b|\bset (?:a|an|another|the|my) (?:\w+[- ]){0,3}?(?:reminder|timer|alarm)\b"
+    r"|\b(?:create|make|add) (?:a|an|another) (?:\w+ )?(?:reminder|timer|alarm)\b|\bping me (?:in|at|tomorrow)\b"
 )
 _NOT_REMIND: Final = re.compile(r"\bremind me (?:what|where|when|who|which|how|why|of what|about what)\b", re.I)
 _ENDS: Final = (
@@ -31,20 +30,19 @@ _LIST: Final = re.compile(
     rf"\b(?:what|which|list|show|any|how many|do i have)\b.{{0,30}}\b(?:reminders?|timers?|alarms?)\b{_ENDS}", re.I
 )
 _CANCEL: Final = re.compile(
-    rf"\b(?:stop|cancel|delete|remove|drop|turn off|end|forget)\b.{{0,30}}\b(?:reminders?|reminding|timers?"
-    rf"|alarms?)\b{_ENDS}",
-    re.I,
+    rf"(?i)\b(?:stop|cancel|delete|remove|drop|turn off|end|forget)\b.{{0,30}}\b(?:reminders?|reminding|timers?"
+    rf"|alarms?)\b{_ENDS}"
 )
 _REQUEST_WORDS: Final = re.compile(
-    r"^(?:(?:please|can you|could you|would you|will you|and|then|also|ok(?:ay)?|hey|hi|hello)[\s,]+)*"
+    r"(?i)^(?:(?:please|can you|could you|would you|will you|and|then|also|ok(?:ay)?|hey|hi|hello)[\s,]+)*"
     r"(?:remind (?:me|us)|wake me(?: up)?|ping me|(?:set|create|make|add) (?:a|an|another|the|my) (?:\w+[- ]){0,3}?"
-    r"(?:reminder|timer|alarm))\b(?: for me)?",
-    re.I,
+    r"(?:reminder|timer|alarm))\b(?: for me)?"
 )
 _JOINER: Final = re.compile(r"^[\s,:–-]*(?:(?:to|that|about|of|for|called|named|please|saying)\b[\s,:]*)*", re.I)
-_EMPTY: Final = STOP | vocabulary(
-    "stop cancel delete remove drop turn end forget reminder reminders reminding timer timers alarm alarms all"
+_EMPTY: Final = stems(
+    "stop cancel delete remove drop turn end forget reminder reminding timer alarm all " + " ".join(STOP)
 )
+_TIMER_LINE: Final = re.compile(r"([\w.-]{1,80}): (.*)")
 
 
 def is_reminder(text: str) -> bool:
@@ -63,9 +61,7 @@ def note_of(rest: str) -> str:
     """What is left of a request once its time is taken out, without the words that ask."""
     bare = _REQUEST_WORDS.sub("", rest.strip(" ,.!?"), count=1)
     if bare == rest.strip(" ,.!?"):
-        bare = re.sub(
-            r"[\s,]*(?:and\s+)?(?:please\s+)?(?:remind|wake|ping) (?:me|us)\b", " ", bare, count=1, flags=re.I
-        )
+        bare = re.sub(r"(?i)[\s,]*(?:and\s+)?(?:please\s+)?(?:remind|wake|ping) (?:me|us)\b", " ", bare, count=1)
     return clip(_JOINER.sub("", bare.strip(), count=1).strip(" ,.!?"), _NOTE_CHARS)
 
 
@@ -84,15 +80,9 @@ def remind(view: View, text: str, *, at_once: bool) -> Part:
         promise = _promise(note, found) if at_once else ""
         return Part("A reminder is asked for.", promise, (Call("set_timer", arguments),), waits=not at_once)
     if not done[-1].ok:
-        return Part(
-            "The timer was refused.", f"I am sorry, I could not set that reminder: {clip(done[-1].result, 200)}"
-        )
-    return Part("The timer is set.", _confirmed(note, found, done[-1].result))
-
-
-def _confirmed(note: str, found: When, result: str) -> str:
-    said = _promise(note, found)
-    return said if result in ("", "None") else f"{said} ({clip(result, 200)})"
+        return Part("The timer was refused.", f"I am sorry, I could not set it: {clip(done[-1].result, 200)}")
+    how = "" if done[-1].result in ("", "None") else f" ({clip(done[-1].result, 200)})"
+    return Part("The timer is set.", f"{_promise(note, found)}{how}")
 
 
 def _promise(note: str, found: When) -> str:
@@ -115,7 +105,7 @@ def cancel(view: View, text: str) -> Part:
     if listed is None:
         return Part("I have to find the timer that is meant.", calls=(Call("list_timers", {}),), waits=True)
     timers = read_timers(listed.result) if listed.ok else []
-    wanted = stems(text) - {stem for word in _EMPTY for stem in stems(word)}
+    wanted = stems(text) - _EMPTY
     chosen = _chosen(timers, wanted, everything=" all " in f" {text.lower()} ")
     if not chosen:
         hint = f" Your reminders: {clip(listed.result, 600)}" if timers or not listed.ok else ""
@@ -146,9 +136,6 @@ def _chosen(timers: list[tuple[str, str]], wanted: frozenset[str], *, everything
 
 def _last(view: View, name: str) -> Done | None:
     return next((d for d in reversed(view.done) if d.name == name), None)
-
-
-_TIMER_LINE: Final = re.compile(r"([\w.-]{1,80}): (.*)")
 
 
 def read_timers(result: str) -> list[tuple[str, str]]:

@@ -79,15 +79,13 @@ def spoken(view: View, thought: str, say: str, calls: Sequence[Call] = ()) -> Re
 def quiet(view: View) -> Reply:
     """An answer that changes nothing and says nothing, for a turn that was already answered."""
     if "list_timers" in view.tools:
-        return Reply("The user has my answer already; I look at my timers and rest.", (_rest("list_timers"),))
+        return Reply(
+            "The user has my answer already; I look at my timers and rest.",
+            (Call("list_timers", {"request_heartbeat": False}),),
+        )
     return spoken(view, "The user has my answer already.", "That is all for now.")
 
 
-def _rest(name: str) -> Call:
-    return Call(name, {"request_heartbeat": False})
-
-
 def _beating(call: Call, *, on: bool) -> Call:
-    if call.name not in HEARTBEATS:
-        return call
-    return Call(call.name, {**call.arguments, "request_heartbeat": on})
+    beats = {"request_heartbeat": on} if call.name in HEARTBEATS else {}
+    return Call(call.name, {**call.arguments, **beats})

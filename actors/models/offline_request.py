@@ -15,6 +15,12 @@ import msgspec
 from actors.models.offline_words import READ_CHARS
 from actors.models.protocol import ModelFailed
 
+_arguments: Final = msgspec.json.Decoder(dict[str, Any])
+WARNING: Final = "Warning: the conversation history"
+TIMED: Final = "timed heartbeat"
+HIDDEN: Final = "Note: prior messages"
+_USER: Final = '{"type":"user_message"'
+
 
 class _Function(msgspec.Struct, frozen=True, gc=False):
     name: str
@@ -96,12 +102,6 @@ class Said(msgspec.Struct, frozen=True):
 _requests: Final = msgspec.json.Decoder(_Request)
 _entries: Final = msgspec.json.Decoder(Entry)
 _results: Final = msgspec.json.Decoder(_Result)
-_arguments: Final = msgspec.json.Decoder(dict[str, Any])
-
-WARNING: Final = "Warning: the conversation history"
-TIMED: Final = "timed heartbeat"
-HIDDEN: Final = "Note: prior messages"
-_USER: Final = '{"type":"user_message"'
 
 
 def entry_of(content: str | None) -> Entry:
@@ -200,6 +200,11 @@ class View:
         """No answer of the agent's is visible, and none was evicted."""
         return not self.summary and not any(message.role == "assistant" for message in self.messages)
 
+    @property
+    def is_due(self) -> bool:
+        """A message to the user is due at once."""
+        return self.is_first or bool(self.status.note)
+
     @cached_property
     def answered(self) -> bool:
         """The turn has a message to the user that no further step was asked to follow."""
@@ -274,9 +279,8 @@ def _done(step: int, answer: _Message, results: dict[str, str]) -> Iterator[Done
             result = _results.decode(content)
         except (msgspec.MsgspecError, RecursionError):
             result = _Result("OK", content)
-        yield Done(
-            step, call.function.name, _object(call.function.arguments), result.status != "Failed", result.message
-        )
+        given = _object(call.function.arguments)
+        yield Done(step, call.function.name, given, result.status != "Failed", result.message)
 
 
 def _blocks(system: str) -> dict[str, Block]:

@@ -14,25 +14,35 @@ from typing import Final
 
 import msgspec
 
+from actors.models.offline_fold import MOVED, corrects, same_units
 from actors.models.offline_hush import statements
+from actors.models.offline_lines import NAME, VALUES, content, ends
 from actors.models.offline_pages import Item
-from actors.models.offline_question import SHAPE_BONUS, WEAK, Question, coverage, fitness, is_strong
-from actors.models.offline_words import READ_CHARS, clip, plain, stem, stems, words
+from actors.models.offline_question import HARD, SHAPE_BONUS, WEAK, Question, coverage, fitness, is_strong, of_other
+from actors.models.offline_words import READ_CHARS, clip, plain, sentences, stem, stems, words
 
 QUOTE_CHARS: Final = 300
-READ_ITEMS: Final = 12
-
-
-NOTHING: Final = "I found nothing about that"
+READ_ITEMS: Final = 16
+_CHANGES: Final = re.compile(
+    r"(?i)\b(?:now|instead|new|moved|changed|switched|swapped|postponed|upgraded|raised|replac\w+|taking over|took over"
+    r"|any ?more|no longer|not? .{1,40} till|(?:put|went|gone|goes) (?:up|down|off)|back|(?:up|down|cut\w*) (?:to|down)"
+    r"|until|stop\w*|off the|on hold|paus\w+|leav\w+|left|renewed|quit|dropped|turned|since then|from now on)\b"
+)
+_REFERS: Final = re.compile(
+    r"^\W*(?:they|this|that|these|those)\b|\b(?:it|its|he|she|his|her|him|them|ones?|there)\b", re.I
+)
+_A_MOVE: Final = re.compile(r"\b(?:the|our|my) (?:move|change|raise)", re.I)
+_NOT_NEW: Final = re.compile(r"\b(?:not|from|instead of|no longer|before) (?:(?:on|at|in|the) )?\S+", re.I)
 FROM_CORE: Final = "(From my core memory.)"
 _OWN_WORDS: Final = (
     "I found nothing", "I don't know", "You asked me to forget", "I know nothing", "I count", "On 20", "Noted",
-    "From my", "You told me", "Let me look", "Reminder:", "I am Palimpsest", "You have told me",
-    "I have that", "My summary", "I am sorry", "Hello", "In what I keep", "I said", "Done", "Forgotten", "All right",
-    "You are welcome", "Goodbye", "Your reminders", "Checking in", "When should I remind", "My name is", "I cannot",
-    "From the document",
-    "Your message is empty", "A notice from", "I have received", "All is well", "My core memory", "I could not",
+    "From my", "You told me", "Let me look", "Reminder:", "I am Palimpsest", "You have told me", "What I keep now",
+    "I have that", "My summary", "I am sorry", "Hello", "In what I keep", "I said", "Later you said", "Done",
+    "Forgotten", "You are welcome", "Goodbye", "Your reminders", "Checking in", "When should I remind", "My name is",
+    "I cannot", "From the document", "Your message is empty", "A notice from", "I have received", "All is well",
+    "My core memory", "I could not", "All right",
 )  # fmt: skip
+_GOES_ON: Final = re.compile(r"(?:it|he|she|they|that|this|there)\b", re.I)
 
 
 def is_own(text: str) -> bool:
@@ -72,11 +82,14 @@ def hit(question: Question, item: Item) -> Hit | None:
         return None
     ranked = [coverage(question, each) + fitness(question, part) for each, part in zip(held, parts, strict=True)]
     best = max(range(len(parts)), key=lambda at: (round(ranked[at], 3), -at))
-    quote = (
-        text[text.find(parts[best]) :][:QUOTE_CHARS].strip()
-        if item.who == "document"
-        else _briefly(question, parts, held, best, share)
-    )
+    if item.who == "document":
+        quote = text[text.find(parts[best]) :][:QUOTE_CHARS].strip()
+    elif question.kind == "why" and not question.fits(parts[best]):  # the reason may stand beside it
+        quote = clip(" ".join(parts[max(0, best - 1) : best + 2]), QUOTE_CHARS)
+    else:
+        quote = _briefly(question, parts, held, best, share)
+    if item.who == "user" and item.source and not any(part in quote for part in sentences(item.source)):
+        return None  # the message before says as much alone
     score = (share + fitness(question, quote)) * _trust(question, item.who)
     return Hit(item, quote, share, round(score, 3))
 
@@ -90,12 +103,9 @@ def _briefly(question: Question, parts: Sequence[str], held: Sequence[frozenset[
             break
         if coverage(question, now | held[at]) > coverage(question, now):
             chosen.add(at)
-    if best + 1 < len(parts) and _GOES_ON.match(parts[best + 1]):
+    if best + 1 < len(parts) and (_GOES_ON.match(parts[best + 1]) or corrects(parts[best + 1])):
         chosen.add(best + 1)
     return clip(" ".join(parts[at] for at in sorted(chosen)), QUOTE_CHARS)
-
-
-_GOES_ON: Final = re.compile(r"(?:it|he|she|they|that|this|there)\b", re.I)
 
 
 def _trust(question: Question, who: str) -> float:
@@ -166,3 +176,80 @@ def told(one: Hit) -> str:
         case _:
             source = f" (source: {one.item.source})" if one.item.source else ""
             return f"In what I keep in archival memory since {day or 'earlier'}{source}: {quote}"
+
+
+def source(line: str, told: Sequence[str]) -> int:
+    """Which of the messages, oldest first, a line of core memory is from; the latest of several, -1 for none."""
+    words = content(line)
+    held = [content(text) for text in told]
+    ranked = [(len(words & each), -len(each), at) for at, each in enumerate(held)]
+    share, _, at = max(ranked, default=(0, 0, -1))
+    return at if share >= 0.6 * len(words) else -1
+
+
+def later(question: Question, answer: str, told: Sequence[str], at: int) -> list[str]:
+    """What was said after message `at` that changes an answer taken from it: at most two, the latest last."""
+    found: list[str] = []
+    direct = at >= 0
+    for text in told[at + 1 :]:
+        parts = statements(text)
+        direct = direct and bool(text) and (not parts or corrects(parts[0]))
+        if not parts:
+            continue
+        if direct and content(parts[0]) and _differs(parts[0], answer, strict=False):
+            found.append(clip(" ".join(parts), 200))
+        elif not direct:
+            new = [part for part in parts if _updates(question, part, answer)]
+            found += [clip(part, 200) for part in new if not any(content(part) <= content(each) for each in found)]
+    return found[-2:]
+
+
+def with_later(question: Question, answer: str, told: Sequence[str], at: int, quote: str = "") -> str:
+    """An answer that is from message `at`, or quotes it, after what was said later that changes it."""
+    plainly = question.past or question.wants_all or question.of_agent or question.kind == "why"
+    more = [] if plainly else later(question, quote or answer, told, at)
+    quotes = " ".join(f"“{each}”" for each in more)
+    return f"Later you said: {quotes}. Before that: {answer}" if quotes else answer
+
+
+def corrected(line: str, quote: str) -> bool:
+    """Whether a line of core memory says what a message says with another value: it was corrected there."""
+    bare = line
+    for kind in VALUES:
+        bare = kind.sub(" ", bare)
+    return bool(content(bare)) and content(bare) <= content(quote) and _differs(line, quote, strict=True)
+
+
+def refers(text: str) -> bool:
+    """Whether a message speaks of "it" or "one", which the message before it names."""
+    return bool(_REFERS.search(sentences(text)[0])) if text.strip() else False
+
+
+def _updates(question: Question, part: str, answer: str) -> bool:
+    """Whether a later sentence may change an answer."""
+    held = stems(part)
+    share = coverage(question, held)
+    about = [t for t in question.terms if t.found(held) and (t.stem not in MOVED or _A_MOVE.search(part))]
+    if not share or not about or of_other(question, part):
+        return False
+    changes = bool(_CHANGES.search(part)) or corrects(part) or ends(part)
+    share += WEAK * bool({n.lower() for n in NAME.findall(f"x {part}")} & {n.lower() for n in NAME.findall(answer)})
+    if question.kind in HARD:
+        enough = changes or share >= max(WEAK, coverage(question, stems(answer)))
+        return enough and question.fits(part) and _differs(part, answer, strict=True)
+    says_more = bool(content(part) - content(answer))
+    return changes and share >= WEAK and says_more and _differs(part, answer, strict=False)
+
+
+def _differs(part: str, answer: str, *, strict: bool) -> bool:
+    """Whether a sentence gives another value of a kind than an answer; `strict`: of one that the answer has."""
+    if not same_units(part, answer):
+        return False
+    part, found = _NOT_NEW.sub(" ", part), False
+    for kind in VALUES:
+        mine = [value.lower() for value in kind.findall(part)][:1]
+        theirs = {value.lower() for value in kind.findall(answer)}
+        if mine and mine[0] in theirs:
+            return False
+        found |= bool(mine) and (bool(theirs) or not strict)
+    return found or not strict

@@ -106,7 +106,7 @@ def _sentences_of(previous: str, said: list[Spoken]) -> Iterator[str]:
     head = _HEAD.search(previous)
     gone = _forgotten_of(said)
     kept = sentences(_HEAD.sub("", previous))
-    facts = _fold(_kept_facts(kept)[::-1], said)
+    facts = _fold([match[1] for match in map(_FACT.match, kept) if match][::-1], said)
     days = [s.day for s in said if s.day]
     if days or head:
         first = head[1] if head else days[0]
@@ -118,10 +118,6 @@ def _sentences_of(previous: str, said: list[Spoken]) -> Iterator[str]:
     for line in chain((f"The user: {line}" for line in reversed(facts)), mixed):
         if not (_SECRET.search(line) or any(each.covers(line) for each in gone)):
             yield line
-
-
-def _kept_facts(kept: Iterable[str]) -> list[str]:
-    return [match[1] for match in map(_FACT.match, kept) if match]
 
 
 def _fold(lines: list[str], said: Sequence[Spoken]) -> list[str]:

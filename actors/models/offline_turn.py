@@ -48,20 +48,20 @@ _OWN_NAME: Final = re.compile(
 )
 _HOW: Final = re.compile(r"^(?:\w+[ ,!]+){0,2}how(?: are|['’]re) (?:you|things)\b", re.I)
 _GREETING: Final = re.compile(
-    r"(?:hi|hello|hey|hiya|howdy|greetings|good (?:morning|evening|afternoon|day)|yo)(?: there| again| \w+)?"
-    r"[\s!,.👋😀-🙏]*$",
-    re.I,
+    r"(?i)(?:hi|hello|hey|hiya|howdy|greetings|good (?:morning|evening|afternoon|day)|yo)(?: there| again| \w+)?"
+    r"[\s!,.👋😀-🙏]*$"
 )
 _THANKS: Final = re.compile(r"(?:many )?(?:thanks|thank you|thx|cheers|ta)\b.{0,30}$", re.I)
 _BYE: Final = re.compile(r"(?:bye|goodbye|good night|see you|see ya|ciao|later)\b.{0,20}$", re.I)
 _SHORT: Final = re.compile(
     r"(?:ok(?:ay)?|yes|no|yep|nope|sure|fine|great|cool|nice|good|right|perfect|alright)[\s!.,]*$", re.I
 )
+_TIMER_WORDS: Final = ("remind", "timer", "alarm", "wake", "ping")
 
 
 def reply(view: View) -> Reply:
     """The answer to a request that offers functions."""
-    must_send = view.is_first or bool(view.status.note)
+    must_send = view.is_due
     if view.warned:
         calls = save(view)
         if calls:
@@ -96,9 +96,6 @@ def _introduced(view: View, parts: list[Part]) -> list[Part]:
     return [Part("This is our first message.", WHO_I_AM), *parts]
 
 
-# --- interrupts -------------------------------------------------------------------------------------------------
-
-
 def _interrupt(view: View) -> Part:
     entry = view.entry
     match entry.type:
@@ -129,9 +126,6 @@ def _called(view: View) -> str:
     return ""
 
 
-# --- a user's message -------------------------------------------------------------------------------------------
-
-
 def _parts(view: View) -> Iterator[Part]:
     """What the message asks for, one part each, in its order; at the least an acknowledgement."""
     text = view.text.strip()
@@ -140,7 +134,7 @@ def _parts(view: View) -> Iterator[Part]:
         return
     followed = _time_for_earlier(view, text)
     if followed:
-        yield remind(view, followed, at_once=_at_once(view))
+        yield remind(view, followed, at_once=view.is_due)
         return
     stated: list[str] = []
     asked: list[str] = []
@@ -176,13 +170,6 @@ def _time_for_earlier(view: View, text: str) -> str:
     return f"{theirs.text} {text}"
 
 
-def _at_once(view: View) -> bool:
-    return view.is_first or bool(view.status.note)
-
-
-_TIMER_WORDS: Final = ("remind", "timer", "alarm", "wake", "ping")
-
-
 def _request(view: View, sentence: str) -> Part | None:
     """A reminder to set, list or cancel."""
     low = sentence.lower()
@@ -192,23 +179,20 @@ def _request(view: View, sentence: str) -> Part | None:
         return cancel(view, sentence)
     if is_list(sentence):
         return list_all(view)
-    return remind(view, sentence, at_once=_at_once(view)) if is_reminder(sentence) else None
+    return remind(view, sentence, at_once=view.is_due) if is_reminder(sentence) else None
 
 
 def _answer(view: View, question: str) -> Part:
     if _OWN_NAME.search(question):
-        return Part("The user asks for my name.", f"{_own_name(view)}{WHO_I_AM}")
+        persona = view.blocks.get("persona")
+        lines = persona.text.splitlines()[::-1] if persona else []
+        name = next((f"{line} " for line in lines if line.startswith("My name is ")), "")
+        return Part("The user asks for my name.", f"{name}{WHO_I_AM}")
     if _IDENTITY.search(question):
         return Part("The user asks what I am.", f"{WHO_I_AM} {_HELP}")
     if _HOW.match(question):
         return Part("The user is polite.", "All is well here, thank you.")
     return ask(view, question)
-
-
-def _own_name(view: View) -> str:
-    persona = view.blocks.get("persona")
-    lines = persona.text.splitlines() if persona else []
-    return next((f"{line} " for line in reversed(lines) if line.startswith("My name is ")), "")
 
 
 def _small_talk(view: View, text: str) -> Part:

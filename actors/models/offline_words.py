@@ -19,10 +19,65 @@ READ_CHARS: Final = 4000
 
 _WORD: Final = re.compile(r"\w[\w.@-]*\w|\w")
 _SENTENCE_END: Final = re.compile(
-    r"(?<!\b[Dd]r\.)(?<!\b[Mm]r\.)(?<!\b[Mm]rs\.)(?<!\b[Mm]s\.)(?<!\b[Ss]t\.)(?<!\be\.g\.)(?<!\bi\.e\.)"
+    r"(?<!\b[Dd]r\.)(?<!\b[Pp]rof\.)(?<!\b[Mm]r\.)(?<!\b[Mm]rs\.)(?<!\b[Mm]s\.)(?<!\b[Ss]t\.)(?<!\be\.g\.)(?<!\bi\.e\.)"
     r"(?:(?<=[.!?…])|(?<=[.!?…][\"”’')]))\s+|(?<=[。！？])\s*|\n+"
 )
 _POSSESSIVE: Final = re.compile(r"['’]s\b|(?<=s)['’](?=\s|$)")
+_WEAK: Final = "like love hate prefer enjoy want need go number use call get take make name start begin"
+_CATEGORY: Final = (
+    "city town country place kind sort type time day date year month color person people language brand version breed"
+)
+_ALIKE: Final = """
+favourite favorite fave fav best most prefer like; color colour; name call called named; mother mum mom mommy
+father dad daddy; child kid; birthday born birth birthdate birthplace; phone telephone mobile; bicycle bike
+television tv; buy purchase; flat apartment house home live
+live home reside move stay based; age old years turn; allergic allergy
+work job profession occupation employer career company firm startup; car vehicle; begin start; end finish
+boss manager report; cost price pay expensive fee rent; doctor gp; appointment visit; fly flight plane
+trip travel journey holiday vacation
+teach teacher; learn study; study student; book novel; film movie; own owner belong; responsible charge handle own
+wife spouse husband; run running jog; email mail e-mail; password passcode
+pin code; medication medicine pill; origin from; game match
+exam test; parked park; hobby enjoy collect; dislike hate stand detest; surname last
+tall height high; weigh weight heavy kilo kg; earn salary income wage; size big large; owe debt
+support fan; due deadline
+"""
+"""Words that may stand for one another. Kept short on purpose: a wrong synonym is worse than a search."""
+_WIDER: Final[dict[str, str]] = {
+    "pet": "dog cat rabbit hamster parrot horse fish", "child": "son daughter twin", "parent": "mother father",
+    "sibling": "sister brother", "spouse": "wife husband", "relative": "sister brother mother father aunt uncle cousin",
+    "family": "sister brother mother father wife husband son daughter child", "drive": "car",
+    "car": "drive", "bicycle": "ride",
+}  # fmt: skip
+"""What a question's word may also be called by in a statement."""
+_FRAME: Final = re.compile(
+    r"^\W*(?:(?:and|so|hey|ok|okay|hi|hello|please|wait)\b[\s,]*)*(?:(?:can|could|would|will) you\s+)?(?:please\s+)?"
+    r"(?:(?:tell|remind|show|give|find|list|summari[sz]e|recap|search|look up|look for)\b(?:\s+(?:me|us|for|out|about"
+    r"|of))*"
+    r"|(?:do|did) you (?:still )?(?:know|remember|recall|think)\b|i (?:forgot|forget)\b)?",
+    re.I,
+)
+"""What only leads to the question. A word such as search counts where it stands inside of it."""
+_MEASURE: Final = re.compile(r"\bhow (?:old|long|far|tall|big|large|high|heavy|late|early|soon)\b", re.I)
+_SPECIAL: Final = (
+    (re.compile(r"\bcall me\b", re.I), "call"),
+    (re.compile(r"\bwhere\b.*\b(?:i|we)\b.*\bfrom\b", re.I), "from"),
+    (
+        re.compile(r"\bwho am i\W*$|\bwhat am i called\b|\bmy (?:full |first |last |real )?name\b(?! of)", re.I),
+        "name",
+    ),
+)
+_SORT: Final = re.compile(
+    r"(?i)\W*(?:what|which) (?!(?:is|are|was|were|do|does|did|can|have|has|should|am"
+    r"|will)\b)(?:[\w'’-]+ ){0,2}?([\w'’-]+) (?:is|are|was|were|do|does|did|can|have|has|should|am|will)\b"
+)
+"""What sort of thing is asked for ("which car do I drive?"): an answer need not name it."""
+_OWNER: Final = re.compile(r"(\w[\w-]*)(?:['’]s|(?<=s)['’])\s+\w", re.I)
+WORK: Final = re.compile(
+    r"\bwhat(?:['’]s| is| do(?:es)?| did| are)\b.{1,40}?\b(?:do(?: for (?:a living|work)| before .+)?"
+    r"|job|profession)\W*$",
+    re.I,
+)
 
 
 def vocabulary(text: str) -> frozenset[str]:
@@ -40,13 +95,16 @@ STOP: Final = vocabulary(
     didn isn wasn doesn won shouldn couldn wouldn aren weren hasn haven hadn
     let hi hello hey ok okay well oh yes earlier before previously already because since
     than until while got currently actually exactly many much often lot used anymore user whats wheres
-    whos hows happened become dont doesnt didnt isnt wasnt arent werent im ive havent hasnt"""
-)
-_WEAK: Final = "like love hate prefer enjoy want need go number use call get take make name start begin"
-_CATEGORY: Final = (
-    "city town country place kind sort type time day date year month color person people language brand version breed"
+    whos hows happened become another other else dont doesnt didnt isnt wasnt arent werent im ive havent hasnt"""
 )
 
+KIN: Final = vocabulary(
+    """sister brother mother father mom mum dad parents wife husband partner girlfriend boyfriend fiancee fiance
+    son daughter child kid kids children baby aunt uncle cousin niece nephew grandmother grandfather grandma
+    grandpa friend boss manager colleague neighbour neighbor roommate flatmate teacher doctor dentist landlord twin
+    twins sisters brothers sons daughters dog cat puppy kitten rabbit hamster parrot horse fish bird pet pets
+    dogs cats"""
+)
 _FORMS: Final = vocabulary(
     """went:go gone:go bought:buy brought:bring sold:sell ran:run met:meet saw:see seen:see ate:eat eaten:eat
     drank:drink drove:drive driven:drive wrote:write written:write spoke:speak spoken:speak taught:teach
@@ -54,33 +112,10 @@ _FORMS: Final = vocabulary(
     lost:lose paid:pay sang:sing slept:sleep spent:spend stood:stand swam:swim swum:swim took:take taken:take
     thought:think threw:throw wore:wear won:win built:build caught:catch chose:choose chosen:choose fell:fall
     found:find gave:give given:give got:get heard:hear held:hold hid:hide hidden:hide led:lead made:make rode:ride
-    sent:send sat:sit stole:steal stolen:steal told:tell woke:wake children:child wives:wife knives:knife
+    going:go sent:send sat:sit stole:steal stolen:steal told:tell woke:wake children:child wives:wife knives:knife
     people:person men:man women:woman feet:foot teeth:tooth mice:mouse lives:live dying:die died:die"""
 )
 """Forms that no rule of endings gives."""
-
-_ALIKE: Final = """
-favourite favorite fave fav best most prefer like; color colour; name call called named; mother mum mom mommy
-father dad daddy; child kid; birthday born birth birthdate birthplace; phone telephone mobile; bicycle bike
-television tv; buy purchase; flat apartment house home live
-live home reside move stay based; age old years turn; allergic allergy
-work job profession occupation employer career company; car vehicle; begin start; end finish; boss manager report
-cost price pay expensive fee rent; doctor gp; appointment visit; trip travel journey holiday vacation; fly flight plane
-teach teacher; learn study; study student; book novel; film movie; own owner belong; responsible charge handle own
-wife spouse husband; run running jog; email mail e-mail; password passcode
-pin code; medication medicine pill; origin from; game match
-exam test; parked park; hobby enjoy collect; dislike hate stand detest; surname last
-tall height high; weigh weight heavy; earn salary income wage; size big large; owe debt; support fan; due deadline
-"""
-"""Words that may stand for one another. Kept short on purpose: a wrong synonym is worse than a search."""
-
-_WIDER: Final[dict[str, str]] = {
-    "pet": "dog cat rabbit hamster parrot horse fish", "child": "son daughter twin", "parent": "mother father",
-    "sibling": "sister brother", "spouse": "wife husband", "relative": "sister brother mother father aunt uncle cousin",
-    "family": "sister brother mother father wife husband son daughter child", "drive": "car",
-    "car": "drive", "bicycle": "ride",
-}  # fmt: skip
-"""What a question's word may also be called by in a statement."""
 
 
 def sentences(text: str) -> list[str]:
@@ -128,8 +163,8 @@ def _stripped(word: str) -> str:
             if word.endswith(suffix) and len(word) >= least and not word.endswith("ss"):
                 word = word[: -len(suffix)]
                 break
-    if len(word) > 3 and word[-1] == "y":
-        word = word[:-1]
+    if len(word) > 3 and (word[-1] == "y" or word.endswith("ie")):
+        word = word.removesuffix("ie").removesuffix("y")
     if len(word) > 4 and word[-1] == word[-2] and word[-1] not in "lsz":
         word = word[:-1]
     return word[:-1] if len(word) > 3 and word[-1] == "e" else word
@@ -184,35 +219,6 @@ def term(word: str, weight: float = 1.0, required: bool = False, also: frozenset
     near = same.union(also, *(_NARROWER.get(each, frozenset()) for each in same)) - {main}
     surfaces = [main, *near, *(form for form, base in _BASE.items() if stem(base) == main or stem(base) in near)]
     return Term(word.lower(), main, near, tuple(dict.fromkeys(surfaces)), weight, required)
-
-
-_FRAME: Final = re.compile(
-    r"^\W*(?:(?:and|so|hey|ok|okay|hi|hello|please|wait)\b[\s,]*)*(?:(?:can|could|would|will) you\s+)?(?:please\s+)?"
-    r"(?:(?:tell|remind|show|give|find|list|summari[sz]e|recap|search|look up|look for)\b(?:\s+(?:me|us|for|out|about"
-    r"|of))*"
-    r"|(?:do|did) you (?:still )?(?:know|remember|recall|think)\b|i (?:forgot|forget)\b)?",
-    re.I,
-)
-"""What only leads to the question. A word such as search counts where it stands inside of it."""
-_MEASURE: Final = re.compile(r"\bhow (?:old|long|far|tall|big|large|high|heavy|late|early|soon)\b", re.I)
-_SPECIAL: Final = (
-    (re.compile(r"\bcall me\b", re.I), "call"),
-    (re.compile(r"\bwhere\b.*\b(?:i|we)\b.*\bfrom\b", re.I), "from"),
-    (
-        re.compile(r"\bwho am i\W*$|\bwhat am i called\b|\bmy (?:full |first |last |real )?name\b(?! of)", re.I),
-        "name",
-    ),
-)
-_SORT: Final = re.compile(
-    r"\W*(?:what|which) (?!(?:is|are|was|were|do|does|did|can|have|has|should|am"
-    r"|will)\b)(?:[\w'’-]+ ){0,2}?([\w'’-]+) (?:is|are|was|were|do|does|did|can|have|has|should|am|will)\b",
-    re.I,
-)
-"""What sort of thing is asked for ("which car do I drive?"): an answer need not name it."""
-_OWNER: Final = re.compile(r"(\w[\w-]*)(?:['’]s|(?<=s)['’])\s+\w", re.I)
-WORK: Final = re.compile(
-    r"\bwhat(?:['’]s| is| do| does| did| are)\b.{1,40}?\b(?:do(?: for (?:a living|work))?|(?:job|profession))\W*$", re.I
-)
 
 
 def terms(question: str, names: Mapping[str, frozenset[str]]) -> tuple[Term, ...]:

@@ -1,6 +1,6 @@
 """The offline model on chats of forty messages, of different people: twenty questions, eighteen good answers.
 
-The rules were made on the chats of families, work, travels, a bakery and a professor; the student's was only checked.
+The rules were made on the others; the violin teacher's was written last, and only checked.
 """
 
 from __future__ import annotations

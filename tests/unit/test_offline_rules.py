@@ -148,6 +148,7 @@ def test_a_pronoun_may_stand_for_what_the_last_message_named() -> None:
     [
         ("We have 12 days left", "took two off, so ten days left", "They have ten days left."),
         ("We have four employees", "We hired two more, so six employees now", "They have six employees."),
+        ("I have 12 pupils", "two pupils left, so ten pupils now", "They have ten pupils."),
         ("We invited 90 people", "it's 100 people now", "They invited 100 people."),
     ],
 )
@@ -286,6 +287,105 @@ def test_what_was_before_is_told_when_that_is_asked(told: tuple[str, ...], asked
 )
 def test_the_first_and_the_hour_in_words_are_answers(told: str, asked: str, answer: str) -> None:
     assert answer in chat(told, asked)[1]
+
+
+# --- what stays, and what was said later --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("told", "then"),
+    [
+        ("My rent is 380 warm", "strings: an A string costs 42 euros if you buy < 3 sets"),
+        ("I'm allergic to strawberries, which is a pity with an allotment", "I've given up the allotment"),
+        ("I'm allergic to cats", "Ben got rid of two of the cats"),
+        ("My rent is 380 warm", "no way!!"),
+        ("Magnus drives a Skoda", "I sold my Skoda"),
+    ],
+)
+def test_a_fact_is_kept_where_little_speaks_against_it(told: str, then: str) -> None:
+    before, after = chat(told)[0].blocks["human"], chat(told, then)[0].blocks["human"]
+    assert before in after.splitlines()
+
+
+@pytest.mark.parametrize(
+    ("told", "asked", "first", "then"),
+    [
+        (
+            ("the repair of the bow costs 130 €", "wait no it was 150, they added VAT"),
+            "how much was the repair of the bow?",
+            "150",
+            "",
+        ),
+        (
+            ("we're moving house in march", "oh and the move's been put back, it's going to be may now"),
+            "when are we moving house",
+            "may now",
+            "Before that: You are moving house in march",
+        ),
+        (
+            ("Alphonse ploughs my lane for $40", "Alphonse has put his price up to $50 a time"),
+            "What does Alphonse charge for ploughing my lane?",
+            "$50",
+            "Before that: Alphonse ploughs your lane for $40",
+        ),
+        (
+            ("I keep bees. There are nine hives.", "I lost two hives to the cold, so there are seven now."),
+            "How many hives do I have?",
+            "seven",
+            "",
+        ),
+        (("I do yoga on Mondays", "Yoga is off the table until May"), "Do I still do yoga?", "off the table", ""),
+    ],
+)
+def test_what_was_said_later_is_told_first(told: tuple[str, ...], asked: str, first: str, then: str) -> None:
+    said = chat(*told, asked)[1]
+    assert first in said
+    assert said.find(first) < said.find(then) or not then
+
+
+def test_the_reason_is_told_that_stands_beside_what_is_asked() -> None:
+    told = "I've given up the allotment. My knees won't have it."
+    assert "My knees" in chat(told, "Why did I give up the allotment?")[1]
+
+
+@pytest.mark.parametrize(
+    ("told", "asked", "answer"),
+    [
+        (
+            ("I'm a nurse at St James", "I'm now a nurse at Burton Croft"),
+            "where did I work before Burton Croft?",
+            "Before that: You are a nurse at St James.",
+        ),
+        (
+            ("I'm an SRE at Parcelwise", "before that I was at a startup called Fennel"),
+            "where did I work before Parcelwise?",
+            "You were at a startup called Fennel before that.",
+        ),
+        (
+            ("Dom works at the Lido", "Dom works as a chef at the Orchard now"),
+            "Where did Dom work before?",
+            "Earlier: On 2026-11-22 you said: “Dom works at the Lido”",
+        ),
+    ],
+)
+def test_what_was_before_is_told_where_both_hold(told: tuple[str, ...], asked: str, answer: str) -> None:
+    assert chat(*told, asked)[1].startswith(answer)
+
+
+def test_a_sentence_without_a_subject_goes_on_with_the_one_before() -> None:
+    said = chat("I drive a Subaru", "I sold the Subaru!! Bought a blue Toyota instead.", "What car do I drive?")[1]
+    assert said.startswith("You sold the Subaru, bought a blue Toyota instead.")
+
+
+def test_a_message_that_speaks_of_it_is_read_with_the_one_before() -> None:
+    said = chat("my bike got stolen", "bought a new one, 620 euros", "how much did the new bike cost?")[1]
+    assert "620 euros" in said
+
+
+def test_who_somebody_is_may_be_corrected_in_the_same_breath() -> None:
+    assert (
+        chat("my favourite composer is Britten, sorry Bach")[0].blocks["human"] == "Their favourite composer is Bach."
+    )
 
 
 # --- forgetting ---------------------------------------------------------------------------------------------------
