@@ -18,8 +18,9 @@ from actors.models.offline_words import STOP, alike, plain, stem, stems, term, v
 _DAY: Final = r"\d{4}-\d{2}-\d{2}"
 _MONTH: Final = r"(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*"
 NUMBER: Final = (
-    r"(?:[€$£] ?)?\d[\d.,]*\d|\d|\b(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|fifteen|twenty"
-    r"|thirty|forty|fifty|hundred|once|twice)\b"
+    r"(?:[€$£] ?)?\d[\d.,]*\d|\d|\b(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve"
+    r"|(?:thir|four|fif|six|seven|eigh|nine)teen|(?:twen|thir|for|fif|six|seven|eigh|nine)ty|a dozen|hundred|thousand"
+    r"|once|twice)\b"
 )
 _WEEKDAY: Final = r"\b(?:mon|tues|wednes|thurs|fri|satur|sun)days?\b"
 _DATE: Final = (

@@ -104,9 +104,10 @@ _REASON: Final = re.compile(
     re.I,
 )
 _PASSIVE: Final = re.compile(
-    r"(?P<wish>i(?:'d| would)? (?:like|want|need|prefer) )?(?P<what>(?:my|our|the|that|all|everything)\b.{1,60}?) "
-    r"(?(wish)(?:to be )?|(?:should|must|needs? to|has to|have to|to) be )(?:deleted|erased|removed|forgotten|wiped)"
-    r"(?P<sure>)(?P<strike>)(?P<loose>)[\s.!]*$",
+    r"(?P<wish>i(?:'d| would)? (?:like|want|need|prefer) )?(?P<what>(?:my|our|the|that|all|everything|what i)\b"
+    r".{1,80}?) (?(wish)(?:to be )?|(?:should|must|needs? to|has to|have to|to) )"
+    r"(?:(?:be )?(?:deleted|erased|removed|forgotten|wiped|gone)|(?:not|never) (?:stay|remain|be (?:kept|stored|known"
+    r"|remembered))|vanish|disappear)(?P<sure>)(?P<strike>)(?P<loose>)(?: (?:in|from) your \w+)?[\s.!]*(?:[,;.] .*)?$",
     re.I,
 )
 _NAMED: Final = re.compile(r"(?:\w+[,.!]? )??(?P<what>(?:my|our|the|that) (?:[\w'-]+ ?){1,4}?)\s*[,:–—-]+\s*$", re.I)
@@ -130,7 +131,7 @@ def request_of(sentence: str) -> Request | None:
             return Request((_bare(named["what"]),)) if named else asked
     passive = _PASSIVE.match(said, _led(said, 0))
     asked = _request(passive) if passive else None
-    return Request(asked.topics, certain=False) if asked else None
+    return Request(asked.topics, certain=bool(passive and _SAID.match(passive["what"]))) if asked else None
 
 
 def _led(said: str, start: int) -> int:

@@ -283,6 +283,7 @@ def test_what_was_before_is_told_when_that_is_asked(told: tuple[str, ...], asked
         ("My first novel came out in 2009.", "When did my first novel come out?", "2009"),
         ("The bank on the corner opens at half past nine.", "When does the bank on the corner open?", "half past nine"),
         ("Don't let me forget the milk", "What shouldn't I forget?", "the milk"),
+        ("The baker sends up sixty loaves each Friday.", "How many loaves does the baker send?", "sixty"),
     ],
 )
 def test_the_first_and_the_hour_in_words_are_answers(told: str, asked: str, answer: str) -> None:
@@ -487,6 +488,7 @@ def test_what_asks_to_forget_nothing_forgets_nothing(said: str) -> None:
         ("delete all you know about my sister from your memory, thanks", ("my sister",)),
         ("the door code - delete it please", ("the door code",)),
         ("I'd like my address deleted", ("my address",)),
+        ("What I told you about the diagnosis should not stay in your head, please.", ("the diagnosis",)),
         ("wipe everything you know about me", ("*",)),
         ("Get my email password out of your memory.", ("my email password",)),
         ("could u pls lose my insurance number", ("my insurance number",)),
