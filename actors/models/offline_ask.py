@@ -18,9 +18,9 @@ from actors.models.offline_asks import is_question
 from actors.models.offline_clock import moment, past_days
 from actors.models.offline_documents import answer
 from actors.models.offline_hush import asked_to_forget, hushed
-from actors.models.offline_lines import NUMBER, UNTIL, content, ended_by, ends, holds, modern, spoken
+from actors.models.offline_lines import UNTIL, content, ended_by, ends, holds, modern, spoken
 from actors.models.offline_pages import Item, read_page
-from actors.models.offline_question import STRONG, Question, coverage, fitness, is_strong, read_question
+from actors.models.offline_question import NUMBERED, STRONG, Question, coverage, fitness, is_strong, read_question
 from actors.models.offline_reply import Call, Part
 from actors.models.offline_request import Done, View
 from actors.models.offline_search import FROM_CORE, Hit, corrected, hits, refers, source, strong, told, with_later
@@ -51,7 +51,7 @@ _SO_NAMED: Final = re.compile(
     r"|Ms\. )?[A-Z][\w'’-]+(?:(?:,| and|, and)? [A-Z][\w'’-]+)*)"
 )
 _A_JOB: Final = re.compile(r"They (?:are|were|used to be) (?:now )?(?:an?|the) ")
-_NUMBERED: Final = re.compile(NUMBER, re.I)
+_DID: Final = re.compile(r"They used to (?:be|work|drive|teach|run|sell|fix|do|have an?)\b")
 _BEFORE_THAT: Final = re.compile(r"\b(?:before (?:that|this)|previously)\b", re.I)
 
 
@@ -184,21 +184,14 @@ def aliases(lines: list[str]) -> dict[str, frozenset[str]]:
     return found
 
 
-def _job_asked(question: Question) -> bool:
-    """Whether a question asks for the user's own job, and for nothing else."""
-    asked = [t.stem for t in question.terms if t.weight > 0.3]
-    return question.of_user and asked in (["work"], [] if question.kind == "work" else ["work"])
-
-
 def from_core(lines: list[str], question: Question) -> tuple[float, float, str]:
     """How much of the question the lines of core memory cover, how well, and what they answer ("" nothing)."""
     scored, most, own = [], 0.0, 0.0
-    job = _job_asked(question)
     for at, line in enumerate(lines):
         share = coverage(question, stems(line)) if (holds(line) or UNTIL.match(line)) and not is_question(line) else 0.0
-        if job and _A_JOB.match(line):
+        if question.job and _A_JOB.match(line):
             share = 1.0
-        counted = question.kind == "many" and share >= STRONG and not (_NUMBERED.search(line) or ends(line))
+        counted = question.kind == "many" and share >= STRONG and not (NUMBERED.search(line) or ends(line))
         share *= 0.75 if counted else 1.0  # a number that was said is better
         if share and (counted or is_strong(question, share, line)):
             own = 0.1 if question.of_user and modern(line).startswith(("They ", "Their ", "Name: ", "Likes ")) else 0.0
@@ -251,13 +244,12 @@ def _before(lines: list[str], question: Question) -> str:
     if not named:
         return ""
     for line in lines[named[0] + 1 : named[0] + 3]:
-        if _BEFORE_THAT.search(line):
+        if _BEFORE_THAT.search(line) or (question.job and _DID.match(line)):
             return spoken(line)
     now = replace(question, past=False, terms=tuple(t for t in question.terms if t.weight > 0.3))
-    job = _job_asked(question)
     held = [line for line in lines[: named[-1]] if holds(line) and question.after not in stems(line)]
     held = [line for line in held if not _BEFORE_THAT.search(line)]
-    told = [line for line in held if coverage(now, stems(line)) >= STRONG or (job and _A_JOB.match(line))]
+    told = [line for line in held if coverage(now, stems(line)) >= STRONG or (question.job and _A_JOB.match(line))]
     told = [line for line in told if question.fits(line)] or told
     return f"Before that: {spoken(told[-1])}" if told else ""
 

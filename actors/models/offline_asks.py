@@ -13,11 +13,11 @@ from typing import Final
 LEAD: Final = re.compile(
     r"(?i)\A(?:(?:hi|hello|hey|hey there|hi there|well|oh dear|i tell a lie|i lied|oh|ok|okay|oops|actually|no|nope"
     r"|by the way|btw|so|also|and|but|yes|yeah|please|fyi|just so you know|sorry|wait|correction|now|in fact"
-    r"|good (?:morning|afternoon|evening)|from now on|these days|currently|nowadays|as of (?:today|now)|i mean"
-    r"|for the record|you should know(?: that)?|again|turns out|my (?:bad|mistake)|scratch that|or rather|rather|anyway"
-    r"|today|yesterday|last (?:week|month|year)|that|hmm|haha|lol|(?:can|could|would|will) you(?: please)?"
-    r"|i(?: just)? want(?:ed)? (?:to tell you|you to know)(?: that)?|(?:please )?(?:note|know|write down"
-    r"|keep in mind)(?: that)?)\b[\s,:!.–—-]*)+"
+    r"|sry|pardon(?: me)?|good (?:morning|afternoon|evening)|from now on|these days|currently|nowadays"
+    r"|as of (?:today|now)|i mean|for the record|you should know(?: that)?|again|turns out|my (?:bad|mistake)"
+    r"|scratch that|or rather|rather|anyway|today|yesterday|last (?:week|month|year)|that|hmm|haha|lol"
+    r"|(?:can|could|would|will) you(?: please)?|i(?: just)? want(?:ed)? (?:to tell you|you to know)(?: that)?"
+    r"|(?:please )?(?:note|know|write down|keep in mind)(?: that)?)\b[\s,:!.–—-]*)+"
 )
 _QUESTION: Final = re.compile(
     r"(?:what|where|when|who|whom|whose|which|how|why)(?:['’]?s|['’]re|['’]d)?\s+(?:[\w'’-]+\s+){0,4}(?:is|are|was|were"
@@ -43,6 +43,6 @@ def is_question(sentence: str) -> bool:
     """Whether a sentence asks; a request that is put as a question does not."""
     asks = sentence.rstrip("\"'”’ )")[-1:] in ("?", "？", "؟") or bool(_ASKS_AT_END.search(sentence))
     bare = LEAD.sub("", sentence, count=1) if LEAD.match(sentence) else sentence
-    if _REQUEST.match(bare) and not _QUESTION.match(bare):
+    if (_REQUEST.match(bare) or _REQUEST.match(sentence)) and not _QUESTION.match(bare):
         return False
     return asks or bool(_QUESTION.match(bare) and not _SINCE.match(bare))

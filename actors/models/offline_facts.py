@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 import msgspec
+from msgspec.structs import replace
 
 from actors.models.offline_asks import LEAD, is_question
 from actors.models.offline_fold import LINE_CHARS, RECOUNTS, Change, Topic, clean, corrects, swapped_in, valued
@@ -28,14 +29,14 @@ _I: Final = r"(?:i|we)(?:['’](?:m|ve|d|ll|re))?"
 _SUBJECT: Final = rf"(?:{_I}|my|our|call me)\b"
 _CLAUSE: Final = re.compile(
     rf"(?i)[;\n]+\s*|,?\s+(?:and|but|so)\s+(?=(?:now )?(?:{_SUBJECT}|(?:she|he|it)(?:['’]s| (?:is|was|has|\w+s|can))\b|"
-    rf"[A-Z]\w+ (?:is|has|was|are)\b))|,\s+(?=(?:my|our|the) (?:new|current) )"
+    rf"[A-Z]\w+ (?:is|has|was|are)\b))|,\s+(?=(?:my|our|the) (?:new|current) |new [\w ]{{2,30}} is )"
     rf"|,?\s+(?:so|and)\s+(?=(?:(?:it|that)['’]s |now |there are )*{NUMBER} )"
     rf"|(?:,|(?<!said)(?<!says)(?<!wrote)(?<!asked):)\s+(?=(?:(?:so )?now )?(?:{_SUBJECT}|(?:she|he|it)['’]s\b))"
     r"|\s+[-–—]+\s+(?=(?:i|my)\b)|,?\s+(?=(?:sorry|no wait|wait no|no),? \w+(?: \w+)?$)"
 )
 _LAZY: Final = (
     (re.compile(r"\b[iI]m\b"), "I'm"), (re.compile(r"\b([HhSs]?[Hh]e|[Tt]hat)s\b"), r"\1's"),
-    (re.compile(r"\b[iI]ve\b"), "I've"),
+    (re.compile(r"\b[iI]ve\b"), "I've"), (re.compile(r"\b([Ww]e|[Tt]hey) r\b"), r"\1 are"),
     (re.compile(r"\b(do|does|did|ca|wo|is|are|was)nt\b", re.I), r"\1n't"), (re.compile(r"\bi\b(?!\.)"), "I"),
 )  # fmt: skip
 _VAGUE_VERBS: Final = vocabulary(
@@ -89,6 +90,7 @@ _UNSAID: Final = re.compile(
     re.I,
 )
 """Statements that leave out "my" and "I"."""
+_MOVING: Final = re.compile(r"\b(?:moving|leaving)\W*$")
 _NOTED: Final = re.compile(r"^([\w ]{3,40}): (?=\S)")
 _INVERTED: Final = re.compile(r"^(.{2,40}?)(?:['’]s| is) ((?:my|our) favou?rite [\w ]+)$", re.I)
 _NEW: Final = re.compile(r"^(?:(?:my|our|the) )?(?:new|current|actual) (?=[\w ]+(?: is|[’']s)\b)", re.I)
@@ -145,7 +147,7 @@ def _stated(text: str) -> list[str]:
         if not is_question(sentence):
             for pattern, word in _LAZY:
                 sentence = pattern.sub(word, sentence)  # noqa: PLW2901 (one word after the other)
-            if found and ends(found[-1]) and _UNSAID.match(sentence):
+            if found and (ends(found[-1]) or _MOVING.search(found[-1])) and _UNSAID.match(sentence):
                 found[-1] = f"{found[-1].rstrip(' .!')}, {sentence[0].lower()}{sentence[1:]}"
             else:
                 found.append(sentence)
@@ -189,14 +191,17 @@ def _facts(clause: str, topic: Topic, *, wrong: bool) -> Iterator[Fact]:
             yield Fact(Change(f"My name is {name}.", mistaken=True), "persona")
         return
     change = swapped_in(clean(bare)) or (topic.corrected(clean(bare)) if wrong else None)
+    if change and change.new and len(change.line.split()) <= 3 and change.old in topic.last():
+        change = replace(change, line=topic.last())  # "not Mondays, Fridays"
     if change:
         topic.line = change.line
         yield Fact(change)
         return
     begun = _BEGUN.match(bare)
     lines = _lines(f"{clean(begun[2])} {begun[1][0].lower()}{begun[1][1:]}" if begun else topic.resolved(bare))
+    renewed = bool(_NEW.match(bare)) and "actual" not in bare
     for line in (kept := list(lines)):
-        yield Fact(topic.told(Change(line, mistaken=wrong and not ends(line) and " now" not in clause)))
+        yield Fact(topic.told(Change(line, wrong and not ends(line) and " now" not in clause, renewed=renewed)))
     told = third(_NOTED.sub(r"\1 is ", clean(bare)))
     known = parsed(told)
     another = known is not None and not known["who"].startswith(("They", "Their"))

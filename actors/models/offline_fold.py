@@ -34,12 +34,12 @@ LINE_CHARS: Final = 180
 _CORRECTS: Final = re.compile(
     r"\b(?:no,|no wait|wait no|nope|correction|sorry|oops|wait,|i mean(?:t)?\b|scratch that|rather|tell a lie|i lied"
     r"|make (?:that|it)|should be|my mistake|mixed (?:it|that|them|this) up|got (?:it|that) wrong|was wrong"
-    r"|(?<!he )actually)|^no\b",
+    r"|(?<!he )actually|pardon|sry)|^no\b|^not (?:(?:on|in|at) )?\w+$",
     re.I,
 )
 _TAIL: Final = re.compile(
     r"(?i)(?:,?\s+(?:(?:a|two|three) \w+ ago|yesterday|today|recently|(?:right )?now|nowadays|these days|by the way|btw"
-    r"|please|though|actually|at the moment|currently|again|thanks|thank you|lol|haha|honestly|sorry))+$"
+    r"|please|though|actually|at the moment|currently|again|thanks|thank you|lol|haha|honestly|sorry|pardon|my bad))+$"
     r"|[\s:;]*[:;]-?[()DP]$"
 )
 _OBJECT: Final = re.compile(
@@ -53,6 +53,7 @@ _SWAPPED: Final = re.compile(
 _CALLED: Final = re.compile(r"\b(?:called|named|is|contact:?) ((?:[Dd]r\. |Mr\. |Mrs\. |Ms\. )?[A-Z]\w+(?: [A-Z]\w+)*)")
 _NOT_BUT: Final = (
     re.compile(r"\bnot (?:(?:on|in|at|for|to) )?(?P<old>[^,]{1,40}?),? but (?:rather )?(?P<new>[^,]{1,60})$", re.I),
+    re.compile(r"^not (?:(?:on|in|at|for|to) )?(?P<old>[^,–—]{1,40}?)(?:,| [-–—]+) (?P<new>[^,]{1,80})$", re.I),
     re.compile(r"(?P<new>[^,]{1,80}), not (?:(?:on|in|at|for|to|the) )?(?P<old>[^,]{1,40})$", re.I),
 )
 _FRAGMENT: Final = re.compile(
@@ -91,6 +92,8 @@ class Change(msgspec.Struct, frozen=True):
     mistaken: bool = False
     old: str = ""
     new: str = ""
+    renewed: bool = False
+    """Its subject is another one now ("our new boss"): what was told of the one before no longer holds."""
     only: bool = False
     """It is folded in only where it takes the place of something."""
 
@@ -126,6 +129,8 @@ def _resolved(lines: Sequence[str], change: Change) -> tuple[str, list[str]]:
         return change.line, [line for line in lines if line == change.old]
     slot = slot_of(change.line)
     gone = [line for line in lines if (slot and slot_of(line) == slot) or ended_by(change.line, line)]
+    known = parsed(change.line) if change.renewed else None
+    gone += [o for o in lines if known and o not in gone and (was := parsed(o)) and was["who"] == known["who"]]
     new = not gone and restates(change)
     old = next((line for line in told if restated(change, line)), "") if new else ""
     if old:
@@ -175,6 +180,11 @@ def recounted(line: str, old: str) -> str:
         if number and number.lower() != match[1].lower():
             return f"{old[: match.start(1)]}{number.lower()}{old[match.end(1) :]}"
     return ""
+
+
+def counted(line: str) -> frozenset[str]:
+    """The stems of the words of which a line says how many there are."""
+    return frozenset(stem(word.lower()) for match in _COUNTED.finditer(line) for word in match[0].split()[1:])
 
 
 def restates(change: Change) -> bool:

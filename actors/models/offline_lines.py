@@ -92,14 +92,16 @@ _ATTRIBUTES: Final = vocabulary(
 _PREPOSITIONS: Final = vocabulary("in on at near under behind with from")
 _ENDING: Final = re.compile(
     r"(?i)\b(?:no longer|any ?more|any longer|not any|stopped|quit|sold|gave up|given up|got rid of|cancelled|canceled"
-    r"|dropped"
-    r"|broke up with|divorced|lost|finished|left|died|passed away|retired|used to|was stolen|is gone|moved out)\b"
+    r"|dropped|broke up with|divorced|lost|finished|left|died|passed away|retired|used to|was stolen|is gone"
+    r"|moved out)\b|(?:\bis|['’]s|\bwas|\bgot) (?:off|called off|cancell?ed)\W*$"
 )
-_OF_SUBJECT: Final = re.compile(r"\b(?:died|passed away|retired|was stolen|is gone|moved out|left)\b", re.I)
+_OF_SUBJECT: Final = re.compile(
+    r"\b(?:died|passed away|retired|was stolen|is gone|moved out|left)\b|(?:is|['’]s|was|got) (?:called )?off\b", re.I
+)
 _EMPTY: Final = stems(
     """no longer any more anymore stopped quit sold gave up given rid cancelled canceled dropped broke divorced lost
     finished left died passed away retired stolen gone moved used only now they their the user yesterday today ago week
-    weekend month year last new old go going do does doing been"""
+    off called weekend month year last new old go going do does doing been"""
 ) | {stem(word) for word in STOP}
 _ONE: Final = re.compile(r"[,;]| and | because | so ")
 _ASIDE: Final = re.compile(r",? (?:which|though|although|because|since|but|so|except) ")
@@ -220,7 +222,8 @@ def _slot_of_verb(who: str, verb: str, rest: str) -> str:
 def _class(value: str) -> str:
     """The class of a value by its first word: "a doctor" may stand beside "tall", not beside "a lawyer"."""
     low = value.partition(" ")[0].lower()
-    article, at = low in ("a", "an", "the"), low in _PREPOSITIONS
+    named = re.match(r"(?:an?|some|the) [^,]*\b(?:called|named)\b", value)
+    article, at = low in ("a", "an", "the") and not named, low in _PREPOSITIONS
     return "a" if article else "at" if at else "1" if low[:1].isdigit() else "word"
 
 

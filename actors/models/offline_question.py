@@ -14,9 +14,9 @@ from typing import Final
 
 import msgspec
 
-from actors.models.offline_fold import valued
-from actors.models.offline_lines import NUMBER, VALUES, ends, parsed
-from actors.models.offline_words import KIN, STOP, WORK, Term, clip, stem, stems, terms, words
+from actors.models.offline_fold import counted, valued
+from actors.models.offline_lines import NUMBER, VALUES, content, ends, parsed
+from actors.models.offline_words import KIN, STOP, WORK, Term, alike, clip, stem, stems, terms, words
 
 STRONG: Final = 0.6
 WEAK: Final = 0.48
@@ -29,7 +29,10 @@ _KINDS: Final = tuple(
     (kind, re.compile(asked, re.I), re.compile(answer) if kind in ("who", "name") else re.compile(answer, re.I))
     for kind, asked, answer in (
         ("work", WORK.pattern, r"\b(?:is|am|are|was|be|as|['’]m) (?:an? |the )|\b(?:works?|teach|teaches|stud\w+|runs?"
-         r"|retired|owns?|job)\b|\b(?:is|are) in the "),
+         r"|retired|owns?|job|ph\.?d|degree|apprentice\w*|trains?|training|sells?|fix(?:es)?|drives?)\b"
+         r"|\bdoin(?:g|['’])? (?:an?|her|his|my|their) |\b(?:is|are) in the "),
+        ("hours", r"\bhours\b(?<!many hours)", rf"(?:{NUMBER})(?::\d\d)?(?: ?[ap]\.?m\.?)?(?: ?[-–] ?"
+         rf"| (?:to|till?|until) )(?:{NUMBER}|noon|midnight)|\d ?[ap]m\b|\d:\d\d"),
         ("sort", r"\bwhat (?:kind|sort|type|breed)\b", r"\b(?:is|are|was|have|has|drive|own)s? an? "),
         ("colour", r"\bwhat colou?r\b", r"\b(?:red|blue|green|yellow|black|white|gr[ea]y|brown|orange|purple|pink"
          r"|silver|golden|beige|turquoise)\b"),
@@ -55,8 +58,10 @@ _KINDS: Final = tuple(
     )
 )  # fmt: skip
 """What is asked for, and what an answer to it looks like."""
+NUMBERED: Final = re.compile(NUMBER, re.I)
+_SPANS: Final = re.compile(rf"(?:{NUMBER})(?:-| )?(?:{_SPAN}|weekends?|nights?|yrs?)\b", re.I)
 _YEAR: Final = re.compile(r"\b(?:19|20)\d\d\b")
-HARD: Final = ("work", "colour", "old", "often", "when", "long", "many", "much")
+HARD: Final = ("work", "hours", "colour", "old", "often", "when", "long", "many", "much")
 """What does not look like an answer to these is none."""
 _PAST: Final = re.compile(
     r"(?i)\b(?:before|previous(?:ly)?|used to|former(?:ly)?|earlier|in the past|at first|originally|ex|my old|our old"
@@ -66,7 +71,7 @@ _WAS: Final = re.compile(
     r"(?i)\b(?:used to|before|previous(?:ly)?|former(?:ly)?|(?:my|our|their|the|your) old|lived|moved from|until"
     r"|originally|once|ex)\b"
 )
-_BEFORE: Final = re.compile(r"\bbefore (?:that|then|this|((?:the )?\w+))", re.I)
+_BEFORE: Final = re.compile(r"\bbefore (?:(?:that|then|this)\b|(.+))", re.I)
 _ASKS_AGENT: Final = re.compile(
     r"\b(?:did|have|what) you(?:['’]ve)? (?:just )?(?:s[ae]|t[eo]l|recommend|suggest|promis|answer|repl)", re.I
 )
@@ -101,10 +106,21 @@ class Question(msgspec.Struct, frozen=True):
         """Key words for a search."""
         return clip(" ".join(t.word for t in self.terms) or self.text, 200)
 
+    @property
+    def job(self) -> bool:
+        """Whether it asks for the user's own job, and for nothing else."""
+        asked = [t.stem for t in self.terms if t.weight > 0.3]
+        return self.of_user and asked in (["work"], [] if self.kind == "work" else ["work"])
+
+    def gains(self, sentence: str) -> bool:
+        """Whether a sentence has more than the question's words: "I bought the truck" does not say which."""
+        return not content(sentence) <= {alike(t.stem) for t in self.terms}
+
     def fits(self, sentence: str) -> bool:
         """Whether a sentence looks like an answer."""
-        if self.kind in ("many", "much"):  # a number, and no time, date or year
-            for value in (*VALUES[:2], _YEAR):
+        if self.kind in ("many", "much"):  # a number, and no time, date or year, nor a span of others
+            timed = self.kind == "much" or any(_SPANS.fullmatch(f"1 {t.word}") for t in self.terms)
+            for value in (*VALUES[:2], _YEAR, *([] if timed else [_SPANS])):
                 sentence = value.sub(" ", sentence)
         return any(kind == self.kind and answer.search(sentence) for kind, _, answer in _KINDS)
 
@@ -113,11 +129,12 @@ def read_question(text: str, names: Mapping[str, frozenset[str]] | None = None) 
     """`names`: by which other names somebody goes."""
     found = terms(text, names or {})
     past, before = bool(_PAST.search(text)), _BEFORE.search(text)
-    after = stem(before[1].lower()) if before and before[1] else ""
+    told = [word for word in words((before[1] or "").lower()) if word not in STOP] if before else []
+    after = stem(told[-1]) if told else ""
     if past:
-        told = [t for t in found if t.word not in ("old", "first", "ex", "former", "used")]
+        held = [t for t in found if t.word not in ("old", "first", "ex", "former", "used")]
         later = stems(text[before.start() :]) if before else frozenset[str]()
-        found = tuple(msgspec.structs.replace(t, weight=0.3, required=False) if t.stem in later else t for t in told)
+        found = tuple(msgspec.structs.replace(t, weight=0.3, required=False) if t.stem in later else t for t in held)
     return Question(
         text=text,
         terms=found,
@@ -150,6 +167,8 @@ def fitness(question: Question, sentence: str) -> float:
     if question.kind:
         loose = question.kind == "what"
         score = (0.03 if loose else SHAPE_BONUS) if question.fits(sentence) else 0.0 if loose else -0.2
+    if question.kind == "many" and any(t.found(counted(sentence)) for t in question.terms):
+        score += 0.12
     if question.kind == "many" and ends(sentence) and valued(sentence):
         score -= 0.3  # so many are gone
     known = parsed(sentence) if question.kind == "who" else None
@@ -170,7 +189,7 @@ def of_other(question: Question, sentence: str) -> bool:
     match = _OTHERS.match(sentence)
     if match is None or not (question.of_user if match[1] else question.by_user):
         return False
-    named = match[2] and match[2][0].isupper() and match[2].lower() not in STOP
+    named = match[2] and match[2][0].isupper() and match[2].lower() not in STOP and not NUMBERED.match(match[2])
     whose = [word for word in words((match[1] or match[2]).lower()) if named or word in KIN]
     return bool(whose) and not any(t.found(stems(" ".join(whose))) for t in question.terms)
 
@@ -178,6 +197,11 @@ def of_other(question: Question, sentence: str) -> bool:
 def is_strong(question: Question, share: float, sentence: str) -> bool:
     """Whether a sentence answers, rather than only having some of the words."""
     fits = question.fits(sentence)
+    told = _BEFORE.search(sentence) if question.after else None
+    if told and told[1] and question.after in stems(told[1]):
+        return share >= WEAK or question.job
+    if question.kind and not (question.wants_all or ends(sentence) or question.gains(sentence)):
+        return False
     if question.kind in HARD and not (fits or ends(sentence)):
         return False
     if question.past and not _WAS.search(sentence):

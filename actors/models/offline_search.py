@@ -31,6 +31,7 @@ _CHANGES: Final = re.compile(
 _REFERS: Final = re.compile(
     r"^\W*(?:they|this|that|these|those)\b|\b(?:it|its|he|she|his|her|him|them|ones?|there)\b", re.I
 )
+_DENIED: Final = re.compile(rf"\bnot (?:(?:on|in|at|the) )*({VALUES[0].pattern}|{VALUES[1].pattern})", re.I)
 _A_MOVE: Final = re.compile(r"\b(?:the|our|my) (?:move|change|raise)", re.I)
 _NOT_NEW: Final = re.compile(r"\b(?:not|from|instead of|no longer|before) (?:(?:on|at|in|the) )?\S+", re.I)
 FROM_CORE: Final = "(From my core memory.)"
@@ -88,6 +89,8 @@ def hit(question: Question, item: Item) -> Hit | None:
         quote = clip(" ".join(parts[max(0, best - 1) : best + 2]), QUOTE_CHARS)
     else:
         quote = _briefly(question, parts, held, best, share)
+        if question.kind and not question.gains(quote) and best + 1 < len(parts):
+            quote = clip(f"{quote} {parts[best + 1]}", QUOTE_CHARS)
     if item.who == "user" and item.source and not any(part in quote for part in sentences(item.source)):
         return None  # the message before says as much alone
     score = (share + fitness(question, quote)) * _trust(question, item.who)
@@ -196,7 +199,8 @@ def later(question: Question, answer: str, told: Sequence[str], at: int) -> list
         direct = direct and bool(text) and (not parts or corrects(parts[0]))
         if not parts:
             continue
-        if direct and content(parts[0]) and _differs(parts[0], answer, strict=False):
+        denied = any(value.lower() in answer.lower() for value in _DENIED.findall(text))
+        if denied or (direct and content(parts[0]) and _differs(parts[0], answer, strict=False)):
             found.append(clip(" ".join(parts), 200))
         elif not direct:
             new = [part for part in parts if _updates(question, part, answer)]

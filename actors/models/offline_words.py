@@ -24,16 +24,15 @@ _SENTENCE_END: Final = re.compile(
 )
 _POSSESSIVE: Final = re.compile(r"['’]s\b|(?<=s)['’](?=\s|$)")
 _WEAK: Final = "like love hate prefer enjoy want need go number use call get take make name start begin"
-_CATEGORY: Final = (
-    "city town country place kind sort type time day date year month color person people language brand version breed"
-)
+_CATEGORY: Final = """city town country place kind sort type time day date year month hour color person people language
+    brand version breed"""
 _ALIKE: Final = """
 favourite favorite fave fav best most prefer like; color colour; name call called named; mother mum mom mommy
 father dad daddy; child kid; birthday born birth birthdate birthplace; phone telephone mobile; bicycle bike
 television tv; buy purchase; flat apartment house home live
 live home reside move stay based; age old years turn; allergic allergy
 work job profession occupation employer career company firm startup; car vehicle; begin start; end finish
-boss manager report; cost price pay expensive fee rent; doctor gp; appointment visit; fly flight plane
+boss manager report; cost price pay expensive fee rent; doctor gp doc; appointment visit; fly flight plane
 trip travel journey holiday vacation
 teach teacher; learn study; study student; book novel; film movie; own owner belong; responsible charge handle own
 wife spouse husband; run running jog; email mail e-mail; password passcode
@@ -47,7 +46,8 @@ _WIDER: Final[dict[str, str]] = {
     "pet": "dog cat rabbit hamster parrot horse fish", "child": "son daughter twin", "parent": "mother father",
     "sibling": "sister brother", "spouse": "wife husband", "relative": "sister brother mother father aunt uncle cousin",
     "family": "sister brother mother father wife husband son daughter child", "drive": "car",
-    "car": "drive", "bicycle": "ride",
+    "car": "drive", "bicycle": "ride", "cat": "kitten tabby",
+    "dog": "puppy beagle terrier labrador lab retriever poodle collie spaniel dachshund husky bulldog pitbull mutt",
 }  # fmt: skip
 """What a question's word may also be called by in a statement."""
 _FRAME: Final = re.compile(
@@ -70,6 +70,7 @@ _SPECIAL: Final = (
 _SORT: Final = re.compile(
     r"(?i)\W*(?:what|which) (?!(?:is|are|was|were|do|does|did|can|have|has|should|am"
     r"|will)\b)(?:[\w'’-]+ ){0,2}?([\w'’-]+) (?:is|are|was|were|do|does|did|can|have|has|should|am|will)\b"
+    r"|\W*where (?:are|do|will) (?:i|we) (?:go|going|travel\w*|fly\w*|head\w*) .*\b(vacation|holidays?|trip)\W*$"
 )
 """What sort of thing is asked for ("which car do I drive?"): an answer need not name it."""
 _OWNER: Final = re.compile(r"(\w[\w-]*)(?:['’]s|(?<=s)['’])\s+\w", re.I)
@@ -230,7 +231,7 @@ def terms(question: str, names: Mapping[str, frozenset[str]]) -> tuple[Term, ...
     asked = _MEASURE.sub(" ", _FRAME.sub("", question, count=1))
     owners = {owner.lower() for owner in _OWNER.findall(asked)} - STOP - {"what", "who", "where", "let", "that"}
     shouted, sort = question.isupper(), _SORT.match(asked)
-    kind = sort[1].lower() if sort else ""
+    kind = (sort[1] or sort[2]).lower() if sort else ""
     kept: dict[str, Term] = {}
     for position, word in enumerate(words(asked)):
         low = word.lower()
@@ -238,7 +239,8 @@ def terms(question: str, names: Mapping[str, frozenset[str]]) -> tuple[Term, ...
             continue
         proper = not shouted and ((position > 0 and word[0].isupper()) or any(c.isdigit() for c in word))
         weight = 0.05 if low == kind and not proper else _weight(low, proper, low in owners)
-        kept[stem(low)] = term(low, weight, low in owners, names.get(stem(low), frozenset()))
+        also = stems("shift") if low == "work" and "hours" in asked.lower() else names.get(stem(low), frozenset())
+        kept[stem(low)] = term(low, weight, low in owners, also)
     if WORK.search(question):
         kept = {each: t for each, t in kept.items() if "work" not in t.near and each not in ("work", "liv")}
         kept = kept or {"work": term("work")}

@@ -540,3 +540,58 @@ def test_what_names_a_thing_is_forgotten_with_it() -> None:
 
 def test_a_code_of_an_alarm_is_no_reminder() -> None:
     assert chat("My alarm code is 7781", "Delete the alarm code")[1].startswith("Forgotten")
+
+
+# --- what a chat asks of what it was told --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("told", "asked", "answer"),
+    [
+        ("My shift goes from 10 pm to 6 am.", "What hours do I work?", "Your shift goes from 10 pm to 6 am."),
+        ("work 7 to 3:30 mon thru thu", "what are my hours at work?", "You work 7 to 3:30 mon thru thu."),
+        ("Before nursing I drove a taxi.", "What did I do before nursing?", "You drove a taxi before nursing."),
+        ("before i went solo i was at the Globe", "where did i work before i went solo?", "at the Globe before"),
+        ("my sister is doin a phd on kelp", "what does my sister do?", "Your sister is doin a phd on kelp."),
+        ("We're going to Crete instead.", "Where are we going on vacation?", "You are going to Crete instead."),
+        ("we r moving! got a flat in Bergen", "where are we moving?", "You are moving, got a flat in Bergen."),
+        ("got a beagle named Bo", "whats my dogs name", "You got a beagle named Bo."),
+        ("bought the boat!! used Nordic 25", "what boat did i buy?", "used Nordic 25"),
+    ],
+)
+def test_a_question_in_other_words_finds_what_was_told(told: str, asked: str, answer: str) -> None:
+    assert answer in chat("I row.", told, asked)[1]
+
+
+def test_what_has_the_number_of_something_counts_it() -> None:
+    told = ("Three kids: Ole is 14, Ida is 9 and Per is 6.", "Carl has the kids one weekend a month.")
+    assert "Three kids" in chat(*told, "How many kids do I have?")[1]
+
+
+def test_what_is_new_takes_the_place_of_all_that_was_told_of_the_one_before() -> None:
+    world, said = chat(
+        "My tutor is a guy named Dale.", "My tutor never smiles.", "Our new tutor is Ines.", "Who's my tutor?"
+    )
+    assert said == "Your tutor is Ines."
+    assert "Dale" in world.tell("Who was my tutor before?")
+
+
+def test_a_trip_that_is_off_is_no_plan() -> None:
+    world, _ = chat("I've booked a week in Malta for July.", "Malta's off, too hot.")
+    assert "booked" not in world.tell("What do you know about me?")
+
+
+@pytest.mark.parametrize("said", ["Pardon, not Mondays — we rehearse on Fridays.", "Not Mondays, Fridays, pardon"])
+def test_not_this_but_that_is_a_correction(said: str) -> None:
+    assert "Monday" not in chat("We rehearse on Mondays.", said, "When do we rehearse?")[1].partition("Before")[0]
+    assert "Friday" in chat("We rehearse on Mondays.", said, "When do we rehearse?")[1]
+
+
+def test_a_value_that_is_denied_is_told_as_before() -> None:
+    told = ("the wedding is on october 18", "not october 18 either, venue is double booked. november 1 now")
+    assert chat(*told, "so when is the wedding?")[1].startswith("Later you said: “not october 18 either")
+
+
+def test_what_is_to_be_kept_in_mind_is_no_question() -> None:
+    told = "Could you keep in mind that the inspector is due on 9 April?"
+    assert "9 April" in chat("I bake.", told, "When does the inspector come?")[1]
