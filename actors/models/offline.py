@@ -77,7 +77,6 @@ def _stream(answer: Answer, on_piece: OnPiece) -> None:
     for word in _PIECE.findall(answer.content):
         on_piece(Piece(kind, word))
     for call in answer.calls:
-        if call.name == "send_message":
-            text = msgspec.json.decode(call.arguments, type=dict[str, str])["message"]
-            for word in _PIECE.findall(text):
-                on_piece(Piece("message", word))
+        told = msgspec.json.decode(call.arguments)["message"] if call.name == "send_message" else ""
+        for word in _PIECE.findall(told):
+            on_piece(Piece("message", word))

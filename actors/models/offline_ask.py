@@ -175,11 +175,8 @@ def aliases(lines: list[str]) -> dict[str, frozenset[str]]:
     for line in filter(holds, lines):
         for whose, named in _so_named(line):
             if whose.lower() in KIN:
-                names = stems(named) - {"and", "dr", "mr", "mrs", "ms"}
-                for each, other in [
-                    (stem(whose.lower()), names),
-                    *((name, frozenset({stem(whose.lower())})) for name in names),
-                ]:
+                names, kin = stems(named) - {"and", "dr", "mr", "mrs", "ms"}, stem(whose.lower())
+                for each, other in ((kin, names), *((name, frozenset({kin})) for name in names)):
                     found[each] = found.get(each, frozenset()) | other
     return found
 
@@ -210,18 +207,12 @@ def _answer(lines: list[str], scored: list[tuple[float, int, str]], question: Qu
     best = max(score for score, _, _ in now)
     if question.wants_all:
         return " ".join(spoken(line) for _, _, line in now[:8])
-    top = [
-        line
-        for score, _, line in now
-        if score >= best - (0.05 if sum(t.weight >= 1 for t in question.terms) == 1 else 0.0)
-    ]
+    one = sum(t.weight >= 1 for t in question.terms) == 1
+    top = [line for score, _, line in now if score >= best - (0.05 if one else 0.0)]
     if question.kind == "many" and not question.fits(top[-1]) and not ends(top[-1]):
-        held = [
-            frozenset(t.stem for t in question.terms).union(*(t.near for t in question.terms)) & stems(line)
-            for line in top
-        ]
-        return f"I count {sum(map(len, held))}: {' '.join(map(spoken, top))}"
-    many = sum(t.weight >= 1 for t in question.terms) == 1 and question.kind in ("what", "who", "work", "")
+        meant = frozenset(t.stem for t in question.terms).union(*(t.near for t in question.terms))
+        return f"I count {sum(len(meant & stems(line)) for line in top)}: {' '.join(map(spoken, top))}"
+    many = one and question.kind in ("what", "who", "work", "")
     more = 2 if re.search(r"\b(?:too|also|as well)\b", top[-1]) else 1
     return " ".join(map(spoken, top[-6:] if many else top[-more:]))
 

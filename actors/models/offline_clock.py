@@ -85,10 +85,8 @@ def moment(time: str) -> datetime | None:
 def ahead(time: str) -> timedelta | None:
     """How far the clock of a rendered time is ahead of UTC; None: it is UTC."""
     match = _AHEAD.search(time)
-    if match is None:
-        return None
-    ahead = timedelta(hours=int(match["hours"]), minutes=int(match["minutes"]))
-    return -ahead if match["sign"] == "-" else ahead
+    ahead = timedelta(hours=int(match["hours"]), minutes=int(match["minutes"])) if match else None
+    return -ahead if match and ahead and match["sign"] == "-" else ahead
 
 
 def when(text: str, now: datetime | None, zone: timedelta | None = None) -> When | None:
@@ -123,15 +121,13 @@ def _spell(minutes: float) -> str:
     return f"{minutes:g} minutes"
 
 
-def _number(minutes: float) -> float:
-    return int(minutes) if minutes == int(minutes) else minutes
-
-
 def _in_minutes(match: re.Match[str], text: str, amount: str | None, unit: str) -> When | None:
     minutes = _minutes(amount, unit)
     if minutes <= 0:
         return None
-    return When("in_minutes", _number(minutes), f"in {_spell(minutes)}", _left(text, match))
+    return When(
+        "in_minutes", int(minutes) if minutes == int(minutes) else minutes, f"in {_spell(minutes)}", _left(text, match)
+    )
 
 
 def _after(text: str) -> When | None:
@@ -167,7 +163,12 @@ def _every(text: str, clock: str) -> When | None:
     minutes = 60.0 if match[3] else _minutes(match[1], match[2])
     if minutes <= 0:
         return None
-    return When("every_minutes", _number(minutes), f"every {_spell(minutes).removeprefix('1 ')}", _left(text, match))
+    return When(
+        "every_minutes",
+        int(minutes) if minutes == int(minutes) else minutes,
+        f"every {_spell(minutes).removeprefix('1 ')}",
+        _left(text, match),
+    )
 
 
 def _repeat(what: str, nth: int) -> tuple[str, str]:
@@ -238,14 +239,10 @@ def past_days(text: str, today: date) -> tuple[date, date] | None:
     if match is None:
         return None
     try:
-        if match[1]:
-            return today - timedelta(days=1), today - timedelta(days=1)
-        if match[2]:
-            return today, today
         if match[3] or match[4]:
             monday = today - timedelta(days=today.weekday() + (7 if match[3] else 0))
             return monday, monday + timedelta(days=6)
-        day = date.fromisoformat(match[5])
+        day = date.fromisoformat(match[5]) if match[5] else today - timedelta(days=1 if match[1] else 0)
     except (ValueError, OverflowError):
         return None
     return day, day

@@ -203,8 +203,7 @@ def _facts(clause: str, topic: Topic, *, wrong: bool) -> Iterator[Fact]:
     for line in (kept := list(lines)):
         yield Fact(topic.told(Change(line, wrong and not ends(line) and " now" not in clause, renewed=renewed)))
     told = third(_NOTED.sub(r"\1 is ", clean(bare)))
-    known = parsed(told)
-    another = known is not None and not known["who"].startswith(("They", "Their"))
+    another = (known := parsed(told)) and not known["who"].startswith(("They", "Their"))
     if not kept and (another or RECOUNTS.match(told)):
         yield Fact(topic.told(Change(told, mistaken=wrong, only=True)))
 
@@ -223,10 +222,8 @@ def _lines(clause: str) -> Iterator[str]:
     name = _INTRODUCED.match(clean(clause)) or _HERE.match(clean(clause))
     if name and _is_name(name[1], given="name" in clause[:20].lower()):
         yield f"Name: {name[1]}."
-        rest = clean(clause)[name.end(1) :]
-        alias = re.match(r",? but (.+)", rest)
-        if alias:
-            yield from _lines(alias[1])
+        alias = re.match(r",? but (.+)", clean(clause)[name.end(1) :])
+        yield from _lines(alias[1]) if alias else ()
         return
     said = _INVERTED.sub(r"\2 is \1", clean(clause))
     if not said or len(said) >= LINE_CHARS or len(said.split()) > _LINE_WORDS:

@@ -300,11 +300,8 @@ def swapped_in(said: str) -> Change | None:
 
 def _alike_in(new: str, old: str) -> str:
     """The part of `new` that stands where `old` stood: a value of its kind, else a name, else the last words."""
-    for kind in VALUES:
-        if kind.search(old):
-            found = kind.findall(new)
-            return found[-1] if found else ""
-    if old[:1].isupper():
-        names = NAME.findall(f"x {new}")
-        return names[-1] if names else ""
+    kind = next((kind for kind in VALUES if kind.search(old)), None)
+    if kind or old[:1].isupper():
+        found: list[str] = (kind or NAME).findall(f"x {new}")
+        return found[-1] if found else ""
     return new if len(new.split()) <= 3 else ""

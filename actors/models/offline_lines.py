@@ -151,7 +151,7 @@ def _used_to(line: str, day: str) -> str:
         who, _, rest = said.partition(f" {verb} " if " " in known["verb"] else verb + " ")
         if rest:
             said = f"{who} used to {base or verb} {rest}"
-    return f"{said} (until {day})." if day != "earlier" else f"{said} (until earlier)."
+    return f"{said} (until {day})."
 
 
 def holds(line: str) -> bool:

@@ -29,8 +29,7 @@ _items: Final = msgspec.json.Decoder(list[str])
 
 class Item(msgspec.Struct, frozen=True):
     """Something that may answer. `who`: user, assistant, memory, summary, document; `time` as rendered ("" unknown).
-    `source` says where it is from; of a document, all that it takes to cite it; of a user's two messages, the
-    second."""
+    `source`: where it is from; of a document, all that it takes to cite it; of a user's two messages, the second."""
 
     who: str
     text: str

@@ -177,11 +177,7 @@ def fitness(question: Question, sentence: str) -> float:
     if of_other(question, sentence):
         score -= 0.4
     was = bool(_WAS.search(sentence))
-    if question.past:
-        score += 0.2 if was else -0.4
-    elif was:
-        score -= 0.1
-    return score
+    return score + (0.2 if was else -0.4) if question.past else score - 0.1 * was
 
 
 def of_other(question: Question, sentence: str) -> bool:
@@ -204,8 +200,6 @@ def is_strong(question: Question, share: float, sentence: str) -> bool:
         return False
     if question.kind in HARD and not (fits or ends(sentence)):
         return False
-    if question.past and not _WAS.search(sentence):
-        return False
-    if len(question.terms) == 1 and of_other(question, sentence):
+    if (question.past and not _WAS.search(sentence)) or (len(question.terms) == 1 and of_other(question, sentence)):
         return False
     return share >= STRONG or (share >= WEAK and fits and question.kind != "what")

@@ -128,10 +128,8 @@ def _chosen(timers: list[tuple[str, str]], wanted: frozenset[str], *, everything
         return [timers[0][0]] if len(timers) == 1 else []
     scored = [(len(wanted & stems(text)), timer) for timer, text in timers]
     best = max((score for score, _ in scored), default=0)
-    if best == 0:
-        return []
-    first = next(timer for score, timer in scored if score == best)
-    return [timer for score, timer in scored if score == best] if everything else [first]
+    found = [timer for score, timer in scored if score == best > 0]
+    return found if everything else found[:1]
 
 
 def _last(view: View, name: str) -> Done | None:

@@ -31,10 +31,7 @@ class Call(msgspec.Struct, frozen=True):
 
 
 class Part(msgspec.Struct, frozen=True):
-    """`calls` are to be made now; with `waits` their results are needed before anything can be said.
-
-    `say` is for the user; `thought` why.
-    """
+    """`calls` are to be made now; with `waits` `say`, for the user, needs their results. `thought`: why."""
 
     thought: str
     say: str = ""
@@ -79,10 +76,8 @@ def spoken(view: View, thought: str, say: str, calls: Sequence[Call] = ()) -> Re
 def quiet(view: View) -> Reply:
     """An answer that changes nothing and says nothing, for a turn that was already answered."""
     if "list_timers" in view.tools:
-        return Reply(
-            "The user has my answer already; I look at my timers and rest.",
-            (Call("list_timers", {"request_heartbeat": False}),),
-        )
+        look = Call("list_timers", {"request_heartbeat": False})
+        return Reply("The user has my answer already; I look at my timers and rest.", (look,))
     return spoken(view, "The user has my answer already.", "That is all for now.")
 
 

@@ -249,18 +249,13 @@ class View:
 
     def _time_near(self, at: int) -> str:
         """The time of the nearest package at or before a message that has none of its own."""
-        for near in range(at, 0, -1):
-            message = self.messages[near]
-            if message.role == "user":
-                return entry_of(message.content).time
-        return ""
+        before = (self.messages[near] for near in range(at, 0, -1))
+        return next((entry_of(message.content).time for message in before if message.role == "user"), "")
 
 
 def _may_hold(text: str, starts: tuple[str, ...]) -> bool:
-    if not starts:
-        return True
-    low = text.lower()
-    return any(start in low for start in starts) or "\\u" in low
+    low = text.lower() if starts else ""
+    return not starts or any(start in low for start in starts) or "\\u" in low
 
 
 def _object(arguments: str) -> dict[str, Any]:
@@ -272,8 +267,7 @@ def _object(arguments: str) -> dict[str, Any]:
 
 def _done(step: int, answer: _Message, results: dict[str, str]) -> Iterator[Done]:
     for call in answer.tool_calls or ():
-        content = results.get(call.id)
-        if content is None:
+        if (content := results.get(call.id)) is None:
             continue
         try:
             result = _results.decode(content)

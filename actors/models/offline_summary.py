@@ -83,8 +83,7 @@ def _read(user: str) -> tuple[str, list[Spoken]]:
     body = user[before.end() :] if before else user
     heads = list(_LINE.finditer(body))[:_MESSAGES_MAX]
     ends = [head.start() for head in heads[1:]] + [len(body)] if heads else []
-    said: list[Spoken] = []
-    day = ""
+    said, day = list[Spoken](), ""
     for head, end in zip(heads, ends, strict=True):
         day = head["day"] or day
         said.append(Spoken(day, _speaker(head), _plain_content(body[head.end() : end].strip())[:_MESSAGE_CHARS]))
@@ -95,10 +94,8 @@ def _read(user: str) -> tuple[str, list[Spoken]]:
 
 def _speaker(head: re.Match[str]) -> str:
     """user, assistant, or "" for events, thoughts, calls and results. A named user is a user."""
-    if head["who"]:
-        who = head["who"].lower()
-        return "" if who in _EVENTS else "assistant" if who == "assistant" else "user"
-    return "assistant" if head["own"] == "assistant" else ""
+    who = (head["who"] or head["own"] or "result").lower()
+    return "assistant" if who == "assistant" else "user" if head["who"] and who not in _EVENTS else ""
 
 
 def _sentences_of(previous: str, said: list[Spoken]) -> Iterator[str]:
@@ -171,8 +168,7 @@ def worth(sentence: str) -> float:
 def _within(lines: Iterable[str], limit: int) -> str:
     """As many sentences as fit, each whole; the first is cut where even that does not fit."""
     chosen: list[str] = []
-    left = limit
-    misses = 0
+    left, misses = limit, 0
     for line in lines:
         count = cost(line)
         if count <= left:
@@ -194,12 +190,12 @@ def cost(line: str) -> int:
 
 def extract(entries: Iterable[Entry], limit_chars: int) -> str:
     """A compact extract of what users said, with the dates, for archival storage; "" where nothing tells anything."""
-    scored: list[tuple[float, int, str]] = []
-    for at, entry in enumerate(entries):
-        for sentence in sentences(entry.message[:_MESSAGE_CHARS])[:4]:
-            weight = worth(sentence)
-            if weight > 0.5:
-                scored.append((weight, at, f"[{entry.time[:10] or 'undated'}] user: {clip(sentence, 200)}"))
+    scored = [
+        (weight, at, f"[{entry.time[:10] or 'undated'}] user: {clip(sentence, 200)}")
+        for at, entry in enumerate(entries)
+        for sentence in sentences(entry.message[:_MESSAGE_CHARS])[:4]
+        if (weight := worth(sentence)) > 0.5
+    ]
     chosen: list[tuple[int, str]] = []
     room = limit_chars
     for _, at, line in sorted(scored, key=lambda s: (-round(s[0], 1), s[1])):  # the oldest leave the window first

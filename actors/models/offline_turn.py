@@ -20,7 +20,7 @@ from actors.models.offline_facts import facts_in
 from actors.models.offline_forget import forget
 from actors.models.offline_keep import keep, save
 from actors.models.offline_remind import ASK_WHEN, cancel, is_cancel, is_list, is_reminder, list_all, remind
-from actors.models.offline_reply import Call, Part, Reply, compose, quiet, spoken
+from actors.models.offline_reply import Part, Reply, compose, quiet, spoken
 from actors.models.offline_request import View
 from actors.models.offline_unsay import request_of
 from actors.models.offline_words import clip, sentences
@@ -64,8 +64,9 @@ def reply(view: View) -> Reply:
     must_send = view.is_due
     if view.warned:
         calls = save(view)
+        said = "My memory is nearly full, so I save what matters first."
         if calls:
-            return _saving(view, calls, must_send=must_send)
+            return compose(view, [Part(said, calls=calls, waits=not view.answered)], must_send=must_send)
     if len(view.failures) >= 2:
         return _apology(view)
     match view.entry.type:
@@ -75,11 +76,6 @@ def reply(view: View) -> Reply:
             return compose(view, [Part("There is no new message.", "I am here.")], must_send=must_send)
         case _:
             return compose(view, [_interrupt(view)], must_send=must_send)
-
-
-def _saving(view: View, calls: tuple[Call, ...], *, must_send: bool) -> Reply:
-    part = Part("My memory is nearly full, so I save what matters first.", calls=calls, waits=not view.answered)
-    return compose(view, [part], must_send=must_send)
 
 
 def _apology(view: View) -> Reply:
@@ -119,11 +115,9 @@ def _called(view: View) -> str:
     """The user's name after a space, as core memory has it."""
     block = view.blocks.get("human")
     lines = block.text.splitlines() if block else []
-    for start in ("Likes to be called ", "Name: "):
-        for line in reversed(lines):
-            if line.startswith(start):
-                return f" {line.removeprefix(start).strip(' .')}"
-    return ""
+    starts = ("Likes to be called ", "Name: ")
+    named = (line.removeprefix(start) for start in starts for line in reversed(lines) if line.startswith(start))
+    return next((f" {name.strip(' .')}" for name in named), "")
 
 
 def _parts(view: View) -> Iterator[Part]:

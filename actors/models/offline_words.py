@@ -174,12 +174,8 @@ def _stripped(word: str) -> str:
 @lru_cache(maxsize=1)
 def _alike() -> dict[str, frozenset[str]]:
     """Each stem's other names: those of its groups."""
-    found: dict[str, frozenset[str]] = {}
-    for group in re.split(r"[;\n]", _ALIKE):
-        members = frozenset(map(stem, group.split()))
-        for member in members:
-            found[member] = found.get(member, frozenset()) | members
-    return found
+    groups = [frozenset(map(stem, group.split())) for group in re.split(r"[;\n]", _ALIKE)]
+    return {each: frozenset[str]().union(*(g for g in groups if each in g)) for group in groups for each in group}
 
 
 @lru_cache(maxsize=20_000)
@@ -256,9 +252,5 @@ def terms(question: str, names: Mapping[str, frozenset[str]]) -> tuple[Term, ...
 
 
 def _weight(low: str, proper: bool, owner: bool) -> float:
-    if proper:
-        return 2.0
-    if owner:
-        return 1.5
-    main = stem(low)
-    return 0.05 if main in stems(_CATEGORY) else 0.5 if main in stems(_WEAK) else 1.0
+    weight = 0.05 if stem(low) in stems(_CATEGORY) else 0.5 if stem(low) in stems(_WEAK) else 1.0
+    return 2.0 if proper else 1.5 if owner else weight
