@@ -13,7 +13,7 @@ import re
 from functools import lru_cache
 from typing import Final
 
-from actors.models.offline_words import STOP, alike, plain, stem, stems, term, vocabulary
+from actors.models.offline_words import KIN, STOP, alike, plain, stem, stems, term, vocabulary
 
 _DAY: Final = r"\d{4}-\d{2}-\d{2}"
 _MONTH: Final = r"(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*"
@@ -194,7 +194,9 @@ def slot_of(line: str) -> str:
         known["rest"],
     )
     if verb in ("is", "are", "s", "was", "were") and who != "they":
-        whole = {who.rpartition(" ")[2], who.partition(" ")[0]} & _ATTRIBUTES
+        whole = {who.rpartition(" ")[2], who.partition(" ")[0]} & (
+            _ATTRIBUTES - (KIN if _class(rest) == "at" else STOP)
+        )
         return f"{who} is" if whole else f"{who} is {_class(rest)}"
     return _slot_of_verb(who, verb, rest)
 

@@ -30,7 +30,7 @@ _KINDS: Final = tuple(
     for kind, asked, answer in (
         ("work", WORK.pattern, r"\b(?:is|am|are|was|be|as|['’]m) (?:an? |the )|\b(?:works?|teach|teaches|stud\w+|runs?"
          r"|retired|owns?|job|ph\.?d|degree|apprentice\w*|trains?|training|sells?|fix(?:es)?|drives?)\b"
-         r"|\bdoin(?:g|['’])? (?:an?|her|his|my|their) |\b(?:is|are) in the "),
+         r"|\bdoin(?:g|['’])? (?:an?|her|his|my|their) |\b(?:is|are) in the |\b(?:school|college|uni(?:versity)?)\b"),
         ("hours", r"\bhours\b(?<!many hours)", rf"(?:{NUMBER})(?::\d\d)?(?: ?[ap]\.?m\.?)?(?: ?[-–] ?"
          rf"| (?:to|till?|until) )(?:{NUMBER}|noon|midnight)|\d ?[ap]m\b|\d:\d\d"),
         ("sort", r"\bwhat (?:kind|sort|type|breed)\b", r"\b(?:is|are|was|have|has|drive|own)s? an? "),
@@ -109,7 +109,7 @@ class Question(msgspec.Struct, frozen=True):
     @property
     def job(self) -> bool:
         """Whether it asks for the user's own job, and for nothing else."""
-        asked = [t.stem for t in self.terms if t.weight > 0.3]
+        asked = ["work" if "work" in t.near else t.stem for t in self.terms if t.weight > 0.3]
         return self.of_user and asked in (["work"], [] if self.kind == "work" else ["work"])
 
     def gains(self, sentence: str) -> bool:

@@ -235,8 +235,8 @@ def terms(question: str, names: Mapping[str, frozenset[str]]) -> tuple[Term, ...
             continue
         proper = not shouted and ((position > 0 and word[0].isupper()) or any(c.isdigit() for c in word))
         weight = 0.05 if low == kind and not proper else _weight(low, proper, low in owners)
-        also = stems("shift") if low == "work" and "hours" in asked.lower() else names.get(stem(low), frozenset())
-        kept[stem(low)] = term(low, weight, low in owners, also)
+        also = "fly drive travel book" if sort and sort[2] else "shift" if low == "work" and "hours" in asked else ""
+        kept[stem(low)] = term(low, weight, low in owners, names.get(stem(low), frozenset()) | stems(also))
     if WORK.search(question):
         kept = {each: t for each, t in kept.items() if "work" not in t.near and each not in ("work", "liv")}
         kept = kept or {"work": term("work")}
