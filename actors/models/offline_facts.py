@@ -18,7 +18,7 @@ from msgspec.structs import replace
 from actors.models.offline_asks import LEAD, is_question
 from actors.models.offline_fold import LINE_CHARS, RECOUNTS, Change, Topic, clean, corrects, swapped_in, valued
 from actors.models.offline_lines import NUMBER, VERBS, ends, parsed, third
-from actors.models.offline_words import READ_CHARS, STOP, plain, sentences, vocabulary
+from actors.models.offline_words import KIN, READ_CHARS, STOP, plain, sentences, vocabulary
 
 _FACTS_PER_MESSAGE: Final = 12
 _LINE_WORDS: Final = 18
@@ -204,6 +204,8 @@ def _facts(clause: str, topic: Topic, *, wrong: bool) -> Iterator[Fact]:
         yield Fact(topic.told(Change(line, wrong and not ends(line) and " now" not in clause, renewed=renewed)))
     told = third(_NOTED.sub(r"\1 is ", clean(bare)))
     another = (known := parsed(told)) and not known["who"].startswith(("They", "Their"))
+    if not kept and not KIN.isdisjoint(told.lower().split()):
+        topic.line = told  # "he" is none of whom was named before
     if not kept and (another or RECOUNTS.match(told)):
         yield Fact(topic.told(Change(told, mistaken=wrong, only=True)))
 

@@ -46,7 +46,7 @@ VERBS: Final = (
     r"|turned|expires?|ships?|belongs?|opens?|closes?|meets?|arrives?|leaves?|left|became|joined|bought|sold|married"
     r"|adopted|died|passed|retired|broke|lost|found|said|visits?|sleeps?|weighs?|pays?|earns?|reads?|writes?|sings?"
     r"|travels?|flies|sits|stands|stays?|finished|quit|stopped|cancelled|doesn['’]t|\w{2,}ed|flew|grew|ran|ate|wrote"
-    r"|gave|caught|chose|fell|held|rode|sent|stole|won|met|paid|spent|told|taught|built|brought|began|drove|drank|swam"
+    r"|carries|cooks|helps|sells|fixes|bakes|manages|gave|caught|chose|fell|held|rode|sent|stole|won|met|paid|spent|told|taught|built|brought|began|drove|drank|swam"
     r"|spoke|kept|made|saw|don['’]t|didn['’]t|isn['’]t|aren['’]t|wasn['’]t|hasn['’]t|haven['’]t)"
 )
 _PARSED: Final = re.compile(
