@@ -30,7 +30,7 @@ _SUBJECT: Final = rf"(?:{_I}|my|our|call me)\b"
 _CLAUSE: Final = re.compile(
     rf"(?i)[;\n]+\s*|,?\s+(?:and|but|so)\s+(?=(?:now )?(?:{_SUBJECT}|(?:she|he|it)(?:['’]s| (?:is|was|has|\w+s|can))\b|"
     rf"[A-Z]\w+ (?:is|has|was|are)\b))|,\s+(?=(?:my|our|the) (?:new|current) |new [\w ]{{2,30}} is )"
-    rf"|,?\s+(?:so|and)\s+(?=(?:(?:it|that)['’]s |now |there are )*{NUMBER} )"
+    rf"|,?\s+(?:so|and)\s+(?=(?:(?:it|that)['’]s |now |there are )*{NUMBER} )|,?\s+so\s+(?=(?:{NUMBER})\W*$)"
     rf"|(?:,|(?<!said)(?<!says)(?<!wrote)(?<!asked):)\s+(?=(?:(?:so )?now )?(?:{_SUBJECT}|(?:she|he|it)['’]s\b))"
     r"|\s+[-–—]+\s+(?=(?:i|my)\b)|,?\s+(?=(?:sorry|no wait|wait no|no),? \w+(?: \w+)?$)"
 )
@@ -90,7 +90,6 @@ _UNSAID: Final = re.compile(
     re.I,
 )
 """Statements that leave out "my" and "I"."""
-_MOVING: Final = re.compile(r"\b(?:moving|leaving)\W*$")
 _NOTED: Final = re.compile(r"^([\w ]{3,40}): (?=\S)")
 _INVERTED: Final = re.compile(r"^(.{2,40}?)(?:['’]s| is) ((?:my|our) favou?rite [\w ]+)$", re.I)
 _NEW: Final = re.compile(r"^(?:(?:my|our|the) )?(?:new|current|actual) (?=[\w ]+(?: is|[’']s)\b)", re.I)
@@ -147,7 +146,7 @@ def _stated(text: str) -> list[str]:
         if not is_question(sentence):
             for pattern, word in _LAZY:
                 sentence = pattern.sub(word, sentence)  # noqa: PLW2901 (one word after the other)
-            if found and (ends(found[-1]) or _MOVING.search(found[-1])) and _UNSAID.match(sentence):
+            if found and (ends(found[-1]) or re.search(r"\bmoving\W*$", found[-1])) and _UNSAID.match(sentence):
                 found[-1] = f"{found[-1].rstrip(' .!')}, {sentence[0].lower()}{sentence[1:]}"
             else:
                 found.append(sentence)
@@ -216,7 +215,8 @@ def _lines(clause: str) -> Iterator[str]:
     if remember:
         yield from _noted(remember[1])
         return
-    clause = _NEW.sub("my ", _ELLIPSIS.sub("my ", _UNSAID.sub("I ", clause)))
+    clause = f"I {clause[:1].lower()}{clause[1:]}" if _UNSAID.match(clause) else clause
+    clause = _NEW.sub("my ", _ELLIPSIS.sub("my ", clause))
     nick = _NICK.match(clean(clause))
     if nick and (nick[1] or nick[2]).split()[0].lower() not in _NOT_NATIONAL:
         yield f"Likes to be called {nick[1] or nick[2]}."

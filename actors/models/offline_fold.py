@@ -34,7 +34,7 @@ LINE_CHARS: Final = 180
 _CORRECTS: Final = re.compile(
     r"\b(?:no,|no wait|wait no|nope|correction|sorry|oops|wait,|i mean(?:t)?\b|scratch that|rather|tell a lie|i lied"
     r"|make (?:that|it)|should be|my mistake|mixed (?:it|that|them|this) up|got (?:it|that) wrong|was wrong"
-    r"|(?<!he )actually|pardon|sry)|^no\b|^not (?:(?:on|in|at) )?\w+$",
+    r"|(?<!he )actually|pardon|sry)|^no\b|^not (?:(?:on|in|at) )?\w+$|^\d+\W*$",
     re.I,
 )
 _TAIL: Final = re.compile(
@@ -124,7 +124,7 @@ def _resolved(lines: Sequence[str], change: Change) -> tuple[str, list[str]]:
     told = reversed(lines)
     if change.old and change.new:
         old = next((line for line in told if change.old in line and content(change.line) & content(line)), "")
-        return (old.replace(change.old, change.new), [old]) if old else (change.line, [])
+        return (old or change.line).replace(change.old, change.new), [old] if old else []
     if change.old:
         return change.line, [line for line in lines if line == change.old]
     slot = slot_of(change.line)

@@ -15,7 +15,7 @@ from actors.models.offline_fold import fold
 from actors.models.offline_hush import hushed
 from actors.models.offline_lines import holds, slot_of, spoken
 from actors.models.offline_reply import Call, Part
-from actors.models.offline_request import Done, Entry, View
+from actors.models.offline_request import Entry, View
 from actors.models.offline_summary import extract
 from actors.models.offline_words import plain
 
@@ -28,7 +28,7 @@ def keep(view: View, facts: tuple[Fact, ...]) -> Part:
     """Store what was stated, as far as this turn has not done so yet."""
     calls: list[Call] = []
     said: dict[str, list[str]] = {"Noted": [], "I have that already": []}
-    mine = [text for d in view.done for text in _texts(d)]
+    mine = [str(d.arguments.get(name) or "") for d in view.done for name in ("content", "new_content")]
     for label in dict.fromkeys(fact.block for fact in facts):
         block = block_for(view, label)
         lines = block.text.split("\n") if block else []
@@ -48,10 +48,6 @@ def keep(view: View, facts: tuple[Fact, ...]) -> Part:
 def _told(lines: list[str]) -> str:
     text = " ".join(dict.fromkeys(line for line in lines))
     return f"{text[0].lower()}{text[1:]}" if text.startswith(("You ", "Your ")) else text
-
-
-def _texts(done: Done) -> tuple[str, ...]:
-    return tuple(v for k in ("content", "new_content") if isinstance(v := done.arguments.get(k), str))
 
 
 def save(view: View) -> tuple[Call, ...]:

@@ -46,11 +46,13 @@ VERBS: Final = (
     r"|turned|expires?|ships?|belongs?|opens?|closes?|meets?|arrives?|leaves?|left|became|joined|bought|sold|married"
     r"|adopted|died|passed|retired|broke|lost|found|said|visits?|sleeps?|weighs?|pays?|earns?|reads?|writes?|sings?"
     r"|travels?|flies|sits|stands|stays?|finished|quit|stopped|cancelled|doesn['’]t|\w{2,}ed|flew|grew|ran|ate|wrote"
-    r"|carries|cooks|helps|sells|fixes|bakes|manages|gave|caught|chose|fell|held|rode|sent|stole|won|met|paid|spent|told|taught|built|brought|began|drove|drank|swam"
+    r"|carries|cooks|helps|sells|fixes|bakes|manages|gave|caught|chose|fell|held|rode|sent|stole|won|met|paid|spent|told|taught"
+    r"|built|brought|began|drove|drank|swam"
     r"|spoke|kept|made|saw|don['’]t|didn['’]t|isn['’]t|aren['’]t|wasn['’]t|hasn['’]t|haven['’]t)"
 )
 _PARSED: Final = re.compile(
-    rf"(?P<who>They|(?:(?:Their|The) )?(?:[\w'’.&-]+ ){{0,6}}?[\w'’.&-]+?)(?P<verb>['’]s| {VERBS}"
+    rf"(?P<who>They|(?:(?:Their|The) )?(?:[\w'’.&-]+ ){{0,6}}?[\w'’.&-]+?)"
+    rf"(?P<verb>['’]s(?! [a-z]+ (?:[A-Z]\w+ )?(?:is|was|has|are)\b)| {VERBS}"
     rf"|(?<=They) \S+) (?P<rest>.+)",
     re.S,
 )
@@ -92,8 +94,8 @@ _ATTRIBUTES: Final = vocabulary(
 _PREPOSITIONS: Final = vocabulary("in on at near under behind with from")
 _ENDING: Final = re.compile(
     r"(?i)\b(?:no longer|any ?more|any longer|not any|stopped|quit|sold|gave up|given up|got rid of|cancelled|canceled"
-    r"|dropped|broke up with|divorced|lost|finished|left|died|passed away|retired|used to|was stolen|is gone"
-    r"|moved out)\b|(?:\bis|['’]s|\bwas|\bgot) (?:off|called off|cancell?ed)\W*$"
+    r"|dropped|broke up with|divorced|lost|finished|(?<!the )(?<!my )(?<!his )(?<!her )(?<!['’]s )(?<!heir )left"
+    r"|died|passed away|retired|used to|was stolen|is gone|moved out)\b|(?:\bis|['’]s|\bwas) (?:called )?off\W*$"
 )
 _OF_SUBJECT: Final = re.compile(
     r"\b(?:died|passed away|retired|was stolen|is gone|moved out|left)\b|(?:is|['’]s|was|got) (?:called )?off\b", re.I

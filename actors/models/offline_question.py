@@ -36,7 +36,8 @@ _KINDS: Final = tuple(
         ("sort", r"\bwhat (?:kind|sort|type|breed)\b", r"\b(?:is|are|was|have|has|drive|own)s? an? "),
         ("colour", r"\bwhat colou?r\b", r"\b(?:red|blue|green|yellow|black|white|gr[ea]y|brown|orange|purple|pink"
          r"|silver|golden|beige|turquoise)\b"),
-        ("old", r"\bhow old\b|\b(?:['’]s|my) age\b", r"years? old|\(\d{1,3}\)|(?:\b(?:is|am|are|turns?|turned|was|im"
+        ("old", r"\bhow old\b|\b(?:['’]s|my) age\b", r"years? old|\(\d{1,3}\)|\w, \d{1,2}(?=[,.]| and |$)"
+         r"|(?:\b(?:is|am|are|turns?|turned|was|im"
          rf"|hes|shes)|['’](?:s|m))(?: now| only)? (?:{NUMBER})(?![:.,]?\d)|\bborn\b"),
         ("often", r"\bhow often\b|\bhow many times\b", r"\b(?:once|twice|times|every|daily|weekly|monthly|yearly|each"
          rf"|always|never|only on|an? (?:day|week|month|year))\b|\bon {_DAYS}"),
@@ -58,6 +59,7 @@ _KINDS: Final = tuple(
     )
 )  # fmt: skip
 """What is asked for, and what an answer to it looks like."""
+_NOBODY: Final = STOP - {"he", "she"}
 NUMBERED: Final = re.compile(NUMBER, re.I)
 _SPANS: Final = re.compile(rf"(?:{NUMBER})(?:-| )?(?:{_SPAN}|weekends?|nights?|yrs?)\b", re.I)
 _YEAR: Final = re.compile(r"\b(?:19|20)\d\d\b")
@@ -185,7 +187,7 @@ def of_other(question: Question, sentence: str) -> bool:
     match = _OTHERS.match(sentence)
     if match is None or not (question.of_user if match[1] else question.by_user):
         return False
-    named = match[2] and match[2][0].isupper() and match[2].lower() not in STOP and not NUMBERED.match(match[2])
+    named = match[2] and match[2][0].isupper() and match[2].lower() not in _NOBODY and not NUMBERED.match(match[2])
     whose = [word for word in words((match[1] or match[2]).lower()) if named or word in KIN]
     return bool(whose) and not any(t.found(stems(" ".join(whose))) for t in question.terms)
 

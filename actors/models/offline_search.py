@@ -182,15 +182,15 @@ def told(one: Hit) -> str:
 
 
 def source(line: str, told: Sequence[str]) -> int:
-    """Which of the messages, oldest first, a line of core memory is from: the latest of several, or of those with its
-    time or day, which corrected it; -1 for none."""
+    """The message, the latest of several, that a line is from, or that has its time, day or number; -1 for none."""
     words = content(line)
     held = [content(text) for text in told]
     ranked = [(len(words & each), -len(each), at) for at, each in enumerate(held)]
     share, _, at = max(ranked, default=(0, 0, -1))
-    values = next(filter(None, (kind.findall(line.lower()) for kind in VALUES[:2])), [])
-    new = max((at for at, text in enumerate(told) if any(value in text.lower() for value in values)), default=-1)
-    return at if share >= 0.6 * len(words) else new
+    if share >= 0.6 * len(words):
+        return at
+    values, *theirs = ({v for kind in VALUES for v in kind.findall(text.lower()) if v[1:]} for text in (line, *told))
+    return max((at for at, each in enumerate(theirs) if values & each), default=-1)
 
 
 def later(question: Question, answer: str, told: Sequence[str], at: int) -> list[str]:

@@ -28,8 +28,8 @@ _CATEGORY: Final = """city town country place kind sort type time day date year 
     brand version breed"""
 _ALIKE: Final = """
 favourite favorite fave fav best most prefer like; color colour; name call called named; mother mum mom mommy
-father dad daddy; child kid; birthday born birth birthdate birthplace; phone telephone mobile; bicycle bike
-television tv; buy purchase; flat apartment house home live
+father dad daddy; child kid; son boy; daughter girl; birthday born birth birthdate birthplace; phone telephone mobile
+bicycle bike; television tv; buy purchase; flat apartment house home live
 live home reside move stay based; age old years turn; allergic allergy
 work job profession occupation employer career company firm startup; car vehicle; begin start; end finish
 boss manager report; cost price pay expensive fee rent; doctor gp doc; appointment visit; fly flight plane
@@ -43,7 +43,7 @@ support fan; due deadline
 """
 """Words that may stand for one another. Kept short on purpose: a wrong synonym is worse than a search."""
 _WIDER: Final[dict[str, str]] = {
-    "pet": "dog cat rabbit hamster parrot horse fish", "child": "son daughter twin", "parent": "mother father",
+    "pet": "dog cat rabbit hamster parrot horse fish", "child": "son daughter twin boy girl", "parent": "mother father",
     "sibling": "sister brother", "spouse": "wife husband", "relative": "sister brother mother father aunt uncle cousin",
     "family": "sister brother mother father wife husband son daughter child", "drive": "car",
     "car": "drive", "bicycle": "ride", "cat": "kitten tabby",

@@ -595,3 +595,18 @@ def test_a_value_that_is_denied_is_told_as_before() -> None:
 def test_what_is_to_be_kept_in_mind_is_no_question() -> None:
     told = "Could you keep in mind that the inspector is due on 9 April?"
     assert "9 April" in chat("I bake.", told, "When does the inspector come?")[1]
+
+
+def test_a_correction_of_what_core_memory_lacks_keeps_no_value_that_never_held() -> None:
+    world, said = chat("Rehearsal is at 6 on Friday.", "No, not Friday, Saturday.", "When is the rehearsal?")
+    assert "Friday" not in world.blocks["human"]
+    assert "Saturday" in said.partition("Before")[0]
+
+
+def test_a_number_alone_counts_what_was_told_last() -> None:
+    assert chat("I've 19 students.", "One of them quit today, so 18.", "How many students do I have?")[1][9:11] == "18"
+
+
+def test_whose_mother_it_is_says_nothing_of_her_child() -> None:
+    told = ("Petra's mother Gun is 78.", "Petra is away in Berlin.")
+    assert chat(*told, "How old is Petra's mother?")[1] == "Petra's mother Gun is 78."
