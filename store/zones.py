@@ -18,12 +18,16 @@ from pathlib import Path
 from typing import Final
 from zoneinfo import ZoneInfo
 
+from tzdata import IANA_VERSION
+
 from events.errors import BadInput
 from events.passages import DAY_MS, days_of
 from events.times import is_utc
 
 LOCALTIME: Final = Path("/etc/localtime")
 TIMEZONE: Final = Path("/etc/timezone")
+DATA: Final = IANA_VERSION
+"""Which zone data this is: what days an index has depends on it."""
 LAST_MS: Final = 253_402_300_799_999
 
 _NONE: Final = frozenset({"factory"})
