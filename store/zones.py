@@ -1,7 +1,8 @@
 """Time zones, by the pinned `tzdata` package: what the clocks of a place show, and when they show it.
 
 Rules. (1) The machine's own zone data are never read, so that all machines of a cluster say the same. (2) What is
-found here is written into an event, and asked for once: no fold, context or replay imports this. (3) An hour that a
+found here is written into an event, and asked for once: no fold, context or replay imports this; an index, which does,
+has `DATA` in its stamp. (3) An hour that a
 zone skips means the moment at which the gap ends; one that comes twice means its first.
 """
 
