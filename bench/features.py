@@ -129,6 +129,8 @@ class Features:
         shape = (len(questions), len(points.forms))
         self.own, self.context, self.unit, self.before = (np.zeros(shape) for _ in range(4))
         self.named = np.zeros(shape, np.bool_)
+        self.most = np.full((len(questions), 1), np.inf)
+        """What a question's words can weigh: `half` is no more than that, but for questions of oneself."""
         self._forms, self._starts = points.forms, points.starts
         self._norms = points.unit, points.before
         self._words_at: dict[float, Numbers] = {}
@@ -141,6 +143,9 @@ class Features:
         if ask is None:
             self.unit[row] = _UNSEEN
             return
+        most = sum(ask.words.weights)
+        if ask.words.terms and ask.blend.half <= most:
+            self.most[row] = most
         own, context = points.own.scores(ask.words), points.context.scores(ask.words)
         unit, before = np.zeros((2, len(own)))
         if ask.vector:
@@ -172,7 +177,7 @@ class Features:
         """Rounded as an engine's are; what a search does not find is infinitely bad."""
         blend, words, cosines = weights.blend, self._words(weights.around), self._cosines(weights.smoothing)
         found = (words > 0) | (cosines >= blend.floor)
-        score = words / (words + blend.half) + blend.dense * cosines + blend.speaker * self.named
+        score = words / (words + np.minimum(blend.half, self.most)) + blend.dense * cosines + blend.speaker * self.named
         for form, weight in blend.by_form:
             score -= weight * (self._forms == form)
         return np.where(found, np.rint(score * 10**SCORE_DIGITS), _UNSEEN)

@@ -52,7 +52,9 @@ class Clocks:
 
     def note(self, envelope: Envelope) -> None:
         """An event of a kind in ZONING, in the order of the log."""
-        held = self._held.setdefault(envelope.agent, []) if envelope.seq == 1 else self._held.get(envelope.agent)
+        if envelope.seq == 1 and envelope.agent not in self._held:
+            self._hold(envelope.agent, [])
+        held = self._held.get(envelope.agent)
         if held is not None and (not held or held[-1].seq < envelope.seq):
             _follow(held, envelope)
 
@@ -60,7 +62,7 @@ class Clocks:
         """The day of an event as words: 22 November 2026 Sunday."""
         clock = next((each for each in reversed(self._of(envelope.agent)) if each.seq <= envelope.seq), None)
         ahead_s = zones.offset_s(clock.zone, envelope.time) if clock and clock.zoned else None
-        return lexical.date_words(envelope.time + (ahead_s or 0) * 1000)
+        return lexical.date_words(min(envelope.time + (ahead_s or 0) * 1000, zones.LAST_MS))
 
     def forget(self) -> None:
         """What was held may be ahead of what was applied: read it again."""
@@ -68,13 +70,19 @@ class Clocks:
 
     def _of(self, stream: str) -> list[_Clock]:
         held = self._held.get(stream)
-        if held is None:
-            held = self._held[stream] = []
-            for envelope in self._read(stream, 0, _END, kinds=ZONING):
-                _follow(held, envelope)
-            if len(self._held) > STREAMS:
-                self._held.popitem(last=False)
+        if held is not None:
+            self._held.move_to_end(stream)
+            return held
+        held = []
+        for envelope in self._read(stream, 0, _END, kinds=ZONING):
+            _follow(held, envelope)
+        self._hold(stream, held)
         return held
+
+    def _hold(self, stream: str, held: list[_Clock]) -> None:
+        self._held[stream] = held
+        if len(self._held) > STREAMS:
+            self._held.popitem(last=False)
 
 
 def _follow(held: list[_Clock], envelope: Envelope) -> None:

@@ -34,12 +34,13 @@ CORRECTS: Final = re.compile(
     "|^(?:\u4e0d\u5bf9|\u7b49\u7b49|\u66f4\u6b63|\u6211\u8bf4\u9519|\u5176\u5b9e|\u5e94\u8be5\u662f|\u3044\u3084|\u8a02\u6b63|\u9593\u9055\u3048|\u3059\u307f\u307e\u305b\u3093\u3001|\u5b9f\u306f|\u3084\u3063\u3071\u308a)",
     re.IGNORECASE,
 )
-_DAYS, _MONTHS = "|".join(CALENDAR[12:]), "|".join(CALENDAR[:12])
+_DAYS = "|".join(CALENDAR[12:])
+_MONTHS = "|".join(name for name in CALENDAR[:12] if name.lower() not in ("march", "may"))
 _VALUES: Final = tuple(
     re.compile(rf"\b(?:{words})\b", re.IGNORECASE)
     for words in (
         _DAYS,
-        _MONTHS,
+        rf"{_MONTHS}|(?:(?<=in )|(?<=on )|(?<=of )|(?<=\d ))(?:march|may)|(?:march|may)(?= \d)",
         r"\d[\d.,:]*|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|noon|midnight",
     )
 )

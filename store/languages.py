@@ -3,7 +3,7 @@
 
 Rules. (1) It is a function of the text alone. (2) A text that shows none of these is taken for English, as a document;
 a query that shows none is looked for in all. (3) Words that are English too tell nothing: a name or a title in an
-English text does not make it Spanish.
+English text does not make it Spanish. (4) A change here changes what is indexed: raise `projection.SCHEMA`.
 """
 
 from __future__ import annotations

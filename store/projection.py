@@ -18,7 +18,7 @@ from msgspec.structs import replace
 from events.envelope import Envelope
 from events.errors import EmbedderChanged, PalimpsestError, StorageDamaged
 from events.passages import Hit, Page, Told
-from store import lexical
+from store import lexical, zones
 from store.bearing import INPUT_KINDS, Batch, Bearing
 from store.clocks import Read
 from store.embeddings import Embedder, Vectors, setting_of, unit_rows
@@ -28,7 +28,7 @@ from store.ranking import SMOOTHING
 from store.search import Found, Searches
 from store.terms import Tokenizer
 
-SCHEMA: Final = 7
+SCHEMA: Final = 8
 """Which events bear points and what a point holds. Raise it with any change: indexes are then built again."""
 
 BATCH_POINTS: Final = 1000
@@ -63,7 +63,8 @@ class MemoryIndex:
         of the log that `read` reads. The home is its own from now on. Raises EmbedderChanged, StorageUnavailable.
         """
         try:
-            stamp = f"{home.engine}/schema {SCHEMA}/words {lexical.VERSION}/{embedder.name}/{embedder.dimension}/"
+            words = f"words {lexical.VERSION} tz {zones.DATA}"
+            stamp = f"{home.engine}/schema {SCHEMA}/{words}/{embedder.name}/{embedder.dimension}/"
             return cls(_engine(home, embedder.dimension, stamp, read), home, embedder, read)
         except BaseException:
             home.release()

@@ -21,7 +21,7 @@ from events.errors import LogDamaged, NewerFormat
 from events.passages import chunks, split
 from events.types import MessageSent, UserLoggedIn, UserMessageReceived
 from store import lexical
-from store.clocks import Clocks, Read
+from store.clocks import STREAMS, Clocks, Read
 from store.corrections import KEPT, NEAR_SEQS, SHORT_CHARS, Told, corrected
 from store.forms import form_of
 from store.ranking import AROUND, AROUND_WORDS, MESSAGE_B, MESSAGE_K1, MESSAGE_WORDS
@@ -30,9 +30,6 @@ from store.terms import Counts, Tokenizer, saturated, together
 REACH: Final = 6
 SPAN: Final = 200
 PAUSE_MS: Final = 2 * 3_600_000
-STREAMS: Final = 4096
-"""How many streams' last messages are held."""
-
 MESSAGE_CHARS: Final = 1200
 """A longer message is kept in pieces of at most so many characters, so that a page of hits stays readable."""
 
@@ -129,8 +126,9 @@ class Surroundings:
         spoken = words.counts(lexical.ready(piece))
         if envelope.kind == "UserMessageReceived" and len(piece) <= SHORT_CHARS:
             told, mine = self._told[envelope.agent], Told(envelope.seq, name, piece, spoken)
-            meant = corrected(mine, reversed(told))
-            if form_of(piece, by_agent=False) in {"", "asking"}:
+            states = form_of(piece, by_agent=False) in {"", "asking"}
+            meant = corrected(mine, reversed(told)) if states and not piece.rstrip().endswith("?") else None
+            if states:
                 told.append(mine)
             if meant is not None:
                 spoken = together((spoken, {term: LINKED * count for term, count in meant.words.items()}))

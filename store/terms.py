@@ -2,7 +2,8 @@
 
 Rules. (1) The words are cut and stemmed by Qdrant's own tokenizer, and a term is its hash of the stem, so that every
 engine gets the same numbers. (2) A document and a query are cut by the same function. (3) IDF is no part of a point: it
-is the query's, over exactly what the search sees (`store.census`).
+is the query's, over exactly what the search sees (`store.census`). A change here changes what is indexed: raise
+`projection.SCHEMA`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Time zones, by the pinned `tzdata` package: what the clocks of a place show, and when they show it.
 
 Rules. (1) The machine's own zone data are never read, so that all machines of a cluster say the same. (2) What is
-found here is written into an event, and asked for once: no fold, context or replay imports this. (3) An hour that a
+found here is written into an event, and asked for once: no fold, context or replay imports this; an index, which does,
+has `DATA` in its stamp. (3) An hour that a
 zone skips means the moment at which the gap ends; one that comes twice means its first.
 """
 
@@ -18,12 +19,16 @@ from pathlib import Path
 from typing import Final
 from zoneinfo import ZoneInfo
 
+from tzdata import IANA_VERSION
+
 from events.errors import BadInput
 from events.passages import DAY_MS, days_of
 from events.times import is_utc
 
 LOCALTIME: Final = Path("/etc/localtime")
 TIMEZONE: Final = Path("/etc/timezone")
+DATA: Final = IANA_VERSION
+"""Which zone data this is: what days an index has depends on it."""
 LAST_MS: Final = 253_402_300_799_999
 
 _NONE: Final = frozenset({"factory"})

@@ -6,7 +6,7 @@ tried (replace, append, archival).
 
 from __future__ import annotations
 
-from actors.models.offline_lines import holds
+from actors.models.offline_lines import MARK, holds
 from actors.models.offline_reply import Call
 from actors.models.offline_request import Block, View
 
@@ -47,7 +47,7 @@ def written(view: View, block: Block | None, lines: list[str], cells: list[list[
     if some and block and "core_memory_append" in view.tools:
         calls.append(Call("core_memory_append", {"name": block.label, "content": "\n".join(some)}))
     if "archival_memory_insert" in view.tools and not archived:
-        calls += [_to_archive(view, line) for line in added if line not in some]
+        calls += [_to_archive(view, line) for line in added if line not in some and not line.startswith(MARK)]
     return calls
 
 
@@ -78,21 +78,22 @@ def without(view: View, block: Block, gone: list[int], mark: str) -> list[Call]:
     """The calls that take lines out of a block and put a mark in. Where there is no room for it others make it: what
     was before goes, and then the first lines move to archival storage."""
     lines = block.text.split("\n")
-    if block.text and len(gone) == sum(map(bool, lines)):
-        return [Call("core_memory_replace", {"name": block.label, "old_content": block.text, "new_content": mark})]
+    tries = [d for d in view.done if d.name == "archival_memory_insert"]
+    kept = {d.arguments.get("content") for d in tries if d.ok}
+    able = "archival_memory_insert" in view.tools and all(d.ok for d in tries)
     need = len(block.text) + len(mark) + 1 - block.limit - sum(len(lines[at]) + 1 for at in gone)
     moved = []
     for at in sorted(set(range(len(lines))) - {*gone}, key=lambda at: (holds(lines[at]), at)):
-        if need <= 0 or (not holds(lines[at]) and not lines[at].startswith("Until ")):
+        if need <= 0 or (not lines[at].startswith("Until ") and not (able and holds(lines[at]))):
             continue
         moved.append(at)
         need -= len(lines[at]) + 1
-    archive = "archival_memory_insert" in view.tools and not any(d.name == "archival_memory_insert" for d in view.done)
-    saved = [_to_archive(view, lines[at]) for at in sorted(moved) if archive and holds(lines[at])]
+    moved = moved if need <= 0 else []  # there is no room for it, whatever goes
+    saving = [_to_archive(view, lines[at]) for at in sorted(moved) if holds(lines[at])]
+    if unsaved := [call for call in saving if call.arguments["content"] not in kept]:
+        return unsaved  # what is not known to be stored stays
     out = {*gone, *moved}
-    return saved + written(
-        view, block, lines, [[] if at in out else [each] for at, each in enumerate(lines)] + [[mark]]
-    )
+    return written(view, block, lines, [[] if at in out else [each] for at, each in enumerate(lines)] + [[mark]])
 
 
 def fitting(lines: list[str], room: int) -> list[str]:

@@ -11,8 +11,8 @@ from typing import Final
 
 from actors.models.offline_blocks import block_for, without
 from actors.models.offline_facts import facts_in
-from actors.models.offline_hush import MARK, Forgotten, about_of, forgotten, forgotten_in, secrets, statements
-from actors.models.offline_lines import content, parsed, third
+from actors.models.offline_hush import Forgotten, about_of, forgotten, forgotten_in, secrets, statements
+from actors.models.offline_lines import MARK, content, parsed, third
 from actors.models.offline_pages import read_page
 from actors.models.offline_reply import Call, Part
 from actors.models.offline_request import Said, View
@@ -20,14 +20,18 @@ from actors.models.offline_unsay import Request
 from actors.models.offline_words import alike, sentences, stems, words
 
 _NAMED: Final = 3
+_LONG: Final = 4
+"""A number of more characters is one by itself."""
+_GROUPS: Final = 8
+"""So much of one message is known again."""
 
 
 def _last(said: Said, earlier: Sequence[str], time: str) -> Forgotten:
     """All that one message told."""
     lines = [fact.line for fact in facts_in(said.text, earlier)]
     alone = [frozenset({each}) for line in lines for each in secrets(line)]
-    groups = [content(text) for text in (*lines, *sentences(said.text))]
-    return Forgotten.of(time, f"what you said at {said.time or 'last'}", [*groups, *alone])
+    groups = [told for text in (*lines, *sentences(said.text)) if len(told := content(text)) > 1][:_GROUPS]
+    return Forgotten.of(time, f"what you said at {said.time or 'last'}", [*groups, *alone[:_GROUPS]])
 
 
 def forget(view: View, request: Request) -> Part | None:
@@ -40,7 +44,8 @@ def forget(view: View, request: Request) -> Part | None:
     time, block = view.time or "undated", block_for(view)
     lines = block.text.split("\n") if block else []
     meant = forgotten(topics, (), time) if topics else _last(theirs[0], [s.text for s in theirs[1:4]], time)
-    done = any(each.time == time and set(meant.groups) <= set(each.groups) for each in forgotten_in(lines))
+    gone = _lines_meant(lines, meant, topics)
+    done = not gone and any(each.time == time and {*meant.groups} <= {*each.groups} for each in forgotten_in(lines))
     query = " ".join(topics).strip("*")
     searched = [d for d in view.done if d.name == "conversation_search" and d.arguments.get("query") == query]
     if query and view.summary and "conversation_search" in view.tools and not (searched or done):
@@ -49,7 +54,6 @@ def forget(view: View, request: Request) -> Part | None:
     items = [(one.text, one.time) for one in theirs]
     items += [(i.text, i.time) for d in searched if d.ok for i in read_page(d.result).items if i.who == "user"]
     told = {at: stated for text, at in items if meant.covers(" ".join(stated := statements(text)), at)}
-    gone = _lines_meant(lines, meant, topics)
     if not (gone or told or done):
         nothing = f"I know nothing of “{meant.label}”, so there is nothing to forget."
         return Part("There is nothing such.", nothing) if request.certain else None
@@ -59,8 +63,19 @@ def forget(view: View, request: Request) -> Part | None:
         meant = forgotten(topics, known, time)
         told |= {at: stated for text, at in items if meant.covers(" ".join(stated := statements(text)), at)}
         gone = sorted({*gone, *(at for at, line in enumerate(lines) if _gives_away(line, meant))})
+    if gone and (
+        "core_memory_replace" not in view.tools or any(d.name == "core_memory_replace" for d in view.failures)
+    ):
+        return Part(
+            "I cannot edit core memory.", f"I cannot take “{meant.label}” out of my core memory: no edit is possible."
+        )
     calls = without(view, block, gone, meant.line) if block and not done else []
-    return Part("The user wants something forgotten.", _told(meant, sorted(told)), tuple(calls))
+    if calls and all(call.name == "archival_memory_insert" for call in calls):
+        return Part("I make room for what I am not to say.", calls=tuple(calls), waits=True)
+    marked = done or any(
+        MARK in str(call.arguments.get("content", call.arguments.get("new_content"))) for call in calls
+    )
+    return Part("The user wants something forgotten.", _told(meant, sorted(told), marked=marked), tuple(calls))
 
 
 def _held(line: str) -> str:
@@ -69,9 +84,10 @@ def _held(line: str) -> str:
 
 
 def _gives_away(line: str, meant: Forgotten) -> bool:
-    """Whether a line has a number or a name that is meant."""
-    telling = [word for word in words(line) if word[0].isupper() or any(map(str.isdigit, word))]
-    return not line.startswith(MARK) and meant.covers(" ".join(telling))
+    """Whether a line has a long number that is meant, or is about whom a name means."""
+    telling = [w for w in words(line) if len(w) > _LONG and any(map(str.isdigit, w))]
+    about = words(line.partition(" ")[0])
+    return not line.startswith(MARK) and meant.covers(" ".join([*telling, *about]))
 
 
 def _lines_meant(lines: list[str], meant: Forgotten, topics: Sequence[str]) -> list[int]:
@@ -88,8 +104,9 @@ def _lines_meant(lines: list[str], meant: Forgotten, topics: Sequence[str]) -> l
     return own or found
 
 
-def _told(meant: Forgotten, times: list[str]) -> str:
-    said = f"Forgotten: “{meant.label}” is out of my core memory, and I will not say or quote it any more."
+def _told(meant: Forgotten, times: list[str], *, marked: bool) -> str:
+    kept = "and I will not say or quote it any more" if marked else "but there is no room to remember not to say it"
+    said = f"Forgotten: “{meant.label}” is out of my core memory, {kept}."
     if not times:
         return f"{said} The log still holds the messages that told me of it."
     named = ", ".join(times[:_NAMED]) + (f" and {len(times) - _NAMED} more" if len(times) > _NAMED else "")

@@ -15,7 +15,7 @@ from typing import Final
 import msgspec
 
 from actors.models.offline_asks import is_question
-from actors.models.offline_lines import parsed, third
+from actors.models.offline_lines import MARK, parsed, third
 from actors.models.offline_pages import read_page
 from actors.models.offline_request import View
 from actors.models.offline_unsay import ASKING, request_of
@@ -25,8 +25,6 @@ Hushed = Callable[[str, str], bool]
 """Whether a text of a time ("" unknown) is not to be quoted."""
 
 
-MARK: Final = "Asked to forget ("
-"""How a line begins that says what is not to be said."""
 _FORGOTTEN: Final = re.compile(r"Asked to forget \(([^)]*)\): (.*) \[([\w+*# ]*)\]")
 WEAK: Final = stems("number detail information info data thing note old date day place")
 _LITTLE: Final = frozenset(["my", "our", "the", "a", "an", "i", "is", "are", "was", "am", "we", "that", "m"])
@@ -34,6 +32,7 @@ _NAME_ENDS: Final = vocabulary(
     "of on with for to about that who which in at from is are was were has have had and live lives work works"
 )
 _NAMES_MAX: Final = 3
+_YEAR: Final = re.compile(r"(?:19|20)\d\d")
 _ANY_NUMBER: Final = "#"
 _NUMBERS: Final = stems("number pin phone telephone mobile iban account zip postcode")
 _ROOT_CHARS: Final = 6
@@ -118,7 +117,7 @@ def secrets(line: str) -> frozenset[str]:
     known = parsed(line)
     value = words(known["rest"]) if known and known["verb"].strip() in ("is", "are") else []
     telling = len(value) == 1 or (len(value) <= _NAMES_MAX and all(word[0].isupper() for word in value))
-    told = [word for word in words(line) if any(c.isdigit() for c in word) and len(word) > 3]
+    told = [word for word in words(line) if any(map(str.isdigit, word)) and len(word) > 3 and not _YEAR.fullmatch(word)]
     return stems(" ".join([*told, *(value if telling else [])]))
 
 

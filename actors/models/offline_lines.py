@@ -15,6 +15,8 @@ from typing import Final
 
 from actors.models.offline_words import KIN, STOP, alike, plain, stem, stems, term, vocabulary
 
+MARK: Final = "Asked to forget ("
+"""How a line begins that says what is not to be said."""
 _DAY: Final = r"\d{4}-\d{2}-\d{2}"
 _MONTH: Final = r"(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*"
 NUMBER: Final = (
@@ -158,7 +160,7 @@ def _used_to(line: str, day: str) -> str:
 
 def holds(line: str) -> bool:
     """Whether a line says how things are now."""
-    return bool(line.strip()) and not line.startswith(("Until ", "Asked to forget "))
+    return bool(line.strip()) and not line.startswith(("Until ", MARK))
 
 
 @lru_cache(maxsize=8192)

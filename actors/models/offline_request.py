@@ -6,6 +6,7 @@ only when the message is looked at, so that a plain turn costs the same in a lon
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from functools import cached_property
 from typing import Any, Final
@@ -15,6 +16,8 @@ import msgspec
 from actors.models.offline_words import READ_CHARS
 from actors.models.protocol import ModelFailed
 
+_SPACES: Final = re.compile(r"[^\S\n]+")
+"""A run of spaces says no more than one, and patterns take long for it."""
 _arguments: Final = msgspec.json.Decoder(dict[str, Any])
 WARNING: Final = "Warning: the conversation history"
 TIMED: Final = "timed heartbeat"
@@ -175,7 +178,7 @@ class View:
     @cached_property
     def text(self) -> str:
         """What the user said, as far as it is analysed."""
-        return self.entry.message[:READ_CHARS]
+        return _SPACES.sub(" ", self.entry.message[:READ_CHARS])
 
     @property
     def time(self) -> str:
@@ -223,7 +226,7 @@ class View:
                 content = message.content or ""
                 if _may_hold(content, starts) and (content.startswith(_USER) or not content.startswith("{")):
                     entry = entry_of(content)
-                    yield Said("user", entry.message[:READ_CHARS], entry.time, at)
+                    yield Said("user", _SPACES.sub(" ", entry.message[:READ_CHARS]), entry.time, at)
             elif message.role == "assistant":
                 for call in message.tool_calls or ():
                     if call.function.name == "send_message" and _may_hold(call.function.arguments, starts):

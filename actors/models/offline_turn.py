@@ -22,7 +22,7 @@ from actors.models.offline_keep import keep, save
 from actors.models.offline_remind import ASK_WHEN, cancel, is_cancel, is_list, is_reminder, list_all, remind
 from actors.models.offline_reply import Part, Reply, compose, quiet, spoken
 from actors.models.offline_request import View
-from actors.models.offline_unsay import request_of
+from actors.models.offline_unsay import Request, request_of
 from actors.models.offline_words import clip, sentences
 
 WHO_I_AM: Final = (
@@ -132,11 +132,16 @@ def _parts(view: View) -> Iterator[Part]:
         return
     stated: list[str] = []
     asked: list[str] = []
-    done = False
-    for sentence in sentences(text)[:_SENTENCES]:
+    done = forgot = False
+    said = sentences(text)[:_SENTENCES]
+    for sentence in said:
         part = _request(view, sentence)
-        asks = None if part else request_of(sentence)
-        part = part or (forget(view, asks) if asks else None)
+        request = None if part else request_of(sentence)
+        if request and forgot:
+            continue
+        if request:
+            part = forget(view, _all_of(said) if request.topics else request)
+            forgot = bool(part)
         if part:
             yield part
             done = True
@@ -152,6 +157,13 @@ def _parts(view: View) -> Iterator[Part]:
         yield _answer(view, question[:_QUESTION_CHARS])
     if not kept.say and not asked and not done:
         yield _small_talk(view, text)
+
+
+def _all_of(said: list[str]) -> Request:
+    """All that a message asks to forget: one edit of core memory does it."""
+    requests = [request for sentence in said if (request := request_of(sentence)) and request.topics]
+    topics = dict.fromkeys(topic for request in requests for topic in request.topics)
+    return Request(tuple(topics), all(request.certain for request in requests))
 
 
 def _time_for_earlier(view: View, text: str) -> str:

@@ -44,20 +44,22 @@ _NOT: Final = (
 )
 _KEEP: Final = r"(?:remember|keep|stor|sav|know|record|mention|repeat|bring)(?:e|ing)?(?: up)?"
 _OUT: Final = r"(?:out of|from|off) (?:your|the) (?:\w+ )?(?:memory|mind|head|notes?|records?|storage)"
+_FROM_MEMORY: Final = re.compile(_OUT, re.I)
 _ASKS: Final = re.compile(
     r"(?:(?P<sure>forget(?:ting)?|(?<=you )forgot|un-?(?:learn|remember)(?:ing)?"
     r"|(?:ignore|disregard)(?= what| everything| all))"
     rf"|{_NOT} {_KEEP}|stop (?:remember|keep|stor|sav|mention)ing|(?P<strike>strike|scratch)"
-    r"|delet(?:e|ing)|eras(?:e|ing)|remov(?:e|ing)|wip(?:e|ing)|clear(?:ing)?|purg(?:e|ing)|get rid of|take back"
-    rf"|(?P<loose>lose|losing|drop|bin|ditch|trash|scrub|discard)|(?:get|take|put|wipe)(?=.* {_OUT}))"
+    r"|delet(?:e|ing)|eras(?:e|ing)|remov(?:e|ing)|purg(?:e|ing)|get rid of|take back"
+    r"|(?P<loose>los(?:e|ing)|drop|bin|ditch|trash|scrub|discard)|(?P<weak>clear(?:ing)?|wip(?:e|ing))"
+    rf"|(?:get|take|put)(?=.* {_OUT}))"
     r"\b(?: (?:any(?:thing)? )?about\b)?\s*(?P<what>.*)",
     re.I | re.S,
 )
 _CLOSING: Final = re.compile(
-    rf"[\s,]*(?:\b{_OUT}|\bin (?:your|the) (?:\w+ )?(?:memory|notes?|records?)"
+    rf"(?<![\s,])(?:[\s,]*(?:\b{_OUT}|\bin (?:your|the) (?:\w+ )?(?:memory|notes?|records?)"
     r"|\b(?:please|pls|plz|again|for me|too|as well|now|thanks|thank you|thx|ty|ok(?:ay)?|any ?more|any longer|for good"
     rf"|for ?ever|completely|entirely|right away|asap|immediately|(?:would|could|will|can|won'?t) {_YOU}"
-    r"|if (?:you can|possible)))+[\s.!?]*$",
+    r"|if (?:you can|possible))))+[\s.!?]*$",
     re.I,
 )
 _TOLD: Final = rf"(?:said|told|wrote|mentioned|shared|gave|given|sent)(?: to| with)?(?: {_YOU})?"
@@ -86,9 +88,12 @@ _ALL: Final = re.compile(
 )
 _MINE: Final = re.compile(r"(?:that |the fact that )?(?:my|our|i|we|i'm|i've)\b", re.I)
 _CLAUSE: Final = re.compile(
-    rf"[,;:.!?–—(-]+\s+| (?:so|and|but|then) (?=(?:please|pls|plz|(?:can|could|would|will) {_YOU}|forget)\b)", re.I
+    r"(?<![,;:.!?–—(-])[,;:.!?–—(-]+\s+"
+    rf"| (?:so|and|but|then) (?=(?:please|pls|plz|(?:can|could|would|will) {_YOU}|forget)\b)",
+    re.I,
 )
 """Before a clause that may be the request."""
+_REPORTED: Final = re.compile(r", (?:\w+ ){1,3}(?:said|says|told (?:me|us)|wrote|wants)\W*$", re.I)
 _CLAUSES: Final = 4
 """How many of the last clauses are looked at."""
 _REPORTS: Final = re.compile(
@@ -99,7 +104,7 @@ _REPORTS: Final = re.compile(
 _ALSO: Final = re.compile(r"\s*(?:,|;|\band\b|\bor\b|&)\s*(?=(?:my|our|the|his|her|their|what|that|all)\b)", re.I)
 _OWNED: Final = re.compile(r"(?:my|our|his|her|their|the|what|that|all)\b", re.I)
 _REASON: Final = re.compile(
-    r"\s*[,;:.–—(-]+\s+(?=(?:it|that|this|these|those|they|i|we|you|u|he|she|there|because|cause|bc|as|since|no|not"
+    r"(?<![,;:.–—(-])\s*[,;:.–—(-]+\s+(?=(?:it|that|this|these|those|they|i|we|you|u|he|she|there|because|cause|bc|as|since|no|not"
     r"|never|make|sorry|thanks|thx|shouldn)\b)|\s+(?:because|cause|bc|since) ",
     re.I,
 )
@@ -107,10 +112,13 @@ _PASSIVE: Final = re.compile(
     r"(?P<wish>i(?:'d| would)? (?:like|want|need|prefer) )?(?P<what>(?:my|our|the|that|all|everything|what i)\b"
     r".{1,80}?) (?(wish)(?:to be )?|(?:should|must|needs? to|has to|have to|to) )"
     r"(?:(?:be )?(?:deleted|erased|removed|forgotten|wiped|gone)|(?:not|never) (?:stay|remain|be (?:kept|stored|known"
-    r"|remembered))|vanish|disappear)(?P<sure>)(?P<strike>)(?P<loose>)(?: (?:in|from) your \w+)?[\s.!]*(?:[,;.] .*)?$",
+    r"|remembered))|vanish|disappear)(?P<sure>)(?P<strike>)(?P<loose>)(?P<weak>)"
+    r"(?: (?:in|from) your \w+)?[\s.!]*(?:[,;.] .*)?$",
     re.I,
 )
-_NAMED: Final = re.compile(r"(?:\w+[,.!]? )??(?P<what>(?:my|our|the|that) (?:[\w'-]+ ?){1,4}?)\s*[,:–—-]+\s*$", re.I)
+_NAMED: Final = re.compile(
+    r"(?:\w+[,.!]? )??(?P<what>(?:my|our|the|that) [\w'-]+(?: [\w'-]+){0,3}?)\s*[,:–—-]+\s*$", re.I
+)
 """What a clause names before "delete it"."""
 _IDIOM: Final = re.compile(r"(?:(?:oh|ah|well|no|ok|just)[\s,]+)*forget (?:about )?it\W*$", re.I)
 
@@ -119,7 +127,7 @@ _IDIOM: Final = re.compile(r"(?:(?:oh|ah|well|no|ok|just)[\s,]+)*forget (?:about
 def request_of(sentence: str) -> Request | None:
     """What a sentence asks to forget; None where it asks for nothing such."""
     said = sentence.replace("\u2019", "'").strip().strip("\"'“”‘")
-    if _IDIOM.match(said):
+    if _IDIOM.match(said) or _REPORTED.search(said):
         return None
     for start in (0, *[match.end() for match in _CLAUSE.finditer(said)][-_CLAUSES:]):
         if start and _REPORTS.search(said[:start]):
@@ -149,7 +157,9 @@ def _request(found: re.Match[str]) -> Request | None:
         return Request(("*",))
     if _LAST.match(what):
         return None if found["strike"] and any(reason) else Request(())
-    certain = bool(found["sure"] or said or _MINE.match(about))
+    certain = bool(found["sure"] or said or _MINE.match(about) or _FROM_MEMORY.search(found["what"]))
+    if not certain and (found["loose"] or found["weak"] or not _OWNED.match(about)):
+        return None
     bare = _GIVEN.sub("", about)
     topics = tuple(filter(None, map(_bare, _ALSO.split(bare) if _OWNED.match(bare) else [bare])))
     return Request(topics, certain) if topics else None

@@ -90,11 +90,15 @@ def _declared(stream: BinaryIO, encoding: str) -> str:
 
 
 def _is_of_page(footer: LexborNode) -> bool:
-    """Whether a footer is no article's."""
-    above = footer.parent
-    while above is not None and above.tag not in ("article", "section", "main", "blockquote"):
-        above = above.parent
-    return above is None
+    """Whether a footer is no article's, and shown."""
+    node: LexborNode | None = footer
+    while node is not None:
+        if node.tag in _DROPPED or "hidden" in node.attributes:
+            return False
+        if node is not footer and node.tag in ("article", "section", "main", "blockquote"):
+            return False
+        node = node.parent
+    return True
 
 
 def _is_apart(node: LexborNode) -> bool:

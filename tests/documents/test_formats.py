@@ -148,6 +148,8 @@ def test_a_pages_footer_comes_last_and_once_without_its_lists_of_links(tmp_path:
     assert (last.text, last.heading) == ("4 Strand Lane\n\nus@site.example", "Site")
     article = "<body><article>One<footer>By Ann</footer></article><p>Two"
     assert [each.text for each in passages(tmp_path / "b.html", article)] == ["One\nBy Ann"]
+    hidden = "<footer hidden>A</footer><div hidden><footer>B</footer></div><nav><footer>C</footer></nav>"
+    assert [each.text for each in passages(tmp_path / "c.html", f"<body><p>One</p>{hidden}")] == ["One"]
 
 
 def test_a_page_is_read_in_the_encoding_that_it_names(tmp_path: Path) -> None:

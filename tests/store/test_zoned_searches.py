@@ -3,7 +3,7 @@ that is a word of what was said."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -22,6 +22,7 @@ from events.types import (
     TimeZoneSet,
     UserMessageReceived,
 )
+from store.clocks import Clocks
 from store.functions import Sight, returned, search
 from store.projection import MemoryIndex
 from tests.store.index_world import Journal, feed, open_index, own
@@ -120,6 +121,24 @@ def test_a_message_is_found_by_the_day_that_its_agents_clock_showed(
             found = index.search(own(agent), kind=kind, query=asked, page=0, size=5)
             assert (found.total == 1) == (asked == day)
     index.close()
+
+
+def test_clocks_of_so_many_streams_are_held_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("store.clocks.STREAMS", 3)
+    journal, read = Journal(), list[str]()
+    for number in range(9):
+        tell(journal, f"a{number}", born(NEW_YORK, ZONED))
+
+    def reading(stream: str, after: int, to: int, *, kinds: frozenset[str] | None = None) -> Sequence[Envelope]:
+        read.append(stream)
+        return journal.read(stream, after, to, kinds=kinds)
+
+    clocks = Clocks(reading)
+    said = {agent: journal.read(agent, 0, 99)[-1] for agent in ("a0", "a7", "a8")}
+    for number in range(9):
+        clocks.note(journal.read(f"a{number}", 0, 1)[0])
+    assert {clocks.day(said[agent]) for agent in ("a7", "a8", "a7", "a0", "a7", "a0")} == {clocks.day(said["a0"])}
+    assert read == ["a0"]
 
 
 def test_what_was_said_before_a_move_keeps_its_day(tmp_path: Path) -> None:

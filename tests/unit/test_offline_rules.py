@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from time import process_time
+
 import pytest
 
 from actors.models.offline_unsay import request_of
@@ -490,6 +492,7 @@ def test_what_asks_to_forget_nothing_forgets_nothing(said: str) -> None:
         ("I'd like my address deleted", ("my address",)),
         ("What I told you about the diagnosis should not stay in your head, please.", ("the diagnosis",)),
         ("wipe everything you know about me", ("*",)),
+        ("You can drop the safe combination from your memory now, I've had it changed.", ("the safe combination",)),
         ("Get my email password out of your memory.", ("my email password",)),
         ("could u pls lose my insurance number", ("my insurance number",)),
         ("I'd rather you didn't keep my passport number", ("my passport number",)),
@@ -511,6 +514,72 @@ def test_where_core_memory_is_full_others_make_room_for_what_is_not_to_be_said()
     assert "2087" not in world.blocks["human"]
     assert lines[-1] in world.blocks["human"]
     assert any(lines[0] in c.arguments for c in world.answers[0].calls if c.name == "archival_memory_insert")
+
+
+def full(secret: str = "Their pin is 4711.") -> tuple[World, list[str]]:
+    """A world whose core memory is full to the last characters, and its lines."""
+    lines = [f"Their friend Nr{at} lives in Town{at}." for at in range(10)]
+    text = "\n".join([*lines, secret])
+    return World(human=text, limit=len(text) + 5), lines
+
+
+def stored(world: World) -> str:
+    """What core memory holds, and what archival storage was given and took."""
+    taken = [c.arguments for a in world.answers for c in a.calls if c.name == "archival_memory_insert"]
+    return "\n".join([world.blocks["human"], *([] if "archival_memory_insert" in world.fail else taken)])
+
+
+def test_nothing_is_lost_where_what_makes_room_cannot_be_stored() -> None:
+    world, lines = full()
+    world.fail["archival_memory_insert"] = "The storage is full."
+    world.tell("forget my pin")
+    assert all(line in world.blocks["human"] for line in lines)
+
+
+def test_what_makes_room_is_stored_before_it_goes_also_while_memory_is_short() -> None:
+    world, lines = full()
+    world.warn_next = True
+    said = world.tell("forget my pin")
+    assert all(line in stored(world) for line in lines)
+    assert "4711" not in world.blocks["human"] + said
+    assert "Asked to forget (" in world.blocks["human"]
+
+
+def test_all_that_a_message_asks_to_forget_is_forgotten() -> None:
+    world = World(human="They live in Oslo.\nTheir pin is 4711.\nTheir iban is DE99.")
+    said = world.tell("forget my pin. forget my iban.")
+    assert world.blocks["human"].startswith("They live in Oslo.\nAsked to forget (")
+    assert "DE99" not in world.blocks["human"] + said
+
+
+def test_forgetting_the_last_message_leaves_what_only_shares_a_word() -> None:
+    told = ("My sister is a great cook", "I work at Acme", "My pin is 4711. It was great. It works.", "forget that")
+    world, _ = chat(*told)
+    assert world.blocks["human"].startswith("Their sister is a great cook.\nThey work at Acme.\nAsked")
+
+
+def test_forgetting_a_name_leaves_others_of_that_name() -> None:
+    world, _ = chat("My ex Peter broke the car", "My brother Peter has 2 dogs", "forget my ex")
+    assert "Their brother Peter has 2 dogs." in world.blocks["human"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "my " + "a" * 3_900 + "; delete it",
+        "forget my" + " " * 3_900,
+        "forget " + ", " * 1_950,
+        "delete " + "-" * 3_900,
+        "no," + " " * 3_900 + "it is x",
+        "-" * 3_990,
+        "the a b c d - " * 280 + "delete it",
+    ],
+    ids=lambda text: text[:12],
+)
+def test_no_text_holds_the_model_up(text: str) -> None:
+    began_s = process_time()
+    chat(text)
+    assert process_time() - began_s < 1.0
 
 
 def test_a_number_that_is_forgotten_takes_no_sentence_along_that_has_none() -> None:
