@@ -1,86 +1,24 @@
-"""Palimpsest's command line: what can be typed, and which room answers it.
-
-Every command lives in a module of `console` that is imported when it is called, so that looking things up starts no
-Ray and `--help` answers at once.
-"""
+"""The command line from a checkout, installed or not: `python launch.py …` does what `palimpsest …` does."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
-from typing import Final
-
-COMMANDS: Final = {
-    "Talk": {
-        "chat": ("console.chat:command", "Talk with an agent; it is made if there is none."),
-        "keys": ("console.keys:command", "Say which model server gets which key."),
-        "demo": ("console.tour:command", "See it all in a minute: no key, no server."),
-    },
-    "Documents": {
-        "load": ("console.load:load_command", "Load files and folders for agents to search and read."),
-        "sources": ("console.sources:sources_command", "List the sources, or the documents of one."),
-        "attach": ("console.sources:attach_command", "Let agents see a source."),
-        "detach": ("console.sources:detach_command", "Take a source from agents."),
-        "unload": ("console.sources:unload_command", "Remove documents, or a whole source."),
-    },
-    "Look into the log (starts nothing, and works while a chat runs)": {
-        "agents": ("console.inspect:agents_command", "List the agents."),
-        "events": ("console.timeline:command", "Tell what ever happened to an agent, turn by turn."),
-        "context": ("console.context:command", "Show an agent's context window, as it was at any event."),
-        "state": ("console.state:command", "Show an agent's memory, queue and what is open, as of any event."),
-        "diff": ("console.diff:command", "Show what changed between two events, or between two agents."),
-        "search": ("console.search:search_command", "Search an agent's memory, as of now or of any event."),
-        "blame": ("console.blame:command", "Show who wrote what stands in an agent's memory, and why."),
-        "why": ("console.why:command", "Say why an agent did not come up with what it was told."),
-        "bisect": ("console.bisect:command", "Find the event after which a check on an agent turns bad."),
-        "rerun": ("console.rerun:command", "Run an agent again under other settings, and compare."),
-        "replay": ("console.replay:command", "Fold agents from the log alone, and prove every context."),
-    },
-    "Change an agent": {
-        "timezone": ("console.timezone:command", "Show the time zone of an agent, or move it to another."),
-        "format": ("console.format:command", "Show or change the parts that an agent's contexts are rendered with."),
-    },
-    "Fork": {
-        "fork": ("console.fork:command", "Make an agent that goes on from any event of one, without a copy."),
-        "resume": ("console.resume:command", "Let a fork go on with what was under way where it was forked."),
-    },
-    "Agents as files (starts nothing)": {
-        "export": (
-            "console.bundles:export_command",
-            "Write an agent, with all that its contexts hang on, to one file.",
-        ),
-        "import": ("console.bundles:import_command", "Take such a file in; the agent is at rest."),
-    },
-    "Mend and measure": {
-        "reindex": ("console.search:reindex_command", "Build the index of all memory again from the log."),
-        "bench": ("console.bench:command", "Measure what a turn costs."),
-    },
-}
-
-HELP: Final = """\
-Palimpsest: agents with a memory that outlasts their context window, every move of which is an event in a log.
-
-\b
-Try first:
-  python launch.py demo                     a tour in a minute: no key, no server
-  python launch.py chat                     talk (with the built-in offline model)
-  python launch.py replay --all --verify    prove what the agents ever had in mind
-
-\b
-With a real model:
-  OPENAI_API_KEY=… python launch.py chat --model gpt-4o-mini
-  python launch.py chat --base-url http://localhost:11434/v1 --model llama3
-
-`python launch.py COMMAND --help` says more of each command.
-"""
+from pathlib import Path
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main() -> int:
+    sys.path.insert(0, str(Path(__file__).resolve().parent / "src"))
     try:
-        from console.options import LazyGroup, run  # a tenth of a second, in which Ctrl-C may come too
-    except KeyboardInterrupt:
-        return 130
-    return run(LazyGroup(sections=COMMANDS, help=HELP), arguments)
+        from palimpsest.console.main import main
+
+        return main()
+    except ModuleNotFoundError as missing:
+        print(
+            f"Error: {missing.name} is not installed for {sys.executable}. `make venv` makes an environment that has "
+            "what is needed; then: .venv/bin/python launch.py",
+            file=sys.stderr,
+        )
+        return 2
 
 
 if __name__ == "__main__":

@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final, Protocol
 
-from events.envelope import Envelope
-from events.errors import UnknownAgent
-from events.sources import PAST_SOURCES
-from events.state import State
-from store.log import Append, Appended, StreamHead, agents_of, unknown_agent
+from palimpsest.events.envelope import Envelope
+from palimpsest.events.errors import UnknownAgent
+from palimpsest.events.sources import PAST_SOURCES
+from palimpsest.events.state import State
+from palimpsest.store.log import Append, Appended, StreamHead, agents_of, unknown_agent
 
 KNOWN: Final = 12
 """So many names are read of the streams that there are, where one is not."""

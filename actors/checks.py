@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from typing import Final
 
-from events.calls import MAX_TIMERS
-from events.codec import encode
-from events.errors import BadInput
-from events.settings import flaw
-from events.sources import is_source
-from events.types import AgentCreated, Settings, Timer
-from store import zones
-from store.schedule import BadTimer, next_cron_ms
+from palimpsest.events.calls import MAX_TIMERS
+from palimpsest.events.codec import encode
+from palimpsest.events.errors import BadInput
+from palimpsest.events.settings import flaw
+from palimpsest.events.sources import is_source
+from palimpsest.events.types import AgentCreated, Settings, Timer
+from palimpsest.store import zones
+from palimpsest.store.schedule import BadTimer, next_cron_ms
 
 MAX_NAME_CHARS: Final = 100
 MAX_ID_CHARS: Final = 200

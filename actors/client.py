@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
-from actors import forks, formats, sources, zones
-from actors.calls import unknown
-from actors.checks import (
+from palimpsest.actors import forks, formats, sources, zones
+from palimpsest.actors.calls import unknown
+from palimpsest.actors.checks import (
     check_born,
     check_id,
     check_label,
@@ -27,23 +27,23 @@ from actors.checks import (
     check_time,
     check_timer,
 )
-from actors.forks import Overrides, Place, Undone
-from actors.log_client import LogClient, unwrapped
-from actors.models.protocol import Piece
-from actors.outbox import Outbox
-from actors.pace import Pace
-from actors.previews import Previews
-from actors.process import now_ms
-from actors.turns import Reply, Ticket, Turns
-from events.alarms import cancelling, setting
-from events.codec import decode, draft
-from events.envelope import Envelope, Topic
-from events.errors import AgentExists, AtRest, Overloaded
-from events.formats import Format
-from events.sources import Document, Source
-from events.state import State
-from events.times import zone_of
-from events.types import (
+from palimpsest.actors.forks import Overrides, Place, Undone
+from palimpsest.actors.log_client import LogClient, unwrapped
+from palimpsest.actors.models.protocol import Piece
+from palimpsest.actors.outbox import Outbox
+from palimpsest.actors.pace import Pace
+from palimpsest.actors.previews import Previews
+from palimpsest.actors.process import now_ms
+from palimpsest.actors.turns import Reply, Ticket, Turns
+from palimpsest.events.alarms import cancelling, setting
+from palimpsest.events.codec import decode, draft
+from palimpsest.events.envelope import Envelope, Topic
+from palimpsest.events.errors import AgentExists, AtRest, Overloaded
+from palimpsest.events.formats import Format
+from palimpsest.events.sources import Document, Source
+from palimpsest.events.state import State
+from palimpsest.events.times import zone_of
+from palimpsest.events.types import (
     AgentCreated,
     AlertRaised,
     Event,
@@ -56,11 +56,11 @@ from events.types import (
     UserLoggedIn,
     UserMessageReceived,
 )
-from store.log import MUST_EXIST, Append, Appended, StreamHead, agents_of
-from store.schedule import in_zone
+from palimpsest.store.log import MUST_EXIST, Append, Appended, StreamHead, agents_of
+from palimpsest.store.schedule import in_zone
 
 if TYPE_CHECKING:
-    from actors.loading import OnProgress, Report
+    from palimpsest.actors.loading import OnProgress, Report
 
 __all__ = ["Client", "Reply", "Ticket"]
 
@@ -277,7 +277,7 @@ class Client:
     ) -> Report:
         """Load files and folders into a source, which is made if there is none, and attach it to agents. What is there
         already is skipped, so that it may be called again after anything. See `actors.loader`."""
-        from actors.loader import Loader
+        from palimpsest.actors.loader import Loader
 
         pace = Pace(self._position, self._indexed) if self._storage is not None else None
         loader = Loader(self._log, source, on_progress=on_progress, pace=pace)

@@ -17,19 +17,19 @@ from typing import Any, Final, Protocol
 import msgspec
 from msgspec.structs import replace
 
-from actors.ledger import Ledger
-from events.alarms import firing, setting
-from events.codec import answer, decode, draft
-from events.context import Count
-from events.debug.recording import Recorded, content, is_beginning, otherwise, paired, timer_content
-from events.decide import advance, placed, resumption
-from events.envelope import Draft, Envelope, Topic, answer_key
-from events.errors import ModelUnavailable
-from events.evolve import evolve
-from events.inference import Job, job
-from events.servers import next_server
-from events.state import Alarm, State
-from events.types import (
+from palimpsest.actors.ledger import Ledger
+from palimpsest.events.alarms import firing, setting
+from palimpsest.events.codec import answer, decode, draft
+from palimpsest.events.context import Count
+from palimpsest.events.debug.recording import Recorded, content, is_beginning, otherwise, paired, timer_content
+from palimpsest.events.decide import advance, placed, resumption
+from palimpsest.events.envelope import Draft, Envelope, Topic, answer_key
+from palimpsest.events.errors import ModelUnavailable
+from palimpsest.events.evolve import evolve
+from palimpsest.events.inference import Job, job
+from palimpsest.events.servers import next_server
+from palimpsest.events.state import Alarm, State
+from palimpsest.events.types import (
     Event,
     FunctionCalled,
     FunctionFailed,
@@ -45,8 +45,8 @@ from events.types import (
     TimerSet,
     TurnStarted,
 )
-from store.schedule import BadTimer, next_of, set_timer
-from store.zones import offset_s
+from palimpsest.store.schedule import BadTimer, next_of, set_timer
+from palimpsest.store.zones import offset_s
 
 AT_ONCE: Final = 512
 """As many drafts are written at once."""

@@ -12,10 +12,10 @@ from typing import Final
 
 import msgspec
 
-from events.documents import Passage, digest_of, pack_passages, unpacked
-from events.envelope import Envelope
-from events.sources import Document
-from events.types import PassagesLoaded
+from palimpsest.events.documents import Passage, digest_of, pack_passages, unpacked
+from palimpsest.events.envelope import Envelope
+from palimpsest.events.sources import Document
+from palimpsest.events.types import PassagesLoaded
 
 BATCH_PASSAGES: Final = 200
 BATCH_BYTES: Final = 96_000

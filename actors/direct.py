@@ -8,11 +8,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 
-from actors import wire
-from events.envelope import Envelope
-from events.state import State
-from store.log import Append, Appended, LogStore, StreamHead
-from store.states import load
+from palimpsest.actors import wire
+from palimpsest.events.envelope import Envelope
+from palimpsest.events.state import State
+from palimpsest.store.log import Append, Appended, LogStore, StreamHead
+from palimpsest.store.states import load
 
 
 class DirectLog:

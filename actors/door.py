@@ -13,8 +13,8 @@ from collections.abc import Callable, Sequence
 
 from msgspec.structs import replace
 
-from events.envelope import Draft, Topic
-from store.log import Append, Appended
+from palimpsest.events.envelope import Draft, Topic
+from palimpsest.store.log import Append, Appended
 
 LATER_MS = 1000
 LATER_AN_AGENT_MS = 5000

@@ -17,21 +17,21 @@ from typing import Final
 
 import msgspec
 
-from actors import sources
-from actors.calls import Log, unknown
-from actors.checks import check_id, check_name, check_settings, check_text
-from actors.process import now_ms
-from events.alarms import cancelling, taking_up
-from events.codec import decode, draft
-from events.decide import resumption
-from events.envelope import Draft, Envelope
-from events.errors import AgentExists, BadInput, PalimpsestError
-from events.forks import DROPPED, KEPT, MOVED, moving
-from events.servers import chosen
-from events.sources import is_source
-from events.state import Alarm, State
-from events.types import AgentForked, Block, Parent, Settings, Timer, UserMessageReceived
-from store.log import Append
+from palimpsest.actors import sources
+from palimpsest.actors.calls import Log, unknown
+from palimpsest.actors.checks import check_id, check_name, check_settings, check_text
+from palimpsest.actors.process import now_ms
+from palimpsest.events.alarms import cancelling, taking_up
+from palimpsest.events.codec import decode, draft
+from palimpsest.events.decide import resumption
+from palimpsest.events.envelope import Draft, Envelope
+from palimpsest.events.errors import AgentExists, BadInput, PalimpsestError
+from palimpsest.events.forks import DROPPED, KEPT, MOVED, moving
+from palimpsest.events.servers import chosen
+from palimpsest.events.sources import is_source
+from palimpsest.events.state import Alarm, State
+from palimpsest.events.types import AgentForked, Block, Parent, Settings, Timer, UserMessageReceived
+from palimpsest.store.log import Append
 
 ASKED: Final = frozenset({UserMessageReceived.__name__})
 ALARMS: Final = frozenset({"AgentForked", "TimerSet", "TimerFired", "TimerCancelled"})

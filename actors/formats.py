@@ -5,14 +5,14 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterable
 
-from actors.calls import Log, unknown
-from actors.process import now_ms
-from events.codec import draft
-from events.errors import BadInput
-from events.formats import Format, changed
-from events.sources import is_source
-from events.types import FormatChanged
-from store.log import MUST_EXIST, Append
+from palimpsest.actors.calls import Log, unknown
+from palimpsest.actors.process import now_ms
+from palimpsest.events.codec import draft
+from palimpsest.events.errors import BadInput
+from palimpsest.events.formats import Format, changed
+from palimpsest.events.sources import is_source
+from palimpsest.events.types import FormatChanged
+from palimpsest.store.log import MUST_EXIST, Append
 
 
 async def change(log: Log, agent: str, *, add: Iterable[str] = (), remove: Iterable[str] = ()) -> Format:

@@ -8,15 +8,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from events.envelope import Envelope
-from events.errors import PalimpsestError
-from events.types import Event, FunctionCalled, FunctionFailed
-from store.functions import ON_DOCUMENTS, look_up, returned, search, sight_at, unavailable
-from store.library import Library
-from store.log import LogReader
+from palimpsest.events.envelope import Envelope
+from palimpsest.events.errors import PalimpsestError
+from palimpsest.events.types import Event, FunctionCalled, FunctionFailed
+from palimpsest.store.functions import ON_DOCUMENTS, look_up, returned, search, sight_at, unavailable
+from palimpsest.store.library import Library
+from palimpsest.store.log import LogReader
 
 if TYPE_CHECKING:
-    from store.projection import MemoryIndex
+    from palimpsest.store.projection import MemoryIndex
 
 
 class DirectFunctions:

@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Protocol
 import msgspec
 import structlog
 
-from store.embeddings import DEFAULT, OPENAI, Embedder, check_embedder, embedder_named
-from store.key_files import LiveKeys, handed
+from palimpsest.store.embeddings import DEFAULT, OPENAI, Embedder, check_embedder, embedder_named
+from palimpsest.store.key_files import LiveKeys, handed
 
 if TYPE_CHECKING:
-    from store.clocks import Read
-    from store.points import Home
-    from store.projection import MemoryIndex
+    from palimpsest.store.clocks import Read
+    from palimpsest.store.points import Home
+    from palimpsest.store.projection import MemoryIndex
 
 
 class IndexSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,7 +37,7 @@ def check_settings(settings: IndexSettings) -> None:
     """Raises BadInput where these settings can never work; asks no server."""
     check_embedder(settings.embedder)
     if settings.qdrant_url:
-        from store.engine_server import connected
+        from palimpsest.store.engine_server import connected
 
         connected(settings.qdrant_url, os.environ.get("QDRANT_API_KEY", "")).close()
 
@@ -54,7 +54,7 @@ class Log(Protocol):
 def open_index(path: Path, settings: IndexSettings, log: Log) -> MemoryIndex:
     """The index of a log, as far as it is, and built again where it is ahead of it; `path` is its folder. Raises
     EmbedderChanged, StorageUnavailable, BadInput."""
-    from store.projection import MemoryIndex
+    from palimpsest.store.projection import MemoryIndex
 
     embedder = _embedder(settings.embedder, settings.embedder_url)
     index = MemoryIndex.at(_home(path, settings), embedder, log.read)
@@ -68,7 +68,7 @@ def open_index(path: Path, settings: IndexSettings, log: Log) -> MemoryIndex:
 
 def drop_index(path: Path, settings: IndexSettings) -> None:
     """Drop the index, so that the next opening builds it anew. Raises StorageUnavailable if a process has it open."""
-    from store.projection import reindex
+    from palimpsest.store.projection import reindex
 
     reindex(_home(path, settings))
 
@@ -77,7 +77,7 @@ def drop_index(path: Path, settings: IndexSettings) -> None:
 def _embedder(setting: str, url: str) -> Embedder:
     """Loaded once a process: an index that went out of reach is opened again and again."""
     if setting.startswith(OPENAI):
-        from actors.models.openai_embeddings import OpenAIEmbedder
+        from palimpsest.actors.models.openai_embeddings import OpenAIEmbedder
 
         keys = LiveKeys(handed({**os.environ, "OPENAI_BASE_URL": url} if url else os.environ))
         return OpenAIEmbedder(setting, keys=keys, base_url=url)
@@ -86,10 +86,10 @@ def _embedder(setting: str, url: str) -> Embedder:
 
 def _home(path: Path, settings: IndexSettings) -> Home:
     if settings.qdrant_url:
-        from store.engine_server import ServerHome, connected
+        from palimpsest.store.engine_server import ServerHome, connected
 
         client = connected(settings.qdrant_url, os.environ.get("QDRANT_API_KEY", ""))
         return ServerHome(path, client, settings.qdrant_url)
-    from store.engine_edge import EdgeHome
+    from palimpsest.store.engine_edge import EdgeHome
 
     return EdgeHome(path)

@@ -13,14 +13,14 @@ from typing import Any, Final
 
 from msgspec.structs import replace
 
-from actors.models.protocol import Answer, Model, ModelFailed, OnPiece, Terms, Tokenizer
-from actors.models.remedies import next_step
-from actors.models.repair import repair
-from events.codec import encode
-from events.counting import compared
-from events.inference import Job, sent
-from events.types import Counted, InferenceCompleted, InferenceFailed, Usage
-from store.tokens import count
+from palimpsest.actors.models.protocol import Answer, Model, ModelFailed, OnPiece, Terms, Tokenizer
+from palimpsest.actors.models.remedies import next_step
+from palimpsest.actors.models.repair import repair
+from palimpsest.events.codec import encode
+from palimpsest.events.counting import compared
+from palimpsest.events.inference import Job, sent
+from palimpsest.events.types import Counted, InferenceCompleted, InferenceFailed, Usage
+from palimpsest.store.tokens import count
 
 DIFFERS: Final = (
     "The request rendered from the log was not the one that was asked for, so it was not sent. Send the message again; "

@@ -10,10 +10,10 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from events.envelope import Draft, Envelope
-from events.state import State
-from store.log import DECIDER, Append, LogStore, Snapshot
-from store.states import snapshot_of
+from palimpsest.events.envelope import Draft, Envelope
+from palimpsest.events.state import State
+from palimpsest.store.log import DECIDER, Append, LogStore, Snapshot
+from palimpsest.store.states import snapshot_of
 
 SNAPSHOT_EVENTS: Final = 500
 

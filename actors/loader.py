@@ -17,19 +17,37 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Final, TypeVar
 
-from actors.calls import Log
-from actors.cutter import BATCH_PASSAGES, CutDiffers, Cutter, Stretch, stretch_of
-from actors.loading import Loaded, OnProgress, Progress, Report, check_sizes, same_bytes, sizes_of_new, told_of
-from actors.pace import Pace
-from actors.process import now_ms
-from actors.sources import AGENTS_AT_ONCE, attach_to, check_agents, check_source, check_windows, fold, remove
-from events.codec import decode, draft
-from events.context import clip
-from events.documents import Passage
-from events.envelope import Draft, Topic
-from events.errors import ActorLost, DocumentUnreadable, LogUnavailable
-from events.sources import Document, Source, Status, loaded_key, opened_key, passages_key, removed_key, stream_of
-from events.types import (
+from palimpsest.actors.calls import Log
+from palimpsest.actors.cutter import BATCH_PASSAGES, CutDiffers, Cutter, Stretch, stretch_of
+from palimpsest.actors.loading import (
+    Loaded,
+    OnProgress,
+    Progress,
+    Report,
+    check_sizes,
+    same_bytes,
+    sizes_of_new,
+    told_of,
+)
+from palimpsest.actors.pace import Pace
+from palimpsest.actors.process import now_ms
+from palimpsest.actors.sources import AGENTS_AT_ONCE, attach_to, check_agents, check_source, check_windows, fold, remove
+from palimpsest.events.codec import decode, draft
+from palimpsest.events.context import clip
+from palimpsest.events.documents import Passage
+from palimpsest.events.envelope import Draft, Topic
+from palimpsest.events.errors import ActorLost, DocumentUnreadable, LogUnavailable
+from palimpsest.events.sources import (
+    Document,
+    Source,
+    Status,
+    loaded_key,
+    opened_key,
+    passages_key,
+    removed_key,
+    stream_of,
+)
+from palimpsest.events.types import (
     DocumentLoaded,
     DocumentOpened,
     DocumentRefused,
@@ -39,9 +57,9 @@ from events.types import (
     SourceCreated,
     UploadFinished,
 )
-from store.documents import Found, Refused, digest, find, open_document
-from store.documents.files import origin_of, reason_of
-from store.log import MUST_EXIST, Append, Appended
+from palimpsest.store.documents import Found, Refused, digest, find, open_document
+from palimpsest.store.documents.files import origin_of, reason_of
+from palimpsest.store.log import MUST_EXIST, Append, Appended
 
 T = TypeVar("T")
 

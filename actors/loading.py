@@ -7,11 +7,11 @@ from typing import Final
 
 import msgspec
 
-from events.context import clip
-from events.errors import BadInput
-from events.sources import Source
-from store.documents import OVERLAP_TOKENS, PASSAGE_TOKENS, Refused
-from store.documents.document import LEAST_TOKENS
+from palimpsest.events.context import clip
+from palimpsest.events.errors import BadInput
+from palimpsest.events.sources import Source
+from palimpsest.store.documents import OVERLAP_TOKENS, PASSAGE_TOKENS, Refused
+from palimpsest.store.documents.document import LEAST_TOKENS
 
 MOST_TOKENS: Final = 2000
 SHOWN_PATHS: Final = 5

@@ -16,17 +16,17 @@ from typing import Any, TypeVar
 import ray
 import structlog
 
-from actors import wire
-from actors.door import Door
-from actors.process import ended, set_up_logging, spawn, until_taken
-from actors.recent import Recent, bounded
-from events.envelope import Envelope, Topic
-from events.errors import BadInput, Fenced, LogUnavailable, PalimpsestError
-from store.folder import DataFolder, FolderLock
-from store.log import Append, Appended, Committed
-from store.sqlite_log import SqliteLog
-from store.sqlite_reader import SqliteReader
-from store.states import stretch
+from palimpsest.actors import wire
+from palimpsest.actors.door import Door
+from palimpsest.actors.process import ended, set_up_logging, spawn, until_taken
+from palimpsest.actors.recent import Recent, bounded
+from palimpsest.events.envelope import Envelope, Topic
+from palimpsest.events.errors import BadInput, Fenced, LogUnavailable, PalimpsestError
+from palimpsest.store.folder import DataFolder, FolderLock
+from palimpsest.store.log import Append, Appended, Committed
+from palimpsest.store.sqlite_log import SqliteLog
+from palimpsest.store.sqlite_reader import SqliteReader
+from palimpsest.store.states import stretch
 
 T = TypeVar("T")
 Waiting = tuple[Append, asyncio.Future[list[Appended]]]

@@ -11,12 +11,12 @@ from typing import Any, TypeVar
 import msgspec
 from ray.exceptions import ActorDiedError, ActorUnavailableError, RayTaskError
 
-from actors import wire
-from events.envelope import Draft, Envelope
-from events.errors import ActorLost, LogDamaged, NewerFormat, PalimpsestError
-from events.state import State
-from store.log import Append, Appended, StreamHead
-from store.states import rebuild
+from palimpsest.actors import wire
+from palimpsest.events.envelope import Draft, Envelope
+from palimpsest.events.errors import ActorLost, LogDamaged, NewerFormat, PalimpsestError
+from palimpsest.events.state import State
+from palimpsest.store.log import Append, Appended, StreamHead
+from palimpsest.store.states import rebuild
 
 T = TypeVar("T")
 

@@ -10,7 +10,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from events.errors import BadInput, EmbedderChanged, PalimpsestError
+from palimpsest.events.errors import BadInput, EmbedderChanged, PalimpsestError
 
 PATIENCE_S: Final = 15.0
 """So long a search waits for an index that cannot be had, before it fails."""

@@ -9,10 +9,10 @@ import asyncio
 
 import msgspec
 
-from actors import wire
-from actors.log_client import LogClient
-from events.errors import ActorLost, PalimpsestError
-from store.log import Append, Appended
+from palimpsest.actors import wire
+from palimpsest.actors.log_client import LogClient
+from palimpsest.events.errors import ActorLost, PalimpsestError
+from palimpsest.store.log import Append, Appended
 
 AT_ONCE = 500
 AT_ONCE_BYTES = 64_000

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from actors.log_client import LogClient
-from actors.process import until_taken
-from events.envelope import Draft
-from events.errors import BadInput
+from palimpsest.actors.log_client import LogClient
+from palimpsest.actors.process import until_taken
+from palimpsest.events.envelope import Draft
+from palimpsest.events.errors import BadInput
 
 
 async def append_owed(client: LogClient, groups: Sequence[Sequence[Draft]], log: Any) -> int:

@@ -24,7 +24,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from events.errors import BadInput
+import palimpsest
+from palimpsest.events.errors import BadInput
 
 NAMESPACE: Final = "palimpsest"
 QUIET_RAY: Final[Mapping[str, str]] = {
@@ -56,7 +57,7 @@ def start(address: str) -> tuple[str, ...]:
     for name, value in QUIET_RAY.items():
         os.environ.setdefault(name, value)
     _keep_lines_back()
-    # Workers import this checkout's rooms, wherever the driver was started.
+    # Workers import what the driver imports, whether it is installed or stands in a checkout.
     environment = {"env_vars": {"PYTHONPATH": os.pathsep.join([str(_home()), os.environ.get("PYTHONPATH", "")])}}
     quiet = {"namespace": NAMESPACE, "log_to_driver": False, "logging_level": logging.ERROR}
     with _ending_in_order():
@@ -311,4 +312,5 @@ def _show_token() -> None:
 
 
 def _home() -> Path:
-    return Path(__file__).resolve().parent.parent
+    """The folder that `palimpsest` is imported from."""
+    return Path(palimpsest.__path__[0]).absolute().parent

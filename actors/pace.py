@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from events.errors import ActorLost, LogUnavailable
+from palimpsest.events.errors import ActorLost, LogUnavailable
 
 AHEAD: Final = 4
 """Stretches that may be in the log and not yet in the index."""

@@ -14,10 +14,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Any, TypeVar
 
-from actors.log_client import unwrapped
-from actors.models.protocol import Piece
-from actors.watch import AGAIN, AgentPiece
-from events.errors import ActorLost, PalimpsestError
+from palimpsest.actors.log_client import unwrapped
+from palimpsest.actors.models.protocol import Piece
+from palimpsest.actors.watch import AGAIN, AgentPiece
+from palimpsest.events.errors import ActorLost, PalimpsestError
 
 T = TypeVar("T")
 

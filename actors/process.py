@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 import structlog
 
-from events.errors import ActorLost, BadInput, Fenced, PalimpsestError
+from palimpsest.events.errors import ActorLost, BadInput, Fenced, PalimpsestError
 
 T = TypeVar("T")
 

@@ -5,7 +5,7 @@ Rule: both what is kept and what is handed out at once are bounded in bytes, not
 
 from __future__ import annotations
 
-from events.envelope import Envelope
+from palimpsest.events.envelope import Envelope
 
 MAX_RECENT = 8_000
 MAX_RECENT_BYTES = 4_000_000

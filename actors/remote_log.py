@@ -6,9 +6,9 @@ from typing import Any
 
 import ray
 
-from actors import wire
-from events.envelope import Envelope
-from events.types import Parent
+from palimpsest.actors import wire
+from palimpsest.events.envelope import Envelope
+from palimpsest.events.types import Parent
 
 
 class RemoteLog:

@@ -7,21 +7,21 @@ from typing import Any, Final
 
 import msgspec
 
-from actors.counterfactual import Counterfactual, Functions, Infer, Outcome
-from actors.inferring import infer
-from actors.ledger import Ledger
-from actors.models.hosted import LazyHosted
-from actors.models.offline import MODEL, OfflineModel
-from events.codec import draft
-from events.context import Count
-from events.debug.recording import Recorded, recorded
-from events.decide import placed
-from events.evolve import evolve
-from events.forks import KEPT
-from events.inference import Job
-from events.servers import chosen
-from events.state import Phase, State
-from events.types import (
+from palimpsest.actors.counterfactual import Counterfactual, Functions, Infer, Outcome
+from palimpsest.actors.inferring import infer
+from palimpsest.actors.ledger import Ledger
+from palimpsest.actors.models.hosted import LazyHosted
+from palimpsest.actors.models.offline import MODEL, OfflineModel
+from palimpsest.events.codec import draft
+from palimpsest.events.context import Count
+from palimpsest.events.debug.recording import Recorded, recorded
+from palimpsest.events.decide import placed
+from palimpsest.events.evolve import evolve
+from palimpsest.events.forks import KEPT
+from palimpsest.events.inference import Job
+from palimpsest.events.servers import chosen
+from palimpsest.events.state import Phase, State
+from palimpsest.events.types import (
     AgentForked,
     Block,
     InferenceCancelled,
@@ -30,9 +30,9 @@ from events.types import (
     Parent,
     Settings,
 )
-from store.key_files import Handed
-from store.log import Append, LogStore
-from store.states import load
+from palimpsest.store.key_files import Handed
+from palimpsest.store.log import Append, LogStore
+from palimpsest.store.states import load
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):

@@ -15,17 +15,27 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from actors.calls import KNOWN, Log, unknown
-from actors.process import now_ms
-from events.codec import draft
-from events.context import clip
-from events.envelope import Draft
-from events.errors import BadInput, UnknownSource, WindowTooSmall
-from events.prompts import least_window_of, most_reserve_tokens
-from events.servers import chosen
-from events.sources import OUTLINE, PREFIX, Document, Source, fold_source, is_source, removed_key, source_of, stream_of
-from events.state import State
-from events.types import (
+from palimpsest.actors.calls import KNOWN, Log, unknown
+from palimpsest.actors.process import now_ms
+from palimpsest.events.codec import draft
+from palimpsest.events.context import clip
+from palimpsest.events.envelope import Draft
+from palimpsest.events.errors import BadInput, UnknownSource, WindowTooSmall
+from palimpsest.events.prompts import least_window_of, most_reserve_tokens
+from palimpsest.events.servers import chosen
+from palimpsest.events.sources import (
+    OUTLINE,
+    PREFIX,
+    Document,
+    Source,
+    fold_source,
+    is_source,
+    removed_key,
+    source_of,
+    stream_of,
+)
+from palimpsest.events.state import State
+from palimpsest.events.types import (
     AgentAttached,
     AgentDetached,
     DocumentRemoved,
@@ -34,8 +44,8 @@ from events.types import (
     SourceDetached,
     SourceUnloaded,
 )
-from store.log import MUST_EXIST, Append
-from store.tokens import count
+from palimpsest.store.log import MUST_EXIST, Append
+from palimpsest.store.tokens import count
 
 MAX_NAME_CHARS: Final = 64
 READ_EVENTS: Final = 1000

@@ -20,16 +20,16 @@ from typing import Any, TypeVar
 import ray
 import structlog
 
-from actors import wire
-from actors.index import IndexSettings, open_index
-from actors.log_client import LogClient
-from actors.outage import Outage
-from actors.owed import append_owed
-from actors.process import now_ms, set_up_logging, spawn, until_ending, until_taken
-from actors.remote_log import RemoteLog
-from events.codec import answer, decode
-from events.envelope import Draft, Envelope, Topic
-from events.errors import (
+from palimpsest.actors import wire
+from palimpsest.actors.index import IndexSettings, open_index
+from palimpsest.actors.log_client import LogClient
+from palimpsest.actors.outage import Outage
+from palimpsest.actors.owed import append_owed
+from palimpsest.actors.process import now_ms, set_up_logging, spawn, until_ending, until_taken
+from palimpsest.actors.remote_log import RemoteLog
+from palimpsest.events.codec import answer, decode
+from palimpsest.events.envelope import Draft, Envelope, Topic
+from palimpsest.events.errors import (
     BadInput,
     EmbedderChanged,
     LogDamaged,
@@ -39,12 +39,12 @@ from events.errors import (
     StorageDamaged,
     StorageUnavailable,
 )
-from events.types import Event, FunctionCalled, FunctionFailed, FunctionReturned
-from store.bearing import BEARING
-from store.functions import ON_DOCUMENTS, SourceLog, look_up, returned, search, sight_at, unavailable
-from store.heads import KeptHeads
-from store.library import Library
-from store.projection import MemoryIndex
+from palimpsest.events.types import Event, FunctionCalled, FunctionFailed, FunctionReturned
+from palimpsest.store.bearing import BEARING
+from palimpsest.store.functions import ON_DOCUMENTS, SourceLog, look_up, returned, search, sight_at, unavailable
+from palimpsest.store.heads import KeptHeads
+from palimpsest.store.library import Library
+from palimpsest.store.projection import MemoryIndex
 
 T = TypeVar("T")
 

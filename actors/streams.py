@@ -12,10 +12,10 @@ from collections.abc import Iterable, Mapping
 from itertools import islice
 from typing import Any
 
-from actors.log_client import LogClient
-from actors.process import until_taken
-from events.envelope import Envelope
-from events.state import State
+from palimpsest.actors.log_client import LogClient
+from palimpsest.actors.process import until_taken
+from palimpsest.events.envelope import Envelope
+from palimpsest.events.state import State
 
 AT_ONCE = 200
 

@@ -18,16 +18,16 @@ from typing import Any, Final
 
 import msgspec
 
-from actors import own_ray, whereabouts
-from actors.client import Client
-from actors.index import IndexSettings
-from actors.log_client import LogClient, unwrapped
-from actors.process import now_ms
-from events.errors import ActorLost, BadInput
-from store.folder import DataFolder, FolderLock
-from store.imported import keys_for
-from store.key_files import Handed
-from store.sqlite_file import begin, check
+from palimpsest.actors import own_ray, whereabouts
+from palimpsest.actors.client import Client
+from palimpsest.actors.index import IndexSettings
+from palimpsest.actors.log_client import LogClient, unwrapped
+from palimpsest.actors.process import now_ms
+from palimpsest.events.errors import ActorLost, BadInput
+from palimpsest.store.folder import DataFolder, FolderLock
+from palimpsest.store.imported import keys_for
+from palimpsest.store.key_files import Handed
+from palimpsest.store.sqlite_file import begin, check
 
 PARTS: Final = ("log", "memory", "llm", "storage", "timer")
 STOP_S: Final = 20.0
@@ -241,7 +241,7 @@ def _parts(folder: DataFolder, options: Options, own: str, log_id: str, node: st
     """
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-    from actors import llm, log, memory, storage, timer
+    from palimpsest.actors import llm, log, memory, storage, timer
 
     def options_of(name: str) -> dict[str, Any]:
         shared: dict[str, Any] = {}

@@ -12,13 +12,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import msgspec
 
-from actors.log_client import LogClient
-from actors.process import others_first
-from events.codec import decode
-from events.envelope import Envelope
-from events.errors import ActorLost, AgentSetAside, LogDamaged, LogUnavailable, NewerFormat, PalimpsestError
-from events.margins import told
-from events.types import CutNoticed, InputSkipped, MessageSent, ServerSwitched, TurnEnded
+from palimpsest.actors.log_client import LogClient
+from palimpsest.actors.process import others_first
+from palimpsest.events.codec import decode
+from palimpsest.events.envelope import Envelope
+from palimpsest.events.errors import ActorLost, AgentSetAside, LogDamaged, LogUnavailable, NewerFormat, PalimpsestError
+from palimpsest.events.margins import told
+from palimpsest.events.types import CutNoticed, InputSkipped, MessageSent, ServerSwitched, TurnEnded
 
 KINDS = ("MessageSent", "ServerSwitched", "CutNoticed", "TurnEnded", "InputSkipped")
 BATCH = 4000

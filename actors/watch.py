@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterable
 from contextlib import suppress
 
-from actors.models.protocol import OnPiece, Piece
+from palimpsest.actors.models.protocol import OnPiece, Piece
 
 FORGOTTEN_AFTER_S = 60.0
 MAX_PIECES = 20_000

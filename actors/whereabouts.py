@@ -13,9 +13,9 @@ from typing import Any, Final
 
 import msgspec
 
-from events.errors import BadInput
-from store.folder import DataFolder
-from store.sqlite_file import begin, log_id
+from palimpsest.events.errors import BadInput
+from palimpsest.store.folder import DataFolder
+from palimpsest.store.sqlite_file import begin, log_id
 
 _SPACE: Final = b"palimpsest"
 

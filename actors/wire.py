@@ -9,11 +9,11 @@ from typing import Any
 
 import msgspec
 
-from events.envelope import Envelope
-from events.errors import BadInput, PalimpsestError, rebuilt
-from events.types import Parent
-from store.log import Append, Appended, StreamHead
-from store.states import Stretch
+from palimpsest.events.envelope import Envelope
+from palimpsest.events.errors import BadInput, PalimpsestError, rebuilt
+from palimpsest.events.types import Parent
+from palimpsest.store.log import Append, Appended, StreamHead
+from palimpsest.store.states import Stretch
 
 
 class Batch(msgspec.Struct, frozen=True, array_like=True):

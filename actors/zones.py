@@ -11,21 +11,21 @@ from typing import Protocol
 import msgspec
 from msgspec.structs import replace
 
-from actors import wire
-from actors.calls import Log, unknown
-from actors.process import now_ms
-from events.alarms import cancelling, setting
-from events.codec import draft
-from events.envelope import Draft, Topic
-from events.errors import BadInput
-from events.formats import NAMED, ZONED, changed
-from events.sources import is_source
-from events.state import Alarm, State
-from events.times import is_utc
-from events.types import AgentCreated, FormatChanged, Timer, TimeZoneSet
-from store import zones
-from store.log import MUST_EXIST, Append
-from store.schedule import BadTimer, goes_by_clocks, moved
+from palimpsest.actors import wire
+from palimpsest.actors.calls import Log, unknown
+from palimpsest.actors.process import now_ms
+from palimpsest.events.alarms import cancelling, setting
+from palimpsest.events.codec import draft
+from palimpsest.events.envelope import Draft, Topic
+from palimpsest.events.errors import BadInput
+from palimpsest.events.formats import NAMED, ZONED, changed
+from palimpsest.events.sources import is_source
+from palimpsest.events.state import Alarm, State
+from palimpsest.events.times import is_utc
+from palimpsest.events.types import AgentCreated, FormatChanged, Timer, TimeZoneSet
+from palimpsest.store import zones
+from palimpsest.store.log import MUST_EXIST, Append
+from palimpsest.store.schedule import BadTimer, goes_by_clocks, moved
 
 
 class AlarmLog(Log, Protocol):

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from bench.agent_sets import Asked, Talk
-from events.types import AgentCreated, MessageSent, Settings, UserMessageReceived
+from palimpsest.events.types import AgentCreated, MessageSent, Settings, UserMessageReceived
 
 if TYPE_CHECKING:
     from bench.retrieval import Journal

@@ -6,7 +6,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from events.passages import Hit, Page
+from palimpsest.events.passages import Hit, Page
 
 SCORE_NOISE: Final = 2.5e-6
 """Two of a score's last digit (it has six behind the point)."""

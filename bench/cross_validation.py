@@ -37,10 +37,10 @@ from bench.figures import add_json_option
 from bench.progress import Steps
 from bench.retrieval import POOLED, Journal, path_of, store, take_sets, tell
 from bench.retrieval_sets import BadData, Conversation, Lookup, locomo, nq
-from events.errors import BadInput
-from store.embeddings import Embedder, embedder_named
-from store.points import Blend
-from store.ranking import AROUND, SMOOTHING, blend_of
+from palimpsest.events.errors import BadInput
+from palimpsest.store.embeddings import Embedder, embedder_named
+from palimpsest.store.points import Blend
+from palimpsest.store.ranking import AROUND, SMOOTHING, blend_of
 
 TURNS: Final = {
     "around": (0.5, 1.0, 2.0),

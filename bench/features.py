@@ -19,15 +19,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.retrieval import Journal
-from events.codec import decode
-from events.types import UserMessageReceived
-from store.clocks import Clocks
-from store.embeddings import Vectors, unit_rows
-from store.engine_edge import EdgeEngine, EdgeHome
-from store.layout import SCORE_DIGITS
-from store.points import Ask, Blend, Burial, Entry, Key, Mark, Match
-from store.surroundings import Surroundings
-from store.terms import Sparse, Tokenizer
+from palimpsest.events.codec import decode
+from palimpsest.events.types import UserMessageReceived
+from palimpsest.store.clocks import Clocks
+from palimpsest.store.embeddings import Vectors, unit_rows
+from palimpsest.store.engine_edge import EdgeEngine, EdgeHome
+from palimpsest.store.layout import SCORE_DIGITS
+from palimpsest.store.points import Ask, Blend, Burial, Entry, Key, Mark, Match
+from palimpsest.store.surroundings import Surroundings
+from palimpsest.store.terms import Sparse, Tokenizer
 
 Numbers = NDArray[np.float64]
 Recalls = NDArray[np.float64]

@@ -20,12 +20,12 @@ from typing import Final
 
 import msgspec
 
-from actors.system import boot
 from bench.small_files import docx, paragraph, pdf
-from events.codec import decode
-from events.prompts import newborn
-from events.types import FunctionCalled, FunctionReturned, Settings
-from store.folder import DataFolder
+from palimpsest.actors.system import boot
+from palimpsest.events.codec import decode
+from palimpsest.events.prompts import newborn
+from palimpsest.events.types import FunctionCalled, FunctionReturned, Settings
+from palimpsest.store.folder import DataFolder
 
 HERE: Final = Path(__file__).parent / "folder"
 SEARCH: Final = "archival_memory_search"

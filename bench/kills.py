@@ -23,25 +23,25 @@ from typing import Any, Final
 import msgspec
 import psutil
 
-from actors.client import Client
-from actors.loading import Progress
-from actors.system import boot
 from bench import corpus
 from bench.alike import alike
-from events.codec import decode
-from events.documents import unpacked
-from events.envelope import Envelope
-from events.errors import AgentExists
-from events.passages import Page
-from events.prompts import newborn
-from events.sources import fold_source, stream_of
-from events.types import PassagesLoaded, Settings, TurnEnded
-from store.bearing import BEARING
-from store.embeddings import WordLlamaEmbedder
-from store.folder import DataFolder
-from store.points import Key, Part, View
-from store.projection import MemoryIndex
-from store.sqlite_reader import SqliteReader
+from palimpsest.actors.client import Client
+from palimpsest.actors.loading import Progress
+from palimpsest.actors.system import boot
+from palimpsest.events.codec import decode
+from palimpsest.events.documents import unpacked
+from palimpsest.events.envelope import Envelope
+from palimpsest.events.errors import AgentExists
+from palimpsest.events.passages import Page
+from palimpsest.events.prompts import newborn
+from palimpsest.events.sources import fold_source, stream_of
+from palimpsest.events.types import PassagesLoaded, Settings, TurnEnded
+from palimpsest.store.bearing import BEARING
+from palimpsest.store.embeddings import WordLlamaEmbedder
+from palimpsest.store.folder import DataFolder
+from palimpsest.store.points import Key, Part, View
+from palimpsest.store.projection import MemoryIndex
+from palimpsest.store.sqlite_reader import SqliteReader
 
 SOURCE: Final = "killed"
 AGENTS: Final = ("ada", "ben", "cleo")

@@ -22,19 +22,19 @@ from typing import Any, Final
 
 import msgspec
 
-from actors.client import Client
-from actors.system import System, boot
 from bench import corpus
 from bench.figures import Figures, add_json_option, show
 from bench.kills import check, kill_again_and_again
 from bench.storage import disk_mib
-from console import gauge
-from console.workload import message
-from events.codec import draft
-from events.envelope import GENESIS, place
-from events.prompts import newborn
-from events.types import FunctionCalled, Settings
-from store.folder import DataFolder
+from palimpsest.actors.client import Client
+from palimpsest.actors.system import System, boot
+from palimpsest.console import gauge
+from palimpsest.console.workload import message
+from palimpsest.events.codec import draft
+from palimpsest.events.envelope import GENESIS, place
+from palimpsest.events.prompts import newborn
+from palimpsest.events.types import FunctionCalled, Settings
+from palimpsest.store.folder import DataFolder
 
 SOURCE: Final = "bench"
 AGENT: Final = "reader"

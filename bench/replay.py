@@ -16,20 +16,20 @@ from collections.abc import Callable
 from pathlib import Path
 
 from bench.figures import Figures, add_json_option, show
-from events.codec import answer, decode, draft
-from events.context import fingerprint, open_request
-from events.decide import advance
-from events.envelope import GENESIS, Draft, place
-from events.evolve import evolve, fold
-from events.prompts import newborn
-from events.replay import replay
-from events.state import State
-from events.types import InferenceCompleted, InferenceRequested, Settings, ToolCall, UserMessageReceived
-from store.folder import DataFolder
-from store.log import Append
-from store.sqlite_log import SqliteLog
-from store.states import snapshot_of
-from store.tokens import count
+from palimpsest.events.codec import answer, decode, draft
+from palimpsest.events.context import fingerprint, open_request
+from palimpsest.events.decide import advance
+from palimpsest.events.envelope import GENESIS, Draft, place
+from palimpsest.events.evolve import evolve, fold
+from palimpsest.events.prompts import newborn
+from palimpsest.events.replay import replay
+from palimpsest.events.state import State
+from palimpsest.events.types import InferenceCompleted, InferenceRequested, Settings, ToolCall, UserMessageReceived
+from palimpsest.store.folder import DataFolder
+from palimpsest.store.log import Append
+from palimpsest.store.sqlite_log import SqliteLog
+from palimpsest.store.states import snapshot_of
+from palimpsest.store.tokens import count
 
 AGENT = "long"
 SNAPSHOT_EVERY = 500

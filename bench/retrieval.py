@@ -27,16 +27,23 @@ import msgspec
 from bench import agent_recall, agent_sets
 from bench.figures import add_json_option
 from bench.retrieval_sets import LOCOMO_CATEGORIES, BadData, Conversation, Lookup, Turn, find, kv, locomo, nq
-from events.codec import draft
-from events.envelope import GENESIS, Envelope, place
-from events.errors import BadInput
-from events.passages import Hit
-from events.types import AgentCreated, ArchivalMemoryInserted, Event, FunctionCalled, Settings, UserMessageReceived
-from store.embeddings import EMBEDDERS, Embedder, embedder_named
-from store.engine_edge import EdgeHome
-from store.functions import search, sight_of
-from store.points import Home
-from store.projection import MemoryIndex
+from palimpsest.events.codec import draft
+from palimpsest.events.envelope import GENESIS, Envelope, place
+from palimpsest.events.errors import BadInput
+from palimpsest.events.passages import Hit
+from palimpsest.events.types import (
+    AgentCreated,
+    ArchivalMemoryInserted,
+    Event,
+    FunctionCalled,
+    Settings,
+    UserMessageReceived,
+)
+from palimpsest.store.embeddings import EMBEDDERS, Embedder, embedder_named
+from palimpsest.store.engine_edge import EdgeHome
+from palimpsest.store.functions import search, sight_of
+from palimpsest.store.points import Home
+from palimpsest.store.projection import MemoryIndex
 
 START_MS = 1_795_000_000_000
 PAGE_SIZE = Settings().page_size

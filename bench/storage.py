@@ -17,13 +17,13 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from events.codec import draft
-from events.envelope import GENESIS, Envelope, place
-from events.passages import Page
-from events.types import MessageSent, UserMessageReceived
-from store.embeddings import Embedder, Vectors, WordLlamaEmbedder
-from store.points import Burial, Engine, Entry, Mark, View
-from store.projection import MemoryIndex
+from palimpsest.events.codec import draft
+from palimpsest.events.envelope import GENESIS, Envelope, place
+from palimpsest.events.passages import Page
+from palimpsest.events.types import MessageSent, UserMessageReceived
+from palimpsest.store.embeddings import Embedder, Vectors, WordLlamaEmbedder
+from palimpsest.store.points import Burial, Engine, Entry, Mark, View
+from palimpsest.store.projection import MemoryIndex
 
 START_MS = 1_795_000_000_000
 VOCABULARY = 20_000

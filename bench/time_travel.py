@@ -24,14 +24,14 @@ from pathlib import Path
 from typing import Any
 
 from bench.replay import AGENT, START_MS, Maker
-from events.codec import decode, draft
-from events.evolve import evolve
-from events.state import State
-from events.types import AgentForked, Parent
-from store.folder import DataFolder
-from store.log import Append
-from store.sqlite_log import SqliteLog
-from store.states import load
+from palimpsest.events.codec import decode, draft
+from palimpsest.events.evolve import evolve
+from palimpsest.events.state import State
+from palimpsest.events.types import AgentForked, Parent
+from palimpsest.store.folder import DataFolder
+from palimpsest.store.log import Append
+from palimpsest.store.sqlite_log import SqliteLog
+from palimpsest.store.states import load
 
 WINDOW_TOKENS = 1_000_000
 SNAPSHOT_EVERY = 500

@@ -49,7 +49,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Tokens of open models' tokenizers, beside our count.")
     parser.add_argument("files", nargs="+", type=Path)
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-    from store.tokens import UNKNOWN_MARGIN, count, encoding_for
+    from palimpsest.store.tokens import UNKNOWN_MARGIN, count, encoding_for
 
     encoding, _ = encoding_for("a model that nobody knows")
     counters = {file.stem.removeprefix("ggml-vocab-")[:12]: tokenizer(file) for file in parser.parse_args().files}

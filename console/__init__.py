@@ -1,1 +1,1 @@
-"""The command line's rooms: what `launch.py` prints and asks. Calls into `actors`, `events` and `store`."""
+"""The command line's rooms: what `palimpsest` prints and asks. Calls into `actors`, `events` and `store`."""

@@ -1,4 +1,4 @@
-"""`launch.py bench`: what a turn costs, end to end, with the log fully durable.
+"""`palimpsest bench`: what a turn costs, end to end, with the log fully durable.
 
 Every run boots a real system on a folder of its own (or on `--data DIR`, which is kept), warms up, then measures: turns
 a second, latencies, CPU over all processes (Ray's own included), resident memory, bytes of the log. `--growth` and
@@ -21,13 +21,14 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
-from console import gauge
-from console.options import given_data, index_options, index_settings
-from console.show import print_json
-from console.workload import MIXES, message
+from palimpsest.console import gauge
+from palimpsest.console.options import given_data, index_options, index_settings
+from palimpsest.console.show import print_json
+from palimpsest.console.workload import MIXES, message
+from palimpsest.events.errors import BadInput
 
 if TYPE_CHECKING:
-    from actors.turns import Reply
+    from palimpsest.actors.turns import Reply
 
 WARM_UP_TURNS = 2
 
@@ -91,6 +92,8 @@ def _stub(plan: Plan) -> Iterator[tuple[str, list[int]]]:
         yield "", []
         return
     home = Path(__file__).resolve().parent.parent
+    if not (home / "bench").is_dir():
+        raise BadInput("The stub server comes with the source and not with the package: measure it in a checkout.")
     script = [sys.executable, "-m", "bench.openai_stub", "--port", "0"]
     with subprocess.Popen(script, stdout=subprocess.PIPE, text=True, cwd=home) as server:
         assert server.stdout is not None, "a pipe was asked for"
@@ -101,10 +104,10 @@ def _stub(plan: Plan) -> Iterator[tuple[str, list[int]]]:
 
 
 async def _run(plan: Plan, folder: Path, url: str, stub_pids: list[int]) -> dict[str, Any]:
-    from actors.system import Options, boot
-    from events.prompts import newborn
-    from events.types import Settings
-    from store.folder import DataFolder
+    from palimpsest.actors.system import Options, boot
+    from palimpsest.events.prompts import newborn
+    from palimpsest.events.types import Settings
+    from palimpsest.store.folder import DataFolder
 
     data = DataFolder(folder)
     started = time.perf_counter()
@@ -138,8 +141,8 @@ def _model(plan: Plan) -> str:
 
 async def _restart_s(data: Any) -> dict[str, float]:
     """How long a system takes to be ready on a folder with many idle agents, and on an empty one."""
-    from actors.system import boot
-    from store.folder import DataFolder
+    from palimpsest.actors.system import boot
+    from palimpsest.store.folder import DataFolder
 
     took = {}
     with tempfile.TemporaryDirectory(prefix="palimpsest-bench-") as empty:
@@ -187,8 +190,8 @@ class _Bench:
 
     async def _asked(self, agent: str, text: str) -> Reply:
         """A turn: asked for, and with `--stream` watched."""
-        from actors.models.protocol import Piece
-        from actors.turns import Reply
+        from palimpsest.actors.models.protocol import Piece
+        from palimpsest.actors.turns import Reply
 
         if not self._plan.stream:
             reply: Reply = await self._client.ask(agent, text)

@@ -13,19 +13,19 @@ from typing import Any, Final
 import click
 import msgspec
 
-from console.describe import as_object, describe
-from console.inspect import agent_head, check_event, reading, stretches
-from console.options import bundle_option, data_folder, given_bundle, json_option, typed
-from console.show import Page, many, one_line, print_json, utc
-from events.codec import decode
-from events.context import reply_request
-from events.debug.bisect import CONTEXT, PLACES, Boundary, bisect, described, says
-from events.envelope import Envelope
-from events.errors import BadInput, NoBoundary
-from events.evolve import fold
-from events.state import State
-from store.log import LogReader
-from store.states import load
+from palimpsest.console.describe import as_object, describe
+from palimpsest.console.inspect import agent_head, check_event, reading, stretches
+from palimpsest.console.options import bundle_option, data_folder, given_bundle, json_option, typed
+from palimpsest.console.show import Page, many, one_line, print_json, utc
+from palimpsest.events.codec import decode
+from palimpsest.events.context import reply_request
+from palimpsest.events.debug.bisect import CONTEXT, PLACES, Boundary, bisect, described, says
+from palimpsest.events.envelope import Envelope
+from palimpsest.events.errors import BadInput, NoBoundary
+from palimpsest.events.evolve import fold
+from palimpsest.events.state import State
+from palimpsest.store.log import LogReader
+from palimpsest.store.states import load
 
 TIMEOUT_S: Final = 30.0
 LONGEST_S: Final = 86_400.0

@@ -13,25 +13,34 @@ import click
 import msgspec
 from msgspec.structs import replace
 
-from console.blame_page import print_account
-from console.describe import plain
-from console.inspect import agent_head, check_event, reading, stretches
-from console.options import bundle_option, json_option, log_options
-from console.show import Page, print_json
-from console.words import search_terms
-from events.codec import decode
-from events.debug import summaries
-from events.debug.blame import KINDS, Account, Blamed, BlamedSaying, BlamedSummary, Sentence, Sentences, passage
-from events.debug.phrases import Terms, Wanted
-from events.debug.provenance import Over
-from events.debug.writers import TURN_KINDS, Hint, Writer, hints, writer
-from events.errors import BadInput
-from events.evolve import fold
-from events.passages import input_text
-from events.state import State
-from events.types import ArchivalMemoryInserted, InputArchived
-from store.log import LogReader
-from store.states import load
+from palimpsest.console.blame_page import print_account
+from palimpsest.console.describe import plain
+from palimpsest.console.inspect import agent_head, check_event, reading, stretches
+from palimpsest.console.options import bundle_option, json_option, log_options
+from palimpsest.console.show import Page, print_json
+from palimpsest.console.words import search_terms
+from palimpsest.events.codec import decode
+from palimpsest.events.debug import summaries
+from palimpsest.events.debug.blame import (
+    KINDS,
+    Account,
+    Blamed,
+    BlamedSaying,
+    BlamedSummary,
+    Sentence,
+    Sentences,
+    passage,
+)
+from palimpsest.events.debug.phrases import Terms, Wanted
+from palimpsest.events.debug.provenance import Over
+from palimpsest.events.debug.writers import TURN_KINDS, Hint, Writer, hints, writer
+from palimpsest.events.errors import BadInput
+from palimpsest.events.evolve import fold
+from palimpsest.events.passages import input_text
+from palimpsest.events.state import State
+from palimpsest.events.types import ArchivalMemoryInserted, InputArchived
+from palimpsest.store.log import LogReader
+from palimpsest.store.states import load
 
 SHOWN: Final = 20
 """So many passages that have a text are explained, the latest, and so many places where it once stood."""

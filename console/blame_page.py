@@ -6,13 +6,13 @@ from collections.abc import Iterable
 from shlex import quote
 from typing import Final
 
-from console.describe import call_text, quoted
-from console.options import PROGRAM
-from console.show import Page, many, one_line, printable, utc
-from events.debug.blame import Account, Blamed, BlamedSaying, BlamedSummary, Sentence
-from events.debug.summaries import Generation, Range
-from events.debug.writers import Hint, Writer
-from events.passages import excerpt
+from palimpsest.console.called import PROGRAM
+from palimpsest.console.describe import call_text, quoted
+from palimpsest.console.show import Page, many, one_line, printable, utc
+from palimpsest.events.debug.blame import Account, Blamed, BlamedSaying, BlamedSummary, Sentence
+from palimpsest.events.debug.summaries import Generation, Range
+from palimpsest.events.debug.writers import Hint, Writer
+from palimpsest.events.passages import excerpt
 
 TEXT_CHARS: Final = 400
 HINT_CHARS: Final = 120

@@ -10,23 +10,24 @@ from typing import TYPE_CHECKING, Final
 import click
 from msgspec.structs import replace
 
-from console.describe import plain
-from console.inspect import agent_head, check_event, reading
-from console.keys import now_ms
-from console.options import PROGRAM, bundle_option, data_folder, json_option, typed
-from console.progress import bar
-from console.show import Page, many, one_line, print_json
-from events.addresses import address_of, public_url
-from events.sources import is_source, source_of
-from store.folder import DataFolder, expanded
-from store.imported import imported
-from store.key_files import Handed, LiveKeys
-from store.sqlite_log import SqliteLog
+from palimpsest.console.called import PROGRAM
+from palimpsest.console.describe import plain
+from palimpsest.console.inspect import agent_head, check_event, reading
+from palimpsest.console.keys import now_ms
+from palimpsest.console.options import bundle_option, data_folder, json_option, typed
+from palimpsest.console.progress import bar
+from palimpsest.console.show import Page, many, one_line, print_json
+from palimpsest.events.addresses import address_of, public_url
+from palimpsest.events.sources import is_source, source_of
+from palimpsest.store.folder import DataFolder, expanded
+from palimpsest.store.imported import imported
+from palimpsest.store.key_files import Handed, LiveKeys
+from palimpsest.store.sqlite_log import SqliteLog
 
 if TYPE_CHECKING:
-    from store.exporting import Exported
-    from store.importing import Imported
-    from store.manifest import Manifest
+    from palimpsest.store.exporting import Exported
+    from palimpsest.store.importing import Imported
+    from palimpsest.store.manifest import Manifest
 
 SHOWN: Final = 12
 
@@ -61,9 +62,9 @@ def export_command(
     \b
     Every command that reads takes such a file by --bundle FILE; `import FILE` makes an agent of it.
     """
-    from events.debug.redact import Masks
-    from store.bundle import check_place
-    from store.exporting import export
+    from palimpsest.events.debug.redact import Masks
+    from palimpsest.store.bundle import check_place
+    from palimpsest.store.exporting import export
 
     masks = Masks(texts, patterns) if texts or patterns else None
     check_place(file, force=force)
@@ -130,9 +131,9 @@ def import_command(file: Path, name: str, as_json: bool) -> None:
     another name, and so another hash chain; the bundle's own is proved before. The model servers that it would call are
     named, and get nothing until you allow it (`keys allow URL`).
     """
-    from store.bundle import BundleReader
-    from store.imported import distrust, keys_for
-    from store.importing import import_bundle
+    from palimpsest.store.bundle import BundleReader
+    from palimpsest.store.imported import distrust, keys_for
+    from palimpsest.store.importing import import_bundle
 
     folder = data_folder()
     with BundleReader(expanded(file)) as reader:
@@ -173,7 +174,7 @@ def _print_refused(page: Page, addresses: tuple[str, ...], refused: tuple[str, .
 
 
 def _check_names(manifest: Manifest, name: str) -> None:
-    from actors.checks import check_name
+    from palimpsest.actors.checks import check_name
 
     if name:
         check_name(name)

@@ -17,12 +17,20 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 import msgspec
 
-from actors.models.window import UNKNOWN, Window
-from console.inspect import check_is_owed
-from console.not_text import refuse_at_once
-from console.options import address_option, data_folder, index_options, index_settings, rehomed, serve, stdin_is_closed
-from console.past import still_set, to_look
-from console.settings import (
+from palimpsest.actors.models.window import UNKNOWN, Window
+from palimpsest.console.inspect import check_is_owed
+from palimpsest.console.not_text import refuse_at_once
+from palimpsest.console.options import (
+    address_option,
+    data_folder,
+    index_options,
+    index_settings,
+    rehomed,
+    serve,
+    stdin_is_closed,
+)
+from palimpsest.console.past import still_set, to_look
+from palimpsest.console.settings import (
     HOW_TO_HOST,
     Flags,
     born,
@@ -34,28 +42,28 @@ from console.settings import (
     settings_for_new,
     window_said,
 )
-from console.show import one_line, terminal, utc
-from console.talk import Talker
-from console.tokenizers import missing
-from console.zones import moved, unnamed, with_zone, zone_said
-from events.addresses import OPENAI_URL
-from events.errors import BadInput, UnknownAgent
-from events.formats import BRIEF
-from events.prompts import fitting
-from events.servers import chosen
-from events.types import OFFLINE
-from store.folder import DataFolder
-from store.sqlite_log import SqliteLog
-from store.states import load
-from store.tokens import count
-from store.zones import named
+from palimpsest.console.show import one_line, terminal, utc
+from palimpsest.console.talk import Talker
+from palimpsest.console.tokenizers import missing
+from palimpsest.console.zones import moved, unnamed, with_zone, zone_said
+from palimpsest.events.addresses import OPENAI_URL
+from palimpsest.events.errors import BadInput, UnknownAgent
+from palimpsest.events.formats import BRIEF
+from palimpsest.events.prompts import fitting
+from palimpsest.events.servers import chosen
+from palimpsest.events.types import OFFLINE
+from palimpsest.store.folder import DataFolder
+from palimpsest.store.sqlite_log import SqliteLog
+from palimpsest.store.states import load
+from palimpsest.store.tokens import count
+from palimpsest.store.zones import named
 
 if TYPE_CHECKING:
-    from actors.system import System
-    from console.commands import Change
-    from console.keyboard import Keyboard
-    from events.state import State
-    from events.types import Settings
+    from palimpsest.actors.system import System
+    from palimpsest.console.commands import Change
+    from palimpsest.console.keyboard import Keyboard
+    from palimpsest.events.state import State
+    from palimpsest.events.types import Settings
 
 DEFAULT_AGENT: Final = "palimpsest"
 
@@ -138,7 +146,7 @@ def keyboard_held() -> contextlib.AbstractContextManager[Keyboard | None]:
     """The keyboard, on a terminal; held from the start, so that what is typed while Ray starts is not lost."""
     if not _interactive():
         return contextlib.nullcontext()
-    from console.keyboard import held
+    from palimpsest.console.keyboard import held
 
     return held(sys.stdin.fileno())
 
@@ -146,7 +154,7 @@ def keyboard_held() -> contextlib.AbstractContextManager[Keyboard | None]:
 async def _chat(
     folder: DataFolder, agent: str, flags: Flags, address: str, *, thoughts: bool, keyboard: Keyboard | None
 ) -> int:
-    from actors.checks import check_name
+    from palimpsest.actors.checks import check_name
 
     check_name(agent)
     if flags.timezone:
@@ -158,8 +166,8 @@ async def _chat(
     if not address:
         _foresee(folder, agent, flags, served)
     with starting(address):
-        from actors.system import Options, boot
-        from console.keyboard import deaf
+        from palimpsest.actors.system import Options, boot
+        from palimpsest.console.keyboard import deaf
 
         model = flags.model or os.environ.get("PALIMPSEST_MODEL") or OFFLINE
         options = Options(
@@ -182,8 +190,8 @@ async def _chat(
 
 async def _model(system: System, folder: DataFolder, agent: str, name: str) -> list[str]:
     """Let an agent ask the model that `/model` names, and hand out the key of its server; what was done, in lines."""
-    from actors.process import now_ms
-    from store.imported import keys_for
+    from palimpsest.actors.process import now_ms
+    from palimpsest.store.imported import keys_for
 
     client = system.client()
     state = await client.state(agent)
@@ -207,8 +215,8 @@ async def _served(flags: Flags) -> Window:
     named = servers_named(flags, os.environ, flags.model or OFFLINE)
     if flags.model in ("", OFFLINE) or named[0] == OPENAI_URL:
         return UNKNOWN
-    from actors.models.probe import window_of
-    from store.key_files import LiveKeys, handed
+    from palimpsest.actors.models.probe import window_of
+    from palimpsest.store.key_files import LiveKeys, handed
 
     access, _ = LiveKeys(handed(os.environ, typed=named)).access(named[0])
     return await window_of(named[0], flags.model, access=access)
@@ -285,13 +293,13 @@ class Talk(msgspec.Struct, frozen=True, kw_only=True):
 async def converse(client: Talker, agent: str, talk: Talk, keyboard: Keyboard | None) -> int:
     """Talk until the user ends it; without a keyboard, until the input does. The exit code."""
     if keyboard is None:
-        from console import pipe
+        from palimpsest.console import pipe
 
         code = await pipe.talk(client, agent, pipe.standard_input(), thoughts=talk.thoughts)
         for line in still_set(await client.timers(agent), agent, runs_on=talk.runs_on):
             click.echo(line, err=True)
         return code
-    from console.repl import Repl, fit
+    from palimpsest.console.repl import Repl, fit
 
     serve()
     click.echo(f"You talk with {one_line(agent)}. /help lists what you can do; Ctrl-D ends.")

@@ -19,21 +19,21 @@ from typing import Final, Protocol
 
 import click
 
-from actors.process import now_ms
-from console.context import print_header, print_messages, view
-from console.describe import describe
-from console.heartbeat import TIMER_ID, heartbeat
-from console.past import timers_said
-from console.show import Page, many, one_line, printable
-from console.talk import Talker
-from console.timeline import print_event
-from console.wrapping import wrapped
-from console.zones import due_text, moved, told_of
-from events.codec import decode
-from events.context import Count
-from events.errors import BadInput
-from events.servers import chosen
-from events.state import State
+from palimpsest.actors.process import now_ms
+from palimpsest.console.context import print_header, print_messages, view
+from palimpsest.console.describe import describe
+from palimpsest.console.heartbeat import TIMER_ID, heartbeat
+from palimpsest.console.past import timers_said
+from palimpsest.console.show import Page, many, one_line, printable
+from palimpsest.console.talk import Talker
+from palimpsest.console.timeline import print_event
+from palimpsest.console.wrapping import wrapped
+from palimpsest.console.zones import due_text, moved, told_of
+from palimpsest.events.codec import decode
+from palimpsest.events.context import Count
+from palimpsest.events.errors import BadInput
+from palimpsest.events.servers import chosen
+from palimpsest.events.state import State
 
 HELP: Final[Mapping[str, Mapping[str, str]]] = {
     "Look": {
@@ -243,8 +243,8 @@ class Commands:
         self._chat.note(f"You talk with {one_line(name)} now.")
 
     async def _load(self, text: str) -> None:
-        from actors.sources import check_source
-        from console.load import print_report, showing
+        from palimpsest.actors.sources import check_source
+        from palimpsest.console.load import print_report, showing
 
         source, *names = _words(text) or [""]
         _given(" ".join(names), "/load SOURCE FILE…, as /load manuals ~/manuals")
@@ -304,9 +304,9 @@ class Commands:
 
 
 _LOOKS: Final = {
-    "why": ("console.why", "command"),
-    "search": ("console.search", "search_command"),
-    "blame": ("console.blame", "command"),
+    "why": ("palimpsest.console.why", "command"),
+    "search": ("palimpsest.console.search", "search_command"),
+    "blame": ("palimpsest.console.blame", "command"),
 }
 
 

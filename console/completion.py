@@ -8,9 +8,9 @@ from typing import Final
 from prompt_toolkit.completion import CompleteEvent, Completer, Completion, PathCompleter
 from prompt_toolkit.document import Document
 
-from console.commands import HELP
-from console.talk import Talker
-from events.errors import PalimpsestError
+from palimpsest.console.commands import HELP
+from palimpsest.console.talk import Talker
+from palimpsest.events.errors import PalimpsestError
 
 _WHAT: Final[Mapping[str, str]] = {
     usage.split()[0]: what for section in HELP.values() for usage, what in section.items()

@@ -14,18 +14,18 @@ from typing import Any, Final
 import click
 import msgspec
 
-from console.describe import call_text
-from console.inspect import CHUNK, agent_head, check_event, reading, unprovable
-from console.options import bundle_option
-from console.show import Page, Part, one_line, printable
-from events.codec import decode
-from events.context import Count, open_request
-from events.debug.window import Share, window, with_recorded
-from events.servers import summarizer
-from events.state import Phase, State
-from events.types import InferenceRequested, Settings
-from store.log import LogReader
-from store.states import load
+from palimpsest.console.describe import call_text
+from palimpsest.console.inspect import CHUNK, agent_head, check_event, reading, unprovable
+from palimpsest.console.options import bundle_option
+from palimpsest.console.show import Page, Part, one_line, printable
+from palimpsest.events.codec import decode
+from palimpsest.events.context import Count, open_request
+from palimpsest.events.debug.window import Share, window, with_recorded
+from palimpsest.events.servers import summarizer
+from palimpsest.events.state import Phase, State
+from palimpsest.events.types import InferenceRequested, Settings
+from palimpsest.store.log import LogReader
+from palimpsest.store.states import load
 
 
 class View(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,7 +63,7 @@ LOOK_AHEAD: Final = 200
 
 def lazy_count(encoding: str, text: str) -> int:
     """`store.tokens.count`, whose tables are loaded (half a second) only where something has to be counted."""
-    from store.tokens import count
+    from palimpsest.store.tokens import count
 
     return count(encoding, text)
 

@@ -1,4 +1,4 @@
-"""`launch.py demo`: the main job, end to end, in under a minute, with no key and no server.
+"""`palimpsest demo`: the main job, end to end, in under a minute, with no key and no server.
 
 Several agents talk through several sessions in a small window; a process is killed; all is proved by replay. Each thing
 that is shown is explained in a line, and checked: the demo fails if what it claims did not happen.
@@ -18,12 +18,20 @@ from typing import Any
 
 import click
 
-from events.codec import decode
-from events.context import open_request
-from events.envelope import Envelope, Topic
-from events.errors import PalimpsestError
-from events.replay import Proof, replay
-from events.types import FunctionCalled, FunctionReturned, InferenceRequested, MessagesEvicted, Settings, SummaryWritten
+from palimpsest.console.called import PROGRAM
+from palimpsest.events.codec import decode
+from palimpsest.events.context import open_request
+from palimpsest.events.envelope import Envelope, Topic
+from palimpsest.events.errors import PalimpsestError
+from palimpsest.events.replay import Proof, replay
+from palimpsest.events.types import (
+    FunctionCalled,
+    FunctionReturned,
+    InferenceRequested,
+    MessagesEvicted,
+    Settings,
+    SummaryWritten,
+)
 
 DAY_MS = 86_400_000
 AGENTS = ("ada", "ben", "cleo", "dan")
@@ -70,8 +78,8 @@ def _claim(true: bool, what: str) -> None:
 
 
 async def _live(folder: Path) -> None:
-    from actors.system import boot
-    from store.folder import DataFolder
+    from palimpsest.actors.system import boot
+    from palimpsest.store.folder import DataFolder
 
     click.echo("\nStarting Ray and the five actors (log, memory manager, LLM processor, storage, timer) …")
     system = await boot(DataFolder(folder), "demo")
@@ -95,7 +103,7 @@ class _Show:
         self._now_ms = time.time_ns() // 1_000_000
 
     async def create(self) -> None:
-        from events.prompts import newborn
+        from palimpsest.events.prompts import newborn
 
         settings = Settings(window_tokens=WINDOW_TOKENS, reserve_tokens=512)
         for name in AGENTS:
@@ -141,8 +149,8 @@ class _Show:
         )
 
     async def timer(self) -> None:
-        from actors.client import Ticket
-        from actors.log_client import LogClient
+        from palimpsest.actors.client import Ticket
+        from palimpsest.actors.log_client import LogClient
 
         log = LogClient(self._system.parts["log"])
         position = int((await log.status())["position"])
@@ -156,7 +164,7 @@ class _Show:
 
     async def kill(self) -> None:
         """SIGKILL the memory manager while every agent has turns in flight."""
-        from actors.log_client import LogClient
+        from palimpsest.actors.log_client import LogClient
 
         pid = (await self._system.pids())["memory"]
         texts = [*PARAGRAPHS[:2], "What is my name?"]
@@ -182,8 +190,8 @@ class _Show:
 
 
 def _look_back(folder: Path, started: float) -> None:
-    from store.folder import DataFolder
-    from store.sqlite_log import SqliteLog
+    from palimpsest.store.folder import DataFolder
+    from palimpsest.store.sqlite_log import SqliteLog
 
     with SqliteLog.open_readonly(DataFolder(folder).log_path()) as log:
         streams = {name: log.read(name) for name in AGENTS}
@@ -195,7 +203,7 @@ def _look_back(folder: Path, started: float) -> None:
     click.echo()
     _say("done", f"in {time.perf_counter() - started:.0f} s. The agents are still there; look into them:")
     for command in ("agents", "events ada --kind SummaryWritten", "context ada", "replay --all --verify", "chat ada"):
-        click.echo(f"{'':14}python launch.py --data {folder} {command}")
+        click.echo(f"{'':14}{PROGRAM} --data {folder} {command}")
 
 
 def _pressure(streams: dict[str, list[Envelope]]) -> None:
@@ -228,7 +236,7 @@ def _proved(proofs: Sequence[Proof], took_s: float) -> None:
 
 def _past_window(stream: list[Envelope]) -> None:
     """The window in which ada found the key: which of its seqs, how many tokens, what its search had returned."""
-    from events.evolve import fold
+    from palimpsest.events.evolve import fold
 
     returned = [e for e in stream if isinstance(event := decode(e), FunctionReturned) and event.total]
     _claim(bool(returned), "a search found something")

@@ -8,12 +8,13 @@ from typing import Any, Final
 import msgspec
 from msgspec.structs import replace
 
-from console.servers import server_text
-from console.show import one_line, utc
-from events import margins
-from events.envelope import Envelope
-from events.times import ahead, stamp
-from events.types import (
+from palimpsest.console.called import as_typed
+from palimpsest.console.servers import server_text
+from palimpsest.console.show import one_line, utc
+from palimpsest.events import margins
+from palimpsest.events.envelope import Envelope
+from palimpsest.events.times import ahead, stamp
+from palimpsest.events.types import (
     AgentAttached,
     AgentCreated,
     AgentDetached,
@@ -252,7 +253,7 @@ _SAY: Final[dict[type[Event], Callable[[Any], str]]] = {
     InputSkipped: lambda e: f"input {e.input}: {one_line(e.reason)}",
     InferenceRequested: lambda e: f"{e.purpose}, {e.tokens:,} tokens, fingerprint {e.fingerprint.hex()[:16]}",
     InferenceCompleted: _completed,
-    InferenceFailed: lambda e: f"{e.error} (attempts: {e.attempts}): {one_line(e.detail)}",
+    InferenceFailed: lambda e: f"{e.error} (attempts: {e.attempts}): {as_typed(one_line(e.detail))}",
     InferenceCancelled: lambda e: one_line(e.reason) or "no reason given",
     AnswerRejected: lambda e: one_line(e.reason),
     RepetitionNoted: lambda e: f"{one_line(e.name, 40)} made {e.times} times alike: {one_line(e.reason)}",

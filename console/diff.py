@@ -9,18 +9,18 @@ from typing import Any, Final
 
 import click
 
-from console.context import counted, open_inference, recorded, state_at
-from console.describe import plain, seqs, timer_text, value_text
-from console.inspect import agent_head, reading
-from console.options import bundle_option, json_option
-from console.show import Page, Part, many, one_line, print_json, printable, took, utc
-from events.debug.diff import KINDS, BlockEdit, Moved, Place, StateDiff, diff, pieces
-from events.debug.window import PARTS, Share, gist
-from events.errors import BadInput
-from events.state import State, Summary, Turn
-from events.types import InferenceRequested
-from store.log import LogReader
-from store.states import load
+from palimpsest.console.context import counted, open_inference, recorded, state_at
+from palimpsest.console.describe import plain, seqs, timer_text, value_text
+from palimpsest.console.inspect import agent_head, reading
+from palimpsest.console.options import bundle_option, json_option
+from palimpsest.console.show import Page, Part, many, one_line, print_json, printable, took, utc
+from palimpsest.events.debug.diff import KINDS, BlockEdit, Moved, Place, StateDiff, diff, pieces
+from palimpsest.events.debug.window import PARTS, Share, gist
+from palimpsest.events.errors import BadInput
+from palimpsest.events.state import State, Summary, Turn
+from palimpsest.events.types import InferenceRequested
+from palimpsest.store.log import LogReader
+from palimpsest.store.states import load
 
 USAGE: Final = "Write `diff AGENT SEQ [SEQ]`, `diff AGENT AGENT`, or `diff AGENT SEQ AGENT SEQ`."
 

@@ -12,12 +12,12 @@ from typing import Any, Final, get_args
 import msgspec
 from msgspec.structs import replace
 
-from console.servers import NONE
-from console.show import one_line
-from console.tokenizers import with_tokenizer
-from events.encodings import is_own
-from events.errors import BadInput
-from events.types import Settings
+from palimpsest.console.servers import NONE
+from palimpsest.console.show import one_line
+from palimpsest.console.tokenizers import with_tokenizer
+from palimpsest.events.encodings import is_own
+from palimpsest.events.errors import BadInput
+from palimpsest.events.types import Settings
 
 FIELDS: Final[Mapping[str, str]] = {
     "return-after": "return_after_s",

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from console.describe import plain
-from console.options import address_option, json_option, typed
-from console.show import Page, many, one_line, print_json, utc
-from console.writing import writing
-from events.debug.under_way import Input, UnderWay, under_way
-from events.errors import UnknownAgent
+from palimpsest.console.describe import plain
+from palimpsest.console.options import address_option, json_option, typed
+from palimpsest.console.show import Page, many, one_line, print_json, utc
+from palimpsest.console.writing import writing
+from palimpsest.events.debug.under_way import Input, UnderWay, under_way
+from palimpsest.events.errors import UnknownAgent
 
 if TYPE_CHECKING:
-    from actors.forks import Place
-    from console.overrides import Changes
+    from palimpsest.actors.forks import Place
+    from palimpsest.console.overrides import Changes
 
 SHOWN: Final = 10
 
@@ -80,14 +80,14 @@ def command(
 async def _fork(
     agent: str, at: int | None, names: tuple[str, ...], pairs: tuple[str, ...], *, keep: bool, address: str
 ) -> tuple[Place, Changes | None]:
-    from actors.forks import Overrides, fork, place
+    from palimpsest.actors.forks import Overrides, fork, place
 
     async with writing(address, f"fork {agent}", UnknownAgent(agent)) as log:
         where = await place(log, agent, at)
         changed = _changed(where, pairs)
         await fork(log, where, names, _overrides(Overrides, changed, keep))
     if changed and changed.typed:
-        from console.keys import remember
+        from palimpsest.console.keys import remember
 
         remember(changed.typed)
     return where, changed
@@ -97,8 +97,8 @@ def _changed(where: Place, pairs: tuple[str, ...]) -> Changes | None:
     """What `--set` says; with none given, what it takes to count tokens is not imported."""
     if not pairs:
         return None
-    from console.overrides import changes
-    from store.tokens import count
+    from palimpsest.console.overrides import changes
+    from palimpsest.store.tokens import count
 
     return changes(where.state, pairs, count)
 

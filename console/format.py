@@ -9,13 +9,13 @@ import asyncio
 
 import click
 
-from console.inspect import agent_head, reading
-from console.options import address_option, bundle_option, json_option
-from console.show import Page, one_line, print_json
-from console.writing import writing
-from events.errors import UnknownAgent
-from events.formats import PARTS, Format
-from store.states import load
+from palimpsest.console.inspect import agent_head, reading
+from palimpsest.console.options import address_option, bundle_option, json_option
+from palimpsest.console.show import Page, one_line, print_json
+from palimpsest.console.writing import writing
+from palimpsest.events.errors import UnknownAgent
+from palimpsest.events.formats import PARTS, Format
+from palimpsest.store.states import load
 
 
 @click.command("format")
@@ -46,7 +46,7 @@ def command(agent: str, add: tuple[str, ...], remove: tuple[str, ...], address: 
 
 
 async def _change(agent: str, add: tuple[str, ...], remove: tuple[str, ...], address: str) -> Format:
-    from actors.formats import change
+    from palimpsest.actors.formats import change
 
     async with writing(address, f"format {agent}", UnknownAgent(agent)) as log:
         return await change(log, agent, add=add, remove=remove)

@@ -11,17 +11,18 @@ from typing import Any, Final
 
 import msgspec
 
-from console.describe import plain
-from console.inspect import unprovable
-from console.options import PROGRAM, complain
-from console.show import Page, many, one_line, print_json
-from events.debug.gate import Changes, changes
-from events.errors import BadInput, BundleUnreadable, NewerFormat
-from events.sources import is_source
-from store.bundle import SUFFIX
-from store.bundle_log import BundleLog, read_bundle
-from store.manifest import Versions
-from store.versions import versions_now
+from palimpsest.console.called import PROGRAM
+from palimpsest.console.describe import plain
+from palimpsest.console.inspect import unprovable
+from palimpsest.console.options import complain
+from palimpsest.console.show import Page, many, one_line, print_json
+from palimpsest.events.debug.gate import Changes, changes
+from palimpsest.events.errors import BadInput, BundleUnreadable, NewerFormat
+from palimpsest.events.sources import is_source
+from palimpsest.store.bundle import SUFFIX
+from palimpsest.store.bundle_log import BundleLog, read_bundle
+from palimpsest.store.manifest import Versions
+from palimpsest.store.versions import versions_now
 
 SHOWN: Final = 8
 

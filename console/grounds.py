@@ -11,20 +11,20 @@ from typing import Final
 
 import msgspec
 
-from console.describe import call_text, describe, quoted
-from console.inspect import CHUNK, agent_head, check_event, stretches
-from console.options import typed
-from console.show import Page, many, one_line, utc
-from console.words import search_terms
-from events.codec import decode
-from events.debug.told import INPUT_KINDS
-from events.debug.writers import TURN_KINDS, Hint, Writer, hints, writer
-from events.envelope import Envelope
-from events.errors import BadInput
-from events.passages import excerpt
-from events.types import FunctionCalled, FunctionFailed, FunctionReturned, MessageSent
-from store.log import LogReader
-from store.states import load
+from palimpsest.console.describe import call_text, describe, quoted
+from palimpsest.console.inspect import CHUNK, agent_head, check_event, stretches
+from palimpsest.console.options import typed
+from palimpsest.console.show import Page, many, one_line, utc
+from palimpsest.console.words import search_terms
+from palimpsest.events.codec import decode
+from palimpsest.events.debug.told import INPUT_KINDS
+from palimpsest.events.debug.writers import TURN_KINDS, Hint, Writer, hints, writer
+from palimpsest.events.envelope import Envelope
+from palimpsest.events.errors import BadInput
+from palimpsest.events.passages import excerpt
+from palimpsest.events.types import FunctionCalled, FunctionFailed, FunctionReturned, MessageSent
+from palimpsest.store.log import LogReader
+from palimpsest.store.states import load
 
 TEXT_CHARS: Final = 600
 HINT_CHARS: Final = 160

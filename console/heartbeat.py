@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from actors.checks import MAX_EVERY_S
-from events.errors import BadInput
-from events.types import Timer
+from palimpsest.actors.checks import MAX_EVERY_S
+from palimpsest.events.errors import BadInput
+from palimpsest.events.types import Timer
 
 TIMER_ID: Final = "heartbeat"
 MIN_EVERY_S: Final = 60

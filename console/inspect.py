@@ -8,17 +8,17 @@ from typing import Final
 
 import click
 
-from console.describe import plain
-from console.options import bundle_option, data_folder, given_bundle
-from console.progress import bar
-from console.show import Page, one_line, print_json, utc
-from events.envelope import Envelope, Topic
-from events.errors import AtRest, BadInput
-from events.sources import is_source, source_of
-from events.state import State
-from events.types import Parent
-from store.log import LAST_SEQ, LogReader, StreamHead, agents_of, unknown_agent
-from store.sqlite_log import SqliteLog
+from palimpsest.console.describe import plain
+from palimpsest.console.options import bundle_option, data_folder, given_bundle
+from palimpsest.console.progress import bar
+from palimpsest.console.show import Page, one_line, print_json, utc
+from palimpsest.events.envelope import Envelope, Topic
+from palimpsest.events.errors import AtRest, BadInput
+from palimpsest.events.sources import is_source, source_of
+from palimpsest.events.state import State
+from palimpsest.events.types import Parent
+from palimpsest.store.log import LAST_SEQ, LogReader, StreamHead, agents_of, unknown_agent
+from palimpsest.store.sqlite_log import SqliteLog
 
 CHUNK: Final = 2000
 
@@ -31,7 +31,7 @@ def reading() -> Iterator[LogReader]:
         with SqliteLog.open_readonly(data_folder().log_path()) as log:
             yield log
         return
-    from store.bundle_log import read_bundle
+    from palimpsest.store.bundle_log import read_bundle
 
     with bar(f"Reading {one_line(bundle.name)}") as step:
         bundled = read_bundle(bundle, step)

@@ -12,14 +12,14 @@ from typing import Any
 
 import click
 
-from console.options import data_folder, json_option
-from console.show import Page, one_line, print_json
-from events.addresses import Address, address_of, secrets_in_query
-from events.errors import BadInput
-from store.folder import DataFolder
-from store.imported import imported
-from store.key_files import KeyFiles, key_files
-from store.keys import Access, Keys, Server, keys_in, merged
+from palimpsest.console.options import data_folder, json_option
+from palimpsest.console.show import Page, one_line, print_json
+from palimpsest.events.addresses import Address, address_of, secrets_in_query
+from palimpsest.events.errors import BadInput
+from palimpsest.store.folder import DataFolder
+from palimpsest.store.imported import imported
+from palimpsest.store.key_files import KeyFiles, key_files
+from palimpsest.store.keys import Access, Keys, Server, keys_in, merged
 
 
 @click.group("keys", invoke_without_command=True)

@@ -13,7 +13,7 @@ import stat
 from collections.abc import Iterator
 from typing import Final
 
-from events.errors import BadInput
+from palimpsest.events.errors import BadInput
 
 SNIFFED: Final = 64
 """So many bytes tell what they are the beginning of."""

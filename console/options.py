@@ -19,19 +19,21 @@ from typing import TYPE_CHECKING, Final
 
 import click
 from click.exceptions import NoArgsIsHelpError, NoSuchCommand
+from click.shell_completion import shell_complete
 
-from events.errors import BadInput, PalimpsestError
-from store.folder import DataFolder, default_data_folder, expanded
+from palimpsest.console.called import NAME, PROGRAM, as_typed
+from palimpsest.events.errors import BadInput, PalimpsestError
+from palimpsest.store.folder import DataFolder, default_data_folder, expanded
 
 if TYPE_CHECKING:
-    from actors.index import IndexSettings
+    from palimpsest.actors.index import IndexSettings
 
-PROGRAM: Final = "python launch.py"
 INTERRUPTED: Final = 130
 NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 NO_WAY: Final = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG, errno.ENOTDIR, errno.ELOOP})
 """What a user can mend who gave a path; any other error of the system's is a fault of ours, and is shown whole."""
 PIPE_CLOSED: Final = 141
+_COMPLETE: Final = f"_{NAME.upper()}_COMPLETE"
 _CLOSED: Final = "palimpsest.closed"
 _SERVING: Final = "palimpsest.serving"
 _DATA: Final = "palimpsest.data"
@@ -68,6 +70,19 @@ def data_option() -> click.Option:
         expose_value=False,
         callback=_keeper(_DATA),
         help="The folder of the log and its indexes. Default: $PALIMPSEST_HOME, else ~/.palimpsest.",
+    )
+
+
+def _version_option() -> click.Option:
+    def show(context: click.Context, _option: click.Parameter, value: bool) -> None:
+        if value:
+            from palimpsest import __version__
+
+            click.echo(f"palimpsest {__version__}")
+            context.exit()
+
+    return click.Option(
+        ["--version"], is_flag=True, is_eager=True, expose_value=False, callback=show, help="Print the version."
     )
 
 
@@ -154,8 +169,8 @@ def index_options(command: Callable[..., object]) -> Callable[..., object]:
 
 def index_settings() -> IndexSettings:
     """What this call's options and the environment say. Raises BadInput where that can never work."""
-    from actors.index import IndexSettings, check_settings
-    from store.embeddings import DEFAULT
+    from palimpsest.actors.index import IndexSettings, check_settings
+    from palimpsest.store.embeddings import DEFAULT
 
     given = click.get_current_context().meta
     settings = IndexSettings(
@@ -174,7 +189,11 @@ class LazyGroup(click.Group):
     """
 
     def __init__(self, *, sections: Mapping[str, Mapping[str, tuple[str, str]]], help: str) -> None:
-        super().__init__(help=help, params=[data_option()], context_settings={"help_option_names": ["-h", "--help"]})
+        super().__init__(
+            help=help,
+            params=[data_option(), _version_option()],
+            context_settings={"help_option_names": ["-h", "--help"]},
+        )
         self._sections = sections
         self._targets = {name: target for commands in sections.values() for name, (target, _) in commands.items()}
 
@@ -254,6 +273,8 @@ def run(group: click.Group, arguments: Sequence[str] | None = None) -> int:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")  # a terminal that lacks a letter is no reason to die
     try:
+        if _COMPLETE in os.environ:
+            return shell_complete(group, {}, NAME, _COMPLETE, os.environ[_COMPLETE])
         given = sys.argv[1:] if arguments is None else list(arguments)
         _check_text(given)
         with group.make_context(PROGRAM, given) as context:  # `main` would answer Ctrl-C and a closed pipe its own way
@@ -313,7 +334,7 @@ def _check_text(arguments: Sequence[str]) -> None:
 
 def complain(what: str) -> None:
     """One line on standard error."""
-    click.echo(f"{click.style('Error:', fg='red') if _colours() else 'Error:'} {what}", err=True)
+    click.echo(f"{click.style('Error:', fg='red') if _colours() else 'Error:'} {as_typed(what)}", err=True)
 
 
 def _colours() -> bool:

@@ -18,17 +18,17 @@ from typing import Final
 import msgspec
 from msgspec.structs import replace
 
-from console.fields import FIELDS, changed_fields, split, value_of, with_fields
-from console.servers import NONE
-from console.settings import Flags, check_change, differences, servers_named, settings_changed
-from console.show import many, one_line
-from events.context import Count
-from events.errors import BadInput
-from events.prompts import least_window_of, most_reserve_tokens, needed_tokens
-from events.servers import chosen
-from events.settings import flaw
-from events.state import State
-from events.types import OFFLINE, Block, Settings
+from palimpsest.console.fields import FIELDS, changed_fields, split, value_of, with_fields
+from palimpsest.console.servers import NONE
+from palimpsest.console.settings import Flags, check_change, differences, servers_named, settings_changed
+from palimpsest.console.show import many, one_line
+from palimpsest.events.context import Count
+from palimpsest.events.errors import BadInput
+from palimpsest.events.prompts import least_window_of, most_reserve_tokens, needed_tokens
+from palimpsest.events.servers import chosen
+from palimpsest.events.settings import flaw
+from palimpsest.events.state import State
+from palimpsest.events.types import OFFLINE, Block, Settings
 
 _FLAGS: Final = ("model", "base-url", "window", "fallback", "summarizer", "in-flight")
 """These change others with them, as they do for `chat`."""

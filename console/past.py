@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from console.options import typed
-from console.show import many, one_line, utc
-from console.zones import due_text
-from events.codec import decode
-from events.context import clip
-from events.types import MessageSent, UserMessageReceived
+from palimpsest.console.options import typed
+from palimpsest.console.show import many, one_line, utc
+from palimpsest.console.zones import due_text
+from palimpsest.events.codec import decode
+from palimpsest.events.context import clip
+from palimpsest.events.types import MessageSent, UserMessageReceived
 
 if TYPE_CHECKING:
-    from console.talk import Talker
-    from events.types import Timer
+    from palimpsest.console.talk import Talker
+    from palimpsest.events.types import Timer
 
 SAID: Final = 6
 """So many messages are shown, of the user and of the agent."""

@@ -17,14 +17,14 @@ from typing import Final
 import click
 import msgspec
 
-from actors.checks import MAX_MESSAGE_BYTES
-from actors.client import Reply
-from actors.models.protocol import Piece
-from console.not_text import held_in, kind_of
-from console.options import complain
-from console.show import printable
-from console.talk import Talker, ending, is_failed, notes
-from events.errors import BadInput
+from palimpsest.actors.checks import MAX_MESSAGE_BYTES
+from palimpsest.actors.client import Reply
+from palimpsest.actors.models.protocol import Piece
+from palimpsest.console.not_text import held_in, kind_of
+from palimpsest.console.options import complain
+from palimpsest.console.show import printable
+from palimpsest.console.talk import Talker, ending, is_failed, notes
+from palimpsest.events.errors import BadInput
 
 CHUNK_BYTES: Final = 65_536
 CHUNKS_AHEAD: Final = 4

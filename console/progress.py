@@ -10,7 +10,7 @@ from typing import Final
 
 import click
 
-from console.show import many, terminal
+from palimpsest.console.show import many, terminal
 
 SLOW_S: Final = 0.5
 """What takes longer shows its progress."""

@@ -12,18 +12,18 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
 
-from console.options import data_folder, given_bundle, index_settings
-from events.debug.told import Told
-from events.debug.turns import Search
-from events.debug.verdict import Ranked
-from events.errors import BadInput, PalimpsestError, StorageUnavailable
-from events.sources import is_source
-from store.log import LogReader
+from palimpsest.console.options import data_folder, given_bundle, index_settings
+from palimpsest.events.debug.told import Told
+from palimpsest.events.debug.turns import Search
+from palimpsest.events.debug.verdict import Ranked
+from palimpsest.events.errors import BadInput, PalimpsestError, StorageUnavailable
+from palimpsest.events.sources import is_source
+from palimpsest.store.log import LogReader
 
 if TYPE_CHECKING:
-    from store.functions import Sight
-    from store.points import View
-    from store.projection import MemoryIndex
+    from palimpsest.store.functions import Sight
+    from palimpsest.store.points import View
+    from palimpsest.store.projection import MemoryIndex
 
 PAGE: Final = 200
 MOST: Final = 2000
@@ -34,7 +34,7 @@ BUILT_EVENTS: Final = 20_000
 
 def rank(log: LogReader, search: Search, told: Collection[Told], *, patient: bool = False) -> Ranked:
     """The best rank of what was told among a search's results. An index that cannot be had makes it unknown."""
-    from store.functions import sight_at
+    from palimpsest.store.functions import sight_at
 
     sight = sight_at(search.call, search.asked, log)
     try:
@@ -45,7 +45,7 @@ def rank(log: LogReader, search: Search, told: Collection[Told], *, patient: boo
 
 
 def _ranked(index: MemoryIndex, search: Search, sight: Sight, told: Collection[Told]) -> Ranked:
-    from store.functions import search as searched
+    from palimpsest.store.functions import search as searched
 
     wanted = {(each.stream, each.seq, each.chunk) for each in told}
     looked = 0
@@ -64,7 +64,7 @@ def _ranked(index: MemoryIndex, search: Search, sight: Sight, told: Collection[T
 @contextlib.contextmanager
 def _index(log: LogReader, views: tuple[View, ...], *, patient: bool) -> Iterator[MemoryIndex]:
     """The data folder's index, brought up to the log; else a private one. Raises BadInput where that takes long."""
-    from console.search import catch_up, private_index
+    from palimpsest.console.search import catch_up, private_index
 
     index = _at_hand(log)
     if index is not None:
@@ -82,7 +82,7 @@ def _index(log: LogReader, views: tuple[View, ...], *, patient: bool) -> Iterato
 
 def _at_hand(log: LogReader) -> MemoryIndex | None:
     """The data folder's index, if it has one that nobody else has open. A bundle has none."""
-    from actors.index import open_index
+    from palimpsest.actors.index import open_index
 
     path = data_folder().index_path()
     if given_bundle() or not path.exists():

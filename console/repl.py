@@ -24,16 +24,16 @@ from prompt_toolkit.patch_stdout import patch_stdout
 from prompt_toolkit.utils import is_dumb_terminal
 from rich.console import Console
 
-from actors.client import Reply, Ticket
-from console.commands import Change, Commands, is_command
-from console.completion import Completing
-from console.keyboard import History, Keyboard, has_interrupt, keys, stop_for_now
-from console.not_text import refusal
-from console.past import last_said
-from console.talk import Talker
-from console.voice import Voice
-from events.context import Count
-from events.errors import BadInput, PalimpsestError
+from palimpsest.actors.client import Reply, Ticket
+from palimpsest.console.commands import Change, Commands, is_command
+from palimpsest.console.completion import Completing
+from palimpsest.console.keyboard import History, Keyboard, has_interrupt, keys, stop_for_now
+from palimpsest.console.not_text import refusal
+from palimpsest.console.past import last_said
+from palimpsest.console.talk import Talker
+from palimpsest.console.voice import Voice
+from palimpsest.events.context import Count
+from palimpsest.events.errors import BadInput, PalimpsestError
 
 ENDS: Final = frozenset({"exit", "quit", "exit()", "quit()", ":q", "/exit", "/quit"})
 """Lines that end the chat, in upper or lower case; whoever means the word says it with a stop or a blank."""

@@ -15,18 +15,18 @@ from typing import Any, Final
 import click
 import msgspec
 
-from console.describe import plain
-from console.inspect import head_of, reading, stretches, unprovable
-from console.options import bundle_option, complain, given_bundle, json_option, typed
-from console.show import Page, many, one_line, print_json
-from events.codec import decode
-from events.envelope import Envelope
-from events.errors import BadInput, LogDamaged, NewerFormat
-from events.replay import Proved, Replayer, freeze
-from events.sources import is_source
-from events.state import FOLD
-from store.folder import expanded
-from store.log import LogReader, StreamHead
+from palimpsest.console.describe import plain
+from palimpsest.console.inspect import head_of, reading, stretches, unprovable
+from palimpsest.console.options import bundle_option, complain, given_bundle, json_option, typed
+from palimpsest.console.show import Page, many, one_line, print_json
+from palimpsest.events.codec import decode
+from palimpsest.events.envelope import Envelope
+from palimpsest.events.errors import BadInput, LogDamaged, NewerFormat
+from palimpsest.events.replay import Proved, Replayer, freeze
+from palimpsest.events.sources import is_source
+from palimpsest.events.state import FOLD
+from palimpsest.store.folder import expanded
+from palimpsest.store.log import LogReader, StreamHead
 
 HEADS: Final = 1000
 
@@ -193,7 +193,7 @@ def command(agent: str | None, *, everyone: bool, verify: bool, against: Path | 
     if against is not None:
         if agent or given_bundle():
             raise BadInput("--against DIR replays all bundles of DIR: leave AGENT and --bundle out.")
-        from console.gate import gate
+        from palimpsest.console.gate import gate
 
         return gate(expanded(against), as_json=as_json)
     if bool(agent) == everyone:

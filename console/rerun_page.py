@@ -7,13 +7,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from console.options import PROGRAM, typed
-from console.show import Page, many, one_line
-from events.debug.compare import Comparison, Pair, Totals
+from palimpsest.console.called import PROGRAM
+from palimpsest.console.options import typed
+from palimpsest.console.show import Page, many, one_line
+from palimpsest.events.debug.compare import Comparison, Pair, Totals
 
 if TYPE_CHECKING:
-    from actors.counterfactual import Outcome
-    from actors.rerun import Plan
+    from palimpsest.actors.counterfactual import Outcome
+    from palimpsest.actors.rerun import Plan
 
 SHOWN: Final = 12
 """As many turns with other answers are shown; --json has all."""

@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING
 
 import click
 
-from console.chat import starting
-from console.fork import print_turn
-from console.inspect import agent_head, check_is_owed, reading
-from console.options import address_option, data_folder, index_options, index_settings, rehomed, typed
-from console.show import Page, one_line
-from events.debug.under_way import under_way
-from store.states import load
+from palimpsest.console.chat import starting
+from palimpsest.console.fork import print_turn
+from palimpsest.console.inspect import agent_head, check_is_owed, reading
+from palimpsest.console.options import address_option, data_folder, index_options, index_settings, rehomed, typed
+from palimpsest.console.show import Page, one_line
+from palimpsest.events.debug.under_way import under_way
+from palimpsest.store.states import load
 
 if TYPE_CHECKING:
-    from actors.client import Client
-    from actors.index import IndexSettings
+    from palimpsest.actors.client import Client
+    from palimpsest.actors.index import IndexSettings
 
 
 @click.command("resume")
@@ -47,7 +47,7 @@ def command(agent: str, address: str) -> int:
 
 async def _resume(agent: str, address: str, settings: IndexSettings) -> int:
     with starting(address):
-        from actors.system import Options, boot
+        from palimpsest.actors.system import Options, boot
 
         system = await boot(
             data_folder(), f"resume {agent}", Options(address=address, rehome=rehomed(), index=settings)
@@ -62,7 +62,7 @@ async def _resume(agent: str, address: str, settings: IndexSettings) -> int:
 
 async def _until_at_rest(client: Client, agent: str) -> int:
     """What was under way, and whatever comes meanwhile; the exit code."""
-    from console.pipe import finish
+    from palimpsest.console.pipe import finish
 
     code = 0
     while tickets := await client.resume(agent):

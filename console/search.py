@@ -16,9 +16,9 @@ from typing import Any, Final
 import click
 from msgspec.structs import asdict, replace
 
-from actors.index import drop_index, open_index
-from console.inspect import agent_head, check_event, reading
-from console.options import (
+from palimpsest.actors.index import drop_index, open_index
+from palimpsest.console.inspect import agent_head, check_event, reading
+from palimpsest.console.options import (
     bundle_option,
     data_folder,
     given_bundle,
@@ -27,20 +27,20 @@ from console.options import (
     is_serving,
     json_option,
 )
-from console.progress import bar
-from console.show import Page, many, one_line, print_json, utc
-from events.envelope import Envelope
-from events.errors import BadInput, StorageUnavailable
-from events.passages import Hit, beside, label
-from events.passages import Page as Found
-from events.sources import is_source, stream_of
-from store.bearing import BEARING
-from store.functions import Sight, bounds_of, sight_of
-from store.log import LogReader
-from store.points import View
-from store.projection import MemoryIndex
-from store.search import QUERY_CHARS
-from store.states import load
+from palimpsest.console.progress import bar
+from palimpsest.console.show import Page, many, one_line, print_json, utc
+from palimpsest.events.envelope import Envelope
+from palimpsest.events.errors import BadInput, StorageUnavailable
+from palimpsest.events.passages import Hit, beside, label
+from palimpsest.events.passages import Page as Found
+from palimpsest.events.sources import is_source, stream_of
+from palimpsest.store.bearing import BEARING
+from palimpsest.store.functions import Sight, bounds_of, sight_of
+from palimpsest.store.log import LogReader
+from palimpsest.store.points import View
+from palimpsest.store.projection import MemoryIndex
+from palimpsest.store.search import QUERY_CHARS
+from palimpsest.store.states import load
 
 BATCH: Final = 1000
 PART_BYTES: Final = 200_000

@@ -12,15 +12,16 @@ from typing import Final
 import msgspec
 from msgspec.structs import replace
 
-from actors.models.window import UNKNOWN, Window
-from console.describe import value_text
-from console.fields import changed_fields, given
-from console.servers import moved_along, with_fallbacks, with_summarizer
-from events.addresses import OPENAI_URL, address_of, public_url
-from events.context import Count
-from events.encodings import FILE
-from events.errors import BadInput
-from events.prompts import (
+from palimpsest.actors.models.window import UNKNOWN, Window
+from palimpsest.console.called import PROGRAM
+from palimpsest.console.describe import value_text
+from palimpsest.console.fields import changed_fields, given
+from palimpsest.console.servers import moved_along, with_fallbacks, with_summarizer
+from palimpsest.events.addresses import OPENAI_URL, address_of, public_url
+from palimpsest.events.context import Count
+from palimpsest.events.encodings import FILE
+from palimpsest.events.errors import BadInput
+from palimpsest.events.prompts import (
     least_window_of,
     most_reserve_tokens,
     needed_tokens,
@@ -29,18 +30,18 @@ from events.prompts import (
     summary_words,
     unborn,
 )
-from events.servers import all_of
-from events.settings import flaw
-from events.state import State
-from events.types import OFFLINE, AgentCreated, Settings
-from store.tokens import encoding_for
+from palimpsest.events.servers import all_of
+from palimpsest.events.settings import flaw
+from palimpsest.events.state import State
+from palimpsest.events.types import OFFLINE, AgentCreated, Settings
+from palimpsest.store.tokens import encoding_for
 
 OFFLINE_WINDOW_TOKENS: Final = 8_192
 HOSTED_WINDOW_TOKENS: Final = 32_768
 NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
 """An environment that says nothing."""
 HOW_TO_HOST: Final = (
-    "This is the built-in offline model, not an LLM. For a real one: OPENAI_API_KEY=… python launch.py chat --model "
+    f"This is the built-in offline model, not an LLM. For a real one: OPENAI_API_KEY=… {PROGRAM} chat --model "
     "gpt-4o-mini, or --base-url http://localhost:11434/v1 --model llama3"
 )
 

@@ -7,19 +7,19 @@ from collections.abc import Iterator
 import click
 import msgspec
 
-from console.context import counted, recorded, state_at
-from console.describe import call_text, plain, quoted, seqs, timer_text, value_text
-from console.inspect import CHUNK, agent_head, find, reading
-from console.options import bundle_option, json_option
-from console.show import Page, Part, many, one_line, print_json, printable, took, utc
-from events.codec import decode
-from events.debug.overview import Covering, EventAt, Overview, Running, overview
-from events.envelope import Envelope
-from events.errors import BadInput
-from events.passages import input_text
-from events.state import State
-from events.types import ArchivalMemoryInserted, Event, InputArchived, MessageSent, TurnStarted
-from store.log import LogReader
+from palimpsest.console.context import counted, recorded, state_at
+from palimpsest.console.describe import call_text, plain, quoted, seqs, timer_text, value_text
+from palimpsest.console.inspect import CHUNK, agent_head, find, reading
+from palimpsest.console.options import bundle_option, json_option
+from palimpsest.console.show import Page, Part, many, one_line, print_json, printable, took, utc
+from palimpsest.events.codec import decode
+from palimpsest.events.debug.overview import Covering, EventAt, Overview, Running, overview
+from palimpsest.events.envelope import Envelope
+from palimpsest.events.errors import BadInput
+from palimpsest.events.passages import input_text
+from palimpsest.events.state import State
+from palimpsest.events.types import ArchivalMemoryInserted, Event, InputArchived, MessageSent, TurnStarted
+from palimpsest.store.log import LogReader
 
 PAGE_SIZE = 20
 RECALL = frozenset({"TurnStarted", "MessageSent"})

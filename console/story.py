@@ -10,9 +10,10 @@ from typing import Any, Final
 
 import msgspec
 
-from console.describe import call_text, cut_text, describe, seqs, value_text
-from console.show import Page, many, one_line, printable, took, utc
-from events.debug.moments import (
+from palimpsest.console.called import as_typed
+from palimpsest.console.describe import call_text, cut_text, describe, seqs, value_text
+from palimpsest.console.show import Page, many, one_line, printable, took, utc
+from palimpsest.events.debug.moments import (
     Called,
     Evicted,
     EvictionBegan,
@@ -24,7 +25,7 @@ from events.debug.moments import (
     TurnBegan,
     TurnClosed,
 )
-from events.types import (
+from palimpsest.events.types import (
     ArchivalMemoryInserted,
     CoreMemoryAppended,
     CoreMemoryReplaced,
@@ -167,7 +168,7 @@ def _answer(part: Step) -> Iterator[str]:
         yield "no answer yet" if part.outcome == "open" else part.outcome
         return
     if part.outcome != "answered":
-        yield f"{part.outcome} after {took(part.wall_ms)}: {part.detail}"
+        yield f"{part.outcome} after {took(part.wall_ms)}: {as_typed(part.detail)}"
         return
     usage = part.usage
     cached = f" ({usage.cached:,} cached)" if usage.cached else ""

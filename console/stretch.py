@@ -15,17 +15,17 @@ from typing import Final
 import msgspec
 from msgspec.structs import replace
 
-from console.inspect import CHUNK, head_of
-from console.show import many, one_line
-from console.story import ordinal
-from events.codec import KINDS, decode
-from events.debug.choice import Wanted
-from events.envelope import Envelope
-from events.errors import BadInput
-from events.sources import is_source
-from events.types import INPUTS, TurnEnded
-from store.log import LogReader
-from store.states import load
+from palimpsest.console.inspect import CHUNK, head_of
+from palimpsest.console.show import many, one_line
+from palimpsest.console.story import ordinal
+from palimpsest.events.codec import KINDS, decode
+from palimpsest.events.debug.choice import Wanted
+from palimpsest.events.envelope import Envelope
+from palimpsest.events.errors import BadInput
+from palimpsest.events.sources import is_source
+from palimpsest.events.types import INPUTS, TurnEnded
+from palimpsest.store.log import LogReader
+from palimpsest.store.states import load
 
 SLACK_MS: Final = 3_600_000
 """Clocks may differ: what is sought by its time is sought from an hour before."""

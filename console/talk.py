@@ -6,19 +6,20 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
-from console.show import one_line
+from palimpsest.console.called import as_typed
+from palimpsest.console.show import one_line
 
 if TYPE_CHECKING:
-    from actors.client import Reply, Ticket
-    from actors.forks import Overrides, Place, Undone
-    from actors.loading import OnProgress, Report
-    from actors.models.protocol import Piece
-    from actors.zones import Change
-    from events.envelope import Envelope
-    from events.formats import Format
-    from events.state import State
-    from events.types import AgentCreated, Settings, Timer
-    from store.log import StreamHead
+    from palimpsest.actors.client import Reply, Ticket
+    from palimpsest.actors.forks import Overrides, Place, Undone
+    from palimpsest.actors.loading import OnProgress, Report
+    from palimpsest.actors.models.protocol import Piece
+    from palimpsest.actors.zones import Change
+    from palimpsest.events.envelope import Envelope
+    from palimpsest.events.formats import Format
+    from palimpsest.events.state import State
+    from palimpsest.events.types import AgentCreated, Settings, Timer
+    from palimpsest.store.log import StreamHead
 
 
 class Talker(Protocol):
@@ -104,7 +105,7 @@ def ending(reply: Reply) -> str:
     if reply.reason == "yielded":
         return cut if reply.messages else "The agent ended its turn without a message."
     said = _ENDS.get(reply.reason, f"The turn ended: {reply.reason}.")
-    said = said if reply.reason == "stopped" else f"{said} {one_line(reply.detail, 1000)}".rstrip()
+    said = said if reply.reason == "stopped" else f"{said} {as_typed(one_line(reply.detail, 1000))}".rstrip()
     return f"{cut} {said}".lstrip()
 
 

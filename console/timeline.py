@@ -16,21 +16,21 @@ from typing import Final
 import click
 from msgspec.structs import replace
 
-from console.describe import as_object, describe
-from console.inspect import find, reading, stretches
-from console.options import bundle_option, given_bundle
-from console.show import Page, one_line, print_json, utc
-from console.story import LABELS, StoryPage
-from console.stretch import Stretch, bounded, first_of_last, kind_named, of_turn
-from events.codec import decode
-from events.debug.choice import Wanted
-from events.debug.moments import Item, TurnBegan, TurnClosed, moment
-from events.debug.timeline import Timeline, under_way
-from events.envelope import Envelope
-from events.errors import BadInput
-from events.sources import is_source
-from store.log import LogReader
-from store.states import load
+from palimpsest.console.describe import as_object, describe
+from palimpsest.console.inspect import find, reading, stretches
+from palimpsest.console.options import bundle_option, given_bundle
+from palimpsest.console.show import Page, one_line, print_json, utc
+from palimpsest.console.story import LABELS, StoryPage
+from palimpsest.console.stretch import Stretch, bounded, first_of_last, kind_named, of_turn
+from palimpsest.events.codec import decode
+from palimpsest.events.debug.choice import Wanted
+from palimpsest.events.debug.moments import Item, TurnBegan, TurnClosed, moment
+from palimpsest.events.debug.timeline import Timeline, under_way
+from palimpsest.events.envelope import Envelope
+from palimpsest.events.errors import BadInput
+from palimpsest.events.sources import is_source
+from palimpsest.store.log import LogReader
+from palimpsest.store.states import load
 
 POLL_S: Final = 0.2
 

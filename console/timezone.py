@@ -11,18 +11,18 @@ from typing import TYPE_CHECKING
 
 import click
 
-from console.inspect import agent_head, reading
-from console.options import address_option, bundle_option, json_option
-from console.show import print_json
-from console.writing import writing
-from console.zones import change_said, told_of
-from events.errors import UnknownAgent
-from events.times import zone_of
-from store import zones
-from store.states import load
+from palimpsest.console.inspect import agent_head, reading
+from palimpsest.console.options import address_option, bundle_option, json_option
+from palimpsest.console.show import print_json
+from palimpsest.console.writing import writing
+from palimpsest.console.zones import change_said, told_of
+from palimpsest.events.errors import UnknownAgent
+from palimpsest.events.times import zone_of
+from palimpsest.store import zones
+from palimpsest.store.states import load
 
 if TYPE_CHECKING:
-    from actors.zones import Change
+    from palimpsest.actors.zones import Change
 
 
 @click.command("timezone")
@@ -58,7 +58,7 @@ def command(agent: str, zone: str, address: str, as_json: bool) -> None:
 
 
 async def _change(agent: str, zone: str, address: str) -> Change:
-    from actors.zones import change
+    from palimpsest.actors.zones import change
 
     zones.named(zone)  # raises before anything is started
     async with writing(address, f"timezone {agent}", UnknownAgent(agent)) as log:

@@ -14,16 +14,16 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from console.show import one_line
-from events.addresses import address_of, public_url
-from events.encodings import FILE, SERVER
-from events.errors import BadInput
-from events.servers import all_of, summarizer
-from events.types import Settings
-from store import tokenizer_file
-from store.key_files import handed
-from store.keys import merged
-from store.tokens import SHIPPED, encoding_for, is_encoding
+from palimpsest.console.show import one_line
+from palimpsest.events.addresses import address_of, public_url
+from palimpsest.events.encodings import FILE, SERVER
+from palimpsest.events.errors import BadInput
+from palimpsest.events.servers import all_of, summarizer
+from palimpsest.events.types import Settings
+from palimpsest.store import tokenizer_file
+from palimpsest.store.key_files import handed
+from palimpsest.store.keys import merged
+from palimpsest.store.tokens import SHIPPED, encoding_for, is_encoding
 
 SERVERS: Final = SERVER.rstrip(":")
 """The agent's server counts, and its kind is asked for."""
@@ -54,7 +54,7 @@ def encoding_named(text: str, model: str, base_url: str, typed: str = "") -> tup
 
 def _kind(named: str, model: str, base_url: str, typed: str) -> str:
     """The kind of server that counts; where none is named, the server is asked."""
-    from actors.models.tokenizing import KINDS
+    from palimpsest.actors.models.tokenizing import KINDS
 
     if not base_url:
         raise BadInput(f"tokenizer={SERVERS} needs the model's own server: --base-url, or MODEL@URL of a fallback.")
@@ -75,14 +75,14 @@ def _kind(named: str, model: str, base_url: str, typed: str) -> str:
 @functools.lru_cache(maxsize=64)
 def _asked(base_url: str, model: str, typed: str) -> str:
     """The kind of server there, asked once. An address that came with an agent is asked only where it is trusted."""
-    from actors.models.tokenizing import kind_of
+    from palimpsest.actors.models.tokenizing import kind_of
 
     given = handed(os.environ, typed=(typed,) if typed else ())
     keys, address = merged(given.filed, given.environment), address_of(base_url)
     if address is None or not keys.is_trusted(address):
         raise BadInput(
             f"{public_url(base_url)} is no address that you gave: nothing is sent there. Name the kind of server, as "
-            f"tokenizer={SERVER}vllm, or allow the address: `launch.py keys allow {address or 'URL'}`."
+            f"tokenizer={SERVER}vllm, or allow the address: `palimpsest keys allow {address or 'URL'}`."
         )
     with ThreadPoolExecutor(1) as pool:  # the caller may run a loop of its own
         return pool.submit(asyncio.run, kind_of(base_url, model, keys.access(base_url))).result()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from console.options import given_data
+from palimpsest.console.options import given_data
 
 
 @click.command("demo")
@@ -13,6 +13,6 @@ def command() -> int:
 
     It needs no key and no server. Without --data it works in a new folder, which stays, to be looked into afterwards.
     """
-    from console.demo import run
+    from palimpsest.console.demo import run
 
     return run(given_data())

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Final
 from rich.console import Console
 from rich.text import Text
 
-from console.show import one_line, printable
-from console.talk import ending, notes
-from console.wrapping import Wrapper, wrapped
+from palimpsest.console.show import one_line, printable
+from palimpsest.console.talk import ending, notes
+from palimpsest.console.wrapping import Wrapper, wrapped
 
 if TYPE_CHECKING:
-    from actors.client import Reply
-    from actors.models.protocol import Piece
-    from console.past import Said
+    from palimpsest.actors.client import Reply
+    from palimpsest.actors.models.protocol import Piece
+    from palimpsest.console.past import Said
 
 
 class Voice:

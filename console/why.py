@@ -13,30 +13,30 @@ from typing import Final
 import click
 from msgspec.structs import replace
 
-from console.describe import plain
-from console.grounds import grounds, print_grounds
-from console.inspect import CHUNK, agent_head, check_event, reading, stretches
-from console.options import bundle_option, index_options, json_option, log_options
-from console.ranks import rank
-from console.show import Page, print_json
-from console.why_page import print_verdict
-from console.words import search_terms
-from events.codec import decode
-from events.debug.compare import said
-from events.debug.phrases import Wanted, is_question
-from events.debug.summaries import KINDS as EVICTING
-from events.debug.told import INPUT_KINDS, REPEATING, TELLING, Nearest, Telling, Told
-from events.debug.turns import Search, Turn, look_back
-from events.debug.verdict import Ranked, Verdict
-from events.debug.why import why
-from events.envelope import Envelope
-from events.errors import BadInput
-from events.passages import input_text
-from events.sources import PREFIX, is_source, source_of, stream_of
-from events.types import Event, InputArchived, PassagesLoaded, UserMessageReceived
-from store.library import folded
-from store.log import LogReader
-from store.states import load
+from palimpsest.console.describe import plain
+from palimpsest.console.grounds import grounds, print_grounds
+from palimpsest.console.inspect import CHUNK, agent_head, check_event, reading, stretches
+from palimpsest.console.options import bundle_option, index_options, json_option, log_options
+from palimpsest.console.ranks import rank
+from palimpsest.console.show import Page, print_json
+from palimpsest.console.why_page import print_verdict
+from palimpsest.console.words import search_terms
+from palimpsest.events.codec import decode
+from palimpsest.events.debug.compare import said
+from palimpsest.events.debug.phrases import Wanted, is_question
+from palimpsest.events.debug.summaries import KINDS as EVICTING
+from palimpsest.events.debug.told import INPUT_KINDS, REPEATING, TELLING, Nearest, Telling, Told
+from palimpsest.events.debug.turns import Search, Turn, look_back
+from palimpsest.events.debug.verdict import Ranked, Verdict
+from palimpsest.events.debug.why import why
+from palimpsest.events.envelope import Envelope
+from palimpsest.events.errors import BadInput
+from palimpsest.events.passages import input_text
+from palimpsest.events.sources import PREFIX, is_source, source_of, stream_of
+from palimpsest.events.types import Event, InputArchived, PassagesLoaded, UserMessageReceived
+from palimpsest.store.library import folded
+from palimpsest.store.log import LogReader
+from palimpsest.store.states import load
 
 Rank = Callable[[Search, Collection[Told]], Ranked]
 

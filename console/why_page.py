@@ -5,11 +5,11 @@ from __future__ import annotations
 from shlex import quote
 from typing import Final
 
-from console.describe import quoted
-from console.options import PROGRAM
-from console.show import Page, many, one_line, printable
-from events.debug.verdict import Evidence, Verdict
-from events.sources import is_source, source_of
+from palimpsest.console.called import PROGRAM
+from palimpsest.console.describe import quoted
+from palimpsest.console.show import Page, many, one_line, printable
+from palimpsest.events.debug.verdict import Evidence, Verdict
+from palimpsest.events.sources import is_source, source_of
 
 TEXT_CHARS: Final = 300
 

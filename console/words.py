@@ -9,7 +9,7 @@ from collections.abc import Set
 from functools import lru_cache
 from typing import Final
 
-from events.debug.phrases import Terms
+from palimpsest.events.debug.phrases import Terms
 
 KEPT: Final = 4096
 """So many texts are cut once: a stream says many things again and again, and a block stays as it was but for a line."""
@@ -17,8 +17,8 @@ KEPT: Final = 4096
 
 def search_terms() -> Terms:
     """A text to its words as the index has them: stop words out, endings cut, dates as words."""
-    from store.lexical import ready
-    from store.terms import Tokenizer
+    from palimpsest.store.lexical import ready
+    from palimpsest.store.terms import Tokenizer
 
     tokenizer = Tokenizer()
 

@@ -6,14 +6,14 @@ import contextlib
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
 
-from console.chat import starting
-from console.options import data_folder, rehomed
-from events.errors import PalimpsestError
-from store.sqlite_log import SqliteLog
+from palimpsest.console.chat import starting
+from palimpsest.console.options import data_folder, rehomed
+from palimpsest.events.errors import PalimpsestError
+from palimpsest.store.sqlite_log import SqliteLog
 
 if TYPE_CHECKING:
-    from actors.direct import DirectLog
-    from actors.log_client import LogClient
+    from palimpsest.actors.direct import DirectLog
+    from palimpsest.actors.log_client import LogClient
 
 
 @contextlib.asynccontextmanager
@@ -23,8 +23,8 @@ async def writing(address: str, what: str, missing: PalimpsestError) -> AsyncIte
     folder = data_folder()
     if address:
         with starting(address):
-            from actors.log_client import LogClient
-            from actors.system import Options, boot
+            from palimpsest.actors.log_client import LogClient
+            from palimpsest.actors.system import Options, boot
 
             system = await boot(folder, what, Options(address=address, rehome=rehomed()))
         try:
@@ -32,7 +32,7 @@ async def writing(address: str, what: str, missing: PalimpsestError) -> AsyncIte
         finally:
             await system.stop()
         return
-    from actors.direct import DirectLog
+    from palimpsest.actors.direct import DirectLog
 
     if not folder.log_path().exists():
         raise missing

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from console.describe import timer_text
-from console.show import many, one_line
-from events.formats import ZONED
-from events.times import ahead, is_utc, stamp, zone_of
-from store import zones
+from palimpsest.console.describe import timer_text
+from palimpsest.console.show import many, one_line
+from palimpsest.events.formats import ZONED
+from palimpsest.events.times import ahead, is_utc, stamp, zone_of
+from palimpsest.store import zones
 
 if TYPE_CHECKING:
-    from actors.zones import Change
-    from console.talk import Talker
-    from events.state import State
-    from events.types import AgentCreated, Timer
+    from palimpsest.actors.zones import Change
+    from palimpsest.console.talk import Talker
+    from palimpsest.events.state import State
+    from palimpsest.events.types import AgentCreated, Timer
 
 
 async def moved(client: Talker, agent: str, zone: str) -> list[str]:
@@ -44,7 +44,7 @@ def told_of(state: State) -> str:
 
 def with_zone(born: AgentCreated, zone: str) -> AgentCreated:
     """A new agent's first event with its zone: this one, or the user's own."""
-    from actors.zones import zoned
+    from palimpsest.actors.zones import zoned
 
     return zoned(born, zone or None)
 

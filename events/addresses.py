@@ -15,7 +15,7 @@ from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit, urlunsplit
 
 import msgspec
 
-from events.types import OFFLINE, Settings
+from palimpsest.events.types import OFFLINE, Settings
 
 OPENAI_URL: Final = "https://api.openai.com/v1"
 _PORTS: Final = {"http": 80, "https": 443}

@@ -9,10 +9,10 @@ import hashlib
 
 from msgspec.structs import replace
 
-from events.codec import draft
-from events.envelope import Draft, Topic, answer_key
-from events.forks import TAKEN_UP
-from events.types import Timer, TimerCancelled, TimerFired, TimerSet
+from palimpsest.events.codec import draft
+from palimpsest.events.envelope import Draft, Topic, answer_key
+from palimpsest.events.forks import TAKEN_UP
+from palimpsest.events.types import Timer, TimerCancelled, TimerFired, TimerSet
 
 
 def setting(agent: str, timer: Timer, time_ms: int, *, cause: str = "") -> Draft:

@@ -9,10 +9,10 @@ from typing import Any, Final
 import msgspec
 from msgspec.structs import replace
 
-from events.context import message
-from events.formats import EMPTY_CONTENT, Format
-from events.functions import arguments_of
-from events.types import ToolCall
+from palimpsest.events.context import message
+from palimpsest.events.formats import EMPTY_CONTENT, Format
+from palimpsest.events.functions import arguments_of
+from palimpsest.events.types import ToolCall
 
 MAX_ID_CHARS: Final = 64
 INVALID_CHARS: Final = 1000

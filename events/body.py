@@ -12,9 +12,9 @@ from typing import Any, Final
 
 import msgspec
 
-from events.addresses import looks_secret
-from events.functions import FUNCTIONS
-from events.types import Settings
+from palimpsest.events.addresses import looks_secret
+from palimpsest.events.functions import FUNCTIONS
+from palimpsest.events.types import Settings
 
 CHOICES: Final = ("auto", "required", "none")
 _TAKEN: Final = {
@@ -108,7 +108,7 @@ def _flaw_of_body(settings: Settings) -> str:
     return ""
 
 
-_KEYS: Final = "put it into `launch.py keys add URL`, with `--header NAME` where the server wants it so"
+_KEYS: Final = "put it into `palimpsest keys add URL`, with `--header NAME` where the server wants it so"
 
 
 def _flaw_of_headers(settings: Settings) -> str:

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Final
 
-from events.formats import BRIEF, ZONED, Format
+from palimpsest.events.formats import BRIEF, ZONED, Format
 
 FUNCTIONS: Final[Mapping[str, str]] = {
     "send_message": "Speak to the user: all that they see.",

@@ -6,11 +6,11 @@ from collections import OrderedDict
 from collections.abc import Iterable
 from typing import Final
 
-from events.codec import decode
-from events.envelope import Envelope
-from events.evolve import evolve
-from events.state import State
-from events.types import AgentForked, Event
+from palimpsest.events.codec import decode
+from palimpsest.events.envelope import Envelope
+from palimpsest.events.evolve import evolve
+from palimpsest.events.state import State
+from palimpsest.events.types import AgentForked, Event
 
 _FORKED: Final = AgentForked.__name__
 

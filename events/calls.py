@@ -9,16 +9,16 @@ from collections.abc import Callable
 
 import msgspec
 
-from events.context import Count, clip, entry_tokens, head_tokens, summary_cap_tokens, with_margin
-from events.eviction import STATUS_TOKENS, budget_tokens
-from events.evolve import appended
-from events.formats import Format
-from events.functions import BadCall, Call, check
-from events.passages import split
-from events.repetition import times_done
-from events.state import UNCOUNTED, State, Turn
-from events.times import now, stamp
-from events.types import (
+from palimpsest.events.context import Count, clip, entry_tokens, head_tokens, summary_cap_tokens, with_margin
+from palimpsest.events.eviction import STATUS_TOKENS, budget_tokens
+from palimpsest.events.evolve import appended
+from palimpsest.events.formats import Format
+from palimpsest.events.functions import BadCall, Call, check
+from palimpsest.events.passages import split
+from palimpsest.events.repetition import times_done
+from palimpsest.events.state import UNCOUNTED, State, Turn
+from palimpsest.events.times import now, stamp
+from palimpsest.events.types import (
     ArchivalMemoryInserted,
     Block,
     CoreMemoryAppended,

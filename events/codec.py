@@ -10,9 +10,9 @@ from typing import Any, Protocol
 
 import msgspec
 
-from events.envelope import Draft, Envelope, answer_key
-from events.errors import LogDamaged, NewerFormat
-from events.types import ALL_EVENTS, Event
+from palimpsest.events.envelope import Draft, Envelope, answer_key
+from palimpsest.events.errors import LogDamaged, NewerFormat
+from palimpsest.events.types import ALL_EVENTS, Event
 
 Upcaster = Callable[[dict[str, Any]], dict[str, Any]]
 

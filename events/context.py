@@ -15,18 +15,18 @@ from typing import Any, Final
 
 import msgspec
 
-from events.body import fields
-from events.brief import system_text
-from events.encodings import is_own
-from events.formats import BRIEF, DESCRIBED_BLOCKS, TEXT_CALLS, Format
-from events.functions import USUAL, Labels, schemas
-from events.own_fields import own_texts, with_own
-from events.rendering import alone, rendered, shapes
-from events.servers import summarizer
-from events.state import UNCOUNTED, Entry, Phase, State, Summary
-from events.text_calls import functions_text
-from events.times import Moment, now, stamp, zone_of
-from events.types import Block, Settings
+from palimpsest.events.body import fields
+from palimpsest.events.brief import system_text
+from palimpsest.events.encodings import is_own
+from palimpsest.events.formats import BRIEF, DESCRIBED_BLOCKS, TEXT_CALLS, Format
+from palimpsest.events.functions import USUAL, Labels, schemas
+from palimpsest.events.own_fields import own_texts, with_own
+from palimpsest.events.rendering import alone, rendered, shapes
+from palimpsest.events.servers import summarizer
+from palimpsest.events.state import UNCOUNTED, Entry, Phase, State, Summary
+from palimpsest.events.text_calls import functions_text
+from palimpsest.events.times import Moment, now, stamp, zone_of
+from palimpsest.events.types import Block, Settings
 
 Count = Callable[[str, str], int]
 """(encoding, text) -> tokens."""

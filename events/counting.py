@@ -14,11 +14,11 @@ from typing import Final
 import msgspec
 from msgspec.structs import replace
 
-from events.context import PER_CALL, PER_FUNCTION, PER_MESSAGE, head_wires, sent_wires, summary_message
-from events.encodings import is_servers
-from events.own_fields import own_texts
-from events.state import UNCOUNTED, State
-from events.types import Counted
+from palimpsest.events.context import PER_CALL, PER_FUNCTION, PER_MESSAGE, head_wires, sent_wires, summary_message
+from palimpsest.events.encodings import is_servers
+from palimpsest.events.own_fields import own_texts
+from palimpsest.events.state import UNCOUNTED, State
+from palimpsest.events.types import Counted
 
 HEAD: Final = -1
 SUMMARY: Final = -2

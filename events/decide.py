@@ -10,9 +10,9 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from events import calls, eviction, margins, repetition, servers
-from events.codec import draft
-from events.context import (
+from palimpsest.events import calls, eviction, margins, repetition, servers
+from palimpsest.events.codec import draft
+from palimpsest.events.context import (
     Count,
     fingerprint,
     head_tokens,
@@ -22,18 +22,18 @@ from events.context import (
     summary_cap_tokens,
     with_margin,
 )
-from events.endings import CUT
-from events.envelope import Draft, Envelope, Topic, answer_key
-from events.evolve import evolve
-from events.forks import TAKEN_UP, adoptions, is_awake
-from events.formats import BRIEF, Format, ordered
-from events.functions import topic
-from events.inputs import first_page, on_clock, text_of
-from events.own_fields import at_server
-from events.passages import split
-from events.state import Pending, Phase, State, Turn
-from events.times import Offset, no_zones, zone_of
-from events.types import (
+from palimpsest.events.endings import CUT
+from palimpsest.events.envelope import Draft, Envelope, Topic, answer_key
+from palimpsest.events.evolve import evolve
+from palimpsest.events.forks import TAKEN_UP, adoptions, is_awake
+from palimpsest.events.formats import BRIEF, Format, ordered
+from palimpsest.events.functions import topic
+from palimpsest.events.inputs import first_page, on_clock, text_of
+from palimpsest.events.own_fields import at_server
+from palimpsest.events.passages import split
+from palimpsest.events.state import Pending, Phase, State, Turn
+from palimpsest.events.times import Offset, no_zones, zone_of
+from palimpsest.events.types import (
     AnswerRejected,
     Event,
     FormatChanged,

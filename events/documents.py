@@ -12,9 +12,9 @@ from collections.abc import Sequence
 
 import msgspec
 
-from events.envelope import Envelope
-from events.errors import LogDamaged
-from events.types import PassagesLoaded, Value
+from palimpsest.events.envelope import Envelope
+from palimpsest.events.errors import LogDamaged
+from palimpsest.events.types import PassagesLoaded, Value
 
 
 class Passage(Value, frozen=True, kw_only=True, omit_defaults=True):

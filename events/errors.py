@@ -13,7 +13,7 @@ NAMED: Final = 12
 
 
 class PalimpsestError(Exception):
-    """The root. `launch.py` prints its message as one line and exits with 2."""
+    """The root. `palimpsest` prints its message as one line and exits with 2."""
 
     def __reduce__(self) -> tuple[object, ...]:
         """Pickle by fields, so that an error crosses a Ray call whole."""
@@ -206,7 +206,7 @@ class EmbedderChanged(PalimpsestError):
         super().__init__(
             f"{index} was made with the embedder {made}, and {wanted} is set. Give `--embedder "
             f"{made.partition(' ')[0]}` again; or build the index anew from the log, which may take a while: "
-            f"`launch.py reindex --embedder {wanted.partition(' ')[0]}`."
+            f"`palimpsest reindex --embedder {wanted.partition(' ')[0]}`."
         )
         self.made = made
         self.wanted = wanted

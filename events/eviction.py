@@ -13,7 +13,7 @@ from typing import Final
 import msgspec
 from msgspec.structs import replace
 
-from events.context import (
+from palimpsest.events.context import (
     PRIMING,
     Count,
     Measure,
@@ -27,11 +27,11 @@ from events.context import (
     transcript,
     with_margin,
 )
-from events.formats import BRIEF
-from events.servers import summarizer
-from events.state import Entry, Eviction, State, Summary
-from events.times import now
-from events.types import (
+from palimpsest.events.formats import BRIEF
+from palimpsest.events.servers import summarizer
+from palimpsest.events.state import Entry, Eviction, State, Summary
+from palimpsest.events.times import now
+from palimpsest.events.types import (
     Event,
     EvictionStarted,
     InferenceRequested,

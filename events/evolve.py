@@ -11,23 +11,23 @@ from typing import Any, Final
 import msgspec
 from msgspec.structs import replace
 
-from events import counting, margins
-from events.answers import named, package_answer, rewired
-from events.codec import decode
-from events.context import SENT, package, package_result, pressure_warning
-from events.encodings import is_servers
-from events.endings import CUT
-from events.envelope import Envelope
-from events.errors import LogDamaged, NewerFormat
-from events.forks import adopted, asked_again, asked_with, forked, stopped, timer_set, with_settings
-from events.formats import NAMED, NUMBERED, Format, ordered, unknown_parts
-from events.inputs import first_page, on_clock, packaged
-from events.own_fields import slimmed, wanting
-from events.repetition import acted
-from events.state import UNCOUNTED, Down, Entry, Eviction, Pending, Phase, State, Summary, Turn
-from events.times import now as _now
-from events.times import zone_of
-from events.types import (
+from palimpsest.events import counting, margins
+from palimpsest.events.answers import named, package_answer, rewired
+from palimpsest.events.codec import decode
+from palimpsest.events.context import SENT, package, package_result, pressure_warning
+from palimpsest.events.encodings import is_servers
+from palimpsest.events.endings import CUT
+from palimpsest.events.envelope import Envelope
+from palimpsest.events.errors import LogDamaged, NewerFormat
+from palimpsest.events.forks import adopted, asked_again, asked_with, forked, stopped, timer_set, with_settings
+from palimpsest.events.formats import NAMED, NUMBERED, Format, ordered, unknown_parts
+from palimpsest.events.inputs import first_page, on_clock, packaged
+from palimpsest.events.own_fields import slimmed, wanting
+from palimpsest.events.repetition import acted
+from palimpsest.events.state import UNCOUNTED, Down, Entry, Eviction, Pending, Phase, State, Summary, Turn
+from palimpsest.events.times import now as _now
+from palimpsest.events.times import zone_of
+from palimpsest.events.types import (
     AgentCreated,
     AgentForked,
     AlertRaised,

@@ -14,13 +14,22 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from events.encodings import is_servers
-from events.envelope import Envelope
-from events.errors import LogDamaged
-from events.margins import asks
-from events.rendering import shapes
-from events.state import UNCOUNTED, Alarm, Eviction, Phase, State, Turn, Unadopted
-from events.types import AgentForked, Event, InputAdopted, Settings, Timer, TimerCancelled, TimerFired, TimerSet
+from palimpsest.events.encodings import is_servers
+from palimpsest.events.envelope import Envelope
+from palimpsest.events.errors import LogDamaged
+from palimpsest.events.margins import asks
+from palimpsest.events.rendering import shapes
+from palimpsest.events.state import UNCOUNTED, Alarm, Eviction, Phase, State, Turn, Unadopted
+from palimpsest.events.types import (
+    AgentForked,
+    Event,
+    InputAdopted,
+    Settings,
+    Timer,
+    TimerCancelled,
+    TimerFired,
+    TimerSet,
+)
 
 TAKEN_UP: Final = "fork"
 """The cause of a timer that a fork sets again because its parent had set it: nobody asked for it in the fork."""

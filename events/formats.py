@@ -12,7 +12,7 @@ from typing import Final
 
 import msgspec
 
-from events.errors import BadInput
+from palimpsest.events.errors import BadInput
 
 Format = tuple[str, ...]
 """The names of the parts that contexts are rendered with, in the order of `PARTS`."""

@@ -14,12 +14,12 @@ from typing import Any, Final
 
 import msgspec
 
-from events import brief
-from events.endings import CUT
-from events.envelope import Topic
-from events.formats import BRIEF, DESCRIBED_BLOCKS, SEARCH_FILTERS, TIMED_HEARTBEATS, Format
-from events.loose_json import MAX_DEPTH, Flaw, has_a_key_twice, read_object
-from events.types import ToolCall
+from palimpsest.events import brief
+from palimpsest.events.endings import CUT
+from palimpsest.events.envelope import Topic
+from palimpsest.events.formats import BRIEF, DESCRIBED_BLOCKS, SEARCH_FILTERS, TIMED_HEARTBEATS, Format
+from palimpsest.events.loose_json import MAX_DEPTH, Flaw, has_a_key_twice, read_object
+from palimpsest.events.types import ToolCall
 
 Scalar = str | int | float | bool
 Labels = tuple[str, ...]

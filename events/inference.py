@@ -10,21 +10,21 @@ from collections.abc import Iterable
 
 import msgspec
 
-from events.body import headers
-from events.cache import StateCache
-from events.context import fingerprint, open_request, without_margin
-from events.counting import Part, parts
-from events.decide import advance, placed
-from events.envelope import Draft, Envelope
-from events.errors import PalimpsestError
-from events.eviction import budget_tokens
-from events.evolve import evolve
-from events.formats import Format
-from events.memory_manager import OWN
-from events.own_fields import at_server
-from events.servers import next_server, summarizer
-from events.state import State
-from events.types import (
+from palimpsest.events.body import headers
+from palimpsest.events.cache import StateCache
+from palimpsest.events.context import fingerprint, open_request, without_margin
+from palimpsest.events.counting import Part, parts
+from palimpsest.events.decide import advance, placed
+from palimpsest.events.envelope import Draft, Envelope
+from palimpsest.events.errors import PalimpsestError
+from palimpsest.events.eviction import budget_tokens
+from palimpsest.events.evolve import evolve
+from palimpsest.events.formats import Format
+from palimpsest.events.memory_manager import OWN
+from palimpsest.events.own_fields import at_server
+from palimpsest.events.servers import next_server, summarizer
+from palimpsest.events.state import State
+from palimpsest.events.types import (
     Event,
     InferenceCancelled,
     InferenceRequested,

@@ -10,9 +10,9 @@ from typing import Any, Final
 
 import msgspec
 
-from events.context import clip, message, package
-from events.times import Moment, stamp
-from events.types import AlertRaised, Event, TimerFired, UploadFinished, UserLoggedIn, UserMessageReceived
+from palimpsest.events.context import clip, message, package
+from palimpsest.events.times import Moment, stamp
+from palimpsest.events.types import AlertRaised, Event, TimerFired, UploadFinished, UserLoggedIn, UserMessageReceived
 
 LABEL_CHARS: Final = 200
 

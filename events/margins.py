@@ -13,9 +13,9 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from events.encodings import is_own
-from events.state import Learned, Reading, State
-from events.types import OFFLINE, CutNoticed, InferenceCompleted, MarginLearned, Settings
+from palimpsest.events.encodings import is_own
+from palimpsest.events.state import Learned, Reading, State
+from palimpsest.events.types import OFFLINE, CutNoticed, InferenceCompleted, MarginLearned, Settings
 
 READINGS: Final = 8
 """So many of the last are kept."""

@@ -17,11 +17,11 @@ from typing import Final
 
 import msgspec
 
-from events.functions import UNREAD
-from events.markup_calls import Functions, Unreadable, calls_in
-from events.markup_forms import BY_TEXT, TAGS, Tag
-from events.markup_given import Given, TextPiece
-from events.markup_places import (
+from palimpsest.events.functions import UNREAD
+from palimpsest.events.markup_calls import Functions, Unreadable, calls_in
+from palimpsest.events.markup_forms import BY_TEXT, TAGS, Tag
+from palimpsest.events.markup_given import Given, TextPiece
+from palimpsest.events.markup_places import (
     ENDS_TRIED,
     LONGEST,
     are_broken_calls,
@@ -36,7 +36,7 @@ from events.markup_places import (
     opening,
     skip,
 )
-from events.types import ToolCall
+from palimpsest.events.types import ToolCall
 
 _TAG: Final = re.compile("|".join(re.escape(tag.text) for tag in sorted(TAGS, key=lambda tag: -len(tag.text))))
 _NEXT: Final = re.compile(f"{_TAG.pattern}|[`{{\\[]")

@@ -16,8 +16,8 @@ from typing import Any, Final
 
 import msgspec
 
-from events.loose_json import read_object
-from events.types import ToolCall
+from palimpsest.events.loose_json import read_object
+from palimpsest.events.types import ToolCall
 
 Functions = Mapping[str, Mapping[str, str]]
 """The agent's functions by name: each parameter's type."""

@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from events.markup_calls import SELF_CLOSED, Functions, Unreadable, calls_in, function_name, json_end
-from events.markup_forms import TAGS, Tag
+from palimpsest.events.markup_calls import SELF_CLOSED, Functions, Unreadable, calls_in, function_name, json_end
+from palimpsest.events.markup_forms import TAGS, Tag
 
 ENDS_TRIED: Final = 16
 """A closing tag may stand in an argument: so many are tried as the end of a call."""

@@ -12,14 +12,14 @@ from typing import Final
 
 import msgspec
 
-from events.cache import StateCache
-from events.context import Count
-from events.decide import advance
-from events.envelope import Draft, Envelope
-from events.errors import PalimpsestError
-from events.state import State
-from events.times import Offset, no_zones
-from events.types import (
+from palimpsest.events.cache import StateCache
+from palimpsest.events.context import Count
+from palimpsest.events.decide import advance
+from palimpsest.events.envelope import Draft, Envelope
+from palimpsest.events.errors import PalimpsestError
+from palimpsest.events.state import State
+from palimpsest.events.times import Offset, no_zones
+from palimpsest.events.types import (
     INPUTS,
     Event,
     FormatChanged,

@@ -15,9 +15,9 @@ from typing import Any, Final
 import msgspec
 from msgspec.structs import replace
 
-from events.formats import BLANK_REASONING, DUMMY_SIGNATURES, OWN_FIELDS, OWN_REASONING, Format
-from events.state import Entry, State
-from events.types import OFFLINE, Own
+from palimpsest.events.formats import BLANK_REASONING, DUMMY_SIGNATURES, OWN_FIELDS, OWN_REASONING, Format
+from palimpsest.events.state import Entry, State
+from palimpsest.events.types import OFFLINE, Own
 
 REASONING: Final = ("reasoning_content", "reasoning", "reasoning_details")
 """A message's fields that hold what the model thought. They can be long."""

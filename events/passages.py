@@ -14,9 +14,9 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from events.context import clip
-from events.times import Offset, no_zones, stamp
-from events.types import AlertRaised, Event, TimerFired, UploadFinished, UserLoggedIn, UserMessageReceived
+from palimpsest.events.context import clip
+from palimpsest.events.times import Offset, no_zones, stamp
+from palimpsest.events.types import AlertRaised, Event, TimerFired, UploadFinished, UserLoggedIn, UserMessageReceived
 
 DAY_MS: Final = 86_400_000
 _EPOCH_DAY: Final = date(1970, 1, 1).toordinal()

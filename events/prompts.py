@@ -7,14 +7,14 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from events.codec import draft
-from events.context import PRIMING, Count, measure, with_margin
-from events.envelope import GENESIS, place
-from events.eviction import BRIEF_CONVERSATION_TOKENS
-from events.evolve import evolve
-from events.formats import BRIEF, NAMED, NEWBORN, Format, changed
-from events.state import UNCOUNTED, State
-from events.types import OFFLINE, AgentCreated, Block, Settings
+from palimpsest.events.codec import draft
+from palimpsest.events.context import PRIMING, Count, measure, with_margin
+from palimpsest.events.envelope import GENESIS, place
+from palimpsest.events.eviction import BRIEF_CONVERSATION_TOKENS
+from palimpsest.events.evolve import evolve
+from palimpsest.events.formats import BRIEF, NAMED, NEWBORN, Format, changed
+from palimpsest.events.state import UNCOUNTED, State
+from palimpsest.events.types import OFFLINE, AgentCreated, Block, Settings
 
 SYSTEM: Final = """\
 You are an agent with a memory that outlasts your context window. You live in Palimpsest, a MemGPT system: an operating

@@ -14,10 +14,10 @@ from typing import Any, Final
 
 import msgspec
 
-from events.formats import ALTERNATING, BARE_CALLS, NO_CONTENT, NO_SYSTEM, SHORT_IDS, TEXT_CALLS, Format
-from events.functions import FUNCTIONS
-from events.text_calls import call_text, result_text
-from events.types import OFFLINE
+from palimpsest.events.formats import ALTERNATING, BARE_CALLS, NO_CONTENT, NO_SYSTEM, SHORT_IDS, TEXT_CALLS, Format
+from palimpsest.events.functions import FUNCTIONS
+from palimpsest.events.text_calls import call_text, result_text
+from palimpsest.events.types import OFFLINE
 
 SHAPES: Final = frozenset({ALTERNATING, NO_SYSTEM, SHORT_IDS, BARE_CALLS, NO_CONTENT, TEXT_CALLS})
 """The parts that give messages another form than the queue's."""

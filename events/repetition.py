@@ -12,9 +12,9 @@ from typing import Final
 
 import msgspec
 
-from events.functions import arguments_of
-from events.state import Act, Turn
-from events.types import Settings, ToolCall
+from palimpsest.events.functions import arguments_of
+from palimpsest.events.state import Act, Turn
+from palimpsest.events.types import Settings, ToolCall
 
 MOST_ACTS: Final = 128
 _DIGITS: Final = b"0123456789"

@@ -12,14 +12,14 @@ from collections.abc import Iterable
 
 import msgspec
 
-from events.codec import decode
-from events.context import fingerprint, open_request
-from events.envelope import GENESIS, Envelope, chain
-from events.errors import PalimpsestError
-from events.evolve import evolve
-from events.sources import Source, fold_source, is_source
-from events.state import FOLD, State, from_bytes, to_bytes
-from events.types import AgentForked, Event, InferenceCompleted, InferenceFailed, InferenceRequested
+from palimpsest.events.codec import decode
+from palimpsest.events.context import fingerprint, open_request
+from palimpsest.events.envelope import GENESIS, Envelope, chain
+from palimpsest.events.errors import PalimpsestError
+from palimpsest.events.evolve import evolve
+from palimpsest.events.sources import Source, fold_source, is_source
+from palimpsest.events.state import FOLD, State, from_bytes, to_bytes
+from palimpsest.events.types import AgentForked, Event, InferenceCompleted, InferenceFailed, InferenceRequested
 
 
 class Difference(msgspec.Struct, frozen=True, kw_only=True):

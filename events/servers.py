@@ -12,8 +12,8 @@ from typing import Any, Final
 
 from msgspec.structs import replace
 
-from events.state import State, Turn
-from events.types import Server, ServerSwitched, Settings
+from palimpsest.events.state import State, Turn
+from palimpsest.events.types import Server, ServerSwitched, Settings
 
 _DOWN: Final = frozenset({"unreachable", "timeout", "server_error", "rate_limited", "wrong_key", "not_allowed"})
 """Failures of a summary that the agent's own server is to blame for, whichever of its models was asked."""

@@ -6,10 +6,10 @@ from math import isfinite
 from typing import Final
 from urllib.parse import urlsplit
 
-from events import body
-from events.addresses import secrets_in_query
-from events.servers import all_of, summarizer
-from events.types import Settings
+from palimpsest.events import body
+from palimpsest.events.addresses import secrets_in_query
+from palimpsest.events.servers import all_of, summarizer
+from palimpsest.events.types import Settings
 
 MOST: Final = 1_000_000_000
 """No count of an agent's settings has a sense above this."""
@@ -87,10 +87,10 @@ def _address_flaw(base_url: str) -> str:
     except ValueError as error:
         return f"base_url is no address ({error}): it begins with http:// or https:// and names a host."
     if address.username or address.password:
-        return "base_url holds credentials, which the log must not keep: give the key by `launch.py keys add URL`."
+        return "base_url holds credentials, which the log must not keep: give the key by `palimpsest keys add URL`."
     if secrets := secrets_in_query(address.query):
         return (
             f"base_url has what looks like a secret in its query ({secrets[0][0]}), which the log must not keep: leave "
-            "it out, and give it by `launch.py keys add URL`, or with `--header NAME` where the server wants it so."
+            "it out, and give it by `palimpsest keys add URL`, or with `--header NAME` where the server wants it so."
         )
     return ""

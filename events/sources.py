@@ -16,10 +16,10 @@ from typing import Final
 import msgspec
 from msgspec.structs import replace
 
-from events.codec import decode
-from events.envelope import Envelope
-from events.errors import LogDamaged, NewerFormat
-from events.types import (
+from palimpsest.events.codec import decode
+from palimpsest.events.envelope import Envelope
+from palimpsest.events.errors import LogDamaged, NewerFormat
+from palimpsest.events.types import (
     SOURCE_EVENTS,
     AgentAttached,
     AgentDetached,

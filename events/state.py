@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from events.types import Block, Own, Parent, Settings, Timer, ToolCall
+from palimpsest.events.types import Block, Own, Parent, Settings, Timer, ToolCall
 
 FOLD: Final = "2"
 """The version of this state and of its fold; snapshots of another version are thrown away."""

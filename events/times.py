@@ -11,8 +11,8 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Final, NamedTuple
 
-from events.formats import ZONED
-from events.state import State
+from palimpsest.events.formats import ZONED
+from palimpsest.events.state import State
 
 Offset = Callable[[str, int], int | None]
 """(zone, milliseconds since 1970) -> the seconds by which the zone's clocks are ahead of UTC then; None: no such zone

@@ -26,10 +26,10 @@ from typing import Final, Protocol
 
 import msgspec
 
-from events.envelope import GENESIS, Draft, Envelope, place
-from events.types import Parent
-from store.log import MUST_EXIST, Append, Appended, Snapshot
-from store.manifest import Redacted
+from palimpsest.events.envelope import GENESIS, Draft, Envelope, place
+from palimpsest.events.types import Parent
+from palimpsest.store.log import MUST_EXIST, Append, Appended, Snapshot
+from palimpsest.store.manifest import Redacted
 
 RESTING: Final = ":resting"
 """What stands behind the topic of a request that rests: so no part finds it among those that it owes."""

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
-from events.codec import decode
-from events.documents import unpacked
-from events.envelope import Envelope
-from events.passages import chunks, input_text
-from events.sources import is_source, source_of
-from events.types import (
+from palimpsest.events.codec import decode
+from palimpsest.events.documents import unpacked
+from palimpsest.events.envelope import Envelope
+from palimpsest.events.passages import chunks, input_text
+from palimpsest.events.sources import is_source, source_of
+from palimpsest.events.types import (
     INPUTS,
     ArchivalMemoryInserted,
     DocumentRemoved,
@@ -25,13 +25,13 @@ from events.types import (
     UserLoggedIn,
     UserMessageReceived,
 )
-from store import lexical
-from store.clocks import ZONING, Clocks, Read
-from store.forms import form_of
-from store.points import NOWHERE, Burial, Entry, Key, Place
-from store.ranking import PASSAGE_B, PASSAGE_K1, PASSAGE_WORDS, SMOOTHING
-from store.surroundings import Said, Surroundings, around, pieces, weighed
-from store.terms import Sparse, Tokenizer, saturated_rows, together
+from palimpsest.store import lexical
+from palimpsest.store.clocks import ZONING, Clocks, Read
+from palimpsest.store.forms import form_of
+from palimpsest.store.points import NOWHERE, Burial, Entry, Key, Place
+from palimpsest.store.ranking import PASSAGE_B, PASSAGE_K1, PASSAGE_WORDS, SMOOTHING
+from palimpsest.store.surroundings import Said, Surroundings, around, pieces, weighed
+from palimpsest.store.terms import Sparse, Tokenizer, saturated_rows, together
 
 INPUT_KINDS: Final = frozenset(event.__name__ for event in INPUTS)
 

@@ -22,9 +22,9 @@ from typing import IO, Any, Final, Self
 
 import msgspec
 
-from events.envelope import Envelope
-from events.errors import BadInput, BundleUnreadable, BundleUnwritable, NewerFormat
-from store.manifest import Manifest
+from palimpsest.events.envelope import Envelope
+from palimpsest.events.errors import BadInput, BundleUnreadable, BundleUnwritable, NewerFormat
+from palimpsest.store.manifest import Manifest
 
 FORMAT: Final = 1
 SUFFIX: Final = ".palimpsest"

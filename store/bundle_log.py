@@ -15,14 +15,14 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from events.envelope import Envelope
-from events.errors import BadInput
-from store.admission import Request
-from store.bundle import BundleReader, Progress, no_progress
-from store.exporting import manifest_of, merged
-from store.log import LogReader
-from store.manifest import Manifest
-from store.memory_log import Memory, MemoryLog
+from palimpsest.events.envelope import Envelope
+from palimpsest.events.errors import BadInput
+from palimpsest.store.admission import Request
+from palimpsest.store.bundle import BundleReader, Progress, no_progress
+from palimpsest.store.exporting import manifest_of, merged
+from palimpsest.store.log import LogReader
+from palimpsest.store.manifest import Manifest
+from palimpsest.store.memory_log import Memory, MemoryLog
 
 MOST_BYTES: Final = 2 * 1024**3
 """As much is held in memory; a larger bundle is imported first."""

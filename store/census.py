@@ -17,8 +17,8 @@ import numpy as np
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
-from store.points import Burial, Entry, Key, Listed, Part, Scope, listed
-from store.postings import Postings
+from palimpsest.store.points import Burial, Entry, Key, Listed, Part, Scope, listed
+from palimpsest.store.postings import Postings
 
 _FIRST: Final = 16
 """More points of a stream than can have others before it in their context."""

@@ -12,12 +12,12 @@ from typing import Final, Protocol
 
 import msgspec
 
-from events.codec import decode
-from events.envelope import Envelope
-from events.errors import LogDamaged, NewerFormat
-from events.formats import ZONED
-from events.types import AgentCreated, FormatChanged, TimeZoneSet
-from store import lexical, zones
+from palimpsest.events.codec import decode
+from palimpsest.events.envelope import Envelope
+from palimpsest.events.errors import LogDamaged, NewerFormat
+from palimpsest.events.formats import ZONED
+from palimpsest.events.types import AgentCreated, FormatChanged, TimeZoneSet
+from palimpsest.store import lexical, zones
 
 ZONING: Final = frozenset({"AgentCreated", "TimeZoneSet", "FormatChanged"})
 """The kinds of events that say by which clocks an agent goes."""

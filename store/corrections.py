@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from store.lexical import CALENDAR
+from palimpsest.store.lexical import CALENDAR
 
 NEAR_SEQS: Final = 60
 """A correction that names nothing is of what was said at most so many events before it."""

@@ -16,10 +16,10 @@ from typing import Final
 
 import msgspec
 
-from events.passages import Told
-from store.corrections import CORRECTS, NEAR_SEQS, SHORT_CHARS
-from store.points import Match, Stored
-from store.surroundings import PAUSE_MS
+from palimpsest.events.passages import Told
+from palimpsest.store.corrections import CORRECTS, NEAR_SEQS, SHORT_CHARS
+from palimpsest.store.points import Match, Stored
+from palimpsest.store.surroundings import PAUSE_MS
 
 POOL: Final = 40
 SAME: Final = 0.6

@@ -15,9 +15,9 @@ from typing import Any, Final, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from events.errors import BadInput
-from store.known import Known
-from store.languages import UNKNOWN_SCRIPT
+from palimpsest.events.errors import BadInput
+from palimpsest.store.known import Known
+from palimpsest.store.languages import UNKNOWN_SCRIPT
 
 Vectors = NDArray[np.float32]
 
@@ -154,7 +154,7 @@ def knows(name: str, text: str) -> bool:
 def check_embedder(setting: str) -> None:
     """Raises BadInput if a setting names no embedder, or one that is not installed. Loads nothing."""
     if setting == "minilm":
-        from store.minilm import folder
+        from palimpsest.store.minilm import folder
 
         folder()
     elif setting != DEFAULT and not (setting.startswith(OPENAI) and setting.removeprefix(OPENAI).strip()):
@@ -165,7 +165,7 @@ def embedder_named(setting: str) -> Embedder:
     """The local embedder that a setting names. Raises BadInput as `check_embedder` does, and for one on a server."""
     check_embedder(setting)
     if setting == "minilm":
-        from store.minilm import MiniLmEmbedder
+        from palimpsest.store.minilm import MiniLmEmbedder
 
         return MiniLmEmbedder()
     if setting.startswith(OPENAI):

@@ -19,12 +19,12 @@ import qdrant_edge as qdrant
 from numpy.typing import NDArray
 from qdrant_edge import Expression, FieldCondition, MatchValue, UpdateOperation
 
-from events.errors import StorageDamaged, StorageUnavailable
-from store import layout
-from store.embeddings import Vectors
-from store.index_folder import IndexFolder
-from store.points import Ask, Burial, Entry, Key, Listed, Mark, Match, Part, Stored
-from store.terms import Sparse
+from palimpsest.events.errors import StorageDamaged, StorageUnavailable
+from palimpsest.store import layout
+from palimpsest.store.embeddings import Vectors
+from palimpsest.store.index_folder import IndexFolder
+from palimpsest.store.points import Ask, Burial, Entry, Key, Listed, Mark, Match, Part, Stored
+from palimpsest.store.terms import Sparse
 
 _DAMAGED: Final = "damaged"
 _SCROLL: Final = 2000

@@ -23,12 +23,12 @@ from qdrant_client import QdrantClient, models
 from qdrant_client.common.client_exceptions import ResourceExhaustedResponse
 from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedResponse
 
-from events.errors import BadInput, StorageAway, StorageDamaged, StorageUnavailable
-from store import layout
-from store.embeddings import Vectors
-from store.index_folder import IndexFolder
-from store.points import Ask, Burial, Entry, Key, Listed, Mark, Match, Part, Stored
-from store.terms import Sparse
+from palimpsest.events.errors import BadInput, StorageAway, StorageDamaged, StorageUnavailable
+from palimpsest.store import layout
+from palimpsest.store.embeddings import Vectors
+from palimpsest.store.index_folder import IndexFolder
+from palimpsest.store.points import Ask, Burial, Entry, Key, Listed, Mark, Match, Part, Stored
+from palimpsest.store.terms import Sparse
 
 PREFIX: Final = "palimpsest-"
 TIMEOUT_S: Final = 30

@@ -15,13 +15,13 @@ from typing import Final
 
 import msgspec
 
-from events.codec import decode
-from events.debug.redact import Masks, Redactor
-from events.envelope import Envelope
-from events.errors import BadInput, LogDamaged
-from events.servers import all_of, summarizer
-from events.sources import is_source, stream_of
-from events.types import (
+from palimpsest.events.codec import decode
+from palimpsest.events.debug.redact import Masks, Redactor
+from palimpsest.events.envelope import Envelope
+from palimpsest.events.errors import BadInput, LogDamaged
+from palimpsest.events.servers import all_of, summarizer
+from palimpsest.events.sources import is_source, stream_of
+from palimpsest.events.types import (
     AgentCreated,
     AgentForked,
     InferenceCompleted,
@@ -31,10 +31,10 @@ from events.types import (
     SettingsChanged,
     SourceAttached,
 )
-from store.bundle import Progress, no_progress, write_bundle
-from store.log import LogReader
-from store.manifest import Manifest, Redacted, Stream
-from store.versions import versions_now
+from palimpsest.store.bundle import Progress, no_progress, write_bundle
+from palimpsest.store.log import LogReader
+from palimpsest.store.manifest import Manifest, Redacted, Stream
+from palimpsest.store.versions import versions_now
 
 CHUNK: Final = 2000
 STRETCHES: Final = 20

@@ -16,7 +16,7 @@ from typing import Self
 
 import msgspec
 
-from events.errors import BadInput, DataFolderBusy, LogUnavailable
+from palimpsest.events.errors import BadInput, DataFolderBusy, LogUnavailable
 
 
 class Holder(msgspec.Struct, frozen=True):

@@ -15,19 +15,19 @@ from typing import Final, Protocol
 import msgspec
 from msgspec.structs import replace
 
-from events.context import clip
-from events.envelope import Envelope
-from events.errors import PalimpsestError
-from events.functions import FUNCTIONS
-from events.passages import Hit, Page, beside, excerpt, label, search_page
-from events.sources import Source, stream_of
-from events.types import Found, FunctionCalled, FunctionFailed, FunctionReturned, Parent
-from store import zones
-from store.heads import Heads
-from store.library import Library, Reads, Shelf
-from store.log import parts
-from store.points import View
-from store.projection import MemoryIndex
+from palimpsest.events.context import clip
+from palimpsest.events.envelope import Envelope
+from palimpsest.events.errors import PalimpsestError
+from palimpsest.events.functions import FUNCTIONS
+from palimpsest.events.passages import Hit, Page, beside, excerpt, label, search_page
+from palimpsest.events.sources import Source, stream_of
+from palimpsest.events.types import Found, FunctionCalled, FunctionFailed, FunctionReturned, Parent
+from palimpsest.store import zones
+from palimpsest.store.heads import Heads
+from palimpsest.store.library import Library, Reads, Shelf
+from palimpsest.store.log import parts
+from palimpsest.store.points import View
+from palimpsest.store.projection import MemoryIndex
 
 ON_DOCUMENTS: Final = frozenset(function.name for function in FUNCTIONS if function.documents)
 """The functions that read sources in the log, and need no index."""

@@ -11,12 +11,12 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final, NamedTuple
 
-from events.documents import Passage
-from events.envelope import Envelope
-from events.passages import Hit
-from events.sources import Document, Source
-from events.types import PassagesLoaded
-from store.letters import THOUSANDS, Folded, without_signs, without_spaces
+from palimpsest.events.documents import Passage
+from palimpsest.events.envelope import Envelope
+from palimpsest.events.passages import Hit
+from palimpsest.events.sources import Document, Source
+from palimpsest.events.types import PassagesLoaded
+from palimpsest.store.letters import THOUSANDS, Folded, without_signs, without_spaces
 
 TEXT_CHARS: Final = 1000
 """No longer text is looked for."""

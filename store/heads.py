@@ -13,8 +13,8 @@ from collections.abc import Iterable
 from operator import itemgetter
 from typing import Final, Protocol
 
-from events.envelope import Envelope
-from events.types import Parent
+from palimpsest.events.envelope import Envelope
+from palimpsest.events.types import Parent
 
 STREAMS_KEPT: Final = 20_000
 EVENTS_KEPT: Final = 32

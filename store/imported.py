@@ -16,16 +16,16 @@ from typing import Final
 
 import msgspec
 
-from events.addresses import NOWHERE, address_of, addresses_in, is_openai
-from events.codec import decode
-from events.envelope import Topic
-from events.errors import BadInput
-from events.types import AgentCreated, AgentForked, ServerSwitched, SettingsChanged
-from store.admission import RESTING
-from store.folder import DataFolder
-from store.key_files import Handed, KeyFiles, handed, key_files, read, write_whole
-from store.log import LogReader
-from store.sqlite_log import SqliteLog
+from palimpsest.events.addresses import NOWHERE, address_of, addresses_in, is_openai
+from palimpsest.events.codec import decode
+from palimpsest.events.envelope import Topic
+from palimpsest.events.errors import BadInput
+from palimpsest.events.types import AgentCreated, AgentForked, ServerSwitched, SettingsChanged
+from palimpsest.store.admission import RESTING
+from palimpsest.store.folder import DataFolder
+from palimpsest.store.key_files import Handed, KeyFiles, handed, key_files, read, write_whole
+from palimpsest.store.log import LogReader
+from palimpsest.store.sqlite_log import SqliteLog
 
 _KINDS: Final = frozenset(each.__name__ for each in (AgentCreated, SettingsChanged, AgentForked, ServerSwitched))
 _TOPICS: Final = (Topic.TURN, Topic.INFERENCE, Topic.STORAGE, Topic.TIMER, Topic.ALARM)

@@ -14,17 +14,17 @@ from typing import Final
 
 import msgspec
 
-from events.addresses import addresses_in
-from events.envelope import GENESIS, Draft, Envelope, Topic, chain
-from events.errors import BadInput, LogDamaged, NameTaken
-from events.replay import Replayer
-from events.sources import is_source
-from events.state import State
-from events.types import Parent, Settings
-from store.bundle import BundleReader, Progress, no_progress
-from store.log import DECIDER, SNAPSHOT_EVENTS, Append, LogStore, Snapshot
-from store.manifest import Manifest, Redacted, Stream
-from store.states import snapshot_of
+from palimpsest.events.addresses import addresses_in
+from palimpsest.events.envelope import GENESIS, Draft, Envelope, Topic, chain
+from palimpsest.events.errors import BadInput, LogDamaged, NameTaken
+from palimpsest.events.replay import Replayer
+from palimpsest.events.sources import is_source
+from palimpsest.events.state import State
+from palimpsest.events.types import Parent, Settings
+from palimpsest.store.bundle import BundleReader, Progress, no_progress
+from palimpsest.store.log import DECIDER, SNAPSHOT_EVENTS, Append, LogStore, Snapshot
+from palimpsest.store.manifest import Manifest, Redacted, Stream
+from palimpsest.store.states import snapshot_of
 
 BATCH_BYTES: Final = 32_000_000
 """So much is appended in one transaction: all of most bundles."""

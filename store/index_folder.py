@@ -11,7 +11,7 @@ import os
 import shutil
 from pathlib import Path
 
-from events.errors import StorageUnavailable
+from palimpsest.events.errors import StorageUnavailable
 
 
 class IndexFolder:

@@ -23,10 +23,10 @@ from typing import Final, TypeVar
 import msgspec
 from msgspec.structs import replace
 
-from events.addresses import address_of
-from events.errors import BadInput
-from store.folder import expanded
-from store.keys import Access, Keys, Server, Trusted, checked, keys_in, merged
+from palimpsest.events.addresses import address_of
+from palimpsest.events.errors import BadInput
+from palimpsest.store.folder import expanded
+from palimpsest.store.keys import Access, Keys, Server, Trusted, checked, keys_in, merged
 
 PLACE: Final = "PALIMPSEST_KEYS"
 LOOK_S: Final = 0.2
@@ -242,7 +242,7 @@ def read(path: Path, kind: type[_T], none: _T) -> _T:
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         why = str(error)
     raise BadInput(
-        f"{path} cannot be read: {why}. Mend it, or remove it and give anew what was in it: `launch.py keys`."
+        f"{path} cannot be read: {why}. Mend it, or remove it and give anew what was in it: `palimpsest keys`."
     )
 
 

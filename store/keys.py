@@ -15,8 +15,8 @@ from typing import Final
 import msgspec
 from msgspec.structs import replace
 
-from events.addresses import OPENAI_URL, Address, address_of, is_openai
-from events.errors import BadInput
+from palimpsest.events.addresses import OPENAI_URL, Address, address_of, is_openai
+from palimpsest.events.errors import BadInput
 
 NAMED: Final = "PALIMPSEST_KEY_"
 """The environment's variables that give a server its key, as PALIMPSEST_KEY_MISTRAL="https://api.mistral.ai/v1 KEY"."""
@@ -117,7 +117,7 @@ class Keys(msgspec.Struct, frozen=True, kw_only=True):
             return ""
         return (
             "This address came with an import, so nothing was sent there. If it may have this agent's conversations: "
-            f"`launch.py keys allow {address}`, or with a key `launch.py keys add {address}`."
+            f"`palimpsest keys allow {address}`, or with a key `palimpsest keys add {address}`."
         )
 
     def is_trusted(self, address: Address) -> bool:
@@ -153,7 +153,7 @@ def keys_in(environ: Mapping[str, str]) -> Keys:
 
 def no_key(url: str) -> str:
     """What to do where a server wants a key, and there is none for it."""
-    return f"`launch.py keys add {address_of(url) or 'URL'}`"
+    return f"`palimpsest keys add {address_of(url) or 'URL'}`"
 
 
 def merged(first: Keys, second: Keys) -> Keys:

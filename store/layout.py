@@ -17,8 +17,8 @@ from uuid import UUID
 
 import msgspec
 
-from events.sources import is_source, source_of
-from store.points import NOWHERE, Burial, Entry, Key, Listed, Mark, Part, Place, Stored, death, listed
+from palimpsest.events.sources import is_source, source_of
+from palimpsest.store.points import NOWHERE, Burial, Entry, Key, Listed, Mark, Part, Place, Stored, death, listed
 
 DENSE: Final = "dense"
 WORDS: Final = "words"

@@ -14,7 +14,7 @@ from itertools import chain
 from typing import Final
 from unicodedata import category, combining, decimal, normalize
 
-from store.known import WORD_CHARS
+from palimpsest.store.known import WORD_CHARS
 
 _SIGNS: Final = re.compile(
     "[{}]".format(

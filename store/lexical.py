@@ -14,8 +14,8 @@ from datetime import UTC, date, datetime
 from functools import lru_cache
 from typing import Final
 
-from store.letters import plain, together
-from store.spelling import spelled
+from palimpsest.store.letters import plain, together
+from palimpsest.store.spelling import spelled
 
 VERSION: Final = 4
 

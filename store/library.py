@@ -15,15 +15,15 @@ from typing import Final, NamedTuple, Protocol
 
 import msgspec
 
-from events.codec import decode
-from events.context import clip
-from events.documents import Passage, unpacked
-from events.envelope import Envelope
-from events.passages import Hit, place_text
-from events.sources import OUTLINE, Document, Source, fold_source, stream_of
-from events.types import PassagesLoaded
-from store.grep import TEXT_CHARS, Match, Sought, in_order, sought
-from store.naming import bare, unknown
+from palimpsest.events.codec import decode
+from palimpsest.events.context import clip
+from palimpsest.events.documents import Passage, unpacked
+from palimpsest.events.envelope import Envelope
+from palimpsest.events.passages import Hit, place_text
+from palimpsest.events.sources import OUTLINE, Document, Source, fold_source, stream_of
+from palimpsest.events.types import PassagesLoaded
+from palimpsest.store.grep import TEXT_CHARS, Match, Sought, in_order, sought
+from palimpsest.store.naming import bare, unknown
 
 EVENTS_AT_ONCE: Final = 2000
 STRETCHES_AT_ONCE: Final = 50

@@ -14,11 +14,11 @@ from typing import Final, Protocol
 
 import msgspec
 
-from events.envelope import Draft, Envelope
-from events.errors import UnknownAgent
-from events.sources import is_source
-from events.types import Parent
-from store.manifest import Redacted
+from palimpsest.events.envelope import Draft, Envelope
+from palimpsest.events.errors import UnknownAgent
+from palimpsest.events.sources import is_source
+from palimpsest.events.types import Parent
+from palimpsest.store.manifest import Redacted
 
 MUST_EXIST: Final = -1
 """As an expected seq: the stream must exist, whatever its seq."""

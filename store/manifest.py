@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from events.types import Parent
+from palimpsest.events.types import Parent
 
 
 class Versions(msgspec.Struct, frozen=True, kw_only=True):

@@ -9,12 +9,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 
-from events.envelope import GENESIS, Envelope
-from events.errors import Fenced, LogReadOnly
-from events.types import Parent
-from store.admission import Batch, Request
-from store.log import Append, Appended, Committed, Snapshot, StreamHead, parts, superseded
-from store.manifest import Redacted
+from palimpsest.events.envelope import GENESIS, Envelope
+from palimpsest.events.errors import Fenced, LogReadOnly
+from palimpsest.events.types import Parent
+from palimpsest.store.admission import Batch, Request
+from palimpsest.store.log import Append, Appended, Committed, Snapshot, StreamHead, parts, superseded
+from palimpsest.store.manifest import Redacted
 
 
 class Memory:

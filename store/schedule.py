@@ -14,10 +14,10 @@ from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from cronsim import CronSim, CronSimError
 from msgspec.structs import replace
 
-from events.envelope import Envelope
-from events.times import stamp
-from events.types import FunctionCalled, FunctionFailed, FunctionReturned, Timer
-from store import zones
+from palimpsest.events.envelope import Envelope
+from palimpsest.events.times import stamp
+from palimpsest.events.types import FunctionCalled, FunctionFailed, FunctionReturned, Timer
+from palimpsest.store import zones
 
 MIN_EVERY_S = 60
 CRON_FIELDS = 5

@@ -16,16 +16,16 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from events.passages import Told
-from store import lexical
-from store.census import Census, Count
-from store.echoes import POOL, Echoes, Place, told_of
-from store.embeddings import Embedder, knows
-from store.languages import ENGLISH, LANGUAGES, Language, language_of
-from store.lexical import unspaced
-from store.points import Ask, Blend, Engine, Match, Scope
-from store.ranking import blend_of
-from store.terms import Sparse, Tokenizer
+from palimpsest.events.passages import Told
+from palimpsest.store import lexical
+from palimpsest.store.census import Census, Count
+from palimpsest.store.echoes import POOL, Echoes, Place, told_of
+from palimpsest.store.embeddings import Embedder, knows
+from palimpsest.store.languages import ENGLISH, LANGUAGES, Language, language_of
+from palimpsest.store.lexical import unspaced
+from palimpsest.store.points import Ask, Blend, Engine, Match, Scope
+from palimpsest.store.ranking import blend_of
+from palimpsest.store.terms import Sparse, Tokenizer
 
 QUERY_CHARS: Final = 4000
 """A query is cut here: far more than anyone asks, and the cost of a search grows with it."""

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
-from events.errors import BadInput, LogUnavailable, LogUnreadable, NewerFormat
+from palimpsest.events.errors import BadInput, LogUnavailable, LogUnreadable, NewerFormat
 
 FORMAT: Final = 1
 """`PRAGMA user_version` of the files that this code writes."""

@@ -16,13 +16,13 @@ from typing import Final
 import msgspec
 from msgspec.structs import astuple
 
-from events.envelope import GENESIS, Envelope
-from events.errors import Fenced, LogReadOnly
-from events.types import Parent
-from store.admission import RESTING, Batch, Request
-from store.log import Append, Appended, Committed, superseded
-from store.sqlite_file import limit_pages, open_reader, open_writer, reported, roll_back
-from store.sqlite_reader import SqliteReader
+from palimpsest.events.envelope import GENESIS, Envelope
+from palimpsest.events.errors import Fenced, LogReadOnly
+from palimpsest.events.types import Parent
+from palimpsest.store.admission import RESTING, Batch, Request
+from palimpsest.store.log import Append, Appended, Committed, superseded
+from palimpsest.store.sqlite_file import limit_pages, open_reader, open_writer, reported, roll_back
+from palimpsest.store.sqlite_reader import SqliteReader
 
 HEADS_KEPT: Final = 8_000
 

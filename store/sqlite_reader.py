@@ -14,11 +14,11 @@ from typing import Any, Final, Self
 
 import msgspec
 
-from events.envelope import Envelope
-from events.types import Parent
-from store.log import Part, Snapshot, StreamHead, parts
-from store.manifest import Redacted
-from store.sqlite_file import open_reader, reported
+from palimpsest.events.envelope import Envelope
+from palimpsest.events.types import Parent
+from palimpsest.store.log import Part, Snapshot, StreamHead, parts
+from palimpsest.store.manifest import Redacted
+from palimpsest.store.sqlite_file import open_reader, reported
 
 _ALL: Final = -1  # as a LIMIT
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import msgspec
 
-from events.envelope import Envelope
-from events.evolve import fold
-from events.replay import freeze, thaw
-from events.state import FOLD, State
-from store.log import LogReader, Snapshot
+from palimpsest.events.envelope import Envelope
+from palimpsest.events.evolve import fold
+from palimpsest.events.replay import freeze, thaw
+from palimpsest.events.state import FOLD, State
+from palimpsest.store.log import LogReader, Snapshot
 
 
 class Stretch(msgspec.Struct, frozen=True, array_like=True):

@@ -15,17 +15,17 @@ from typing import Final
 import msgspec
 from msgspec.structs import replace
 
-from events.codec import decode
-from events.envelope import Envelope
-from events.errors import LogDamaged, NewerFormat
-from events.passages import chunks, split
-from events.types import MessageSent, UserLoggedIn, UserMessageReceived
-from store import lexical
-from store.clocks import STREAMS, Clocks, Read
-from store.corrections import KEPT, NEAR_SEQS, SHORT_CHARS, Told, corrected
-from store.forms import form_of
-from store.ranking import AROUND, AROUND_WORDS, MESSAGE_B, MESSAGE_K1, MESSAGE_WORDS
-from store.terms import Counts, Tokenizer, saturated, together
+from palimpsest.events.codec import decode
+from palimpsest.events.envelope import Envelope
+from palimpsest.events.errors import LogDamaged, NewerFormat
+from palimpsest.events.passages import chunks, split
+from palimpsest.events.types import MessageSent, UserLoggedIn, UserMessageReceived
+from palimpsest.store import lexical
+from palimpsest.store.clocks import STREAMS, Clocks, Read
+from palimpsest.store.corrections import KEPT, NEAR_SEQS, SHORT_CHARS, Told, corrected
+from palimpsest.store.forms import form_of
+from palimpsest.store.ranking import AROUND, AROUND_WORDS, MESSAGE_B, MESSAGE_K1, MESSAGE_WORDS
+from palimpsest.store.terms import Counts, Tokenizer, saturated, together
 
 REACH: Final = 6
 SPAN: Final = 200

@@ -20,10 +20,10 @@ import msgspec
 import numpy as np
 import qdrant_edge as qdrant
 
-from store.known import Known
-from store.languages import ENGLISH, LANGUAGES, LATIN, Language, language_of
-from store.letters import parted
-from store.lexical import CALENDAR, LEMMAS, STOP_WORDS, ready, unspaced
+from palimpsest.store.known import Known
+from palimpsest.store.languages import ENGLISH, LANGUAGES, LATIN, Language, language_of
+from palimpsest.store.letters import parted
+from palimpsest.store.lexical import CALENDAR, LEMMAS, STOP_WORDS, ready, unspaced
 
 Counts = Mapping[int, float]
 """Terms of a text, each with how often it stands there (or what it weighs)."""

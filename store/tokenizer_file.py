@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from events.errors import BadInput
+from palimpsest.events.errors import BadInput
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer

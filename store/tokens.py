@@ -25,10 +25,10 @@ from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from events.encodings import FILE, is_servers
-from events.errors import BadInput
-from store import tokenizer_file
-from store.scripts import SUFFIX, weighed
+from palimpsest.events.encodings import FILE, is_servers
+from palimpsest.events.errors import BadInput
+from palimpsest.store import tokenizer_file
+from palimpsest.store.scripts import SUFFIX, weighed
 
 if TYPE_CHECKING:
     from tiktoken import Encoding

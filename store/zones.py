@@ -21,9 +21,9 @@ from zoneinfo import ZoneInfo
 
 from tzdata import IANA_VERSION
 
-from events.errors import BadInput
-from events.passages import DAY_MS, days_of
-from events.times import is_utc
+from palimpsest.events.errors import BadInput
+from palimpsest.events.passages import DAY_MS, days_of
+from palimpsest.events.times import is_utc
 
 LOCALTIME: Final = Path("/etc/localtime")
 TIMEZONE: Final = Path("/etc/timezone")

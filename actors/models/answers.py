@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from actors.models.completions import (
+from palimpsest.actors.models.completions import (
     Call,
     Choice,
     Completion,
@@ -24,15 +24,15 @@ from actors.models.completions import (
     text_of,
     usage_of,
 )
-from actors.models.failures import Failure, from_error, from_text, strange_body
-from actors.models.own import OwnFields
-from actors.models.pieces import Halves, ObjectEnd, StreamedArgument
-from actors.models.protocol import Answer, OnPiece, Piece
-from events.functions import parameter_types
-from events.markup import Reading, Splitter
-from events.markup_calls import function_name
-from events.markup_given import TextPiece
-from events.types import ToolCall, Usage
+from palimpsest.actors.models.failures import Failure, from_error, from_text, strange_body
+from palimpsest.actors.models.own import OwnFields
+from palimpsest.actors.models.pieces import Halves, ObjectEnd, StreamedArgument
+from palimpsest.actors.models.protocol import Answer, OnPiece, Piece
+from palimpsest.events.functions import parameter_types
+from palimpsest.events.markup import Reading, Splitter
+from palimpsest.events.markup_calls import function_name
+from palimpsest.events.markup_given import TextPiece
+from palimpsest.events.types import ToolCall, Usage
 
 SPOKEN: Final = ("send_message", "message")
 """The function and the argument that the user sees."""

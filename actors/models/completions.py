@@ -10,8 +10,8 @@ from typing import Any, Final
 
 import msgspec
 
-from events.own_fields import OTHERS, REASONING
-from events.types import Usage
+from palimpsest.events.own_fields import OTHERS, REASONING
+from palimpsest.events.types import Usage
 
 THOUGHTS: Final = ("thinking", "reasoning", "redacted_thinking")
 """Types of parts of a content."""

@@ -18,14 +18,14 @@ from typing import Any, Final
 
 import msgspec
 
-from actors.models.remedies import remedies
+from palimpsest.actors.models.remedies import remedies
 
 MAX_QUOTE_CHARS: Final = 300
 BUSY: Final = frozenset({429, 503, 529})
 """The statuses of a server that has too much to do (529 is Anthropic's)."""
 NO_REFUSAL: Final = frozenset({"overflow", "rate_limited", "wrong_key"})
 UNTAKEN: Final = (
-    "The server does not take messages of this form; `launch.py format AGENT` shows the forms that there are."
+    "The server does not take messages of this form; `palimpsest format AGENT` shows the forms that there are."
 )
 
 _OVERFLOW: Final = re.compile(
@@ -183,7 +183,7 @@ def _sorted(status: int, said: str) -> tuple[str, str, bool]:
     if status == 402 or _NO_CREDIT.search(said):
         return "rate_limited", "The account has no credit left: check its plan and billing.", False
     if status in (401, 403):
-        return "wrong_key", "The key was refused: give the right one by `launch.py keys add`.", False
+        return "wrong_key", "The key was refused: give the right one by `palimpsest keys add`.", False
     if status in (400, 404, 422) and _NO_MODEL.search(said):
         return "unknown_model", "The server has no such model: load it there, or change the agent's model.", False
     if status in (404, 405):

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from actors.models.protocol import USUAL, Answer, Model, OnPiece, Terms
-from store.key_files import Handed, LiveKeys
+from palimpsest.actors.models.protocol import USUAL, Answer, Model, OnPiece, Terms
+from palimpsest.store.key_files import Handed, LiveKeys
 
 if TYPE_CHECKING:
-    from actors.models.tokenizing import ServerTokenizer
+    from palimpsest.actors.models.tokenizing import ServerTokenizer
 
 
 class LazyHosted:
@@ -25,7 +25,7 @@ class LazyHosted:
         self, request: bytes, *, base_url: str = "", on_piece: OnPiece | None = None, terms: Terms = USUAL
     ) -> Answer:
         if self._model is None:
-            from actors.models.openai import OpenAIModel
+            from palimpsest.actors.models.openai import OpenAIModel
 
             self._model = OpenAIModel(keys=self.keys, **self._options)
         return await self._model.complete(request, base_url=base_url, on_piece=on_piece, terms=terms)
@@ -33,7 +33,7 @@ class LazyHosted:
     async def counts(self, encoding: str, base_url: str, model: str, texts: Sequence[str]) -> list[int | None]:
         """See `Tokenizer`."""
         if self._tokenizer is None:
-            from actors.models.tokenizing import ServerTokenizer
+            from palimpsest.actors.models.tokenizing import ServerTokenizer
 
             self._tokenizer = ServerTokenizer(self.keys)
         return await self._tokenizer.counts(encoding, base_url, model, texts)

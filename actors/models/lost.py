@@ -14,7 +14,7 @@ from typing import Final
 
 import httpx2
 
-from actors.models.failures import Failure, cut_off
+from palimpsest.actors.models.failures import Failure, cut_off
 
 _CERTIFICATES: Final = (
     (

@@ -13,12 +13,12 @@ from typing import Final
 
 import msgspec
 
-from actors.models.offline_reply import Call, Reply
-from actors.models.offline_request import View
-from actors.models.offline_summary import summarize
-from actors.models.offline_turn import reply
-from actors.models.protocol import USUAL, Answer, OnPiece, Piece, Terms
-from events.types import ToolCall, Usage
+from palimpsest.actors.models.offline_reply import Call, Reply
+from palimpsest.actors.models.offline_request import View
+from palimpsest.actors.models.offline_summary import summarize
+from palimpsest.actors.models.offline_turn import reply
+from palimpsest.actors.models.protocol import USUAL, Answer, OnPiece, Piece, Terms
+from palimpsest.events.types import ToolCall, Usage
 
 MODEL: Final = "offline"
 _PIECE: Final = re.compile(r"\s*\S+\s*?(?=\s|$)|\s+")

@@ -14,17 +14,35 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from actors.models.offline_asks import is_question
-from actors.models.offline_clock import moment, past_days
-from actors.models.offline_documents import answer
-from actors.models.offline_hush import asked_to_forget, hushed
-from actors.models.offline_lines import UNTIL, content, ended_by, ends, holds, modern, spoken
-from actors.models.offline_pages import Item, read_page
-from actors.models.offline_question import NUMBERED, STRONG, Question, coverage, fitness, is_strong, read_question
-from actors.models.offline_reply import Call, Part
-from actors.models.offline_request import Done, View
-from actors.models.offline_search import FROM_CORE, Hit, corrected, hits, refers, source, strong, told, with_later
-from actors.models.offline_words import KIN, READ_CHARS, clip, sentences, stem, stems
+from palimpsest.actors.models.offline_asks import is_question
+from palimpsest.actors.models.offline_clock import moment, past_days
+from palimpsest.actors.models.offline_documents import answer
+from palimpsest.actors.models.offline_hush import asked_to_forget, hushed
+from palimpsest.actors.models.offline_lines import UNTIL, content, ended_by, ends, holds, modern, spoken
+from palimpsest.actors.models.offline_pages import Item, read_page
+from palimpsest.actors.models.offline_question import (
+    NUMBERED,
+    STRONG,
+    Question,
+    coverage,
+    fitness,
+    is_strong,
+    read_question,
+)
+from palimpsest.actors.models.offline_reply import Call, Part
+from palimpsest.actors.models.offline_request import Done, View
+from palimpsest.actors.models.offline_search import (
+    FROM_CORE,
+    Hit,
+    corrected,
+    hits,
+    refers,
+    source,
+    strong,
+    told,
+    with_later,
+)
+from palimpsest.actors.models.offline_words import KIN, READ_CHARS, clip, sentences, stem, stems
 
 PAGES: Final = 3
 NOTHING: Final = "I found nothing about that"

@@ -6,9 +6,9 @@ tried (replace, append, archival).
 
 from __future__ import annotations
 
-from actors.models.offline_lines import MARK, holds
-from actors.models.offline_reply import Call
-from actors.models.offline_request import Block, View
+from palimpsest.actors.models.offline_lines import MARK, holds
+from palimpsest.actors.models.offline_reply import Call
+from palimpsest.actors.models.offline_request import Block, View
 
 
 def block_for(view: View, label: str = "human") -> Block | None:

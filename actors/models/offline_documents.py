@@ -15,12 +15,12 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from actors.models.offline_pages import Item
-from actors.models.offline_question import Question
-from actors.models.offline_search import Hit
-from actors.models.offline_words import READ_CHARS, STOP, stem, stems, words
-from store.languages import LANGUAGES, LATIN, LIGHT, language_of
-from store.letters import plain
+from palimpsest.actors.models.offline_pages import Item
+from palimpsest.actors.models.offline_question import Question
+from palimpsest.actors.models.offline_search import Hit
+from palimpsest.actors.models.offline_words import READ_CHARS, STOP, stem, stems, words
+from palimpsest.store.languages import LANGUAGES, LATIN, LIGHT, language_of
+from palimpsest.store.letters import plain
 
 ANSWERS: Final = 0.51
 ANSWERS_ABROAD: Final = 0.45

@@ -15,10 +15,19 @@ from typing import Final
 import msgspec
 from msgspec.structs import replace
 
-from actors.models.offline_asks import LEAD, is_question
-from actors.models.offline_fold import LINE_CHARS, RECOUNTS, Change, Topic, clean, corrects, swapped_in, valued
-from actors.models.offline_lines import NUMBER, VERBS, ends, parsed, third
-from actors.models.offline_words import KIN, READ_CHARS, STOP, plain, sentences, vocabulary
+from palimpsest.actors.models.offline_asks import LEAD, is_question
+from palimpsest.actors.models.offline_fold import (
+    LINE_CHARS,
+    RECOUNTS,
+    Change,
+    Topic,
+    clean,
+    corrects,
+    swapped_in,
+    valued,
+)
+from palimpsest.actors.models.offline_lines import NUMBER, VERBS, ends, parsed, third
+from palimpsest.actors.models.offline_words import KIN, READ_CHARS, STOP, plain, sentences, vocabulary
 
 _FACTS_PER_MESSAGE: Final = 12
 _LINE_WORDS: Final = 18

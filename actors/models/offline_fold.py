@@ -15,7 +15,7 @@ from typing import Final
 import msgspec
 from msgspec.structs import replace
 
-from actors.models.offline_lines import (
+from palimpsest.actors.models.offline_lines import (
     NAME,
     NUMBER,
     VALUES,
@@ -28,7 +28,7 @@ from actors.models.offline_lines import (
     slot_of,
     third,
 )
-from actors.models.offline_words import KIN, plain, stem, stems, vocabulary
+from palimpsest.actors.models.offline_words import KIN, plain, stem, stems, vocabulary
 
 LINE_CHARS: Final = 180
 _CORRECTS: Final = re.compile(

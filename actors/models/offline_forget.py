@@ -9,15 +9,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from actors.models.offline_blocks import block_for, without
-from actors.models.offline_facts import facts_in
-from actors.models.offline_hush import Forgotten, about_of, forgotten, forgotten_in, secrets, statements
-from actors.models.offline_lines import MARK, content, parsed, third
-from actors.models.offline_pages import read_page
-from actors.models.offline_reply import Call, Part
-from actors.models.offline_request import Said, View
-from actors.models.offline_unsay import Request
-from actors.models.offline_words import alike, sentences, stems, words
+from palimpsest.actors.models.offline_blocks import block_for, without
+from palimpsest.actors.models.offline_facts import facts_in
+from palimpsest.actors.models.offline_hush import Forgotten, about_of, forgotten, forgotten_in, secrets, statements
+from palimpsest.actors.models.offline_lines import MARK, content, parsed, third
+from palimpsest.actors.models.offline_pages import read_page
+from palimpsest.actors.models.offline_reply import Call, Part
+from palimpsest.actors.models.offline_request import Said, View
+from palimpsest.actors.models.offline_unsay import Request
+from palimpsest.actors.models.offline_words import alike, sentences, stems, words
 
 _NAMED: Final = 3
 _LONG: Final = 4

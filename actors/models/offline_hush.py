@@ -14,12 +14,12 @@ from typing import Final
 
 import msgspec
 
-from actors.models.offline_asks import is_question
-from actors.models.offline_lines import MARK, parsed, third
-from actors.models.offline_pages import read_page
-from actors.models.offline_request import View
-from actors.models.offline_unsay import ASKING, request_of
-from actors.models.offline_words import STOP, alike, sentences, stem, stems, vocabulary, words
+from palimpsest.actors.models.offline_asks import is_question
+from palimpsest.actors.models.offline_lines import MARK, parsed, third
+from palimpsest.actors.models.offline_pages import read_page
+from palimpsest.actors.models.offline_request import View
+from palimpsest.actors.models.offline_unsay import ASKING, request_of
+from palimpsest.actors.models.offline_words import STOP, alike, sentences, stem, stems, vocabulary, words
 
 Hushed = Callable[[str, str], bool]
 """Whether a text of a time ("" unknown) is not to be quoted."""

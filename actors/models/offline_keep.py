@@ -9,15 +9,15 @@ from __future__ import annotations
 
 from typing import Final
 
-from actors.models.offline_blocks import block_for, fitting, written
-from actors.models.offline_facts import Fact, facts_in, states
-from actors.models.offline_fold import fold
-from actors.models.offline_hush import hushed
-from actors.models.offline_lines import holds, slot_of, spoken
-from actors.models.offline_reply import Call, Part
-from actors.models.offline_request import Entry, View
-from actors.models.offline_summary import extract
-from actors.models.offline_words import plain
+from palimpsest.actors.models.offline_blocks import block_for, fitting, written
+from palimpsest.actors.models.offline_facts import Fact, facts_in, states
+from palimpsest.actors.models.offline_fold import fold
+from palimpsest.actors.models.offline_hush import hushed
+from palimpsest.actors.models.offline_lines import holds, slot_of, spoken
+from palimpsest.actors.models.offline_reply import Call, Part
+from palimpsest.actors.models.offline_request import Entry, View
+from palimpsest.actors.models.offline_summary import extract
+from palimpsest.actors.models.offline_words import plain
 
 _EXTRACT_HEAD: Final = "Extract of our conversation:"
 _EXTRACT_CHARS: Final = 800

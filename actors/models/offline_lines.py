@@ -13,7 +13,7 @@ import re
 from functools import lru_cache
 from typing import Final
 
-from actors.models.offline_words import KIN, STOP, alike, plain, stem, stems, term, vocabulary
+from palimpsest.actors.models.offline_words import KIN, STOP, alike, plain, stem, stems, term, vocabulary
 
 MARK: Final = "Asked to forget ("
 """How a line begins that says what is not to be said."""

@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from actors.models.offline_lines import spoken
+from palimpsest.actors.models.offline_lines import spoken
 
 _PAGE: Final = re.compile(r"Showing \d+ of (\d+) results? \(page (\d+)/(\d+)\):\s*", re.I)
 _ITEM: Final = re.compile(r"timestamp: ([^,]*), (\w[\w ]{0,30})(?: \(([^)]{0,600})\))?: (.*)", re.S)

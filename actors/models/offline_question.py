@@ -14,9 +14,9 @@ from typing import Final
 
 import msgspec
 
-from actors.models.offline_fold import counted, valued
-from actors.models.offline_lines import NUMBER, VALUES, content, ends, parsed
-from actors.models.offline_words import KIN, STOP, WORK, Term, alike, clip, stem, stems, terms, words
+from palimpsest.actors.models.offline_fold import counted, valued
+from palimpsest.actors.models.offline_lines import NUMBER, VALUES, content, ends, parsed
+from palimpsest.actors.models.offline_words import KIN, STOP, WORK, Term, alike, clip, stem, stems, terms, words
 
 STRONG: Final = 0.6
 WEAK: Final = 0.48

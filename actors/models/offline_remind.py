@@ -9,10 +9,10 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from actors.models.offline_clock import When, ahead, moment, span, when
-from actors.models.offline_reply import Argument, Call, Part
-from actors.models.offline_request import Done, View
-from actors.models.offline_words import STOP, clip, stems
+from palimpsest.actors.models.offline_clock import When, ahead, moment, span, when
+from palimpsest.actors.models.offline_reply import Argument, Call, Part
+from palimpsest.actors.models.offline_request import Done, View
+from palimpsest.actors.models.offline_words import STOP, clip, stems
 
 ASK_WHEN: Final = "When should I remind you?"
 _NOTE_CHARS: Final = 300

@@ -11,8 +11,8 @@ from typing import Final
 
 import msgspec
 
-from actors.models.offline_request import View
-from actors.models.offline_words import vocabulary
+from palimpsest.actors.models.offline_request import View
+from palimpsest.actors.models.offline_words import vocabulary
 
 Argument = str | int | float | bool
 

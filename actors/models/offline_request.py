@@ -13,8 +13,8 @@ from typing import Any, Final
 
 import msgspec
 
-from actors.models.offline_words import READ_CHARS
-from actors.models.protocol import ModelFailed
+from palimpsest.actors.models.offline_words import READ_CHARS
+from palimpsest.actors.models.protocol import ModelFailed
 
 _SPACES: Final = re.compile(r"[^\S\n]+")
 """A run of spaces says no more than one, and patterns take long for it."""

@@ -14,12 +14,21 @@ from typing import Final
 
 import msgspec
 
-from actors.models.offline_fold import MOVED, corrects, same_units
-from actors.models.offline_hush import statements
-from actors.models.offline_lines import NAME, VALUES, content, ends
-from actors.models.offline_pages import Item
-from actors.models.offline_question import HARD, SHAPE_BONUS, WEAK, Question, coverage, fitness, is_strong, of_other
-from actors.models.offline_words import READ_CHARS, clip, plain, sentences, stem, stems, words
+from palimpsest.actors.models.offline_fold import MOVED, corrects, same_units
+from palimpsest.actors.models.offline_hush import statements
+from palimpsest.actors.models.offline_lines import NAME, VALUES, content, ends
+from palimpsest.actors.models.offline_pages import Item
+from palimpsest.actors.models.offline_question import (
+    HARD,
+    SHAPE_BONUS,
+    WEAK,
+    Question,
+    coverage,
+    fitness,
+    is_strong,
+    of_other,
+)
+from palimpsest.actors.models.offline_words import READ_CHARS, clip, plain, sentences, stem, stems, words
 
 QUOTE_CHARS: Final = 300
 READ_ITEMS: Final = 16

@@ -14,15 +14,15 @@ from typing import Final
 
 import msgspec
 
-from actors.models.offline_asks import is_question
-from actors.models.offline_facts import facts_in, states
-from actors.models.offline_fold import fold
-from actors.models.offline_hush import Forgotten, forgotten
-from actors.models.offline_lines import holds
-from actors.models.offline_request import Entry, View, entry_of
-from actors.models.offline_search import is_own
-from actors.models.offline_unsay import request_of
-from actors.models.offline_words import STOP, clip, plain, sentences, vocabulary, words
+from palimpsest.actors.models.offline_asks import is_question
+from palimpsest.actors.models.offline_facts import facts_in, states
+from palimpsest.actors.models.offline_fold import fold
+from palimpsest.actors.models.offline_hush import Forgotten, forgotten
+from palimpsest.actors.models.offline_lines import holds
+from palimpsest.actors.models.offline_request import Entry, View, entry_of
+from palimpsest.actors.models.offline_search import is_own
+from palimpsest.actors.models.offline_unsay import request_of
+from palimpsest.actors.models.offline_words import STOP, clip, plain, sentences, vocabulary, words
 
 _LIMIT: Final = re.compile(r"(?:at most|no more than|under|within|fewer than|less than)\s+(\d{1,5})\s+words", re.I)
 _ANY_LIMIT: Final = re.compile(r"(\d{1,5})[- ]words?\b", re.I)

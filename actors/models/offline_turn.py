@@ -13,17 +13,17 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Final
 
-from actors.models.offline_ask import ask
-from actors.models.offline_asks import is_question
-from actors.models.offline_clock import moment, when
-from actors.models.offline_facts import facts_in
-from actors.models.offline_forget import forget
-from actors.models.offline_keep import keep, save
-from actors.models.offline_remind import ASK_WHEN, cancel, is_cancel, is_list, is_reminder, list_all, remind
-from actors.models.offline_reply import Part, Reply, compose, quiet, spoken
-from actors.models.offline_request import View
-from actors.models.offline_unsay import Request, request_of
-from actors.models.offline_words import clip, sentences
+from palimpsest.actors.models.offline_ask import ask
+from palimpsest.actors.models.offline_asks import is_question
+from palimpsest.actors.models.offline_clock import moment, when
+from palimpsest.actors.models.offline_facts import facts_in
+from palimpsest.actors.models.offline_forget import forget
+from palimpsest.actors.models.offline_keep import keep, save
+from palimpsest.actors.models.offline_remind import ASK_WHEN, cancel, is_cancel, is_list, is_reminder, list_all, remind
+from palimpsest.actors.models.offline_reply import Part, Reply, compose, quiet, spoken
+from palimpsest.actors.models.offline_request import View
+from palimpsest.actors.models.offline_unsay import Request, request_of
+from palimpsest.actors.models.offline_words import clip, sentences
 
 WHO_I_AM: Final = (
     "I am Palimpsest's built-in offline model, not an LLM: I match words, keep what you tell me, and quote it."

@@ -21,18 +21,18 @@ import httpx2
 import msgspec
 import openai
 
-from actors.models.failures import Failure, Scrubber, from_response
-from actors.models.lost import WRITE_HTTPS, has_sound_proxy, lost, proxy_of, wants_tls, wrong_scheme
-from actors.models.protocol import USUAL, Answer, ModelFailed, OnPiece, Terms
-from actors.models.reading import Reading
-from actors.models.servers import Moved, arrived_elsewhere, headers_for, options_for, stay, wrong_key
-from actors.models.slots import IN_FLIGHT, Slots
-from actors.models.transport import Direct, goes_direct
-from actors.models.waiting import AT_SERVER, FIRST_S, IN_LINE, TO_ASK, Waiting
-from events.addresses import OPENAI_URL, address_of, credentials_in, endpoint, is_openai, public_url
-from events.errors import BadInput
-from store.key_files import Handed, LiveKeys
-from store.keys import Access
+from palimpsest.actors.models.failures import Failure, Scrubber, from_response
+from palimpsest.actors.models.lost import WRITE_HTTPS, has_sound_proxy, lost, proxy_of, wants_tls, wrong_scheme
+from palimpsest.actors.models.protocol import USUAL, Answer, ModelFailed, OnPiece, Terms
+from palimpsest.actors.models.reading import Reading
+from palimpsest.actors.models.servers import Moved, arrived_elsewhere, headers_for, options_for, stay, wrong_key
+from palimpsest.actors.models.slots import IN_FLIGHT, Slots
+from palimpsest.actors.models.transport import Direct, goes_direct
+from palimpsest.actors.models.waiting import AT_SERVER, FIRST_S, IN_LINE, TO_ASK, Waiting
+from palimpsest.events.addresses import OPENAI_URL, address_of, credentials_in, endpoint, is_openai, public_url
+from palimpsest.events.errors import BadInput
+from palimpsest.store.key_files import Handed, LiveKeys
+from palimpsest.store.keys import Access
 
 STREAM_OPTIONS: Final = b',"stream":true,"stream_options":{"include_usage":true}}'
 STREAM_ONLY: Final = b',"stream":true}'

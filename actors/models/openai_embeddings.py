@@ -16,13 +16,13 @@ import msgspec
 import numpy as np
 import openai
 
-from actors.models.failures import Scrubber, from_response
-from actors.models.servers import Moved, headers_for, options_for, stay_now, wrong_key
-from events.addresses import OPENAI_URL, address_of, credentials_in, endpoint, is_openai, public_url
-from events.errors import BadInput, StorageAway
-from store.embeddings import OPENAI, TEXT_CHARS, Vectors
-from store.key_files import Handed, LiveKeys
-from store.keys import Access
+from palimpsest.actors.models.failures import Scrubber, from_response
+from palimpsest.actors.models.servers import Moved, headers_for, options_for, stay_now, wrong_key
+from palimpsest.events.addresses import OPENAI_URL, address_of, credentials_in, endpoint, is_openai, public_url
+from palimpsest.events.errors import BadInput, StorageAway
+from palimpsest.store.embeddings import OPENAI, TEXT_CHARS, Vectors
+from palimpsest.store.key_files import Handed, LiveKeys
+from palimpsest.store.keys import Access
 
 BATCH_TEXTS: Final = 128
 BATCH_CHARS: Final = 200_000
@@ -165,7 +165,7 @@ def _check(url: str, access: Access) -> None:
         raise BadInput("OPENAI_BASE_URL must begin with http:// or https:// and name a host.")
     if not access.has_key and is_openai(address):
         raise BadInput(
-            "Embeddings of OpenAI's need a key: put OPENAI_API_KEY=… before the command, or `launch.py keys add "
+            "Embeddings of OpenAI's need a key: put OPENAI_API_KEY=… before the command, or `palimpsest keys add "
             f"{address}`; or name a server that needs none by OPENAI_BASE_URL=http://…/v1."
         )
     if not all(secret.isascii() and secret.isprintable() for secret in access.secrets()):

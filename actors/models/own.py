@@ -11,8 +11,8 @@ from typing import Any, Final
 
 import msgspec
 
-from events.own_fields import OTHERS
-from events.types import Own
+from palimpsest.events.own_fields import OTHERS
+from palimpsest.events.types import Own
 
 PREFERRED: Final = ("reasoning_details", "reasoning_content", "reasoning")
 """The fields that hold the reasoning: of those that came, the first is kept. OpenRouter wants its details back."""

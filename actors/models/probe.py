@@ -15,8 +15,8 @@ from urllib.parse import urlsplit, urlunsplit
 import httpx2
 import msgspec
 
-from actors.models.window import QUESTIONS, UNKNOWN, UNREACHED, Question, Window, combined
-from store.keys import Access
+from palimpsest.actors.models.window import QUESTIONS, UNKNOWN, UNREACHED, Question, Window, combined
+from palimpsest.store.keys import Access
 
 TIMEOUT_S: Final = 2.0
 _CONNECT_S: Final = 1.0

@@ -7,7 +7,7 @@ from typing import Final, Protocol
 
 import msgspec
 
-from events.types import Own, ToolCall, Usage
+from palimpsest.events.types import Own, ToolCall, Usage
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from typing import Final
 
-from actors.models.answers import MOST_CHARS, AnswerBuilder
-from actors.models.completions import decoded
-from actors.models.failures import Failure, cut_off, from_text, strange_body
-from actors.models.pieces import EventLines
-from actors.models.protocol import Answer, OnPiece
+from palimpsest.actors.models.answers import MOST_CHARS, AnswerBuilder
+from palimpsest.actors.models.completions import decoded
+from palimpsest.actors.models.failures import Failure, cut_off, from_text, strange_body
+from palimpsest.actors.models.pieces import EventLines
+from palimpsest.actors.models.protocol import Answer, OnPiece
 
 MOST_DOCUMENT: Final = 32_000_000
 """Bytes of a document, or of one line of a stream."""

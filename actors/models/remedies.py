@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
-from events.formats import (
+from palimpsest.events.formats import (
     ALTERNATING,
     BARE_CALLS,
     BLANK_REASONING,

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import msgspec
 
-from events.functions import arguments_of
-from events.loose_json import read_object
-from events.types import ToolCall
+from palimpsest.events.functions import arguments_of
+from palimpsest.events.loose_json import read_object
+from palimpsest.events.types import ToolCall
 
 
 def repair(call: ToolCall) -> ToolCall:

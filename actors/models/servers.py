@@ -12,9 +12,9 @@ from typing import Any, Final
 
 import httpx2
 
-from actors.models.failures import Failure
-from events.addresses import address_of, is_openai, public_url
-from store.keys import Access, custom_headers
+from palimpsest.actors.models.failures import Failure
+from palimpsest.events.addresses import address_of, is_openai, public_url
+from palimpsest.store.keys import Access, custom_headers
 
 _FIRST: Final = "palimpsest.origin"
 _OPENAIS: Final = ("OpenAI-Organization", "OpenAI-Project")
@@ -70,7 +70,7 @@ def options_for(access: Access, omit: Any, headers: Mapping[str, str] | None = N
 def wrong_key(url: str, access: Access, *, quote: str = "", asked: bool = True) -> Failure:
     """A key that was refused, or is wanted and not there, and where the right one is to be put."""
     address = address_of(url)
-    by_name = f"`launch.py keys add {address}`"
+    by_name = f"`palimpsest keys add {address}`"
     own = address is not None and is_openai(address)
     if not asked:
         what = f"There is no key: set OPENAI_API_KEY, or {by_name}; or give the base_url of a server that needs none."

@@ -18,11 +18,11 @@ from typing import Any, Final
 import httpx2
 import msgspec
 
-from actors.models.probe import NO_ACCESS, beside, headers_of, said
-from events.encodings import SERVER
-from events.errors import BadInput
-from store.key_files import LiveKeys
-from store.keys import Access
+from palimpsest.actors.models.probe import NO_ACCESS, beside, headers_of, said
+from palimpsest.events.encodings import SERVER
+from palimpsest.events.errors import BadInput
+from palimpsest.store.key_files import LiveKeys
+from palimpsest.store.keys import Access
 
 TIMEOUT_S: Final = 2.0
 ASKING_S: Final = 10.0

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
-from actors.models.protocol import OnPiece, Piece
+from palimpsest.actors.models.protocol import OnPiece, Piece
 
 FIRST_S: Final = 10.0
 LONGER: Final = 2.0

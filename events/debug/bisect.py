@@ -12,10 +12,10 @@ from typing import Any, Final
 
 import msgspec
 
-from events.context import reply_request
-from events.errors import BadInput, NoBoundary
-from events.own_fields import unseen
-from events.state import State
+from palimpsest.events.context import reply_request
+from palimpsest.events.errors import BadInput, NoBoundary
+from palimpsest.events.own_fields import unseen
+from palimpsest.events.state import State
 
 CONTEXT: Final = "context"
 STATE: Final = "state"

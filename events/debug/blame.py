@@ -12,15 +12,15 @@ from typing import Final
 
 import msgspec
 
-from events.debug.phrases import Span, Terms, Wanted, plain, sentences
-from events.debug.provenance import KINDS as CORE_KINDS
-from events.debug.provenance import Provenance, Run, Written, cut, writers_of
-from events.debug.summaries import KINDS as SUMMARY_KINDS
-from events.debug.summaries import Chain, Generation, Range, Saying
-from events.debug.writers import Hint, Writer
-from events.envelope import Envelope
-from events.passages import chunks
-from events.types import ArchivalMemoryInserted, Event, InputArchived, SummaryWritten
+from palimpsest.events.debug.phrases import Span, Terms, Wanted, plain, sentences
+from palimpsest.events.debug.provenance import KINDS as CORE_KINDS
+from palimpsest.events.debug.provenance import Provenance, Run, Written, cut, writers_of
+from palimpsest.events.debug.summaries import KINDS as SUMMARY_KINDS
+from palimpsest.events.debug.summaries import Chain, Generation, Range, Saying
+from palimpsest.events.debug.writers import Hint, Writer
+from palimpsest.events.envelope import Envelope
+from palimpsest.events.passages import chunks
+from palimpsest.events.types import ArchivalMemoryInserted, Event, InputArchived, SummaryWritten
 
 ARCHIVAL_KINDS: Final = frozenset({"ArchivalMemoryInserted", "InputArchived"})
 KINDS: Final = CORE_KINDS | SUMMARY_KINDS | ARCHIVAL_KINDS

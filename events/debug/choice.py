@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from events.debug.moments import Item, Moment, texts_in
+from palimpsest.events.debug.moments import Item, Moment, texts_in
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):

@@ -11,11 +11,11 @@ from typing import Final
 
 import msgspec
 
-from events.codec import decode
-from events.debug.recording import timer_content
-from events.envelope import Envelope
-from events.passages import input_text
-from events.types import (
+from palimpsest.events.codec import decode
+from palimpsest.events.debug.recording import timer_content
+from palimpsest.events.envelope import Envelope
+from palimpsest.events.passages import input_text
+from palimpsest.events.types import (
     INPUTS,
     Event,
     FunctionCalled,

@@ -16,16 +16,16 @@ from typing import Final
 import msgspec
 from msgspec.structs import replace
 
-from events.answers import rewired
-from events.codec import decode
-from events.debug.moments import Change
-from events.debug.summaries import Covered
-from events.debug.timeline import changes
-from events.debug.window import Window, window
-from events.envelope import Envelope
-from events.formats import Format
-from events.state import Entry, State
-from events.types import (
+from palimpsest.events.answers import rewired
+from palimpsest.events.codec import decode
+from palimpsest.events.debug.moments import Change
+from palimpsest.events.debug.summaries import Covered
+from palimpsest.events.debug.timeline import changes
+from palimpsest.events.debug.window import Window, window
+from palimpsest.events.envelope import Envelope
+from palimpsest.events.formats import Format
+from palimpsest.events.state import Entry, State
+from palimpsest.events.types import (
     AnswerRejected,
     CoreMemoryAppended,
     CoreMemoryReplaced,

@@ -10,10 +10,10 @@ from collections.abc import Iterable
 
 import msgspec
 
-from events.codec import decode
-from events.envelope import Envelope
-from events.replay import Difference, Replayer
-from events.types import InferenceRequested
+from palimpsest.events.codec import decode
+from palimpsest.events.envelope import Envelope
+from palimpsest.events.replay import Difference, Replayer
+from palimpsest.events.types import InferenceRequested
 
 
 class Changes(msgspec.Struct, frozen=True, kw_only=True):

@@ -11,10 +11,10 @@ from typing import Any
 
 import msgspec
 
-from events.codec import decode
-from events.envelope import Envelope
-from events.errors import LogDamaged, NewerFormat
-from events.types import Event, Found, ToolCall, Usage
+from palimpsest.events.codec import decode
+from palimpsest.events.envelope import Envelope
+from palimpsest.events.errors import LogDamaged, NewerFormat
+from palimpsest.events.types import Event, Found, ToolCall, Usage
 
 
 class Moment(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

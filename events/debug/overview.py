@@ -6,15 +6,15 @@ from collections.abc import Callable, Iterator
 
 import msgspec
 
-from events.debug.moments import Change
-from events.debug.summaries import Covered
-from events.debug.timeline import changes
-from events.debug.window import Window, gist, in_words, window
-from events.envelope import Envelope
-from events.servers import chosen
-from events.state import UNCOUNTED, Phase, State
-from events.times import zone_of
-from events.types import Event, InferenceRequested, Parent, Settings, SummaryWritten, Timer, ToolCall
+from palimpsest.events.debug.moments import Change
+from palimpsest.events.debug.summaries import Covered
+from palimpsest.events.debug.timeline import changes
+from palimpsest.events.debug.window import Window, gist, in_words, window
+from palimpsest.events.envelope import Envelope
+from palimpsest.events.servers import chosen
+from palimpsest.events.state import UNCOUNTED, Phase, State
+from palimpsest.events.times import zone_of
+from palimpsest.events.types import Event, InferenceRequested, Parent, Settings, SummaryWritten, Timer, ToolCall
 
 
 class BlockUse(msgspec.Struct, frozen=True, kw_only=True):

@@ -15,8 +15,8 @@ from typing import Final
 
 import msgspec
 
-from events.errors import BadInput
-from events.passages import BREAK
+from palimpsest.events.errors import BadInput
+from palimpsest.events.passages import BREAK
 
 Terms = Callable[[str], Set[int]]
 """A text's words as numbers: stop words out, endings cut."""

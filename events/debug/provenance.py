@@ -12,10 +12,10 @@ from typing import Final
 
 import msgspec
 
-from events.debug.phrases import Span
-from events.envelope import Envelope
-from events.evolve import appended
-from events.types import AgentCreated, AgentForked, Block, CoreMemoryAppended, CoreMemoryReplaced, Event
+from palimpsest.events.debug.phrases import Span
+from palimpsest.events.envelope import Envelope
+from palimpsest.events.evolve import appended
+from palimpsest.events.types import AgentCreated, AgentForked, Block, CoreMemoryAppended, CoreMemoryReplaced, Event
 
 KINDS: Final = frozenset({"AgentCreated", "AgentForked", "CoreMemoryAppended", "CoreMemoryReplaced"})
 """The kinds that write core memory."""

@@ -13,12 +13,12 @@ from typing import Final
 
 import msgspec
 
-from events.codec import decode
-from events.context import clip
-from events.envelope import Draft, Envelope, Topic
-from events.forks import TAKEN_UP
-from events.functions import topic
-from events.types import (
+from palimpsest.events.codec import decode
+from palimpsest.events.context import clip
+from palimpsest.events.envelope import Draft, Envelope, Topic
+from palimpsest.events.forks import TAKEN_UP
+from palimpsest.events.functions import topic
+from palimpsest.events.types import (
     INPUTS,
     AgentForked,
     AnswerRejected,

@@ -18,13 +18,13 @@ from typing import Any, Final
 import msgspec
 from msgspec.structs import replace
 
-from events.codec import decode, encode
-from events.documents import pack_passages, unpack_passages
-from events.envelope import GENESIS, Envelope, chain
-from events.errors import BadInput, LogDamaged
-from events.replay import Replayer
-from events.sources import is_source
-from events.types import AgentForked
+from palimpsest.events.codec import decode, encode
+from palimpsest.events.documents import pack_passages, unpack_passages
+from palimpsest.events.envelope import GENESIS, Envelope, chain
+from palimpsest.events.errors import BadInput, LogDamaged
+from palimpsest.events.replay import Replayer
+from palimpsest.events.sources import is_source
+from palimpsest.events.types import AgentForked
 
 BLOCK: Final = "█"
 

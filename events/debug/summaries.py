@@ -13,9 +13,9 @@ from typing import Final
 
 import msgspec
 
-from events.debug.phrases import Terms, plain, sentences
-from events.envelope import Envelope
-from events.types import Event, MessagesEvicted, SummaryWritten
+from palimpsest.events.debug.phrases import Terms, plain, sentences
+from palimpsest.events.envelope import Envelope
+from palimpsest.events.types import Event, MessagesEvicted, SummaryWritten
 
 KINDS: Final = frozenset({"MessagesEvicted", "SummaryWritten"})
 LIKENESS: Final = 0.5

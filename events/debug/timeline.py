@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import msgspec
 
-from events.debug.moments import (
+from palimpsest.events.debug.moments import (
     Called,
     Change,
     Evicted,
@@ -27,10 +27,10 @@ from events.debug.moments import (
     TurnClosed,
     moment,
 )
-from events.envelope import Envelope
-from events.servers import chosen, summarizer
-from events.state import State
-from events.types import (
+from palimpsest.events.envelope import Envelope
+from palimpsest.events.servers import chosen, summarizer
+from palimpsest.events.state import State
+from palimpsest.events.types import (
     INPUTS,
     AgentCreated,
     AgentForked,

@@ -12,12 +12,12 @@ from typing import Final
 
 import msgspec
 
-from events.debug.phrases import Match, Wanted, without_questions
-from events.debug.windows import hits_of
-from events.documents import unpacked
-from events.envelope import Envelope
-from events.passages import chunks, input_text
-from events.types import (
+from palimpsest.events.debug.phrases import Match, Wanted, without_questions
+from palimpsest.events.debug.windows import hits_of
+from palimpsest.events.documents import unpacked
+from palimpsest.events.envelope import Envelope
+from palimpsest.events.passages import chunks, input_text
+from palimpsest.events.types import (
     INPUTS,
     AgentCreated,
     AgentForked,

@@ -11,11 +11,11 @@ from typing import Final
 
 import msgspec
 
-from events.codec import decode
-from events.envelope import Envelope
-from events.evolve import evolve
-from events.state import State
-from events.types import (
+from palimpsest.events.codec import decode
+from palimpsest.events.envelope import Envelope
+from palimpsest.events.evolve import evolve
+from palimpsest.events.state import State
+from palimpsest.events.types import (
     Event,
     Found,
     FunctionCalled,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import msgspec
 
-from events.inputs import text_of
-from events.state import Phase, State
-from events.types import Timer
+from palimpsest.events.inputs import text_of
+from palimpsest.events.state import Phase, State
+from palimpsest.events.types import Timer
 
 
 class Input(msgspec.Struct, frozen=True, kw_only=True):

@@ -7,10 +7,10 @@ from typing import Final, Protocol
 
 import msgspec
 
-from events.debug.told import Nearest, Told
-from events.debug.turns import Search
-from events.envelope import Envelope
-from events.types import Event
+from palimpsest.events.debug.told import Nearest, Told
+from palimpsest.events.debug.turns import Search
+from palimpsest.events.envelope import Envelope
+from palimpsest.events.types import Event
 
 
 class Cause:

@@ -13,15 +13,15 @@ from typing import Final
 
 import msgspec
 
-from events.debug.phrases import Wanted
-from events.debug.told import INPUT_KINDS, Told, states
-from events.debug.turns import LOOKS_IN, RANKED, Search, Turn
-from events.debug.verdict import Cause, Evidence, Facts, Next, Verdict
-from events.debug.windows import Held, held, hits_of
-from events.passages import day_bounds
-from events.sources import is_source
-from events.state import State
-from events.types import (
+from palimpsest.events.debug.phrases import Wanted
+from palimpsest.events.debug.told import INPUT_KINDS, Told, states
+from palimpsest.events.debug.turns import LOOKS_IN, RANKED, Search, Turn
+from palimpsest.events.debug.verdict import Cause, Evidence, Facts, Next, Verdict
+from palimpsest.events.debug.windows import Held, held, hits_of
+from palimpsest.events.passages import day_bounds
+from palimpsest.events.sources import is_source
+from palimpsest.events.state import State
+from palimpsest.events.types import (
     CoreMemoryReplaced,
     Event,
     FunctionReturned,

@@ -12,13 +12,13 @@ from typing import Any, Final
 import msgspec
 from msgspec.structs import replace
 
-from events.codec import decode
-from events.context import PRIMING, Count, measure, system_message, with_margin, without_margin
-from events.envelope import Envelope
-from events.evolve import evolve
-from events.servers import summarizer
-from events.state import UNCOUNTED, Entry, State
-from events.types import InferenceRequested
+from palimpsest.events.codec import decode
+from palimpsest.events.context import PRIMING, Count, measure, system_message, with_margin, without_margin
+from palimpsest.events.envelope import Envelope
+from palimpsest.events.evolve import evolve
+from palimpsest.events.servers import summarizer
+from palimpsest.events.state import UNCOUNTED, Entry, State
+from palimpsest.events.types import InferenceRequested
 
 KINDS: Final = {"input": "inputs", "alert": "alerts", "assistant": "agent's own", "tool": "function results"}
 HEAD: Final = "system text, core memory, functions"

@@ -11,10 +11,10 @@ from typing import Any, Final
 
 import msgspec
 
-from events.context import SENT
-from events.functions import arguments_of
-from events.inputs import text_of
-from events.state import Entry, State
+from palimpsest.events.context import SENT
+from palimpsest.events.functions import arguments_of
+from palimpsest.events.inputs import text_of
+from palimpsest.events.state import Entry, State
 
 TELLING: Final = {
     "send_message": "message",

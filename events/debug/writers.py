@@ -11,16 +11,16 @@ from typing import Final
 
 import msgspec
 
-from events.answers import named
-from events.codec import decode
-from events.debug.phrases import Terms
-from events.debug.provenance import Over
-from events.debug.told import INPUT_KINDS
-from events.debug.windows import held
-from events.envelope import Envelope
-from events.passages import input_text
-from events.state import State
-from events.types import Event, InferenceCompleted, InferenceRequested, SummaryWritten, ToolCall
+from palimpsest.events.answers import named
+from palimpsest.events.codec import decode
+from palimpsest.events.debug.phrases import Terms
+from palimpsest.events.debug.provenance import Over
+from palimpsest.events.debug.told import INPUT_KINDS
+from palimpsest.events.debug.windows import held
+from palimpsest.events.envelope import Envelope
+from palimpsest.events.passages import input_text
+from palimpsest.events.state import State
+from palimpsest.events.types import Event, InferenceCompleted, InferenceRequested, SummaryWritten, ToolCall
 
 TURN_KINDS: Final = INPUT_KINDS | {"InferenceRequested", "InferenceCompleted"}
 """What `writer` needs of a turn."""

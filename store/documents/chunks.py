@@ -14,8 +14,8 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final, NamedTuple
 
-from events.documents import Passage
-from store.documents.parts import PART_CHARS, Part
+from palimpsest.events.documents import Passage
+from palimpsest.store.documents.parts import PART_CHARS, Part
 
 CHARS_PER_TOKEN: Final = 8
 """Runs of blanks or dashes have over a hundred characters a token; a passage is to stay readable."""

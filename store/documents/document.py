@@ -14,19 +14,19 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from events.documents import Passage
-from events.errors import BadInput, DocumentUnreadable
-from store import tokens
-from store.documents import media
-from store.documents.chunks import chunk
-from store.documents.decoding import Decoded
-from store.documents.files import digest, reason_of
-from store.documents.parts import Part
-from store.documents.pdf import pdf_parts
-from store.documents.plain import markdown_parts, text_parts
-from store.documents.records import csv_parts, json_parts, jsonl_parts
-from store.documents.web import html_parts
-from store.documents.word import docx_parts
+from palimpsest.events.documents import Passage
+from palimpsest.events.errors import BadInput, DocumentUnreadable
+from palimpsest.store import tokens
+from palimpsest.store.documents import media
+from palimpsest.store.documents.chunks import chunk
+from palimpsest.store.documents.decoding import Decoded
+from palimpsest.store.documents.files import digest, reason_of
+from palimpsest.store.documents.parts import Part
+from palimpsest.store.documents.pdf import pdf_parts
+from palimpsest.store.documents.plain import markdown_parts, text_parts
+from palimpsest.store.documents.records import csv_parts, json_parts, jsonl_parts
+from palimpsest.store.documents.web import html_parts
+from palimpsest.store.documents.word import docx_parts
 
 PASSAGE_TOKENS: Final = 200
 OVERLAP_TOKENS: Final = 20

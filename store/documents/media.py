@@ -12,8 +12,8 @@ import zipfile
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from events.errors import DocumentUnreadable
-from store.documents.decoding import SAMPLE_BYTES, encoding_of
+from palimpsest.events.errors import DocumentUnreadable
+from palimpsest.store.documents.decoding import SAMPLE_BYTES, encoding_of
 
 PDF: Final = "application/pdf"
 DOCX: Final = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"

@@ -11,9 +11,9 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from events.errors import DocumentUnreadable
-from store.documents.parts import Headings, Part, well_formed
-from store.documents.running_lines import without_running_lines
+from palimpsest.events.errors import DocumentUnreadable
+from palimpsest.store.documents.parts import Headings, Part, well_formed
+from palimpsest.store.documents.running_lines import without_running_lines
 
 if TYPE_CHECKING:
     from pypdfium2 import PdfDocument

@@ -10,8 +10,8 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from store.documents.decoding import Decoded
-from store.documents.parts import Part, Sections
+from palimpsest.store.documents.decoding import Decoded
+from palimpsest.store.documents.parts import Part, Sections
 
 _ATX: Final = re.compile(r" {0,3}(#{1,6})(?:[ \t]+(.*?))?(?:[ \t]+#+)?[ \t]*$")
 _FENCE: Final = re.compile(r" {0,3}(`{3,}|~{3,})")

@@ -15,8 +15,8 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Final
 
-from store.documents.decoding import Decoded
-from store.documents.parts import PART_CHARS, Part, well_formed
+from palimpsest.store.documents.decoding import Decoded
+from palimpsest.store.documents.parts import PART_CHARS, Part, well_formed
 
 MOST_RECORD_CHARS: Final = 16 << 20
 """A JSON record, or a JSON file that is no list, is parsed up to this size; a larger one is read as text."""

@@ -13,9 +13,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final
 
-from events.errors import DocumentUnreadable
-from store.documents.decoding import SAMPLE_BYTES, Decoded
-from store.documents.parts import Part, Sections, well_formed
+from palimpsest.events.errors import DocumentUnreadable
+from palimpsest.store.documents.decoding import SAMPLE_BYTES, Decoded
+from palimpsest.store.documents.parts import Part, Sections, well_formed
 
 if TYPE_CHECKING:
     from selectolax.lexbor import LexborHTMLParser, LexborNode

@@ -14,8 +14,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final
 
-from events.errors import DocumentUnreadable
-from store.documents.parts import Part, Sections
+from palimpsest.events.errors import DocumentUnreadable
+from palimpsest.store.documents.parts import Part, Sections
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element

@@ -12,10 +12,10 @@ import os
 import sys
 from pathlib import Path
 
-from actors.system import boot
-from events.errors import AgentExists
-from events.prompts import newborn
-from store.folder import DataFolder
+from palimpsest.actors.system import boot
+from palimpsest.events.errors import AgentExists
+from palimpsest.events.prompts import newborn
+from palimpsest.store.folder import DataFolder
 from tests.cluster.world import SLOW, SMALL, Crowd
 
 

@@ -16,7 +16,7 @@ import msgspec
 import psutil
 import pytest
 
-from tests.cluster.world import HOME
+from tests.cluster.world import HOME, PYTHONPATH
 
 LAUNCH = (sys.executable, str(HOME / "launch.py"))
 
@@ -40,7 +40,7 @@ def cluster() -> Iterator[Cluster]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    environment = {**os.environ, "RAY_AUTH_TOKEN_PATH": str(home / "token"), "PYTHONPATH": str(HOME)}
+    environment = {**os.environ, "RAY_AUTH_TOKEN_PATH": str(home / "token"), "PYTHONPATH": PYTHONPATH}
     environment.pop("RAY_AUTH_MODE", None)
     ray = str(Path(sys.executable).with_name("ray"))
     command = [ray, "start", "--head", "--block", "--include-dashboard=false", "--num-cpus=4"]

@@ -7,13 +7,13 @@ import time
 
 import pytest
 
-from actors.client import Reply, Ticket
-from actors.models.protocol import Piece
-from actors.process import now_ms
-from actors.system import System
-from events.errors import AgentExists, BadInput, UnknownAgent
-from events.prompts import newborn
-from events.types import (
+from palimpsest.actors.client import Reply, Ticket
+from palimpsest.actors.models.protocol import Piece
+from palimpsest.actors.process import now_ms
+from palimpsest.actors.system import System
+from palimpsest.events.errors import AgentExists, BadInput, UnknownAgent
+from palimpsest.events.prompts import newborn
+from palimpsest.events.types import (
     FunctionCalled,
     FunctionReturned,
     InferenceCancelled,
@@ -25,7 +25,7 @@ from events.types import (
     TurnEnded,
     UserMessageReceived,
 )
-from store.folder import DataFolder
+from palimpsest.store.folder import DataFolder
 from tests.cluster.world import (
     SMALL,
     START_MS,

@@ -7,8 +7,8 @@ import random
 
 import pytest
 
-from actors.system import PARTS
-from store.folder import DataFolder
+from palimpsest.actors.system import PARTS
+from palimpsest.store.folder import DataFolder
 from tests.cluster.world import (
     SLOW,
     Crowd,

@@ -10,20 +10,20 @@ from pathlib import Path
 import psutil
 import pytest
 
-from actors.system import System
 from bench.alike import alike
-from events.codec import decode
-from events.envelope import Envelope
-from events.passages import Page
-from events.sources import Source, fold_source
-from events.types import PassagesLoaded, UploadFinished
-from store.bearing import BEARING
-from store.embeddings import WordLlamaEmbedder
-from store.folder import DataFolder
-from store.library import Library
-from store.points import View
-from store.projection import MemoryIndex
-from store.sqlite_reader import SqliteReader
+from palimpsest.actors.system import System
+from palimpsest.events.codec import decode
+from palimpsest.events.envelope import Envelope
+from palimpsest.events.passages import Page
+from palimpsest.events.sources import Source, fold_source
+from palimpsest.events.types import PassagesLoaded, UploadFinished
+from palimpsest.store.bearing import BEARING
+from palimpsest.store.embeddings import WordLlamaEmbedder
+from palimpsest.store.folder import DataFolder
+from palimpsest.store.library import Library
+from palimpsest.store.points import View
+from palimpsest.store.projection import MemoryIndex
+from palimpsest.store.sqlite_reader import SqliteReader
 from tests.cluster.test_power import kill_root
 from tests.cluster.world import HOME, born, check_promises, log_of, run, running, stream_of
 

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 import ray
 
-from actors.system import System
-from events.types import (
+from palimpsest.actors.system import System
+from palimpsest.events.types import (
     AnswerRejected,
     EvictionStarted,
     FunctionFailed,
@@ -24,9 +24,9 @@ from events.types import (
     MessagesEvicted,
     Settings,
 )
-from store.folder import DataFolder
-from store.key_files import key_files
-from store.keys import Server
+from palimpsest.store.folder import DataFolder
+from palimpsest.store.key_files import key_files
+from palimpsest.store.keys import Server
 from tests.cluster.world import KEY, OWN_KEY, born, run, stream_of
 
 

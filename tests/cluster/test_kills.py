@@ -6,7 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from bench.kills import check, kill_again_and_again
-from store.folder import DataFolder
+from palimpsest.store.folder import DataFolder
 from tests.cluster.world import check_promises
 
 KILLS = 3

@@ -7,9 +7,9 @@ import time
 
 import psutil
 
-from actors.system import System
-from events.prompts import newborn
-from events.types import Settings
+from palimpsest.actors.system import System
+from palimpsest.events.prompts import newborn
+from palimpsest.events.types import Settings
 from tests.cluster.world import run
 
 AGENTS = 2000

@@ -13,10 +13,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from actors import own_ray
-from actors.own_ray import last_words
-from events.errors import BadInput
-from tests.cluster.world import HOME
+from palimpsest.actors import own_ray
+from palimpsest.actors.own_ray import last_words
+from palimpsest.events.errors import BadInput
+from tests.cluster.world import HOME, PYTHONPATH
 
 
 def test_it_starts_beside_whatever_is_there_and_leaves_nothing(tmp_path: Path) -> None:
@@ -29,7 +29,7 @@ def test_it_starts_beside_whatever_is_there_and_leaves_nothing(tmp_path: Path) -
     (deep / "ray" / "ray_current_cluster").write_text("127.0.0.1:9")
     (tmp_path / "file").touch()  # nothing can be made below it, not even by root
     before = folders()
-    environment = {**os.environ, "RAY_ADDRESS": "127.0.0.1:9", "TMPDIR": str(deep), "PYTHONPATH": str(HOME)}
+    environment = {**os.environ, "RAY_ADDRESS": "127.0.0.1:9", "TMPDIR": str(deep), "PYTHONPATH": PYTHONPATH}
     environment["HOME"] = str(tmp_path / "file" / "home")
     for name in ("XDG_CONFIG_HOME", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"):
         environment.pop(name, None)
@@ -47,8 +47,8 @@ def test_it_starts_beside_whatever_is_there_and_leaves_nothing(tmp_path: Path) -
 PROGRAM = """
 import asyncio, sys
 from pathlib import Path
-from actors.system import boot
-from store.folder import DataFolder
+from palimpsest.actors.system import boot
+from palimpsest.store.folder import DataFolder
 
 async def main():
     system = await boot(DataFolder(Path(sys.argv[1])), "a test")
@@ -65,7 +65,7 @@ asyncio.run(main())
 
 def test_a_program_ends_in_order_by_a_signal(tmp_path: Path) -> None:
     """Ray's own handler would print addresses of its code, and end it on the spot."""
-    before, environment = folders(), {**os.environ, "PYTHONPATH": str(HOME)}
+    before, environment = folders(), {**os.environ, "PYTHONPATH": PYTHONPATH}
     with subprocess.Popen(
         [sys.executable, "-c", PROGRAM, tmp_path / "data"],
         env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
@@ -90,7 +90,7 @@ def hears_ctrl_c() -> Iterator[None]:
 def test_ctrl_c_ends_rays_start_at_once(tmp_path: Path) -> None:
     with subprocess.Popen(
         [sys.executable, HOME / "launch.py", "--data", tmp_path / "data", "chat"],
-        env={**os.environ, "PYTHONPATH": str(HOME)}, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        env={**os.environ, "PYTHONPATH": PYTHONPATH}, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     ) as chat:  # fmt: skip
         assert chat.stderr is not None
         while not list(Path(tempfile.gettempdir()).glob(f"pal-{chat.pid}-*/session_*")):
@@ -105,7 +105,7 @@ def test_a_place_with_room_goes_before_one_without(tmp_path: Path, monkeypatch: 
     full, free = tmp_path / "full", tmp_path / "free"
     full.mkdir()
     free.mkdir()
-    monkeypatch.setattr("actors.own_ray.tempfile.gettempdir", lambda: str(full))
+    monkeypatch.setattr("palimpsest.actors.own_ray.tempfile.gettempdir", lambda: str(full))
     monkeypatch.setattr(own_ray, "_PLACES", (str(free),))
     monkeypatch.setattr(own_ray, "LONGEST", len(str(free)) + 20)
     monkeypatch.setattr(own_ray, "_held", [])
@@ -117,7 +117,7 @@ def test_a_place_with_room_goes_before_one_without(tmp_path: Path, monkeypatch: 
 def test_what_a_killed_process_left_is_cleared_by_the_next_and_what_another_has_is_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("actors.own_ray.tempfile.gettempdir", lambda: str(tmp_path))
+    monkeypatch.setattr("palimpsest.actors.own_ray.tempfile.gettempdir", lambda: str(tmp_path))
     monkeypatch.setattr(own_ray, "LONGEST", len(str(tmp_path)) + 20)
     monkeypatch.setattr(own_ray, "_held", [])
     left, theirs = tmp_path / f"pal-{os.getpid()}-abcd", tmp_path / "pal-1-abcd"
@@ -143,7 +143,7 @@ def test_what_a_killed_process_left_is_cleared_by_the_next_and_what_another_has_
 def test_a_place_for_its_folder_is_looked_for_and_said_where_there_is_none(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("actors.own_ray.tempfile.gettempdir", lambda: str(tmp_path / ("deep" * 20)))
+    monkeypatch.setattr("palimpsest.actors.own_ray.tempfile.gettempdir", lambda: str(tmp_path / ("deep" * 20)))
     monkeypatch.setattr(own_ray, "_PLACES", ("/nowhere",))
     with pytest.raises(BadInput, match=r"too long for a socket\), /nowhere \(No such file or directory\). Set TMPDIR"):
         own_ray._own_folder()

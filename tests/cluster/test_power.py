@@ -13,8 +13,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from events.envelope import Topic
-from store.folder import DataFolder
+from palimpsest.events.envelope import Topic
+from palimpsest.store.folder import DataFolder
 from tests.cluster.world import (
     HOME,
     SLOW,

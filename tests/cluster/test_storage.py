@@ -10,18 +10,18 @@ from pathlib import Path
 
 import pytest
 
-from actors.client import Client
-from actors.index import IndexSettings
-from actors.log_client import LogClient
-from actors.system import Options, System
-from events.envelope import Topic
-from events.errors import EmbedderChanged
-from events.passages import Page
-from events.types import FunctionReturned, Settings
-from store.embeddings import WordLlamaEmbedder
-from store.folder import DataFolder
-from store.points import View
-from store.projection import MemoryIndex
+from palimpsest.actors.client import Client
+from palimpsest.actors.index import IndexSettings
+from palimpsest.actors.log_client import LogClient
+from palimpsest.actors.system import Options, System
+from palimpsest.events.envelope import Topic
+from palimpsest.events.errors import EmbedderChanged
+from palimpsest.events.passages import Page
+from palimpsest.events.types import FunctionReturned, Settings
+from palimpsest.store.embeddings import WordLlamaEmbedder
+from palimpsest.store.folder import DataFolder
+from palimpsest.store.points import View
+from palimpsest.store.projection import MemoryIndex
 from tests.cluster.world import (
     SMALL,
     START_MS,

@@ -9,11 +9,11 @@ from contextlib import closing
 import psutil
 import pytest
 
-from actors.client import Client
-from actors.log_client import LogClient, unwrapped
-from actors.system import Options, System
-from events.envelope import Draft
-from events.errors import (
+from palimpsest.actors.client import Client
+from palimpsest.actors.log_client import LogClient, unwrapped
+from palimpsest.actors.system import Options, System
+from palimpsest.events.envelope import Draft
+from palimpsest.events.errors import (
     ActorLost,
     AgentSetAside,
     DataFolderBusy,
@@ -21,11 +21,11 @@ from events.errors import (
     LogUnavailable,
     NewerFormat,
 )
-from events.prompts import newborn
-from events.types import Settings
-from store.folder import DataFolder
-from store.log import Append
-from store.sqlite_log import SqliteLog
+from palimpsest.events.prompts import newborn
+from palimpsest.events.types import Settings
+from palimpsest.store.folder import DataFolder
+from palimpsest.store.log import Append
+from palimpsest.store.sqlite_log import SqliteLog
 from tests.cluster.world import (
     Crowd,
     born,

@@ -19,15 +19,15 @@ from ray._common.test_utils import wait_for_condition
 from ray.cluster_utils import Cluster
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from actors import whereabouts
-from actors.own_ray import NAMESPACE
-from actors.system import Options, boot
-from events.errors import BadInput, DataFolderBusy, LogUnavailable
-from events.prompts import newborn
-from events.types import Settings
-from store.folder import DataFolder
-from store.sqlite_file import begin, log_id
-from tests.cluster.world import HOME, run
+from palimpsest.actors import whereabouts
+from palimpsest.actors.own_ray import NAMESPACE
+from palimpsest.actors.system import Options, boot
+from palimpsest.events.errors import BadInput, DataFolderBusy, LogUnavailable
+from palimpsest.events.prompts import newborn
+from palimpsest.events.types import Settings
+from palimpsest.store.folder import DataFolder
+from palimpsest.store.sqlite_file import begin, log_id
+from tests.cluster.world import PYTHONPATH, run
 
 SOON = {
     "health_check_initial_delay_ms": 0,
@@ -45,7 +45,7 @@ class Nodes:
         head = {"num_cpus": 4, "include_dashboard": False, "temp_dir": str(self.home), "_system_config": SOON}
         self.cluster = Cluster(initialize_head=True, head_node_args=head)
         self.other = self.cluster.add_node(num_cpus=4)
-        environment = {"env_vars": {"PYTHONPATH": str(HOME)}}
+        environment = {"env_vars": {"PYTHONPATH": PYTHONPATH}}
         ray.init(address=self.cluster.address, namespace=NAMESPACE, runtime_env=environment, log_to_driver=False)
 
     def options(self, *, rehome: bool = False) -> Options:

@@ -19,24 +19,25 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
-from actors.client import Client, Reply, Ticket
-from actors.log_client import LogClient
-from actors.system import Options, System, boot
-from events.codec import decode
-from events.context import open_request
-from events.envelope import Envelope
-from events.evolve import evolve
-from events.prompts import newborn
-from events.state import State
-from events.types import Event, InferenceRequested, Settings, TurnEnded
-from store.folder import DataFolder
-from store.log import LogReader
-from store.sqlite_reader import SqliteReader
+from palimpsest.actors.client import Client, Reply, Ticket
+from palimpsest.actors.log_client import LogClient
+from palimpsest.actors.system import Options, System, boot
+from palimpsest.events.codec import decode
+from palimpsest.events.context import open_request
+from palimpsest.events.envelope import Envelope
+from palimpsest.events.evolve import evolve
+from palimpsest.events.prompts import newborn
+from palimpsest.events.state import State
+from palimpsest.events.types import Event, InferenceRequested, Settings, TurnEnded
+from palimpsest.store.folder import DataFolder
+from palimpsest.store.log import LogReader
+from palimpsest.store.sqlite_reader import SqliteReader
 from tests.simulation.promises import Watch
 
 T = TypeVar("T")
 
 HOME: Final = Path(__file__).parents[2]
+PYTHONPATH: Final = os.pathsep.join((str(HOME / "src"), str(HOME)))
 KEY: Final = "sk-test-4bK9wQ2xVt7LmZ0pRj5nYc3u"
 OWN_KEY: Final = "sk-of-the-stub-alone-0123456789"
 LIMIT_S: Final = 60.0

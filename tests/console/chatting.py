@@ -14,13 +14,13 @@ from pathlib import Path
 
 import click
 
-from actors.client import Reply, Ticket
-from actors.models.protocol import Piece
-from console import chat
-from console.keyboard import Keyboard
-from events.prompts import newborn
-from events.types import Settings
-from store.folder import DataFolder
+from palimpsest.actors.client import Reply, Ticket
+from palimpsest.actors.models.protocol import Piece
+from palimpsest.console import chat
+from palimpsest.console.keyboard import Keyboard
+from palimpsest.events.prompts import newborn
+from palimpsest.events.types import Settings
+from palimpsest.store.folder import DataFolder
 from tests.console.fakes import FakeClient, reply
 
 SLOWLY = "slowly "

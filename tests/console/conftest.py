@@ -10,8 +10,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-import launch
-from store.folder import DataFolder
+from palimpsest.console.main import main
+from palimpsest.store.folder import DataFolder
 from tests.console.kernel import Kernel
 
 
@@ -49,7 +49,7 @@ def kernel(tmp_path: Path) -> Iterator[Kernel]:
 def call(capsysbinary: pytest.CaptureFixture[bytes]) -> Launch:
     def run(*arguments: str) -> Printed:
         capsysbinary.readouterr()
-        code = launch.main(arguments)
+        code = main(arguments)
         captured = capsysbinary.readouterr()
         return Printed(code, captured.out, captured.err.decode())
 

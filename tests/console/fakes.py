@@ -6,22 +6,22 @@ import asyncio
 from collections.abc import AsyncIterator, Iterable, Sequence
 from pathlib import Path
 
-from actors.checks import check_text
-from actors.client import Reply, Ticket
-from actors.forks import Overrides, Place, Undone
-from actors.loading import Loaded, OnProgress, Report
-from actors.models.protocol import Piece
-from actors.zones import Change
-from events.codec import draft
-from events.envelope import GENESIS, Envelope, place
-from events.errors import BadInput, PalimpsestError, UnknownAgent
-from events.evolve import evolve
-from events.formats import Format, changed
-from events.prompts import newborn
-from events.state import State
-from events.types import AgentCreated, Settings, Timer
-from store.log import StreamHead
-from store.zones import named
+from palimpsest.actors.checks import check_text
+from palimpsest.actors.client import Reply, Ticket
+from palimpsest.actors.forks import Overrides, Place, Undone
+from palimpsest.actors.loading import Loaded, OnProgress, Report
+from palimpsest.actors.models.protocol import Piece
+from palimpsest.actors.zones import Change
+from palimpsest.events.codec import draft
+from palimpsest.events.envelope import GENESIS, Envelope, place
+from palimpsest.events.errors import BadInput, PalimpsestError, UnknownAgent
+from palimpsest.events.evolve import evolve
+from palimpsest.events.formats import Format, changed
+from palimpsest.events.prompts import newborn
+from palimpsest.events.state import State
+from palimpsest.events.types import AgentCreated, Settings, Timer
+from palimpsest.store.log import StreamHead
+from palimpsest.store.zones import named
 
 Script = list[Piece | Reply]
 

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import msgspec
 
-from events.alarms import firing
-from events.codec import answer, decode, draft
-from events.decide import advance
-from events.envelope import Draft, Topic
-from events.inference import Job, job, sent
-from events.prompts import newborn
-from events.state import State
-from events.types import (
+from palimpsest.events.alarms import firing
+from palimpsest.events.codec import answer, decode, draft
+from palimpsest.events.decide import advance
+from palimpsest.events.envelope import Draft, Topic
+from palimpsest.events.inference import Job, job, sent
+from palimpsest.events.prompts import newborn
+from palimpsest.events.state import State
+from palimpsest.events.types import (
     InferenceCompleted,
     InferenceRequested,
     Settings,
@@ -23,11 +23,11 @@ from events.types import (
     ToolCall,
     UserMessageReceived,
 )
-from store.folder import DataFolder
-from store.log import Append
-from store.sqlite_log import SqliteLog
-from store.states import load, snapshot_of
-from store.zones import offset_s
+from palimpsest.store.folder import DataFolder
+from palimpsest.store.log import Append
+from palimpsest.store.sqlite_log import SqliteLog
+from palimpsest.store.states import load, snapshot_of
+from palimpsest.store.zones import offset_s
 
 START_MS = 1_763_800_000_000
 

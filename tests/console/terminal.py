@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Final
 
 ROOT: Final = Path(__file__).parents[2]
+PYTHONPATH: Final = os.pathsep.join((str(ROOT / "src"), str(ROOT)))
 ESCAPES: Final = re.compile(r"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|\][^\x07]*\x07|[=>()][0-9A-B]?)|\r(?=[^\n])|\x07")
 WHERE: Final = b"\x1b[6n"
 """Where is the cursor? Every terminal answers that."""
@@ -38,7 +39,7 @@ class Terminal:
         self.raw = b""
         self._limit_s = limit_s
         self._seen = 0
-        usual = {"TERM": "xterm-256color", "PS1": "shell> ", "PYTHONPATH": str(ROOT)}
+        usual = {"TERM": "xterm-256color", "PS1": "shell> ", "PYTHONPATH": PYTHONPATH}
         given = {**os.environ, **usual, **(environ or {})}
         for name in {"NO_COLOR", "COLUMNS", "LINES"} - set(environ or {}):  # those of whoever runs the tests
             given.pop(name, None)

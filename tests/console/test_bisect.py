@@ -11,8 +11,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from events.codec import decode
-from events.types import MessagesEvicted
+from palimpsest.events.codec import decode
+from palimpsest.events.types import MessagesEvicted
 from tests.console.conftest import Launch
 from tests.console.kernel import Kernel
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from console.blame import Question, account
-from events.codec import draft
-from events.context import fingerprint, reply_request
-from events.debug.blame import Account
-from events.debug.provenance import Run
-from events.evolve import fold
-from events.types import (
+from palimpsest.console.blame import Question, account
+from palimpsest.events.codec import draft
+from palimpsest.events.context import fingerprint, reply_request
+from palimpsest.events.debug.blame import Account
+from palimpsest.events.debug.provenance import Run
+from palimpsest.events.evolve import fold
+from palimpsest.events.types import (
     AgentForked,
     ArchivalMemoryInserted,
     Block,
@@ -21,8 +21,8 @@ from events.types import (
     Parent,
     SummaryWritten,
 )
-from store.log import Append
-from store.states import load
+from palimpsest.store.log import Append
+from palimpsest.store.states import load
 from tests.console.conftest import Launch
 from tests.console.kernel import Kernel
 from tests.unit.story import AGENT, Story, call, say
@@ -240,7 +240,7 @@ def test_it_prints_who_wrote_what(launched: Launch, kernel: Kernel) -> None:
     assert printed.text.count("CoreMemoryAppended") >= 1
     assert "core memory, human" in printed.text
     assert 'call         core_memory_append(name="human", content="Kind.")' in printed.text
-    assert f"look         python launch.py context ada --data {kernel.folder} --at" in printed.text
+    assert f"look         palimpsest context ada --data {kernel.folder} --at" in printed.text
     assert "\x1b" not in launched("blame", "ben o'neil").text
 
 

@@ -8,12 +8,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from events.codec import draft
-from events.envelope import Topic
-from events.types import Timer, TimerSet
-from store.bundle_log import read_bundle
-from store.folder import DataFolder
-from store.log import Append
+from palimpsest.events.codec import draft
+from palimpsest.events.envelope import Topic
+from palimpsest.events.types import Timer, TimerSet
+from palimpsest.store.bundle_log import read_bundle
+from palimpsest.store.folder import DataFolder
+from palimpsest.store.log import Append
 from tests.console.conftest import Launch, Printed
 from tests.console.kernel import START_MS, Kernel
 

@@ -11,10 +11,10 @@ from typing import Final
 
 import pytest
 
-from events.codec import decode
-from events.types import TimerCancelled
-from store.folder import DataFolder
-from store.sqlite_log import SqliteLog
+from palimpsest.events.codec import decode
+from palimpsest.events.types import TimerCancelled
+from palimpsest.store.folder import DataFolder
+from palimpsest.store.sqlite_log import SqliteLog
 from tests.console.terminal import ROOT, Terminal, terminal
 
 LAUNCH: Final = str(ROOT / "launch.py")
@@ -90,8 +90,8 @@ def test_a_chat_from_its_first_word_to_the_next_day(tmp_path: Path) -> None:
         assert chat.end() == 0
     end = chat.text[chat.text.rindex("exit") :]
     assert "1 timer waits: timer-" in end
-    assert f"only while something runs on this folder: python launch.py chat ada-4 --data {folder}" in end
-    assert f"To look into what happened: python launch.py events ben --last 3 --data {folder}" in end
+    assert f"launch.py chat ada-4 --data {folder}" in end
+    assert f"launch.py events ben --last 3 --data {folder}" in end
     check_timers(folder)
     with terminal(LAUNCH, "chat", "ada-4", "--data", str(folder), limit_s=BOOT_S, size=(50, 200)) as chat:
         chat.until("/help lists")

@@ -11,17 +11,19 @@ from pathlib import Path
 
 import pytest
 
-import launch
-from store.folder import DataFolder
+from palimpsest.console import main as launch
+from palimpsest.store.folder import DataFolder
 from tests.console.conftest import Launch
 from tests.console.kernel import Kernel
+from tests.console.terminal import PYTHONPATH
 
 ROOT = Path(__file__).parents[2]
 LAUNCH = [sys.executable, str(ROOT / "launch.py")]
 HEAVY = ("ray", "openai", "numpy", "qdrant_client", "qdrant_edge", "wordllama", "rich", "prompt_toolkit", "tiktoken")
 
 IMPORTED = """
-import sys, launch
+import sys
+from palimpsest.console import main as launch
 code = launch.main(sys.argv[1:])
 sys.stderr.write(" ".join(name for name in %r if name in sys.modules))
 sys.exit(code)
@@ -29,7 +31,7 @@ sys.exit(code)
 
 
 def environment(**changes: str) -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": str(ROOT), **changes}
+    return {**os.environ, "PYTHONPATH": PYTHONPATH, **changes}
 
 
 # --- help
@@ -40,7 +42,7 @@ def test_help_says_what_this_is_and_what_to_try(call: Launch) -> None:
     assert printed.code == 0
     first_screen = "\n".join(printed.lines[:12])
     assert "agents with a memory that outlasts their context" in first_screen
-    tried = [line.split()[2] for line in printed.lines if line.startswith("    python launch.py")][:3]
+    tried = [line.split()[1] for line in printed.lines if line.startswith("    palimpsest")][:3]
     assert tried == ["demo", "chat", "replay"]
     commands = {name for section in launch.COMMANDS.values() for name in section}
     assert {
@@ -157,7 +159,7 @@ def test_what_is_no_text_is_refused(launched: Launch, command: tuple[str, ...]) 
 
 
 def test_ctrl_c_ends_it_without_a_traceback(tmp_path: Path) -> None:
-    code = "import launch, console.inspect as i, os, signal\n"
+    code = "import palimpsest.console.main as launch, palimpsest.console.inspect as i, os, signal\n"
     code += "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # also where the tests run in the background
     code += "i.reading = lambda: os.kill(os.getpid(), signal.SIGINT)\nraise SystemExit(launch.main(['agents']))"
     done = subprocess.run(
@@ -168,7 +170,8 @@ def test_ctrl_c_ends_it_without_a_traceback(tmp_path: Path) -> None:
 
 
 def test_ctrl_c_while_it_still_imports_leaves_no_traceback_either() -> None:
-    code = "import launch, sys\nclass Finder:\n  def find_spec(self, *_): raise KeyboardInterrupt\n"
+    code = "import sys\nimport palimpsest.console.main as launch\n"
+    code += "class Finder:\n  def find_spec(self, *_): raise KeyboardInterrupt\n"
     code += "sys.meta_path.insert(0, Finder())\nraise SystemExit(launch.main(['agents']))"
     done = subprocess.run([sys.executable, "-c", code], env=environment(), capture_output=True, check=False)
     assert (done.returncode, done.stderr) == (128 + signal.SIGINT, b"")

@@ -21,7 +21,7 @@ def steps() -> list[tuple[str, list[str]]]:
     for block in re.findall(r"```console\n(.*?)```", PAGE, re.DOTALL):
         for line in block.splitlines():
             if line.startswith("$ "):
-                found.append((line.removeprefix("$ python launch.py "), []))
+                found.append((line.removeprefix("$ palimpsest "), []))
             else:
                 found[-1][1].append(line)
     return found

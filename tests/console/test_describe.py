@@ -8,11 +8,11 @@ from typing import Any, Final
 import msgspec
 import pytest
 
-from console.describe import as_object, call_text, describe, plain, seqs
-from console.show import one_line, printable
-from events.codec import draft
-from events.envelope import GENESIS, place
-from events.types import (
+from palimpsest.console.describe import as_object, call_text, describe, plain, seqs
+from palimpsest.console.show import one_line, printable
+from palimpsest.events.codec import draft
+from palimpsest.events.envelope import GENESIS, place
+from palimpsest.events.types import (
     ALL_EVENTS,
     Block,
     CoreMemoryReplaced,

@@ -6,10 +6,10 @@ import re
 
 import msgspec
 
-from events.codec import draft
-from events.envelope import Topic
-from events.types import Settings, SettingsChanged, SourceAttached, Timer, TimerSet, UserMessageReceived
-from store.log import Append
+from palimpsest.events.codec import draft
+from palimpsest.events.envelope import Topic
+from palimpsest.events.types import Settings, SettingsChanged, SourceAttached, Timer, TimerSet, UserMessageReceived
+from palimpsest.store.log import Append
 from tests.console.conftest import Launch
 from tests.console.kernel import START_MS, Kernel
 

@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from console.fields import FIELDS, given
-from console.overrides import changes
-from console.servers import server
-from console.settings import Flags, changes_in_words, settings_changed, settings_for_new
-from console.tokenizers import missing, with_tokenizer
-from events.errors import BadInput
-from events.types import Server, Settings
-from store.tokens import count
+from palimpsest.console.fields import FIELDS, given
+from palimpsest.console.overrides import changes
+from palimpsest.console.servers import server
+from palimpsest.console.settings import Flags, changes_in_words, settings_changed, settings_for_new
+from palimpsest.console.tokenizers import missing, with_tokenizer
+from palimpsest.events.errors import BadInput
+from palimpsest.events.types import Server, Settings
+from palimpsest.store.tokens import count
 from tests.unit.story import Story
 from tests.unit.test_tokenizer_file import LLAMA
 
@@ -100,7 +100,7 @@ def test_what_changed_is_said() -> None:
         ("seed=seven", "seed is a whole number"),
         ("parallel-tool-calls=perhaps", "true or false"),
         ("headers=X-Title: me", "headers is a JSON object"),
-        ('headers={"api-key":"hidden"}', "launch.py keys add"),
+        ('headers={"api-key":"hidden"}', "palimpsest keys add"),
         ("seeds=7", "Did you mean seed"),
         ("model=gpt", "Give --model"),
         ("tokenizer=hf:/no/such/file.json", "give the tokenizer.json"),

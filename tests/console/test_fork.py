@@ -6,9 +6,9 @@ import json
 
 import pytest
 
-from events.types import AgentForked, Parent, Timer
-from store.folder import DataFolder
-from store.states import load
+from palimpsest.events.types import AgentForked, Parent, Timer
+from palimpsest.store.folder import DataFolder
+from palimpsest.store.states import load
 from tests.console.conftest import Launch, file_of
 from tests.console.kernel import Kernel
 
@@ -24,7 +24,7 @@ def test_a_fork_is_one_event_and_says_what_it_is(kernel: Kernel, launched: Launc
     assert printed.code == 0, printed.err
     assert printed.lines[0].startswith(f"fay: ada's history up to event {len(before)}, without a copy. Event ")
     assert printed.lines[1] == "Nothing was under way there."
-    assert printed.lines[-1] == f"Talk with it: python launch.py chat fay --data {kernel.folder}"
+    assert printed.lines[-1] == f"Talk with it: palimpsest chat fay --data {kernel.folder}"
     assert kernel.log.read("fay", to=len(before)) == kernel.log.read("ada") == before
     (begun,) = kernel.log.read("fay", after=len(before))
     assert (begun.kind, begun.agent, begun.seq) == (AgentForked.__name__, "fay", len(before) + 1)
@@ -46,7 +46,7 @@ def test_what_was_under_way_is_said(kernel: Kernel, launched: Launch, kind: str,
     assert printed.code == 0, printed.err
     assert "A turn was under way there, on event" in printed.lines[1]
     assert says in printed.lines[1]
-    assert printed.lines[-1].endswith(f"python launch.py resume fay --data {kernel.folder}")
+    assert printed.lines[-1].endswith(f"palimpsest resume fay --data {kernel.folder}")
     proof = launched("replay", "fay", "--verify")
     assert proof.code == 0, proof.text
 
@@ -174,7 +174,7 @@ def test_agents_shows_what_forks_hang_on(kernel: Kernel, launched: Launch) -> No
 
 def test_an_agent_at_rest_is_not_resumed(kernel: Kernel, launched: Launch) -> None:
     printed = launched("resume", "ada")
-    talk = f"Talk with it: python launch.py chat ada --data {kernel.folder}"
+    talk = f"Talk with it: palimpsest chat ada --data {kernel.folder}"
     assert (printed.code, printed.lines) == (0, [f"ada is at rest: nothing is under way. {talk}"])
     assert launched("resume", "bob").code == 2
 

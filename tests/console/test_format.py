@@ -7,8 +7,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from events.formats import BRIEF, NEWBORN, changed
-from launch import main
+from palimpsest.console.main import main
+from palimpsest.events.formats import BRIEF, NEWBORN, changed
 from tests.console.kernel import Kernel
 
 

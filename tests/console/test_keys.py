@@ -12,13 +12,13 @@ from typing import Any
 import msgspec
 import pytest
 
-from console.settings import Flags, servers_named, settings_changed, settings_for_new
-from events.codec import draft
-from events.errors import BadInput
-from events.prompts import newborn
-from events.types import Settings
-from store.key_files import KeyFiles, key_files
-from store.log import Append
+from palimpsest.console.settings import Flags, servers_named, settings_changed, settings_for_new
+from palimpsest.events.codec import draft
+from palimpsest.events.errors import BadInput
+from palimpsest.events.prompts import newborn
+from palimpsest.events.types import Settings
+from palimpsest.store.key_files import KeyFiles, key_files
+from palimpsest.store.log import Append
 from tests.console.conftest import Launch, Printed
 from tests.console.kernel import START_MS, Kernel
 from tests.models.test_openai import Server
@@ -162,7 +162,7 @@ def test_an_import_names_what_it_would_call_and_a_rerun_calls_nothing_before_it_
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     came = elsewhere("import", str(bundle))
     assert f"It would call {server.url}, which gets nothing before you say so." in came.text
-    assert came.lines[-1].strip() == f"python launch.py keys allow {server.url}"
+    assert came.lines[-1].strip() == f"palimpsest keys allow {server.url}"
     assert rows(elsewhere("keys", "--json"))[server.url]["refused"]
     forked = elsewhere("fork", "eve", "--as", "eve-2", "--set", "window=9000")
     assert forked.code == 0, forked.err

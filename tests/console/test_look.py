@@ -9,12 +9,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from console.context import View, lazy_count, view_at
-from events.codec import decode
-from events.envelope import Topic
-from events.types import InferenceRequested
-from store.log import Append
-from store.states import load
+from palimpsest.console.context import View, lazy_count, view_at
+from palimpsest.events.codec import decode
+from palimpsest.events.envelope import Topic
+from palimpsest.events.types import InferenceRequested
+from palimpsest.store.log import Append
+from palimpsest.store.states import load
 from tests.console.conftest import Launch, file_of
 from tests.console.kernel import Kernel
 

@@ -7,8 +7,8 @@ import random
 
 import pytest
 
-from console.not_text import held_in, kind_of, refusal
-from console.pipe import Lines
+from palimpsest.console.not_text import held_in, kind_of, refusal
+from palimpsest.console.pipe import Lines
 
 NOISE = random.Random(7).randbytes(3000)
 PNG = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR" + NOISE

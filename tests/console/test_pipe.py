@@ -8,11 +8,11 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from actors.models.protocol import Piece
-from console.chat import settle
-from console.pipe import Lines, finish, standard_input, talk
-from console.settings import HOW_TO_HOST, Flags
-from events.errors import BadInput
+from palimpsest.actors.models.protocol import Piece
+from palimpsest.console.chat import settle
+from palimpsest.console.pipe import Lines, finish, standard_input, talk
+from palimpsest.console.settings import HOW_TO_HOST, Flags
+from palimpsest.events.errors import BadInput
 from tests.console.fakes import FakeClient, Script, reply
 
 Captured = pytest.CaptureFixture[str]

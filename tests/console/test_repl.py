@@ -15,14 +15,14 @@ from prompt_toolkit.input import create_pipe_input
 from prompt_toolkit.output import DummyOutput
 from rich.console import Console
 
-from actors.client import Reply, Ticket
-from actors.models.protocol import Piece
-from console.heartbeat import heartbeat
-from console.repl import Repl
-from console.voice import Voice
-from events.errors import BadInput, Overloaded
-from events.prompts import newborn
-from events.types import Settings, Timer
+from palimpsest.actors.client import Reply, Ticket
+from palimpsest.actors.models.protocol import Piece
+from palimpsest.console.heartbeat import heartbeat
+from palimpsest.console.repl import Repl
+from palimpsest.console.voice import Voice
+from palimpsest.events.errors import BadInput, Overloaded
+from palimpsest.events.prompts import newborn
+from palimpsest.events.types import Settings, Timer
 from tests.console.fakes import FakeClient, reply
 from tests.console.kernel import count
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from events.replay import replay
+from palimpsest.events.replay import replay
 from tests.console.conftest import Launch, Printed, file_of
 from tests.console.kernel import Kernel
 
@@ -37,7 +37,7 @@ def test_a_sound_log_is_proved(launched: Launch, kernel: Kernel) -> None:
     assert printed.lines[1].startswith("ben o'neil: ")
     assert f"Proved: {sum(proof.contexts for proof in proofs)} contexts, byte for byte" in printed.text
     assert "events/s" in printed.text
-    assert printed.lines[-1] == f"Look at a window: python launch.py context ada --data {kernel.folder}"
+    assert printed.lines[-1] == f"Look at a window: palimpsest context ada --data {kernel.folder}"
 
 
 def test_without_verify_it_says_that_nothing_was_proved(launched: Launch) -> None:

@@ -9,22 +9,30 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from actors.models.window import Window
-from actors.turns import Reply
-from console.describe import describe, value_text
-from console.overrides import changes
-from console.pipe import finish
-from console.servers import server, server_text, with_fallbacks, with_summarizer
-from console.settings import Flags, born, bound_said, check_change, differences, settings_changed, settings_for_new
-from events.envelope import Draft
-from events.errors import BadInput
-from events.prompts import SYSTEM
-from events.servers import chosen, summarizer
-from events.types import Server, ServerSwitched, Settings, SummaryWritten
-from store.folder import DataFolder
-from store.log import Append
-from store.sqlite_log import SqliteLog
-from store.tokens import count
+from palimpsest.actors.models.window import Window
+from palimpsest.actors.turns import Reply
+from palimpsest.console.describe import describe, value_text
+from palimpsest.console.overrides import changes
+from palimpsest.console.pipe import finish
+from palimpsest.console.servers import server, server_text, with_fallbacks, with_summarizer
+from palimpsest.console.settings import (
+    Flags,
+    born,
+    bound_said,
+    check_change,
+    differences,
+    settings_changed,
+    settings_for_new,
+)
+from palimpsest.events.envelope import Draft
+from palimpsest.events.errors import BadInput
+from palimpsest.events.prompts import SYSTEM
+from palimpsest.events.servers import chosen, summarizer
+from palimpsest.events.types import Server, ServerSwitched, Settings, SummaryWritten
+from palimpsest.store.folder import DataFolder
+from palimpsest.store.log import Append
+from palimpsest.store.sqlite_log import SqliteLog
+from palimpsest.store.tokens import count
 from tests.console.conftest import Launch
 from tests.unit.story import AGENT, Story, say
 from tests.unit.test_tokenizer_file import LLAMA

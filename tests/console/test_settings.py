@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from actors.models.window import UNKNOWN, UNREACHED, Window
-from console.settings import (
+from palimpsest.actors.models.window import UNKNOWN, UNREACHED, Window
+from palimpsest.console.settings import (
     Flags,
     born,
     check_window,
@@ -15,15 +15,15 @@ from console.settings import (
     settings_for_new,
     window_said,
 )
-from events.codec import draft
-from events.context import measure, with_margin
-from events.decide import advance
-from events.envelope import GENESIS, place
-from events.errors import BadInput
-from events.evolve import evolve
-from events.prompts import least_window_tokens, newborn
-from events.types import Settings, TurnEnded, UserMessageReceived
-from store.tokens import count
+from palimpsest.events.codec import draft
+from palimpsest.events.context import measure, with_margin
+from palimpsest.events.decide import advance
+from palimpsest.events.envelope import GENESIS, place
+from palimpsest.events.errors import BadInput
+from palimpsest.events.evolve import evolve
+from palimpsest.events.prompts import least_window_tokens, newborn
+from palimpsest.events.types import Settings, TurnEnded, UserMessageReceived
+from palimpsest.store.tokens import count
 
 OLLAMA = "http://localhost:11434/v1"
 

@@ -9,16 +9,16 @@ from typing import Any
 import msgspec
 import pytest
 
-from actors.direct import DirectLog
-from actors.loader import Loader
-from console.load import print_report
-from console.show import Page
-from events.codec import draft
-from events.sources import stream_of
-from events.types import DocumentOpened
-from store.folder import DataFolder
-from store.index_folder import IndexFolder
-from store.log import Append
+from palimpsest.actors.direct import DirectLog
+from palimpsest.actors.loader import Loader
+from palimpsest.console.load import print_report
+from palimpsest.console.show import Page
+from palimpsest.events.codec import draft
+from palimpsest.events.sources import stream_of
+from palimpsest.events.types import DocumentOpened
+from palimpsest.store.folder import DataFolder
+from palimpsest.store.index_folder import IndexFolder
+from palimpsest.store.log import Append
 from tests.console.conftest import Launch
 from tests.console.kernel import Kernel
 
@@ -106,7 +106,7 @@ def test_replay_counts_sources_apart_and_offers_no_window_of_one(launched: Launc
     assert (every.code, one.code) == (0, 0)
     assert one.lines[0] == "source:manuals: 9 events folded"
     assert "2 agents, 1 source, " in every.text
-    assert every.lines[-1].startswith("Look at a window: python launch.py context ada --data ")
+    assert every.lines[-1].startswith("Look at a window: palimpsest context ada --data ")
     assert "Look at a window" not in one.text
 
 
@@ -238,8 +238,8 @@ def test_a_slow_reindex_says_how_much_it_has_to_do(
 ) -> None:
     assert shelf.exists()
     quick = launched("reindex")
-    monkeypatch.setattr("console.progress.SLOW_S", -1.0)
-    monkeypatch.setattr("console.search.PART_BYTES", 1)
+    monkeypatch.setattr("palimpsest.console.progress.SLOW_S", -1.0)
+    monkeypatch.setattr("palimpsest.console.search.PART_BYTES", 1)
     slow = launched("reindex")
     assert (quick.err, quick.lines) == ("", slow.lines), "built in small parts it is the same"
     assert slow.err.count("Indexing ") == 1
@@ -315,12 +315,12 @@ def test_another_embedder_is_refused_with_the_command_that_changes_it(
     assert (refused.code, len(refused.err.splitlines())) == (2, 1)
     assert "made with the embedder wordllama (256 dimensions), and minilm (384 dimensions) is set" in refused.err
     assert "`--embedder wordllama` again" in refused.err
-    assert "`launch.py reindex --embedder minilm`" in refused.err
+    assert "`palimpsest reindex --embedder minilm`" in refused.err
     assert decoded(launched(*query, "--embedder", "wordllama"))["recall"]["total"] == found
     monkeypatch.delenv("PALIMPSEST_EMBEDDER")
     assert launched("reindex", "--embedder", "minilm").code == 0
     assert decoded(launched(*query, "--embedder", "minilm"))["recall"]["total"] >= 1
-    assert "`launch.py reindex --embedder wordllama`" in launched(*query).err
+    assert "`palimpsest reindex --embedder wordllama`" in launched(*query).err
 
 
 def test_a_qdrant_server_that_is_down_is_said_to_be(

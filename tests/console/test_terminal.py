@@ -77,7 +77,7 @@ def test_an_end_typed_while_it_answers_comes_after_the_answer(tmp_path: Path, ch
     said = chat.text[chat.text.index("ada> ") :]
     assert "Well: abc def" in said
     assert "ada> exit" not in said.lower()
-    assert "To look into what happened: python launch.py events ada --last 3" in said
+    assert "palimpsest events ada --last 3" in said
 
 
 def test_what_is_typed_while_it_starts_is_not_lost(tmp_path: Path) -> None:

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from console.show import took
-from console.story import ordinal
-from console.stretch import seq_before
-from console.timeline import later, newest
-from events.debug.choice import Wanted
-from events.debug.moments import TurnBegan
-from events.debug.timeline import story
+from palimpsest.console.show import took
+from palimpsest.console.story import ordinal
+from palimpsest.console.stretch import seq_before
+from palimpsest.console.timeline import later, newest
+from palimpsest.events.debug.choice import Wanted
+from palimpsest.events.debug.moments import TurnBegan
+from palimpsest.events.debug.timeline import story
 from tests.console.conftest import Launch, file_of
 from tests.console.kernel import START_MS, Kernel
 
@@ -172,7 +172,7 @@ def test_following_prints_whole_parts_until_ctrl_c(
             raise KeyboardInterrupt
         kernel.talk("ada", ["One more thing."])
 
-    monkeypatch.setattr("console.timeline._pause", pause)
+    monkeypatch.setattr("palimpsest.console.timeline._pause", pause)
     printed = launched("events", "ada", "--last", "1", "--follow")
     assert printed.code == 130
     assert printed.err == ""

@@ -9,13 +9,13 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from actors.zones import Change
-from console.chat import settle
-from console.settings import Flags
-from console.zones import change_said
-from events.errors import BadInput
-from events.types import Timer
-from launch import main
+from palimpsest.actors.zones import Change
+from palimpsest.console.chat import settle
+from palimpsest.console.main import main
+from palimpsest.console.settings import Flags
+from palimpsest.console.zones import change_said
+from palimpsest.events.errors import BadInput
+from palimpsest.events.types import Timer
 from tests.console.fakes import FakeClient
 from tests.console.kernel import Kernel
 from tests.console.test_repl import END, ENTER, typed

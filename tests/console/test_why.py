@@ -11,19 +11,19 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from console.why import turn_at, verdict_at
-from console.words import search_terms
-from events.codec import decode, draft
-from events.debug.phrases import Wanted, is_question
-from events.debug.told import INPUT_KINDS, Told
-from events.debug.turns import Search
-from events.debug.verdict import Cause, Ranked, Verdict
-from events.documents import Passage, pack_passages
-from events.envelope import Draft
-from events.errors import BadInput
-from events.passages import input_text
-from events.sources import stream_of
-from events.types import (
+from palimpsest.console.why import turn_at, verdict_at
+from palimpsest.console.words import search_terms
+from palimpsest.events.codec import decode, draft
+from palimpsest.events.debug.phrases import Wanted, is_question
+from palimpsest.events.debug.told import INPUT_KINDS, Told
+from palimpsest.events.debug.turns import Search
+from palimpsest.events.debug.verdict import Cause, Ranked, Verdict
+from palimpsest.events.documents import Passage, pack_passages
+from palimpsest.events.envelope import Draft
+from palimpsest.events.errors import BadInput
+from palimpsest.events.passages import input_text
+from palimpsest.events.sources import stream_of
+from palimpsest.events.types import (
     AgentForked,
     AlertRaised,
     CoreMemoryReplaced,
@@ -45,10 +45,10 @@ from events.types import (
     UserLoggedIn,
     UserMessageReceived,
 )
-from store.folder import DataFolder
-from store.log import Append
-from store.sqlite_log import SqliteLog
-from store.states import load
+from palimpsest.store.folder import DataFolder
+from palimpsest.store.log import Append
+from palimpsest.store.sqlite_log import SqliteLog
+from palimpsest.store.states import load
 from tests.console.conftest import Launch
 from tests.console.kernel import Kernel
 from tests.simulation.world import World
@@ -515,9 +515,9 @@ def test_it_prints_the_verdict_with_its_evidence(launched: Launch, kernel: Kerne
     head = kernel.log.head("ada")
     assert head is not None
     searched, context = (line for line in printed.lines if line.startswith("next "))
-    assert re.fullmatch(r"next +python launch.py search ada 'message 3' --at \d+ --data \S+", searched)
-    assert re.fullmatch(r"next +python launch.py context ada --at \d+ --data \S+", context)
-    assert launched(*context.split()[3:7]).code == 0, "it can be typed as it stands"
+    assert re.fullmatch(r"next +palimpsest search ada 'message 3' --at \d+ --data \S+", searched)
+    assert re.fullmatch(r"next +palimpsest context ada --at \d+ --data \S+", context)
+    assert launched(*context.split()[2:6]).code == 0, "it can be typed as it stands"
 
 
 def saved(story: Story, folder: Path) -> None:
@@ -541,7 +541,7 @@ def test_the_rank_is_that_of_the_same_search_as_of_then(tmp_path: Path, call: La
     printed = call("why", AGENT, TEXT, "--data", str(tmp_path))
     assert "SEARCHED FOR, AND NOT ON THE PAGE" in printed.text
     assert "did not have it; it is number 6 of " in printed.text
-    assert "next         python launch.py search ada 'my sister' --at" in printed.text
+    assert "next         palimpsest search ada 'my sister' --at" in printed.text
 
 
 def test_as_json_it_is_one_object(launched: Launch) -> None:

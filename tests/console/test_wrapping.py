@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from console.wrapping import LEAST_WIDTH, Wrapper, wrapped
+from palimpsest.console.wrapping import LEAST_WIDTH, Wrapper, wrapped
 
 WORDS = st.text(alphabet="abcdefgh é,.", max_size=120)
 ANY = st.text(alphabet="ab \n日本語、。「」が한국어é\u0301👩\u200d👧👍🏽,.()", max_size=80)

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import pytest
 
-from store.log import LogStore
+from palimpsest.store.log import LogStore
 from tests.contract.backends import BACKENDS, Backend
 
 Open = Callable[[], LogStore]

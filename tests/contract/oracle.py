@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from events.envelope import Draft
-from events.types import Parent
-from store.log import Append, Appended, Snapshot
+from palimpsest.events.envelope import Draft
+from palimpsest.events.types import Parent
+from palimpsest.store.log import Append, Appended, Snapshot
 
 
 class Oracle:

@@ -10,11 +10,11 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from events.envelope import Draft
-from events.errors import Fenced
-from events.types import Parent
-from store.log import Append, LogStore, Snapshot
-from store.sqlite_log import SqliteLog
+from palimpsest.events.envelope import Draft
+from palimpsest.events.errors import Fenced
+from palimpsest.events.types import Parent
+from palimpsest.store.log import Append, LogStore, Snapshot
+from palimpsest.store.sqlite_log import SqliteLog
 from tests.contract.backends import BACKENDS, InSqlite
 from tests.contract.oracle import Oracle
 from tests.contract.words import assert_sound, event, keys, outcomes

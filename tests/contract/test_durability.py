@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from events.envelope import Topic
-from events.errors import Fenced, LogReadOnly, LogUnavailable
-from store.log import Append, LogStore
+from palimpsest.events.envelope import Topic
+from palimpsest.events.errors import Fenced, LogReadOnly, LogUnavailable
+from palimpsest.store.log import Append, LogStore
 from tests.contract import writer
 from tests.contract.backends import Backend
 from tests.contract.conftest import Open

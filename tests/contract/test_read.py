@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from events.envelope import Topic
-from store.log import LogStore
+from palimpsest.events.envelope import Topic
+from palimpsest.store.log import LogStore
 from tests.contract.words import add, assert_sound, event, events, keys, snapshot
 
 # --- read

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from events.envelope import Draft, Topic
-from store.log import Append, Appended, LogStore
+from palimpsest.events.envelope import Draft, Topic
+from palimpsest.store.log import Append, Appended, LogStore
 from tests.contract.words import add, assert_sound, event, keys, outcomes
 
 

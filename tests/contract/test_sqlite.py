@@ -15,11 +15,11 @@ from pathlib import Path
 
 import pytest
 
-from events.errors import BadInput, LogUnavailable, LogUnreadable, NewerFormat, PalimpsestError
-from store.log import Append
-from store.sqlite_file import FORMAT, migrate
-from store.sqlite_log import Head, Heads, SqliteLog
-from store.sqlite_reader import SqliteReader
+from palimpsest.events.errors import BadInput, LogUnavailable, LogUnreadable, NewerFormat, PalimpsestError
+from palimpsest.store.log import Append
+from palimpsest.store.sqlite_file import FORMAT, migrate
+from palimpsest.store.sqlite_log import Head, Heads, SqliteLog
+from palimpsest.store.sqlite_reader import SqliteReader
 from tests.contract.words import add, assert_sound, event, events, keys, outcomes
 
 ROOT = Path(__file__).parents[2]

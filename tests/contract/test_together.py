@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from events.envelope import Topic
-from events.types import Parent
-from store.log import LogStore
+from palimpsest.events.envelope import Topic
+from palimpsest.events.types import Parent
+from palimpsest.store.log import LogStore
 from tests.contract.words import add, assert_sound, event, events, keys, outcomes
 
 FAY = {"fay": Parent(agent="ada", seq=2)}

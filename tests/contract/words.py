@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from events.envelope import GENESIS, Draft, Envelope, chain
-from events.types import Parent
-from store.log import Append, Appended, LogReader, LogStore, Snapshot
+from palimpsest.events.envelope import GENESIS, Draft, Envelope, chain
+from palimpsest.events.types import Parent
+from palimpsest.store.log import Append, Appended, LogReader, LogStore, Snapshot
 
 
 def event(

@@ -10,8 +10,8 @@ import os
 import sys
 from pathlib import Path
 
-from events.envelope import Draft, Topic
-from store.log import Append
+from palimpsest.events.envelope import Draft, Topic
+from palimpsest.store.log import Append
 from tests.contract.backends import BACKENDS
 from tests.contract.words import event
 

@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from events.codec import decode
-from events.debug.diff import Piece, Road, apply, diff, pieces
-from events.state import State
-from events.types import InferenceRequested, MessagesEvicted, SummaryWritten
-from store.log import LogReader
-from store.states import load
+from palimpsest.events.codec import decode
+from palimpsest.events.debug.diff import Piece, Road, apply, diff, pieces
+from palimpsest.events.state import State
+from palimpsest.events.types import InferenceRequested, MessagesEvicted, SummaryWritten
+from palimpsest.store.log import LogReader
+from palimpsest.store.states import load
 from tests.debug.sessions import SEEDS, session
 
 SEED = st.sampled_from(SEEDS)

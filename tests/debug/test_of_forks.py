@@ -6,12 +6,12 @@ from itertools import pairwise
 
 import pytest
 
-from console.diff import difference
-from console.state import overview_at
-from events.debug.diff import Place, apply, diff
-from events.debug.moments import Noted, Step, TurnBegan
-from events.debug.timeline import story
-from store.states import load
+from palimpsest.console.diff import difference
+from palimpsest.console.state import overview_at
+from palimpsest.events.debug.diff import Place, apply, diff
+from palimpsest.events.debug.moments import Noted, Step, TurnBegan
+from palimpsest.events.debug.timeline import story
+from palimpsest.store.states import load
 from tests.simulation.forking import Continuation, replayed
 from tests.simulation.world import World
 

@@ -6,16 +6,16 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from console.state import ARCHIVAL, RECALL, events_of, kept, open_request
-from events.codec import decode
-from events.context import entry_tokens, measure, with_margin
-from events.debug.overview import overview
-from events.debug.window import gist, window, with_recorded
-from events.encodings import is_servers
-from events.state import UNCOUNTED, Phase, State
-from events.types import Event, InferenceRequested, MessagesEvicted
-from store.log import LogReader
-from store.states import load
+from palimpsest.console.state import ARCHIVAL, RECALL, events_of, kept, open_request
+from palimpsest.events.codec import decode
+from palimpsest.events.context import entry_tokens, measure, with_margin
+from palimpsest.events.debug.overview import overview
+from palimpsest.events.debug.window import gist, window, with_recorded
+from palimpsest.events.encodings import is_servers
+from palimpsest.events.state import UNCOUNTED, Phase, State
+from palimpsest.events.types import Event, InferenceRequested, MessagesEvicted
+from palimpsest.store.log import LogReader
+from palimpsest.store.states import load
 from tests.debug.sessions import SEEDS, session
 from tests.simulation.world import count
 

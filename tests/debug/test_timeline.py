@@ -7,13 +7,24 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from events.codec import decode, draft
-from events.debug.choice import Wanted
-from events.debug.moments import Called, Evicted, Item, Noted, Step, Turn, TurnBegan, TurnClosed, moment, turns
-from events.debug.timeline import Timeline, story, under_way
-from events.envelope import GENESIS, Envelope, place
-from events.types import AgentCreated, Settings, SettingsChanged, TurnEnded, UserMessageReceived
-from store.states import load
+from palimpsest.events.codec import decode, draft
+from palimpsest.events.debug.choice import Wanted
+from palimpsest.events.debug.moments import (
+    Called,
+    Evicted,
+    Item,
+    Noted,
+    Step,
+    Turn,
+    TurnBegan,
+    TurnClosed,
+    moment,
+    turns,
+)
+from palimpsest.events.debug.timeline import Timeline, story, under_way
+from palimpsest.events.envelope import GENESIS, Envelope, place
+from palimpsest.events.types import AgentCreated, Settings, SettingsChanged, TurnEnded, UserMessageReceived
+from palimpsest.store.states import load
 from tests.debug.sessions import SEEDS, session
 
 

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from events.documents import Passage
-from store import tokens
-from store.documents.chunks import CHARS_PER_TOKEN, chunk
-from store.documents.parts import PART_CHARS, Part
+from palimpsest.events.documents import Passage
+from palimpsest.store import tokens
+from palimpsest.store.documents.chunks import CHARS_PER_TOKEN, chunk
+from palimpsest.store.documents.parts import PART_CHARS, Part
 
 count = functools.partial(tokens.count, tokens.DEFAULT_ENCODING)
 

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from bench.small_files import written
-from store.documents import Found, Refused, digest, find
+from palimpsest.store.documents import Found, Refused, digest, find
 
 
 def found(*paths: Path) -> list[str]:

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.small_files import W, docx, encrypted, paragraph, pdf, table, written, zipped
-from events.documents import Passage
-from store.documents import Document, open_document
+from palimpsest.events.documents import Passage
+from palimpsest.store.documents import Document, open_document
 
 
 def read(path: Path, content: bytes | str) -> tuple[Document, list[Passage]]:

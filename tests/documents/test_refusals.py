@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.small_files import W, docx, encrypted, paragraph, pdf, table, written, zipped
-from events.errors import BadInput, DocumentUnreadable
-from store.documents import digest, open_document
+from palimpsest.events.errors import BadInput, DocumentUnreadable
+from palimpsest.store.documents import digest, open_document
 
 SOUND = {
     "a.pdf": pdf(["First page.\nMore.", "Second page."], [("Start", 0), ("End", 1)]),

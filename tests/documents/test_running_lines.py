@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.small_files import pdf, written
-from store.documents import open_document
-from store.documents.running_lines import NEAR, without_running_lines
+from palimpsest.store.documents import open_document
+from palimpsest.store.documents.running_lines import NEAR, without_running_lines
 
 BODIES = [
     "Alpha is the first.\n",

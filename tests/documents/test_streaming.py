@@ -9,15 +9,15 @@ from pathlib import Path
 import pytest
 
 from bench.small_files import written
-from store.documents import open_document
+from palimpsest.store.documents import open_document
 
 LINE = "The quick brown fox number {} jumps over the lazy dog, and so on. "
 MOST_BYTES = 1_200_000
 READ_IT = """
 import sys, tracemalloc
 from pathlib import Path
-from store import tokens
-from store.documents import open_document
+from palimpsest.store import tokens
+from palimpsest.store.documents import open_document
 tokens.count(tokens.DEFAULT_ENCODING, "the ranks are loaded once a process")
 tracemalloc.start()
 found = sum(1 for _ in open_document(Path(sys.argv[1])).passages())

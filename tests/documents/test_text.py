@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from events.documents import Passage, pack_passages, unpack_passages
-from store.documents import open_document
+from palimpsest.events.documents import Passage, pack_passages, unpack_passages
+from palimpsest.store.documents import open_document
 
 
 def passages(path: Path, content: bytes, size: int = 200, overlap: int = 20) -> list[Passage]:

@@ -14,14 +14,14 @@ from typing import Final
 
 import msgspec
 
-from events.codec import answer, decode, draft
-from events.decide import advance
-from events.documents import Passage, pack_passages
-from events.envelope import Topic
-from events.evolve import fold
-from events.inference import job, sent
-from events.sources import document_id, stream_of
-from events.types import (
+from palimpsest.events.codec import answer, decode, draft
+from palimpsest.events.decide import advance
+from palimpsest.events.documents import Passage, pack_passages
+from palimpsest.events.envelope import Topic
+from palimpsest.events.evolve import fold
+from palimpsest.events.inference import job, sent
+from palimpsest.events.sources import document_id, stream_of
+from palimpsest.events.types import (
     AgentAttached,
     AgentForked,
     DocumentLoaded,
@@ -38,9 +38,9 @@ from events.types import (
     TimerSet,
     UserMessageReceived,
 )
-from store.bundle import SUFFIX
-from store.exporting import export
-from store.log import Append
+from palimpsest.store.bundle import SUFFIX
+from palimpsest.store.exporting import export
+from palimpsest.store.log import Append
 from tests.unit.story import AGENT, MINUTE_MS, Story, call, say
 
 FORK: Final = "fay"

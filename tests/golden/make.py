@@ -16,11 +16,11 @@ from typing import Any
 
 import msgspec
 
-from events.codec import draft
-from events.envelope import Envelope, Topic
-from events.formats import EMPTY_CONTENT, NEWBORN, TEXT_CALLS, ordered
-from events.state import FOLD, Phase, to_bytes
-from events.types import (
+from palimpsest.events.codec import draft
+from palimpsest.events.envelope import Envelope, Topic
+from palimpsest.events.formats import EMPTY_CONTENT, NEWBORN, TEXT_CALLS, ordered
+from palimpsest.events.state import FOLD, Phase, to_bytes
+from palimpsest.events.types import (
     AlertRaised,
     FormatChanged,
     Own,

@@ -10,12 +10,12 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-import launch
-from console.gate import bundles_in, judged
-from events.codec import decode, encode
-from events.debug.gate import changes
-from events.envelope import GENESIS, Envelope, chain
-from events.types import (
+from palimpsest.console.gate import bundles_in, judged
+from palimpsest.console.main import main
+from palimpsest.events.codec import decode, encode
+from palimpsest.events.debug.gate import changes
+from palimpsest.events.envelope import GENESIS, Envelope, chain
+from palimpsest.events.types import (
     AgentForked,
     InferenceCompleted,
     InferenceRequested,
@@ -23,8 +23,8 @@ from events.types import (
     SummaryWritten,
     TimerFired,
 )
-from store.bundle import SUFFIX, write_bundle
-from store.bundle_log import BundleLog, read_bundle
+from palimpsest.store.bundle import SUFFIX, write_bundle
+from palimpsest.store.bundle_log import BundleLog, read_bundle
 from tests.golden.bundles import SESSIONS
 
 FOLDER = Path(__file__).parent / "bundles"
@@ -36,7 +36,7 @@ Gate = Callable[..., tuple[int, str, str]]
 @pytest.fixture
 def gate(capsys: pytest.CaptureFixture[str]) -> Gate:
     def run(*arguments: str) -> tuple[int, str, str]:
-        code = launch.main(("replay", "--all", "--verify", "--against", *arguments))
+        code = main(("replay", "--all", "--verify", "--against", *arguments))
         captured = capsys.readouterr()
         return code, captured.out, captured.err
 
@@ -147,7 +147,7 @@ def test_a_rendering_that_changes_is_found_wherever_it_shows(
     gate: Gate, corpus: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As a release would do it: other words in a text of ours."""
-    monkeypatch.setattr("events.context.PRESSURE_WARNING", "The window is nearly full.")
+    monkeypatch.setattr("palimpsest.events.context.PRESSURE_WARNING", "The window is nearly full.")
     (corpus / f"altered{SUFFIX}").unlink()
     code, out, _ = gate(str(corpus))
     assert code == 1

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from events.codec import decode
-from events.envelope import Envelope
-from events.formats import NUMBERED, PARTS, TIMED_HEARTBEATS
-from events.replay import replay
-from events.state import FOLD, to_bytes
-from events.types import AGENT_EVENTS, AgentCreated, FormatChanged, SummaryWritten
+from palimpsest.events.codec import decode
+from palimpsest.events.envelope import Envelope
+from palimpsest.events.formats import NUMBERED, PARTS, TIMED_HEARTBEATS
+from palimpsest.events.replay import replay
+from palimpsest.events.state import FOLD, to_bytes
+from palimpsest.events.types import AGENT_EVENTS, AgentCreated, FormatChanged, SummaryWritten
 from tests.golden.make import read, session
 
 FOLDER = Path(__file__).parent

@@ -14,17 +14,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from actors import cutter, loader, sources
-from actors.direct import DirectLog
-from actors.loader import Loader
-from events.codec import decode
-from events.envelope import Envelope
-from events.errors import BadInput, UnknownSource
-from events.sources import Source, Status, fold_source
-from events.types import DocumentRemoved, PassagesLoaded, SourceUnloaded
-from store.library import Library
-from store.log import Append, Appended
-from store.memory_log import MemoryLog
+from palimpsest.actors import cutter, loader, sources
+from palimpsest.actors.direct import DirectLog
+from palimpsest.actors.loader import Loader
+from palimpsest.events.codec import decode
+from palimpsest.events.envelope import Envelope
+from palimpsest.events.errors import BadInput, UnknownSource
+from palimpsest.events.sources import Source, Status, fold_source
+from palimpsest.events.types import DocumentRemoved, PassagesLoaded, SourceUnloaded
+from palimpsest.store.library import Library
+from palimpsest.store.log import Append, Appended
+from palimpsest.store.memory_log import MemoryLog
 from tests.loading.test_loader import prose
 
 NAME = "manuals"

@@ -9,21 +9,21 @@ from typing import Any, TypeVar
 
 import pytest
 
-from actors import sources
-from actors.calls import KNOWN
-from actors.direct import DirectLog
-from actors.loader import Loader
-from actors.loading import Progress, Report
 from bench.small_files import W, paragraph, zipped
-from events.codec import decode, draft
-from events.errors import BadInput, LogUnavailable, UnknownAgent, UnknownSource, WindowTooSmall
-from events.evolve import fold
-from events.prompts import newborn
-from events.sources import Source
-from events.types import PassagesLoaded, Settings, SettingsChanged, UploadFinished
-from store.library import Library
-from store.log import Append, Appended
-from store.memory_log import MemoryLog
+from palimpsest.actors import sources
+from palimpsest.actors.calls import KNOWN
+from palimpsest.actors.direct import DirectLog
+from palimpsest.actors.loader import Loader
+from palimpsest.actors.loading import Progress, Report
+from palimpsest.events.codec import decode, draft
+from palimpsest.events.errors import BadInput, LogUnavailable, UnknownAgent, UnknownSource, WindowTooSmall
+from palimpsest.events.evolve import fold
+from palimpsest.events.prompts import newborn
+from palimpsest.events.sources import Source
+from palimpsest.events.types import PassagesLoaded, Settings, SettingsChanged, UploadFinished
+from palimpsest.store.library import Library
+from palimpsest.store.log import Append, Appended
+from palimpsest.store.memory_log import MemoryLog
 from tests.simulation.promises import Watch
 
 T = TypeVar("T")

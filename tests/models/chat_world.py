@@ -13,9 +13,9 @@ from typing import Final
 
 import msgspec
 
-from actors.index import IndexSettings, open_index
-from actors.models.offline import OfflineModel
-from actors.storage import Storage
+from palimpsest.actors.index import IndexSettings, open_index
+from palimpsest.actors.models.offline import OfflineModel
+from palimpsest.actors.storage import Storage
 from tests.parts.world import MINUTE_MS, parts
 
 CHATS: Final = Path(__file__).with_name("chats")

@@ -6,10 +6,10 @@ import json
 
 import pytest
 
-from actors.inferring import completed
 from bench.openai_stub import WRITTEN
-from events.functions import UNREAD
-from events.types import InferenceCompleted
+from palimpsest.actors.inferring import completed
+from palimpsest.events.functions import UNREAD
+from palimpsest.events.types import InferenceCompleted
 from tests.models.test_openai import Server, ask, both_ways, complete, server
 
 __all__ = ["server"]

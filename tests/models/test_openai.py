@@ -19,19 +19,19 @@ from typing import Any
 import msgspec
 import pytest
 
-from actors.models.answers import AnswerBuilder
-from actors.models.completions import MAX_TOKENS
-from actors.models.failures import Failure
-from actors.models.offline import OfflineModel
-from actors.models.openai import STREAM_OPTIONS, OpenAIModel
-from actors.models.pieces import EventLines
-from actors.models.protocol import Answer, ModelFailed, Piece, Terms
-from actors.models.reading import whole_answer
 from bench.openai_stub import Case, Reply, Stub, completion
-from events.types import ToolCall, Usage
-from store.key_files import Handed, LiveKeys
-from store.keys import Keys
-from store.keys import Server as Keyed
+from palimpsest.actors.models.answers import AnswerBuilder
+from palimpsest.actors.models.completions import MAX_TOKENS
+from palimpsest.actors.models.failures import Failure
+from palimpsest.actors.models.offline import OfflineModel
+from palimpsest.actors.models.openai import STREAM_OPTIONS, OpenAIModel
+from palimpsest.actors.models.pieces import EventLines
+from palimpsest.actors.models.protocol import Answer, ModelFailed, Piece, Terms
+from palimpsest.actors.models.reading import whole_answer
+from palimpsest.events.types import ToolCall, Usage
+from palimpsest.store.key_files import Handed, LiveKeys
+from palimpsest.store.keys import Keys
+from palimpsest.store.keys import Server as Keyed
 
 ROOT = Path(__file__).parents[2]
 ENDS = {
@@ -418,7 +418,7 @@ def test_a_summary_request_gets_plain_text(server: Server, stream: bool) -> None
 @pytest.mark.parametrize(
     ("model", "expected", "says"),
     [
-        ("stub-401", ("wrong_key", 1), "launch.py keys add"),
+        ("stub-401", ("wrong_key", 1), "palimpsest keys add"),
         ("stub-echo-key", ("wrong_key", 1), "[removed]"),
         ("stub-404", ("unknown_model", 1), "stub-404"),
         ("stub-429", ("rate_limited", 4), "come back in 1 s"),

@@ -12,13 +12,13 @@ from typing import Any
 import msgspec
 import pytest
 
-from actors.models import answers, reading
-from actors.models.failures import Failure, from_error
-from actors.models.openai import OpenAIModel
-from actors.models.protocol import Answer, ModelFailed, Piece, Terms
-from actors.models.reading import Reading, whole_answer
 from bench.odd_answers import ODD, chunk
 from bench.openai_stub import Stub
+from palimpsest.actors.models import answers, reading
+from palimpsest.actors.models.failures import Failure, from_error
+from palimpsest.actors.models.openai import OpenAIModel
+from palimpsest.actors.models.protocol import Answer, ModelFailed, Piece, Terms
+from palimpsest.actors.models.reading import Reading, whole_answer
 
 SAID = 'You said: "hello"'
 CALL = ("send_message", {"message": SAID})

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from actors.models.failures import Told, classify
-from actors.models.remedies import next_step, remedies
-from events.formats import (
+from palimpsest.actors.models.failures import Told, classify
+from palimpsest.actors.models.remedies import next_step, remedies
+from palimpsest.events.formats import (
     ALTERNATING,
     BARE_CALLS,
     EMPTY_CONTENT,

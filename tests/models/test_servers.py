@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from actors.models.openai import OpenAIModel
-from actors.models.openai_embeddings import OpenAIEmbedder
-from actors.models.protocol import ModelFailed
-from events.errors import StorageAway
-from store.key_files import Handed, LiveKeys
-from store.keys import Keys, OpenAI, Trusted, keys_in
-from store.keys import Server as Keyed
+from palimpsest.actors.models.openai import OpenAIModel
+from palimpsest.actors.models.openai_embeddings import OpenAIEmbedder
+from palimpsest.actors.models.protocol import ModelFailed
+from palimpsest.events.errors import StorageAway
+from palimpsest.store.key_files import Handed, LiveKeys
+from palimpsest.store.keys import Keys, OpenAI, Trusted, keys_in
+from palimpsest.store.keys import Server as Keyed
 from tests.models.test_openai import Server, ask, both_ways
 
 OPENAI_KEY = "sk-openai-0123456789"
@@ -208,7 +208,7 @@ def test_an_imported_address_is_asked_for_nothing(servers: tuple[Server, Server]
     ):
         failed = fail(keys, one.url)
         assert (failed.error, failed.attempts) == ("not_allowed", 1)
-        assert f"launch.py keys allow {one.url}" in failed.detail
+        assert f"palimpsest keys allow {one.url}" in failed.detail
     assert not one.stub.requests
 
 
@@ -245,12 +245,12 @@ def test_no_servers_key_is_in_any_servers_error(servers: tuple[Server, Server]) 
     one.script({"status": 401, "body": f"knows {ONE}, {OTHER}, tenant-secret, {OPENAI_KEY} and org-secret-1 not"})
     failed = fail(keys, one.url, model="stub-script")
     assert "knows [removed], [removed], [removed], [removed] and [removed] not" in failed.detail
-    assert f"give the right one by `launch.py keys add {one.url}`" in failed.detail
+    assert f"give the right one by `palimpsest keys add {one.url}`" in failed.detail
 
 
 def test_a_server_that_wants_a_key_and_has_none_is_told_so(servers: tuple[Server, Server]) -> None:
     failed = fail(Keys(), servers[0].url, model="stub-401")
-    assert f"none is known for this server: `launch.py keys add {servers[0].url}`" in failed.detail
+    assert f"none is known for this server: `palimpsest keys add {servers[0].url}`" in failed.detail
 
 
 def test_plain_http_to_openai_gets_no_key() -> None:

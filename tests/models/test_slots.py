@@ -9,8 +9,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from actors.models.openai import OpenAIModel
-from actors.models.protocol import ModelFailed, Terms
+from palimpsest.actors.models.openai import OpenAIModel
+from palimpsest.actors.models.protocol import ModelFailed, Terms
 from tests.models.test_openai import Server, Waits, ask, run
 
 

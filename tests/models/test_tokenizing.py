@@ -10,21 +10,21 @@ import msgspec
 import pytest
 import structlog
 
-from actors.inferring import infer
-from actors.models.protocol import USUAL, Answer, OnPiece, Terms, Tokenizer
-from actors.models.tokenizing import KINDS, RETRY_S, ServerTokenizer, asked, kind_of
 from bench.openai_stub import Received, Reply
 from bench.stub_about import TOKENIZERS, tokens_of
-from console.tokenizers import encoding_named
-from events.codec import decode
-from events.context import PER_MESSAGE, head_wires
-from events.counting import parts
-from events.envelope import Topic
-from events.errors import BadInput
-from events.inference import job
-from events.replay import replay
-from events.state import UNCOUNTED
-from events.types import (
+from palimpsest.actors.inferring import infer
+from palimpsest.actors.models.protocol import USUAL, Answer, OnPiece, Terms, Tokenizer
+from palimpsest.actors.models.tokenizing import KINDS, RETRY_S, ServerTokenizer, asked, kind_of
+from palimpsest.console.tokenizers import encoding_named
+from palimpsest.events.codec import decode
+from palimpsest.events.context import PER_MESSAGE, head_wires
+from palimpsest.events.counting import parts
+from palimpsest.events.envelope import Topic
+from palimpsest.events.errors import BadInput
+from palimpsest.events.inference import job
+from palimpsest.events.replay import replay
+from palimpsest.events.state import UNCOUNTED
+from palimpsest.events.types import (
     Counted,
     EvictionStarted,
     InferenceCompleted,
@@ -33,9 +33,9 @@ from events.types import (
     TurnEnded,
     Usage,
 )
-from store.key_files import Handed, LiveKeys
-from store.keys import Keys
-from store.keys import Server as KeyOf
+from palimpsest.store.key_files import Handed, LiveKeys
+from palimpsest.store.keys import Keys
+from palimpsest.store.keys import Server as KeyOf
 from tests.models.test_openai import Server
 from tests.unit.story import AGENT, Story, say
 
@@ -123,7 +123,7 @@ def test_what_was_counted_is_kept_though_the_rest_was_refused(server: Server) ->
 
 
 def test_more_texts_than_are_remembered_are_all_told(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("actors.models.tokenizing.REMEMBERED", 5)
+    monkeypatch.setattr("palimpsest.actors.models.tokenizing.REMEMBERED", 5)
     server.stub.about = TOKENIZERS["vllm"]
     asking, texts = tokenizer(), [f"text {number}" for number in range(20)]
 

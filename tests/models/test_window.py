@@ -6,8 +6,10 @@ import asyncio
 
 import pytest
 
-from actors.models.probe import address, window_of
-from actors.models.window import (
+from bench.openai_stub import Reply
+from bench.stub_about import SERVERS
+from palimpsest.actors.models.probe import address, window_of
+from palimpsest.actors.models.window import (
     QUESTIONS,
     UNKNOWN,
     UNREACHED,
@@ -17,9 +19,7 @@ from actors.models.window import (
     read_models,
     read_ollama_show,
 )
-from bench.openai_stub import Reply
-from bench.stub_about import SERVERS
-from store.keys import Access
+from palimpsest.store.keys import Access
 from tests.models.conftest import running
 from tests.models.test_openai import Server
 

@@ -14,17 +14,17 @@ import structlog
 from msgspec.structs import replace
 from structlog.testing import capture_logs
 
-from actors import wire
-from actors.log_client import LogClient
-from actors.outbox import AT_ONCE_BYTES, Outbox
-from actors.owed import append_owed
-from actors.process import until_taken
-from events.codec import draft
-from events.envelope import Draft, Topic
-from events.errors import BadInput, Fenced, LogUnavailable, Overloaded, PalimpsestError
-from events.types import AlertRaised, Event, StopRequested, Timer
-from store.log import Append, Appended
-from store.sqlite_log import SqliteLog
+from palimpsest.actors import wire
+from palimpsest.actors.log_client import LogClient
+from palimpsest.actors.outbox import AT_ONCE_BYTES, Outbox
+from palimpsest.actors.owed import append_owed
+from palimpsest.actors.process import until_taken
+from palimpsest.events.codec import draft
+from palimpsest.events.envelope import Draft, Topic
+from palimpsest.events.errors import BadInput, Fenced, LogUnavailable, Overloaded, PalimpsestError
+from palimpsest.events.types import AlertRaised, Event, StopRequested, Timer
+from palimpsest.store.log import Append, Appended
+from palimpsest.store.sqlite_log import SqliteLog
 from tests.parts.world import LIMIT_S, Local, parts, run
 
 LONE = "half \ud800"
@@ -176,7 +176,7 @@ def test_what_is_no_error_of_ours_fails_the_call() -> None:
 def test_a_call_over_several_commits_tells_each_append_what_became_of_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("actors.log.MAX_DRAFTS_A_COMMIT", 2)
+    monkeypatch.setattr("palimpsest.actors.log.MAX_DRAFTS_A_COMMIT", 2)
 
     async def live() -> None:
         async with parts(tmp_path) as here:
@@ -245,7 +245,7 @@ def test_an_agent_whose_next_events_no_log_can_hold_is_set_aside_alone(
     def unholdable(agent: str, time: int, event: Event, **options: Any) -> Draft:
         return draft(agent, NEVER_MS if agent == "bad" else time, event, **options)
 
-    monkeypatch.setattr("events.decide.draft", unholdable)
+    monkeypatch.setattr("palimpsest.events.decide.draft", unholdable)
 
     async def live() -> None:
         async with parts(tmp_path) as here:

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from actors.client import Ticket
-from events.calls import MAX_TIMERS
-from events.codec import draft
-from events.envelope import Draft, Topic
-from events.errors import BadInput, Overloaded
-from events.types import Timer, TimerSet
+from palimpsest.actors.client import Ticket
+from palimpsest.events.calls import MAX_TIMERS
+from palimpsest.events.codec import draft
+from palimpsest.events.envelope import Draft, Topic
+from palimpsest.events.errors import BadInput, Overloaded
+from palimpsest.events.types import Timer, TimerSet
 from tests.parts.world import parts, run
 from tests.unit.story import START_MS
 

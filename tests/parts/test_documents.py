@@ -10,13 +10,13 @@ from pathlib import Path
 
 import msgspec
 
-from actors.storage import WAIT_S, Storage
-from events.replay import replay
-from events.sources import stream_of
-from events.types import FunctionCalled, FunctionFailed, FunctionReturned, ToolCall
-from store.embeddings import WordLlamaEmbedder
-from store.projection import MemoryIndex
-from store.sqlite_log import SqliteLog
+from palimpsest.actors.storage import WAIT_S, Storage
+from palimpsest.events.replay import replay
+from palimpsest.events.sources import stream_of
+from palimpsest.events.types import FunctionCalled, FunctionFailed, FunctionReturned, ToolCall
+from palimpsest.store.embeddings import WordLlamaEmbedder
+from palimpsest.store.projection import MemoryIndex
+from palimpsest.store.sqlite_log import SqliteLog
 from tests.parts.world import Parts, parts, run
 
 

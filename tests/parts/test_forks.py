@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from actors.forks import Overrides
-from events.errors import AgentExists, BadInput, UnknownAgent
-from events.evolve import fold
-from events.replay import replay
-from events.types import Block, Parent, Timer, TurnEnded
+from palimpsest.actors.forks import Overrides
+from palimpsest.events.errors import AgentExists, BadInput, UnknownAgent
+from palimpsest.events.evolve import fold
+from palimpsest.events.replay import replay
+from palimpsest.events.types import Block, Parent, Timer, TurnEnded
 from tests.parts.world import MINUTE_MS, Parts, parts, run
 from tests.unit.story import call, say
 

@@ -6,17 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from events.codec import draft
-from events.envelope import Topic
-from events.errors import AtRest
-from events.prompts import newborn
-from events.replay import replay
-from events.types import Settings, Timer, TimerCancelled, TimerSet, UserMessageReceived
-from store.exporting import export
-from store.importing import import_bundle
-from store.log import Append
-from store.memory_log import MemoryLog
-from store.sqlite_log import SqliteLog
+from palimpsest.events.codec import draft
+from palimpsest.events.envelope import Topic
+from palimpsest.events.errors import AtRest
+from palimpsest.events.prompts import newborn
+from palimpsest.events.replay import replay
+from palimpsest.events.types import Settings, Timer, TimerCancelled, TimerSet, UserMessageReceived
+from palimpsest.store.exporting import export
+from palimpsest.store.importing import import_bundle
+from palimpsest.store.log import Append
+from palimpsest.store.memory_log import MemoryLog
+from palimpsest.store.sqlite_log import SqliteLog
 from tests.parts.world import Parts, parts, run
 from tests.unit.story import START_MS, Story, call, say
 

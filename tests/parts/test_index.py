@@ -6,10 +6,10 @@ from pathlib import Path
 
 from structlog.testing import capture_logs
 
-from actors.index import IndexSettings, open_index
-from events.types import UserMessageReceived
-from store.bearing import BEARING
-from store.points import View
+from palimpsest.actors.index import IndexSettings, open_index
+from palimpsest.events.types import UserMessageReceived
+from palimpsest.store.bearing import BEARING
+from palimpsest.store.points import View
 from tests.store.library_world import Desk
 
 

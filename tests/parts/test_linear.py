@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from events import cache, decide
-from events.prompts import newborn
-from events.types import Settings
+from palimpsest.events import cache, decide
+from palimpsest.events.prompts import newborn
+from palimpsest.events.types import Settings
 from tests.parts.world import Parts, parts, run
 from tests.unit.story import say
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from actors.models.openai import OpenAIModel
 from bench.openai_stub import Stub
-from events.formats import (
+from palimpsest.actors.models.openai import OpenAIModel
+from palimpsest.events.formats import (
     ALTERNATING,
     BARE_CALLS,
     BLANK_REASONING,
@@ -28,8 +28,8 @@ from events.formats import (
     TEXT_CALLS,
     Format,
 )
-from events.replay import replay
-from events.types import FormatChanged, Settings
+from palimpsest.events.replay import replay
+from palimpsest.events.types import FormatChanged, Settings
 from tests.parts.world import Parts, parts, run
 
 

@@ -6,9 +6,9 @@ import asyncio
 
 import pytest
 
-from actors import pace
-from actors.pace import AHEAD, Pace
-from events.errors import ActorLost
+from palimpsest.actors import pace
+from palimpsest.actors.pace import AHEAD, Pace
+from palimpsest.events.errors import ActorLost
 
 
 class World:

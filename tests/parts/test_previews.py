@@ -6,9 +6,9 @@ import asyncio
 from collections import Counter
 from typing import Any
 
-from actors.models.protocol import Piece
-from actors.previews import Previews
-from actors.watch import AgentPiece, Watches
+from palimpsest.actors.models.protocol import Piece
+from palimpsest.actors.previews import Previews
+from palimpsest.actors.watch import AgentPiece, Watches
 from tests.parts.world import Local, run
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from actors.log import LogActor
-from actors.timer import Timers
-from events.codec import draft
-from events.envelope import Draft, Topic
-from events.types import (
+from palimpsest.actors.log import LogActor
+from palimpsest.actors.timer import Timers
+from palimpsest.events.codec import draft
+from palimpsest.events.envelope import Draft, Topic
+from palimpsest.events.types import (
     Event,
     InferenceFailed,
     InferenceRequested,
@@ -20,7 +20,7 @@ from events.types import (
     TurnStarted,
     UserMessageReceived,
 )
-from store.log import Append
+from palimpsest.store.log import Append
 from tests.parts.world import MINUTE_MS, parts, run
 from tests.unit.story import START_MS, call, say
 

@@ -13,11 +13,11 @@ from typing import Any, cast
 
 import pytest
 
-from actors.client import Reply
-from actors.models.openai import OpenAIModel
-from events.prompts import newborn
-from events.replay import replay
-from events.types import InferenceCompleted, InferenceFailed, Server, Settings, SummaryWritten
+from palimpsest.actors.client import Reply
+from palimpsest.actors.models.openai import OpenAIModel
+from palimpsest.events.prompts import newborn
+from palimpsest.events.replay import replay
+from palimpsest.events.types import InferenceCompleted, InferenceFailed, Server, Settings, SummaryWritten
 from tests.models.test_openai import Waits
 from tests.parts.world import MINUTE_MS, Parts, Scripted, run
 

@@ -13,15 +13,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors import wire
-from actors.outage import Outage
-from actors.storage import BITE_BYTES, Storage, bites_of
-from events.codec import draft
-from events.envelope import GENESIS, Draft, Envelope, Topic, place
-from events.errors import EmbedderChanged, StorageAway, StorageDamaged
-from events.passages import Page
-from events.types import Parent, UploadFinished
-from store.projection import MemoryIndex
+from palimpsest.actors import wire
+from palimpsest.actors.outage import Outage
+from palimpsest.actors.storage import BITE_BYTES, Storage, bites_of
+from palimpsest.events.codec import draft
+from palimpsest.events.envelope import GENESIS, Draft, Envelope, Topic, place
+from palimpsest.events.errors import EmbedderChanged, StorageAway, StorageDamaged
+from palimpsest.events.passages import Page
+from palimpsest.events.types import Parent, UploadFinished
+from palimpsest.store.projection import MemoryIndex
 from tests.parts.world import LIMIT_S, Parts, parts, run
 from tests.unit.story import call, say
 
@@ -172,7 +172,7 @@ def test_another_embedder_is_told_to_whoever_boots_and_never_tried_again(tmp_pat
     async def live() -> None:
         door = Door(EmbedderChanged("here", "wordllama (256 dimensions)", "minilm (384 dimensions)"))
         async with parts(tmp_path, SCRIPT) as here, kept(here, door) as storage:
-            with pytest.raises(EmbedderChanged, match=r"launch\.py reindex --embedder minilm`"):
+            with pytest.raises(EmbedderChanged, match=r"palimpsest reindex --embedder minilm`"):
                 await storage.check()
             await here.born("ada")
             assert (await here.says("ada", "Look for bread.")).text == "That cannot be searched for."
@@ -294,7 +294,7 @@ def test_searches_ask_the_log_once_where_their_streams_stand(tmp_path: Path) -> 
 
 
 def test_the_word_that_ends_a_load_is_indexed_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("actors.storage.LINGER_S", 2 * LIMIT_S)
+    monkeypatch.setattr("palimpsest.actors.storage.LINGER_S", 2 * LIMIT_S)
 
     async def live() -> None:
         async with parts(tmp_path, SCRIPT) as here:

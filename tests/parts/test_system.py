@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from actors.client import Client
-from actors.system import System
-from events.errors import ActorLost
-from events.prompts import newborn
-from events.types import Settings
+from palimpsest.actors.client import Client
+from palimpsest.actors.system import System
+from palimpsest.events.errors import ActorLost
+from palimpsest.events.prompts import newborn
+from palimpsest.events.types import Settings
 from tests.parts.world import parts, run
 
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from events.codec import answer, decode, draft
-from events.decide import advance, resumption
-from events.envelope import Draft, Envelope, Topic
-from events.forks import KEPT
-from events.inference import job
-from events.memory_manager import FOREIGN
-from events.replay import Proved, Replayer
-from events.state import Phase, State
-from events.types import (
+from palimpsest.events.codec import answer, decode, draft
+from palimpsest.events.decide import advance, resumption
+from palimpsest.events.envelope import Draft, Envelope, Topic
+from palimpsest.events.forks import KEPT
+from palimpsest.events.inference import job
+from palimpsest.events.memory_manager import FOREIGN
+from palimpsest.events.replay import Proved, Replayer
+from palimpsest.events.state import Phase, State
+from palimpsest.events.types import (
     AgentForked,
     FunctionCalled,
     FunctionReturned,
@@ -19,10 +19,10 @@ from events.types import (
     SettingsChanged,
     TimerSet,
 )
-from store.log import Append
-from store.memory_log import MemoryLog
-from store.states import load
-from store.zones import offset_s
+from palimpsest.store.log import Append
+from palimpsest.store.memory_log import MemoryLog
+from palimpsest.store.states import load
+from palimpsest.store.zones import offset_s
 from tests.simulation.world import count, searched, sound_model, timer_of
 
 _ANSWERS = ("InferenceCompleted", "InferenceFailed", "FunctionReturned", "FunctionFailed")

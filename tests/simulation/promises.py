@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import msgspec
 
-from events.codec import decode
-from events.envelope import Envelope, Topic
-from events.eviction import budget_tokens
-from events.replay import Replayer
-from events.state import State, Unadopted
-from events.types import (
+from palimpsest.events.codec import decode
+from palimpsest.events.envelope import Envelope, Topic
+from palimpsest.events.eviction import budget_tokens
+from palimpsest.events.replay import Replayer
+from palimpsest.events.state import State, Unadopted
+from palimpsest.events.types import (
     AgentForked,
     Event,
     EvictionStarted,
@@ -25,7 +25,7 @@ from events.types import (
     TurnEnded,
     TurnStarted,
 )
-from store.log import LogReader
+from palimpsest.store.log import LogReader
 
 TOPICS = (Topic.TURN, Topic.INFERENCE, Topic.STORAGE, Topic.TIMER, Topic.ALARM)
 

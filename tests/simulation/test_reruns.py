@@ -12,16 +12,16 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from actors.counterfactual import Outcome
-from actors.rerun import Plan, rerun
-from events.alarms import firing
-from events.codec import decode, draft
-from events.debug.compare import compare, turns
-from events.envelope import Envelope, Topic
-from events.forks import KEPT
-from events.inference import Job
-from events.prompts import newborn
-from events.types import (
+from palimpsest.actors.counterfactual import Outcome
+from palimpsest.actors.rerun import Plan, rerun
+from palimpsest.events.alarms import firing
+from palimpsest.events.codec import decode, draft
+from palimpsest.events.debug.compare import compare, turns
+from palimpsest.events.envelope import Envelope, Topic
+from palimpsest.events.forks import KEPT
+from palimpsest.events.inference import Job
+from palimpsest.events.prompts import newborn
+from palimpsest.events.types import (
     AgentForked,
     Event,
     FunctionCalled,
@@ -37,9 +37,9 @@ from events.types import (
     TimeZoneSet,
     UserMessageReceived,
 )
-from store.log import DECIDER, Append, Appended
-from store.memory_log import MemoryLog
-from store.states import load
+from palimpsest.store.log import DECIDER, Append, Appended
+from palimpsest.store.memory_log import MemoryLog
+from palimpsest.store.states import load
 from tests.simulation.forking import Continuation, replayed
 from tests.simulation.world import World, count, searched, sound_model
 from tests.unit.story import START_MS, Story, call, quarter, say
@@ -380,8 +380,12 @@ def test_a_rerun_takes_from_the_recording_what_was_reckoned_with_zone_data(monke
     then = replace(daily, due_ms=daily.due_ms + 86_400_000)
     story.appends(*firing("ada", daily, f"alarm:up:{daily.due_ms}", daily.due_ms, then)).answers(say("Up!"))
     plan = Plan(agent="ada", fork="again", first=1, to=story.state.seq, recorded_answers=True)
-    monkeypatch.setattr("actors.counterfactual.offset_s", lambda *_: 3_600)  # the rules there were changed since
-    monkeypatch.setattr("actors.counterfactual.next_of", lambda timer, _: replace(timer, due_ms=timer.due_ms + 1))
+    monkeypatch.setattr(
+        "palimpsest.actors.counterfactual.offset_s", lambda *_: 3_600
+    )  # the rules there were changed since
+    monkeypatch.setattr(
+        "palimpsest.actors.counterfactual.next_of", lambda timer, _: replace(timer, due_ms=timer.due_ms + 1)
+    )
     assert run(story.log, plan).divergence is None
     again = load(story.log, "again")
     assert again is not None

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from events.types import AGENT_EVENTS
+from palimpsest.events.types import AGENT_EVENTS
 from tests.simulation.world import ACCIDENTS, World
 
 SEEDS = range(200)

@@ -14,15 +14,15 @@ from collections.abc import Callable
 
 import msgspec
 
-from events.codec import answer, decode, draft
-from events.counting import compared
-from events.envelope import Draft, Envelope, Topic, answer_key
-from events.errors import Fenced
-from events.formats import NEWBORN, PARTS
-from events.inference import InferenceDesk, Job, job, sent
-from events.memory_manager import FOREIGN, MemoryManager
-from events.prompts import newborn
-from events.types import (
+from palimpsest.events.codec import answer, decode, draft
+from palimpsest.events.counting import compared
+from palimpsest.events.envelope import Draft, Envelope, Topic, answer_key
+from palimpsest.events.errors import Fenced
+from palimpsest.events.formats import NEWBORN, PARTS
+from palimpsest.events.inference import InferenceDesk, Job, job, sent
+from palimpsest.events.memory_manager import FOREIGN, MemoryManager
+from palimpsest.events.prompts import newborn
+from palimpsest.events.types import (
     AlertRaised,
     Event,
     FunctionCalled,
@@ -47,10 +47,10 @@ from events.types import (
     UserLoggedIn,
     UserMessageReceived,
 )
-from store.log import MUST_EXIST, Append, Appended
-from store.memory_log import Memory, MemoryLog
-from store.states import load, snapshot_of
-from store.zones import offset_s
+from palimpsest.store.log import MUST_EXIST, Append, Appended
+from palimpsest.store.memory_log import Memory, MemoryLog
+from palimpsest.store.states import load, snapshot_of
+from palimpsest.store.zones import offset_s
 from tests.simulation.promises import Watch
 
 START_MS = 1_763_800_000_000

@@ -6,13 +6,20 @@ import random
 from functools import cache
 from pathlib import Path
 
-from events.codec import draft
-from events.envelope import GENESIS, Envelope, place
-from events.passages import Page
-from events.types import ArchivalMemoryInserted, Event, MessageSent, TurnEnded, UserLoggedIn, UserMessageReceived
-from store.embeddings import WordLlamaEmbedder
-from store.points import View
-from store.projection import MemoryIndex
+from palimpsest.events.codec import draft
+from palimpsest.events.envelope import GENESIS, Envelope, place
+from palimpsest.events.passages import Page
+from palimpsest.events.types import (
+    ArchivalMemoryInserted,
+    Event,
+    MessageSent,
+    TurnEnded,
+    UserLoggedIn,
+    UserMessageReceived,
+)
+from palimpsest.store.embeddings import WordLlamaEmbedder
+from palimpsest.store.points import View
+from palimpsest.store.projection import MemoryIndex
 
 START_MS = 1_795_361_055_000  # 2026-11-22 15:24:15 UTC
 EVERYTHING = 1 << 30

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from events.codec import draft
-from events.documents import Passage, pack_passages
-from events.envelope import Draft, Envelope
-from events.sources import document_id, stream_of
-from events.types import (
+from palimpsest.events.codec import draft
+from palimpsest.events.documents import Passage, pack_passages
+from palimpsest.events.envelope import Draft, Envelope
+from palimpsest.events.sources import document_id, stream_of
+from palimpsest.events.types import (
     DocumentLoaded,
     DocumentOpened,
     DocumentRemoved,
@@ -16,8 +16,8 @@ from events.types import (
     PassagesLoaded,
     SourceCreated,
 )
-from store.log import Append
-from store.memory_log import MemoryLog
+from palimpsest.store.log import Append
+from palimpsest.store.memory_log import MemoryLog
 
 START_MS = 1_795_361_055_000  # 2026-11-22 15:24:15 UTC
 

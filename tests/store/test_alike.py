@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from bench.alike import alike
-from events.passages import Hit, Page
+from palimpsest.events.passages import Hit, Page
 
 
 def hit(seq: int, score: float) -> Hit:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from store.corrections import Told, corrected
-from store.lexical import ready
-from store.terms import Tokenizer
+from palimpsest.store.corrections import Told, corrected
+from palimpsest.store.lexical import ready
+from palimpsest.store.terms import Tokenizer
 
 WORDS = Tokenizer()
 SAID = (

@@ -11,13 +11,13 @@ import msgspec
 import pytest
 from qdrant_client import models
 
-from events.documents import Passage, pack_passages
-from events.errors import BadInput, EmbedderChanged, StorageAway, StorageUnavailable
-from events.passages import Page
-from events.types import DocumentRemoved, PassagesLoaded
-from store.engine_server import ServerHome, connected
-from store.points import View
-from store.projection import MemoryIndex, reindex
+from palimpsest.events.documents import Passage, pack_passages
+from palimpsest.events.errors import BadInput, EmbedderChanged, StorageAway, StorageUnavailable
+from palimpsest.events.passages import Page
+from palimpsest.events.types import DocumentRemoved, PassagesLoaded
+from palimpsest.store.engine_server import ServerHome, connected
+from palimpsest.store.points import View
+from palimpsest.store.projection import MemoryIndex, reindex
 from tests.store.engines import Homes, Memory
 from tests.store.index_world import EVERYTHING, START_MS, Journal, answers, chatter, embedder, feed, own
 from tests.store.rest import answering, serving

@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from events.envelope import Envelope
-from events.passages import Page
-from events.types import (
+from palimpsest.events.envelope import Envelope
+from palimpsest.events.passages import Page
+from palimpsest.events.types import (
     ArchivalMemoryInserted,
     Event,
     InputArchived,
@@ -25,9 +25,9 @@ from events.types import (
     UserLoggedIn,
     UserMessageReceived,
 )
-from store.functions import sight_of
-from store.log import parts
-from store.projection import MemoryIndex
+from palimpsest.store.functions import sight_of
+from palimpsest.store.log import parts
+from palimpsest.store.projection import MemoryIndex
 from tests.store.engines import Homes
 from tests.store.index_world import QUERIES, START_MS, TOPICS, Journal, embedder, feed, own
 

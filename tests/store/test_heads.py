@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from hypothesis import given
 from hypothesis import strategies as st
 
-from events.envelope import GENESIS, Draft, Envelope, place
-from events.types import Parent
-from store.heads import EVENTS_KEPT, KeptHeads
+from palimpsest.events.envelope import GENESIS, Draft, Envelope, place
+from palimpsest.events.types import Parent
+from palimpsest.store.heads import EVENTS_KEPT, KeptHeads
 
 STREAMS = ("source:a", "source:b", "ada")
 SHOWN = "PassagesLoaded"

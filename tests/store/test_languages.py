@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from events.passages import DAY_MS
-from store import lexical
-from store.languages import ENGLISH, language_of
-from store.projection import MemoryIndex
-from store.search import named
-from store.terms import Tokenizer
+from palimpsest.events.passages import DAY_MS
+from palimpsest.store import lexical
+from palimpsest.store.languages import ENGLISH, language_of
+from palimpsest.store.projection import MemoryIndex
+from palimpsest.store.search import named
+from palimpsest.store.terms import Tokenizer
 from tests.store.index_world import START_MS, Journal, feed, own
 
 WORDS = Tokenizer()

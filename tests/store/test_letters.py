@@ -10,11 +10,11 @@ import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from events.documents import Passage
-from store.grep import sought
-from store.letters import Folded, parted, plain
-from store.lexical import ready
-from store.terms import Tokenizer
+from palimpsest.events.documents import Passage
+from palimpsest.store.grep import sought
+from palimpsest.store.letters import Folded, parted, plain
+from palimpsest.store.lexical import ready
+from palimpsest.store.terms import Tokenizer
 from tests.store.library_world import Desk
 from tests.store.test_library import carry_out
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from events.documents import Passage
-from events.envelope import Envelope
-from events.sources import stream_of
-from events.types import FunctionCalled, FunctionReturned
-from store import library as library_module
-from store.functions import look_up
-from store.grep import TEXT_CHARS
-from store.library import Library
+from palimpsest.events.documents import Passage
+from palimpsest.events.envelope import Envelope
+from palimpsest.events.sources import stream_of
+from palimpsest.events.types import FunctionCalled, FunctionReturned
+from palimpsest.store import library as library_module
+from palimpsest.store.functions import look_up
+from palimpsest.store.grep import TEXT_CHARS
+from palimpsest.store.library import Library
 from tests.store.library_world import Desk, lines
 
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from events.errors import LogUnavailable
-from store.folder import DataFolder
-from store.sqlite_file import begin, log_id
-from store.sqlite_log import SqliteLog
+from palimpsest.events.errors import LogUnavailable
+from palimpsest.store.folder import DataFolder
+from palimpsest.store.sqlite_file import begin, log_id
+from palimpsest.store.sqlite_log import SqliteLog
 
 
 def test_each_log_has_an_id_of_its_own_which_stays(tmp_path: Path) -> None:

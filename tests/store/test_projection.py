@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 from structlog.testing import capture_logs
 
-from events.codec import KINDS, decode
-from events.documents import Passage
-from events.errors import BadInput, EmbedderChanged, StorageUnavailable
-from events.passages import DAY_MS, search_page
-from events.types import (
+from palimpsest.events.codec import KINDS, decode
+from palimpsest.events.documents import Passage
+from palimpsest.events.errors import BadInput, EmbedderChanged, StorageUnavailable
+from palimpsest.events.passages import DAY_MS, search_page
+from palimpsest.events.types import (
     AlertRaised,
     DocumentOpened,
     FunctionCalled,
@@ -31,13 +31,13 @@ from events.types import (
     UserLoggedIn,
     UserMessageReceived,
 )
-from store.bearing import BEARING
-from store.embeddings import WordLlamaEmbedder, embedder_named
-from store.engine_edge import EdgeEngine, EdgeHome
-from store.functions import search, sight_of
-from store.points import View
-from store.projection import MemoryIndex, reindex
-from store.surroundings import MESSAGE_CHARS, PAUSE_MS
+from palimpsest.store.bearing import BEARING
+from palimpsest.store.embeddings import WordLlamaEmbedder, embedder_named
+from palimpsest.store.engine_edge import EdgeEngine, EdgeHome
+from palimpsest.store.functions import search, sight_of
+from palimpsest.store.points import View
+from palimpsest.store.projection import MemoryIndex, reindex
+from palimpsest.store.surroundings import MESSAGE_CHARS, PAUSE_MS
 from tests.store.index_world import (
     EVERYTHING,
     START_MS,

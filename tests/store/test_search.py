@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 from msgspec.structs import replace
 
-from events.errors import StorageDamaged
-from store.embeddings import Vectors
-from store.engine_edge import EdgeEngine
-from store.points import Burial, Engine, Entry, Key, Mark, Place, Scope, View
-from store.ranking import blend_of
-from store.search import Found, Searches, nameless
-from store.terms import Sparse, Tokenizer, saturated
+from palimpsest.events.errors import StorageDamaged
+from palimpsest.store.embeddings import Vectors
+from palimpsest.store.engine_edge import EdgeEngine
+from palimpsest.store.points import Burial, Engine, Entry, Key, Mark, Place, Scope, View
+from palimpsest.store.ranking import blend_of
+from palimpsest.store.search import Found, Searches, nameless
+from palimpsest.store.terms import Sparse, Tokenizer, saturated
 from tests.store.engines import Homes
 
 DIMENSION = 4

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from store.embeddings import WordLlamaEmbedder
-from store.known import Known
-from store.terms import Tokenizer, saturated, saturated_rows
+from palimpsest.store.embeddings import WordLlamaEmbedder
+from palimpsest.store.known import Known
+from palimpsest.store.terms import Tokenizer, saturated, saturated_rows
 
 EMBEDDER = WordLlamaEmbedder()
 TRICKY = (

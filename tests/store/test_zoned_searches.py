@@ -9,10 +9,10 @@ from typing import Any, cast
 
 import pytest
 
-from events.envelope import Envelope
-from events.formats import NAMED, ZONED
-from events.passages import Hit, Page
-from events.types import (
+from palimpsest.events.envelope import Envelope
+from palimpsest.events.formats import NAMED, ZONED
+from palimpsest.events.passages import Hit, Page
+from palimpsest.events.types import (
     AgentCreated,
     ArchivalMemoryInserted,
     Event,
@@ -22,9 +22,9 @@ from events.types import (
     TimeZoneSet,
     UserMessageReceived,
 )
-from store.clocks import Clocks
-from store.functions import Sight, returned, search
-from store.projection import MemoryIndex
+from palimpsest.store.clocks import Clocks
+from palimpsest.store.functions import Sight, returned, search
+from palimpsest.store.projection import MemoryIndex
 from tests.store.index_world import Journal, feed, open_index, own
 from tests.unit.test_zones import NEW_YORK, utc
 
@@ -124,7 +124,7 @@ def test_a_message_is_found_by_the_day_that_its_agents_clock_showed(
 
 
 def test_clocks_of_so_many_streams_are_held_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("store.clocks.STREAMS", 3)
+    monkeypatch.setattr("palimpsest.store.clocks.STREAMS", 3)
     journal, read = Journal(), list[str]()
     for number in range(9):
         tell(journal, f"a{number}", born(NEW_YORK, ZONED))

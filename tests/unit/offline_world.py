@@ -6,11 +6,11 @@ from typing import Any, Final
 
 import msgspec
 
-from actors.models.offline import respond
-from actors.models.protocol import Answer
-from events.context import PRESSURE_WARNING
-from events.formats import NEWBORN
-from events.functions import FUNCTIONS, schemas
+from palimpsest.actors.models.offline import respond
+from palimpsest.actors.models.protocol import Answer
+from palimpsest.events.context import PRESSURE_WARNING
+from palimpsest.events.formats import NEWBORN
+from palimpsest.events.functions import FUNCTIONS, schemas
 
 TOOLS: Final = tuple(function.name for function in FUNCTIONS)
 START: Final = "2026-11-22 15:24:15 UTC"

@@ -15,16 +15,16 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from events.codec import answer, decode, draft
-from events.context import fingerprint, measure, open_request, with_margin
-from events.decide import advance
-from events.envelope import Draft, Topic, answer_key
-from events.evolve import fold
-from events.formats import NAMED, NEWBORN, Format
-from events.prompts import newborn
-from events.servers import chosen
-from events.state import Phase, State
-from events.types import (
+from palimpsest.events.codec import answer, decode, draft
+from palimpsest.events.context import fingerprint, measure, open_request, with_margin
+from palimpsest.events.decide import advance
+from palimpsest.events.envelope import Draft, Topic, answer_key
+from palimpsest.events.evolve import fold
+from palimpsest.events.formats import NAMED, NEWBORN, Format
+from palimpsest.events.prompts import newborn
+from palimpsest.events.servers import chosen
+from palimpsest.events.state import Phase, State
+from palimpsest.events.types import (
     INPUTS,
     Event,
     Found,
@@ -45,9 +45,9 @@ from events.types import (
     Usage,
     UserMessageReceived,
 )
-from store.log import MUST_EXIST, Append
-from store.memory_log import MemoryLog
-from store.zones import offset_s
+from palimpsest.store.log import MUST_EXIST, Append
+from palimpsest.store.memory_log import MemoryLog
+from palimpsest.store.zones import offset_s
 from tests.simulation.promises import Watch
 
 AGENT = "ada"

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from events.addresses import (
+from palimpsest.events.addresses import (
     OPENAI_URL,
     Address,
     address_of,
@@ -17,7 +17,7 @@ from events.addresses import (
     public_url,
     secrets_in_query,
 )
-from events.types import Server, Settings
+from palimpsest.events.types import Server, Settings
 
 
 def at(url: str) -> Address:

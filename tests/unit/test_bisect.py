@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from events.debug.bisect import CORE, PLACES, STATE, SUMMARY, bisect, described, says, texts_in
-from events.errors import BadInput, NoBoundary
-from events.evolve import fold
+from palimpsest.events.debug.bisect import CORE, PLACES, STATE, SUMMARY, bisect, described, says, texts_in
+from palimpsest.events.errors import BadInput, NoBoundary
+from palimpsest.events.evolve import fold
 from tests.simulation.world import World
 from tests.unit.story import Story, call, say
 

@@ -7,12 +7,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from events.body import headers
-from events.formats import NEWBORN, TEXT_CALLS, changed
-from events.inference import job
-from events.replay import replay
-from events.settings import flaw
-from events.types import InferenceRequested, Server, Settings
+from palimpsest.events.body import headers
+from palimpsest.events.formats import NEWBORN, TEXT_CALLS, changed
+from palimpsest.events.inference import job
+from palimpsest.events.replay import replay
+from palimpsest.events.settings import flaw
+from palimpsest.events.types import InferenceRequested, Server, Settings
 from tests.unit.story import AGENT, Story, say
 
 SET: dict[str, Any] = {
@@ -107,7 +107,7 @@ def test_headers_go_with_the_job_and_not_into_the_body() -> None:
         ({"extra_body": '{"seed":1}'}, "set `seed`"),
         ({"extra_body": '{"api_key":"x"}'}, "looks like a secret"),
         ({"headers": '{"X":1}'}, "no JSON object of texts"),
-        ({"headers": '{"Authorization":"Bearer x"}'}, "launch.py keys add"),
+        ({"headers": '{"Authorization":"Bearer x"}'}, "palimpsest keys add"),
         ({"headers": '{"api-key":"x"}'}, "looks like a secret"),
         ({"headers": '{"X-Api-Key":"x"}'}, "looks like a secret"),
         ({"headers": '{"Cookie":"x"}'}, "looks like a secret"),

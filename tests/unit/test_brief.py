@@ -7,15 +7,15 @@ import hashlib
 import msgspec
 import pytest
 
-from console.settings import Flags, settings_for_new
-from events import brief
-from events.context import system_message, tools_json
-from events.eviction import budget_tokens
-from events.formats import BRIEF, NEWBORN, changed
-from events.functions import FUNCTIONS, schemas
-from events.prompts import BRIEF_BELOW_TOKENS, SYSTEM, fitting, least_window_tokens, newborn
-from events.replay import replay
-from events.types import (
+from palimpsest.console.settings import Flags, settings_for_new
+from palimpsest.events import brief
+from palimpsest.events.context import system_message, tools_json
+from palimpsest.events.eviction import budget_tokens
+from palimpsest.events.formats import BRIEF, NEWBORN, changed
+from palimpsest.events.functions import FUNCTIONS, schemas
+from palimpsest.events.prompts import BRIEF_BELOW_TOKENS, SYSTEM, fitting, least_window_tokens, newborn
+from palimpsest.events.replay import replay
+from palimpsest.events.types import (
     EvictionStarted,
     FormatChanged,
     InferenceRequested,
@@ -24,7 +24,7 @@ from events.types import (
     SummaryWritten,
     TurnEnded,
 )
-from store.tokens import count
+from palimpsest.store.tokens import count
 from tests.unit.story import AGENT, Story, call, say
 
 SMALL = 2048

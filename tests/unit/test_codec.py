@@ -7,11 +7,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from events import codec
-from events.codec import KINDS, decode, draft, encode, kind_of
-from events.envelope import GENESIS, Draft, Envelope, place
-from events.errors import LogDamaged, NewerFormat
-from events.types import (
+from palimpsest.events import codec
+from palimpsest.events.codec import KINDS, decode, draft, encode, kind_of
+from palimpsest.events.envelope import GENESIS, Draft, Envelope, place
+from palimpsest.events.errors import LogDamaged, NewerFormat
+from palimpsest.events.types import (
     ALL_EVENTS,
     INPUTS,
     AgentCreated,
@@ -58,7 +58,7 @@ def test_every_kind_comes_back_as_it_went(kind: type[Event]) -> None:
 
 
 def test_the_list_of_kinds_is_whole() -> None:
-    defined = {kind for kind in Event.__subclasses__() if kind.__module__ == "events.types"}
+    defined = {kind for kind in Event.__subclasses__() if kind.__module__ == "palimpsest.events.types"}
     assert set(ALL_EVENTS) == defined == set(KINDS.values())
     assert set(INPUTS) < defined
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from events.codec import draft
-from events.debug.compare import Prices, TurnRun, compare, turns
-from events.envelope import Topic
-from events.types import Timer, TimerSet, Usage
+from palimpsest.events.codec import draft
+from palimpsest.events.debug.compare import Prices, TurnRun, compare, turns
+from palimpsest.events.envelope import Topic
+from palimpsest.events.types import Timer, TimerSet, Usage
 from tests.unit.story import AGENT, Story, call, say
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from events.context import (
+from palimpsest.events.context import (
     PRIMING,
     clip,
     fingerprint,
@@ -23,11 +23,11 @@ from events.context import (
     tools_json,
     with_margin,
 )
-from events.envelope import Envelope
-from events.formats import NEWBORN
-from events.replay import Replayer
-from events.times import Moment, stamp
-from events.types import InferenceRequested, Settings, ToolCall
+from palimpsest.events.envelope import Envelope
+from palimpsest.events.formats import NEWBORN
+from palimpsest.events.replay import Replayer
+from palimpsest.events.times import Moment, stamp
+from palimpsest.events.types import InferenceRequested, Settings, ToolCall
 from tests.simulation.world import World
 from tests.unit.story import AGENT, Story, call, octets, quarter, say
 

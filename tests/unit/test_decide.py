@@ -8,16 +8,16 @@ from hypothesis import given
 from hypothesis import settings as runs
 from hypothesis import strategies as st
 
-from events.codec import draft
-from events.context import message_tokens
-from events.decide import advance, decide
-from events.envelope import Topic, answer_key
-from events.eviction import budget_tokens
-from events.evolve import fold
-from events.inputs import text_of
-from events.passages import chunks, input_text
-from events.state import Phase, State
-from events.types import (
+from palimpsest.events.codec import draft
+from palimpsest.events.context import message_tokens
+from palimpsest.events.decide import advance, decide
+from palimpsest.events.envelope import Topic, answer_key
+from palimpsest.events.eviction import budget_tokens
+from palimpsest.events.evolve import fold
+from palimpsest.events.inputs import text_of
+from palimpsest.events.passages import chunks, input_text
+from palimpsest.events.state import Phase, State
+from palimpsest.events.types import (
     AlertRaised,
     AnswerRejected,
     EvictionStarted,
@@ -41,7 +41,7 @@ from events.types import (
     UserLoggedIn,
     UserMessageReceived,
 )
-from store.log import Append
+from palimpsest.store.log import Append
 from tests.unit.story import AGENT, MINUTE_MS, START_MS, Story, call, octets, quarter, say
 
 # --- a plain turn -------------------------------------------------------------------------------------------------

@@ -7,11 +7,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from actors.models.offline_request import View
-from events.formats import BRIEF, DESCRIBED_BLOCKS, NEWBORN, TEXT_CALLS, changed
-from events.functions import SECTION
-from events.replay import replay
-from events.types import AgentCreated, Block, FormatChanged
+from palimpsest.actors.models.offline_request import View
+from palimpsest.events.formats import BRIEF, DESCRIBED_BLOCKS, NEWBORN, TEXT_CALLS, changed
+from palimpsest.events.functions import SECTION
+from palimpsest.events.replay import replay
+from palimpsest.events.types import AgentCreated, Block, FormatChanged
 from tests.unit.story import AGENT, Story, call, say
 
 BLOCKS = (

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from actors.door import Door
-from events.envelope import Draft, Topic
-from store.log import Append, Appended
+from palimpsest.actors.door import Door
+from palimpsest.events.envelope import Draft, Topic
+from palimpsest.store.log import Append, Appended
 
 
 def an_input(agent: str, key: str) -> Draft:

@@ -6,9 +6,9 @@ import asyncio
 
 import pytest
 
-from actors import process
-from actors.process import until_ending
-from events.errors import ActorLost
+from palimpsest.actors import process
+from palimpsest.actors.process import until_ending
+from palimpsest.events.errors import ActorLost
 
 
 async def never() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from events.envelope import GENESIS, Draft, Envelope, answer_key, chain, place
+from palimpsest.events.envelope import GENESIS, Draft, Envelope, answer_key, chain, place
 
 DRAFT = Draft("ada", 1_700_000_000_000, "MessageSent", 1, "t1.0", b"\x81\xa4text\xa2hi", 1, "t1", "inference", "t0")
 

@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import settings as runs
 from hypothesis import strategies as st
 
-from events.context import summary_cap_tokens, transcript
-from events.eviction import CLIPS_CHARS, budget_tokens, mark_tokens, pieces
-from events.state import Entry, Phase
-from events.types import (
+from palimpsest.events.context import summary_cap_tokens, transcript
+from palimpsest.events.eviction import CLIPS_CHARS, budget_tokens, mark_tokens, pieces
+from palimpsest.events.state import Entry, Phase
+from palimpsest.events.types import (
     EvictionStarted,
     MemoryPressureWarned,
     MessagesEvicted,

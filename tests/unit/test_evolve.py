@@ -7,15 +7,15 @@ from collections.abc import Iterable
 import msgspec
 import pytest
 
-from events.codec import decode, draft
-from events.envelope import GENESIS, Envelope, place
-from events.errors import LogDamaged, NewerFormat
-from events.evolve import evolve, fold
-from events.formats import NAMED, NEWBORN
-from events.prompts import newborn
-from events.replay import freeze, thaw
-from events.state import FOLD, UNCOUNTED, State, from_bytes, to_bytes
-from events.types import (
+from palimpsest.events.codec import decode, draft
+from palimpsest.events.envelope import GENESIS, Envelope, place
+from palimpsest.events.errors import LogDamaged, NewerFormat
+from palimpsest.events.evolve import evolve, fold
+from palimpsest.events.formats import NAMED, NEWBORN
+from palimpsest.events.prompts import newborn
+from palimpsest.events.replay import freeze, thaw
+from palimpsest.events.state import FOLD, UNCOUNTED, State, from_bytes, to_bytes
+from palimpsest.events.types import (
     AgentCreated,
     Event,
     FunctionReturned,

@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from actors.models.failures import Failure, Scrubber, from_error, from_response, retry_after_s
+from palimpsest.actors.models.failures import Failure, Scrubber, from_error, from_response, retry_after_s
 
 NOW_S = 1_700_000_000.0
 

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from events.errors import BadInput, DataFolderBusy, StorageUnavailable
-from store.folder import DataFolder, default_data_folder
-from store.index_folder import IndexFolder
+from palimpsest.events.errors import BadInput, DataFolderBusy, StorageUnavailable
+from palimpsest.store.folder import DataFolder, default_data_folder
+from palimpsest.store.index_folder import IndexFolder
 
 ROOT = Path(__file__).parents[2]
 
@@ -72,7 +72,7 @@ def test_one_holds_the_lock_and_the_other_learns_who(tmp_path: Path) -> None:
 
 
 HOLD = """
-import sys; from pathlib import Path; from store.folder import DataFolder
+import sys; from pathlib import Path; from palimpsest.store.folder import DataFolder
 lock = DataFolder(Path(sys.argv[1])).lock("serve"); print("held", flush=True); sys.stdin.read()
 """
 

@@ -7,16 +7,16 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from events.codec import decode, draft
-from events.context import reply_request
-from events.decide import decide, resumption
-from events.envelope import GENESIS, Draft, Envelope, Topic, place
-from events.errors import LogDamaged
-from events.evolve import evolve
-from events.forks import KEPT, is_awake
-from events.replay import Replayer, replay
-from events.state import UNCOUNTED, Phase, State
-from events.types import (
+from palimpsest.events.codec import decode, draft
+from palimpsest.events.context import reply_request
+from palimpsest.events.decide import decide, resumption
+from palimpsest.events.envelope import GENESIS, Draft, Envelope, Topic, place
+from palimpsest.events.errors import LogDamaged
+from palimpsest.events.evolve import evolve
+from palimpsest.events.forks import KEPT, is_awake
+from palimpsest.events.replay import Replayer, replay
+from palimpsest.events.state import UNCOUNTED, Phase, State
+from palimpsest.events.types import (
     AgentForked,
     Block,
     Event,

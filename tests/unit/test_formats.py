@@ -5,14 +5,14 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from events.codec import draft
-from events.envelope import GENESIS, place
-from events.errors import BadInput, NewerFormat
-from events.evolve import fold
-from events.formats import EMPTY_CONTENT, NEWBORN, NUMBERED, PARTS, TIMED_HEARTBEATS, changed, ordered
-from events.prompts import newborn
-from events.replay import replay
-from events.types import FormatChanged, Settings, TurnEnded
+from palimpsest.events.codec import draft
+from palimpsest.events.envelope import GENESIS, place
+from palimpsest.events.errors import BadInput, NewerFormat
+from palimpsest.events.evolve import fold
+from palimpsest.events.formats import EMPTY_CONTENT, NEWBORN, NUMBERED, PARTS, TIMED_HEARTBEATS, changed, ordered
+from palimpsest.events.prompts import newborn
+from palimpsest.events.replay import replay
+from palimpsest.events.types import FormatChanged, Settings, TurnEnded
 from tests.unit.story import AGENT, Story, call, say
 
 

@@ -9,16 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from events.answers import MAX_ID_CHARS, named, package_answer
-from events.calls import MAX_TIMERS
-from events.codec import draft
-from events.envelope import Topic
-from events.formats import BRIEF, NEWBORN, NUMBERED, SEARCH_FILTERS, Format
-from events.functions import FUNCTIONS, BadCall, Call, arguments_of, check, schemas, topic
-from events.loose_json import MAX_DEPTH
-from events.passages import chunks
-from events.state import Phase
-from events.types import (
+from palimpsest.events.answers import MAX_ID_CHARS, named, package_answer
+from palimpsest.events.calls import MAX_TIMERS
+from palimpsest.events.codec import draft
+from palimpsest.events.envelope import Topic
+from palimpsest.events.formats import BRIEF, NEWBORN, NUMBERED, SEARCH_FILTERS, Format
+from palimpsest.events.functions import FUNCTIONS, BadCall, Call, arguments_of, check, schemas, topic
+from palimpsest.events.loose_json import MAX_DEPTH
+from palimpsest.events.passages import chunks
+from palimpsest.events.state import Phase
+from palimpsest.events.types import (
     ArchivalMemoryInserted,
     CoreMemoryAppended,
     CoreMemoryReplaced,

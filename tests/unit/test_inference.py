@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from events.codec import answer, draft
-from events.envelope import Topic, answer_key
-from events.inference import InferenceDesk, Job, job, sent
-from events.state import Phase
-from events.types import InferenceCompleted, InferenceFailed, InferenceRequested, UserMessageReceived
-from store.log import Append
+from palimpsest.events.codec import answer, draft
+from palimpsest.events.envelope import Topic, answer_key
+from palimpsest.events.inference import InferenceDesk, Job, job, sent
+from palimpsest.events.state import Phase
+from palimpsest.events.types import InferenceCompleted, InferenceFailed, InferenceRequested, UserMessageReceived
+from palimpsest.store.log import Append
 from tests.unit.story import AGENT, Story, call, say
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from actors.inferring import counted
-from actors.models.protocol import Answer
-from events.inference import Job
-from events.types import ToolCall, Usage
-from store.tokens import count
+from palimpsest.actors.inferring import counted
+from palimpsest.actors.models.protocol import Answer
+from palimpsest.events.inference import Job
+from palimpsest.events.types import ToolCall, Usage
+from palimpsest.store.tokens import count
 
 JOB = Job(
     agent="ada", key="k", turn=1, purpose="reply", model="m", base_url="", request=b"{}", asked=b"", tokens=321,

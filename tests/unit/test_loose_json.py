@@ -10,7 +10,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from events.loose_json import MAX_DEPTH, Flaw, read_object
+from palimpsest.events.loose_json import MAX_DEPTH, Flaw, read_object
 
 
 def reads(text: str) -> Any:

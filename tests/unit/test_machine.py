@@ -11,12 +11,12 @@ from hypothesis import settings as runs
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from events.context import with_margin
-from events.decide import decide
-from events.envelope import Topic
-from events.evolve import fold
-from events.state import Phase
-from events.types import AlertRaised, Timer, ToolCall, TurnEnded, UploadFinished, UserLoggedIn
+from palimpsest.events.context import with_margin
+from palimpsest.events.decide import decide
+from palimpsest.events.envelope import Topic
+from palimpsest.events.evolve import fold
+from palimpsest.events.state import Phase
+from palimpsest.events.types import AlertRaised, Timer, ToolCall, TurnEnded, UploadFinished, UserLoggedIn
 from tests.unit.story import AGENT, Story, call, octets, quarter, say
 
 TEXTS = st.one_of(

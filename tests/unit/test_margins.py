@@ -9,15 +9,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from actors.turns import Heard, note
-from console.describe import describe
-from console.servers import server
-from events.eviction import budget_tokens
-from events.margins import reading
-from events.replay import replay
-from events.servers import chosen
-from events.state import Phase
-from events.types import (
+from palimpsest.actors.turns import Heard, note
+from palimpsest.console.describe import describe
+from palimpsest.console.servers import server
+from palimpsest.events.eviction import budget_tokens
+from palimpsest.events.margins import reading
+from palimpsest.events.replay import replay
+from palimpsest.events.servers import chosen
+from palimpsest.events.state import Phase
+from palimpsest.events.types import (
     CutNoticed,
     EvictionStarted,
     InferenceCompleted,

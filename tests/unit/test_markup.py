@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from events.formats import NEWBORN
-from events.functions import UNREAD, BadCall, Call, check, parameter_types
-from events.markup import Reading, Splitter, read
-from events.markup_calls import function_name
-from events.markup_forms import TAGS
-from events.markup_given import PieceKind
-from events.text_calls import call_text
-from events.types import ToolCall
+from palimpsest.events.formats import NEWBORN
+from palimpsest.events.functions import UNREAD, BadCall, Call, check, parameter_types
+from palimpsest.events.markup import Reading, Splitter, read
+from palimpsest.events.markup_calls import function_name
+from palimpsest.events.markup_forms import TAGS
+from palimpsest.events.markup_given import PieceKind
+from palimpsest.events.text_calls import call_text
+from palimpsest.events.types import ToolCall
 
 FUNCTIONS = parameter_types()
 HI = {"message": "Hi from markup"}

@@ -9,9 +9,9 @@ from typing import Any, Final
 import pytest
 from canitoolcall.fixtures import default_fixtures_dir
 
-from events.functions import UNREAD
-from events.loose_json import read_object
-from events.markup import Reading, Splitter, read
+from palimpsest.events.functions import UNREAD
+from palimpsest.events.loose_json import read_object
+from palimpsest.events.markup import Reading, Splitter, read
 
 CUT_IN_A_THOUGHT: Final = "in-reasoning"  # no tag: only a server's hint tells that it is a thought (`thinking`)
 TOLD: Final = {

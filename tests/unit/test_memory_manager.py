@@ -5,12 +5,12 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from events.codec import draft
-from events.envelope import Draft, Envelope, Topic
-from events.memory_manager import FOREIGN, MemoryManager, Plan
-from events.prompts import newborn
-from events.state import State
-from events.types import (
+from palimpsest.events.codec import draft
+from palimpsest.events.envelope import Draft, Envelope, Topic
+from palimpsest.events.memory_manager import FOREIGN, MemoryManager, Plan
+from palimpsest.events.prompts import newborn
+from palimpsest.events.state import State
+from palimpsest.events.types import (
     ALL_EVENTS,
     INPUTS,
     AgentCreated,
@@ -20,9 +20,9 @@ from events.types import (
     StopRequested,
     UserMessageReceived,
 )
-from store.log import Append, Appended
-from store.memory_log import MemoryLog
-from store.states import load
+from palimpsest.store.log import Append, Appended
+from palimpsest.store.memory_log import MemoryLog
+from palimpsest.store.states import load
 from tests.unit.story import START_MS, quarter
 
 

@@ -7,9 +7,9 @@ import asyncio
 import msgspec
 import pytest
 
-from actors.models.offline import OfflineModel, respond
-from actors.models.protocol import ModelFailed, Piece
-from events.context import PRESSURE_WARNING
+from palimpsest.actors.models.offline import OfflineModel, respond
+from palimpsest.actors.models.protocol import ModelFailed, Piece
+from palimpsest.events.context import PRESSURE_WARNING
 from tests.unit.offline_world import START, World, check, encode, page
 
 UNTIL = "Until 2026-11-22: "

@@ -8,16 +8,16 @@ from typing import Any
 import msgspec
 import pytest
 
-from actors.models.answers import DONE, AnswerBuilder
-from actors.models.protocol import Answer
-from actors.models.reading import whole_answer
-from events.context import transcript
-from events.debug.bisect import texts_in
-from events.formats import BLANK_REASONING, DUMMY_SIGNATURES, NEWBORN, OWN_FIELDS, OWN_REASONING, changed
-from events.own_fields import BLANK, KEPT_ANSWERS
-from events.replay import replay
-from events.state import UNCOUNTED
-from events.types import FormatChanged, Own, SettingsChanged
+from palimpsest.actors.models.answers import DONE, AnswerBuilder
+from palimpsest.actors.models.protocol import Answer
+from palimpsest.actors.models.reading import whole_answer
+from palimpsest.events.context import transcript
+from palimpsest.events.debug.bisect import texts_in
+from palimpsest.events.formats import BLANK_REASONING, DUMMY_SIGNATURES, NEWBORN, OWN_FIELDS, OWN_REASONING, changed
+from palimpsest.events.own_fields import BLANK, KEPT_ANSWERS
+from palimpsest.events.replay import replay
+from palimpsest.events.state import UNCOUNTED
+from palimpsest.events.types import FormatChanged, Own, SettingsChanged
 from tests.unit.story import AGENT, Story, call, say
 
 NUMBERS = count()

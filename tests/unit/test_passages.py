@@ -10,8 +10,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from events.passages import DAY_MS, Hit, chunks, day_bounds, excerpt, input_text, search_page, split
-from events.types import AlertRaised, MessageSent, Timer, TimerFired, UploadFinished, UserLoggedIn, UserMessageReceived
+from palimpsest.events.passages import DAY_MS, Hit, chunks, day_bounds, excerpt, input_text, search_page, split
+from palimpsest.events.types import (
+    AlertRaised,
+    MessageSent,
+    Timer,
+    TimerFired,
+    UploadFinished,
+    UserLoggedIn,
+    UserMessageReceived,
+)
 
 
 def words(text: str) -> int:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.models.pieces import EventLines, Halves, ObjectEnd, StreamedArgument
+from palimpsest.actors.models.pieces import EventLines, Halves, ObjectEnd, StreamedArgument
 
 
 def read(*parts: str) -> str:

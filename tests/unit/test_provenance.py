@@ -6,14 +6,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from events.codec import decode, draft
-from events.debug.phrases import sentences
-from events.debug.provenance import Provenance, Run, Written, cut, writers_of
-from events.debug.summaries import Chain, stretches
-from events.envelope import GENESIS, Envelope, place
-from events.evolve import evolve
-from events.state import State
-from events.types import AgentCreated, AgentForked, Block, Event, MessagesEvicted, Parent, Settings
+from palimpsest.events.codec import decode, draft
+from palimpsest.events.debug.phrases import sentences
+from palimpsest.events.debug.provenance import Provenance, Run, Written, cut, writers_of
+from palimpsest.events.debug.summaries import Chain, stretches
+from palimpsest.events.envelope import GENESIS, Envelope, place
+from palimpsest.events.evolve import evolve
+from palimpsest.events.state import State
+from palimpsest.events.types import AgentCreated, AgentForked, Block, Event, MessagesEvicted, Parent, Settings
 from tests.simulation.world import World
 
 

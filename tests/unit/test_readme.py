@@ -9,13 +9,13 @@ from pathlib import Path
 import click
 import pytest
 
-from console.options import LazyGroup
-from launch import COMMANDS, HELP
+from palimpsest.console.main import COMMANDS, HELP
+from palimpsest.console.options import LazyGroup
 
 HOME = Path(__file__).resolve().parents[2]
 README = (HOME / "README.md").read_text()
 PAGES = ("README.md", "docs/architecture.md", "docs/debugging.md", "CHANGELOG.md")
-COMMAND_LINES = re.findall(r"launch\.py ([a-z]+)([^\n|`]*)", README)
+COMMAND_LINES = re.findall(r"(?<![\w-])palimpsest ([a-z]+)([^\n|`]*)", README)
 
 
 def test_there_are_commands_to_check() -> None:
@@ -26,7 +26,7 @@ def test_there_are_commands_to_check() -> None:
 def test_every_command_and_its_options_are_there(name: str, rest: str) -> None:
     group = LazyGroup(sections=COMMANDS, help=HELP)
     command = group.get_command(click.Context(group), name)
-    assert command is not None, f"launch.py has no command {name}"
+    assert command is not None, f"there is no command {name}"
     known = {option for parameter in command.params for option in parameter.opts}
     assert set(re.findall(r"--[a-z-]+", rest.split("#", maxsplit=1)[0])) <= known
 

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors import recent
-from actors.recent import Recent, bounded
-from events.envelope import Envelope
+from palimpsest.actors import recent
+from palimpsest.actors.recent import Recent, bounded
+from palimpsest.events.envelope import Envelope
 
 NONE: frozenset[str] = frozenset()
 

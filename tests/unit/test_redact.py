@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from events.codec import decode, draft
-from events.debug.redact import BLOCK, Masks, Redactor, mask_event
-from events.documents import Passage, pack_passages, unpack_passages
-from events.envelope import GENESIS, Envelope, place
-from events.errors import BadInput, LogDamaged
-from events.replay import Replayer
-from events.types import Event, InferenceCompleted, PassagesLoaded, ToolCall, TurnEnded, UserMessageReceived
+from palimpsest.events.codec import decode, draft
+from palimpsest.events.debug.redact import BLOCK, Masks, Redactor, mask_event
+from palimpsest.events.documents import Passage, pack_passages, unpack_passages
+from palimpsest.events.envelope import GENESIS, Envelope, place
+from palimpsest.events.errors import BadInput, LogDamaged
+from palimpsest.events.replay import Replayer
+from palimpsest.events.types import Event, InferenceCompleted, PassagesLoaded, ToolCall, TurnEnded, UserMessageReceived
 from tests.simulation.world import World
 from tests.unit.story import Story, call, say
 

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.refusals import gemma_template, mistral_common, mistral_template, repeated_ids, strict_alternation
-from events.context import message_tokens, reply_request, system_message, with_margin
-from events.formats import (
+from palimpsest.events.context import message_tokens, reply_request, system_message, with_margin
+from palimpsest.events.formats import (
     ALTERNATING,
     BARE_CALLS,
     NEWBORN,
@@ -23,9 +23,9 @@ from events.formats import (
     Format,
     changed,
 )
-from events.rendering import BRIDGE
-from events.replay import replay
-from events.types import AlertRaised, FormatChanged, SettingsChanged, SourceAttached
+from palimpsest.events.rendering import BRIDGE
+from palimpsest.events.replay import replay
+from palimpsest.events.types import AlertRaised, FormatChanged, SettingsChanged, SourceAttached
 from tests.unit.story import AGENT, Story, call, quarter, say
 
 SHAPED = changed(NEWBORN, add=(ALTERNATING, NO_SYSTEM, SHORT_IDS, BARE_CALLS))

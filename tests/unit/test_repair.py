@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.models.repair import repair
-from events.formats import NEWBORN
-from events.functions import BadCall, Call, check
-from events.types import ToolCall
+from palimpsest.actors.models.repair import repair
+from palimpsest.events.formats import NEWBORN
+from palimpsest.events.functions import BadCall, Call, check
+from palimpsest.events.types import ToolCall
 
 
 def call(arguments: str, name: str = "send_message") -> ToolCall:

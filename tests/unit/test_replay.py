@@ -7,11 +7,11 @@ import hashlib
 import msgspec
 import pytest
 
-from events.codec import decode, encode
-from events.envelope import GENESIS, Draft, Envelope, place
-from events.replay import Replayer, freeze, replay, thaw
-from events.state import FOLD, to_bytes
-from events.types import (
+from palimpsest.events.codec import decode, encode
+from palimpsest.events.envelope import GENESIS, Draft, Envelope, place
+from palimpsest.events.replay import Replayer, freeze, replay, thaw
+from palimpsest.events.state import FOLD, to_bytes
+from palimpsest.events.types import (
     InferenceCompleted,
     InferenceFailed,
     InferenceRequested,

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from events.types import Timer
-from store.schedule import BadTimer, next_cron_ms, next_of, timer_from
+from palimpsest.events.types import Timer
+from palimpsest.store.schedule import BadTimer, next_cron_ms, next_of, timer_from
 
 NOW_MS = 1_795_361_055_000  # Sunday 2026-11-22 15:24:15 UTC
 MINUTE_MS = 60_000

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from bench.tokenizers import texts
-from store.scripts import weighed
-from store.tokens import UNKNOWN_MARGIN, count, encoding_for
+from palimpsest.store.scripts import weighed
+from palimpsest.store.tokens import UNKNOWN_MARGIN, count, encoding_for
 
 WORST = {
     "English": 30,

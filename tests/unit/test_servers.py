@@ -8,13 +8,13 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from events.addresses import addresses_in
-from events.inference import Job, job
-from events.replay import replay
-from events.servers import all_of, chosen, served_by, summarizer
-from events.settings import flaw
-from events.state import Phase
-from events.types import (
+from palimpsest.events.addresses import addresses_in
+from palimpsest.events.inference import Job, job
+from palimpsest.events.replay import replay
+from palimpsest.events.servers import all_of, chosen, served_by, summarizer
+from palimpsest.events.settings import flaw
+from palimpsest.events.state import Phase
+from palimpsest.events.types import (
     EvictionStarted,
     InferenceRequested,
     MessageSent,

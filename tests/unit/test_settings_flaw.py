@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from events.settings import flaw
-from events.types import Settings
+from palimpsest.events.settings import flaw
+from palimpsest.events.types import Settings
 
 
 def test_the_usual_settings_have_no_flaw() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from actors.models.slots import IN_FLIGHT, Line, Slots, server_of
+from palimpsest.actors.models.slots import IN_FLIGHT, Line, Slots, server_of
 
 
 def served(line: Line[str]) -> list[str]:

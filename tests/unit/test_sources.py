@@ -5,12 +5,12 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from events.codec import draft
-from events.envelope import GENESIS, Envelope, place
-from events.errors import LogDamaged, NewerFormat
-from events.passages import place_text
-from events.replay import replay
-from events.sources import (
+from palimpsest.events.codec import draft
+from palimpsest.events.envelope import GENESIS, Envelope, place
+from palimpsest.events.errors import LogDamaged, NewerFormat
+from palimpsest.events.passages import place_text
+from palimpsest.events.replay import replay
+from palimpsest.events.sources import (
     OUTLINE,
     Source,
     Status,
@@ -24,7 +24,7 @@ from events.sources import (
     source_of,
     stream_of,
 )
-from events.types import (
+from palimpsest.events.types import (
     AgentAttached,
     AgentDetached,
     DocumentLoaded,

@@ -7,9 +7,9 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from events.formats import Format
-from events.functions import schemas
-from events.text_calls import call_text, functions_text, result_text
+from palimpsest.events.formats import Format
+from palimpsest.events.functions import schemas
+from palimpsest.events.text_calls import call_text, functions_text, result_text
 
 
 def test_the_functions_stand_one_a_line_with_an_example_of_a_call() -> None:

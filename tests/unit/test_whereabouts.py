@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from actors.whereabouts import Node, Whereabouts, judge
-from events.errors import BadInput
+from palimpsest.actors.whereabouts import Node, Whereabouts, judge
+from palimpsest.events.errors import BadInput
 
 HERE = Node("aaaa1111", "one", "10.0.0.1")
 KEPT = Whereabouts("/data", "log-a", HERE)

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from events.errors import BadInput
-from events.times import ahead, stamp
-from events.types import Timer
-from store import zones
-from store.schedule import BadTimer, goes_by_clocks, in_zone, moved, next_cron_ms, next_of, timer_from
+from palimpsest.events.errors import BadInput
+from palimpsest.events.times import ahead, stamp
+from palimpsest.events.types import Timer
+from palimpsest.store import zones
+from palimpsest.store.schedule import BadTimer, goes_by_clocks, in_zone, moved, next_cron_ms, next_of, timer_from
 
 NEW_YORK: Final = "America/New_York"
 MINUTE_MS: Final = 60_000

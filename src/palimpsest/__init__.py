@@ -1,0 +1,97 @@
+"""Palimpsest: MemGPT as an event-sourced actor system on Ray.
+
+What users need of it, each imported when it is first named: `boot` a system on a `DataFolder`, talk by its `Client`,
+make agents by `newborn` with `Settings`; every error is a `PalimpsestError`. The rooms are `palimpsest.events` (the
+pure core), `palimpsest.store`, `palimpsest.actors` and `palimpsest.console`.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from palimpsest.actors.client import Client
+    from palimpsest.actors.system import Options, System, boot
+    from palimpsest.events.errors import (
+        ActorLost,
+        AgentExists,
+        AgentSetAside,
+        AtRest,
+        BadInput,
+        BundleUnreadable,
+        DataFolderBusy,
+        DocumentUnreadable,
+        EmbedderChanged,
+        Fenced,
+        LogDamaged,
+        LogUnavailable,
+        LogUnreadable,
+        ModelUnavailable,
+        NewerFormat,
+        Overloaded,
+        PalimpsestError,
+        StorageUnavailable,
+        UnknownAgent,
+        UnknownSource,
+        WindowTooSmall,
+    )
+    from palimpsest.events.prompts import newborn
+    from palimpsest.events.types import Settings
+    from palimpsest.store.folder import DataFolder, default_data_folder
+
+__all__ = [
+    "ActorLost",
+    "AgentExists",
+    "AgentSetAside",
+    "AtRest",
+    "BadInput",
+    "BundleUnreadable",
+    "Client",
+    "DataFolder",
+    "DataFolderBusy",
+    "DocumentUnreadable",
+    "EmbedderChanged",
+    "Fenced",
+    "LogDamaged",
+    "LogUnavailable",
+    "LogUnreadable",
+    "ModelUnavailable",
+    "NewerFormat",
+    "Options",
+    "Overloaded",
+    "PalimpsestError",
+    "Settings",
+    "StorageUnavailable",
+    "System",
+    "UnknownAgent",
+    "UnknownSource",
+    "WindowTooSmall",
+    "boot",
+    "default_data_folder",
+    "newborn",
+]
+
+_AT = {
+    "Client": "actors.client",
+    "Options": "actors.system",
+    "System": "actors.system",
+    "boot": "actors.system",
+    "newborn": "events.prompts",
+    "Settings": "events.types",
+    "DataFolder": "store.folder",
+    "default_data_folder": "store.folder",
+}
+"""Where a name is; the errors are all in one place."""
+
+
+def __getattr__(name: str) -> object:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_AT.get(name, 'events.errors')}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,1 @@
+"""What is installed: the wheel, in an environment that has no checkout."""

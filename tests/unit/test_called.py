@@ -1,0 +1,38 @@
+"""console/called.py: a command is named as it can be typed where the user is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from palimpsest.console.called import as_typed, called
+
+VENV = "/home/ann/app/.venv/bin"
+
+
+@pytest.mark.parametrize(
+    ("argv0", "path", "typed"),
+    [
+        (f"{VENV}/palimpsest", {"palimpsest": f"{VENV}/palimpsest"}, "palimpsest"),
+        (f"{VENV}/palimpsest", {}, f"{VENV}/palimpsest"),
+        (f"{VENV}/palimpsest", {"palimpsest": "/usr/bin/palimpsest"}, f"{VENV}/palimpsest"),
+        ("launch.py", {"python": f"{VENV}/python"}, "python launch.py"),
+        ("../app/launch.py", {"python": "/usr/bin/python"}, f"{VENV}/python3.11 ../app/launch.py"),
+        ("/x/palimpsest/__main__.py", {"python3": f"{VENV}/python3"}, "python3 -m palimpsest"),
+        ("/usr/bin/pytest", {}, "palimpsest"),
+        ("-c", {}, "palimpsest"),
+    ],
+)
+def test_it_is_called_as_it_was_typed(argv0: str, path: dict[str, str], typed: str) -> None:
+    assert called(argv0, f"{VENV}/python3.11", path.get) == typed
+
+
+def test_what_lies_below_here_is_named_from_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert called("launch.py", f"{tmp_path}/.venv/bin/python", lambda _: None) == ".venv/bin/python launch.py"
+
+
+def test_a_text_names_commands_as_they_can_be_typed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("palimpsest.console.called.PROGRAM", "python launch.py")
+    assert as_typed("Give it by `palimpsest keys add URL`.") == "Give it by `python launch.py keys add URL`."
