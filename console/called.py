@@ -5,9 +5,11 @@ Rule: below the console a command is called `palimpsest`; what is printed says i
 
 from __future__ import annotations
 
+import re
 import shutil
 import sys
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -47,5 +49,14 @@ PROGRAM: Final = called(sys.argv[0], sys.executable)
 
 
 def as_typed(text: str) -> str:
-    """A text with the commands that it names as they can be typed."""
-    return text.replace(f"`{NAME} ", f"`{PROGRAM} ")
+    """A text with the commands that it names as they can be typed: with what is typed before them, where it names more
+    than a command alone."""
+    return _commands().sub(rf"`{PROGRAM} \1", text).replace(f"`{NAME} ", f"`{PROGRAM} ")
+
+
+@cache
+def _commands() -> re.Pattern[str]:
+    from palimpsest.console.main import COMMANDS
+
+    names = "|".join(name for section in COMMANDS.values() for name in section)
+    return re.compile(rf"`((?:{names}) [^`]+)(?=`)")

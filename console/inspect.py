@@ -8,6 +8,7 @@ from typing import Final
 
 import click
 
+from palimpsest.console.called import as_typed
 from palimpsest.console.describe import plain
 from palimpsest.console.options import bundle_option, data_folder, given_bundle
 from palimpsest.console.progress import bar
@@ -126,7 +127,7 @@ def agents_command(as_json: bool) -> None:
             print_json({**row, "timers": timers.get(head.agent, 0)})
         return
     if not heads:
-        click.echo("There is no agent yet: `chat NAME` makes one.", err=True)
+        click.echo(as_typed("There is no agent yet: `chat NAME` makes one."), err=True)
         return
     header = ("agent", "events", "created (UTC)", "last event (UTC)", "waiting", "timers")
     rows: list[tuple[str, ...]] = []

@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 
+from palimpsest.console.called import as_typed
 from palimpsest.console.options import data_folder, json_option
 from palimpsest.console.show import Page, one_line, print_json
 from palimpsest.events.addresses import Address, address_of, secrets_in_query
@@ -86,7 +87,7 @@ def allow_command(url: str) -> None:
     files = key_files(os.environ)
     address = _address(url)
     files.remember(allowed=(str(address),), now_ms=now_ms())
-    click.echo(f"{address} may be called. It gets no key but one that you add: `keys add {address}`.")
+    click.echo(as_typed(f"{address} may be called. It gets no key but one that you add: `keys add {address}`."))
 
 
 def remember(urls: tuple[str, ...]) -> None:
@@ -158,5 +159,5 @@ def _print(files: KeyFiles, rows: list[dict[str, Any]]) -> None:
         what = "refused: it came with an import (`keys allow URL`)" if row["refused"] else f"gets {row['sends']}"
         page.line((one_line(row["url"], 200), "bold"), f"  {what}", (f"  ({row['known']})", "dim"))
     if not rows:
-        page.line("No server is known by name: `keys add URL` keeps a key for one.")
+        page.line(as_typed("No server is known by name: `keys add URL` keeps a key for one."))
     page.line(("Keys rest in ", "dim"), str(files.path) if files.path else "no file: there is no home folder")

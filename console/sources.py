@@ -13,6 +13,7 @@ from typing import Any, Final
 import click
 
 from palimpsest.actors.calls import KNOWN
+from palimpsest.console.called import as_typed
 from palimpsest.console.describe import plain
 from palimpsest.console.inspect import reading
 from palimpsest.console.options import address_option, bundle_option, json_option
@@ -108,7 +109,7 @@ def sources_command(source: str | None, as_json: bool) -> None:
         print_json([_outline(each) for each in found])
         return
     if not found:
-        click.echo("There is no source yet: `load NAME PATH` makes one.", err=True)
+        click.echo(as_typed("There is no source yet: `load NAME PATH` makes one."), err=True)
         return
     Page().table(
         ("source", "documents", "passages", "characters", "loading", "refused", "agents"),

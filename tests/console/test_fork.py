@@ -107,7 +107,7 @@ def test_what_is_set_is_so_from_the_fork_on(kernel: Kernel, launched: Launch) ->
         (("ada", "--as", "fay", "--set", "system=@/"), "'/': Is a directory"),
         (("ada", "--as", "fay", "--set", f"system=@{__file__}\0"), "cannot be read"),
         (("ada", "--as", "fay", "--set", "human=\udcff"), "is not UTF-8"),
-        (("ada", "--as", "ben o'neil"), "use it: `chat 'ben o'\"'\"'neil'`"),
+        (("ada", "--as", "ben o'neil"), "use it: `palimpsest chat 'ben o'\"'\"'neil'`"),
         (("ada", "--as", "fay", "--set", "warn=2"), "it is a fraction of the window"),
         (("ada", "--as", "fay", "--set", "evict-to=0.95"), "must be below evict_at"),
         (("ada", "--as", "fay", "--set", f"human={'x' * 3000}"), "The section 'human' holds 2,000 characters"),

@@ -36,3 +36,6 @@ def test_what_lies_below_here_is_named_from_here(tmp_path: Path, monkeypatch: py
 def test_a_text_names_commands_as_they_can_be_typed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("palimpsest.console.called.PROGRAM", "python launch.py")
     assert as_typed("Give it by `palimpsest keys add URL`.") == "Give it by `python launch.py keys add URL`."
+    assert as_typed("There is none: `chat NAME` makes one; see `keys`.") == (
+        "There is none: `python launch.py chat NAME` makes one; see `keys`."
+    )
