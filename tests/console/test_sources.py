@@ -85,7 +85,7 @@ def test_a_folder_without_a_log_has_no_source_of_that_name(
 ) -> None:
     printed = call("--data", str(tmp_path / "new"), *arguments)
     assert printed.code == 2
-    assert "There is no source 'manuals'. There is no source yet. `palimpsest load manuals PATH` makes one." in printed.err
+    assert "no source 'manuals'. There is no source yet. `palimpsest load manuals PATH` makes one." in printed.err
     assert not (tmp_path / "new").exists()
 
 
