@@ -92,8 +92,8 @@ def test_as_json_it_is_one_object(launched: Launch, kernel: Kernel) -> None:
 def test_what_cannot_be_compared_is_refused(launched: Launch, kernel: Kernel) -> None:
     last = kernel.log.read("ada")[-1].seq
     for arguments, said in (
-        (("ada",), "Write `diff AGENT SEQ [SEQ]`"),
-        (("ada", "3", "ben o'neil"), "Write `diff AGENT SEQ [SEQ]`"),
+        (("ada",), "Write `palimpsest diff AGENT SEQ [SEQ]`"),
+        (("ada", "3", "ben o'neil"), "Write `palimpsest diff AGENT SEQ [SEQ]`"),
         (("ada", "3", "100000"), f"has events 1 to {last}: there is no event 100000"),
         (("ada", "0", "3"), f"has events 1 to {last}: there is no event 0"),
         (("ada", "3", "3"), "name two different events"),
