@@ -94,11 +94,12 @@ def _begin(**options: Any) -> tuple[str, ...]:
                 _temp_dir=str(folder),
                 **options,
             )
-    except (RuntimeError, OSError, ValueError, TimeoutError) as error:
+    except Exception as error:  # noqa: BLE001 - Ray raises the bare class too: a node that came up too late
         words = (last_words() or " ".join(str(error).split()))[:_WORDS_CHARS]
         room = f" {_little_room(folder)}" * _is_full(str(folder))
+        late = " If this machine is busy, try again." * ("timed out" in str(error))
         stop()
-        raise BadInput(f"Ray could not be started. Its own last words: {words}{room}") from None
+        raise BadInput(f"Ray could not be started. Its own last words: {words}{late}{room}") from None
     except BaseException:
         stop()
         raise

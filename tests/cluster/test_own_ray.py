@@ -149,6 +149,15 @@ def test_a_place_for_its_folder_is_looked_for_and_said_where_there_is_none(
         own_ray._own_folder()
 
 
+def test_a_ray_that_comes_up_too_late_is_said_in_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def late(**_: object) -> None:
+        raise Exception("The current node timed out during startup.")  # as Ray does
+
+    monkeypatch.setattr("ray.init", late)
+    with pytest.raises(BadInput, match=r"could not be started.*timed out during startup.*try again"):
+        own_ray.start("")
+
+
 def test_rays_last_words_are_those_that_say_what_is_wrong(tmp_path: Path) -> None:
     logs = tmp_path / "session_1" / "logs"
     logs.mkdir(parents=True)
