@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Final
 
 import msgspec
@@ -159,6 +160,7 @@ def patched(line: str, fragment: str) -> str:
     return f"{line[: -len(known['rest']) - 1]}{fragment}." if alone or same_thing else line
 
 
+@lru_cache(maxsize=2048)
 def valued(text: str) -> bool:
     """Whether a text has a time, a date or a number."""
     return any(kind.search(text) for kind in VALUES)
@@ -219,12 +221,14 @@ def _verbal(line: str) -> frozenset[str]:
     return content(rest) - MOVED - _TIMES
 
 
+@lru_cache(maxsize=2048)
 def clean(value: str) -> str:
     """A statement as it is kept: one line, no trailing adverbs and marks, at most LINE_CHARS."""
     value = " ".join(value[: LINE_CHARS * 2].split()).strip(" \"'“”‘’.,;:!?")
     return _TAIL.sub("", value)[:LINE_CHARS].strip(' "“”.,;:!?')
 
 
+@lru_cache(maxsize=2048)
 def corrects(sentence: str) -> bool:
     """Whether a sentence has words that correct."""
     return bool(_CORRECTS.search(sentence[:200]))
