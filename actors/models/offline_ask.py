@@ -10,14 +10,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from functools import lru_cache
-from typing import Final
+from typing import Final, NamedTuple
 
 from msgspec.structs import replace
 
 from palimpsest.actors.models.offline_asks import is_question
 from palimpsest.actors.models.offline_clock import moment, past_days
 from palimpsest.actors.models.offline_documents import answer
-from palimpsest.actors.models.offline_hush import asked_to_forget, hushed
+from palimpsest.actors.models.offline_hush import Hushed, asked_to_forget, hushed
 from palimpsest.actors.models.offline_lines import UNTIL, content, ended_by, ends, holds, modern, spoken
 from palimpsest.actors.models.offline_pages import Item, read_page
 from palimpsest.actors.models.offline_question import (
@@ -88,9 +88,9 @@ def ask(view: View, text: str) -> Part:
         said = f"I cannot tell what to look for in “{clip(text, 120)}”. I match words: please name the thing you mean."
         return Part("The question names nothing that I could look for.", said)
     share, score, known = from_core(lines, question)
-    users = _told(view)
-    texts = [item.text for item in users]
-    near = [h for h in hits(question, _said(view, question, users)) if question.past or not _ended(h, lines)]
+    heard = _heard(view)
+    texts = [item.text for item in heard.users]
+    near = [h for h in hits(question, _said(view, question, heard)) if question.past or not _ended(h, lines)]
     beaten = max((h.score for h in strong(question, near)), default=0.0) > score + 0.1
     bare = question.kind == "why" and not question.fits(known)  # the reason may have been told with it
     share, beaten = (0.0, True) if bare else (share, beaten)
@@ -109,7 +109,7 @@ def ask(view: View, text: str) -> Part:
         return Part("The user wanted this forgotten.", said)
     found = [h for h in strong(question, near) if beaten or h.coverage > share]
     said = _quoted(found, question, texts, lines) if found else ""
-    return _of_messages(view, question, None if bare else core, found, said) or core or _nothing(question, view, users)
+    return _of_messages(view, question, None if bare else core, found, said) or core or _nothing(question, view, heard)
 
 
 def _pages(view: View) -> dict[str, list[Done]]:
@@ -117,18 +117,25 @@ def _pages(view: View) -> dict[str, list[Done]]:
     return {name: [d for d in view.done if d.name == name] for name in SEARCHES}
 
 
-def _found(view: View) -> list[Item]:
-    """What the searches of this turn found, without what is not to be quoted."""
+class _Heard(NamedTuple):
+    """What users said, oldest first, and what the searches of this turn found, as far as it may be quoted."""
+
+    users: list[Item]
+    found: list[Item]
+    quiet: Hushed
+
+
+def _heard(view: View) -> _Heard:
     quiet = hushed(view)
     items = (item for asked in _pages(view).values() for d in asked if d.ok for item in read_page(d.result).items)
-    return [item for item in items if item.who == "document" or not quiet(item.text, item.time)]
+    found = [item for item in items if item.who == "document" or not quiet(item.text, item.time)]
+    return _Heard(_told(view, found, quiet), found, quiet)
 
 
-def _told(view: View) -> list[Item]:
+def _told(view: View, found: list[Item], quiet: Hushed) -> list[Item]:
     """What users said, oldest first: what searches found, then what is visible; without what is not to be quoted."""
-    quiet = hushed(view)
     seen = [Item("user", one.text, one.time) for one in view.said() if one.who == "user"]
-    older = sorted((i for i in _found(view) if i.who == "user" and i not in seen), key=lambda item: item.time)
+    older = sorted((i for i in found if i.who == "user" and i not in seen), key=lambda item: item.time)
     apart: list[Item] = []
     last = None
     for item in older:
@@ -141,10 +148,10 @@ def _told(view: View) -> list[Item]:
     return [*apart, *(item for item in seen[::-1] if not quiet(item.text, item.time))]
 
 
-def _said(view: View, question: Question, users: list[Item]) -> Iterator[Item]:
+def _said(view: View, question: Question, heard: _Heard) -> Iterator[Item]:
     """What was said and kept that may answer, latest first, and the summary's sentences."""
     starts = tuple(dict.fromkeys(start for t in question.terms for start in t.starts))
-    quiet = hushed(view)
+    users, found, quiet = heard
     for at in range(len(users) - 1, -1, -1):
         yield users[at]
         if at and refers(users[at].text):  # to what the message before it names
@@ -155,7 +162,7 @@ def _said(view: View, question: Question, users: list[Item]) -> Iterator[Item]:
     for sentence in sentences(view.summary[:READ_CHARS]):
         if not quiet(sentence, ""):
             yield Item("summary", sentence)
-    yield from (item for item in _found(view) if item.who not in ("user", "document"))
+    yield from (item for item in found if item.who not in ("user", "document"))
 
 
 def _ended(one: Hit, lines: list[str]) -> bool:
@@ -319,9 +326,9 @@ def _is_empty(view: View, name: str) -> bool:
     return view.status.recall_messages == 0 or view.is_first
 
 
-def _nothing(question: Question, view: View, users: list[Item]) -> Part:
+def _nothing(question: Question, view: View, heard: _Heard) -> Part:
     now = replace(question, past=False)
-    before = strong(now, hits(now, _said(view, now, users))) if question.past else []
+    before = strong(now, hits(now, _said(view, now, heard))) if question.past else []
     if len(before) > 1:
         first = min((h for h in before if h.item.time), default=before[0], key=lambda h: h.item.time)
         return Part("What was told first was before.", f"Earlier: {told(first)}")
@@ -331,7 +338,7 @@ def _nothing(question: Question, view: View, users: list[Item]) -> Part:
     said = f"I don't know that yet: {NOTHING}{where or ' in what I can see'} (I looked for: {question.query})."
     if failed:
         said += f" One search failed: {clip(failed[0].result, 160)}"
-    documents = hits(question, [item for item in _found(view) if item.who == "document"])[:1]
+    documents = hits(question, [item for item in heard.found if item.who == "document"])[:1]
     said += f" The nearest I have: {told(documents[0])}" if documents and documents[0].score > 0.3 else ""
     return Part("Neither memory nor conversation has it.", said)
 

@@ -148,7 +148,7 @@ def hushed(view: View) -> Hushed:
             found += _asked(said.text, said.time)
     for item in (item for d in view.done if d.ok and d.name.endswith("_search") for item in read_page(d.result).items):
         if item.who == "user":
-            found += [*_asked(item.text, item.time), *forgotten_in([item.text])]
+            found += _asked(item.text, item.time)
     return lambda text, time: any(each.covers(text, time) for each in found)
 
 
