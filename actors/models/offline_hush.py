@@ -25,7 +25,7 @@ Hushed = Callable[[str, str], bool]
 """Whether a text of a time ("" unknown) is not to be quoted."""
 
 
-_FORGOTTEN: Final = re.compile(r"Asked to forget \(([^)]*)\): (.*) \[([\w+*# ]*)\]")
+_FORGOTTEN: Final = re.compile(rf"{re.escape(MARK)}([^)]*)\): (.*) \[([\w+*# ]*)\]")
 WEAK: Final = stems("number detail information info data thing note old date day place")
 _LITTLE: Final = frozenset(["my", "our", "the", "a", "an", "i", "is", "are", "was", "am", "we", "that", "m"])
 _NAME_ENDS: Final = vocabulary(
