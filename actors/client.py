@@ -14,9 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
-from palimpsest.actors import forks, formats, sources, zones
-from palimpsest.actors.calls import unknown
-from palimpsest.actors.checks import (
+from palimpsest.actors.links.calls import unknown
+from palimpsest.actors.links.log_client import LogClient, unwrapped
+from palimpsest.actors.loads.pace import Pace
+from palimpsest.actors.models.protocol import Piece
+from palimpsest.actors.parts.process import now_ms
+from palimpsest.actors.requests import forks, formats, sources, zones
+from palimpsest.actors.requests.checks import (
     check_born,
     check_id,
     check_label,
@@ -27,14 +31,10 @@ from palimpsest.actors.checks import (
     check_time,
     check_timer,
 )
-from palimpsest.actors.forks import Overrides, Place, Undone
-from palimpsest.actors.log_client import LogClient, unwrapped
-from palimpsest.actors.models.protocol import Piece
-from palimpsest.actors.outbox import Outbox
-from palimpsest.actors.pace import Pace
-from palimpsest.actors.previews import Previews
-from palimpsest.actors.process import now_ms
-from palimpsest.actors.turns import Reply, Ticket, Turns
+from palimpsest.actors.requests.forks import Overrides, Place, Undone
+from palimpsest.actors.requests.outbox import Outbox
+from palimpsest.actors.requests.previews import Previews
+from palimpsest.actors.requests.turns import Reply, Ticket, Turns
 from palimpsest.events.alarms import cancelling, setting
 from palimpsest.events.codec import decode, draft
 from palimpsest.events.envelope import Envelope, Topic
@@ -56,11 +56,11 @@ from palimpsest.events.types import (
     UserLoggedIn,
     UserMessageReceived,
 )
-from palimpsest.store.log import MUST_EXIST, Append, Appended, StreamHead, agents_of
-from palimpsest.store.schedule import in_zone
+from palimpsest.store.logs.contract import MUST_EXIST, Append, Appended, StreamHead, agents_of
+from palimpsest.store.times.schedule import in_zone
 
 if TYPE_CHECKING:
-    from palimpsest.actors.loading import OnProgress, Report
+    from palimpsest.actors.loads.loading import OnProgress, Report
 
 __all__ = ["Client", "Reply", "Ticket"]
 
@@ -80,8 +80,8 @@ class Client:
 
     async def create(self, agent: str, born: AgentCreated, *, zone: str | None = None) -> None:
         """Make an agent that goes by the clocks of a time zone: this one, else the event's, else that of this process
-        (see `store.zones.local`). Raises AgentExists, or BadInput where its name cannot be one, or its settings or zone
-        make no sense."""
+        (see `store.times.zones.local`). Raises AgentExists, or BadInput where its name cannot be one, or its settings
+        or zone make no sense."""
         check_name(agent)
         born = zones.zoned(born, zone)
         check_born(born)
@@ -116,7 +116,7 @@ class Client:
 
     async def undo(self, agent: str) -> Undone:
         """Make an agent that goes on from before the last user's message, in this one's place: timers move to it. See
-        `actors.forks.undo`."""
+        `actors.requests.forks.undo`."""
         return await forks.undo(self._log, agent)
 
     async def resume(self, agent: str) -> list[Ticket]:
@@ -276,8 +276,8 @@ class Client:
         on_progress: OnProgress | None = None,
     ) -> Report:
         """Load files and folders into a source, which is made if there is none, and attach it to agents. What is there
-        already is skipped, so that it may be called again after anything. See `actors.loader`."""
-        from palimpsest.actors.loader import Loader
+        already is skipped, so that it may be called again after anything. See `actors.loads.loader`."""
+        from palimpsest.actors.loads.loader import Loader
 
         pace = Pace(self._position, self._indexed) if self._storage is not None else None
         loader = Loader(self._log, source, on_progress=on_progress, pace=pace)
@@ -317,8 +317,8 @@ class Client:
     # --- timers
 
     async def set_timer(self, agent: str, timer: Timer) -> Timer:
-        """Set a timer for an agent (see `store.schedule`); durable when this returns. It replaces those of its id, and
-        goes by the agent's clocks where it names no zone.
+        """Set a timer for an agent (see `store.times.schedule`); durable when this returns. It replaces those of its
+        id, and goes by the agent's clocks where it names no zone.
 
         Raises UnknownAgent, BadInput.
         """

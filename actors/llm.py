@@ -14,22 +14,22 @@ import ray
 import structlog
 from msgspec.structs import replace
 
-from palimpsest.actors.inferring import infer
-from palimpsest.actors.log_client import LogClient
+from palimpsest.actors.links.log_client import LogClient
+from palimpsest.actors.links.wire import Batch
 from palimpsest.actors.models.protocol import Model, Piece, Tokenizer
-from palimpsest.actors.owed import append_owed
-from palimpsest.actors.process import now_ms, others_first, set_up_logging, spawn, until_ending, until_taken
-from palimpsest.actors.streams import Streams
-from palimpsest.actors.watch import AgentPiece, Watches
-from palimpsest.actors.wire import Batch
+from palimpsest.actors.parts.inferring import infer
+from palimpsest.actors.parts.owed import append_owed
+from palimpsest.actors.parts.process import now_ms, others_first, set_up_logging, spawn, until_ending, until_taken
+from palimpsest.actors.parts.streams import Streams
+from palimpsest.actors.parts.watch import AgentPiece, Watches
 from palimpsest.events.codec import answer, decode
 from palimpsest.events.envelope import Draft, Topic
 from palimpsest.events.errors import BadInput
 from palimpsest.events.inference import InferenceDesk, Job, job
 from palimpsest.events.types import AGENT_EVENTS, AgentCreated, AgentForked, InferenceRequested
-from palimpsest.store.key_files import Handed
-from palimpsest.store.keys import keys_in, merged
-from palimpsest.store.log import Append
+from palimpsest.store.keys.files import Handed
+from palimpsest.store.keys.keys import keys_in, merged
+from palimpsest.store.logs.contract import Append
 
 BATCH = 2000
 WAIT_S = 30.0
@@ -184,8 +184,8 @@ class LLMActor:
     """The Ray actor around it. `model` holds the options of the hosted model; of the parts, this one alone has keys."""
 
     def __init__(self, log: str, model: dict[str, Any], capacity: int, keys: Handed) -> None:
-        from palimpsest.actors.models.hosted import LazyHosted
-        from palimpsest.actors.models.offline import OfflineModel
+        from palimpsest.actors.models.hosted.lazy import LazyHosted
+        from palimpsest.actors.models.offline.model import OfflineModel
 
         set_up_logging()
         offline = OfflineModel(latency_s=float(model.pop("offline_latency_s", 0.0)))

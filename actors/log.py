@@ -16,17 +16,17 @@ from typing import Any, TypeVar
 import ray
 import structlog
 
-from palimpsest.actors import wire
-from palimpsest.actors.door import Door
-from palimpsest.actors.process import ended, set_up_logging, spawn, until_taken
-from palimpsest.actors.recent import Recent, bounded
+from palimpsest.actors.links import wire
+from palimpsest.actors.parts.door import Door
+from palimpsest.actors.parts.process import ended, set_up_logging, spawn, until_taken
+from palimpsest.actors.parts.recent import Recent, bounded
 from palimpsest.events.envelope import Envelope, Topic
 from palimpsest.events.errors import BadInput, Fenced, LogUnavailable, PalimpsestError
 from palimpsest.store.folder import DataFolder, FolderLock
-from palimpsest.store.log import Append, Appended, Committed
-from palimpsest.store.sqlite_log import SqliteLog
-from palimpsest.store.sqlite_reader import SqliteReader
-from palimpsest.store.states import stretch
+from palimpsest.store.logs.contract import Append, Appended, Committed
+from palimpsest.store.logs.sqlite_log import SqliteLog
+from palimpsest.store.logs.sqlite_reader import SqliteReader
+from palimpsest.store.logs.states import stretch
 
 T = TypeVar("T")
 Waiting = tuple[Append, asyncio.Future[list[Appended]]]
@@ -36,7 +36,7 @@ MAX_BYTES_A_COMMIT = 32_000_000
 
 
 class LogActor:
-    """Serves one partition. All its arguments and results are bytes of `actors.wire`."""
+    """Serves one partition. All its arguments and results are bytes of `actors.links.wire`."""
 
     def __init__(
         self,

@@ -10,18 +10,18 @@ from typing import Any
 import ray
 import structlog
 
-from palimpsest.actors.log_client import LogClient
-from palimpsest.actors.process import now_ms, set_up_logging, spawn, until_ending, until_taken
-from palimpsest.actors.streams import Streams
-from palimpsest.actors.wire import Batch
+from palimpsest.actors.links.log_client import LogClient
+from palimpsest.actors.links.wire import Batch
+from palimpsest.actors.parts.process import now_ms, set_up_logging, spawn, until_ending, until_taken
+from palimpsest.actors.parts.streams import Streams
 from palimpsest.events.context import Count
 from palimpsest.events.envelope import Topic
 from palimpsest.events.errors import BadInput
 from palimpsest.events.memory_manager import FOREIGN, OWN, Due, MemoryManager, Plan
 from palimpsest.events.types import AGENT_EVENTS
-from palimpsest.store.log import DECIDER, Append, Appended, Snapshot
-from palimpsest.store.states import snapshot_of
-from palimpsest.store.zones import offset_s
+from palimpsest.store.logs.contract import DECIDER, Append, Appended, Snapshot
+from palimpsest.store.logs.states import snapshot_of
+from palimpsest.store.times.zones import offset_s
 
 BATCH = 2000
 WAIT_S = 30.0
@@ -124,7 +124,7 @@ class MemoryActor:
     """The Ray actor around it."""
 
     def __init__(self, log: str, options: dict[str, int]) -> None:
-        from palimpsest.store.tokens import count
+        from palimpsest.store.tokens.counting import count
 
         set_up_logging()
         self._memory = Memory(LogClient(ray.get_actor(log)), count, **options)

@@ -20,13 +20,13 @@ from typing import Any, TypeVar
 import ray
 import structlog
 
-from palimpsest.actors import wire
-from palimpsest.actors.index import IndexSettings, open_index
-from palimpsest.actors.log_client import LogClient
-from palimpsest.actors.outage import Outage
-from palimpsest.actors.owed import append_owed
-from palimpsest.actors.process import now_ms, set_up_logging, spawn, until_ending, until_taken
-from palimpsest.actors.remote_log import RemoteLog
+from palimpsest.actors.links import wire
+from palimpsest.actors.links.log_client import LogClient
+from palimpsest.actors.links.remote_log import RemoteLog
+from palimpsest.actors.parts.index import IndexSettings, open_index
+from palimpsest.actors.parts.outage import Outage
+from palimpsest.actors.parts.owed import append_owed
+from palimpsest.actors.parts.process import now_ms, set_up_logging, spawn, until_ending, until_taken
 from palimpsest.events.codec import answer, decode
 from palimpsest.events.envelope import Draft, Envelope, Topic
 from palimpsest.events.errors import (
@@ -40,11 +40,11 @@ from palimpsest.events.errors import (
     StorageUnavailable,
 )
 from palimpsest.events.types import Event, FunctionCalled, FunctionFailed, FunctionReturned
-from palimpsest.store.bearing import BEARING
-from palimpsest.store.functions import ON_DOCUMENTS, SourceLog, look_up, returned, search, sight_at, unavailable
-from palimpsest.store.heads import KeptHeads
-from palimpsest.store.library import Library
-from palimpsest.store.projection import MemoryIndex
+from palimpsest.store.index.bearing import BEARING
+from palimpsest.store.index.heads import KeptHeads
+from palimpsest.store.index.projection import MemoryIndex
+from palimpsest.store.library.functions import ON_DOCUMENTS, SourceLog, look_up, returned, search, sight_at, unavailable
+from palimpsest.store.library.reading import Library
 
 T = TypeVar("T")
 

@@ -18,16 +18,16 @@ from typing import Any, Final
 
 import msgspec
 
-from palimpsest.actors import own_ray, whereabouts
 from palimpsest.actors.client import Client
-from palimpsest.actors.index import IndexSettings
-from palimpsest.actors.log_client import LogClient, unwrapped
-from palimpsest.actors.process import now_ms
+from palimpsest.actors.links.log_client import LogClient, unwrapped
+from palimpsest.actors.on_ray import own_ray, whereabouts
+from palimpsest.actors.parts.index import IndexSettings
+from palimpsest.actors.parts.process import now_ms
 from palimpsest.events.errors import ActorLost, BadInput
 from palimpsest.store.folder import DataFolder, FolderLock
-from palimpsest.store.imported import keys_for
-from palimpsest.store.key_files import Handed
-from palimpsest.store.sqlite_file import begin, check
+from palimpsest.store.keys.files import Handed
+from palimpsest.store.keys.imported import keys_for
+from palimpsest.store.logs.sqlite_file import begin, check
 
 PARTS: Final = ("log", "memory", "llm", "storage", "timer")
 STOP_S: Final = 20.0
@@ -47,7 +47,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     """With an address: what the cluster kept of where the folder is does not hold any more (see `whereabouts`)."""
     model: Mapping[str, Any] = {}
     limits: Mapping[str, int] = {}
-    """Of the log's door: max_open, max_open_an_agent, max_waiting, and the same in bytes (see `actors.door`)."""
+    """Of the log's door: max_open, max_open_an_agent, max_waiting, and the same in bytes (see `actors.parts.door`)."""
     max_pages: int | None = None
     """The log's file may grow to so many pages of 4 KiB (None: as the disk allows)."""
     capacity: int = 4096

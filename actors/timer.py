@@ -14,15 +14,15 @@ from typing import Any
 import ray
 import structlog
 
-from palimpsest.actors.log_client import LogClient
-from palimpsest.actors.owed import append_owed
-from palimpsest.actors.process import now_ms, set_up_logging, spawn, until_taken
+from palimpsest.actors.links.log_client import LogClient
+from palimpsest.actors.parts.owed import append_owed
+from palimpsest.actors.parts.process import now_ms, set_up_logging, spawn, until_taken
 from palimpsest.events.alarms import firing, setting
 from palimpsest.events.codec import answer, decode
 from palimpsest.events.envelope import Draft, Envelope, Topic
 from palimpsest.events.errors import LogDamaged, NewerFormat
 from palimpsest.events.types import FunctionCalled, Timer, TimerSet
-from palimpsest.store.schedule import BadTimer, next_of, set_timer
+from palimpsest.store.times.schedule import BadTimer, next_of, set_timer
 
 KINDS = ("FunctionCalled", "TimerSet", "TimerCancelled")
 BATCH = 2000

@@ -38,9 +38,9 @@ from bench.progress import Steps
 from bench.retrieval import POOLED, Journal, path_of, store, take_sets, tell
 from bench.retrieval_sets import BadData, Conversation, Lookup, locomo, nq
 from palimpsest.events.errors import BadInput
-from palimpsest.store.embeddings import Embedder, embedder_named
-from palimpsest.store.points import Blend
-from palimpsest.store.ranking import AROUND, SMOOTHING, blend_of
+from palimpsest.store.index.embeddings import Embedder, embedder_named
+from palimpsest.store.index.points import Blend
+from palimpsest.store.index.ranking import AROUND, SMOOTHING, blend_of
 
 TURNS: Final = {
     "around": (0.5, 1.0, 2.0),
@@ -248,7 +248,7 @@ def _gain(cuts: Sequence[int], gains: Recalls) -> str:
 
 
 def _values(weights: Weights, names: Iterable[str]) -> dict[str, float]:
-    """The weights that are tried, as they stand in `store.ranking` (of `SMOOTHING` the first)."""
+    """The weights that are tried, as they stand in `store.index.ranking` (of `SMOOTHING` the first)."""
     every = {name: getattr(weights.blend, name) for name in Blend.__struct_fields__}
     every |= {"around": AROUND * weights.around, "smoothing": SMOOTHING[0] * weights.smoothing}
     return {name: round(every[name], 9) for name in names}

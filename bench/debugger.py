@@ -14,7 +14,7 @@ from pathlib import Path
 
 from bench.replay import AGENT, Maker, on_a_long_stream
 from palimpsest.store.folder import DataFolder
-from palimpsest.store.sqlite_log import SqliteLog
+from palimpsest.store.logs.sqlite_log import SqliteLog
 
 HOME = Path(__file__).resolve().parent.parent
 FORKS = 1_000

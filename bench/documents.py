@@ -16,8 +16,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
-from palimpsest.store import tokens
 from palimpsest.store.documents import open_document
+from palimpsest.store.tokens import counting as tokens
 
 _TEXT: Final = (
     "the of and to in is that it was for on are as with they be at one have this from by hot but some what there we "

@@ -1,10 +1,10 @@
 """What the ranking weighs of each question and each text, kept: other weights then cost milliseconds, not an index.
 
 Rules. (1) Nothing is worked out anew that an index or a search works out: a `Tap` notes what the index puts into the
-engine, and what `store.search` asks it while the questions go the way they go in `bench.retrieval`. (2) What is done
-here is the engine's own part, the blend (`store.engine_edge`), in numbers; `bench.cross_validation` holds what it finds
-with the weights in use against what the engine found. (3) Two weights of the index can be changed as well, since they
-only scale a part of a point: what the context's words count, and what the vectors before take.
+engine, and what `store.index.search` asks it while the questions go the way they go in `bench.retrieval`. (2) What is
+done here is the engine's own part, the blend (`store.index.engine_edge`), in numbers; `bench.cross_validation` holds
+what it finds with the weights in use against what the engine found. (3) Two weights of the index can be changed as
+well, since they only scale a part of a point: what the context's words count, and what the vectors before take.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from numpy.typing import NDArray
 from bench.retrieval import Journal
 from palimpsest.events.codec import decode
 from palimpsest.events.types import UserMessageReceived
-from palimpsest.store.clocks import Clocks
-from palimpsest.store.embeddings import Vectors, unit_rows
-from palimpsest.store.engine_edge import EdgeEngine, EdgeHome
-from palimpsest.store.layout import SCORE_DIGITS
-from palimpsest.store.points import Ask, Blend, Burial, Entry, Key, Mark, Match
-from palimpsest.store.surroundings import Surroundings
-from palimpsest.store.terms import Sparse, Tokenizer
+from palimpsest.store.index.clocks import Clocks
+from palimpsest.store.index.embeddings import Vectors, unit_rows
+from palimpsest.store.index.engine_edge import EdgeEngine, EdgeHome
+from palimpsest.store.index.layout import SCORE_DIGITS
+from palimpsest.store.index.points import Ask, Blend, Burial, Entry, Key, Mark, Match
+from palimpsest.store.index.surroundings import Surroundings
+from palimpsest.store.words.terms import Sparse, Tokenizer
 
 Numbers = NDArray[np.float64]
 Recalls = NDArray[np.float64]
@@ -37,7 +37,7 @@ _UNSEEN: Final = -np.inf
 
 
 class Weights(msgspec.Struct, frozen=True):
-    """A setting: a query's blend; and by how much `AROUND` and `SMOOTHING` of `store.ranking` are multiplied."""
+    """A setting: a query's blend; and by how much `AROUND` and `SMOOTHING` of `store.index.ranking` are multiplied."""
 
     blend: Blend
     around: float = 1.0

@@ -26,7 +26,7 @@ import psutil
 from bench import corpus
 from bench.alike import alike
 from palimpsest.actors.client import Client
-from palimpsest.actors.loading import Progress
+from palimpsest.actors.loads.loading import Progress
 from palimpsest.actors.system import boot
 from palimpsest.events.codec import decode
 from palimpsest.events.documents import unpacked
@@ -36,12 +36,12 @@ from palimpsest.events.passages import Page
 from palimpsest.events.prompts import newborn
 from palimpsest.events.sources import fold_source, stream_of
 from palimpsest.events.types import PassagesLoaded, Settings, TurnEnded
-from palimpsest.store.bearing import BEARING
-from palimpsest.store.embeddings import WordLlamaEmbedder
 from palimpsest.store.folder import DataFolder
-from palimpsest.store.points import Key, Part, View
-from palimpsest.store.projection import MemoryIndex
-from palimpsest.store.sqlite_reader import SqliteReader
+from palimpsest.store.index.bearing import BEARING
+from palimpsest.store.index.embeddings import WordLlamaEmbedder
+from palimpsest.store.index.points import Key, Part, View
+from palimpsest.store.index.projection import MemoryIndex
+from palimpsest.store.logs.sqlite_reader import SqliteReader
 
 SOURCE: Final = "killed"
 AGENTS: Final = ("ada", "ben", "cleo")

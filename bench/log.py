@@ -12,9 +12,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from palimpsest.events.envelope import Draft, Topic, answer_key
-from palimpsest.store.log import Append, LogStore
-from palimpsest.store.memory_log import MemoryLog
-from palimpsest.store.sqlite_log import SqliteLog
+from palimpsest.store.logs.contract import Append, LogStore
+from palimpsest.store.logs.in_memory import MemoryLog
+from palimpsest.store.logs.sqlite_log import SqliteLog
 
 BODY = b"\x82\xa7content\xd9\xc8" + b"x" * 200
 

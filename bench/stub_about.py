@@ -168,4 +168,4 @@ TOKENIZERS: Final[Mapping[str, About]] = {
     "tgi": {"/tokenize": _tokenizing("inputs", answer=lambda n: [{"id": i, "text": "", "start": 0} for i in _ids(n)])},
     "koboldcpp": {"/api/extra/tokencount": _tokenizing("prompt", answer=lambda n: {"value": n, "ids": _ids(n)})},
 }
-"""What counts tokens, by the kinds of `actors.models.tokenizing`, which says where each was read about."""
+"""What counts tokens, by the kinds of `actors.models.hosted.tokenizing`, which says where each was read about."""

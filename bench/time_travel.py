@@ -29,9 +29,9 @@ from palimpsest.events.evolve import evolve
 from palimpsest.events.state import State
 from palimpsest.events.types import AgentForked, Parent
 from palimpsest.store.folder import DataFolder
-from palimpsest.store.log import Append
-from palimpsest.store.sqlite_log import SqliteLog
-from palimpsest.store.states import load
+from palimpsest.store.logs.contract import Append
+from palimpsest.store.logs.sqlite_log import SqliteLog
+from palimpsest.store.logs.states import load
 
 WINDOW_TOKENS = 1_000_000
 SNAPSHOT_EVERY = 500

@@ -1,5 +1,5 @@
 """How many tokens the tokenizers of open models make of texts in many scripts, beside our count for a model that is not
-known (`store.scripts`).
+known (`store.tokens.scripts`).
 
     python bench/tokenizers.py FILE...      # a GGUF file (its vocabulary is enough), or Hugging Face's tokenizer.json
 
@@ -49,7 +49,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Tokens of open models' tokenizers, beside our count.")
     parser.add_argument("files", nargs="+", type=Path)
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-    from palimpsest.store.tokens import UNKNOWN_MARGIN, count, encoding_for
+    from palimpsest.store.tokens.counting import UNKNOWN_MARGIN, count, encoding_for
 
     encoding, _ = encoding_for("a model that nobody knows")
     counters = {file.stem.removeprefix("ggml-vocab-")[:12]: tokenizer(file) for file in parser.parse_args().files}

@@ -28,7 +28,7 @@ from palimpsest.console.workload import MIXES, message
 from palimpsest.events.errors import BadInput
 
 if TYPE_CHECKING:
-    from palimpsest.actors.turns import Reply
+    from palimpsest.actors.requests.turns import Reply
 
 WARM_UP_TURNS = 2
 
@@ -191,7 +191,7 @@ class _Bench:
     async def _asked(self, agent: str, text: str) -> Reply:
         """A turn: asked for, and with `--stream` watched."""
         from palimpsest.actors.models.protocol import Piece
-        from palimpsest.actors.turns import Reply
+        from palimpsest.actors.requests.turns import Reply
 
         if not self._plan.stream:
             reply: Reply = await self._client.ask(agent, text)

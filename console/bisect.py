@@ -24,8 +24,8 @@ from palimpsest.events.envelope import Envelope
 from palimpsest.events.errors import BadInput, NoBoundary
 from palimpsest.events.evolve import fold
 from palimpsest.events.state import State
-from palimpsest.store.log import LogReader
-from palimpsest.store.states import load
+from palimpsest.store.logs.contract import LogReader
+from palimpsest.store.logs.states import load
 
 TIMEOUT_S: Final = 30.0
 LONGEST_S: Final = 86_400.0

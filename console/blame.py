@@ -39,8 +39,8 @@ from palimpsest.events.evolve import fold
 from palimpsest.events.passages import input_text
 from palimpsest.events.state import State
 from palimpsest.events.types import ArchivalMemoryInserted, InputArchived
-from palimpsest.store.log import LogReader
-from palimpsest.store.states import load
+from palimpsest.store.logs.contract import LogReader
+from palimpsest.store.logs.states import load
 
 SHOWN: Final = 20
 """So many passages that have a text are explained, the latest, and so many places where it once stood."""

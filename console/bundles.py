@@ -20,14 +20,14 @@ from palimpsest.console.show import Page, many, one_line, print_json
 from palimpsest.events.addresses import address_of, public_url
 from palimpsest.events.sources import is_source, source_of
 from palimpsest.store.folder import DataFolder, expanded
-from palimpsest.store.imported import imported
-from palimpsest.store.key_files import Handed, LiveKeys
-from palimpsest.store.sqlite_log import SqliteLog
+from palimpsest.store.keys.files import Handed, LiveKeys
+from palimpsest.store.keys.imported import imported
+from palimpsest.store.logs.sqlite_log import SqliteLog
 
 if TYPE_CHECKING:
-    from palimpsest.store.exporting import Exported
-    from palimpsest.store.importing import Imported
-    from palimpsest.store.manifest import Manifest
+    from palimpsest.store.bundles.exporting import Exported
+    from palimpsest.store.bundles.importing import Imported
+    from palimpsest.store.bundles.manifest import Manifest
 
 SHOWN: Final = 12
 
@@ -63,8 +63,8 @@ def export_command(
     Every command that reads takes such a file by --bundle FILE; `import FILE` makes an agent of it.
     """
     from palimpsest.events.debug.redact import Masks
-    from palimpsest.store.bundle import check_place
-    from palimpsest.store.exporting import export
+    from palimpsest.store.bundles.exporting import export
+    from palimpsest.store.bundles.file import check_place
 
     masks = Masks(texts, patterns) if texts or patterns else None
     check_place(file, force=force)
@@ -131,9 +131,9 @@ def import_command(file: Path, name: str, as_json: bool) -> None:
     another name, and so another hash chain; the bundle's own is proved before. The model servers that it would call are
     named, and get nothing until you allow it (`keys allow URL`).
     """
-    from palimpsest.store.bundle import BundleReader
-    from palimpsest.store.imported import distrust, keys_for
-    from palimpsest.store.importing import import_bundle
+    from palimpsest.store.bundles.file import BundleReader
+    from palimpsest.store.bundles.importing import import_bundle
+    from palimpsest.store.keys.imported import distrust, keys_for
 
     folder = data_folder()
     with BundleReader(expanded(file)) as reader:
@@ -174,7 +174,7 @@ def _print_refused(page: Page, addresses: tuple[str, ...], refused: tuple[str, .
 
 
 def _check_names(manifest: Manifest, name: str) -> None:
-    from palimpsest.actors.checks import check_name
+    from palimpsest.actors.requests.checks import check_name
 
     if name:
         check_name(name)

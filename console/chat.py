@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 import msgspec
 
-from palimpsest.actors.models.window import UNKNOWN, Window
+from palimpsest.actors.models.hosted.window import UNKNOWN, Window
 from palimpsest.console.inspect import check_is_owed
 from palimpsest.console.not_text import refuse_at_once
 from palimpsest.console.options import (
@@ -53,10 +53,10 @@ from palimpsest.events.prompts import fitting
 from palimpsest.events.servers import chosen
 from palimpsest.events.types import OFFLINE
 from palimpsest.store.folder import DataFolder
-from palimpsest.store.sqlite_log import SqliteLog
-from palimpsest.store.states import load
-from palimpsest.store.tokens import count
-from palimpsest.store.zones import named
+from palimpsest.store.logs.sqlite_log import SqliteLog
+from palimpsest.store.logs.states import load
+from palimpsest.store.times.zones import named
+from palimpsest.store.tokens.counting import count
 
 if TYPE_CHECKING:
     from palimpsest.actors.system import System
@@ -154,7 +154,7 @@ def keyboard_held() -> contextlib.AbstractContextManager[Keyboard | None]:
 async def _chat(
     folder: DataFolder, agent: str, flags: Flags, address: str, *, thoughts: bool, keyboard: Keyboard | None
 ) -> int:
-    from palimpsest.actors.checks import check_name
+    from palimpsest.actors.requests.checks import check_name
 
     check_name(agent)
     if flags.timezone:
@@ -190,8 +190,8 @@ async def _chat(
 
 async def _model(system: System, folder: DataFolder, agent: str, name: str) -> list[str]:
     """Let an agent ask the model that `/model` names, and hand out the key of its server; what was done, in lines."""
-    from palimpsest.actors.process import now_ms
-    from palimpsest.store.imported import keys_for
+    from palimpsest.actors.parts.process import now_ms
+    from palimpsest.store.keys.imported import keys_for
 
     client = system.client()
     state = await client.state(agent)
@@ -215,8 +215,8 @@ async def _served(flags: Flags) -> Window:
     named = servers_named(flags, os.environ, flags.model or OFFLINE)
     if flags.model in ("", OFFLINE) or named[0] == OPENAI_URL:
         return UNKNOWN
-    from palimpsest.actors.models.probe import window_of
-    from palimpsest.store.key_files import LiveKeys, handed
+    from palimpsest.actors.models.hosted.probe import window_of
+    from palimpsest.store.keys.files import LiveKeys, handed
 
     access, _ = LiveKeys(handed(os.environ, typed=named)).access(named[0])
     return await window_of(named[0], flags.model, access=access)

@@ -19,7 +19,7 @@ from typing import Final, Protocol
 
 import click
 
-from palimpsest.actors.process import now_ms
+from palimpsest.actors.parts.process import now_ms
 from palimpsest.console.context import print_header, print_messages, view
 from palimpsest.console.describe import describe
 from palimpsest.console.heartbeat import TIMER_ID, heartbeat
@@ -243,7 +243,7 @@ class Commands:
         self._chat.note(f"You talk with {one_line(name)} now.")
 
     async def _load(self, text: str) -> None:
-        from palimpsest.actors.sources import check_source
+        from palimpsest.actors.requests.sources import check_source
         from palimpsest.console.load import print_report, showing
 
         source, *names = _words(text) or [""]

@@ -24,8 +24,8 @@ from palimpsest.events.debug.window import Share, window, with_recorded
 from palimpsest.events.servers import summarizer
 from palimpsest.events.state import Phase, State
 from palimpsest.events.types import InferenceRequested, Settings
-from palimpsest.store.log import LogReader
-from palimpsest.store.states import load
+from palimpsest.store.logs.contract import LogReader
+from palimpsest.store.logs.states import load
 
 
 class View(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,8 +62,8 @@ LOOK_AHEAD: Final = 200
 
 
 def lazy_count(encoding: str, text: str) -> int:
-    """`store.tokens.count`, whose tables are loaded (half a second) only where something has to be counted."""
-    from palimpsest.store.tokens import count
+    """`store.tokens.counting.count`, whose tables are loaded (half a second) only where something has to be counted."""
+    from palimpsest.store.tokens.counting import count
 
     return count(encoding, text)
 

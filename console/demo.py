@@ -150,7 +150,7 @@ class _Show:
 
     async def timer(self) -> None:
         from palimpsest.actors.client import Ticket
-        from palimpsest.actors.log_client import LogClient
+        from palimpsest.actors.links.log_client import LogClient
 
         log = LogClient(self._system.parts["log"])
         position = int((await log.status())["position"])
@@ -164,7 +164,7 @@ class _Show:
 
     async def kill(self) -> None:
         """SIGKILL the memory manager while every agent has turns in flight."""
-        from palimpsest.actors.log_client import LogClient
+        from palimpsest.actors.links.log_client import LogClient
 
         pid = (await self._system.pids())["memory"]
         texts = [*PARAGRAPHS[:2], "What is my name?"]
@@ -191,7 +191,7 @@ class _Show:
 
 def _look_back(folder: Path, started: float) -> None:
     from palimpsest.store.folder import DataFolder
-    from palimpsest.store.sqlite_log import SqliteLog
+    from palimpsest.store.logs.sqlite_log import SqliteLog
 
     with SqliteLog.open_readonly(DataFolder(folder).log_path()) as log:
         streams = {name: log.read(name) for name in AGENTS}

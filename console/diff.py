@@ -19,8 +19,8 @@ from palimpsest.events.debug.window import PARTS, Share, gist
 from palimpsest.events.errors import BadInput
 from palimpsest.events.state import State, Summary, Turn
 from palimpsest.events.types import InferenceRequested
-from palimpsest.store.log import LogReader
-from palimpsest.store.states import load
+from palimpsest.store.logs.contract import LogReader
+from palimpsest.store.logs.states import load
 
 USAGE: Final = "Write `diff AGENT SEQ [SEQ]`, `diff AGENT AGENT`, or `diff AGENT SEQ AGENT SEQ`."
 

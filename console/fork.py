@@ -15,7 +15,7 @@ from palimpsest.events.debug.under_way import Input, UnderWay, under_way
 from palimpsest.events.errors import UnknownAgent
 
 if TYPE_CHECKING:
-    from palimpsest.actors.forks import Place
+    from palimpsest.actors.requests.forks import Place
     from palimpsest.console.overrides import Changes
 
 SHOWN: Final = 10
@@ -80,7 +80,7 @@ def command(
 async def _fork(
     agent: str, at: int | None, names: tuple[str, ...], pairs: tuple[str, ...], *, keep: bool, address: str
 ) -> tuple[Place, Changes | None]:
-    from palimpsest.actors.forks import Overrides, fork, place
+    from palimpsest.actors.requests.forks import Overrides, fork, place
 
     async with writing(address, f"fork {agent}", UnknownAgent(agent)) as log:
         where = await place(log, agent, at)
@@ -98,7 +98,7 @@ def _changed(where: Place, pairs: tuple[str, ...]) -> Changes | None:
     if not pairs:
         return None
     from palimpsest.console.overrides import changes
-    from palimpsest.store.tokens import count
+    from palimpsest.store.tokens.counting import count
 
     return changes(where.state, pairs, count)
 

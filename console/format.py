@@ -15,7 +15,7 @@ from palimpsest.console.show import Page, one_line, print_json
 from palimpsest.console.writing import writing
 from palimpsest.events.errors import UnknownAgent
 from palimpsest.events.formats import PARTS, Format
-from palimpsest.store.states import load
+from palimpsest.store.logs.states import load
 
 
 @click.command("format")
@@ -46,7 +46,7 @@ def command(agent: str, add: tuple[str, ...], remove: tuple[str, ...], address: 
 
 
 async def _change(agent: str, add: tuple[str, ...], remove: tuple[str, ...], address: str) -> Format:
-    from palimpsest.actors.formats import change
+    from palimpsest.actors.requests.formats import change
 
     async with writing(address, f"format {agent}", UnknownAgent(agent)) as log:
         return await change(log, agent, add=add, remove=remove)

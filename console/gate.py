@@ -19,10 +19,10 @@ from palimpsest.console.show import Page, many, one_line, print_json
 from palimpsest.events.debug.gate import Changes, changes
 from palimpsest.events.errors import BadInput, BundleUnreadable, NewerFormat
 from palimpsest.events.sources import is_source
-from palimpsest.store.bundle import SUFFIX
-from palimpsest.store.bundle_log import BundleLog, read_bundle
-from palimpsest.store.manifest import Versions
-from palimpsest.store.versions import versions_now
+from palimpsest.store.bundles.file import SUFFIX
+from palimpsest.store.bundles.log import BundleLog, read_bundle
+from palimpsest.store.bundles.manifest import Versions
+from palimpsest.store.bundles.versions import versions_now
 
 SHOWN: Final = 8
 

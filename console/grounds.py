@@ -23,8 +23,8 @@ from palimpsest.events.envelope import Envelope
 from palimpsest.events.errors import BadInput
 from palimpsest.events.passages import excerpt
 from palimpsest.events.types import FunctionCalled, FunctionFailed, FunctionReturned, MessageSent
-from palimpsest.store.log import LogReader
-from palimpsest.store.states import load
+from palimpsest.store.logs.contract import LogReader
+from palimpsest.store.logs.states import load
 
 TEXT_CHARS: Final = 600
 HINT_CHARS: Final = 160

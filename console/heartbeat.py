@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from palimpsest.actors.checks import MAX_EVERY_S
+from palimpsest.actors.requests.checks import MAX_EVERY_S
 from palimpsest.events.errors import BadInput
 from palimpsest.events.types import Timer
 

@@ -18,8 +18,8 @@ from palimpsest.events.errors import AtRest, BadInput
 from palimpsest.events.sources import is_source, source_of
 from palimpsest.events.state import State
 from palimpsest.events.types import Parent
-from palimpsest.store.log import LAST_SEQ, LogReader, StreamHead, agents_of, unknown_agent
-from palimpsest.store.sqlite_log import SqliteLog
+from palimpsest.store.logs.contract import LAST_SEQ, LogReader, StreamHead, agents_of, unknown_agent
+from palimpsest.store.logs.sqlite_log import SqliteLog
 
 CHUNK: Final = 2000
 
@@ -32,7 +32,7 @@ def reading() -> Iterator[LogReader]:
         with SqliteLog.open_readonly(data_folder().log_path()) as log:
             yield log
         return
-    from palimpsest.store.bundle_log import read_bundle
+    from palimpsest.store.bundles.log import read_bundle
 
     with bar(f"Reading {one_line(bundle.name)}") as step:
         bundled = read_bundle(bundle, step)

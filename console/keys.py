@@ -18,9 +18,9 @@ from palimpsest.console.show import Page, one_line, print_json
 from palimpsest.events.addresses import Address, address_of, secrets_in_query
 from palimpsest.events.errors import BadInput
 from palimpsest.store.folder import DataFolder
-from palimpsest.store.imported import imported
-from palimpsest.store.key_files import KeyFiles, key_files
-from palimpsest.store.keys import Access, Keys, Server, keys_in, merged
+from palimpsest.store.keys.files import KeyFiles, key_files
+from palimpsest.store.keys.imported import imported
+from palimpsest.store.keys.keys import Access, Keys, Server, keys_in, merged
 
 
 @click.group("keys", invoke_without_command=True)

@@ -20,15 +20,15 @@ from palimpsest.console.inspect import agent_head
 from palimpsest.console.options import address_option, data_folder, index_options, index_settings, json_option, rehomed
 from palimpsest.console.show import Page, many, names_of, one_line, print_json, terminal
 from palimpsest.events.errors import BadInput
-from palimpsest.store import states
 from palimpsest.store.folder import DataFolder
-from palimpsest.store.library import folded
-from palimpsest.store.sqlite_log import SqliteLog
+from palimpsest.store.library.reading import folded
+from palimpsest.store.logs import states
+from palimpsest.store.logs.sqlite_log import SqliteLog
 
 if TYPE_CHECKING:
     from palimpsest.actors.client import Client
-    from palimpsest.actors.index import IndexSettings
-    from palimpsest.actors.loading import Progress, Report
+    from palimpsest.actors.loads.loading import Progress, Report
+    from palimpsest.actors.parts.index import IndexSettings
     from palimpsest.actors.system import System
 
 INDEX_WAIT_S: Final = 2.0
@@ -69,7 +69,7 @@ def load_command(
     changed takes the place of what it was, and a load that was interrupted goes on when it is given again. The agents
     that have the source attached get an upload event.
     """
-    from palimpsest.actors.sources import check_source
+    from palimpsest.actors.requests.sources import check_source
 
     check_source(source)
     if not any(path.exists() or path.is_symlink() for path in paths):
@@ -88,8 +88,8 @@ def load_command(
 
 def _foresee(folder: DataFolder, name: str, agents: tuple[str, ...], passage_tokens: int, overlap_tokens: int) -> None:
     """Raise now what the loader would raise once the system is up."""
-    from palimpsest.actors.loading import check_sizes, sizes_of_new
-    from palimpsest.actors.sources import check_window
+    from palimpsest.actors.loads.loading import check_sizes, sizes_of_new
+    from palimpsest.actors.requests.sources import check_window
 
     if not folder.log_path().exists():
         sizes_of_new(passage_tokens, overlap_tokens)

@@ -26,7 +26,7 @@ from palimpsest.events.errors import BadInput, PalimpsestError
 from palimpsest.store.folder import DataFolder, default_data_folder, expanded
 
 if TYPE_CHECKING:
-    from palimpsest.actors.index import IndexSettings
+    from palimpsest.actors.parts.index import IndexSettings
 
 INTERRUPTED: Final = 130
 NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
@@ -169,8 +169,8 @@ def index_options(command: Callable[..., object]) -> Callable[..., object]:
 
 def index_settings() -> IndexSettings:
     """What this call's options and the environment say. Raises BadInput where that can never work."""
-    from palimpsest.actors.index import IndexSettings, check_settings
-    from palimpsest.store.embeddings import DEFAULT
+    from palimpsest.actors.parts.index import IndexSettings, check_settings
+    from palimpsest.store.index.embeddings import DEFAULT
 
     given = click.get_current_context().meta
     settings = IndexSettings(

@@ -17,9 +17,9 @@ from typing import Final
 import click
 import msgspec
 
-from palimpsest.actors.checks import MAX_MESSAGE_BYTES
 from palimpsest.actors.client import Reply
 from palimpsest.actors.models.protocol import Piece
+from palimpsest.actors.requests.checks import MAX_MESSAGE_BYTES
 from palimpsest.console.not_text import held_in, kind_of
 from palimpsest.console.options import complain
 from palimpsest.console.show import printable

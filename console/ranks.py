@@ -18,12 +18,12 @@ from palimpsest.events.debug.turns import Search
 from palimpsest.events.debug.verdict import Ranked
 from palimpsest.events.errors import BadInput, PalimpsestError, StorageUnavailable
 from palimpsest.events.sources import is_source
-from palimpsest.store.log import LogReader
+from palimpsest.store.logs.contract import LogReader
 
 if TYPE_CHECKING:
-    from palimpsest.store.functions import Sight
-    from palimpsest.store.points import View
-    from palimpsest.store.projection import MemoryIndex
+    from palimpsest.store.index.points import View
+    from palimpsest.store.index.projection import MemoryIndex
+    from palimpsest.store.library.functions import Sight
 
 PAGE: Final = 200
 MOST: Final = 2000
@@ -34,7 +34,7 @@ BUILT_EVENTS: Final = 20_000
 
 def rank(log: LogReader, search: Search, told: Collection[Told], *, patient: bool = False) -> Ranked:
     """The best rank of what was told among a search's results. An index that cannot be had makes it unknown."""
-    from palimpsest.store.functions import sight_at
+    from palimpsest.store.library.functions import sight_at
 
     sight = sight_at(search.call, search.asked, log)
     try:
@@ -45,7 +45,7 @@ def rank(log: LogReader, search: Search, told: Collection[Told], *, patient: boo
 
 
 def _ranked(index: MemoryIndex, search: Search, sight: Sight, told: Collection[Told]) -> Ranked:
-    from palimpsest.store.functions import search as searched
+    from palimpsest.store.library.functions import search as searched
 
     wanted = {(each.stream, each.seq, each.chunk) for each in told}
     looked = 0
@@ -82,7 +82,7 @@ def _index(log: LogReader, views: tuple[View, ...], *, patient: bool) -> Iterato
 
 def _at_hand(log: LogReader) -> MemoryIndex | None:
     """The data folder's index, if it has one that nobody else has open. A bundle has none."""
-    from palimpsest.actors.index import open_index
+    from palimpsest.actors.parts.index import open_index
 
     path = data_folder().index_path()
     if given_bundle() or not path.exists():

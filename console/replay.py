@@ -26,7 +26,7 @@ from palimpsest.events.replay import Proved, Replayer, freeze
 from palimpsest.events.sources import is_source
 from palimpsest.events.state import FOLD
 from palimpsest.store.folder import expanded
-from palimpsest.store.log import LogReader, StreamHead
+from palimpsest.store.logs.contract import LogReader, StreamHead
 
 HEADS: Final = 1000
 

@@ -44,16 +44,16 @@ from palimpsest.events.errors import AgentExists, BadInput, DataFolderBusy
 from palimpsest.events.forks import KEPT, MOVED, TAKEN_UP
 from palimpsest.events.state import State
 from palimpsest.events.types import AgentForked, Event, Parent
-from palimpsest.store.imported import addresses_of, keys_for
-from palimpsest.store.key_files import Handed, handed
-from palimpsest.store.log import LogReader, LogStore
-from palimpsest.store.sqlite_log import SqliteLog
-from palimpsest.store.states import load
+from palimpsest.store.keys.files import Handed, handed
+from palimpsest.store.keys.imported import addresses_of, keys_for
+from palimpsest.store.logs.contract import LogReader, LogStore
+from palimpsest.store.logs.sqlite_log import SqliteLog
+from palimpsest.store.logs.states import load
 
 if TYPE_CHECKING:
-    from palimpsest.actors.counterfactual import Outcome
-    from palimpsest.actors.rerun import Plan
-    from palimpsest.store.projection import MemoryIndex
+    from palimpsest.actors.reruns.counterfactual import Outcome
+    from palimpsest.actors.reruns.rerun import Plan
+    from palimpsest.store.index.projection import MemoryIndex
 
 AS_PAIRS: Final = ("model", "base-url", "window", "warn", "evict", "summarizer", "page-size")
 """Options that say what `--set` says too."""
@@ -92,7 +92,7 @@ def command(agent: str, *, keep: Path | None, as_json: bool, **options: Any) -> 
     What it was given (messages, uploads, timers, …) is given to a fork of it, in virtual time: a week takes seconds.
     The original is not touched. With --recorded no model is asked until a context differs from the recorded one.
     """
-    from palimpsest.store.bundle import check_place
+    from palimpsest.store.bundles.file import check_place
 
     ours = _prices(options["price"])
     prices = _prices(options["recorded_price"]) or ours, ours
@@ -121,9 +121,9 @@ def command(agent: str, *, keep: Path | None, as_json: bool, **options: Any) -> 
 def _plan(log: LogReader, agent: str, options: Mapping[str, Any]) -> tuple[State, Plan, tuple[str, ...]]:
     """The state that the fork begins from, the plan, and the servers that it names. Raises BadInput, AgentExists,
     UnknownAgent."""
-    from palimpsest.actors.checks import check_name
-    from palimpsest.actors.rerun import Plan
-    from palimpsest.store.tokens import count
+    from palimpsest.actors.requests.checks import check_name
+    from palimpsest.actors.reruns.rerun import Plan
+    from palimpsest.store.tokens.counting import count
 
     head = agent_head(log, agent)
     to = options["to"] or head.seq
@@ -217,7 +217,7 @@ def _workplace(log: LogReader, plan: Plan) -> Iterator[_Place]:
                 click.echo(
                     f"{error} So this works on a copy of the agent in memory; --keep FILE keeps the fork.", err=True
                 )
-        from palimpsest.store.bundle_log import held
+        from palimpsest.store.bundles.log import held
 
         copy = held(log, plan.agent, plan.to)
         copy.open_epoch()
@@ -226,10 +226,10 @@ def _workplace(log: LogReader, plan: Plan) -> Iterator[_Place]:
 
 
 async def _run(place: _Place, plan: Plan, keys: Handed) -> Outcome:
-    from palimpsest.actors.functions import DirectFunctions
-    from palimpsest.actors.index import open_index
-    from palimpsest.actors.rerun import Models, rerun
-    from palimpsest.store.tokens import count
+    from palimpsest.actors.parts.index import open_index
+    from palimpsest.actors.reruns.functions import DirectFunctions
+    from palimpsest.actors.reruns.rerun import Models, rerun
+    from palimpsest.store.tokens.counting import count
 
     settings = index_settings()
     if not place.kept:
@@ -259,7 +259,7 @@ def _compared(
 
 
 def _keep(log: LogReader, fork: str, file: Path) -> None:
-    from palimpsest.store.exporting import export
+    from palimpsest.store.bundles.exporting import export
 
     head = log.head(fork)
     assert head is not None, "a rerun has written its fork"

@@ -13,8 +13,8 @@ from palimpsest.console.show import Page, many, one_line
 from palimpsest.events.debug.compare import Comparison, Pair, Totals
 
 if TYPE_CHECKING:
-    from palimpsest.actors.counterfactual import Outcome
-    from palimpsest.actors.rerun import Plan
+    from palimpsest.actors.reruns.counterfactual import Outcome
+    from palimpsest.actors.reruns.rerun import Plan
 
 SHOWN: Final = 12
 """As many turns with other answers are shown; --json has all."""

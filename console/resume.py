@@ -13,11 +13,11 @@ from palimpsest.console.inspect import agent_head, check_is_owed, reading
 from palimpsest.console.options import address_option, data_folder, index_options, index_settings, rehomed, typed
 from palimpsest.console.show import Page, one_line
 from palimpsest.events.debug.under_way import under_way
-from palimpsest.store.states import load
+from palimpsest.store.logs.states import load
 
 if TYPE_CHECKING:
     from palimpsest.actors.client import Client
-    from palimpsest.actors.index import IndexSettings
+    from palimpsest.actors.parts.index import IndexSettings
 
 
 @click.command("resume")

@@ -16,7 +16,7 @@ from typing import Any, Final
 import click
 from msgspec.structs import asdict, replace
 
-from palimpsest.actors.index import drop_index, open_index
+from palimpsest.actors.parts.index import drop_index, open_index
 from palimpsest.console.inspect import agent_head, check_event, reading
 from palimpsest.console.options import (
     bundle_option,
@@ -34,13 +34,13 @@ from palimpsest.events.errors import BadInput, StorageUnavailable
 from palimpsest.events.passages import Hit, beside, label
 from palimpsest.events.passages import Page as Found
 from palimpsest.events.sources import is_source, stream_of
-from palimpsest.store.bearing import BEARING
-from palimpsest.store.functions import Sight, bounds_of, sight_of
-from palimpsest.store.log import LogReader
-from palimpsest.store.points import View
-from palimpsest.store.projection import MemoryIndex
-from palimpsest.store.search import QUERY_CHARS
-from palimpsest.store.states import load
+from palimpsest.store.index.bearing import BEARING
+from palimpsest.store.index.points import View
+from palimpsest.store.index.projection import MemoryIndex
+from palimpsest.store.index.search import QUERY_CHARS
+from palimpsest.store.library.functions import Sight, bounds_of, sight_of
+from palimpsest.store.logs.contract import LogReader
+from palimpsest.store.logs.states import load
 
 BATCH: Final = 1000
 PART_BYTES: Final = 200_000

@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 from msgspec.structs import replace
 
-from palimpsest.actors.models.window import UNKNOWN, Window
+from palimpsest.actors.models.hosted.window import UNKNOWN, Window
 from palimpsest.console.called import PROGRAM
 from palimpsest.console.describe import value_text
 from palimpsest.console.fields import changed_fields, given
@@ -34,7 +34,7 @@ from palimpsest.events.servers import all_of
 from palimpsest.events.settings import flaw
 from palimpsest.events.state import State
 from palimpsest.events.types import OFFLINE, AgentCreated, Settings
-from palimpsest.store.tokens import encoding_for
+from palimpsest.store.tokens.counting import encoding_for
 
 OFFLINE_WINDOW_TOKENS: Final = 8_192
 HOSTED_WINDOW_TOKENS: Final = 32_768

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import click
 
-from palimpsest.actors.calls import KNOWN
+from palimpsest.actors.links.calls import KNOWN
 from palimpsest.console.called import as_typed
 from palimpsest.console.describe import plain
 from palimpsest.console.inspect import reading
@@ -21,8 +21,8 @@ from palimpsest.console.show import Page, many, names_of, one_line, print_json
 from palimpsest.console.writing import writing
 from palimpsest.events.errors import UnknownSource
 from palimpsest.events.sources import PREFIX, Document, Source, is_source, source_of
-from palimpsest.store.library import folded
-from palimpsest.store.log import LogReader
+from palimpsest.store.library.reading import folded
+from palimpsest.store.logs.contract import LogReader
 
 # --- attach, detach, unload ---------------------------------------------------------------------------------------
 
@@ -35,7 +35,7 @@ CUT_OFF: Final = "What is loading has a load under way, or one that was cut off:
 @address_option
 def attach_command(source: str, agents: tuple[str, ...], address: str) -> None:
     """Let AGENTS search and read the documents of SOURCE. Nothing is copied."""
-    from palimpsest.actors.sources import attach
+    from palimpsest.actors.requests.sources import attach
 
     async def work() -> list[str]:
         async with writing(address, f"attach {source}", UnknownSource(source)) as log:
@@ -50,7 +50,7 @@ def attach_command(source: str, agents: tuple[str, ...], address: str) -> None:
 @address_option
 def detach_command(source: str, agents: tuple[str, ...], address: str) -> None:
     """Take SOURCE from AGENTS: they do not see its documents any more."""
-    from palimpsest.actors.sources import detach
+    from palimpsest.actors.requests.sources import detach
 
     async def work() -> list[str]:
         async with writing(address, f"detach {source}", UnknownSource(source)) as log:
@@ -76,7 +76,7 @@ def unload_command(source: str, documents: tuple[str, ...], address: str) -> Non
 
     The log keeps what was there: searches as of earlier events still find it.
     """
-    from palimpsest.actors.sources import unload
+    from palimpsest.actors.requests.sources import unload
 
     async def work() -> list[Document]:
         async with writing(address, f"unload {source}", UnknownSource(source)) as log:

@@ -19,7 +19,7 @@ from palimpsest.events.errors import BadInput
 from palimpsest.events.passages import input_text
 from palimpsest.events.state import State
 from palimpsest.events.types import ArchivalMemoryInserted, Event, InputArchived, MessageSent, TurnStarted
-from palimpsest.store.log import LogReader
+from palimpsest.store.logs.contract import LogReader
 
 PAGE_SIZE = 20
 RECALL = frozenset({"TurnStarted", "MessageSent"})

@@ -24,8 +24,8 @@ from palimpsest.events.envelope import Envelope
 from palimpsest.events.errors import BadInput
 from palimpsest.events.sources import is_source
 from palimpsest.events.types import INPUTS, TurnEnded
-from palimpsest.store.log import LogReader
-from palimpsest.store.states import load
+from palimpsest.store.logs.contract import LogReader
+from palimpsest.store.logs.states import load
 
 SLACK_MS: Final = 3_600_000
 """Clocks may differ: what is sought by its time is sought from an hour before."""

@@ -11,15 +11,15 @@ from palimpsest.console.show import one_line
 
 if TYPE_CHECKING:
     from palimpsest.actors.client import Reply, Ticket
-    from palimpsest.actors.forks import Overrides, Place, Undone
-    from palimpsest.actors.loading import OnProgress, Report
+    from palimpsest.actors.loads.loading import OnProgress, Report
     from palimpsest.actors.models.protocol import Piece
-    from palimpsest.actors.zones import Change
+    from palimpsest.actors.requests.forks import Overrides, Place, Undone
+    from palimpsest.actors.requests.zones import Change
     from palimpsest.events.envelope import Envelope
     from palimpsest.events.formats import Format
     from palimpsest.events.state import State
     from palimpsest.events.types import AgentCreated, Settings, Timer
-    from palimpsest.store.log import StreamHead
+    from palimpsest.store.logs.contract import StreamHead
 
 
 class Talker(Protocol):

@@ -29,8 +29,8 @@ from palimpsest.events.debug.timeline import Timeline, under_way
 from palimpsest.events.envelope import Envelope
 from palimpsest.events.errors import BadInput
 from palimpsest.events.sources import is_source
-from palimpsest.store.log import LogReader
-from palimpsest.store.states import load
+from palimpsest.store.logs.contract import LogReader
+from palimpsest.store.logs.states import load
 
 POLL_S: Final = 0.2
 

@@ -18,11 +18,11 @@ from palimpsest.console.writing import writing
 from palimpsest.console.zones import change_said, told_of
 from palimpsest.events.errors import UnknownAgent
 from palimpsest.events.times import zone_of
-from palimpsest.store import zones
-from palimpsest.store.states import load
+from palimpsest.store.logs.states import load
+from palimpsest.store.times import zones
 
 if TYPE_CHECKING:
-    from palimpsest.actors.zones import Change
+    from palimpsest.actors.requests.zones import Change
 
 
 @click.command("timezone")
@@ -58,7 +58,7 @@ def command(agent: str, zone: str, address: str, as_json: bool) -> None:
 
 
 async def _change(agent: str, zone: str, address: str) -> Change:
-    from palimpsest.actors.zones import change
+    from palimpsest.actors.requests.zones import change
 
     zones.named(zone)  # raises before anything is started
     async with writing(address, f"timezone {agent}", UnknownAgent(agent)) as log:

@@ -20,10 +20,10 @@ from palimpsest.events.encodings import FILE, SERVER
 from palimpsest.events.errors import BadInput
 from palimpsest.events.servers import all_of, summarizer
 from palimpsest.events.types import Settings
-from palimpsest.store import tokenizer_file
-from palimpsest.store.key_files import handed
-from palimpsest.store.keys import merged
-from palimpsest.store.tokens import SHIPPED, encoding_for, is_encoding
+from palimpsest.store.keys.files import handed
+from palimpsest.store.keys.keys import merged
+from palimpsest.store.tokens import tokenizers as tokenizer_file
+from palimpsest.store.tokens.counting import SHIPPED, encoding_for, is_encoding
 
 SERVERS: Final = SERVER.rstrip(":")
 """The agent's server counts, and its kind is asked for."""
@@ -54,7 +54,7 @@ def encoding_named(text: str, model: str, base_url: str, typed: str = "") -> tup
 
 def _kind(named: str, model: str, base_url: str, typed: str) -> str:
     """The kind of server that counts; where none is named, the server is asked."""
-    from palimpsest.actors.models.tokenizing import KINDS
+    from palimpsest.actors.models.hosted.tokenizing import KINDS
 
     if not base_url:
         raise BadInput(f"tokenizer={SERVERS} needs the model's own server: --base-url, or MODEL@URL of a fallback.")
@@ -75,7 +75,7 @@ def _kind(named: str, model: str, base_url: str, typed: str) -> str:
 @functools.lru_cache(maxsize=64)
 def _asked(base_url: str, model: str, typed: str) -> str:
     """The kind of server there, asked once. An address that came with an agent is asked only where it is trusted."""
-    from palimpsest.actors.models.tokenizing import kind_of
+    from palimpsest.actors.models.hosted.tokenizing import kind_of
 
     given = handed(os.environ, typed=(typed,) if typed else ())
     keys, address = merged(given.filed, given.environment), address_of(base_url)

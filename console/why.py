@@ -34,9 +34,9 @@ from palimpsest.events.errors import BadInput
 from palimpsest.events.passages import input_text
 from palimpsest.events.sources import PREFIX, is_source, source_of, stream_of
 from palimpsest.events.types import Event, InputArchived, PassagesLoaded, UserMessageReceived
-from palimpsest.store.library import folded
-from palimpsest.store.log import LogReader
-from palimpsest.store.states import load
+from palimpsest.store.library.reading import folded
+from palimpsest.store.logs.contract import LogReader
+from palimpsest.store.logs.states import load
 
 Rank = Callable[[Search, Collection[Told]], Ranked]
 

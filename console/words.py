@@ -17,8 +17,8 @@ KEPT: Final = 4096
 
 def search_terms() -> Terms:
     """A text to its words as the index has them: stop words out, endings cut, dates as words."""
-    from palimpsest.store.lexical import ready
-    from palimpsest.store.terms import Tokenizer
+    from palimpsest.store.words.lexical import ready
+    from palimpsest.store.words.terms import Tokenizer
 
     tokenizer = Tokenizer()
 

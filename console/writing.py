@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 from palimpsest.console.chat import starting
 from palimpsest.console.options import data_folder, rehomed
 from palimpsest.events.errors import PalimpsestError
-from palimpsest.store.sqlite_log import SqliteLog
+from palimpsest.store.logs.sqlite_log import SqliteLog
 
 if TYPE_CHECKING:
-    from palimpsest.actors.direct import DirectLog
-    from palimpsest.actors.log_client import LogClient
+    from palimpsest.actors.links.direct import DirectLog
+    from palimpsest.actors.links.log_client import LogClient
 
 
 @contextlib.asynccontextmanager
@@ -23,7 +23,7 @@ async def writing(address: str, what: str, missing: PalimpsestError) -> AsyncIte
     folder = data_folder()
     if address:
         with starting(address):
-            from palimpsest.actors.log_client import LogClient
+            from palimpsest.actors.links.log_client import LogClient
             from palimpsest.actors.system import Options, boot
 
             system = await boot(folder, what, Options(address=address, rehome=rehomed()))
@@ -32,7 +32,7 @@ async def writing(address: str, what: str, missing: PalimpsestError) -> AsyncIte
         finally:
             await system.stop()
         return
-    from palimpsest.actors.direct import DirectLog
+    from palimpsest.actors.links.direct import DirectLog
 
     if not folder.log_path().exists():
         raise missing

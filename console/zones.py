@@ -8,10 +8,10 @@ from palimpsest.console.describe import timer_text
 from palimpsest.console.show import many, one_line
 from palimpsest.events.formats import ZONED
 from palimpsest.events.times import ahead, is_utc, stamp, zone_of
-from palimpsest.store import zones
+from palimpsest.store.times import zones
 
 if TYPE_CHECKING:
-    from palimpsest.actors.zones import Change
+    from palimpsest.actors.requests.zones import Change
     from palimpsest.console.talk import Talker
     from palimpsest.events.state import State
     from palimpsest.events.types import AgentCreated, Timer
@@ -44,7 +44,7 @@ def told_of(state: State) -> str:
 
 def with_zone(born: AgentCreated, zone: str) -> AgentCreated:
     """A new agent's first event with its zone: this one, or the user's own."""
-    from palimpsest.actors.zones import zoned
+    from palimpsest.actors.requests.zones import zoned
 
     return zoned(born, zone or None)
 

@@ -1,8 +1,8 @@
 """A request by parts, for a server that counts tokens itself: what it is to count, and its counts in the state.
 
-Until a part is counted by the server, our own count of it stands (`store.tokens`). The LLM processor has the parts
-counted before it sends a request, and the answer's event says what they have (`Counted`); a request that turns out to
-be too long is not sent, and fails as an overflow.
+Until a part is counted by the server, our own count of it stands (`store.tokens.counting`). The LLM processor has the
+parts counted before it sends a request, and the answer's event says what they have (`Counted`); a request that turns
+out to be too long is not sent, and fails as an overflow.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """Names of token encodings, as `Settings.encoding` has them: tiktoken's own, one weighed by scripts
-(`store.scripts`), or the model's own tokenizer, by which counts are exact.
+(`store.tokens.scripts`), or the model's own tokenizer, by which counts are exact.
 
 Rule: the name says all that a count needs; what it stands for is asked for by the shell alone.
 """
@@ -11,7 +11,7 @@ from typing import Final
 FILE: Final = "hf:"
 """Before the path of a tokenizer's file, as Hugging Face has it."""
 SERVER: Final = "server:"
-"""Before the kind of the agent's server, which counts for us (`actors.models.tokenizing`)."""
+"""Before the kind of the agent's server, which counts for us (`actors.models.hosted.tokenizing`)."""
 
 
 def is_own(encoding: str) -> bool:

@@ -179,7 +179,7 @@ class MemoryManager:
         return bool(self._dirty)
 
     def settle(self, outcomes: Sequence[tuple[str, str]]) -> list[str]:
-        """Learn what became of the plan: (agent, outcome) for each draft, as `store.log.Appended` has it.
+        """Learn what became of the plan: (agent, outcome) for each draft, as `store.logs.contract.Appended` has it.
 
         A stream whose drafts were all appended is where the plan left it. Any other has moved on, by another's event
         or by a predecessor's append under the same keys (which need not be the plan that was made here): those agents

@@ -31,7 +31,7 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
     requests that its server is to have at once (0: as it is usual); `timeout_s`: the most that one attempt may take;
     `elsewhere`: another server is asked where this one fails, so that one that does not answer is not waited for twice;
     `idle_s`: the most between two pieces of an answer. `plain`: the model answered in plain text before, so content is
-    handed on as a message while it comes. `headers` go along, beside those that `store.keys` has for the server.
+    handed on as a message while it comes. `headers` go along, beside those that `store.keys.keys` has for the server.
     `before` is awaited once the server has a slot for the request, before it is sent: it may raise ModelFailed.
     """
 

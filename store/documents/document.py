@@ -16,7 +16,6 @@ from typing import BinaryIO, Final
 
 from palimpsest.events.documents import Passage
 from palimpsest.events.errors import BadInput, DocumentUnreadable
-from palimpsest.store import tokens
 from palimpsest.store.documents import media
 from palimpsest.store.documents.chunks import chunk
 from palimpsest.store.documents.decoding import Decoded
@@ -27,6 +26,7 @@ from palimpsest.store.documents.plain import markdown_parts, text_parts
 from palimpsest.store.documents.records import csv_parts, json_parts, jsonl_parts
 from palimpsest.store.documents.web import html_parts
 from palimpsest.store.documents.word import docx_parts
+from palimpsest.store.tokens import counting as tokens
 
 PASSAGE_TOKENS: Final = 200
 OVERLAP_TOKENS: Final = 20

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from palimpsest.actors import own_ray
+from palimpsest.actors.on_ray import own_ray
 from palimpsest.actors.system import Options, System, boot
 from palimpsest.events.types import FunctionReturned, SummaryWritten
 from palimpsest.store.folder import DataFolder
-from palimpsest.store.key_files import key_files
-from palimpsest.store.keys import Server
+from palimpsest.store.keys.files import key_files
+from palimpsest.store.keys.keys import Server
 from tests.cluster.world import HOME, KEY, OWN_KEY, SLOW, Crowd, all_contexts, check_promises, log_of, run, running
 from tests.conftest import OWN_RAY
 

@@ -9,7 +9,7 @@ import pytest
 
 from palimpsest.actors.client import Reply, Ticket
 from palimpsest.actors.models.protocol import Piece
-from palimpsest.actors.process import now_ms
+from palimpsest.actors.parts.process import now_ms
 from palimpsest.actors.system import System
 from palimpsest.events.errors import AgentExists, BadInput, UnknownAgent
 from palimpsest.events.prompts import newborn

@@ -17,13 +17,13 @@ from palimpsest.events.envelope import Envelope
 from palimpsest.events.passages import Page
 from palimpsest.events.sources import Source, fold_source
 from palimpsest.events.types import PassagesLoaded, UploadFinished
-from palimpsest.store.bearing import BEARING
-from palimpsest.store.embeddings import WordLlamaEmbedder
 from palimpsest.store.folder import DataFolder
-from palimpsest.store.library import Library
-from palimpsest.store.points import View
-from palimpsest.store.projection import MemoryIndex
-from palimpsest.store.sqlite_reader import SqliteReader
+from palimpsest.store.index.bearing import BEARING
+from palimpsest.store.index.embeddings import WordLlamaEmbedder
+from palimpsest.store.index.points import View
+from palimpsest.store.index.projection import MemoryIndex
+from palimpsest.store.library.reading import Library
+from palimpsest.store.logs.sqlite_reader import SqliteReader
 from tests.cluster.test_power import kill_root
 from tests.cluster.world import HOME, born, check_promises, log_of, run, running, stream_of
 

@@ -25,8 +25,8 @@ from palimpsest.events.types import (
     Settings,
 )
 from palimpsest.store.folder import DataFolder
-from palimpsest.store.key_files import key_files
-from palimpsest.store.keys import Server
+from palimpsest.store.keys.files import key_files
+from palimpsest.store.keys.keys import Server
 from tests.cluster.world import KEY, OWN_KEY, born, run, stream_of
 
 

@@ -13,8 +13,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from palimpsest.actors import own_ray
-from palimpsest.actors.own_ray import last_words
+from palimpsest.actors.on_ray import own_ray
+from palimpsest.actors.on_ray.own_ray import last_words
 from palimpsest.events.errors import BadInput
 from tests.cluster.world import HOME, PYTHONPATH
 
@@ -105,7 +105,7 @@ def test_a_place_with_room_goes_before_one_without(tmp_path: Path, monkeypatch: 
     full, free = tmp_path / "full", tmp_path / "free"
     full.mkdir()
     free.mkdir()
-    monkeypatch.setattr("palimpsest.actors.own_ray.tempfile.gettempdir", lambda: str(full))
+    monkeypatch.setattr("palimpsest.actors.on_ray.own_ray.tempfile.gettempdir", lambda: str(full))
     monkeypatch.setattr(own_ray, "_PLACES", (str(free),))
     monkeypatch.setattr(own_ray, "LONGEST", len(str(free)) + 20)
     monkeypatch.setattr(own_ray, "_held", [])
@@ -117,7 +117,7 @@ def test_a_place_with_room_goes_before_one_without(tmp_path: Path, monkeypatch: 
 def test_what_a_killed_process_left_is_cleared_by_the_next_and_what_another_has_is_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("palimpsest.actors.own_ray.tempfile.gettempdir", lambda: str(tmp_path))
+    monkeypatch.setattr("palimpsest.actors.on_ray.own_ray.tempfile.gettempdir", lambda: str(tmp_path))
     monkeypatch.setattr(own_ray, "LONGEST", len(str(tmp_path)) + 20)
     monkeypatch.setattr(own_ray, "_held", [])
     left, theirs = tmp_path / f"pal-{os.getpid()}-abcd", tmp_path / "pal-1-abcd"
@@ -143,7 +143,7 @@ def test_what_a_killed_process_left_is_cleared_by_the_next_and_what_another_has_
 def test_a_place_for_its_folder_is_looked_for_and_said_where_there_is_none(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("palimpsest.actors.own_ray.tempfile.gettempdir", lambda: str(tmp_path / ("deep" * 20)))
+    monkeypatch.setattr("palimpsest.actors.on_ray.own_ray.tempfile.gettempdir", lambda: str(tmp_path / ("deep" * 20)))
     monkeypatch.setattr(own_ray, "_PLACES", ("/nowhere",))
     with pytest.raises(BadInput, match=r"too long for a socket\), /nowhere \(No such file or directory\). Set TMPDIR"):
         own_ray._own_folder()

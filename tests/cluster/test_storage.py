@@ -11,17 +11,17 @@ from pathlib import Path
 import pytest
 
 from palimpsest.actors.client import Client
-from palimpsest.actors.index import IndexSettings
-from palimpsest.actors.log_client import LogClient
+from palimpsest.actors.links.log_client import LogClient
+from palimpsest.actors.parts.index import IndexSettings
 from palimpsest.actors.system import Options, System
 from palimpsest.events.envelope import Topic
 from palimpsest.events.errors import EmbedderChanged
 from palimpsest.events.passages import Page
 from palimpsest.events.types import FunctionReturned, Settings
-from palimpsest.store.embeddings import WordLlamaEmbedder
 from palimpsest.store.folder import DataFolder
-from palimpsest.store.points import View
-from palimpsest.store.projection import MemoryIndex
+from palimpsest.store.index.embeddings import WordLlamaEmbedder
+from palimpsest.store.index.points import View
+from palimpsest.store.index.projection import MemoryIndex
 from tests.cluster.world import (
     SMALL,
     START_MS,

@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from palimpsest.actors.client import Client
-from palimpsest.actors.log_client import LogClient, unwrapped
+from palimpsest.actors.links.log_client import LogClient, unwrapped
 from palimpsest.actors.system import Options, System
 from palimpsest.events.envelope import Draft
 from palimpsest.events.errors import (
@@ -24,8 +24,8 @@ from palimpsest.events.errors import (
 from palimpsest.events.prompts import newborn
 from palimpsest.events.types import Settings
 from palimpsest.store.folder import DataFolder
-from palimpsest.store.log import Append
-from palimpsest.store.sqlite_log import SqliteLog
+from palimpsest.store.logs.contract import Append
+from palimpsest.store.logs.sqlite_log import SqliteLog
 from tests.cluster.world import (
     Crowd,
     born,

@@ -19,14 +19,14 @@ from ray._common.test_utils import wait_for_condition
 from ray.cluster_utils import Cluster
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from palimpsest.actors import whereabouts
-from palimpsest.actors.own_ray import NAMESPACE
+from palimpsest.actors.on_ray import whereabouts
+from palimpsest.actors.on_ray.own_ray import NAMESPACE
 from palimpsest.actors.system import Options, boot
 from palimpsest.events.errors import BadInput, DataFolderBusy, LogUnavailable
 from palimpsest.events.prompts import newborn
 from palimpsest.events.types import Settings
 from palimpsest.store.folder import DataFolder
-from palimpsest.store.sqlite_file import begin, log_id
+from palimpsest.store.logs.sqlite_file import begin, log_id
 from tests.cluster.world import PYTHONPATH, run
 
 SOON = {

@@ -20,7 +20,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from palimpsest.actors.client import Client, Reply, Ticket
-from palimpsest.actors.log_client import LogClient
+from palimpsest.actors.links.log_client import LogClient
 from palimpsest.actors.system import Options, System, boot
 from palimpsest.events.codec import decode
 from palimpsest.events.context import open_request
@@ -30,8 +30,8 @@ from palimpsest.events.prompts import newborn
 from palimpsest.events.state import State
 from palimpsest.events.types import Event, InferenceRequested, Settings, TurnEnded
 from palimpsest.store.folder import DataFolder
-from palimpsest.store.log import LogReader
-from palimpsest.store.sqlite_reader import SqliteReader
+from palimpsest.store.logs.contract import LogReader
+from palimpsest.store.logs.sqlite_reader import SqliteReader
 from tests.simulation.promises import Watch
 
 T = TypeVar("T")

@@ -6,12 +6,12 @@ import asyncio
 from collections.abc import AsyncIterator, Iterable, Sequence
 from pathlib import Path
 
-from palimpsest.actors.checks import check_text
 from palimpsest.actors.client import Reply, Ticket
-from palimpsest.actors.forks import Overrides, Place, Undone
-from palimpsest.actors.loading import Loaded, OnProgress, Report
+from palimpsest.actors.loads.loading import Loaded, OnProgress, Report
 from palimpsest.actors.models.protocol import Piece
-from palimpsest.actors.zones import Change
+from palimpsest.actors.requests.checks import check_text
+from palimpsest.actors.requests.forks import Overrides, Place, Undone
+from palimpsest.actors.requests.zones import Change
 from palimpsest.events.codec import draft
 from palimpsest.events.envelope import GENESIS, Envelope, place
 from palimpsest.events.errors import BadInput, PalimpsestError, UnknownAgent
@@ -20,8 +20,8 @@ from palimpsest.events.formats import Format, changed
 from palimpsest.events.prompts import newborn
 from palimpsest.events.state import State
 from palimpsest.events.types import AgentCreated, Settings, Timer
-from palimpsest.store.log import StreamHead
-from palimpsest.store.zones import named
+from palimpsest.store.logs.contract import StreamHead
+from palimpsest.store.times.zones import named
 
 Script = list[Piece | Reply]
 

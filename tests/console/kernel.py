@@ -24,10 +24,10 @@ from palimpsest.events.types import (
     UserMessageReceived,
 )
 from palimpsest.store.folder import DataFolder
-from palimpsest.store.log import Append
-from palimpsest.store.sqlite_log import SqliteLog
-from palimpsest.store.states import load, snapshot_of
-from palimpsest.store.zones import offset_s
+from palimpsest.store.logs.contract import Append
+from palimpsest.store.logs.sqlite_log import SqliteLog
+from palimpsest.store.logs.states import load, snapshot_of
+from palimpsest.store.times.zones import offset_s
 
 START_MS = 1_763_800_000_000
 

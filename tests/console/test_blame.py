@@ -21,8 +21,8 @@ from palimpsest.events.types import (
     Parent,
     SummaryWritten,
 )
-from palimpsest.store.log import Append
-from palimpsest.store.states import load
+from palimpsest.store.logs.contract import Append
+from palimpsest.store.logs.states import load
 from tests.console.conftest import Launch
 from tests.console.kernel import Kernel
 from tests.unit.story import AGENT, Story, call, say

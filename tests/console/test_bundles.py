@@ -11,9 +11,9 @@ import pytest
 from palimpsest.events.codec import draft
 from palimpsest.events.envelope import Topic
 from palimpsest.events.types import Timer, TimerSet
-from palimpsest.store.bundle_log import read_bundle
+from palimpsest.store.bundles.log import read_bundle
 from palimpsest.store.folder import DataFolder
-from palimpsest.store.log import Append
+from palimpsest.store.logs.contract import Append
 from tests.console.conftest import Launch, Printed
 from tests.console.kernel import START_MS, Kernel
 

@@ -14,7 +14,7 @@ import pytest
 from palimpsest.events.codec import decode
 from palimpsest.events.types import TimerCancelled
 from palimpsest.store.folder import DataFolder
-from palimpsest.store.sqlite_log import SqliteLog
+from palimpsest.store.logs.sqlite_log import SqliteLog
 from tests.console.terminal import ROOT, Terminal, terminal
 
 LAUNCH: Final = str(ROOT / "launch.py")

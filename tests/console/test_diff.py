@@ -9,7 +9,7 @@ import msgspec
 from palimpsest.events.codec import draft
 from palimpsest.events.envelope import Topic
 from palimpsest.events.types import Settings, SettingsChanged, SourceAttached, Timer, TimerSet, UserMessageReceived
-from palimpsest.store.log import Append
+from palimpsest.store.logs.contract import Append
 from tests.console.conftest import Launch
 from tests.console.kernel import START_MS, Kernel
 

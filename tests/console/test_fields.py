@@ -14,7 +14,7 @@ from palimpsest.console.settings import Flags, changes_in_words, settings_change
 from palimpsest.console.tokenizers import missing, with_tokenizer
 from palimpsest.events.errors import BadInput
 from palimpsest.events.types import Server, Settings
-from palimpsest.store.tokens import count
+from palimpsest.store.tokens.counting import count
 from tests.unit.story import Story
 from tests.unit.test_tokenizer_file import LLAMA
 

@@ -8,7 +8,7 @@ import pytest
 
 from palimpsest.events.types import AgentForked, Parent, Timer
 from palimpsest.store.folder import DataFolder
-from palimpsest.store.states import load
+from palimpsest.store.logs.states import load
 from tests.console.conftest import Launch, file_of
 from tests.console.kernel import Kernel
 

@@ -17,8 +17,8 @@ from palimpsest.events.codec import draft
 from palimpsest.events.errors import BadInput
 from palimpsest.events.prompts import newborn
 from palimpsest.events.types import Settings
-from palimpsest.store.key_files import KeyFiles, key_files
-from palimpsest.store.log import Append
+from palimpsest.store.keys.files import KeyFiles, key_files
+from palimpsest.store.logs.contract import Append
 from tests.console.conftest import Launch, Printed
 from tests.console.kernel import START_MS, Kernel
 from tests.models.test_openai import Server

@@ -13,8 +13,8 @@ from palimpsest.console.context import View, lazy_count, view_at
 from palimpsest.events.codec import decode
 from palimpsest.events.envelope import Topic
 from palimpsest.events.types import InferenceRequested
-from palimpsest.store.log import Append
-from palimpsest.store.states import load
+from palimpsest.store.logs.contract import Append
+from palimpsest.store.logs.states import load
 from tests.console.conftest import Launch, file_of
 from tests.console.kernel import Kernel
 

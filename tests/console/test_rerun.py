@@ -10,12 +10,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from palimpsest.actors.direct import DirectLog
-from palimpsest.actors.forks import undo
+from palimpsest.actors.links.direct import DirectLog
+from palimpsest.actors.requests.forks import undo
 from palimpsest.events.codec import decode
 from palimpsest.events.types import InferenceRequested, Timer
 from palimpsest.store.folder import DataFolder
-from palimpsest.store.sqlite_log import SqliteLog
+from palimpsest.store.logs.sqlite_log import SqliteLog
 from tests.console.conftest import Launch, Printed
 from tests.console.kernel import START_MS, Kernel
 

@@ -9,8 +9,8 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from palimpsest.actors.models.window import Window
-from palimpsest.actors.turns import Reply
+from palimpsest.actors.models.hosted.window import Window
+from palimpsest.actors.requests.turns import Reply
 from palimpsest.console.describe import describe, value_text
 from palimpsest.console.overrides import changes
 from palimpsest.console.pipe import finish
@@ -30,9 +30,9 @@ from palimpsest.events.prompts import SYSTEM
 from palimpsest.events.servers import chosen, summarizer
 from palimpsest.events.types import Server, ServerSwitched, Settings, SummaryWritten
 from palimpsest.store.folder import DataFolder
-from palimpsest.store.log import Append
-from palimpsest.store.sqlite_log import SqliteLog
-from palimpsest.store.tokens import count
+from palimpsest.store.logs.contract import Append
+from palimpsest.store.logs.sqlite_log import SqliteLog
+from palimpsest.store.tokens.counting import count
 from tests.console.conftest import Launch
 from tests.unit.story import AGENT, Story, say
 from tests.unit.test_tokenizer_file import LLAMA

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from palimpsest.actors.models.window import UNKNOWN, UNREACHED, Window
+from palimpsest.actors.models.hosted.window import UNKNOWN, UNREACHED, Window
 from palimpsest.console.settings import (
     Flags,
     born,
@@ -23,7 +23,7 @@ from palimpsest.events.errors import BadInput
 from palimpsest.events.evolve import evolve
 from palimpsest.events.prompts import least_window_tokens, newborn
 from palimpsest.events.types import Settings, TurnEnded, UserMessageReceived
-from palimpsest.store.tokens import count
+from palimpsest.store.tokens.counting import count
 
 OLLAMA = "http://localhost:11434/v1"
 

@@ -9,16 +9,16 @@ from typing import Any
 import msgspec
 import pytest
 
-from palimpsest.actors.direct import DirectLog
-from palimpsest.actors.loader import Loader
+from palimpsest.actors.links.direct import DirectLog
+from palimpsest.actors.loads.loader import Loader
 from palimpsest.console.load import print_report
 from palimpsest.console.show import Page
 from palimpsest.events.codec import draft
 from palimpsest.events.sources import stream_of
 from palimpsest.events.types import DocumentOpened
 from palimpsest.store.folder import DataFolder
-from palimpsest.store.index_folder import IndexFolder
-from palimpsest.store.log import Append
+from palimpsest.store.index.folder import IndexFolder
+from palimpsest.store.logs.contract import Append
 from tests.console.conftest import Launch
 from tests.console.kernel import Kernel
 

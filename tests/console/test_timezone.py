@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from palimpsest.actors.zones import Change
+from palimpsest.actors.requests.zones import Change
 from palimpsest.console.chat import settle
 from palimpsest.console.main import main
 from palimpsest.console.settings import Flags

@@ -46,9 +46,9 @@ from palimpsest.events.types import (
     UserMessageReceived,
 )
 from palimpsest.store.folder import DataFolder
-from palimpsest.store.log import Append
-from palimpsest.store.sqlite_log import SqliteLog
-from palimpsest.store.states import load
+from palimpsest.store.logs.contract import Append
+from palimpsest.store.logs.sqlite_log import SqliteLog
+from palimpsest.store.logs.states import load
 from tests.console.conftest import Launch
 from tests.console.kernel import Kernel
 from tests.simulation.world import World

@@ -7,9 +7,9 @@ import sqlite3
 from pathlib import Path
 from typing import ClassVar, Protocol
 
-from palimpsest.store.log import LogStore
-from palimpsest.store.memory_log import Memory, MemoryLog
-from palimpsest.store.sqlite_log import SqliteLog
+from palimpsest.store.logs.contract import LogStore
+from palimpsest.store.logs.in_memory import Memory, MemoryLog
+from palimpsest.store.logs.sqlite_log import SqliteLog
 
 Stored = tuple[str, int, int, str, bytes]
 """Agent, seq, position, key, body."""

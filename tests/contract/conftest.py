@@ -20,7 +20,7 @@ from pathlib import Path
 
 import pytest
 
-from palimpsest.store.log import LogStore
+from palimpsest.store.logs.contract import LogStore
 from tests.contract.backends import BACKENDS, Backend
 
 Open = Callable[[], LogStore]

@@ -1,6 +1,6 @@
 """The contract written down a second time, as naively as can be: one list of events, searched from the start each time.
 
-It shares nothing with the backends (they share `store.admission`), so that a mistake in the rules is seen.
+It shares nothing with the backends (they share `store.logs.admission`), so that a mistake in the rules is seen.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from palimpsest.events.envelope import Draft
 from palimpsest.events.types import Parent
-from palimpsest.store.log import Append, Appended, Snapshot
+from palimpsest.store.logs.contract import Append, Appended, Snapshot
 
 
 class Oracle:

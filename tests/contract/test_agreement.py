@@ -13,8 +13,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from palimpsest.events.envelope import Draft
 from palimpsest.events.errors import Fenced
 from palimpsest.events.types import Parent
-from palimpsest.store.log import Append, LogStore, Snapshot
-from palimpsest.store.sqlite_log import SqliteLog
+from palimpsest.store.logs.contract import Append, LogStore, Snapshot
+from palimpsest.store.logs.sqlite_log import SqliteLog
 from tests.contract.backends import BACKENDS, InSqlite
 from tests.contract.oracle import Oracle
 from tests.contract.words import assert_sound, event, keys, outcomes

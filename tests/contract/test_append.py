@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from palimpsest.events.envelope import Draft, Topic
-from palimpsest.store.log import MUST_EXIST, Append, Appended, LogStore
+from palimpsest.store.logs.contract import MUST_EXIST, Append, Appended, LogStore
 from tests.contract.backends import Backend
 from tests.contract.words import add, assert_sound, event, events, keys, outcomes, snapshot
 

@@ -11,7 +11,7 @@ import pytest
 
 from palimpsest.events.envelope import Topic
 from palimpsest.events.errors import Fenced, LogReadOnly, LogUnavailable
-from palimpsest.store.log import Append, LogStore
+from palimpsest.store.logs.contract import Append, LogStore
 from tests.contract import writer
 from tests.contract.backends import Backend
 from tests.contract.conftest import Open

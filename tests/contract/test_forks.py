@@ -10,8 +10,8 @@ import pytest
 
 from palimpsest.events.envelope import Draft, Topic, chain
 from palimpsest.events.types import Parent
-from palimpsest.store.log import Append, LogStore
-from palimpsest.store.sqlite_log import SqliteLog
+from palimpsest.store.logs.contract import Append, LogStore
+from palimpsest.store.logs.sqlite_log import SqliteLog
 from tests.contract.backends import Backend
 from tests.contract.conftest import Open
 from tests.contract.words import add, assert_sound, event, events, keys, outcomes, snapshot

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from palimpsest.events.envelope import Topic
-from palimpsest.store.log import LogStore
+from palimpsest.store.logs.contract import LogStore
 from tests.contract.words import add, assert_sound, event, events, keys, snapshot
 
 # --- read

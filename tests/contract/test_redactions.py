@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from palimpsest.store.log import Append, LogStore
-from palimpsest.store.manifest import Redacted
-from palimpsest.store.sqlite_log import SqliteLog
+from palimpsest.store.bundles.manifest import Redacted
+from palimpsest.store.logs.contract import Append, LogStore
+from palimpsest.store.logs.sqlite_log import SqliteLog
 from tests.contract.conftest import Open
 from tests.contract.words import add, event, outcomes
 

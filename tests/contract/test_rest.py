@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from palimpsest.events.envelope import Draft, Topic
-from palimpsest.store.log import Append, Appended, LogStore
+from palimpsest.store.logs.contract import Append, Appended, LogStore
 from tests.contract.words import add, assert_sound, event, keys, outcomes
 
 

@@ -16,10 +16,10 @@ from pathlib import Path
 import pytest
 
 from palimpsest.events.errors import BadInput, LogUnavailable, LogUnreadable, NewerFormat, PalimpsestError
-from palimpsest.store.log import Append
-from palimpsest.store.sqlite_file import FORMAT, migrate
-from palimpsest.store.sqlite_log import Head, Heads, SqliteLog
-from palimpsest.store.sqlite_reader import SqliteReader
+from palimpsest.store.logs.contract import Append
+from palimpsest.store.logs.sqlite_file import FORMAT, migrate
+from palimpsest.store.logs.sqlite_log import Head, Heads, SqliteLog
+from palimpsest.store.logs.sqlite_reader import SqliteReader
 from tests.contract.words import add, assert_sound, event, events, keys, outcomes
 
 ROOT = Path(__file__).parents[2]

@@ -6,7 +6,7 @@ import pytest
 
 from palimpsest.events.envelope import Topic
 from palimpsest.events.types import Parent
-from palimpsest.store.log import LogStore
+from palimpsest.store.logs.contract import LogStore
 from tests.contract.words import add, assert_sound, event, events, keys, outcomes
 
 FAY = {"fay": Parent(agent="ada", seq=2)}

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from palimpsest.events.envelope import GENESIS, Draft, Envelope, chain
 from palimpsest.events.types import Parent
-from palimpsest.store.log import Append, Appended, LogReader, LogStore, Snapshot
+from palimpsest.store.logs.contract import Append, Appended, LogReader, LogStore, Snapshot
 
 
 def event(

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from palimpsest.events.envelope import Draft, Topic
-from palimpsest.store.log import Append
+from palimpsest.store.logs.contract import Append
 from tests.contract.backends import BACKENDS
 from tests.contract.words import event
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 
-from palimpsest.store.log import LogReader
+from palimpsest.store.logs.contract import LogReader
 from tests.simulation.world import World
 
 SEEDS = range(40)

@@ -10,8 +10,8 @@ from palimpsest.events.codec import decode
 from palimpsest.events.debug.diff import Piece, Road, apply, diff, pieces
 from palimpsest.events.state import State
 from palimpsest.events.types import InferenceRequested, MessagesEvicted, SummaryWritten
-from palimpsest.store.log import LogReader
-from palimpsest.store.states import load
+from palimpsest.store.logs.contract import LogReader
+from palimpsest.store.logs.states import load
 from tests.debug.sessions import SEEDS, session
 
 SEED = st.sampled_from(SEEDS)

@@ -11,7 +11,7 @@ from palimpsest.console.state import overview_at
 from palimpsest.events.debug.diff import Place, apply, diff
 from palimpsest.events.debug.moments import Noted, Step, TurnBegan
 from palimpsest.events.debug.timeline import story
-from palimpsest.store.states import load
+from palimpsest.store.logs.states import load
 from tests.simulation.forking import Continuation, replayed
 from tests.simulation.world import World
 

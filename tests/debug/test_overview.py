@@ -14,8 +14,8 @@ from palimpsest.events.debug.window import gist, window, with_recorded
 from palimpsest.events.encodings import is_servers
 from palimpsest.events.state import UNCOUNTED, Phase, State
 from palimpsest.events.types import Event, InferenceRequested, MessagesEvicted
-from palimpsest.store.log import LogReader
-from palimpsest.store.states import load
+from palimpsest.store.logs.contract import LogReader
+from palimpsest.store.logs.states import load
 from tests.debug.sessions import SEEDS, session
 from tests.simulation.world import count
 

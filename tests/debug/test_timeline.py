@@ -24,7 +24,7 @@ from palimpsest.events.debug.moments import (
 from palimpsest.events.debug.timeline import Timeline, story, under_way
 from palimpsest.events.envelope import GENESIS, Envelope, place
 from palimpsest.events.types import AgentCreated, Settings, SettingsChanged, TurnEnded, UserMessageReceived
-from palimpsest.store.states import load
+from palimpsest.store.logs.states import load
 from tests.debug.sessions import SEEDS, session
 
 

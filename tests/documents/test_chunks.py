@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from palimpsest.events.documents import Passage
-from palimpsest.store import tokens
 from palimpsest.store.documents.chunks import CHARS_PER_TOKEN, chunk
 from palimpsest.store.documents.parts import PART_CHARS, Part
+from palimpsest.store.tokens import counting as tokens
 
 count = functools.partial(tokens.count, tokens.DEFAULT_ENCODING)
 

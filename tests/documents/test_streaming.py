@@ -16,7 +16,7 @@ MOST_BYTES = 1_200_000
 READ_IT = """
 import sys, tracemalloc
 from pathlib import Path
-from palimpsest.store import tokens
+from palimpsest.store.tokens import counting as tokens
 from palimpsest.store.documents import open_document
 tokens.count(tokens.DEFAULT_ENCODING, "the ranks are loaded once a process")
 tracemalloc.start()

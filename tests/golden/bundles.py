@@ -38,9 +38,9 @@ from palimpsest.events.types import (
     TimerSet,
     UserMessageReceived,
 )
-from palimpsest.store.bundle import SUFFIX
-from palimpsest.store.exporting import export
-from palimpsest.store.log import Append
+from palimpsest.store.bundles.exporting import export
+from palimpsest.store.bundles.file import SUFFIX
+from palimpsest.store.logs.contract import Append
 from tests.unit.story import AGENT, MINUTE_MS, Story, call, say
 
 FORK: Final = "fay"

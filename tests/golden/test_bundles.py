@@ -23,8 +23,8 @@ from palimpsest.events.types import (
     SummaryWritten,
     TimerFired,
 )
-from palimpsest.store.bundle import SUFFIX, write_bundle
-from palimpsest.store.bundle_log import BundleLog, read_bundle
+from palimpsest.store.bundles.file import SUFFIX, write_bundle
+from palimpsest.store.bundles.log import BundleLog, read_bundle
 from tests.golden.bundles import SESSIONS
 
 FOLDER = Path(__file__).parent / "bundles"

@@ -14,17 +14,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from palimpsest.actors import cutter, loader, sources
-from palimpsest.actors.direct import DirectLog
-from palimpsest.actors.loader import Loader
+from palimpsest.actors.links.direct import DirectLog
+from palimpsest.actors.loads import cutter, loader
+from palimpsest.actors.loads.loader import Loader
+from palimpsest.actors.requests import sources
 from palimpsest.events.codec import decode
 from palimpsest.events.envelope import Envelope
 from palimpsest.events.errors import BadInput, UnknownSource
 from palimpsest.events.sources import Source, Status, fold_source
 from palimpsest.events.types import DocumentRemoved, PassagesLoaded, SourceUnloaded
-from palimpsest.store.library import Library
-from palimpsest.store.log import Append, Appended
-from palimpsest.store.memory_log import MemoryLog
+from palimpsest.store.library.reading import Library
+from palimpsest.store.logs.contract import Append, Appended
+from palimpsest.store.logs.in_memory import MemoryLog
 from tests.loading.test_loader import prose
 
 NAME = "manuals"

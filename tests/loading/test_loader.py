@@ -10,20 +10,20 @@ from typing import Any, TypeVar
 import pytest
 
 from bench.small_files import W, paragraph, zipped
-from palimpsest.actors import sources
-from palimpsest.actors.calls import KNOWN
-from palimpsest.actors.direct import DirectLog
-from palimpsest.actors.loader import Loader
-from palimpsest.actors.loading import Progress, Report
+from palimpsest.actors.links.calls import KNOWN
+from palimpsest.actors.links.direct import DirectLog
+from palimpsest.actors.loads.loader import Loader
+from palimpsest.actors.loads.loading import Progress, Report
+from palimpsest.actors.requests import sources
 from palimpsest.events.codec import decode, draft
 from palimpsest.events.errors import BadInput, LogUnavailable, UnknownAgent, UnknownSource, WindowTooSmall
 from palimpsest.events.evolve import fold
 from palimpsest.events.prompts import newborn
 from palimpsest.events.sources import Source
 from palimpsest.events.types import PassagesLoaded, Settings, SettingsChanged, UploadFinished
-from palimpsest.store.library import Library
-from palimpsest.store.log import Append, Appended
-from palimpsest.store.memory_log import MemoryLog
+from palimpsest.store.library.reading import Library
+from palimpsest.store.logs.contract import Append, Appended
+from palimpsest.store.logs.in_memory import MemoryLog
 from tests.simulation.promises import Watch
 
 T = TypeVar("T")

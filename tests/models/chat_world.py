@@ -13,8 +13,8 @@ from typing import Final
 
 import msgspec
 
-from palimpsest.actors.index import IndexSettings, open_index
-from palimpsest.actors.models.offline import OfflineModel
+from palimpsest.actors.models.offline.model import OfflineModel
+from palimpsest.actors.parts.index import IndexSettings, open_index
 from palimpsest.actors.storage import Storage
 from tests.parts.world import MINUTE_MS, parts
 

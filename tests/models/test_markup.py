@@ -7,7 +7,7 @@ import json
 import pytest
 
 from bench.openai_stub import WRITTEN
-from palimpsest.actors.inferring import completed
+from palimpsest.actors.parts.inferring import completed
 from palimpsest.events.functions import UNREAD
 from palimpsest.events.types import InferenceCompleted
 from tests.models.test_openai import Server, ask, both_ways, complete, server

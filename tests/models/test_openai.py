@@ -1,4 +1,4 @@
-"""actors/models/openai.py: the real openai client, over real HTTP, against the stub server."""
+"""actors/models/hosted/openai.py: the real openai client, over real HTTP, against the stub server."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ import msgspec
 import pytest
 
 from bench.openai_stub import Case, Reply, Stub, completion
-from palimpsest.actors.models.answers import AnswerBuilder
-from palimpsest.actors.models.completions import MAX_TOKENS
-from palimpsest.actors.models.failures import Failure
-from palimpsest.actors.models.offline import OfflineModel
-from palimpsest.actors.models.openai import STREAM_OPTIONS, OpenAIModel
-from palimpsest.actors.models.pieces import EventLines
+from palimpsest.actors.models.hosted.answers import AnswerBuilder
+from palimpsest.actors.models.hosted.completions import MAX_TOKENS
+from palimpsest.actors.models.hosted.failures import Failure
+from palimpsest.actors.models.hosted.openai import STREAM_OPTIONS, OpenAIModel
+from palimpsest.actors.models.hosted.pieces import EventLines
+from palimpsest.actors.models.hosted.reading import whole_answer
+from palimpsest.actors.models.offline.model import OfflineModel
 from palimpsest.actors.models.protocol import Answer, ModelFailed, Piece, Terms
-from palimpsest.actors.models.reading import whole_answer
 from palimpsest.events.types import ToolCall, Usage
-from palimpsest.store.key_files import Handed, LiveKeys
-from palimpsest.store.keys import Keys
-from palimpsest.store.keys import Server as Keyed
+from palimpsest.store.keys.files import Handed, LiveKeys
+from palimpsest.store.keys.keys import Keys
+from palimpsest.store.keys.keys import Server as Keyed
 
 ROOT = Path(__file__).parents[2]
 ENDS = {

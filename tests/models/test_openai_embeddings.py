@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from bench.openai_stub import vector_of
-from palimpsest.actors.models.openai_embeddings import BATCH_TEXTS, OpenAIEmbedder
+from palimpsest.actors.models.hosted.embeddings import BATCH_TEXTS, OpenAIEmbedder
 from palimpsest.events.errors import BadInput, EmbedderChanged, StorageAway
-from palimpsest.store.embeddings import TEXT_CHARS
-from palimpsest.store.projection import MemoryIndex
+from palimpsest.store.index.embeddings import TEXT_CHARS
+from palimpsest.store.index.projection import MemoryIndex
 from tests.models.test_openai import KEY, Server, keys_of
 from tests.store.index_world import chatter, feed, own
 

@@ -14,11 +14,11 @@ import pytest
 
 from bench.odd_answers import ODD, chunk
 from bench.openai_stub import Stub
-from palimpsest.actors.models import answers, reading
-from palimpsest.actors.models.failures import Failure, from_error
-from palimpsest.actors.models.openai import OpenAIModel
+from palimpsest.actors.models.hosted import answers, reading
+from palimpsest.actors.models.hosted.failures import Failure, from_error
+from palimpsest.actors.models.hosted.openai import OpenAIModel
+from palimpsest.actors.models.hosted.reading import Reading, whole_answer
 from palimpsest.actors.models.protocol import Answer, ModelFailed, Piece, Terms
-from palimpsest.actors.models.reading import Reading, whole_answer
 
 SAID = 'You said: "hello"'
 CALL = ("send_message", {"message": SAID})

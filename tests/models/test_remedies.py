@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from palimpsest.actors.models.failures import Told, classify
-from palimpsest.actors.models.remedies import next_step, remedies
+from palimpsest.actors.models.hosted.failures import Told, classify
+from palimpsest.actors.models.hosted.remedies import next_step, remedies
 from palimpsest.events.formats import (
     ALTERNATING,
     BARE_CALLS,

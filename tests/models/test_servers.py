@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from palimpsest.actors.models.openai import OpenAIModel
-from palimpsest.actors.models.openai_embeddings import OpenAIEmbedder
+from palimpsest.actors.models.hosted.embeddings import OpenAIEmbedder
+from palimpsest.actors.models.hosted.openai import OpenAIModel
 from palimpsest.actors.models.protocol import ModelFailed
 from palimpsest.events.errors import StorageAway
-from palimpsest.store.key_files import Handed, LiveKeys
-from palimpsest.store.keys import Keys, OpenAI, Trusted, keys_in
-from palimpsest.store.keys import Server as Keyed
+from palimpsest.store.keys.files import Handed, LiveKeys
+from palimpsest.store.keys.keys import Keys, OpenAI, Trusted, keys_in
+from palimpsest.store.keys.keys import Server as Keyed
 from tests.models.test_openai import Server, ask, both_ways
 
 OPENAI_KEY = "sk-openai-0123456789"

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from palimpsest.actors.models.openai import OpenAIModel
+from palimpsest.actors.models.hosted.openai import OpenAIModel
 from palimpsest.actors.models.protocol import ModelFailed, Terms
 from tests.models.test_openai import Server, Waits, ask, run
 

@@ -12,9 +12,9 @@ import structlog
 
 from bench.openai_stub import Received, Reply
 from bench.stub_about import TOKENIZERS, tokens_of
-from palimpsest.actors.inferring import infer
+from palimpsest.actors.models.hosted.tokenizing import KINDS, RETRY_S, ServerTokenizer, asked, kind_of
 from palimpsest.actors.models.protocol import USUAL, Answer, OnPiece, Terms, Tokenizer
-from palimpsest.actors.models.tokenizing import KINDS, RETRY_S, ServerTokenizer, asked, kind_of
+from palimpsest.actors.parts.inferring import infer
 from palimpsest.console.tokenizers import encoding_named
 from palimpsest.events.codec import decode
 from palimpsest.events.context import PER_MESSAGE, head_wires
@@ -33,9 +33,9 @@ from palimpsest.events.types import (
     TurnEnded,
     Usage,
 )
-from palimpsest.store.key_files import Handed, LiveKeys
-from palimpsest.store.keys import Keys
-from palimpsest.store.keys import Server as KeyOf
+from palimpsest.store.keys.files import Handed, LiveKeys
+from palimpsest.store.keys.keys import Keys
+from palimpsest.store.keys.keys import Server as KeyOf
 from tests.models.test_openai import Server
 from tests.unit.story import AGENT, Story, say
 
@@ -123,7 +123,7 @@ def test_what_was_counted_is_kept_though_the_rest_was_refused(server: Server) ->
 
 
 def test_more_texts_than_are_remembered_are_all_told(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("palimpsest.actors.models.tokenizing.REMEMBERED", 5)
+    monkeypatch.setattr("palimpsest.actors.models.hosted.tokenizing.REMEMBERED", 5)
     server.stub.about = TOKENIZERS["vllm"]
     asking, texts = tokenizer(), [f"text {number}" for number in range(20)]
 

@@ -8,8 +8,8 @@ import pytest
 
 from bench.openai_stub import Reply
 from bench.stub_about import SERVERS
-from palimpsest.actors.models.probe import address, window_of
-from palimpsest.actors.models.window import (
+from palimpsest.actors.models.hosted.probe import address, window_of
+from palimpsest.actors.models.hosted.window import (
     QUESTIONS,
     UNKNOWN,
     UNREACHED,
@@ -19,7 +19,7 @@ from palimpsest.actors.models.window import (
     read_models,
     read_ollama_show,
 )
-from palimpsest.store.keys import Access
+from palimpsest.store.keys.keys import Access
 from tests.models.conftest import running
 from tests.models.test_openai import Server
 

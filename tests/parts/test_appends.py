@@ -14,17 +14,17 @@ import structlog
 from msgspec.structs import replace
 from structlog.testing import capture_logs
 
-from palimpsest.actors import wire
-from palimpsest.actors.log_client import LogClient
-from palimpsest.actors.outbox import AT_ONCE_BYTES, Outbox
-from palimpsest.actors.owed import append_owed
-from palimpsest.actors.process import until_taken
+from palimpsest.actors.links import wire
+from palimpsest.actors.links.log_client import LogClient
+from palimpsest.actors.parts.owed import append_owed
+from palimpsest.actors.parts.process import until_taken
+from palimpsest.actors.requests.outbox import AT_ONCE_BYTES, Outbox
 from palimpsest.events.codec import draft
 from palimpsest.events.envelope import Draft, Topic
 from palimpsest.events.errors import BadInput, Fenced, LogUnavailable, Overloaded, PalimpsestError
 from palimpsest.events.types import AlertRaised, Event, StopRequested, Timer
-from palimpsest.store.log import Append, Appended
-from palimpsest.store.sqlite_log import SqliteLog
+from palimpsest.store.logs.contract import Append, Appended
+from palimpsest.store.logs.sqlite_log import SqliteLog
 from tests.parts.world import LIMIT_S, Local, parts, run
 
 LONE = "half \ud800"

@@ -14,9 +14,9 @@ from palimpsest.actors.storage import WAIT_S, Storage
 from palimpsest.events.replay import replay
 from palimpsest.events.sources import stream_of
 from palimpsest.events.types import FunctionCalled, FunctionFailed, FunctionReturned, ToolCall
-from palimpsest.store.embeddings import WordLlamaEmbedder
-from palimpsest.store.projection import MemoryIndex
-from palimpsest.store.sqlite_log import SqliteLog
+from palimpsest.store.index.embeddings import WordLlamaEmbedder
+from palimpsest.store.index.projection import MemoryIndex
+from palimpsest.store.logs.sqlite_log import SqliteLog
 from tests.parts.world import Parts, parts, run
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from palimpsest.actors.forks import Overrides
+from palimpsest.actors.requests.forks import Overrides
 from palimpsest.events.errors import AgentExists, BadInput, UnknownAgent
 from palimpsest.events.evolve import fold
 from palimpsest.events.replay import replay

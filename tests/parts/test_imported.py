@@ -12,11 +12,11 @@ from palimpsest.events.errors import AtRest
 from palimpsest.events.prompts import newborn
 from palimpsest.events.replay import replay
 from palimpsest.events.types import Settings, Timer, TimerCancelled, TimerSet, UserMessageReceived
-from palimpsest.store.exporting import export
-from palimpsest.store.importing import import_bundle
-from palimpsest.store.log import Append
-from palimpsest.store.memory_log import MemoryLog
-from palimpsest.store.sqlite_log import SqliteLog
+from palimpsest.store.bundles.exporting import export
+from palimpsest.store.bundles.importing import import_bundle
+from palimpsest.store.logs.contract import Append
+from palimpsest.store.logs.in_memory import MemoryLog
+from palimpsest.store.logs.sqlite_log import SqliteLog
 from tests.parts.world import Parts, parts, run
 from tests.unit.story import START_MS, Story, call, say
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 from structlog.testing import capture_logs
 
-from palimpsest.actors.index import IndexSettings, open_index
+from palimpsest.actors.parts.index import IndexSettings, open_index
 from palimpsest.events.types import UserMessageReceived
-from palimpsest.store.bearing import BEARING
-from palimpsest.store.points import View
+from palimpsest.store.index.bearing import BEARING
+from palimpsest.store.index.points import View
 from tests.store.library_world import Desk
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from bench.openai_stub import Stub
-from palimpsest.actors.models.openai import OpenAIModel
+from palimpsest.actors.models.hosted.openai import OpenAIModel
 from palimpsest.events.formats import (
     ALTERNATING,
     BARE_CALLS,

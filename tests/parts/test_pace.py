@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
-from palimpsest.actors import pace
-from palimpsest.actors.pace import AHEAD, Pace
+from palimpsest.actors.loads import pace
+from palimpsest.actors.loads.pace import AHEAD, Pace
 from palimpsest.events.errors import ActorLost
 
 

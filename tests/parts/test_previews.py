@@ -7,8 +7,8 @@ from collections import Counter
 from typing import Any
 
 from palimpsest.actors.models.protocol import Piece
-from palimpsest.actors.previews import Previews
-from palimpsest.actors.watch import AgentPiece, Watches
+from palimpsest.actors.parts.watch import AgentPiece, Watches
+from palimpsest.actors.requests.previews import Previews
 from tests.parts.world import Local, run
 
 

@@ -20,7 +20,7 @@ from palimpsest.events.types import (
     TurnStarted,
     UserMessageReceived,
 )
-from palimpsest.store.log import Append
+from palimpsest.store.logs.contract import Append
 from tests.parts.world import MINUTE_MS, parts, run
 from tests.unit.story import START_MS, call, say
 

@@ -14,7 +14,7 @@ from typing import Any, cast
 import pytest
 
 from palimpsest.actors.client import Reply
-from palimpsest.actors.models.openai import OpenAIModel
+from palimpsest.actors.models.hosted.openai import OpenAIModel
 from palimpsest.events.prompts import newborn
 from palimpsest.events.replay import replay
 from palimpsest.events.types import InferenceCompleted, InferenceFailed, Server, Settings, SummaryWritten

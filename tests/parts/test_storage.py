@@ -13,15 +13,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from palimpsest.actors import wire
-from palimpsest.actors.outage import Outage
+from palimpsest.actors.links import wire
+from palimpsest.actors.parts.outage import Outage
 from palimpsest.actors.storage import BITE_BYTES, Storage, bites_of
 from palimpsest.events.codec import draft
 from palimpsest.events.envelope import GENESIS, Draft, Envelope, Topic, place
 from palimpsest.events.errors import EmbedderChanged, StorageAway, StorageDamaged
 from palimpsest.events.passages import Page
 from palimpsest.events.types import Parent, UploadFinished
-from palimpsest.store.projection import MemoryIndex
+from palimpsest.store.index.projection import MemoryIndex
 from tests.parts.world import LIMIT_S, Parts, parts, run
 from tests.unit.story import call, say
 

@@ -12,17 +12,17 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from palimpsest.actors import forks
 from palimpsest.actors.client import Ticket
-from palimpsest.actors.forks import Overrides
-from palimpsest.actors.log_client import LogClient
+from palimpsest.actors.links.log_client import LogClient
+from palimpsest.actors.requests import forks
+from palimpsest.actors.requests.forks import Overrides
 from palimpsest.events.codec import decode, draft
 from palimpsest.events.envelope import Envelope
 from palimpsest.events.errors import ActorLost, BadInput
 from palimpsest.events.replay import replay
 from palimpsest.events.sources import stream_of
 from palimpsest.events.types import InferenceRequested, Parent, SourceCreated, Timer, TimerCancelled, TimerFired
-from palimpsest.store.log import Append, Appended
+from palimpsest.store.logs.contract import Append, Appended
 from tests.parts.world import MINUTE_MS, Parts, parts, run
 from tests.unit.story import START_MS, call, say
 

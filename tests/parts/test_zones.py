@@ -11,14 +11,14 @@ from typing import Any, Final
 import msgspec
 import pytest
 
-from palimpsest.actors.forks import Overrides
-from palimpsest.actors.zones import Change
+from palimpsest.actors.requests.forks import Overrides
+from palimpsest.actors.requests.zones import Change
 from palimpsest.events.errors import BadInput, UnknownAgent
 from palimpsest.events.formats import NEWBORN, ZONED
 from palimpsest.events.prompts import newborn
 from palimpsest.events.replay import replay
 from palimpsest.events.types import AgentCreated, Settings, Timer, TimeZoneSet, TurnStarted
-from palimpsest.store import zones
+from palimpsest.store.times import zones
 from tests.parts.world import MINUTE_MS, Parts, parts, run
 from tests.unit.story import call, say
 

@@ -16,19 +16,19 @@ from typing import Any, TypeVar
 import msgspec
 
 from palimpsest.actors.client import Client, Reply, Ticket
+from palimpsest.actors.links.log_client import LogClient
 from palimpsest.actors.llm import Processor
 from palimpsest.actors.log import LogActor
-from palimpsest.actors.log_client import LogClient
 from palimpsest.actors.memory import Memory
 from palimpsest.actors.models.protocol import USUAL, Answer, Model, OnPiece, Terms
+from palimpsest.actors.parts.watch import AgentPiece
 from palimpsest.actors.timer import Timers
-from palimpsest.actors.watch import AgentPiece
 from palimpsest.events.codec import decode
 from palimpsest.events.envelope import Envelope
 from palimpsest.events.formats import NEWBORN, Format
 from palimpsest.events.prompts import newborn
 from palimpsest.events.types import INPUTS, Settings, ToolCall
-from palimpsest.store.sqlite_file import begin
+from palimpsest.store.logs.sqlite_file import begin
 from tests.simulation.world import count
 from tests.unit.story import START_MS
 

@@ -19,10 +19,10 @@ from palimpsest.events.types import (
     SettingsChanged,
     TimerSet,
 )
-from palimpsest.store.log import Append
-from palimpsest.store.memory_log import MemoryLog
-from palimpsest.store.states import load
-from palimpsest.store.zones import offset_s
+from palimpsest.store.logs.contract import Append
+from palimpsest.store.logs.in_memory import MemoryLog
+from palimpsest.store.logs.states import load
+from palimpsest.store.times.zones import offset_s
 from tests.simulation.world import count, searched, sound_model, timer_of
 
 _ANSWERS = ("InferenceCompleted", "InferenceFailed", "FunctionReturned", "FunctionFailed")

@@ -25,7 +25,7 @@ from palimpsest.events.types import (
     TurnEnded,
     TurnStarted,
 )
-from palimpsest.store.log import LogReader
+from palimpsest.store.logs.contract import LogReader
 
 TOPICS = (Topic.TURN, Topic.INFERENCE, Topic.STORAGE, Topic.TIMER, Topic.ALARM)
 

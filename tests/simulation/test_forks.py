@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from palimpsest.store.states import load
+from palimpsest.store.logs.states import load
 from tests.simulation.forking import Continuation, replayed
 from tests.simulation.world import World
 

@@ -12,8 +12,8 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from palimpsest.actors.counterfactual import Outcome
-from palimpsest.actors.rerun import Plan, rerun
+from palimpsest.actors.reruns.counterfactual import Outcome
+from palimpsest.actors.reruns.rerun import Plan, rerun
 from palimpsest.events.alarms import firing
 from palimpsest.events.codec import decode, draft
 from palimpsest.events.debug.compare import compare, turns
@@ -37,9 +37,9 @@ from palimpsest.events.types import (
     TimeZoneSet,
     UserMessageReceived,
 )
-from palimpsest.store.log import DECIDER, Append, Appended
-from palimpsest.store.memory_log import MemoryLog
-from palimpsest.store.states import load
+from palimpsest.store.logs.contract import DECIDER, Append, Appended
+from palimpsest.store.logs.in_memory import MemoryLog
+from palimpsest.store.logs.states import load
 from tests.simulation.forking import Continuation, replayed
 from tests.simulation.world import World, count, searched, sound_model
 from tests.unit.story import START_MS, Story, call, quarter, say
@@ -381,10 +381,10 @@ def test_a_rerun_takes_from_the_recording_what_was_reckoned_with_zone_data(monke
     story.appends(*firing("ada", daily, f"alarm:up:{daily.due_ms}", daily.due_ms, then)).answers(say("Up!"))
     plan = Plan(agent="ada", fork="again", first=1, to=story.state.seq, recorded_answers=True)
     monkeypatch.setattr(
-        "palimpsest.actors.counterfactual.offset_s", lambda *_: 3_600
+        "palimpsest.actors.reruns.counterfactual.offset_s", lambda *_: 3_600
     )  # the rules there were changed since
     monkeypatch.setattr(
-        "palimpsest.actors.counterfactual.next_of", lambda timer, _: replace(timer, due_ms=timer.due_ms + 1)
+        "palimpsest.actors.reruns.counterfactual.next_of", lambda timer, _: replace(timer, due_ms=timer.due_ms + 1)
     )
     assert run(story.log, plan).divergence is None
     again = load(story.log, "again")

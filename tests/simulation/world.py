@@ -47,10 +47,10 @@ from palimpsest.events.types import (
     UserLoggedIn,
     UserMessageReceived,
 )
-from palimpsest.store.log import MUST_EXIST, Append, Appended
-from palimpsest.store.memory_log import Memory, MemoryLog
-from palimpsest.store.states import load, snapshot_of
-from palimpsest.store.zones import offset_s
+from palimpsest.store.logs.contract import MUST_EXIST, Append, Appended
+from palimpsest.store.logs.in_memory import Memory, MemoryLog
+from palimpsest.store.logs.states import load, snapshot_of
+from palimpsest.store.times.zones import offset_s
 from tests.simulation.promises import Watch
 
 START_MS = 1_763_800_000_000

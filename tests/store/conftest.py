@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from palimpsest.store.projection import MemoryIndex
+from palimpsest.store.index.projection import MemoryIndex
 from tests.conftest import SERVER_URL
 from tests.store.engines import KINDS, Homes, Memory
 from tests.store.index_world import Journal, open_index

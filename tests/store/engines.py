@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from qdrant_client import QdrantClient
 
-from palimpsest.store.engine_edge import EdgeHome
-from palimpsest.store.engine_server import ServerHome, connected
-from palimpsest.store.points import Home
+from palimpsest.store.index.engine_edge import EdgeHome
+from palimpsest.store.index.engine_server import ServerHome, connected
+from palimpsest.store.index.points import Home
 
 KINDS = ("edge", "local", "http", "server")
 NO_SERVER = "no Qdrant server: `QDRANT_URL=http://localhost:6333 make test` runs it on one"

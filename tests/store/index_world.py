@@ -17,9 +17,9 @@ from palimpsest.events.types import (
     UserLoggedIn,
     UserMessageReceived,
 )
-from palimpsest.store.embeddings import WordLlamaEmbedder
-from palimpsest.store.points import View
-from palimpsest.store.projection import MemoryIndex
+from palimpsest.store.index.embeddings import WordLlamaEmbedder
+from palimpsest.store.index.points import View
+from palimpsest.store.index.projection import MemoryIndex
 
 START_MS = 1_795_361_055_000  # 2026-11-22 15:24:15 UTC
 EVERYTHING = 1 << 30

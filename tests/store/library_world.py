@@ -16,8 +16,8 @@ from palimpsest.events.types import (
     PassagesLoaded,
     SourceCreated,
 )
-from palimpsest.store.log import Append
-from palimpsest.store.memory_log import MemoryLog
+from palimpsest.store.logs.contract import Append
+from palimpsest.store.logs.in_memory import MemoryLog
 
 START_MS = 1_795_361_055_000  # 2026-11-22 15:24:15 UTC
 

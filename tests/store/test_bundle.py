@@ -33,15 +33,15 @@ from palimpsest.events.replay import Replayer, replay
 from palimpsest.events.sources import stream_of
 from palimpsest.events.state import State
 from palimpsest.events.types import Parent, Settings, SourceAttached, UserMessageReceived
-from palimpsest.store.bundle import BundleReader
-from palimpsest.store.bundle_log import BundleLog, read_bundle
-from palimpsest.store.exporting import Exported, export
-from palimpsest.store.importing import import_bundle
-from palimpsest.store.log import DECIDER, Append, LogReader, LogStore
-from palimpsest.store.memory_log import MemoryLog
-from palimpsest.store.sqlite_log import SqliteLog
-from palimpsest.store.states import is_good, load, snapshot_of
-from palimpsest.store.versions import versions_now
+from palimpsest.store.bundles.exporting import Exported, export
+from palimpsest.store.bundles.file import BundleReader
+from palimpsest.store.bundles.importing import import_bundle
+from palimpsest.store.bundles.log import BundleLog, read_bundle
+from palimpsest.store.bundles.versions import versions_now
+from palimpsest.store.logs.contract import DECIDER, Append, LogReader, LogStore
+from palimpsest.store.logs.in_memory import MemoryLog
+from palimpsest.store.logs.sqlite_log import SqliteLog
+from palimpsest.store.logs.states import is_good, load, snapshot_of
 from tests.simulation.forking import Continuation, replayed
 from tests.simulation.promises import TOPICS
 from tests.simulation.world import World
@@ -240,7 +240,7 @@ def test_what_was_masked_is_known_where_it_was_imported(here: LogStore, tmp_path
 def test_what_was_imported_has_snapshots_that_are_good(
     here: MemoryLog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    monkeypatch.setattr("palimpsest.store.importing.SNAPSHOT_EVENTS", 7)
+    monkeypatch.setattr("palimpsest.store.bundles.importing.SNAPSHOT_EVENTS", 7)
     log, agent, end = forked(3, 0.5)
     done = import_bundle(here, exported(log, tmp_path, agent), name=name)
     found = here.snapshots(done.agent)

@@ -1,12 +1,12 @@
-"""store/corrections.py: what a brief correction corrects, and that little else is taken for one."""
+"""store/index/corrections.py: what a brief correction corrects, and that little else is taken for one."""
 
 from __future__ import annotations
 
 import pytest
 
-from palimpsest.store.corrections import Told, corrected
-from palimpsest.store.lexical import ready
-from palimpsest.store.terms import Tokenizer
+from palimpsest.store.index.corrections import Told, corrected
+from palimpsest.store.words.lexical import ready
+from palimpsest.store.words.terms import Tokenizer
 
 WORDS = Tokenizer()
 SAID = (

@@ -14,9 +14,9 @@ from bench.cross_validation import PASSAGES, TURNS, always_better, best, best_wi
 from bench.features import Features, Question, Recalls, Tap, Weights, kept
 from bench.retrieval import Journal, store, tell
 from bench.retrieval_sets import Lookup, Turn
-from palimpsest.store import projection, search, surroundings
-from palimpsest.store.points import Blend
-from palimpsest.store.ranking import AROUND, SMOOTHING
+from palimpsest.store.index import projection, search, surroundings
+from palimpsest.store.index.points import Blend
+from palimpsest.store.index.ranking import AROUND, SMOOTHING
 from tests.store import test_retrieval_bench as files
 from tests.store.index_world import START_MS, TOPICS, embedder
 

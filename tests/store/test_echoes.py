@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from palimpsest.events.passages import DAY_MS, Hit, Page, search_page
-from palimpsest.store.forms import Form, form_of
-from palimpsest.store.projection import MemoryIndex
+from palimpsest.store.index.forms import Form, form_of
+from palimpsest.store.index.projection import MemoryIndex
 from tests.store.index_world import START_MS, Journal, all_pages, feed, own
 
 

@@ -15,9 +15,9 @@ from palimpsest.events.documents import Passage, pack_passages
 from palimpsest.events.errors import BadInput, EmbedderChanged, StorageAway, StorageUnavailable
 from palimpsest.events.passages import Page
 from palimpsest.events.types import DocumentRemoved, PassagesLoaded
-from palimpsest.store.engine_server import ServerHome, connected
-from palimpsest.store.points import View
-from palimpsest.store.projection import MemoryIndex, reindex
+from palimpsest.store.index.engine_server import ServerHome, connected
+from palimpsest.store.index.points import View
+from palimpsest.store.index.projection import MemoryIndex, reindex
 from tests.store.engines import Homes, Memory
 from tests.store.index_world import EVERYTHING, START_MS, Journal, answers, chatter, embedder, feed, own
 from tests.store.rest import answering, serving

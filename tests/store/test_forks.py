@@ -25,9 +25,9 @@ from palimpsest.events.types import (
     UserLoggedIn,
     UserMessageReceived,
 )
-from palimpsest.store.functions import sight_of
-from palimpsest.store.log import parts
-from palimpsest.store.projection import MemoryIndex
+from palimpsest.store.index.projection import MemoryIndex
+from palimpsest.store.library.functions import sight_of
+from palimpsest.store.logs.contract import parts
 from tests.store.engines import Homes
 from tests.store.index_world import QUERIES, START_MS, TOPICS, Journal, embedder, feed, own
 

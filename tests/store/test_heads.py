@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from palimpsest.events.envelope import GENESIS, Draft, Envelope, place
 from palimpsest.events.types import Parent
-from palimpsest.store.heads import EVENTS_KEPT, KeptHeads
+from palimpsest.store.index.heads import EVENTS_KEPT, KeptHeads
 
 STREAMS = ("source:a", "source:b", "ada")
 SHOWN = "PassagesLoaded"

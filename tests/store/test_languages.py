@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from palimpsest.events.passages import DAY_MS
-from palimpsest.store import lexical
-from palimpsest.store.languages import ENGLISH, language_of
-from palimpsest.store.projection import MemoryIndex
-from palimpsest.store.search import named
-from palimpsest.store.terms import Tokenizer
+from palimpsest.store.index.projection import MemoryIndex
+from palimpsest.store.index.search import named
+from palimpsest.store.words import lexical
+from palimpsest.store.words.languages import ENGLISH, language_of
+from palimpsest.store.words.terms import Tokenizer
 from tests.store.index_world import START_MS, Journal, feed, own
 
 WORDS = Tokenizer()

@@ -11,10 +11,10 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from palimpsest.events.documents import Passage
-from palimpsest.store.grep import sought
-from palimpsest.store.letters import Folded, parted, plain
-from palimpsest.store.lexical import ready
-from palimpsest.store.terms import Tokenizer
+from palimpsest.store.library.grep import sought
+from palimpsest.store.words.letters import Folded, parted, plain
+from palimpsest.store.words.lexical import ready
+from palimpsest.store.words.terms import Tokenizer
 from tests.store.library_world import Desk
 from tests.store.test_library import carry_out
 

@@ -9,10 +9,10 @@ from palimpsest.events.documents import Passage
 from palimpsest.events.envelope import Envelope
 from palimpsest.events.sources import stream_of
 from palimpsest.events.types import FunctionCalled, FunctionReturned
-from palimpsest.store import library as library_module
-from palimpsest.store.functions import look_up
-from palimpsest.store.grep import TEXT_CHARS
-from palimpsest.store.library import Library
+from palimpsest.store.library import reading as library_module
+from palimpsest.store.library.functions import look_up
+from palimpsest.store.library.grep import TEXT_CHARS
+from palimpsest.store.library.reading import Library
 from tests.store.library_world import Desk, lines
 
 

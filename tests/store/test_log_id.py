@@ -10,8 +10,8 @@ import pytest
 
 from palimpsest.events.errors import LogUnavailable
 from palimpsest.store.folder import DataFolder
-from palimpsest.store.sqlite_file import begin, log_id
-from palimpsest.store.sqlite_log import SqliteLog
+from palimpsest.store.logs.sqlite_file import begin, log_id
+from palimpsest.store.logs.sqlite_log import SqliteLog
 
 
 def test_each_log_has_an_id_of_its_own_which_stays(tmp_path: Path) -> None:

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from palimpsest.store import postings
-from palimpsest.store.postings import Postings
+from palimpsest.store.index import postings
+from palimpsest.store.index.postings import Postings
 
 TERMS = (0, 1, 7, 0xFFFFFFFF)
 POINTS = st.lists(st.lists(st.sampled_from(TERMS), unique=True, max_size=4), max_size=6)

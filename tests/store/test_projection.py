@@ -31,13 +31,13 @@ from palimpsest.events.types import (
     UserLoggedIn,
     UserMessageReceived,
 )
-from palimpsest.store.bearing import BEARING
-from palimpsest.store.embeddings import WordLlamaEmbedder, embedder_named
-from palimpsest.store.engine_edge import EdgeEngine, EdgeHome
-from palimpsest.store.functions import search, sight_of
-from palimpsest.store.points import View
-from palimpsest.store.projection import MemoryIndex, reindex
-from palimpsest.store.surroundings import MESSAGE_CHARS, PAUSE_MS
+from palimpsest.store.index.bearing import BEARING
+from palimpsest.store.index.embeddings import WordLlamaEmbedder, embedder_named
+from palimpsest.store.index.engine_edge import EdgeEngine, EdgeHome
+from palimpsest.store.index.points import View
+from palimpsest.store.index.projection import MemoryIndex, reindex
+from palimpsest.store.index.surroundings import MESSAGE_CHARS, PAUSE_MS
+from palimpsest.store.library.functions import search, sight_of
 from tests.store.index_world import (
     EVERYTHING,
     START_MS,

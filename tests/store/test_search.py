@@ -11,12 +11,12 @@ import pytest
 from msgspec.structs import replace
 
 from palimpsest.events.errors import StorageDamaged
-from palimpsest.store.embeddings import Vectors
-from palimpsest.store.engine_edge import EdgeEngine
-from palimpsest.store.points import Burial, Engine, Entry, Key, Mark, Place, Scope, View
-from palimpsest.store.ranking import blend_of
-from palimpsest.store.search import Found, Searches, nameless
-from palimpsest.store.terms import Sparse, Tokenizer, saturated
+from palimpsest.store.index.embeddings import Vectors
+from palimpsest.store.index.engine_edge import EdgeEngine
+from palimpsest.store.index.points import Burial, Engine, Entry, Key, Mark, Place, Scope, View
+from palimpsest.store.index.ranking import blend_of
+from palimpsest.store.index.search import Found, Searches, nameless
+from palimpsest.store.words.terms import Sparse, Tokenizer, saturated
 from tests.store.engines import Homes
 
 DIMENSION = 4

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from palimpsest.store import search
-from palimpsest.store.engine_edge import EdgeHome
-from palimpsest.store.points import View
-from palimpsest.store.projection import MemoryIndex
+from palimpsest.store.index import search
+from palimpsest.store.index.engine_edge import EdgeHome
+from palimpsest.store.index.points import View
+from palimpsest.store.index.projection import MemoryIndex
 from tests.store.index_world import EVERYTHING, Journal, embedder
 
 THINGS = (

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from palimpsest.store.embeddings import WordLlamaEmbedder
-from palimpsest.store.known import Known
-from palimpsest.store.terms import Tokenizer, saturated, saturated_rows
+from palimpsest.store.index.embeddings import WordLlamaEmbedder
+from palimpsest.store.words.known import Known
+from palimpsest.store.words.terms import Tokenizer, saturated, saturated_rows
 
 EMBEDDER = WordLlamaEmbedder()
 TRICKY = (

@@ -22,9 +22,9 @@ from palimpsest.events.types import (
     TimeZoneSet,
     UserMessageReceived,
 )
-from palimpsest.store.clocks import Clocks
-from palimpsest.store.functions import Sight, returned, search
-from palimpsest.store.projection import MemoryIndex
+from palimpsest.store.index.clocks import Clocks
+from palimpsest.store.index.projection import MemoryIndex
+from palimpsest.store.library.functions import Sight, returned, search
 from tests.store.index_world import Journal, feed, open_index, own
 from tests.unit.test_zones import NEW_YORK, utc
 
@@ -124,7 +124,7 @@ def test_a_message_is_found_by_the_day_that_its_agents_clock_showed(
 
 
 def test_clocks_of_so_many_streams_are_held_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("palimpsest.store.clocks.STREAMS", 3)
+    monkeypatch.setattr("palimpsest.store.index.clocks.STREAMS", 3)
     journal, read = Journal(), list[str]()
     for number in range(9):
         tell(journal, f"a{number}", born(NEW_YORK, ZONED))

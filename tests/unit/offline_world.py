@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import msgspec
 
-from palimpsest.actors.models.offline import respond
+from palimpsest.actors.models.offline.model import respond
 from palimpsest.actors.models.protocol import Answer
 from palimpsest.events.context import PRESSURE_WARNING
 from palimpsest.events.formats import NEWBORN

@@ -45,9 +45,9 @@ from palimpsest.events.types import (
     Usage,
     UserMessageReceived,
 )
-from palimpsest.store.log import MUST_EXIST, Append
-from palimpsest.store.memory_log import MemoryLog
-from palimpsest.store.zones import offset_s
+from palimpsest.store.logs.contract import MUST_EXIST, Append
+from palimpsest.store.logs.in_memory import MemoryLog
+from palimpsest.store.times.zones import offset_s
 from tests.simulation.promises import Watch
 
 AGENT = "ada"

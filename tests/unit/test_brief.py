@@ -24,7 +24,7 @@ from palimpsest.events.types import (
     SummaryWritten,
     TurnEnded,
 )
-from palimpsest.store.tokens import count
+from palimpsest.store.tokens.counting import count
 from tests.unit.story import AGENT, Story, call, say
 
 SMALL = 2048

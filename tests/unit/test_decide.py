@@ -41,7 +41,7 @@ from palimpsest.events.types import (
     UserLoggedIn,
     UserMessageReceived,
 )
-from palimpsest.store.log import Append
+from palimpsest.store.logs.contract import Append
 from tests.unit.story import AGENT, MINUTE_MS, START_MS, Story, call, octets, quarter, say
 
 # --- a plain turn -------------------------------------------------------------------------------------------------

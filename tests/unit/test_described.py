@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from palimpsest.actors.models.offline_request import View
+from palimpsest.actors.models.offline.request import View
 from palimpsest.events.formats import BRIEF, DESCRIBED_BLOCKS, NEWBORN, TEXT_CALLS, changed
 from palimpsest.events.functions import SECTION
 from palimpsest.events.replay import replay

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from palimpsest.actors.door import Door
+from palimpsest.actors.parts.door import Door
 from palimpsest.events.envelope import Draft, Topic
-from palimpsest.store.log import Append, Appended
+from palimpsest.store.logs.contract import Append, Appended
 
 
 def an_input(agent: str, key: str) -> Draft:

@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
-from palimpsest.actors import process
-from palimpsest.actors.process import until_ending
+from palimpsest.actors.parts import process
+from palimpsest.actors.parts.process import until_ending
 from palimpsest.events.errors import ActorLost
 
 

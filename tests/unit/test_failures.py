@@ -1,4 +1,4 @@
-"""actors/models/failures.py: what servers say, sorted; and nothing secret left in it."""
+"""actors/models/hosted/failures.py: what servers say, sorted; and nothing secret left in it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from palimpsest.actors.models.failures import Failure, Scrubber, from_error, from_response, retry_after_s
+from palimpsest.actors.models.hosted.failures import Failure, Scrubber, from_error, from_response, retry_after_s
 
 NOW_S = 1_700_000_000.0
 

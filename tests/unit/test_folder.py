@@ -14,7 +14,7 @@ import pytest
 
 from palimpsest.events.errors import BadInput, DataFolderBusy, StorageUnavailable
 from palimpsest.store.folder import DataFolder, default_data_folder
-from palimpsest.store.index_folder import IndexFolder
+from palimpsest.store.index.folder import IndexFolder
 
 ROOT = Path(__file__).parents[2]
 

@@ -9,7 +9,7 @@ from palimpsest.events.envelope import Topic, answer_key
 from palimpsest.events.inference import InferenceDesk, Job, job, sent
 from palimpsest.events.state import Phase
 from palimpsest.events.types import InferenceCompleted, InferenceFailed, InferenceRequested, UserMessageReceived
-from palimpsest.store.log import Append
+from palimpsest.store.logs.contract import Append
 from tests.unit.story import AGENT, Story, call, say
 
 

@@ -1,14 +1,14 @@
-"""actors/inferring.py: what an answer took, where its server does not say."""
+"""actors/parts/inferring.py: what an answer took, where its server does not say."""
 
 from __future__ import annotations
 
 import pytest
 
-from palimpsest.actors.inferring import counted
 from palimpsest.actors.models.protocol import Answer
+from palimpsest.actors.parts.inferring import counted
 from palimpsest.events.inference import Job
 from palimpsest.events.types import ToolCall, Usage
-from palimpsest.store.tokens import count
+from palimpsest.store.tokens.counting import count
 
 JOB = Job(
     agent="ada", key="k", turn=1, purpose="reply", model="m", base_url="", request=b"{}", asked=b"", tokens=321,

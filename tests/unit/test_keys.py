@@ -14,11 +14,11 @@ from palimpsest.events.errors import BadInput
 from palimpsest.events.prompts import newborn
 from palimpsest.events.types import Settings, Timer, TimerSet
 from palimpsest.store.folder import DataFolder
-from palimpsest.store.imported import adopt, distrust, imported, keys_for
-from palimpsest.store.key_files import LOOK_S, Handed, KeyFiles, LiveKeys, handed, key_files
-from palimpsest.store.keys import Access, Keys, OpenAI, Server, Trusted, keys_in
-from palimpsest.store.log import Append
-from palimpsest.store.sqlite_log import SqliteLog
+from palimpsest.store.keys.files import LOOK_S, Handed, KeyFiles, LiveKeys, handed, key_files
+from palimpsest.store.keys.imported import adopt, distrust, imported, keys_for
+from palimpsest.store.keys.keys import Access, Keys, OpenAI, Server, Trusted, keys_in
+from palimpsest.store.logs.contract import Append
+from palimpsest.store.logs.sqlite_log import SqliteLog
 
 KEY = "sk-palimpsest-0123456789"
 ONE, OTHER = "http://one.example/v1", "http://other.example/v1"
@@ -191,7 +191,7 @@ def test_an_authorization_header_is_sent_unless_other_headers_say_who_asks() -> 
 
 def test_the_files_are_looked_at_five_times_a_second_at_most(files: KeyFiles, monkeypatch: pytest.MonkeyPatch) -> None:
     now = 100.0
-    monkeypatch.setattr("palimpsest.store.key_files.time.monotonic", lambda: now)
+    monkeypatch.setattr("palimpsest.store.keys.files.time.monotonic", lambda: now)
     live = LiveKeys(handed({"PALIMPSEST_KEYS": str(path_of(files))}))
     assert live.access(ONE)[0] == Access()
     files.keep(Server(url=ONE, key=KEY))
@@ -201,7 +201,7 @@ def test_the_files_are_looked_at_five_times_a_second_at_most(files: KeyFiles, mo
 
 
 def test_a_file_that_changes_is_read_again(files: KeyFiles, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("palimpsest.store.key_files.LOOK_S", 0.0)
+    monkeypatch.setattr("palimpsest.store.keys.files.LOOK_S", 0.0)
     live = LiveKeys(handed({"PALIMPSEST_KEYS": str(path_of(files))}, imported=(OTHER,)))
     assert live.access(ONE) == (Access(), "")
     assert "keys allow" in live.access(OTHER)[1]

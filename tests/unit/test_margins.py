@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from palimpsest.actors.turns import Heard, note
+from palimpsest.actors.requests.turns import Heard, note
 from palimpsest.console.describe import describe
 from palimpsest.console.servers import server
 from palimpsest.events.eviction import budget_tokens

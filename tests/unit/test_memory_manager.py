@@ -20,9 +20,9 @@ from palimpsest.events.types import (
     StopRequested,
     UserMessageReceived,
 )
-from palimpsest.store.log import Append, Appended
-from palimpsest.store.memory_log import MemoryLog
-from palimpsest.store.states import load
+from palimpsest.store.logs.contract import Append, Appended
+from palimpsest.store.logs.in_memory import MemoryLog
+from palimpsest.store.logs.states import load
 from tests.unit.story import START_MS, quarter
 
 

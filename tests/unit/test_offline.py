@@ -7,7 +7,7 @@ import asyncio
 import msgspec
 import pytest
 
-from palimpsest.actors.models.offline import OfflineModel, respond
+from palimpsest.actors.models.offline.model import OfflineModel, respond
 from palimpsest.actors.models.protocol import ModelFailed, Piece
 from palimpsest.events.context import PRESSURE_WARNING
 from tests.unit.offline_world import START, World, check, encode, page

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from palimpsest.actors.models.offline import respond
+from palimpsest.actors.models.offline.model import respond
 from tests.unit.offline_world import START, World, check, page
 
 STARTS = (

@@ -7,8 +7,8 @@ from typing import Final
 
 import pytest
 
-from palimpsest.actors.models.offline_clock import ahead, moment, past_days, when
-from palimpsest.actors.models.offline_remind import is_cancel, is_list, is_reminder, note_of
+from palimpsest.actors.models.offline.clock import ahead, moment, past_days, when
+from palimpsest.actors.models.offline.remind import is_cancel, is_list, is_reminder, note_of
 
 NOW = moment("2026-11-22 15:24:15 UTC")  # a Sunday
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 
 import pytest
 
-from palimpsest.actors.models.offline_documents import answer
-from palimpsest.actors.models.offline_pages import Item
-from palimpsest.actors.models.offline_question import read_question
-from palimpsest.actors.models.offline_search import told
+from palimpsest.actors.models.offline.documents import answer
+from palimpsest.actors.models.offline.pages import Item
+from palimpsest.actors.models.offline.question import read_question
+from palimpsest.actors.models.offline.search import told
 
 
 def passage(text: str, source: str = "a.md (source: s)") -> Item:

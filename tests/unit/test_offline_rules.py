@@ -6,8 +6,8 @@ from time import process_time
 
 import pytest
 
-from palimpsest.actors.models.offline_unsay import request_of
-from palimpsest.actors.models.offline_words import _ALIKE, words
+from palimpsest.actors.models.offline.unsay import request_of
+from palimpsest.actors.models.offline.words import _ALIKE, words
 from tests.unit.offline_world import World, page
 
 

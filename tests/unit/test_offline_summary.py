@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from palimpsest.actors.models.offline import respond
+from palimpsest.actors.models.offline.model import respond
 
 SYSTEM = "Your job is to summarize a history. Use the first person. Write at most {} words. Only output the summary."
 

@@ -8,9 +8,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from palimpsest.actors.models.answers import DONE, AnswerBuilder
+from palimpsest.actors.models.hosted.answers import DONE, AnswerBuilder
+from palimpsest.actors.models.hosted.reading import whole_answer
 from palimpsest.actors.models.protocol import Answer
-from palimpsest.actors.models.reading import whole_answer
 from palimpsest.events.context import transcript
 from palimpsest.events.debug.bisect import texts_in
 from palimpsest.events.formats import BLANK_REASONING, DUMMY_SIGNATURES, NEWBORN, OWN_FIELDS, OWN_REASONING, changed

@@ -1,4 +1,4 @@
-"""actors/models/pieces.py: cut anywhere, the pieces join to the same whole."""
+"""actors/models/hosted/pieces.py: cut anywhere, the pieces join to the same whole."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from palimpsest.actors.models.pieces import EventLines, Halves, ObjectEnd, StreamedArgument
+from palimpsest.actors.models.hosted.pieces import EventLines, Halves, ObjectEnd, StreamedArgument
 
 
 def read(*parts: str) -> str:

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from palimpsest.actors import recent
-from palimpsest.actors.recent import Recent, bounded
+from palimpsest.actors.parts import recent
+from palimpsest.actors.parts.recent import Recent, bounded
 from palimpsest.events.envelope import Envelope
 
 NONE: frozenset[str] = frozenset()

@@ -1,4 +1,4 @@
-"""store/schedule.py: what set_timer's arguments mean, and when a timer is due again."""
+"""store/times/schedule.py: what set_timer's arguments mean, and when a timer is due again."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from palimpsest.events.types import Timer
-from palimpsest.store.schedule import BadTimer, next_cron_ms, next_of, timer_from
+from palimpsest.store.times.schedule import BadTimer, next_cron_ms, next_of, timer_from
 
 NOW_MS = 1_795_361_055_000  # Sunday 2026-11-22 15:24:15 UTC
 MINUTE_MS = 60_000

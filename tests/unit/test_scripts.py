@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from bench.tokenizers import texts
-from palimpsest.store.scripts import weighed
-from palimpsest.store.tokens import UNKNOWN_MARGIN, count, encoding_for
+from palimpsest.store.tokens.counting import UNKNOWN_MARGIN, count, encoding_for
+from palimpsest.store.tokens.scripts import weighed
 
 WORST = {
     "English": 30,

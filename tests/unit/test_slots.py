@@ -1,4 +1,5 @@
-"""actors/models/slots.py: whose request a server gets next. The lines are pure; the slots on them run on a loop."""
+"""actors/models/hosted/slots.py: whose request a server gets next. The lines are pure; the slots on them run on a
+loop."""
 
 from __future__ import annotations
 
@@ -8,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from palimpsest.actors.models.slots import IN_FLIGHT, Line, Slots, server_of
+from palimpsest.actors.models.hosted.slots import IN_FLIGHT, Line, Slots, server_of
 
 
 def served(line: Line[str]) -> list[str]:

@@ -14,8 +14,9 @@ from tokenizers import Tokenizer
 from palimpsest.events.context import tools_json, tools_tokens
 from palimpsest.events.errors import BadInput
 from palimpsest.events.formats import NEWBORN
-from palimpsest.store import tokenizer_file, tokens
-from palimpsest.store.tokenizer_file import check
+from palimpsest.store.tokens import counting as tokens
+from palimpsest.store.tokens import tokenizers as tokenizer_file
+from palimpsest.store.tokens.tokenizers import check
 
 
 def llama_file() -> Path:
@@ -97,7 +98,7 @@ def test_a_file_that_is_gone_is_said_once_and_counts_go_by_estimate_until_it_is_
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = 1000.0
-    monkeypatch.setattr("palimpsest.store.tokenizer_file.time.monotonic", lambda: now)
+    monkeypatch.setattr("palimpsest.store.tokens.tokenizers.time.monotonic", lambda: now)
     file = tmp_path / "tokenizer.json"
     with capture_logs() as logs:
         counts = [tokens.count(f"hf:{file}", text) for text in ("a text", "another text")]

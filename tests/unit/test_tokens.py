@@ -1,4 +1,4 @@
-"""store/tokens.py: exact, air-gapped, and safe on text that breaks the tokenizer."""
+"""store/tokens/counting.py: exact, air-gapped, and safe on text that breaks the tokenizer."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from tiktoken import Encoding
 
 from palimpsest.events.errors import BadInput
-from palimpsest.store import tokens
+from palimpsest.store.tokens import counting as tokens
 
 ROOT = Path(__file__).parents[2]
 ENCODINGS = ("o200k_base", "cl100k_base", "o200k_harmony")
@@ -41,7 +41,7 @@ def fresh(code: str, **environment: str) -> str:
     return done.stdout.strip()
 
 
-COUNT_HELLO = "from palimpsest.store import tokens; print(tokens.count('o200k_base', 'hello world'))"
+COUNT_HELLO = "from palimpsest.store.tokens import counting as tokens; print(tokens.count('o200k_base', 'hello world'))"
 
 
 @pytest.mark.parametrize(
@@ -183,7 +183,7 @@ def test_many_processes_may_start_at_once(tmp_path: Path) -> None:
 
 def test_an_encoding_out_of_reach_falls_back_with_a_margin(tmp_path: Path) -> None:
     code = (
-        "from palimpsest.store import tokens; from palimpsest.events.errors import BadInput\n"
+        "from palimpsest.store.tokens import counting as tokens; from palimpsest.events.errors import BadInput\n"
         "print(tokens.encoding_for('text-davinci-003'))\n"
         "try: tokens.count('p50k_base', 'x')\nexcept BadInput as error: print(error)"
     )

@@ -6,9 +6,9 @@ import asyncio
 
 import pytest
 
-from palimpsest.actors import watch
 from palimpsest.actors.models.protocol import Piece
-from palimpsest.actors.watch import AGAIN, Watches
+from palimpsest.actors.parts import watch
+from palimpsest.actors.parts.watch import AGAIN, Watches
 
 
 def spoken(watches: Watches, agent: str, turn: int, *words: str, kind: str = "message") -> None:
@@ -114,7 +114,7 @@ def test_what_nobody_fetches_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_a_watcher_that_asks_no_more_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 1000.0
-    monkeypatch.setattr("palimpsest.actors.watch.time.monotonic", lambda: now)
+    monkeypatch.setattr("palimpsest.actors.parts.watch.time.monotonic", lambda: now)
     watches = Watches()
     watches.watch("one", ["a"])
     watches.watch("two", ["b"])

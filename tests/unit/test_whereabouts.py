@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from palimpsest.actors.whereabouts import Node, Whereabouts, judge
+from palimpsest.actors.on_ray.whereabouts import Node, Whereabouts, judge
 from palimpsest.events.errors import BadInput
 
 HERE = Node("aaaa1111", "one", "10.0.0.1")

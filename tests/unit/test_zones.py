@@ -1,4 +1,4 @@
-"""store/zones.py and store/schedule.py: what clocks show, and when timers ring that go by them."""
+"""store/times/zones.py and store/times/schedule.py: what clocks show, and when timers ring that go by them."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from palimpsest.events.errors import BadInput
 from palimpsest.events.times import ahead, stamp
 from palimpsest.events.types import Timer
-from palimpsest.store import zones
-from palimpsest.store.schedule import BadTimer, goes_by_clocks, in_zone, moved, next_cron_ms, next_of, timer_from
+from palimpsest.store.times import zones
+from palimpsest.store.times.schedule import BadTimer, goes_by_clocks, in_zone, moved, next_cron_ms, next_of, timer_from
 
 NEW_YORK: Final = "America/New_York"
 MINUTE_MS: Final = 60_000

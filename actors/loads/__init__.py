@@ -1,0 +1,1 @@
+"""Loading documents into sources."""

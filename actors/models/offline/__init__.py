@@ -1,0 +1,1 @@
+"""The built-in model: deterministic, extractive, no LLM."""

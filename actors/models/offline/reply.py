@@ -1,0 +1,86 @@
+"""What the offline model wants to do about one thing in a message (`Part`), and how parts become one answer.
+
+Two rules. Parts that wait for results hold back the message to the user, unless a message is due at once. Function
+calls come before the message that speaks of them; a function that the request does not offer is not called.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+
+from palimpsest.actors.models.offline.request import View
+from palimpsest.actors.models.offline.words import vocabulary
+
+Argument = str | int | float | bool
+
+HEARTBEATS: Final = vocabulary(
+    """core_memory_append core_memory_replace conversation_search conversation_search_date archival_memory_insert
+    archival_memory_search set_timer cancel_timer list_timers list_documents"""
+)
+"""The functions that take `request_heartbeat`."""
+
+ONE_MOMENT: Final = "Let me look that up."
+
+
+class Call(msgspec.Struct, frozen=True):
+    name: str
+    arguments: dict[str, Argument]
+
+
+class Part(msgspec.Struct, frozen=True):
+    """`calls` are to be made now; with `waits` `say`, for the user, needs their results. `thought`: why."""
+
+    thought: str
+    say: str = ""
+    calls: tuple[Call, ...] = ()
+    waits: bool = False
+
+
+class Reply(msgspec.Struct, frozen=True):
+    """An answer before it has ids: inner thoughts, calls, and plain text where no function can carry it."""
+
+    thought: str
+    calls: tuple[Call, ...] = ()
+    text: str = ""
+
+
+def compose(view: View, parts: Sequence[Part], *, must_send: bool) -> Reply:
+    """One answer of all parts. `must_send`: it has to hold a message to the user, whatever it waits for."""
+    offered = [p for p in parts if p.say or any(c.name in view.tools for c in p.calls)]
+    calls = [call for part in offered for call in part.calls if call.name in view.tools]
+    waits = any(p.waits and any(c.name in view.tools for c in p.calls) for p in offered)
+    thought = " ".join(dict.fromkeys(p.thought for p in offered if p.thought)) or "There is nothing to do."
+    say = " ".join(dict.fromkeys(p.say for p in offered if p.say and not (waits and p.waits)))
+    speaks = not view.answered and (must_send or not waits)
+    if calls:
+        calls = [_beating(call, on=waits and at == len(calls) - 1) for at, call in enumerate(calls)]
+    if waits and speaks:
+        say = f"{say} {ONE_MOMENT}".strip()
+    if not speaks and calls:
+        return Reply(thought, tuple(calls))
+    if not say and not speaks:
+        return quiet(view)
+    return spoken(view, thought, say or "All right.", calls)
+
+
+def spoken(view: View, thought: str, say: str, calls: Sequence[Call] = ()) -> Reply:
+    """A message to the user after the calls."""
+    if "send_message" not in view.tools:
+        return Reply(thought, tuple(calls), say)
+    return Reply(thought, (*calls, Call("send_message", {"message": say})))
+
+
+def quiet(view: View) -> Reply:
+    """An answer that changes nothing and says nothing, for a turn that was already answered."""
+    if "list_timers" in view.tools:
+        look = Call("list_timers", {"request_heartbeat": False})
+        return Reply("The user has my answer already; I look at my timers and rest.", (look,))
+    return spoken(view, "The user has my answer already.", "That is all for now.")
+
+
+def _beating(call: Call, *, on: bool) -> Call:
+    beats = {"request_heartbeat": on} if call.name in HEARTBEATS else {}
+    return Call(call.name, {**call.arguments, **beats})

@@ -1,0 +1,1 @@
+"""Which model server gets which key."""

@@ -1,0 +1,1 @@
+"""The documents of sources, as agents search and read them."""

@@ -1,0 +1,1 @@
+"""The event log: its contract, and the backends that keep it."""

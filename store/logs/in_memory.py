@@ -1,0 +1,206 @@
+"""The event log in plain dicts: the same contract as on disk, for tests, simulations and trying things out.
+
+It is written to be obviously right, not to be fast. `Memory` stands for the disk, a `MemoryLog` for one process that
+has it open: several over one `Memory` fence each other off as several processes would.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+
+from palimpsest.events.envelope import GENESIS, Envelope
+from palimpsest.events.errors import Fenced, LogReadOnly
+from palimpsest.events.types import Parent
+from palimpsest.store.bundles.manifest import Redacted
+from palimpsest.store.logs.admission import Batch, Request
+from palimpsest.store.logs.contract import Append, Appended, Committed, Snapshot, StreamHead, parts, superseded
+
+
+class Memory:
+    """What a partition holds; it answers what an admission asks."""
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+        self.epoch = 0
+        self.events: list[Envelope] = []
+        """By position: the event at position p is events[p - 1]."""
+        self.streams: dict[str, list[Envelope]] = {}
+        """By agent: its own events, in order."""
+        self.keys: dict[tuple[str, str], Envelope] = {}
+        self.requests: dict[tuple[str, str], Request] = {}
+        self.cursors: dict[str, int] = {}
+        self.snapshots: dict[str, dict[int, Snapshot]] = {}
+        self.forks: dict[str, Parent] = {}
+        self.redactions: dict[str, Redacted] = {}
+
+    def end(self, agent: str) -> tuple[int, bytes]:
+        stream = self.streams.get(agent)
+        return (stream[-1].seq, stream[-1].hash) if stream else (0, GENESIS)
+
+    def root(self, parent: Parent) -> tuple[Parent, bytes] | None:
+        for envelope in self.whole(parent.agent):
+            if envelope.seq == parent.seq:
+                return Parent(agent=envelope.agent, seq=envelope.seq), envelope.hash
+        return None
+
+    def lineage(self, agent: str) -> list[Parent]:
+        found = []
+        while agent in self.forks:
+            found.append(self.forks[agent])
+            agent = found[-1].agent
+        return found
+
+    def whole(self, agent: str) -> list[Envelope]:
+        """A stream's events, a fork's with those that it inherited."""
+        return [
+            envelope
+            for part in parts(agent, self.lineage(agent))
+            for envelope in self.streams.get(part.agent, [])
+            if part.after < envelope.seq <= part.to
+        ]
+
+    def placed(self, agent: str, key: str) -> tuple[int, int] | None:
+        envelope = self.keys.get((agent, key))
+        return (envelope.seq, envelope.position) if envelope else None
+
+    def request(self, agent: str, key: str) -> Request | None:
+        return self.requests.get((agent, key))
+
+    def write(self, batch: Batch) -> None:
+        for envelope in batch.envelopes:
+            self.events.append(envelope)
+            self.streams.setdefault(envelope.agent, []).append(envelope)
+            self.keys[envelope.agent, envelope.key] = envelope
+        self.requests.update(batch.opened)
+        for request in batch.closed:
+            del self.requests[request.agent, request.key]
+        self.cursors.update(batch.cursors)
+        self.forks.update(batch.forks)
+        self.redactions.update((each.stream, each) for each in batch.redactions)
+        for snapshot in batch.snapshots:
+            self.snapshots.setdefault(snapshot.agent, {})[snapshot.seq] = snapshot
+        for agent in {snapshot.agent for snapshot in batch.snapshots}:
+            for seq in superseded(self.snapshots[agent]):
+                del self.snapshots[agent][seq]
+
+
+class MemoryLog:
+    """A `LogStore` over a `Memory`; without one, over its own. Safe to use from several threads."""
+
+    def __init__(self, memory: Memory | None = None) -> None:
+        self._memory = memory or Memory()
+        self._epoch = 0
+
+    # --- writing
+
+    def open_epoch(self) -> int:
+        with self._memory.lock:
+            self._memory.epoch += 1
+            self._epoch = self._memory.epoch
+            return self._epoch
+
+    def append(self, appends: Sequence[Append]) -> list[list[Appended]]:
+        return self.commit(appends).answers
+
+    def commit(self, appends: Sequence[Append]) -> Committed:
+        with self._memory.lock:
+            self._check_epoch()
+            batch = Batch(self._memory, len(self._memory.events))
+            answers = [batch.admit(append) for append in appends]
+            self._memory.write(batch)
+            return Committed(answers, batch.envelopes)
+
+    def _check_epoch(self) -> None:
+        if self._epoch == 0:
+            raise LogReadOnly("the log in memory")
+        if self._epoch != self._memory.epoch:
+            raise Fenced(self._epoch, self._memory.epoch)
+
+    # --- reading
+
+    def read(
+        self,
+        agent: str,
+        after: int = 0,
+        to: int | None = None,
+        limit: int | None = None,
+        kinds: frozenset[str] | None = None,
+    ) -> list[Envelope]:
+        with self._memory.lock:
+            stretch = [e for e in self._memory.whole(agent) if after < e.seq and (to is None or e.seq <= to)]
+        return [envelope for envelope in stretch if kinds is None or envelope.kind in kinds][:limit]
+
+    def tail(self, after: int, limit: int, kinds: frozenset[str] | None = None) -> tuple[list[Envelope], int]:
+        found: list[Envelope] = []
+        with self._memory.lock:
+            scanned_to = after
+            for envelope in self._memory.events[after:]:
+                if len(found) == limit:
+                    break
+                scanned_to = envelope.position
+                if kinds is None or envelope.kind in kinds:
+                    found.append(envelope)
+        return found, scanned_to
+
+    def head(self, agent: str) -> StreamHead | None:
+        with self._memory.lock:
+            stream = self._memory.streams.get(agent)
+            return _head(stream) if stream else None
+
+    def heads(self, after: str = "", limit: int | None = None) -> list[StreamHead]:
+        with self._memory.lock:
+            agents = sorted(agent for agent in self._memory.streams if agent > after)
+            return [_head(self._memory.streams[agent]) for agent in agents[:limit]]
+
+    def lineage(self, agent: str) -> list[Parent]:
+        with self._memory.lock:
+            return self._memory.lineage(agent)
+
+    def position(self) -> int:
+        with self._memory.lock:
+            return len(self._memory.events)
+
+    def open_requests(self, topic: str, agent: str | None = None) -> list[Envelope]:
+        with self._memory.lock:
+            requests = self._memory.requests.values()
+            positions = sorted(r.position for r in requests if r.topic == topic and agent in (None, r.agent))
+            return [self._memory.events[position - 1] for position in positions]
+
+    def cursor(self, consumer: str) -> int:
+        with self._memory.lock:
+            return self._memory.cursors.get(consumer, 0)
+
+    def snapshots(self, agent: str, to: int | None = None, limit: int | None = None) -> list[Snapshot]:
+        with self._memory.lock:
+            found = {
+                seq: snapshot
+                for part in parts(agent, self._memory.lineage(agent))
+                for seq, snapshot in self._memory.snapshots.get(part.agent, {}).items()
+                if part.after < seq <= part.to
+            }
+            return [found[seq] for seq in sorted(found, reverse=True) if to is None or seq <= to][:limit]
+
+    def redaction(self, agent: str) -> Redacted | None:
+        with self._memory.lock:
+            return self._memory.redactions.get(agent)
+
+    def hash_at(self, agent: str, seq: int) -> bytes | None:
+        with self._memory.lock:
+            return next((envelope.hash for envelope in self._memory.whole(agent) if envelope.seq == seq), None)
+
+    def seq_at(self, agent: str, position: int) -> int:
+        with self._memory.lock:
+            return max((e.seq for e in self._memory.whole(agent) if e.position <= position), default=0)
+
+    def find(self, agent: str, key: str) -> Envelope | None:
+        with self._memory.lock:
+            return self._memory.keys.get((agent, key))
+
+    def close(self) -> None:
+        """Nothing to let go: the bytes are `Memory`'s."""
+
+
+def _head(stream: list[Envelope]) -> StreamHead:
+    first, last = stream[0], stream[-1]
+    return StreamHead(last.agent, last.seq, last.hash, last.position, first.time, last.time)

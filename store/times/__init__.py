@@ -1,0 +1,1 @@
+"""Time zones, and when timers fire."""
