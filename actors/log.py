@@ -13,12 +13,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
-import ray
 import structlog
 
 from palimpsest.actors.links import wire
 from palimpsest.actors.parts.door import Door
-from palimpsest.actors.parts.process import ended, set_up_logging, spawn, until_taken
+from palimpsest.actors.parts.process import Life, ended, until_taken
 from palimpsest.actors.parts.recent import Recent, bounded
 from palimpsest.events.envelope import Envelope, Topic
 from palimpsest.events.errors import BadInput, Fenced, LogUnavailable, PalimpsestError
@@ -40,7 +39,7 @@ class LogActor:
 
     def __init__(
         self,
-        path: str,
+        path: Path,
         log_id: str,
         limits: dict[str, int] | None = None,
         max_pages: int | None = None,
@@ -48,9 +47,8 @@ class LogActor:
     ) -> None:
         """Opens the log with this id, which its driver made, or none: no folder and no file is made here. With `holder`
         the folder is locked in its name, by this process; without, whoever made it has the lock."""
-        set_up_logging()
         self._log = structlog.get_logger("log")
-        self._path = Path(path)
+        self._path = path
         self._log_id = log_id
         self._limits = limits or {}
         self._max_pages = max_pages
@@ -70,7 +68,7 @@ class LogActor:
         self._tried = asyncio.Event()
         self._trouble: PalimpsestError | None = None
         self._closing = self._fenced = False
-        self._task = spawn("log", self._run)
+        self._life = Life("log", self._run)
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
@@ -96,7 +94,9 @@ class LogActor:
 
     def _open_files(self) -> tuple[SqliteLog, SqliteReader, int]:
         if self._holder and self._lock is None:
-            self._lock = DataFolder(self._path.parent).lock(self._holder, make=False)
+            folder = DataFolder(self._path.parent)
+            purpose = f"the cluster at {self._holder}"
+            self._lock = folder.lock(purpose, make=False, how="cluster", address=self._holder)
         store = SqliteLog(self._path, log_id=self._log_id, max_pages=self._max_pages)
         try:
             epoch = store.open_epoch()
@@ -344,7 +344,7 @@ class LogActor:
         self._closing = True
         self._wake()
         self._wanted.set()
-        await asyncio.wait([self._task])
+        await asyncio.wait([self._life.task])
         self._thread.shutdown(wait=True)
         self._reader.close()
         self._store.close()
@@ -355,8 +355,3 @@ class LogActor:
 def _settle(future: asyncio.Future[None]) -> None:
     if not future.done():
         future.set_result(None)
-
-
-def remote(**options: Any) -> Any:
-    """The Ray actor class."""
-    return ray.remote(LogActor).options(**options)

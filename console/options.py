@@ -35,7 +35,6 @@ NO_WAY: Final = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETO
 PIPE_CLOSED: Final = 141
 _COMPLETE: Final = f"_{NAME.upper()}_COMPLETE"
 _CLOSED: Final = "palimpsest.closed"
-_SERVING: Final = "palimpsest.serving"
 _DATA: Final = "palimpsest.data"
 _BUNDLE: Final = "palimpsest.bundle"
 _EMBEDDER: Final = "palimpsest.embedder"
@@ -253,17 +252,6 @@ def _is_open(descriptor: int) -> bool:
 def stdin_is_closed() -> bool:
     """Whether this call was begun without a standard input."""
     return 0 in click.get_current_context().meta.get(_CLOSED, ())
-
-
-def serve() -> None:
-    """From now on this call has a running system on the data folder."""
-    click.get_current_context().meta[_SERVING] = True
-
-
-def is_serving() -> bool:
-    """Whether this call itself has a running system on the data folder, and so the index."""
-    context = click.get_current_context(silent=True)
-    return bool(context and context.meta.get(_SERVING))
 
 
 def run(group: click.Group, arguments: Sequence[str] | None = None) -> int:

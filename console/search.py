@@ -1,7 +1,8 @@
 """`search` and `reindex`: what an agent finds, now or as of any event, and the index built anew. Nothing starts Ray.
 
-Rule: a search takes the index if nobody has it, and brings it up to the log; where a running system has it, an index of
-just what the agent sees is built from the log in a temporary folder. Both find the same.
+Rule: a search takes the index if nobody has it, and brings it up to the log; where a running system has it, that one
+searches; where a program has it that nobody can join, an index of just what the agent sees is built from the log in a
+temporary folder. All find the same.
 """
 
 from __future__ import annotations
@@ -11,20 +12,20 @@ import heapq
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import click
 from msgspec.structs import asdict, replace
 
 from palimpsest.actors.parts.index import drop_index, open_index
 from palimpsest.console.inspect import agent_head, check_event, reading
+from palimpsest.console.joining import runs
 from palimpsest.console.options import (
     bundle_option,
     data_folder,
     given_bundle,
     index_options,
     index_settings,
-    is_serving,
     json_option,
 )
 from palimpsest.console.progress import bar
@@ -139,7 +140,7 @@ def search_command(
         _print(Page(), name, each, page)
 
 
-def _recalled(index: MemoryIndex, sight: Sight, query: str, page: int, only: tuple[str, str, str]) -> Found:
+def _recalled(index: Searched, sight: Sight, query: str, page: int, only: tuple[str, str, str]) -> Found:
     """What was said, by whom and from which day to which. Raises BadInput where these are none."""
     who, first, last = only
     try:
@@ -163,13 +164,38 @@ def sight_after(log: LogReader, agent: str, at: int | None) -> Sight:
     return sight_of(agent, state.seq, log.lineage(agent), sources)
 
 
+class Searched(Protocol):
+    """An index that can be searched: in this process, or a running system's."""
+
+    def search(
+        self,
+        views: Sequence[View],
+        *,
+        kind: str,
+        query: str,
+        page: int,
+        size: int,
+        own: int = 1,
+        who: str = "",
+        start_ms: int | None = None,
+        end_ms: int | None = None,
+    ) -> Found: ...
+
+
 @contextlib.contextmanager
-def _index(log: LogReader, views: tuple[View, ...]) -> Iterator[MemoryIndex]:
+def _index(log: LogReader, views: tuple[View, ...]) -> Iterator[Searched]:
     settings = index_settings()
-    if given_bundle() or is_serving():
+    if given_bundle():
         with private_index(log, views) as private:
             yield private
         return
+    if runs(data_folder()):
+        from palimpsest.actors.joining.searching import running_index
+
+        with running_index(data_folder(), log.position()) as running:
+            if running is not None:
+                yield running
+                return
     try:
         index = open_index(data_folder().index_path(), settings, log)
     except StorageUnavailable as error:

@@ -76,7 +76,7 @@ def test_a_deleted_index_is_built_again_from_the_log(folder: DataFolder, tmp_pat
             client = await born(system, "sam", SMALL)
             await _tell(client, "sam")
             assert "flowerpot" in (await client.ask("sam", QUESTION)).text
-            envelopes = await LogClient(system.parts["log"]).read("sam")
+            envelopes = await LogClient(system.parts.log).read("sam")
             return max(envelope.seq for envelope in envelopes if envelope.kind == "FunctionCalled")
 
     async def second(before: int) -> None:
@@ -86,8 +86,8 @@ def test_a_deleted_index_is_built_again_from_the_log(folder: DataFolder, tmp_pat
             assert "flowerpot" in (await system.client().ask("sam", f"So, {QUESTION.lower()}")).text
             searched = (await system.status())["storage"]["searches"]
             envelopes = [
-                *await LogClient(system.parts["log"]).read("sam", before),
-                *await LogClient(system.parts["log"]).read("late"),
+                *await LogClient(system.parts.log).read("sam", before),
+                *await LogClient(system.parts.log).read("late"),
             ]
             calls = [envelope for envelope in envelopes if envelope.opens == Topic.STORAGE]
             assert searched == len(calls), "what was answered before is not searched for again"
