@@ -18,6 +18,7 @@ from palimpsest.actors.on_ray import own_ray
 from palimpsest.actors.on_ray.own_ray import last_words
 from palimpsest.events.errors import BadInput
 from palimpsest.store import own_folder
+from palimpsest.store.folder import DataFolder
 from palimpsest.store.own_folder import OwnFolder
 from tests.cluster.world import HOME, PYTHONPATH
 
