@@ -8,9 +8,9 @@ from typing import Any, Final
 
 import msgspec
 
-from palimpsest.actors.parts.index import IndexSettings
 from palimpsest.actors.parts.process import now_ms
 from palimpsest.store.folder import DataFolder
+from palimpsest.store.index.settings import IndexSettings
 from palimpsest.store.keys.files import Handed
 from palimpsest.store.keys.imported import keys_for
 

@@ -23,7 +23,7 @@ from palimpsest.actors.links import wire
 from palimpsest.actors.links.log_client import LogClient
 from palimpsest.actors.links.protocol import LogPart
 from palimpsest.actors.links.remote_log import RemoteLog
-from palimpsest.actors.parts.index import IndexSettings, open_index
+from palimpsest.actors.parts.index import open_index
 from palimpsest.actors.parts.outage import Outage
 from palimpsest.actors.parts.owed import append_owed
 from palimpsest.actors.parts.process import Life, now_ms, until_taken
@@ -45,6 +45,7 @@ from palimpsest.store.index.bearing import BEARING
 from palimpsest.store.index.heads import KeptHeads
 from palimpsest.store.index.points import View
 from palimpsest.store.index.projection import MemoryIndex
+from palimpsest.store.index.settings import IndexSettings
 from palimpsest.store.library.functions import ON_DOCUMENTS, SourceLog, look_up, returned, search, sight_at, unavailable
 from palimpsest.store.library.reading import Library
 

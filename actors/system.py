@@ -24,10 +24,10 @@ from palimpsest.actors.joining.joined import Joined, Line, connected
 from palimpsest.actors.joining.start import started
 from palimpsest.actors.links.protocol import PARTS, Parts
 from palimpsest.actors.options import Options, keyed
-from palimpsest.actors.parts.index import IndexSettings
 from palimpsest.actors.parts.process import now_ms
 from palimpsest.events.errors import BadInput, DataFolderBusy
 from palimpsest.store.folder import FREE_S, LOOK_S, DataFolder, FolderLock, Holder, is_alive
+from palimpsest.store.index.settings import IndexSettings
 from palimpsest.store.keys.files import Handed
 from palimpsest.store.logs.sqlite_file import check
 
@@ -252,6 +252,25 @@ async def join(folder: DataFolder, purpose: str, options: Options | None = None,
         raise
     _, notes = keyed(folder, options)
     return System(joined, purpose=purpose, index=line.welcome.index, notes=notes)
+
+
+async def look(folder: DataFolder, purpose: str) -> Figures | None:
+    """The figures of the system that runs on a data folder, or on the cluster that has it; None where there is none, or
+    none that can be asked."""
+    holder = folder.holder()
+    if holder and holder.how == "cluster" and is_alive(holder.pid):
+        system = await boot(folder, purpose, Options(address=holder.address))
+        try:
+            return msgspec.structs.replace(await system.figures(()), pid=holder.pid, purpose=holder.purpose)
+        finally:
+            await system.stop()
+    joined = await find(folder, purpose)
+    if joined is None:
+        return None
+    try:
+        return await joined.figures()
+    finally:
+        await joined.stop()
 
 
 async def find(folder: DataFolder, purpose: str) -> Joined | None:

@@ -192,10 +192,14 @@ async def _deaf(
     work: contextlib.AbstractAsyncContextManager[System], keyboard: Keyboard | None
 ) -> AsyncIterator[System]:
     """The same, where what is started meanwhile is deaf to the keyboard's signals."""
+    if keyboard is None:
+        async with work as system:
+            yield system
+        return
     from palimpsest.console.keyboard import deaf
 
     async with contextlib.AsyncExitStack() as stack:
-        with deaf() if keyboard else contextlib.nullcontext():
+        with deaf():
             system = await stack.enter_async_context(work)
         yield system
 

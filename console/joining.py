@@ -16,8 +16,8 @@ from palimpsest.console.show import many, terminal
 from palimpsest.store.folder import DataFolder, is_alive
 
 if TYPE_CHECKING:
-    from palimpsest.actors.parts.index import IndexSettings
     from palimpsest.actors.system import System
+    from palimpsest.store.index.settings import IndexSettings
 
 local_option: Callable[[Callable[..., Any]], Callable[..., Any]] = click.option(
     "--local",
@@ -42,8 +42,8 @@ async def at_work(
     just now. Raises DataFolderBusy where a program has the folder that nobody can join.
     """
     with starting(folder, address, local=local):
-        from palimpsest.actors.parts.index import IndexSettings
         from palimpsest.actors.system import Options, join
+        from palimpsest.store.index.settings import IndexSettings
 
         options = Options(address=address, rehome=rehomed(), local=local, index=index or IndexSettings(), typed=typed)
         system = await join(folder, purpose, options)

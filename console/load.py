@@ -28,8 +28,8 @@ from palimpsest.store.logs.sqlite_log import SqliteLog
 if TYPE_CHECKING:
     from palimpsest.actors.client import Client
     from palimpsest.actors.loads.loading import Progress, Report
-    from palimpsest.actors.parts.index import IndexSettings
     from palimpsest.actors.system import System
+    from palimpsest.store.index.settings import IndexSettings
 
 INDEX_WAIT_S: Final = 2.0
 SHOWN: Final = 40

@@ -17,7 +17,7 @@ from palimpsest.store.logs.states import load
 
 if TYPE_CHECKING:
     from palimpsest.actors.client import Client
-    from palimpsest.actors.parts.index import IndexSettings
+    from palimpsest.store.index.settings import IndexSettings
 
 
 @click.command("resume")

@@ -40,7 +40,9 @@ def command(as_json: bool) -> int:
     figures, who is connected, and what waits. Exit code 1: nothing runs.
     """
     folder = data_folder()
-    figures = asyncio.run(_figures(folder))
+    from palimpsest.actors.system import look
+
+    figures = asyncio.run(look(folder, "status"))
     holder = _other(folder) if figures is None else None
     log = _of_log(folder)
     if as_json:
@@ -54,18 +56,6 @@ def command(as_json: bool) -> int:
         _print(Page(), folder, figures)
         _print_log(Page(), log)
     return 0 if figures is not None else RUNS_NOT
-
-
-async def _figures(folder: DataFolder) -> Figures | None:
-    from palimpsest.actors.system import find
-
-    joined = await find(folder, "status")
-    if joined is None:
-        return None
-    try:
-        return await joined.figures()
-    finally:
-        await joined.stop()
 
 
 def _other(folder: DataFolder) -> Holder | None:

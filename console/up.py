@@ -14,7 +14,7 @@ from palimpsest.store.folder import DataFolder
 
 if TYPE_CHECKING:
     from palimpsest.actors.joining.frames import Figures
-    from palimpsest.actors.parts.index import IndexSettings
+    from palimpsest.store.index.settings import IndexSettings
 
 PURPOSE = "up"
 

@@ -15,8 +15,8 @@ from typing import Any, Final, Protocol, get_type_hints
 import msgspec
 
 from palimpsest.actors.links.protocol import LLMPart, LogPart, MemoryPart, StoragePart, TimerPart
-from palimpsest.actors.parts.index import IndexSettings
 from palimpsest.events.errors import PalimpsestError, rebuilt
+from palimpsest.store.index.settings import IndexSettings
 
 VERSION: Final = 1
 """Of these frames."""

@@ -21,11 +21,11 @@ from palimpsest.actors.links.protocol import LogPart, waits_s
 from palimpsest.actors.llm import LLMActor
 from palimpsest.actors.log import LogActor
 from palimpsest.actors.memory import MemoryActor
-from palimpsest.actors.parts.index import IndexSettings
 from palimpsest.actors.parts.process import FATE, set_up_logging
 from palimpsest.actors.storage import StorageActor
 from palimpsest.actors.timer import TimerActor
 from palimpsest.events.errors import ActorLost, PalimpsestError
+from palimpsest.store.index.settings import IndexSettings
 from palimpsest.store.keys.files import Handed
 
 T = TypeVar("T")

@@ -1,6 +1,7 @@
 """Palimpsest: MemGPT as an event-sourced actor system on Ray.
 
-What users need of it, each imported when it is first named: `boot` a system on a `DataFolder`, talk by its `Client`,
+What users need of it, each imported when it is first named: `boot` a system on a `DataFolder` or `join`
+the one that runs there, talk by its `Client`,
 make agents by `newborn` with `Settings`; every error is a `PalimpsestError`. The rooms are `palimpsest.events` (the
 pure core), `palimpsest.store`, `palimpsest.actors` and `palimpsest.console`.
 """
@@ -14,7 +15,8 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from palimpsest.actors.client import Client
-    from palimpsest.actors.system import Options, System, boot
+    from palimpsest.actors.options import Options
+    from palimpsest.actors.system import System, boot, join
     from palimpsest.events.errors import (
         ActorLost,
         AgentExists,
@@ -71,14 +73,16 @@ __all__ = [
     "WindowTooSmall",
     "boot",
     "default_data_folder",
+    "join",
     "newborn",
 ]
 
 _AT = {
     "Client": "actors.client",
-    "Options": "actors.system",
+    "Options": "actors.options",
     "System": "actors.system",
     "boot": "actors.system",
+    "join": "actors.system",
     "newborn": "events.prompts",
     "Settings": "events.types",
     "DataFolder": "store.folder",

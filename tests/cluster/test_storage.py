@@ -12,7 +12,6 @@ import pytest
 
 from palimpsest.actors.client import Client
 from palimpsest.actors.links.log_client import LogClient
-from palimpsest.actors.parts.index import IndexSettings
 from palimpsest.actors.system import Options, System
 from palimpsest.events.envelope import Topic
 from palimpsest.events.errors import EmbedderChanged
@@ -22,6 +21,7 @@ from palimpsest.store.folder import DataFolder
 from palimpsest.store.index.embeddings import WordLlamaEmbedder
 from palimpsest.store.index.points import View
 from palimpsest.store.index.projection import MemoryIndex
+from palimpsest.store.index.settings import IndexSettings
 from tests.cluster.world import (
     SMALL,
     START_MS,

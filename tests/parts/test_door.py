@@ -16,8 +16,8 @@ from palimpsest.actors.joining.door import Door
 from palimpsest.actors.joining.frames import Figures, Seat, Welcome
 from palimpsest.actors.joining.joined import Joined, Line, connected
 from palimpsest.actors.links.protocol import Parts, parts_of
-from palimpsest.actors.parts.index import IndexSettings
 from palimpsest.events.errors import ActorLost, BadInput, Fenced
+from palimpsest.store.index.settings import IndexSettings
 from palimpsest.store.keys.files import Handed
 from palimpsest.store.keys.keys import Keys, Server
 from tests.parts.world import run
