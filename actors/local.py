@@ -49,7 +49,7 @@ class LocalRuntime:
             "timer": partial(TimerActor, log),
         }
         links |= {name: LocalPart(make) for name, make in made.items()}
-        self._links = links
+        self.links = links
         self.parts = parts_of(links)
 
     async def pids(self) -> dict[str, int]:
@@ -57,8 +57,8 @@ class LocalRuntime:
 
     async def stop(self) -> None:
         for name in ("memory", "llm", "timer"):
-            await self._links[name].end()
+            await self.links[name].end()
         for name in ("storage", "log"):
             with contextlib.suppress(PalimpsestError):
-                await self._links[name].flush_and_close()
-            await self._links[name].end()
+                await self.links[name].flush_and_close()
+            await self.links[name].end()

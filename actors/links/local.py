@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
 from palimpsest.actors.links.protocol import waits_s
@@ -37,7 +37,7 @@ class LocalPart:
             FATE.reset(before)
             self._whole.set()
 
-    def __getattr__(self, method: str) -> Callable[..., Awaitable[Any]]:
+    def __getattr__(self, method: str) -> Callable[..., Coroutine[Any, Any, Any]]:
         async def call(*arguments: object) -> Any:
             while True:
                 await self._whole.wait()
