@@ -1,4 +1,4 @@
-"""A system in one process, without Ray: the same parts. One that dies is made anew, and what was asked of it goes on."""
+"""A system in one process, without Ray: a part that dies is made anew, and what was asked of it goes on."""
 
 from __future__ import annotations
 
