@@ -78,7 +78,7 @@ def test_everything_at_once_on_one_folder(tmp_path: Path) -> None:
     ada = started(folder, "chat", "ada")
     assert "Kim" in say(ada, "My name is Kim.")
     others = [
-        started(folder, "load", "manuals", str(manual), "--agent", "ada"),
+        started(folder, "load", "manuals", str(manual), "--attach", "ada"),
         started(folder, "fork", "ada", "--as", "ada-2"),
         started(folder, "search", "ada", "Kim"),
         started(folder, "chat", "ben"),
