@@ -37,11 +37,11 @@ from palimpsest.console.progress import bar
 from palimpsest.console.rerun_page import print_next, print_outcome
 from palimpsest.console.search import catch_up
 from palimpsest.console.show import Page, one_line, print_json
-from palimpsest.events.calls import MAX_TIMERS
 from palimpsest.events.codec import decode
 from palimpsest.events.debug.compare import Comparison, Prices, compare, turns
 from palimpsest.events.errors import AgentExists, BadInput, DataFolderBusy
 from palimpsest.events.forks import KEPT, MOVED, TAKEN_UP
+from palimpsest.events.functions.timers import MAX_TIMERS
 from palimpsest.events.state import State
 from palimpsest.events.types import AgentForked, Event, Parent
 from palimpsest.store.keys.files import Handed, handed

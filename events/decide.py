@@ -26,11 +26,11 @@ from palimpsest.events.endings import CUT
 from palimpsest.events.envelope import Draft, Envelope, Topic, answer_key
 from palimpsest.events.evolve import evolve
 from palimpsest.events.forks import TAKEN_UP, adoptions, is_awake
-from palimpsest.events.formats import BRIEF, Format, ordered
-from palimpsest.events.functions import topic
+from palimpsest.events.formats import BRIEF, ordered
+from palimpsest.events.functions import functions_of, named, topic
 from palimpsest.events.inputs import first_page, on_clock, text_of
 from palimpsest.events.own_fields import at_server
-from palimpsest.events.passages import split
+from palimpsest.events.passages import PASSAGE_TOKENS, split
 from palimpsest.events.state import Pending, Phase, State, Turn
 from palimpsest.events.times import Offset, no_zones, zone_of
 from palimpsest.events.types import (
@@ -47,7 +47,6 @@ from palimpsest.events.types import (
     InputSkipped,
     MessageSent,
     RepetitionNoted,
-    Settings,
     TimerCancelled,
     TimerSet,
     TurnEnded,
@@ -120,7 +119,7 @@ def _archive_input(
 
     It is there already in a fork from between the two.
     """
-    passage_tokens = min(calls.PASSAGE_TOKENS, room_tokens)
+    passage_tokens = min(PASSAGE_TOKENS, room_tokens)
     text = text_of(waiting.wire)
     ends = waiting.ends or split(text, lambda piece: count(state.settings.encoding, piece), passage_tokens)
     if not ends:
@@ -226,7 +225,7 @@ def _act(state: State, turn: Turn, count: Count) -> tuple[Event, ...]:
         return (MessageSent(text=turn.content, cut=cut) if turn.content.strip() else _reject(turn),)
     if turn.done < len(turn.calls):
         return (calls.carry_out(state, turn, turn.calls[turn.done], count),)
-    return (_after_calls(turn, state.format, state.settings),)
+    return (_after_calls(state, turn),)
 
 
 def _reject(turn: Turn) -> AnswerRejected:
@@ -242,8 +241,8 @@ _EMPTY: Final = {
 }
 
 
-def _after_calls(turn: Turn, format: Format, settings: Settings) -> Event:
-    reason = _goes_on(turn, format)
+def _after_calls(state: State, turn: Turn) -> Event:
+    reason, settings = _goes_on(state, turn), state.settings
     if not reason:
         return _end(turn, "yielded")
     if repetition.is_ended(turn, settings):
@@ -257,11 +256,11 @@ def _after_calls(turn: Turn, format: Format, settings: Settings) -> Event:
     return HeartbeatRaised(reason=reason)
 
 
-def _goes_on(turn: Turn, format: Format) -> str:
+def _goes_on(state: State, turn: Turn) -> str:
     """Why the model is called again ("": it yields)."""
     if turn.step_failed:
         return "failed"
-    if any(calls.wants_heartbeat(call, format) for call in turn.calls):
+    if any(calls.wants_heartbeat(state, call) for call in turn.calls):
         return "requested"
     return "silent" if turn.sent == 0 and turn.input_kind == "UserMessageReceived" else ""
 
@@ -334,7 +333,7 @@ def _draft(state: State, event: Event, now_ms: int) -> Draft:
         case InferenceRequested():
             opens = Topic.INFERENCE
         case FunctionCalled():
-            opens = topic(event.name)
+            opens = topic(named(functions_of(state), event.name))
         case InferenceCancelled() if turn:
             closes, key = turn.request_key, answer_key(turn.request_key)
         case FunctionFailed() if turn and turn.phase == Phase.CALLING:

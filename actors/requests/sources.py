@@ -18,7 +18,6 @@ from msgspec.structs import replace
 from palimpsest.actors.links.calls import KNOWN, Log, unknown
 from palimpsest.actors.parts.process import now_ms
 from palimpsest.events.codec import draft
-from palimpsest.events.context import clip
 from palimpsest.events.envelope import Draft
 from palimpsest.events.errors import BadInput, UnknownSource, WindowTooSmall
 from palimpsest.events.prompts import least_window_of, most_reserve_tokens
@@ -35,6 +34,7 @@ from palimpsest.events.sources import (
     stream_of,
 )
 from palimpsest.events.state import State
+from palimpsest.events.texts import clip
 from palimpsest.events.types import (
     AgentAttached,
     AgentDetached,
