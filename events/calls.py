@@ -23,7 +23,6 @@ def carry_out(state: State, turn: Turn, call: ToolCall, count: Count) -> Event:
     checked = check(call, functions_of(state), state.format, finish=turn.finish)
     if isinstance(checked, BadCall):
         return FunctionFailed(call=call.id, name=call.name[:80], error=checked.error + _ENDED.get(turn.finish, ""))
-    most = state.settings.repeats_ended
     function, most = checked.function, state.settings.repeats_ended
     if not function.speaks and 0 < most <= times_done(turn.acts, call):
         return _fail(call, f"You made this very call {most} times in this turn. It was not carried out again.")
