@@ -93,18 +93,19 @@ def search(index: MemoryIndex, call: FunctionCalled, sight: Sight) -> Page:
 
 
 def _of_words(index: MemoryIndex, call: FunctionCalled, sight: Sight) -> Page:
+    page = _page_of(call)
     who, first, last = (str(call.arguments.get(name, "")).strip() for name in ("who", "start_date", "end_date"))
     start_ms, end_ms = bounds_of(first, last, call.zone)
     return index.search(
-        sight.own, kind="message", query=str(call.arguments["query"]), page=_page_of(call), size=call.page_size,
+        sight.own, kind="message", query=str(call.arguments["query"]), page=page, size=call.page_size,
         hidden=frozenset(call.hidden), own=len(sight.own), who=who, start_ms=start_ms, end_ms=end_ms,
     )  # fmt: skip
 
 
 def _of_days(index: MemoryIndex, call: FunctionCalled, sight: Sight) -> Page:
-    first_ms, last_ms = days(call)
+    page, (first_ms, last_ms) = _page_of(call), days(call)
     return index.by_date(
-        sight.own, start_ms=first_ms, end_ms=last_ms, page=_page_of(call), size=call.page_size,
+        sight.own, start_ms=first_ms, end_ms=last_ms, page=page, size=call.page_size,
         hidden=frozenset(call.hidden), own=len(sight.own),
     )  # fmt: skip
 
@@ -126,8 +127,8 @@ SEARCHES: Final[Mapping[str, Callable[[MemoryIndex, FunctionCalled, Sight], Page
 
 def _code(of: Mapping[str, Code], call: FunctionCalled) -> Code:
     code = of.get(call.name)
-    if code is None:  # the call of a later Palimpsest
-        raise ValueError(f"There is no function '{call.name[:80]}' any more.")
+    if code is None:  # a later Palimpsest's
+        raise ValueError(f"This Palimpsest has no function '{call.name[:80]}'.")
     return code
 
 
