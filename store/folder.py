@@ -67,7 +67,8 @@ class FolderLock:
     def release(self) -> None:
         """Let go. The file stays: to delete it would let two processes lock two files of one name."""
         if self._descriptor is not None:
-            self.tell(how="free")
+            with contextlib.suppress(OSError):  # a disk that is full keeps nobody's lock
+                self.tell(how="free")
             fcntl.flock(self._descriptor, fcntl.LOCK_UN)  # also for a copy that a fork may have made
             os.close(self._descriptor)
             self._descriptor = None
