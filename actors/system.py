@@ -35,8 +35,8 @@ __all__ = ["Options", "System", "boot", "join"]
 
 USUAL_INDEX: Final = IndexSettings()
 _SILENT: Final = (
-    "The system of {folder} does not answer: {holder} has the folder. See system.log there; if that process is stuck, end "
-    "it (`kill`): nothing that was acknowledged is lost."
+    "The system of {folder} does not answer: {holder} has the folder. See system.log there. If that process is stuck, "
+    "end it (`kill`): nothing that was acknowledged is lost."
 )
 ALONE: Final = "it runs without Ray (--local), so that nobody can join it"
 
