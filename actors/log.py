@@ -22,9 +22,8 @@ from palimpsest.actors.parts.recent import Recent, bounded
 from palimpsest.events.envelope import Envelope, Topic
 from palimpsest.events.errors import BadInput, Fenced, LogUnavailable, PalimpsestError
 from palimpsest.store.folder import DataFolder, FolderLock
-from palimpsest.store.logs.contract import Append, Appended, Committed
-from palimpsest.store.logs.sqlite_log import SqliteLog
-from palimpsest.store.logs.sqlite_reader import SqliteReader
+from palimpsest.store.logs import opening
+from palimpsest.store.logs.contract import Append, Appended, Committed, LogReader, LogStore
 from palimpsest.store.logs.states import stretch
 
 T = TypeVar("T")
@@ -54,8 +53,8 @@ class LogActor:
         self._max_pages = max_pages
         self._holder = holder
         self._lock: FolderLock | None = None
-        self._store: SqliteLog
-        self._reader: SqliteReader
+        self._store: LogStore
+        self._reader: LogReader
         self._door: Door
         self._recent: Recent
         self._epoch = self._position = self._commits = 0
@@ -92,15 +91,15 @@ class LogActor:
         self._opened.set()
         self._log.info("started", epoch=self._epoch, position=self._position)
 
-    def _open_files(self) -> tuple[SqliteLog, SqliteReader, int]:
+    def _open_files(self) -> tuple[LogStore, LogReader, int]:
         if self._holder and self._lock is None:
             folder = DataFolder(self._path.parent)
             purpose = f"the cluster at {self._holder}"
             self._lock = folder.lock(purpose, make=False, how="cluster", address=self._holder)
-        store = SqliteLog(self._path, log_id=self._log_id, max_pages=self._max_pages)
+        store = opening.store(self._path, log_id=self._log_id, max_pages=self._max_pages)
         try:
             epoch = store.open_epoch()
-            return store, SqliteLog.open_readonly(self._path), epoch
+            return store, opening.reader(self._path), epoch
         except BaseException:
             store.close()
             raise
