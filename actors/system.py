@@ -162,6 +162,10 @@ class System:
             self._stays = True
         return self._on_end is not None
 
+    def look(self) -> None:
+        """End it now where it does not stay, and nobody is in."""
+        self.left(self._door.count if self._door is not None else 0)
+
     def left(self, others: int) -> bool:
         return not others and not self._stays and self.end("")
 
