@@ -5,7 +5,7 @@ Rule: what is short and sure (names, figures, seqs) stands first in a line, and 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -25,6 +25,7 @@ from palimpsest.events.debug.moments import (
     TurnBegan,
     TurnClosed,
 )
+from palimpsest.events.kinds import Kind
 from palimpsest.events.types import (
     ArchivalMemoryInserted,
     CoreMemoryAppended,
@@ -52,7 +53,7 @@ class Line(msgspec.Struct, frozen=True):
     dim: bool = False
 
 
-LABELS: Final = {
+LABELS: Final[Mapping[Kind, tuple[str, str]]] = {
     "UserMessageReceived": ("user", "bold cyan"),
     "UserLoggedIn": ("login", "bold cyan"),
     "UploadFinished": ("upload", "bold cyan"),

@@ -14,7 +14,9 @@ from ray.exceptions import ActorDiedError, ActorUnavailableError, RayTaskError
 from palimpsest.actors.links import wire
 from palimpsest.events.envelope import Draft, Envelope
 from palimpsest.events.errors import ActorLost, LogDamaged, NewerFormat, PalimpsestError
+from palimpsest.events.kinds import Kind
 from palimpsest.events.state import State
+from palimpsest.events.vocabulary import Topic
 from palimpsest.store.logs.contract import Append, Appended, StreamHead
 from palimpsest.store.logs.states import rebuild
 
@@ -66,12 +68,12 @@ class LogClient:
         limit: int,
         wait_s: float,
         *,
-        kinds: tuple[str, ...] = (),
-        wake: tuple[str, ...] = (),
+        kinds: frozenset[Kind] = frozenset(),
+        wake: frozenset[Kind] = frozenset(),
         linger_s: float = 0.0,
     ) -> wire.Batch:
         """As `LogActor.tail`."""
-        wanted = wire.Wanted(after, limit, wait_s, frozenset(kinds), frozenset(wake), linger_s)
+        wanted = wire.Wanted(after, limit, wait_s, kinds, wake, linger_s)
         return wire.unpack_batch(await unwrapped(self._actor.tail.remote(wire.pack(wanted))))
 
     async def exchange(
@@ -81,18 +83,18 @@ class LogClient:
         limit: int,
         wait_s: float,
         *,
-        kinds: tuple[str, ...] = (),
-        wake: tuple[str, ...] = (),
+        kinds: frozenset[Kind] = frozenset(),
+        wake: frozenset[Kind] = frozenset(),
     ) -> tuple[list[Appended], wire.Batch | None]:
         """As `LogActor.exchange`. Raises what the log does; nothing of the append was taken then."""
-        asked = wire.Exchange(append, wire.Wanted(after, limit, wait_s, frozenset(kinds), frozenset(wake)))
+        asked = wire.Exchange(append, wire.Wanted(after, limit, wait_s, kinds, wake))
         call = self._actor.exchange.remote(bytes(wire.packed(asked)))
         outcome, batch = wire.unpack_exchanged(await unwrapped(call))
         if isinstance(outcome, PalimpsestError):
             raise outcome
         return outcome, batch
 
-    async def open_requests(self, topic: str, agent: str | None = None) -> wire.Opened:
+    async def open_requests(self, topic: Topic, agent: str | None = None) -> wire.Opened:
         return wire.unpack_opened(await unwrapped(self._actor.open_requests.remote(topic, agent)))
 
     async def cursor(self, consumer: str) -> int:
@@ -129,7 +131,7 @@ class LogClient:
         after: int = 0,
         to: int | None = None,
         limit: int | None = None,
-        kinds: frozenset[str] | None = None,
+        kinds: frozenset[Kind] | None = None,
     ) -> list[Envelope]:
         return wire.unpack_envelopes(await unwrapped(self._actor.read.remote(agent, after, to, limit, kinds)))
 

@@ -8,6 +8,7 @@ import ray
 
 from palimpsest.actors.links import wire
 from palimpsest.events.envelope import Envelope
+from palimpsest.events.kinds import Kind
 from palimpsest.events.types import Parent
 
 
@@ -23,7 +24,7 @@ class RemoteLog:
         after: int = 0,
         to: int | None = None,
         limit: int | None = None,
-        kinds: frozenset[str] | None = None,
+        kinds: frozenset[Kind] | None = None,
     ) -> list[Envelope]:
         return wire.unpack_envelopes(ray.get(self._actor.read.remote(agent, after, to, limit, kinds)))
 

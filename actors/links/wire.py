@@ -11,7 +11,9 @@ import msgspec
 
 from palimpsest.events.envelope import Envelope
 from palimpsest.events.errors import BadInput, PalimpsestError, rebuilt
+from palimpsest.events.kinds import Kind
 from palimpsest.events.types import Parent
+from palimpsest.events.vocabulary import Logged
 from palimpsest.store.logs.contract import Append, Appended, StreamHead
 from palimpsest.store.logs.states import Stretch
 
@@ -29,8 +31,8 @@ class Wanted(msgspec.Struct, frozen=True, array_like=True):
     after: int
     limit: int
     wait_s: float
-    kinds: frozenset[str] = frozenset()
-    wake: frozenset[str] = frozenset()
+    kinds: frozenset[Logged[Kind]] = frozenset()
+    wake: frozenset[Logged[Kind]] = frozenset()
     linger_s: float = 0.0
 
 

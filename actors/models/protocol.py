@@ -8,10 +8,11 @@ from typing import Final, Protocol
 import msgspec
 
 from palimpsest.events.types import Own, ToolCall, Usage
+from palimpsest.events.vocabulary import Finish, NoAnswer
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
-    """A finished answer. `finish`: stop, tool_calls, length, content_filter or interrupted. Tool calls may lack an id
+    """A finished answer. Tool calls may lack an id
     (""), and `arguments` is the text as the model wrote it. `reasoning` came beside the content; `notes` say what was
     odd in how the answer came, and was read all the same."""
 
@@ -19,7 +20,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     reasoning: str = ""
     notes: tuple[str, ...] = ()
     calls: tuple[ToolCall, ...] = ()
-    finish: str = "stop"
+    finish: Finish = "stop"
     model: str = ""
     usage: Usage = Usage()
     own: Own | None = None
@@ -52,7 +53,7 @@ class ModelFailed(Exception):
     """The model gave no answer. Fields as in `InferenceFailed`; `detail` is safe to log and says what to do.
     `mended_by`: parts of the format that may mend it, to be tried one after the other."""
 
-    def __init__(self, error: str, detail: str, attempts: int = 1, *, mended_by: tuple[str, ...] = ()) -> None:
+    def __init__(self, error: NoAnswer, detail: str, attempts: int = 1, *, mended_by: tuple[str, ...] = ()) -> None:
         super().__init__(detail)
         self.mended_by = mended_by
         self.error = error

@@ -27,14 +27,25 @@ from palimpsest.events.decide import resumption
 from palimpsest.events.envelope import Draft, Envelope
 from palimpsest.events.errors import AgentExists, BadInput, PalimpsestError
 from palimpsest.events.forks import DROPPED, KEPT, MOVED, moving
+from palimpsest.events.kinds import kinds_of
 from palimpsest.events.servers import chosen
 from palimpsest.events.sources import is_source
 from palimpsest.events.state import Alarm, State
-from palimpsest.events.types import AgentForked, Block, Parent, Settings, Timer, UserMessageReceived
+from palimpsest.events.types import (
+    AgentForked,
+    Block,
+    Parent,
+    Settings,
+    Timer,
+    TimerCancelled,
+    TimerFired,
+    TimerSet,
+    UserMessageReceived,
+)
 from palimpsest.store.logs.contract import Append
 
-ASKED: Final = frozenset({UserMessageReceived.__name__})
-ALARMS: Final = frozenset({"AgentForked", "TimerSet", "TimerFired", "TimerCancelled"})
+ASKED: Final = kinds_of(UserMessageReceived)
+ALARMS: Final = kinds_of(AgentForked, TimerSet, TimerFired, TimerCancelled)
 LOOKED_BACK: Final = 2_000
 """So many events are read at once where the last message is looked for."""
 FORKS_AT_ONCE: Final = 200

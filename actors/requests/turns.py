@@ -17,10 +17,11 @@ from palimpsest.actors.parts.process import others_first
 from palimpsest.events.codec import decode
 from palimpsest.events.envelope import Envelope
 from palimpsest.events.errors import ActorLost, AgentSetAside, LogDamaged, LogUnavailable, NewerFormat, PalimpsestError
+from palimpsest.events.kinds import kinds_of
 from palimpsest.events.margins import told
 from palimpsest.events.types import CutNoticed, InputSkipped, MessageSent, ServerSwitched, TurnEnded
 
-KINDS = ("MessageSent", "ServerSwitched", "CutNoticed", "TurnEnded", "InputSkipped")
+KINDS = kinds_of(MessageSent, ServerSwitched, CutNoticed, TurnEnded, InputSkipped)
 BATCH = 4000
 WAIT_S = 30.0
 RETRY_S = 0.5

@@ -23,7 +23,7 @@ from palimpsest.events.codec import answer, decode, draft
 from palimpsest.events.context import Count
 from palimpsest.events.debug.recording import Recorded, content, is_beginning, otherwise, paired, timer_content
 from palimpsest.events.decide import advance, placed, resumption
-from palimpsest.events.envelope import Draft, Envelope, Topic, answer_key
+from palimpsest.events.envelope import Draft, Envelope, answer_key
 from palimpsest.events.errors import ModelUnavailable
 from palimpsest.events.evolve import evolve
 from palimpsest.events.inference import Job, job
@@ -267,7 +267,7 @@ class Counterfactual:
             self._taken += 1
             self._put(answer(envelope, there.event, self._now_ms), there.event)
             self._set_as_recorded(envelope)
-        elif isinstance(event, FunctionCalled) and envelope.opens == Topic.TIMER:
+        elif isinstance(event, FunctionCalled) and envelope.opens == "timer":
             self._set_timer(envelope, event)
         elif isinstance(event, FunctionCalled):
             self._ledger.commit()
@@ -302,7 +302,7 @@ class Counterfactual:
     def _set_as_recorded(self, asked: Envelope) -> None:
         """The timer that was set with the answer to a call."""
         there = self._there
-        if asked.opens == Topic.TIMER and isinstance(there, TimerSet):
+        if asked.opens == "timer" and isinstance(there, TimerSet):
             self._put(setting(asked.agent, there.timer, self._now_ms, cause=asked.key), there)
 
     # --- what it is given

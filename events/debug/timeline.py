@@ -232,7 +232,7 @@ class Timeline:
         last = told[-1]
         asked = next((each for each in told if isinstance(each.event, InferenceRequested)), None)
         request = asked.event if asked and isinstance(asked.event, InferenceRequested) else None
-        why = next((each.event.reason for each in told if isinstance(each.event, HeartbeatRaised)), "")
+        beat = next((each.event for each in told if isinstance(each.event, HeartbeatRaised)), None)
         is_summary = request is not None and request.purpose == "summary"
         asked_with = summarizer(self._settings) if self._settings and is_summary else self._settings
         return Step(
@@ -244,7 +244,7 @@ class Timeline:
             purpose=request.purpose if request else "reply",
             tokens=request.tokens if request else 0,
             window_tokens=asked_with.window_tokens if asked_with else 0,
-            why=why,
+            why=beat.reason if beat else "",
             answered=0 if last is asked else last.seq,
             wall_ms=max(0, last.time_ms - asked.time_ms) if asked else 0,
             **fields,

@@ -16,7 +16,7 @@ from typing import Final
 
 import msgspec
 
-from palimpsest.events.passages import Told
+from palimpsest.events.passages import BesideHit, Told
 from palimpsest.store.index.corrections import CORRECTS, NEAR_SEQS, SHORT_CHARS
 from palimpsest.store.index.points import Match, Stored
 from palimpsest.store.index.surroundings import PAUSE_MS
@@ -245,7 +245,8 @@ def told_of(places: Sequence[Place], first: int, size: int) -> list[tuple[Told, 
         beside = list[Told]()
         if place.copies:
             beside.append(Told("repeated", place.last_ms, times=place.copies))
-        for kind, at in (("corrected", place.later), ("corrects", place.earlier)):
+        links: tuple[tuple[BesideHit, int], ...] = (("corrected", place.later), ("corrects", place.earlier))
+        for kind, at in links:
             if at >= 0 and (other := places[at].stored):
                 shown = first <= at < first + size
                 beside.append(Told(kind, other.time_ms, text="" if shown else other.text))

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from palimpsest.events.codec import draft
 from palimpsest.events.envelope import GENESIS, Envelope, place
+from palimpsest.events.kinds import Kind
 from palimpsest.events.passages import Page
 from palimpsest.events.types import (
     ArchivalMemoryInserted,
@@ -67,7 +68,7 @@ class Journal:
     def archive(self, agent: str, text: str, *ends: int) -> Envelope:
         return self.add(agent, ArchivalMemoryInserted(call="c", text=text, ends=ends or (len(text),)))
 
-    def read(self, stream: str, after: int, to: int, /, *, kinds: frozenset[str] | None = None) -> list[Envelope]:
+    def read(self, stream: str, after: int, to: int, /, *, kinds: frozenset[Kind] | None = None) -> list[Envelope]:
         found = [e for e in self._streams.get(stream, ()) if after < e.seq <= to]
         return [e for e in found if kinds is None or e.kind in kinds]
 

@@ -9,6 +9,7 @@ where an answer has calls of its own, those in its content are thoughts.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 from palimpsest.actors.models.hosted.completions import (
@@ -33,10 +34,11 @@ from palimpsest.events.markup import Reading, Splitter
 from palimpsest.events.markup_calls import function_name
 from palimpsest.events.markup_given import TextPiece
 from palimpsest.events.types import ToolCall, Usage
+from palimpsest.events.vocabulary import Finish
 
 SPOKEN: Final = ("send_message", "message")
 """The function and the argument that the user sees."""
-_FINISHES: Final = {
+_FINISHES: Final[Mapping[str, Finish]] = {
     "tool_calls": "tool_calls",
     "function_call": "tool_calls",
     "length": "length",
@@ -381,7 +383,7 @@ class AnswerBuilder:
             self._on_piece(Piece(kind, text))
 
 
-def only_reasoning(reasoning: str, finish: str, tokens: int) -> Failure:
+def only_reasoning(reasoning: str, finish: Finish, tokens: int) -> Failure:
     """What is said where a model thought, and did not speak."""
     if finish == "length":
         took = f" ({tokens:,} tokens)" if tokens else ""
