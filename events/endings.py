@@ -13,6 +13,9 @@ CUT: Final[Mapping[Cut, str]] = {
     "interrupted": "the server ended the answer in its middle",
 }
 
+WHOLE: Final[frozenset[FinishOrNone]] = frozenset({"stop", "tool_calls"})
+"""How an answer ends by itself."""
+
 
 def cut_of(finish: FinishOrNone) -> CutOrNot:
     """How the answer was cut off ("": it was not)."""

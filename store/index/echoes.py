@@ -18,6 +18,7 @@ import msgspec
 
 from palimpsest.events.passages import BesideHit, Told
 from palimpsest.store.index.corrections import CORRECTS, NEAR_SEQS, SHORT_CHARS
+from palimpsest.store.index.forms import STATING
 from palimpsest.store.index.points import Match, Stored
 from palimpsest.store.index.surroundings import PAUSE_MS
 
@@ -85,7 +86,7 @@ class _Said:
         self.place = Place(match, stored)
         self.at, self.by_user = (stored.time_ms, match.key.seq), stored.speaker != "assistant"
         self.terms, self.rank = terms, rank
-        self.states = stored.form in {"", "asking"}
+        self.states = stored.form in STATING
         self.text = stored.text
         self.short = len(stored.text) <= SHORT_CHARS
 

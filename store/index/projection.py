@@ -22,7 +22,7 @@ from palimpsest.store.index.bearing import INPUT_KINDS, Batch, Bearing
 from palimpsest.store.index.clocks import Read
 from palimpsest.store.index.embeddings import Embedder, Vectors, setting_of, unit_rows
 from palimpsest.store.index.engine_edge import EdgeHome
-from palimpsest.store.index.points import Engine, Home, Mark, Scope, Stored, Tip, View
+from palimpsest.store.index.points import Engine, Home, Mark, PointKind, Scope, Stored, Tip, View
 from palimpsest.store.index.ranking import SMOOTHING
 from palimpsest.store.index.search import Found, Searches
 from palimpsest.store.times import zones
@@ -111,7 +111,7 @@ class MemoryIndex:
         self,
         views: Sequence[View],
         *,
-        kind: str,
+        kind: PointKind,
         query: str,
         page: int,
         size: int,

@@ -23,7 +23,7 @@ from palimpsest.events.passages import chunks, split
 from palimpsest.events.types import MessageSent, UserLoggedIn, UserMessageReceived
 from palimpsest.store.index.clocks import STREAMS, Clocks, Read
 from palimpsest.store.index.corrections import KEPT, NEAR_SEQS, SHORT_CHARS, Told, corrected
-from palimpsest.store.index.forms import form_of
+from palimpsest.store.index.forms import STATING, form_of
 from palimpsest.store.index.ranking import AROUND, AROUND_WORDS, MESSAGE_B, MESSAGE_K1, MESSAGE_WORDS
 from palimpsest.store.words import lexical
 from palimpsest.store.words.terms import Counts, Tokenizer, saturated, together
@@ -128,7 +128,7 @@ class Surroundings:
         spoken = words.counts(lexical.ready(piece))
         if envelope.kind == _BY_USER and len(piece) <= SHORT_CHARS:
             told, mine = self._told[envelope.agent], Told(envelope.seq, name, piece, spoken)
-            states = form_of(piece, by_agent=False) in {"", "asking"}
+            states = form_of(piece, by_agent=False) in STATING
             meant = corrected(mine, reversed(told)) if states and not piece.rstrip().endswith("?") else None
             if states:
                 told.append(mine)

@@ -71,6 +71,10 @@ class Appended(msgspec.Struct, frozen=True, array_like=True):
     position: int = 0
 
 
+THERE: Final[frozenset[DraftOutcome]] = frozenset({"appended", "duplicate"})
+"""The draft's event is in the log, from now on or from before."""
+
+
 class Snapshot(msgspec.Struct, frozen=True, array_like=True):
     """A state at a seq, as a cache. It is good only while `chain` is the stream's hash at `seq`, `digest` the SHA-256
     of `state`, and `fold` the version of the fold that made it."""

@@ -19,7 +19,7 @@ from palimpsest.events.types import (
     UserMessageReceived,
 )
 from palimpsest.store.index.embeddings import WordLlamaEmbedder
-from palimpsest.store.index.points import View
+from palimpsest.store.index.points import PointKind, View
 from palimpsest.store.index.projection import MemoryIndex
 
 START_MS = 1_795_361_055_000  # 2026-11-22 15:24:15 UTC
@@ -110,7 +110,9 @@ def own(agent: str, as_of: int = EVERYTHING) -> tuple[View, ...]:
     return (View(agent, as_of),)
 
 
-def all_pages(index: MemoryIndex, agent: str, query: str, kind: str = "message", as_of: int = EVERYTHING) -> list[Page]:
+def all_pages(
+    index: MemoryIndex, agent: str, query: str, kind: PointKind = "message", as_of: int = EVERYTHING
+) -> list[Page]:
     views = own(agent, as_of)
     first = index.search(views, kind=kind, query=query, page=0, size=5)
     pages = range(1, -(-first.total // 5))
