@@ -57,7 +57,7 @@ from palimpsest.events.types import (
     UserMessageReceived,
 )
 from palimpsest.events.vocabulary import Opens
-from palimpsest.store.logs.contract import MUST_EXIST, Append, Appended, StreamHead, agents_of
+from palimpsest.store.logs.contract import MUST_EXIST, THERE, Append, Appended, StreamHead, agents_of
 from palimpsest.store.times.schedule import in_zone
 
 if TYPE_CHECKING:
@@ -350,7 +350,7 @@ class Client:
             made = cancelling(agent, alarm.key, event.timer, now_ms())
             answer = (await self._outbox.append(Append((made,))))[0]
             # Else it fired in the meantime, and one that repeats is set again.
-            found = found or answer.outcome in ("appended", "duplicate")
+            found = found or answer.outcome in THERE
         return found
 
     async def _alarm(self, agent: str, timer_id: str) -> Envelope | None:

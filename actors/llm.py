@@ -30,7 +30,7 @@ from palimpsest.events.kinds import kinds_of
 from palimpsest.events.types import AGENT_EVENTS, AgentCreated, AgentForked, InferenceCancelled, InferenceRequested
 from palimpsest.store.keys.files import Handed
 from palimpsest.store.keys.keys import keys_in, merged
-from palimpsest.store.logs.contract import Append
+from palimpsest.store.logs.contract import THERE, Append
 
 BATCH = 2000
 WAIT_S = 30.0
@@ -164,7 +164,7 @@ class Processor:
             overtaken = set(expected)
         else:
             outcomes = zip(drafts, answers, strict=True)
-            refused = {draft.agent for draft, each in outcomes if each.outcome not in ("appended", "duplicate")}
+            refused = {draft.agent for draft, each in outcomes if each.outcome not in THERE}
             overtaken = set(expected) & refused
             alone = []
         alone += [[owed[agent][0][0]] for agent in overtaken]

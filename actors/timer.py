@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 import ray
 import structlog
@@ -23,9 +23,11 @@ from palimpsest.events.envelope import Draft, Envelope
 from palimpsest.events.errors import LogDamaged, NewerFormat
 from palimpsest.events.kinds import kind_of, kinds_of
 from palimpsest.events.types import FunctionCalled, Timer, TimerCancelled, TimerSet
+from palimpsest.events.vocabulary import Opens
 from palimpsest.store.times.schedule import BadTimer, next_of, set_timer
 
 KINDS = kinds_of(FunctionCalled, TimerSet, TimerCancelled)
+_OWED: Final[frozenset[Opens]] = frozenset({"alarm", "timer"})
 _CANCELLED = kind_of(TimerCancelled)
 BATCH = 2000
 MAX_WAIT_S = 30.0
@@ -76,7 +78,7 @@ class Timers:
         agent."""
         if envelope.kind == _CANCELLED:
             self._alarms.pop((envelope.agent, envelope.closes), None)
-        if envelope.opens not in ("alarm", "timer"):
+        if envelope.opens not in _OWED:
             return []
         try:
             event = decode(envelope)

@@ -22,9 +22,11 @@ from palimpsest.events.codec import decode
 from palimpsest.events.context import Count, open_request
 from palimpsest.events.debug.window import Share, window, with_recorded
 from palimpsest.events.kinds import kind_of
+from palimpsest.events.phases import AT_MODEL
 from palimpsest.events.servers import summarizer
 from palimpsest.events.state import State
 from palimpsest.events.types import InferenceRequested, Settings
+from palimpsest.events.vocabulary import Purpose
 from palimpsest.store.logs.contract import LogReader
 from palimpsest.store.logs.states import load
 
@@ -39,7 +41,7 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
     agent: str
     seq: int
     asked: int
-    purpose: str
+    purpose: Purpose
     settings: Settings
     shares: tuple[Share, ...]
     total_tokens: int
@@ -133,7 +135,7 @@ def last_asked(log: LogReader, agent: str, to: int) -> int:
 
 def open_inference(log: LogReader, state: State) -> tuple[int, InferenceRequested] | None:
     """The inference that is open at a state: its seq, and its event."""
-    if state.turn is None or state.turn.phase not in {"inferring", "summarising"}:
+    if state.turn is None or state.turn.phase not in AT_MODEL:
         return None
     envelope = log.find(state.agent, state.turn.request_key)
     event = decode(envelope) if envelope else None

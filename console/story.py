@@ -25,6 +25,7 @@ from palimpsest.events.debug.moments import (
     TurnBegan,
     TurnClosed,
 )
+from palimpsest.events.endings import WHOLE
 from palimpsest.events.kinds import Kind
 from palimpsest.events.types import (
     ArchivalMemoryInserted,
@@ -175,7 +176,7 @@ def _answer(part: Step) -> Iterator[str]:
     cached = f" ({usage.cached:,} cached)" if usage.cached else ""
     yield f"model {usage.prompt:,}{cached} + {usage.completion:,} tokens"
     yield took(part.duration_ms or part.wall_ms)
-    if part.finish not in {"stop", "tool_calls"}:
+    if part.finish not in WHOLE:
         yield f"finish {part.finish}"
 
 

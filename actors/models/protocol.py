@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Final, Protocol
+from typing import Final, Literal, Protocol, TypeAlias
 
 import msgspec
 
@@ -61,10 +61,19 @@ class ModelFailed(Exception):
         self.attempts = attempts
 
 
-class Piece(msgspec.Struct, frozen=True, array_like=True):
-    """Streamed text. `kind`: message (what the user will see), thought, or waiting (a line that says for what)."""
+PieceKind: TypeAlias = Literal[
+    "message",  # what the user will see
+    "thought",
+    "waiting",  # a line that says for what
+    "again",  # what was shown of the turn so far is void
+    "end",  # of an answer
+]
 
-    kind: str
+
+class Piece(msgspec.Struct, frozen=True, array_like=True):
+    """Streamed text."""
+
+    kind: PieceKind
     text: str
 
 

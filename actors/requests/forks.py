@@ -42,7 +42,7 @@ from palimpsest.events.types import (
     TimerSet,
     UserMessageReceived,
 )
-from palimpsest.store.logs.contract import Append
+from palimpsest.store.logs.contract import THERE, Append
 
 ASKED: Final = kinds_of(UserMessageReceived)
 ALARMS: Final = kinds_of(AgentForked, TimerSet, TimerFired, TimerCancelled)
@@ -103,7 +103,7 @@ async def fork(log: Log, at: Place, names: Sequence[str], overrides: Overrides) 
         for name, answer in zip(part, answers, strict=True):
             if answer.outcome == "conflict":
                 raise AgentExists(name)
-            assert answer.outcome in ("appended", "duplicate"), "the parent was read a moment ago"
+            assert answer.outcome in THERE, "the parent was read a moment ago"
 
 
 def _check(names: Iterable[str], overrides: Overrides) -> None:
@@ -216,7 +216,7 @@ async def _move(log: Log, state: State, before: Place, name: str, alarms: Sequen
     left += [cancelling(state.agent, a.key, a.timer, now, moved_to=name) for a in state.alarms]
     expected = {name: 0, state.agent: state.seq}
     answers = await log.append(Append((*begun, *left), expected, forks={name: parent}, together=True))
-    if not all(answer.outcome in ("appended", "duplicate") for answer in answers):
+    if not all(answer.outcome in THERE for answer in answers):
         raise _Moved
 
 

@@ -28,7 +28,7 @@ from palimpsest.actors.models.hosted.completions import (
 from palimpsest.actors.models.hosted.failures import Failure, from_error, from_text, strange_body
 from palimpsest.actors.models.hosted.own import OwnFields
 from palimpsest.actors.models.hosted.pieces import Halves, ObjectEnd, StreamedArgument
-from palimpsest.actors.models.protocol import Answer, OnPiece, Piece
+from palimpsest.actors.models.protocol import Answer, OnPiece, Piece, PieceKind
 from palimpsest.events.functions import parameter_types
 from palimpsest.events.markup import Reading, Splitter
 from palimpsest.events.markup_calls import function_name
@@ -371,14 +371,14 @@ class AnswerBuilder:
             return text
         return self._halves.setdefault(channel, Halves()).feed(text)
 
-    def _say(self, kind: str) -> None:
+    def _say(self, kind: PieceKind) -> None:
         """Hand on the content that was kept back, as what it turned out to be."""
         if self._unsaid:
             text = "".join(self._unsaid)
             self._unsaid.clear()
             self._emit(kind, text)
 
-    def _emit(self, kind: str, text: str) -> None:
+    def _emit(self, kind: PieceKind, text: str) -> None:
         if text and self._on_piece is not None:
             self._on_piece(Piece(kind, text))
 

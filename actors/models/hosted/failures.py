@@ -24,7 +24,7 @@ from palimpsest.events.vocabulary import NoAnswer
 MAX_QUOTE_CHARS: Final = 300
 BUSY: Final = frozenset({429, 503, 529})
 """The statuses of a server that has too much to do (529 is Anthropic's)."""
-NO_REFUSAL: Final = frozenset({"overflow", "rate_limited", "wrong_key"})
+NO_REFUSAL: Final[frozenset[NoAnswer]] = frozenset({"overflow", "rate_limited", "wrong_key"})
 UNTAKEN: Final = (
     "The server does not take messages of this form; `palimpsest format AGENT` shows the forms that there are."
 )
