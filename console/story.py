@@ -6,7 +6,7 @@ Rule: what is short and sure (names, figures, seqs) stands first in a line, and 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from typing import Any, Final, Literal, assert_never
 
 import msgspec
 
@@ -38,6 +38,7 @@ from palimpsest.events.types import (
     TimerSet,
     UserMessageReceived,
 )
+from palimpsest.events.vocabulary import Beat
 
 ENDLESS: Final = 10_000_000
 """As many characters as a text may have where nothing is clipped."""
@@ -99,7 +100,11 @@ FUNCTIONS: Final = {
 }
 """What a function that finds or does something is labelled with."""
 
-WHY: Final = {"failed": "told of the failure", "silent": "told that the user waits", "requested": "a heartbeat"}
+WHY: Final[Mapping[Beat | Literal[""], str]] = {
+    "failed": "told of the failure",
+    "silent": "told that the user waits",
+    "requested": "a heartbeat",
+}
 
 
 def lines(part: Item) -> Iterator[Line]:
@@ -127,6 +132,8 @@ def lines(part: Item) -> Iterator[Line]:
         case Noted():
             for told in part.events:
                 yield _noted(told)
+        case _:
+            assert_never(part)
 
 
 def header(part: TurnBegan) -> str:

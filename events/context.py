@@ -11,7 +11,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import lru_cache
 from math import ceil
-from typing import Any, Final
+from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
 
@@ -49,7 +49,11 @@ def message(role: Role, content: str) -> bytes:
     return _json({"role": role, "content": content})
 
 
-def package(type: str, at: Moment, **fields: str) -> bytes:
+PackageType: TypeAlias = Literal["user_message", "login", "upload", "system_alert", "heartbeat", "timer"]
+"""What a packaged event says that it is."""
+
+
+def package(type: PackageType, at: Moment, **fields: str) -> bytes:
     """A packaged event as MemGPT has it: a user message whose content is JSON."""
     return message("user", _json({"type": type, **fields, "time": stamp(*at)}).decode())
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Final, Literal, Protocol, TypeAlias
+from typing import Final, Literal, Protocol, TypeAlias, get_args
 
 import msgspec
 
@@ -68,6 +68,8 @@ PieceKind: TypeAlias = Literal[
     "again",  # what was shown of the turn so far is void
     "end",  # of an answer
 ]
+
+PIECE_KINDS: Final[frozenset[PieceKind]] = frozenset(get_args(PieceKind))
 
 
 class Piece(msgspec.Struct, frozen=True, array_like=True):

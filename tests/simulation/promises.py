@@ -5,6 +5,8 @@ A `Watch` follows a log and takes each event once, so that it can look after eve
 
 from __future__ import annotations
 
+from typing import assert_never
+
 import msgspec
 
 from palimpsest.events.codec import decode
@@ -167,11 +169,27 @@ def phase_of(state: State | None) -> Phase | None:
 
 
 def check_phase(before: Phase | None, event: Event, state: State) -> None:
-    """A turn moves as the table says, and has the key of a request just where one is open."""
-    now, where = phase_of(state), f"at {state.agent}/{state.seq}"
+    """A turn moves as the table says, and has in each phase what belongs to that."""
+    turn, where = state.turn, f"at {state.agent}/{state.seq}"
+    now = turn.phase if turn else None
     assert now in after(before, event), f"section 5: {before} --{kind_of(event)}--> {now} is no move of a turn, {where}"
-    if state.turn:
-        assert bool(state.turn.request_key) == (now in WAITING), f"section 5: a request is open in {now}, {where}"
+    if turn is None:
+        assert state.eviction is None, f"section 6: an eviction is under way outside of a turn, {where}"
+        return
+    assert bool(turn.request_key) == (now in WAITING), f"section 5: a request is open in {now}, {where}"
+    match turn.phase:
+        case "calling":
+            assert turn.done < len(turn.calls), f"section 5: no call is open, {where}"
+        case "failed":
+            assert turn.error, f"section 5: it failed of nothing, {where}"
+        case "summarising":
+            assert state.eviction, f"section 6: nothing is to be summed up, {where}"
+        case "inferring":
+            assert state.eviction is None, f"section 6: a reply is asked for in the middle of an eviction, {where}"
+        case "ready" | "acting":
+            pass
+        case _:
+            assert_never(turn.phase)
 
 
 def check_request(agent: str, seq: int, event: InferenceRequested, state: State) -> None:
