@@ -27,7 +27,14 @@ from palimpsest.events.envelope import Draft
 from palimpsest.events.errors import BadInput
 from palimpsest.events.inference import InferenceDesk, Job, job
 from palimpsest.events.kinds import kinds_of
-from palimpsest.events.types import AGENT_EVENTS, AgentCreated, AgentForked, InferenceCancelled, InferenceRequested
+from palimpsest.events.types import (
+    AGENT_EVENTS,
+    OFFLINE,
+    AgentCreated,
+    AgentForked,
+    InferenceCancelled,
+    InferenceRequested,
+)
 from palimpsest.store.keys.files import Handed
 from palimpsest.store.keys.keys import keys_in, merged
 from palimpsest.store.logs.contract import THERE, Append
@@ -120,7 +127,7 @@ class Processor:
 
     async def _infer(self, each: Job) -> None:
         """One inference, from its bytes to its answer in the outbox."""
-        model = self._offline if each.model == "offline" else self._hosted
+        model = self._offline if each.model == OFFLINE else self._hosted
         on_piece = self.watches.listener(each.agent, each.turn) if each.purpose == "reply" else None
         try:
             made = await infer(each, model, self._log, on_piece, self._tokenizer)

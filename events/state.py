@@ -101,8 +101,8 @@ class Act(Part, frozen=True, kw_only=True):
 
 
 class Turn(Part, frozen=True, kw_only=True):
-    """A turn under way. `time_ms` is the one time that the model is shown in it: that of its input; on the clock of
-    `zone`, which is `offset_s` ahead of UTC (None: in UTC).
+    """A turn under way, in one of its phases (`events.phases`). `time_ms` is the one time that the model is shown in
+    it: that of its input; on the clock of `zone`, which is `offset_s` ahead of UTC (None: in UTC).
 
     `request_key` is that of the open request, if there is one. `calls` are those of the last answer, and the first
     `done` of them have their results; where it was plain text, `content`, `done` is 1 once that was sent.
