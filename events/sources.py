@@ -90,7 +90,7 @@ class Document(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
     notes: tuple[str, ...] = ()
 
-    def now(self, status: DocumentStatus, **changes: Any) -> Document:
+    def become(self, status: DocumentStatus, **changes: Any) -> Document:
         """The document with another status, and further changes. (`replace` takes any word for a status.)"""
         return replace(self, status=status, **changes)
 
@@ -211,14 +211,14 @@ class Source:
         document = self._of(at, event.document)
         if document.status != "loading":
             return
-        whole = document.now("loaded", passages=event.passages, chars=event.chars, notes=event.notes)
+        whole = document.become("loaded", passages=event.passages, chars=event.chars, notes=event.notes)
         self._put(replace(whole, closed=at.seq))
         self.refused.pop(whole.path, None)
         self.changed = at.seq
 
     def _remove(self, at: Envelope, document: Document, reason: str, *, last: bool = False) -> None:
         there = document.status != "removed"
-        gone = document.now("removed", removals=document.removals + 1, closed=at.seq)
+        gone = document.become("removed", removals=document.removals + 1, closed=at.seq)
         cut_off = not last and (document.cut_off or document.status == "loading")
         self._put(replace(gone, reason=reason if there else document.reason, cut_off=cut_off))
         if document.status == "loaded":

@@ -112,6 +112,7 @@ def test_membership_is_asked_of_sets_that_have_a_type() -> None:
         "turn.phase in {'ready', 'faild'}",
         "x.kind not in ('TurnEnded',)",
         "(a.kind, a.key) == ('TurnEnde', key)",
+        "msgspec.structs.replace(turn, phase='faild')",
     ],
 )
 def test_such_a_line_is_found(line: str) -> None:
@@ -125,11 +126,16 @@ def _modules() -> list[Path]:
 
 
 def untyped(source: str) -> Iterator[int]:
-    """The lines that compare a field of a closed set with words in a set or tuple, which the type checker lets pass."""
+    """The lines that compare a field of a closed set with words in a set or tuple, or give it one by `replace`: the type
+    checker lets those pass."""
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Compare) and isinstance(node.comparators[0], (ast.Set, ast.Tuple, ast.List)):
             compared = node.left.elts if isinstance(node.left, ast.Tuple) else [node.left]
             fields = {each.attr for each in compared if isinstance(each, ast.Attribute)}
             words = [each for each in node.comparators[0].elts if isinstance(each, ast.Constant)]
             if fields & FIELDS and any(isinstance(word.value, str) for word in words):
+                yield node.lineno
+        if isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] == "replace":
+            given = {each.arg for each in node.keywords if isinstance(each.value, ast.Constant) and each.value.value}
+            if given & (FIELDS - {"kind"}):
                 yield node.lineno
