@@ -126,8 +126,8 @@ def _modules() -> list[Path]:
 
 
 def untyped(source: str) -> Iterator[int]:
-    """The lines that compare a field of a closed set with words in a set or tuple, or give it one by `replace`: the type
-    checker lets those pass."""
+    """The lines that compare a field of a closed set with words in a set or tuple, or give it one by `replace`: the
+    type checker lets those pass."""
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Compare) and isinstance(node.comparators[0], (ast.Set, ast.Tuple, ast.List)):
             compared = node.left.elts if isinstance(node.left, ast.Tuple) else [node.left]
