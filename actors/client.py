@@ -38,7 +38,7 @@ from palimpsest.actors.requests.previews import Previews
 from palimpsest.actors.requests.turns import Reply, Ticket, Turns
 from palimpsest.events.alarms import cancelling, setting
 from palimpsest.events.codec import decode, draft
-from palimpsest.events.envelope import Envelope, Topic
+from palimpsest.events.envelope import Envelope
 from palimpsest.events.errors import AgentExists, AtRest, Overloaded
 from palimpsest.events.formats import Format
 from palimpsest.events.sources import Document, Source
@@ -57,7 +57,8 @@ from palimpsest.events.types import (
     UserLoggedIn,
     UserMessageReceived,
 )
-from palimpsest.store.logs.contract import MUST_EXIST, Append, Appended, StreamHead, agents_of
+from palimpsest.events.vocabulary import Opens
+from palimpsest.store.logs.contract import MUST_EXIST, THERE, Append, Appended, StreamHead, agents_of
 from palimpsest.store.times.schedule import in_zone
 
 if TYPE_CHECKING:
@@ -132,7 +133,7 @@ class Client:
         owed = [(state.turn.input, state.turn.input_key)] if state.turn else []
         owed += [(pending.seq, pending.key) for pending in state.pending]
         if owed and not positions:
-            opened = await self._log.open_requests(Topic.TURN, agent)
+            opened = await self._log.open_requests("turn", agent)
             if not opened.envelopes and (await self.state(agent)).seq == state.seq:  # else their turns have ended since
                 raise AtRest(agent)
         return [Ticket(agent, seq, key, again=True, position=positions.get(seq, 0)) for seq, key in owed]
@@ -187,7 +188,7 @@ class Client:
         check_name(agent)
         check_label(reason, "reason")
         if not input:
-            opened = (await self._log.open_requests(Topic.TURN, agent)).envelopes
+            opened = (await self._log.open_requests("turn", agent)).envelopes
             if not opened:
                 await self.state(agent)  # raises UnknownAgent
                 return False
@@ -201,10 +202,10 @@ class Client:
         check_id(message_id)
         check_time(at_ms)
         await self._turns.follow(agent)
-        answer = await self._put(agent, event, f"in:{message_id}", opens=Topic.TURN, at_ms=at_ms)
+        answer = await self._put(agent, event, f"in:{message_id}", opens="turn", at_ms=at_ms)
         return Ticket(agent, answer.seq, message_id, answer.outcome == "duplicate", answer.position)
 
-    async def _put(self, agent: str, event: Event, key: str, *, opens: str = "", at_ms: int = 0) -> Appended:
+    async def _put(self, agent: str, event: Event, key: str, *, opens: Opens = "", at_ms: int = 0) -> Appended:
         made = draft(agent, at_ms or now_ms(), event, key=key, opens=opens)
         answer = (await self._outbox.append(Append((made,), {agent: MUST_EXIST})))[0]
         if answer.outcome == "conflict":
@@ -348,12 +349,12 @@ class Client:
             made = cancelling(agent, alarm.key, event.timer, now_ms())
             answer = (await self._outbox.append(Append((made,))))[0]
             # Else it fired in the meantime, and one that repeats is set again.
-            found = found or answer.outcome in ("appended", "duplicate")
+            found = found or answer.outcome in THERE
         return found
 
     async def _alarm(self, agent: str, timer_id: str) -> Envelope | None:
         """The event that set a timer of this id, if it is still to fire."""
-        for envelope in (await self._log.open_requests(Topic.ALARM, agent)).envelopes:
+        for envelope in (await self._log.open_requests("alarm", agent)).envelopes:
             event = decode(envelope)
             if isinstance(event, TimerSet) and event.timer.id == timer_id:
                 return envelope
@@ -361,7 +362,7 @@ class Client:
 
     async def _set_timers(self, agent: str) -> list[Timer]:
         """The timers that are to fire."""
-        events = map(decode, (await self._log.open_requests(Topic.ALARM, agent)).envelopes)
+        events = map(decode, (await self._log.open_requests("alarm", agent)).envelopes)
         return [event.timer for event in events if isinstance(event, TimerSet)]
 
     async def close(self) -> None:

@@ -19,8 +19,10 @@ from palimpsest.actors.links import wire
 from palimpsest.actors.parts.door import Door
 from palimpsest.actors.parts.process import Life, ended, until_taken
 from palimpsest.actors.parts.recent import Recent, bounded
-from palimpsest.events.envelope import Envelope, Topic
+from palimpsest.events.envelope import Envelope
 from palimpsest.events.errors import BadInput, Fenced, LogUnavailable, PalimpsestError
+from palimpsest.events.kinds import Kind
+from palimpsest.events.vocabulary import Topic
 from palimpsest.store.folder import DataFolder, FolderLock
 from palimpsest.store.logs import opening
 from palimpsest.store.logs.contract import Append, Appended, Committed, LogReader, LogStore
@@ -84,7 +86,7 @@ class LogActor:
             self._tried.set()
         self._trouble = None
         self._door = Door(self._is_known, **self._limits)
-        for envelope in self._reader.open_requests(Topic.TURN):
+        for envelope in self._reader.open_requests("turn"):
             self._door.opened(envelope.agent, envelope.key, len(envelope.body))
         self._position = self._reader.position()
         self._recent = Recent(self._position)
@@ -262,7 +264,7 @@ class LogActor:
             await self._woken(deadline)
         return self._pack(after, wanted.limit, wanted.kinds)
 
-    def _pack(self, after: int, limit: int, wanted: frozenset[str]) -> bytes:
+    def _pack(self, after: int, limit: int, wanted: frozenset[Kind]) -> bytes:
         packed = self._packed.get((after, limit, wanted))
         if packed is None:
             found = self._recent.tail(after, limit, wanted) or self._reader.tail(after, limit, wanted or None)
@@ -270,7 +272,7 @@ class LogActor:
             self._packed[after, limit, wanted] = packed
         return packed
 
-    async def open_requests(self, topic: str, agent: str | None = None) -> bytes:
+    async def open_requests(self, topic: Topic, agent: str | None = None) -> bytes:
         """What is open (an `Opened`)."""
         await self._opened.wait()
         # The position is read first: what a commit opens between the two is then told twice, and never not at all.
@@ -292,7 +294,7 @@ class LogActor:
         after: int = 0,
         to: int | None = None,
         limit: int | None = None,
-        kinds: frozenset[str] | None = None,
+        kinds: frozenset[Kind] | None = None,
     ) -> bytes:
         await self._opened.wait()
         return wire.pack(self._reader.read(agent, after, to, limit, kinds))

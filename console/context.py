@@ -21,9 +21,12 @@ from palimpsest.console.show import Page, Part, one_line, printable
 from palimpsest.events.codec import decode
 from palimpsest.events.context import Count, open_request
 from palimpsest.events.debug.window import Share, window, with_recorded
+from palimpsest.events.kinds import kind_of
+from palimpsest.events.phases import AT_MODEL
 from palimpsest.events.servers import summarizer
-from palimpsest.events.state import Phase, State
+from palimpsest.events.state import State
 from palimpsest.events.types import InferenceRequested, Settings
+from palimpsest.events.vocabulary import Purpose
 from palimpsest.store.logs.contract import LogReader
 from palimpsest.store.logs.states import load
 
@@ -38,7 +41,7 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
     agent: str
     seq: int
     asked: int
-    purpose: str
+    purpose: Purpose
     settings: Settings
     shares: tuple[Share, ...]
     total_tokens: int
@@ -58,6 +61,7 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
 
 
 LOOK_AHEAD: Final = 200
+_ASKED: Final = kind_of(InferenceRequested)
 """So many events after a state are looked through for the counts of its messages."""
 
 
@@ -123,7 +127,7 @@ def last_asked(log: LogReader, agent: str, to: int) -> int:
     while to > 0:
         after = max(0, to - CHUNK)
         for envelope in reversed(log.read(agent, after=after, to=to)):
-            if envelope.kind == "InferenceRequested":
+            if envelope.kind == _ASKED:
                 return envelope.seq
         to = after
     return 0
@@ -131,7 +135,7 @@ def last_asked(log: LogReader, agent: str, to: int) -> int:
 
 def open_inference(log: LogReader, state: State) -> tuple[int, InferenceRequested] | None:
     """The inference that is open at a state: its seq, and its event."""
-    if state.turn is None or state.turn.phase not in {Phase.INFERRING, Phase.SUMMARISING}:
+    if state.turn is None or state.turn.phase not in AT_MODEL:
         return None
     envelope = log.find(state.agent, state.turn.request_key)
     event = decode(envelope) if envelope else None

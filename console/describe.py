@@ -12,6 +12,7 @@ from palimpsest.console.called import as_typed
 from palimpsest.console.servers import server_text
 from palimpsest.console.show import one_line, utc
 from palimpsest.events import margins
+from palimpsest.events.endings import WHOLE
 from palimpsest.events.envelope import Envelope
 from palimpsest.events.times import ahead, stamp
 from palimpsest.events.types import (
@@ -188,7 +189,7 @@ def _completed(event: InferenceCompleted) -> str:
         parts.append(f"{'thinks' if event.calls else 'says'} {quoted(event.content)}")
     usage = event.usage
     cached = f" ({usage.cached:,} cached)" if usage.cached else ""
-    cut = f", finish {event.finish}" if event.finish not in {"stop", "tool_calls"} else ""
+    cut = f", finish {event.finish}" if event.finish not in WHOLE else ""
     counted = "tokens by our count" if usage.estimated else "tokens"
     figures = f"[{usage.prompt:,}{cached} + {usage.completion:,} {counted}, {event.duration_ms:,} ms{cut}]"
     if event.reasoning:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import click
 
@@ -13,6 +13,7 @@ from palimpsest.console.show import Page, many, one_line, print_json, utc
 from palimpsest.console.writing import writing
 from palimpsest.events.debug.under_way import Input, UnderWay, under_way
 from palimpsest.events.errors import UnknownAgent
+from palimpsest.events.forks import DROPPED, KEPT
 
 if TYPE_CHECKING:
     from palimpsest.actors.requests.forks import Place
@@ -57,7 +58,7 @@ def command(
     *,
     name: str,
     pairs: tuple[str, ...],
-    timers: str,
+    timers: Literal["dropped", "keep"],
     count: int | None,
     address: str,
     as_json: bool,
@@ -109,7 +110,7 @@ def _overrides(make: Any, changed: Changes | None, keep: bool) -> Any:
 
 
 def _as_object(
-    agent: str, place: Place, names: tuple[str, ...], changed: Changes | None, timers: str
+    agent: str, place: Place, names: tuple[str, ...], changed: Changes | None, timers: Literal["dropped", "keep"]
 ) -> dict[str, object]:
     return {
         "forks": list(names),
@@ -118,7 +119,7 @@ def _as_object(
         "event": place.event.kind,
         "parent": place.state.agent,
         "under_way": plain(under_way(place.state)),
-        "timers": "kept" if timers == "keep" else "dropped",
+        "timers": KEPT if timers == "keep" else DROPPED,
         "set": list(changed.said) if changed else [],
     }
 
@@ -126,7 +127,9 @@ def _as_object(
 # --- what is printed ----------------------------------------------------------------------------------------------
 
 
-def _print(agent: str, place: Place, names: tuple[str, ...], changed: Changes | None, timers: str) -> None:
+def _print(
+    agent: str, place: Place, names: tuple[str, ...], changed: Changes | None, timers: Literal["dropped", "keep"]
+) -> None:
     page = Page()
     state, seq = place.state, place.state.seq
     owner = "" if state.agent == agent else f" (and {one_line(state.agent)}'s, which it goes on from)"

@@ -21,16 +21,17 @@ from palimpsest.events.debug.told import INPUT_KINDS
 from palimpsest.events.debug.writers import TURN_KINDS, Hint, Writer, hints, writer
 from palimpsest.events.envelope import Envelope
 from palimpsest.events.errors import BadInput
+from palimpsest.events.kinds import kinds_of
 from palimpsest.events.passages import excerpt
-from palimpsest.events.types import FunctionCalled, FunctionFailed, FunctionReturned, MessageSent
+from palimpsest.events.types import FunctionCalled, FunctionFailed, FunctionReturned, MessageSent, TurnEnded
 from palimpsest.store.logs.contract import LogReader
 from palimpsest.store.logs.states import load
 
 TEXT_CHARS: Final = 600
 HINT_CHARS: Final = 160
-_SENT: Final = frozenset({"MessageSent"})
-_ENDS: Final = frozenset({"MessageSent", "TurnEnded"})
-_STEPS: Final = frozenset({"FunctionCalled", "FunctionReturned", "FunctionFailed"})
+_SENT: Final = kinds_of(MessageSent)
+_ENDS: Final = kinds_of(MessageSent, TurnEnded)
+_STEPS: Final = kinds_of(FunctionCalled, FunctionReturned, FunctionFailed)
 
 
 class Look(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,7 +84,7 @@ def _sent(log: LogReader, agent: str, at: int | None, head: int) -> Envelope:
         (here,) = log.read(agent, at - 1, at)
         turn = here.seq if here.kind in INPUT_KINDS else here.turn
         for each in stretches(log, agent, at, head, _ENDS) if turn else ():
-            if each.turn == turn and each.kind == "MessageSent":
+            if each.turn == turn and each.kind in _SENT:
                 return each
             if each.turn == turn:
                 break

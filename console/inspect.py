@@ -13,11 +13,13 @@ from palimpsest.console.describe import plain
 from palimpsest.console.options import bundle_option, data_folder, given_bundle
 from palimpsest.console.progress import bar
 from palimpsest.console.show import Page, one_line, print_json, utc
-from palimpsest.events.envelope import Envelope, Topic
+from palimpsest.events.envelope import Envelope
 from palimpsest.events.errors import AtRest, BadInput
+from palimpsest.events.kinds import Kind
 from palimpsest.events.sources import is_source, source_of
 from palimpsest.events.state import State
 from palimpsest.events.types import Parent
+from palimpsest.events.vocabulary import Topic
 from palimpsest.store.logs.contract import LAST_SEQ, LogReader, StreamHead, agents_of, unknown_agent
 from palimpsest.store.logs.sqlite_log import SqliteLog
 
@@ -65,7 +67,7 @@ def check_event(head: StreamHead, seq: int | None, option: str = "") -> None:
         raise BadInput(f"Agent '{head.agent}' has events 1 to {head.seq}: there is no event {seq}{by}.")
 
 
-_ASKED: Final = (Topic.INFERENCE, Topic.STORAGE, Topic.TIMER)
+_ASKED: Final[tuple[Topic, ...]] = ("inference", "storage", "timer")
 
 
 def check_is_owed(log: LogReader, state: State) -> None:
@@ -73,7 +75,7 @@ def check_is_owed(log: LogReader, state: State) -> None:
     rests too, but can be let go on.)"""
     if state.unadopted or not (state.turn or state.pending):
         return
-    topics = _ASKED if state.turn and state.turn.request_key else (Topic.TURN,)
+    topics: tuple[Topic, ...] = _ASKED if state.turn and state.turn.request_key else ("turn",)
     if not any(log.open_requests(topic, state.agent) for topic in topics):
         raise AtRest(state.agent)
 
@@ -94,7 +96,7 @@ def unprovable(log: LogReader, agent: str) -> frozenset[int]:
 
 
 def stretches(
-    log: LogReader, agent: str, first: int, last: int, kinds: frozenset[str] | None = None
+    log: LogReader, agent: str, first: int, last: int, kinds: frozenset[Kind] | None = None
 ) -> Iterator[Envelope]:
     """Events first … last of a stream, of the wanted kinds, read in chunks, so that memory stays bounded."""
     after = first - 1
@@ -116,8 +118,8 @@ def agents_command(as_json: bool) -> None:
     """List the agents: how many events each has, since when, and what it still waits for."""
     with reading() as log:
         heads = agents_of(log.heads())
-        owed = _counts(log.open_requests(Topic.TURN))
-        timers = _counts(log.open_requests(Topic.ALARM))
+        owed = _counts(log.open_requests("turn"))
+        timers = _counts(log.open_requests("alarm"))
         parents = {head.agent: parents[0] for head in heads if (parents := log.lineage(head.agent))}
     if as_json:
         for head in heads:

@@ -12,7 +12,7 @@ import os
 import sys
 import threading
 from collections.abc import AsyncIterator, Iterator
-from typing import Final
+from typing import Final, assert_never
 
 import click
 import msgspec
@@ -120,18 +120,24 @@ async def _lines(chunks: AsyncIterator[bytes]) -> AsyncIterator[Line]:
 async def _turn(client: Talker, agent: str, text: str, thoughts: bool) -> int:
     thought = ""
     async for item in client.stream(agent, text):
-        match item:
-            case Piece(kind="thought", text=piece):
-                thought += piece
-            case Piece(kind="waiting", text=piece):
-                sys.stderr.write(f"({printable(piece)})\n")
+        if isinstance(item, Reply):
+            return finish(item)
+        if not isinstance(item, Piece):
+            continue
+        match item.kind:
+            case "thought":
+                thought += item.text
+            case "waiting":
+                sys.stderr.write(f"({printable(item.text)})\n")
                 sys.stderr.flush()
-            case Piece(kind="end"):
+            case "end":
                 if thought and thoughts:
                     _say(f"(thinks) {thought}")
                 thought = ""
-            case Reply():
-                return finish(item)
+            case "message" | "again":
+                pass  # the log has the message whole
+            case _:
+                assert_never(item.kind)
     return 0
 
 

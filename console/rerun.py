@@ -42,8 +42,9 @@ from palimpsest.events.codec import decode
 from palimpsest.events.debug.compare import Comparison, Prices, compare, turns
 from palimpsest.events.errors import AgentExists, BadInput, DataFolderBusy
 from palimpsest.events.forks import KEPT, MOVED, TAKEN_UP
+from palimpsest.events.kinds import kind_of
 from palimpsest.events.state import State
-from palimpsest.events.types import AgentForked, Event, Parent
+from palimpsest.events.types import AgentForked, Event, Parent, TimerSet
 from palimpsest.store.keys.files import Handed, handed
 from palimpsest.store.keys.imported import addresses_of, keys_for
 from palimpsest.store.logs.contract import LogReader, LogStore
@@ -173,10 +174,13 @@ def _beginning(log: LogReader, agent: str, to: int) -> int:
     return 1
 
 
+_SET: Final = kind_of(TimerSet)
+
+
 def _moved_here(log: LogReader, agent: str, seq: int, event: AgentForked) -> int:
     """How many timers moved to a fork at its beginning, its event `seq`."""
     behind = log.read(agent, seq, limit=MAX_TIMERS) if event.timers == MOVED else []
-    return sum(1 for _ in takewhile(lambda each: (each.kind, each.cause) == ("TimerSet", TAKEN_UP), behind))
+    return sum(1 for _ in takewhile(lambda each: each.kind == _SET and each.cause == TAKEN_UP, behind))
 
 
 def _is_otherwise(log: LogReader, parent: Parent, event: AgentForked) -> bool:

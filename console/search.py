@@ -39,6 +39,7 @@ from palimpsest.store.index.bearing import BEARING
 from palimpsest.store.index.points import View
 from palimpsest.store.index.projection import MemoryIndex
 from palimpsest.store.index.search import QUERY_CHARS
+from palimpsest.store.index.settings import PointKind
 from palimpsest.store.library.functions import Sight, bounds_of, sight_of
 from palimpsest.store.logs.contract import LogReader
 from palimpsest.store.logs.states import load
@@ -171,7 +172,7 @@ class Searched(Protocol):
         self,
         views: Sequence[View],
         *,
-        kind: str,
+        kind: PointKind,
         query: str,
         page: int,
         size: int,

@@ -16,14 +16,15 @@ from palimpsest.events.codec import decode
 from palimpsest.events.debug.overview import Covering, EventAt, Overview, Running, overview
 from palimpsest.events.envelope import Envelope
 from palimpsest.events.errors import BadInput
+from palimpsest.events.kinds import Kind, kinds_of
 from palimpsest.events.passages import input_text
 from palimpsest.events.state import State
 from palimpsest.events.types import ArchivalMemoryInserted, Event, InputArchived, MessageSent, TurnStarted
 from palimpsest.store.logs.contract import LogReader
 
 PAGE_SIZE = 20
-RECALL = frozenset({"TurnStarted", "MessageSent"})
-ARCHIVAL = frozenset({"ArchivalMemoryInserted", "InputArchived"})
+RECALL = kinds_of(TurnStarted, MessageSent)
+ARCHIVAL = kinds_of(ArchivalMemoryInserted, InputArchived)
 
 
 class Kept(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,7 +62,7 @@ def events_of(log: LogReader, agent: str) -> EventAt:
 # --- external storage ---------------------------------------------------------------------------------------------
 
 
-def kept(log: LogReader, agent: str, seq: int, kinds: frozenset[str]) -> Iterator[Kept]:
+def kept(log: LogReader, agent: str, seq: int, kinds: frozenset[Kind]) -> Iterator[Kept]:
     """What recall or archival storage held after event `seq`, the newest first."""
     event_at = events_of(log, agent)
     to = seq

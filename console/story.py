@@ -5,8 +5,8 @@ Rule: what is short and sure (names, figures, seqs) stands first in a line, and 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any, Final
+from collections.abc import Iterator, Mapping
+from typing import Any, Final, Literal, assert_never
 
 import msgspec
 
@@ -25,6 +25,8 @@ from palimpsest.events.debug.moments import (
     TurnBegan,
     TurnClosed,
 )
+from palimpsest.events.endings import WHOLE
+from palimpsest.events.kinds import Kind
 from palimpsest.events.types import (
     ArchivalMemoryInserted,
     CoreMemoryAppended,
@@ -36,6 +38,7 @@ from palimpsest.events.types import (
     TimerSet,
     UserMessageReceived,
 )
+from palimpsest.events.vocabulary import Beat
 
 ENDLESS: Final = 10_000_000
 """As many characters as a text may have where nothing is clipped."""
@@ -52,7 +55,7 @@ class Line(msgspec.Struct, frozen=True):
     dim: bool = False
 
 
-LABELS: Final = {
+LABELS: Final[Mapping[Kind, tuple[str, str]]] = {
     "UserMessageReceived": ("user", "bold cyan"),
     "UserLoggedIn": ("login", "bold cyan"),
     "UploadFinished": ("upload", "bold cyan"),
@@ -97,7 +100,11 @@ FUNCTIONS: Final = {
 }
 """What a function that finds or does something is labelled with."""
 
-WHY: Final = {"failed": "told of the failure", "silent": "told that the user waits", "requested": "a heartbeat"}
+WHY: Final[Mapping[Beat | Literal[""], str]] = {
+    "failed": "told of the failure",
+    "silent": "told that the user waits",
+    "requested": "a heartbeat",
+}
 
 
 def lines(part: Item) -> Iterator[Line]:
@@ -125,6 +132,8 @@ def lines(part: Item) -> Iterator[Line]:
         case Noted():
             for told in part.events:
                 yield _noted(told)
+        case _:
+            assert_never(part)
 
 
 def header(part: TurnBegan) -> str:
@@ -174,7 +183,7 @@ def _answer(part: Step) -> Iterator[str]:
     cached = f" ({usage.cached:,} cached)" if usage.cached else ""
     yield f"model {usage.prompt:,}{cached} + {usage.completion:,} tokens"
     yield took(part.duration_ms or part.wall_ms)
-    if part.finish not in {"stop", "tool_calls"}:
+    if part.finish not in WHOLE:
         yield f"finish {part.finish}"
 
 

@@ -22,14 +22,15 @@ from palimpsest.events.codec import KINDS, decode
 from palimpsest.events.debug.choice import Wanted
 from palimpsest.events.envelope import Envelope
 from palimpsest.events.errors import BadInput
+from palimpsest.events.kinds import Kind, kinds_of
 from palimpsest.events.sources import is_source
-from palimpsest.events.types import INPUTS, TurnEnded
+from palimpsest.events.types import INPUTS, TurnEnded, TurnStarted
 from palimpsest.store.logs.contract import LogReader
 from palimpsest.store.logs.states import load
 
 SLACK_MS: Final = 3_600_000
 """Clocks may differ: what is sought by its time is sought from an hour before."""
-_INPUTS: Final = frozenset(kind.__name__ for kind in INPUTS)
+_INPUTS: Final = kinds_of(*INPUTS)
 
 
 class Stretch(msgspec.Struct, frozen=True, kw_only=True):
@@ -128,7 +129,7 @@ def _nth_turn(log: LogReader, agent: str, end: int, number: int) -> int:
 
 
 def _ends(log: LogReader, agent: str, after: int, to: int) -> Iterator[Envelope]:
-    while chunk := log.read(agent, after, to, CHUNK, frozenset({"TurnEnded"})):
+    while chunk := log.read(agent, after, to, CHUNK, kinds_of(TurnEnded)):
         yield from chunk
         after = chunk[-1].seq
 
@@ -143,14 +144,14 @@ def first_of_last(log: LogReader, stretch: Stretch) -> int:
     missing, to = stretch.newest, stretch.last
     while to >= stretch.first:
         after = max(stretch.first - 1, to - CHUNK)
-        began = log.read(stretch.agent, after, to, kinds=frozenset({"TurnStarted"}))
+        began = log.read(stretch.agent, after, to, kinds=kinds_of(TurnStarted))
         if len(began) >= missing:
             return began[-missing].seq
         missing, to = missing - len(began), after
     return stretch.first
 
 
-def kind_named(given: str) -> str:
+def kind_named(given: str) -> Kind:
     """The kind that was meant, in whatever case. Raises BadInput with what it may have meant."""
     found = {kind.lower(): kind for kind in KINDS}
     if given.lower() in found:

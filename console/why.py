@@ -31,9 +31,18 @@ from palimpsest.events.debug.verdict import Ranked, Verdict
 from palimpsest.events.debug.why import why
 from palimpsest.events.envelope import Envelope
 from palimpsest.events.errors import BadInput
+from palimpsest.events.kinds import Kind, kinds_of
 from palimpsest.events.passages import input_text
 from palimpsest.events.sources import PREFIX, is_source, source_of, stream_of
-from palimpsest.events.types import Event, InputArchived, PassagesLoaded, UserMessageReceived
+from palimpsest.events.types import (
+    Event,
+    InputArchived,
+    MessageSent,
+    PassagesLoaded,
+    TurnEnded,
+    TurnStarted,
+    UserMessageReceived,
+)
 from palimpsest.store.library.reading import folded
 from palimpsest.store.logs.contract import LogReader
 from palimpsest.store.logs.states import load
@@ -43,9 +52,9 @@ Rank = Callable[[Search, Collection[Told]], Ranked]
 LOOKED_BACK: Final = 1_000
 """So many turns that answered something are looked at for one that answers a question."""
 
-_PASSAGES: Final = frozenset({"PassagesLoaded"})
-_STARTS: Final = frozenset({"TurnStarted"})
-_ENDS: Final = frozenset({"TurnEnded"})
+_PASSAGES: Final = kinds_of(PassagesLoaded)
+_STARTS: Final = kinds_of(TurnStarted)
+_ENDS: Final = kinds_of(TurnEnded)
 
 
 def verdict_at(log: LogReader, agent: str, wanted: Wanted, at: int | None, rank: Rank) -> Verdict:
@@ -71,7 +80,7 @@ def last_answer(log: LogReader, agent: str, head: int) -> tuple[int, int]:
     """
     to_user, last, turns = 0, 0, 0
     seen: set[int] = set()
-    for sent in _backwards(log, agent, head, frozenset({"MessageSent"})):
+    for sent in _backwards(log, agent, head, kinds_of(MessageSent)):
         if sent.turn in seen:
             continue
         if len(seen) == LOOKED_BACK:
@@ -115,12 +124,12 @@ def _turn(log: LogReader, agent: str, started: Envelope, end: int) -> Turn:
     return look_back(state, stretches(log, agent, started.seq, end), started.turn)
 
 
-def _last(log: LogReader, agent: str, to: int, kinds: frozenset[str]) -> Envelope | None:
+def _last(log: LogReader, agent: str, to: int, kinds: frozenset[Kind]) -> Envelope | None:
     """The last event of these kinds up to seq `to`."""
     return next(_backwards(log, agent, to, kinds), None)
 
 
-def _backwards(log: LogReader, agent: str, to: int, kinds: frozenset[str]) -> Iterator[Envelope]:
+def _backwards(log: LogReader, agent: str, to: int, kinds: frozenset[Kind]) -> Iterator[Envelope]:
     """The events of these kinds up to seq `to`, the last one first."""
     while to > 0:
         yield from reversed(log.read(agent, max(0, to - CHUNK), to, kinds=kinds))

@@ -5,11 +5,13 @@ An edit of core memory that cannot be made changes nothing, and its error says h
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Final
 
 import msgspec
 
 from palimpsest.events.context import Count, clip, entry_tokens, head_tokens, summary_cap_tokens, with_margin
+from palimpsest.events.endings import cut_of
 from palimpsest.events.eviction import STATUS_TOKENS, budget_tokens
 from palimpsest.events.evolve import appended
 from palimpsest.events.formats import Format
@@ -33,6 +35,7 @@ from palimpsest.events.types import (
     TimerCancelled,
     ToolCall,
 )
+from palimpsest.events.vocabulary import FinishOrNone
 
 MAX_PAUSE_MINUTES = 360
 MAX_TIMERS = 50
@@ -57,7 +60,7 @@ def carry_out(state: State, turn: Turn, call: ToolCall, count: Count) -> Event:
     return handler(state, call, checked, count)
 
 
-_ENDED = {
+_ENDED: Final[Mapping[FinishOrNone, str]] = {
     "content_filter": " (The server's content filter ended your answer.)",
     "interrupted": " (The server ended your answer in its middle.)",
 }
@@ -115,7 +118,7 @@ def _send_message(state: State, call: ToolCall, checked: Call, _count: Count) ->
     if not text.strip():
         return _fail(call, "The message is empty. Write what the user is to read.")
     is_last = turn is not None and turn.finish in _ENDED and turn.done == len(turn.calls) - 1
-    return MessageSent(text=text, call=call.id, cut=turn.finish if turn and is_last else "")
+    return MessageSent(text=text, call=call.id, cut=cut_of(turn.finish) if turn and is_last else "")
 
 
 def _pause_heartbeats(state: State, call: ToolCall, checked: Call, _count: Count) -> Event:

@@ -6,7 +6,8 @@ conflict, and gives the same answer. Everything that it wants of another part it
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Mapping
+from typing import Final, assert_never
 
 from msgspec.structs import replace
 
@@ -22,16 +23,17 @@ from palimpsest.events.context import (
     summary_cap_tokens,
     with_margin,
 )
-from palimpsest.events.endings import CUT
-from palimpsest.events.envelope import Draft, Envelope, Topic, answer_key
+from palimpsest.events.endings import cut_of
+from palimpsest.events.envelope import Draft, Envelope, answer_key
 from palimpsest.events.evolve import evolve
 from palimpsest.events.forks import TAKEN_UP, adoptions, is_awake
 from palimpsest.events.formats import BRIEF, Format, ordered
 from palimpsest.events.functions import topic
 from palimpsest.events.inputs import first_page, on_clock, text_of
+from palimpsest.events.kinds import kind_of
 from palimpsest.events.own_fields import at_server
 from palimpsest.events.passages import split
-from palimpsest.events.state import Pending, Phase, State, Turn
+from palimpsest.events.state import Pending, State, Turn
 from palimpsest.events.times import Offset, no_zones, zone_of
 from palimpsest.events.types import (
     AnswerRejected,
@@ -52,7 +54,9 @@ from palimpsest.events.types import (
     TimerSet,
     TurnEnded,
     TurnStarted,
+    UserMessageReceived,
 )
+from palimpsest.events.vocabulary import Beat, End, FinishOrNone, Opens
 
 
 def decide(state: State, count: Count, offset: Offset = no_zones) -> tuple[Event, ...]:
@@ -67,17 +71,19 @@ def decide(state: State, count: Count, offset: Offset = no_zones) -> tuple[Event
     if any(part not in at_server(state) for part in turn.mended_by):
         return (FormatChanged(parts=ordered((*state.format, *turn.mended_by)), reason=turn.detail),)
     match turn.phase:
-        case Phase.INFERRING | Phase.SUMMARISING | Phase.CALLING:
+        case "inferring" | "summarising" | "calling":
             return ()
-        case Phase.FAILED:
+        case "failed":
             return _after_failure(state, turn, count)
-        case Phase.ACTING:
+        case "acting":
             return _act(state, turn, count)
-        case _ if state.eviction:
+        case "ready" if state.eviction:
             switched = servers.fail_over_summary(state)
             return (switched,) if switched else eviction.proceed(state, count)
-        case _:
+        case "ready":
             return _request(state, turn, count)
+        case _:
+            assert_never(turn.phase)
 
 
 # --- the beginning of a turn --------------------------------------------------------------------------------------
@@ -190,7 +196,7 @@ def _cap(state: State, turn: Turn) -> TurnEnded | None:
     return None
 
 
-_LAST: Final = {
+_LAST: Final[Mapping[FinishOrNone, str]] = {
     "content_filter": " The server's content filter ended its last answer.",
     "length": " Its last answer was cut off at its length limit.",
     "interrupted": " The server ended its last answer in its middle.",
@@ -208,7 +214,7 @@ def _after_failure(state: State, turn: Turn, count: Count) -> tuple[Event, ...]:
     return (servers.fail_over(state, why) or _end(turn, "inference_failed", servers.failures(turn, why)),)
 
 
-def _end(turn: Turn, reason: str, detail: str = "") -> TurnEnded:
+def _end(turn: Turn, reason: End, detail: str = "") -> TurnEnded:
     return TurnEnded(input=turn.input, reason=reason, detail=detail, steps=turn.steps, tokens=turn.tokens)
 
 
@@ -222,8 +228,7 @@ def _act(state: State, turn: Turn, count: Count) -> tuple[Event, ...]:
         if noticed:
             return (noticed,)
     if not turn.calls and turn.done == 0:
-        cut = turn.finish if turn.finish in CUT else ""
-        return (MessageSent(text=turn.content, cut=cut) if turn.content.strip() else _reject(turn),)
+        return (MessageSent(text=turn.content, cut=cut_of(turn.finish)) if turn.content.strip() else _reject(turn),)
     if turn.done < len(turn.calls):
         return (calls.carry_out(state, turn, turn.calls[turn.done], count),)
     return (_after_calls(turn, state.format, state.settings),)
@@ -235,7 +240,7 @@ def _reject(turn: Turn) -> AnswerRejected:
     return AnswerRejected(reason=f"Your last answer was empty.{cut} Call send_message to speak to the user.")
 
 
-_EMPTY: Final = {
+_EMPTY: Final[Mapping[FinishOrNone, str]] = {
     "length": " It was cut off at its length limit.",
     "content_filter": " The server's content filter held it back: say it otherwise.",
     "interrupted": " The server broke it off.",
@@ -244,7 +249,7 @@ _EMPTY: Final = {
 
 def _after_calls(turn: Turn, format: Format, settings: Settings) -> Event:
     reason = _goes_on(turn, format)
-    if not reason:
+    if reason is None:
         return _end(turn, "yielded")
     if repetition.is_ended(turn, settings):
         call = turn.calls[turn.repeating]
@@ -257,15 +262,16 @@ def _after_calls(turn: Turn, format: Format, settings: Settings) -> Event:
     return HeartbeatRaised(reason=reason)
 
 
-def _goes_on(turn: Turn, format: Format) -> str:
-    """Why the model is called again ("": it yields)."""
+def _goes_on(turn: Turn, format: Format) -> Beat | None:
+    """Why the model is called again (None: it yields)."""
     if turn.step_failed:
         return "failed"
     if any(calls.wants_heartbeat(call, format) for call in turn.calls):
         return "requested"
-    return "silent" if turn.sent == 0 and turn.input_kind == "UserMessageReceived" else ""
+    return "silent" if turn.sent == 0 and turn.input_kind == _SPOKEN else None
 
 
+_SPOKEN: Final = kind_of(UserMessageReceived)
 _REPEATS: Final = (
     "You called {name} {times} times in this turn with the same arguments, and each time the result was the same. It "
     "will not be another one: do something else, or answer the user with send_message."
@@ -282,12 +288,17 @@ def _stop(turn: Turn) -> tuple[Event, ...]:
     """
     reason = f"stopped by the user{': ' + turn.stop if turn.stop else ''}"
     events: list[Event] = []
-    if turn.phase in {Phase.INFERRING, Phase.SUMMARISING}:
-        events.append(InferenceCancelled(reason=reason))
-    elif turn.phase == Phase.ACTING and not turn.calls and turn.done == 0:
-        events.append(AnswerRejected(reason=reason))
-    elif turn.phase in {Phase.ACTING, Phase.CALLING}:
-        events += [FunctionFailed(call=c.id, name=c.name, error=reason) for c in turn.calls[turn.done :]]
+    match turn.phase:
+        case "inferring" | "summarising":
+            events.append(InferenceCancelled(reason=reason))
+        case "acting" if not turn.calls and turn.done == 0:
+            events.append(AnswerRejected(reason=reason))
+        case "acting" | "calling":
+            events += [FunctionFailed(call=c.id, name=c.name, error=reason) for c in turn.calls[turn.done :]]
+        case "ready" | "failed":
+            pass
+        case _:
+            assert_never(turn.phase)
     return (*events, _end(turn, "stopped", reason))
 
 
@@ -329,24 +340,25 @@ def _draft(state: State, event: Event, now_ms: int) -> Draft:
     turn = state.turn
     cause = (turn.request_key or turn.input_key) if turn else ""
     number = turn.input if turn else getattr(event, "input", 0)
-    opens, closes, key = "", "", f"m{state.seq + 1}"
+    opens: Opens = ""
+    closes, key = "", f"m{state.seq + 1}"
     match event:
         case InferenceRequested():
-            opens = Topic.INFERENCE
+            opens = "inference"
         case FunctionCalled():
             opens = topic(event.name)
         case InferenceCancelled() if turn:
             closes, key = turn.request_key, answer_key(turn.request_key)
-        case FunctionFailed() if turn and turn.phase == Phase.CALLING:
+        case FunctionFailed() if turn and turn.phase == "calling":
             closes = turn.request_key
         case TimerCancelled():
             closes = calls.alarm_key(state, event.timer_id)
         case TurnEnded() if turn:
             closes = turn.input_key
         case InputAdopted():
-            opens, number, cause = Topic.TURN, event.input, ""
+            opens, number, cause = "turn", event.input, ""
         case TimerSet() if state.unadopted:
-            opens, number, cause, key = Topic.ALARM, 0, TAKEN_UP, state.unadopted.alarms[0]
+            opens, number, cause, key = "alarm", 0, TAKEN_UP, state.unadopted.alarms[0]
         case InputArchived() | InputSkipped() | TurnStarted():
             cause = next(p.key for p in state.pending if p.seq == event.input)
             closes = cause if isinstance(event, InputSkipped) else ""

@@ -10,16 +10,16 @@ import re
 from collections.abc import Mapping
 from functools import cache
 from math import isnan
-from typing import Any, Final
+from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
 
 from palimpsest.events import brief
-from palimpsest.events.endings import CUT
-from palimpsest.events.envelope import Topic
+from palimpsest.events.endings import CUT, cut_of
 from palimpsest.events.formats import BRIEF, DESCRIBED_BLOCKS, SEARCH_FILTERS, TIMED_HEARTBEATS, Format
 from palimpsest.events.loose_json import MAX_DEPTH, Flaw, has_a_key_twice, read_object
 from palimpsest.events.types import ToolCall
+from palimpsest.events.vocabulary import FinishOrNone, Opens
 
 Scalar = str | int | float | bool
 Labels = tuple[str, ...]
@@ -30,9 +30,12 @@ _LABELS: Final = 20
 _LABEL_CHARS: Final = 40
 
 
+JsonType: TypeAlias = Literal["string", "integer", "number", "boolean"]
+
+
 class Parameter(msgspec.Struct, frozen=True):
     name: str
-    type: str  # "string", "integer", "number" or "boolean"
+    type: JsonType
     description: str
     required: bool = True
     part: str = ""
@@ -45,7 +48,7 @@ class Function(msgspec.Struct, frozen=True):
     name: str
     description: str
     parameters: tuple[Parameter, ...]
-    topic: str = ""
+    topic: Opens = ""
     chains: bool = True
     """Whether it takes `request_heartbeat`."""
     documents: bool = False
@@ -120,7 +123,7 @@ FUNCTIONS: Final = (
             Parameter("end_date", "string", "Only up to this day, as YYYY-MM-DD.", False, SEARCH_FILTERS),
             _PAGE,
         ),
-        topic=Topic.STORAGE,
+        topic="storage",
     ),
     Function(
         "conversation_search_date",
@@ -130,7 +133,7 @@ FUNCTIONS: Final = (
             Parameter("end_date", "string", "The last day, as YYYY-MM-DD."),
             _PAGE,
         ),
-        topic=Topic.STORAGE,
+        topic="storage",
     ),
     Function(
         "archival_memory_insert",
@@ -141,7 +144,7 @@ FUNCTIONS: Final = (
         "archival_memory_search",
         "Searches archival memory by meaning and words.",
         (Parameter("query", "string", "What to search for."), _PAGE),
-        topic=Topic.STORAGE,
+        topic="storage",
     ),
     Function(
         "set_timer",
@@ -161,7 +164,7 @@ FUNCTIONS: Final = (
                 part=TIMED_HEARTBEATS,
             ),
         ),
-        topic=Topic.TIMER,
+        topic="timer",
     ),
     Function(
         "cancel_timer",
@@ -173,7 +176,7 @@ FUNCTIONS: Final = (
         "list_documents",
         "Lists the documents of the attached sources, with their sizes.",
         (_PAGE,),
-        topic=Topic.STORAGE,
+        topic="storage",
         documents=True,
     ),
     Function(
@@ -189,7 +192,7 @@ FUNCTIONS: Final = (
                 required=False,
             ),
         ),
-        topic=Topic.STORAGE,
+        topic="storage",
         documents=True,
     ),
     Function(
@@ -200,7 +203,7 @@ FUNCTIONS: Final = (
             Parameter("document", "string", "Only in this document (path or id).", required=False),
             _PAGE,
         ),
-        topic=Topic.STORAGE,
+        topic="storage",
         documents=True,
     ),
 )
@@ -261,7 +264,7 @@ def _either(labels: Labels) -> str:
     return " or ".join(filter(None, (", ".join(shown[:-1]), *shown[-1:]))) or "there is none"
 
 
-def topic(name: str) -> str:
+def topic(name: str) -> Opens:
     """The part that carries out a function ("": the memory manager, or no such function)."""
     function = _by_name.get(name)
     return function.topic if function else ""
@@ -274,18 +277,18 @@ _UNREAD_CHARS: Final = 80
 
 
 @cache
-def parameter_types() -> dict[str, dict[str, str]]:
+def parameter_types() -> dict[str, dict[str, JsonType]]:
     """Every function's parameters with their types: what the text of an answer is read by."""
     return {f.name: {p.name: p.type for p in (*f.parameters, _HEARTBEAT)} for f in FUNCTIONS}
 
 
-def check(call: ToolCall, format: Format, *, finish: str = "", documents: bool = True) -> Call | BadCall:
+def check(call: ToolCall, format: Format, *, finish: FinishOrNone = "", documents: bool = True) -> Call | BadCall:
     """The call with its arguments in order, or the error for the model. `finish`: how the answer ended; `documents`:
     whether a source is attached, so that the functions for documents are there."""
-    function = _by_name.get(call.name)
+    function, ended = _by_name.get(call.name), cut_of(finish)
     if call.name == UNREAD:
         begins = " ".join(call.arguments[: 2 * _UNREAD_CHARS].split())[:_UNREAD_CHARS]
-        cut = f"{CUT[finish].capitalize()}. " if finish in CUT else ""
+        cut = f"{CUT[ended].capitalize()}. " if ended else ""
         return BadCall(
             f"A call in the text of your answer could not be read, and nothing was done. It begins: {begins}\n{cut}"
             'Write a call whole, as <tool_call>{"name": "…", "arguments": {…}}</tool_call>.'
@@ -297,8 +300,8 @@ def check(call: ToolCall, format: Format, *, finish: str = "", documents: bool =
     if isinstance(given, str) or has_a_key_twice(call.arguments):
         flaw = read_object(call.arguments)
         why = str(flaw) if isinstance(flaw, Flaw) else str(given)
-        if finish in CUT:
-            why = f"{CUT[finish]}; {why}"
+        if ended:
+            why = f"{CUT[ended]}; {why}"
         return BadCall(
             f"The arguments of {call.name} are not a JSON object ({why}). Nothing was done. "
             f"Give one JSON object: {_usage(function)}."
@@ -367,7 +370,7 @@ def _checked(function: Function, given: Mapping[str, Any], format: Format) -> Ca
     return Call(function, arguments, heartbeat)
 
 
-def _coerce(value: object, type: str) -> Scalar | None:
+def _coerce(value: object, type: JsonType) -> Scalar | None:
     """`value` as the type, also from the spellings that weak models use ("0", "true", 1.0); None if it is not one."""
     if type == "string":
         return value if isinstance(value, str) else None if isinstance(value, (dict, list)) else str(value)

@@ -14,8 +14,11 @@ from msgspec.structs import replace
 
 from palimpsest.events.state import State, Turn
 from palimpsest.events.types import Server, ServerSwitched, Settings
+from palimpsest.events.vocabulary import NoAnswerOrNone
 
-_DOWN: Final = frozenset({"unreachable", "timeout", "server_error", "rate_limited", "wrong_key", "not_allowed"})
+_DOWN: Final[frozenset[NoAnswerOrNone]] = frozenset(
+    {"unreachable", "timeout", "server_error", "rate_limited", "wrong_key", "not_allowed"}
+)
 """Failures of a summary that the agent's own server is to blame for, whichever of its models was asked."""
 _WHY_CHARS: Final = 400
 _LINE_CHARS: Final = 240

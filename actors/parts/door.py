@@ -13,13 +13,15 @@ from collections.abc import Callable, Sequence
 
 from msgspec.structs import replace
 
-from palimpsest.events.envelope import Draft, Topic
+from palimpsest.events.envelope import Draft
+from palimpsest.events.kinds import kinds_of
+from palimpsest.events.types import InputAdopted, InputSkipped, TurnEnded
 from palimpsest.store.logs.contract import Append, Appended
 
 LATER_MS = 1000
 LATER_AN_AGENT_MS = 5000
-ENDS = frozenset({"TurnEnded", "InputSkipped"})
-OWED = frozenset({"InputAdopted"})
+ENDS = kinds_of(TurnEnded, InputSkipped)
+OWED = kinds_of(InputAdopted)
 """A fork's input, which was let in at its parent."""
 
 
@@ -57,7 +59,7 @@ class Door:
         """The append without the streams whose inputs are refused, and these with their waits in milliseconds."""
         refused: dict[str, int] = {}
         for draft in append.drafts:
-            if draft.opens == Topic.TURN and not draft.closes and draft.kind not in OWED:
+            if draft.opens == "turn" and not draft.closes and draft.kind not in OWED:
                 wait_ms = self._wait_ms(draft.agent, len(draft.body))
                 if wait_ms and not self._is_known(draft.agent, draft.key):
                     refused[draft.agent] = wait_ms
@@ -65,7 +67,7 @@ class Door:
             kept = tuple(draft for draft in append.drafts if draft.agent not in refused)
             append = replace(append, drafts=kept)
         for draft in append.drafts:
-            if draft.opens == Topic.TURN:
+            if draft.opens == "turn":
                 self._count(draft.agent, len(draft.body))
         return append, refused
 
@@ -112,9 +114,9 @@ class Door:
         """Learn from a commit which inputs were not taken after all, and which were answered."""
         for draft, answer in zip(drafts, answers, strict=True):
             taken = answer.outcome == "appended"
-            if draft.opens == Topic.TURN and taken:
+            if draft.opens == "turn" and taken:
                 self._sizes[draft.agent, draft.key] = len(draft.body)
-            elif draft.opens == Topic.TURN:
+            elif draft.opens == "turn":
                 self._closed(draft.agent, len(draft.body))
             if draft.kind in ENDS and taken:
                 size = self._sizes.pop((draft.agent, draft.closes), None)
@@ -124,7 +126,7 @@ class Door:
     def failed(self, drafts: Sequence[Draft]) -> None:
         """A commit failed: nothing of it was taken."""
         for draft in drafts:
-            if draft.opens == Topic.TURN:
+            if draft.opens == "turn":
                 self._closed(draft.agent, len(draft.body))
 
 

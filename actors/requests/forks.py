@@ -27,14 +27,25 @@ from palimpsest.events.decide import resumption
 from palimpsest.events.envelope import Draft, Envelope
 from palimpsest.events.errors import AgentExists, BadInput, PalimpsestError
 from palimpsest.events.forks import DROPPED, KEPT, MOVED, moving
+from palimpsest.events.kinds import kinds_of
 from palimpsest.events.servers import chosen
 from palimpsest.events.sources import is_source
 from palimpsest.events.state import Alarm, State
-from palimpsest.events.types import AgentForked, Block, Parent, Settings, Timer, UserMessageReceived
-from palimpsest.store.logs.contract import Append
+from palimpsest.events.types import (
+    AgentForked,
+    Block,
+    Parent,
+    Settings,
+    Timer,
+    TimerCancelled,
+    TimerFired,
+    TimerSet,
+    UserMessageReceived,
+)
+from palimpsest.store.logs.contract import THERE, Append
 
-ASKED: Final = frozenset({UserMessageReceived.__name__})
-ALARMS: Final = frozenset({"AgentForked", "TimerSet", "TimerFired", "TimerCancelled"})
+ASKED: Final = kinds_of(UserMessageReceived)
+ALARMS: Final = kinds_of(AgentForked, TimerSet, TimerFired, TimerCancelled)
 LOOKED_BACK: Final = 2_000
 """So many events are read at once where the last message is looked for."""
 FORKS_AT_ONCE: Final = 200
@@ -92,7 +103,7 @@ async def fork(log: Log, at: Place, names: Sequence[str], overrides: Overrides) 
         for name, answer in zip(part, answers, strict=True):
             if answer.outcome == "conflict":
                 raise AgentExists(name)
-            assert answer.outcome in ("appended", "duplicate"), "the parent was read a moment ago"
+            assert answer.outcome in THERE, "the parent was read a moment ago"
 
 
 def _check(names: Iterable[str], overrides: Overrides) -> None:
@@ -205,7 +216,7 @@ async def _move(log: Log, state: State, before: Place, name: str, alarms: Sequen
     left += [cancelling(state.agent, a.key, a.timer, now, moved_to=name) for a in state.alarms]
     expected = {name: 0, state.agent: state.seq}
     answers = await log.append(Append((*begun, *left), expected, forks={name: parent}, together=True))
-    if not all(answer.outcome in ("appended", "duplicate") for answer in answers):
+    if not all(answer.outcome in THERE for answer in answers):
         raise _Moved
 
 

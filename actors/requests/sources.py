@@ -21,6 +21,7 @@ from palimpsest.events.codec import draft
 from palimpsest.events.context import clip
 from palimpsest.events.envelope import Draft
 from palimpsest.events.errors import BadInput, UnknownSource, WindowTooSmall
+from palimpsest.events.kinds import kinds_of
 from palimpsest.events.prompts import least_window_of, most_reserve_tokens
 from palimpsest.events.servers import chosen
 from palimpsest.events.sources import (
@@ -51,7 +52,7 @@ MAX_NAME_CHARS: Final = 64
 READ_EVENTS: Final = 1000
 AGENTS_AT_ONCE: Final = 100
 HEADS_AT_ONCE: Final = 500
-UNLOADED: Final = frozenset({SourceUnloaded.__name__})
+UNLOADED: Final = kinds_of(SourceUnloaded)
 
 
 def check_source(name: str) -> None:

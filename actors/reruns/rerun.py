@@ -19,8 +19,9 @@ from palimpsest.events.decide import placed
 from palimpsest.events.evolve import evolve
 from palimpsest.events.forks import KEPT
 from palimpsest.events.inference import Job
+from palimpsest.events.phases import WAITING
 from palimpsest.events.servers import chosen
-from palimpsest.events.state import Phase, State
+from palimpsest.events.state import State
 from palimpsest.events.types import (
     AgentForked,
     Block,
@@ -90,7 +91,7 @@ def _recording(log: LogStore, plan: Plan, before: State) -> list[Recorded]:
     was to be stopped: there is nothing to be cancelled then, either."""
     rest = log.read(plan.agent, plan.first, plan.to)
     turn = before.turn
-    if turn is None or turn.phase not in {Phase.INFERRING, Phase.SUMMARISING, Phase.CALLING}:
+    if turn is None or turn.phase not in WAITING:
         return recorded(rest)
     if turn.stop is not None:
         return [each for each in recorded(rest) if not isinstance(each.event, InferenceCancelled)

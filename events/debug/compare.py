@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 
@@ -29,6 +29,7 @@ from palimpsest.events.types import (
     TurnEnded,
     Usage,
 )
+from palimpsest.events.vocabulary import End
 
 SEARCHES: Final = frozenset(
     {"conversation_search", "conversation_search_date", "archival_memory_search", "grep_documents"}
@@ -53,7 +54,7 @@ class TurnRun(msgspec.Struct, kw_only=True):
     failures: int = 0
     context_tokens: int = 0
     usage: Usage = Usage()
-    ended: str = ""
+    ended: End | Literal[""] = ""
     ended_seq: int = 0
 
 

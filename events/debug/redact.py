@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import accumulate
 from typing import Any, Final
 
@@ -22,6 +22,7 @@ from palimpsest.events.codec import decode, encode
 from palimpsest.events.documents import pack_passages, unpack_passages
 from palimpsest.events.envelope import GENESIS, Envelope, chain
 from palimpsest.events.errors import BadInput, LogDamaged
+from palimpsest.events.kinds import Kind
 from palimpsest.events.replay import Replayer
 from palimpsest.events.sources import is_source
 from palimpsest.events.types import AgentForked
@@ -31,7 +32,7 @@ BLOCK: Final = "█"
 _OURS: Final = frozenset(
     {"purpose", "finish", "cut", "author", "encoding", "output_parameter", "timers", "agent", "stream"}
 )
-_OURS_IN: Final = {
+_OURS_IN: Final[Mapping[Kind, frozenset[str]]] = {
     "TurnEnded": frozenset({"reason"}),
     "HeartbeatRaised": frozenset({"reason"}),
     "EvictionStarted": frozenset({"reason"}),
@@ -115,7 +116,7 @@ def mask_event(at: Envelope, masks: Masks) -> tuple[bytes, int]:
 class _Walk:
     """Goes through an event's fields."""
 
-    def __init__(self, kind: str, masks: Masks) -> None:
+    def __init__(self, kind: Kind, masks: Masks) -> None:
         self.places = 0
         self._masks = masks
         self._ours = _OURS | _OURS_IN.get(kind, frozenset())

@@ -19,6 +19,7 @@ from palimpsest.events.codec import decode
 from palimpsest.events.debug.redact import Masks, Redactor
 from palimpsest.events.envelope import Envelope
 from palimpsest.events.errors import BadInput, LogDamaged
+from palimpsest.events.kinds import kinds_of
 from palimpsest.events.servers import all_of, summarizer
 from palimpsest.events.sources import is_source, stream_of
 from palimpsest.events.types import (
@@ -40,8 +41,8 @@ CHUNK: Final = 2000
 STRETCHES: Final = 20
 """So many events of a source at once: each may hold hundreds of passages."""
 
-_BIRTHS: Final = frozenset({AgentCreated.__name__, AgentForked.__name__})
-_TELLING: Final = _BIRTHS | {"SettingsChanged", "ServerSwitched", "SourceAttached", "InferenceCompleted"}
+_BIRTHS: Final = kinds_of(AgentCreated, AgentForked)
+_TELLING: Final = _BIRTHS | kinds_of(SettingsChanged, ServerSwitched, SourceAttached, InferenceCompleted)
 
 
 class Exported(msgspec.Struct, frozen=True, kw_only=True):

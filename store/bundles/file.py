@@ -24,6 +24,8 @@ import msgspec
 
 from palimpsest.events.envelope import Envelope
 from palimpsest.events.errors import BadInput, BundleUnreadable, BundleUnwritable, NewerFormat
+from palimpsest.events.kinds import Kind
+from palimpsest.events.vocabulary import Logged, Opens
 from palimpsest.store.bundles.manifest import Manifest
 
 FORMAT: Final = 1
@@ -47,13 +49,13 @@ class _Row(msgspec.Struct, frozen=True, array_like=True):
     stream: int
     seq: int
     time: int
-    kind: str
+    kind: Logged[Kind]
     version: int
     key: str
     body: bytes
     turn: int
     cause: str
-    opens: str
+    opens: Logged[Opens]
     closes: str
     hash: bytes
 

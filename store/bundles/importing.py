@@ -15,12 +15,13 @@ from typing import Final
 import msgspec
 
 from palimpsest.events.addresses import addresses_in
-from palimpsest.events.envelope import GENESIS, Draft, Envelope, Topic, chain
+from palimpsest.events.envelope import GENESIS, Draft, Envelope, chain
 from palimpsest.events.errors import BadInput, LogDamaged, NameTaken
 from palimpsest.events.replay import Replayer
 from palimpsest.events.sources import is_source
 from palimpsest.events.state import State
 from palimpsest.events.types import Parent, Settings
+from palimpsest.events.vocabulary import TOPICS
 from palimpsest.store.bundles.file import BundleReader, Progress, no_progress
 from palimpsest.store.bundles.manifest import Manifest, Redacted, Stream
 from palimpsest.store.logs.contract import DECIDER, SNAPSHOT_EVENTS, Append, LogStore, Snapshot
@@ -200,8 +201,7 @@ def _taken(log: LogStore, stream: Stream, proof: _Proof) -> Taken:
 
 
 def _at_work(log: LogStore, name: str) -> bool:
-    topics = (Topic.TURN, Topic.INFERENCE, Topic.STORAGE, Topic.TIMER, Topic.ALARM)
-    return any(log.open_requests(topic, name) for topic in topics)
+    return any(log.open_requests(topic, name) for topic in TOPICS)
 
 
 def _write(log: LogStore, path: Path, proof: _Proof, there: Mapping[str, int]) -> None:

@@ -29,10 +29,7 @@ import msgspec
 from palimpsest.events.envelope import GENESIS, Draft, Envelope, place
 from palimpsest.events.types import Parent
 from palimpsest.store.bundles.manifest import Redacted
-from palimpsest.store.logs.contract import MUST_EXIST, Append, Appended, Snapshot
-
-RESTING: Final = ":resting"
-"""What stands behind the topic of a request that rests: so no part finds it among those that it owes."""
+from palimpsest.store.logs.contract import MUST_EXIST, Append, Appended, Snapshot, resting
 
 
 class Request(msgspec.Struct, frozen=True, array_like=True):
@@ -178,7 +175,7 @@ class Batch:
         if draft.closes and (not at_rest or self._request(draft.agent, draft.closes)):
             self._close(draft.agent, draft.closes)
         if draft.opens:
-            topic = draft.opens + RESTING * at_rest
+            topic = resting(draft.opens) if at_rest else draft.opens
             self._open(Request(draft.agent, draft.key, topic, self.position))
         return Appended("appended", seq, self.position)
 

@@ -11,6 +11,7 @@ from palimpsest.actors.loads.loading import Loaded, OnProgress, Report
 from palimpsest.actors.models.protocol import Piece
 from palimpsest.actors.requests.checks import check_text
 from palimpsest.actors.requests.forks import Overrides, Place, Undone
+from palimpsest.actors.requests.turns import Ending
 from palimpsest.actors.requests.zones import Change
 from palimpsest.events.codec import draft
 from palimpsest.events.envelope import GENESIS, Envelope, place
@@ -20,13 +21,14 @@ from palimpsest.events.formats import Format, changed
 from palimpsest.events.prompts import newborn
 from palimpsest.events.state import State
 from palimpsest.events.types import AgentCreated, Settings, Timer
+from palimpsest.events.vocabulary import CutOrNot
 from palimpsest.store.logs.contract import StreamHead
 from palimpsest.store.times.zones import named
 
 Script = list[Piece | Reply]
 
 
-def reply(*messages: str, input: int = 2, reason: str = "yielded", detail: str = "", cut: str = "") -> Reply:
+def reply(*messages: str, input: int = 2, reason: Ending = "yielded", detail: str = "", cut: CutOrNot = "") -> Reply:
     return Reply(agent="ada", input=input, messages=messages, reason=reason, detail=detail, cut=cut)
 
 

@@ -9,7 +9,6 @@ import msgspec
 import pytest
 
 from palimpsest.events.codec import draft
-from palimpsest.events.envelope import Topic
 from palimpsest.events.types import Timer, TimerSet
 from palimpsest.store.bundles.log import read_bundle
 from palimpsest.store.folder import DataFolder
@@ -111,7 +110,7 @@ def test_a_folder_that_is_in_use_says_so(launched: Launch, kernel: Kernel, bundl
 
 def test_what_rests_is_said(launched: Launch, elsewhere: Launch, kernel: Kernel, tmp_path: Path) -> None:
     timer = TimerSet(timer=Timer(id="tea", due_ms=START_MS))
-    kernel.log.append([Append((draft("ada", START_MS, timer, key="alarm", opens=Topic.ALARM),))])
+    kernel.log.append([Append((draft("ada", START_MS, timer, key="alarm", opens="alarm"),))])
     kernel.ask("ada", "Are you there?")
     path = tmp_path / "bundle"
     launched("export", "ada", str(path))

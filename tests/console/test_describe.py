@@ -60,8 +60,9 @@ SAMPLES: Final[dict[str, object]] = {
 
 
 def filled(kind: type[Event]) -> Event:
-    """An event of this kind with the nastiest of each field."""
-    fields: dict[str, Any] = {name: SAMPLES[str(kind.__annotations__[name])] for name in kind.__struct_fields__}
+    """An event of this kind with the nastiest of each field; a log may hold any text for a word."""
+    types = {name: str(kind.__annotations__[name]) for name in kind.__struct_fields__}
+    fields: dict[str, Any] = {n: SAMPLES["str" if type.startswith("Logged[") else type] for n, type in types.items()}
     return kind(**fields)
 
 

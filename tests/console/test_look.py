@@ -11,7 +11,6 @@ import pytest
 
 from palimpsest.console.context import View, lazy_count, view_at
 from palimpsest.events.codec import decode
-from palimpsest.events.envelope import Topic
 from palimpsest.events.types import InferenceRequested
 from palimpsest.store.logs.contract import Append
 from palimpsest.store.logs.states import load
@@ -228,7 +227,7 @@ def test_a_reader_sees_what_a_writer_has_committed_meanwhile(launched: Launch, k
     kernel.log.append([Append((), cursor=("reader", 1))])
     kernel.ask("ada", "One more thing.")
     assert len(launched("events", "ada").lines) > before
-    assert kernel.log.open_requests(Topic.INFERENCE), "the writer is in the middle of a turn"
+    assert kernel.log.open_requests("inference"), "the writer is in the middle of a turn"
 
 
 def test_tokens_are_counted_where_the_log_has_no_count() -> None:

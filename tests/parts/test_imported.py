@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from palimpsest.events.codec import draft
-from palimpsest.events.envelope import Topic
 from palimpsest.events.errors import AtRest
 from palimpsest.events.prompts import newborn
 from palimpsest.events.replay import replay
@@ -29,7 +28,7 @@ def imported(folder: Path, story: Story) -> int:
     log = SqliteLog(folder / "log.sqlite")
     log.open_epoch()
     made = draft("ben", START_MS, newborn(Settings()), key="create")
-    asked = draft("ben", START_MS, UserMessageReceived(text="Hello"), key="in:1", opens=Topic.TURN)
+    asked = draft("ben", START_MS, UserMessageReceived(text="Hello"), key="in:1", opens="turn")
     log.append([Append((made, asked))])
     assert import_bundle(log, folder / "bundle").written == story.state.seq
     log.close()
@@ -121,4 +120,4 @@ def test_the_log_in_memory_imports_alike(tmp_path: Path) -> None:
     done = import_bundle(log, tmp_path / "bundle")
     assert (done.resting, done.alarms) == (True, 1)
     assert TimerSet.__name__ in {each.kind for each in log.read("ada")}
-    assert log.open_requests(Topic.ALARM) == log.open_requests(Topic.INFERENCE) == []
+    assert log.open_requests("alarm") == log.open_requests("inference") == []

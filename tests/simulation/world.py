@@ -16,7 +16,7 @@ import msgspec
 
 from palimpsest.events.codec import answer, decode, draft
 from palimpsest.events.counting import compared
-from palimpsest.events.envelope import Draft, Envelope, Topic, answer_key
+from palimpsest.events.envelope import Draft, Envelope, answer_key
 from palimpsest.events.errors import Fenced
 from palimpsest.events.formats import NEWBORN, PARTS
 from palimpsest.events.inference import InferenceDesk, Job, job, sent
@@ -47,6 +47,7 @@ from palimpsest.events.types import (
     UserLoggedIn,
     UserMessageReceived,
 )
+from palimpsest.events.vocabulary import Opens
 from palimpsest.store.logs.contract import MUST_EXIST, Append, Appended
 from palimpsest.store.logs.in_memory import Memory, MemoryLog
 from palimpsest.store.logs.states import load, snapshot_of
@@ -228,7 +229,7 @@ class World:
         for number in range(inputs):
             time_ms = START_MS + 60_000 * (number + 1)
             event = self._sent(script, number, time_ms)
-            opens = Topic.ALARM if isinstance(event, TimerSet) else "" if isinstance(event, _NO_TURN) else Topic.TURN
+            opens: Opens = "alarm" if isinstance(event, TimerSet) else "" if isinstance(event, _NO_TURN) else "turn"
             made.append(draft(name, time_ms, event, key=f"in:{number}", opens=opens))
         return made
 
@@ -351,7 +352,7 @@ class World:
             assert envelope is not None, "promise 1: what was acknowledged is there"
             again = draft(agent, self.now_ms, decode(envelope), key=key, opens="turn")
             assert self._append(again)[0].outcome == "duplicate", "promise 3: a client's retry was taken twice"
-        alarms = self.log.open_requests(Topic.ALARM) if self.stops else []
+        alarms = self.log.open_requests("alarm") if self.stops else []
         if alarms and self._chance(0.05, "a client cancelled a timer"):
             self._cancel(self.random.choice(alarms))
         ready = [name for name in ready if self._may_send(name)]
@@ -362,13 +363,13 @@ class World:
         if self.stops:
             self._stop(name, made.key)
         self._append(made, expected=MUST_EXIST)
-        if made.opens == Topic.TURN:
+        if made.opens == "turn":
             self.acknowledged.append((name, made.key))
         return True
 
     def _stop(self, name: str, key: str) -> None:
         """A client stops the turn that it sees, whatever runs, or a turn that has ended by the time."""
-        owed = self.log.open_requests(Topic.TURN, name)
+        owed = self.log.open_requests("turn", name)
         ended = list(self.watch.streams[name].ended) if name in self.watch.streams else []
         if owed and self._chance(0.05, "a client stopped a turn"):
             meant = self.random.choice(owed).seq

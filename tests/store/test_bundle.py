@@ -17,7 +17,7 @@ from palimpsest import __version__
 from palimpsest.console.inspect import unprovable
 from palimpsest.events.codec import draft
 from palimpsest.events.debug.redact import Masks
-from palimpsest.events.envelope import Envelope, Topic
+from palimpsest.events.envelope import Envelope
 from palimpsest.events.errors import (
     BadInput,
     BundleUnreadable,
@@ -33,6 +33,7 @@ from palimpsest.events.replay import Replayer, replay
 from palimpsest.events.sources import stream_of
 from palimpsest.events.state import State
 from palimpsest.events.types import Parent, Settings, SourceAttached, UserMessageReceived
+from palimpsest.events.vocabulary import TOPICS
 from palimpsest.store.bundles.exporting import Exported, export
 from palimpsest.store.bundles.file import BundleReader
 from palimpsest.store.bundles.importing import import_bundle
@@ -43,7 +44,6 @@ from palimpsest.store.logs.in_memory import MemoryLog
 from palimpsest.store.logs.sqlite_log import SqliteLog
 from palimpsest.store.logs.states import is_good, load, snapshot_of
 from tests.simulation.forking import Continuation, replayed
-from tests.simulation.promises import TOPICS
 from tests.simulation.world import World
 from tests.store.library_world import Desk, lines
 
@@ -128,7 +128,7 @@ def test_what_the_agent_waits_for_is_open_in_a_bundle(tmp_path: Path) -> None:
     log = MemoryLog()
     log.open_epoch()
     log.append([Append((draft("ada", 1, newborn(Settings()), key="create"),))])
-    made = [draft("ada", 2, UserMessageReceived(text="?"), key=f"in:{n}", opens=Topic.TURN) for n in range(2)]
+    made = [draft("ada", 2, UserMessageReceived(text="?"), key=f"in:{n}", opens="turn") for n in range(2)]
     log.append([Append(tuple(made))])
     path = exported(log, tmp_path)
     assert opened(read_bundle(path)) == opened(log) == [("ada", "in:0"), ("ada", "in:1")]
@@ -230,7 +230,7 @@ def test_what_was_masked_is_known_where_it_was_imported(here: LogStore, tmp_path
         replace(each, stream=imported) if each.stream == agent else each for each in done.manifest.redactions
     )
     parent = here.lineage(imported)[0]
-    begun = draft("zoe", 0, UserMessageReceived(text="Go on."), key="k", opens=Topic.TURN)
+    begun = draft("zoe", 0, UserMessageReceived(text="Go on."), key="k", opens="turn")
     fork = Parent(agent=parent.agent, seq=min(unprovable(here, parent.agent)) - 1)
     here.append([Append((begun,), {"zoe": 0}, forks={"zoe": fork})])
     assert unprovable(here, "zoe") == frozenset(), "what comes after the fork is its parent's own"
@@ -422,7 +422,7 @@ def test_an_agent_that_works_here_is_not_written_to(desk: Desk, here: MemoryLog,
     """It has the bundle's beginning, and something to do."""
     events = [replace(each, position=0) for each in desk.read("ada")]
     import_bundle(here, exported(desk, tmp_path, at=2))
-    asked = draft("ada", 5, UserMessageReceived(text="?"), key="mine", opens=Topic.TURN)
+    asked = draft("ada", 5, UserMessageReceived(text="?"), key="mine", opens="turn")
     here.append([Append((asked,))])
     with pytest.raises(NameTaken, match="or it is at work"):
         import_bundle(here, exported(desk, tmp_path))

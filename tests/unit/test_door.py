@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from palimpsest.actors.parts.door import Door
-from palimpsest.events.envelope import Draft, Topic
+from palimpsest.events.envelope import Draft
+from palimpsest.events.vocabulary import DraftOutcome
 from palimpsest.store.logs.contract import Append, Appended
 
 
 def an_input(agent: str, key: str) -> Draft:
-    return Draft(agent, 0, "UserMessageReceived", 1, key, b"", opens=Topic.TURN)
+    return Draft(agent, 0, "UserMessageReceived", 1, key, b"", opens="turn")
 
 
 def an_end(agent: str, key: str) -> Draft:
@@ -24,7 +25,7 @@ def sent(to: Door, agent: str, key: str) -> bool:
     return not to.admit(Append((an_input(agent, key),)))[1]
 
 
-def noted(to: Door, *drafts: Draft, outcome: str = "appended") -> None:
+def noted(to: Door, *drafts: Draft, outcome: DraftOutcome = "appended") -> None:
     to.note(drafts, [Appended(outcome, 1, 1) for _ in drafts])
 
 
@@ -62,7 +63,7 @@ def test_what_was_acknowledged_is_let_in_when_it_is_sent_again() -> None:
 def test_what_answers_a_request_passes_and_is_counted() -> None:
     here = door(max_open_an_agent=1)
     here.opened("a", "0", 0)
-    fired = Draft("a", 0, "TimerFired", 1, "a:alarm", b"", opens=Topic.TURN, closes="alarm")
+    fired = Draft("a", 0, "TimerFired", 1, "a:alarm", b"", opens="turn", closes="alarm")
     assert here.admit(Append((fired, an_end("a", "0")))) == (Append((fired, an_end("a", "0"))), {})
     noted(here, fired, an_end("a", "0"))
     assert not sent(here, "a", "2")
@@ -98,7 +99,7 @@ def test_the_end_of_what_was_never_owed_here_gives_no_room() -> None:
 
 
 def a_large_input(agent: str, key: str, size: int) -> Draft:
-    return Draft(agent, 0, "UserMessageReceived", 1, key, b"x" * size, opens=Topic.TURN)
+    return Draft(agent, 0, "UserMessageReceived", 1, key, b"x" * size, opens="turn")
 
 
 def is_let_in(to: Door, agent: str, key: str, size: int) -> bool:
