@@ -26,6 +26,7 @@ class Topic:
     STORAGE: Final = "storage"  # a storage function, owed by the storage actor
     TIMER: Final = "timer"  # a timer function, owed by the timer actor
     ALARM: Final = "alarm"  # a timer that is set: the timer actor owes its firing
+    RETIREMENT: Final = "retirement"  # an agent that is retired: owed by nobody, closed by AgentReinstated; never rests
 
 
 class Draft(msgspec.Struct, frozen=True, array_like=True):

@@ -21,6 +21,8 @@ from palimpsest.events.state import State
 from palimpsest.events.times import Offset, no_zones
 from palimpsest.events.types import (
     INPUTS,
+    AgentReinstated,
+    AgentRetired,
     Event,
     FormatChanged,
     FunctionFailed,
@@ -35,6 +37,7 @@ from palimpsest.events.types import (
     TimerCancelled,
     TimerSet,
     TimeZoneSet,
+    TitleChanged,
 )
 
 _FOREIGN: Final[tuple[type[Event], ...]] = (
@@ -42,6 +45,9 @@ _FOREIGN: Final[tuple[type[Event], ...]] = (
     InputAdopted,
     StopRequested,
     SettingsChanged,
+    TitleChanged,
+    AgentRetired,
+    AgentReinstated,
     TimeZoneSet,
     FormatChanged,
     InferenceCompleted,

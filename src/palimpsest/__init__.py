@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from palimpsest.events.errors import (
         ActorLost,
         AgentExists,
+        AgentIsRetired,
         AgentSetAside,
         AtRest,
         BadInput,
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ActorLost",
     "AgentExists",
+    "AgentIsRetired",
     "AgentSetAside",
     "AtRest",
     "BadInput",

@@ -62,6 +62,8 @@ class Appended(msgspec.Struct, frozen=True, array_like=True):
     - "no parent": the stream was to be begun as a fork at a seq that its parent does not have (`seq` is 0); likewise;
     - "closed": one of the stream's drafts closes a request that is not open (any more): none of them was taken
       (`seq` is the stream's);
+    - "refused": the log actor's door did not let the stream's drafts in (`position`: come back in so many milliseconds;
+      0: the agent is retired);
     - "withheld": the append is to be taken together, and another stream of it could not be (`seq` is the stream's).
     """
 

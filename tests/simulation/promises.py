@@ -10,6 +10,7 @@ import msgspec
 from palimpsest.events.codec import decode
 from palimpsest.events.envelope import Envelope, Topic
 from palimpsest.events.eviction import budget_tokens
+from palimpsest.events.lifecycle import RETIRED
 from palimpsest.events.replay import Replayer
 from palimpsest.events.state import State, Unadopted
 from palimpsest.events.types import (
@@ -22,12 +23,14 @@ from palimpsest.events.types import (
     MessagesEvicted,
     StopRequested,
     SummaryWritten,
+    TimerFired,
+    TimerSet,
     TurnEnded,
     TurnStarted,
 )
 from palimpsest.store.logs.contract import LogReader
 
-TOPICS = (Topic.TURN, Topic.INFERENCE, Topic.STORAGE, Topic.TIMER, Topic.ALARM)
+TOPICS = (Topic.TURN, Topic.INFERENCE, Topic.STORAGE, Topic.TIMER, Topic.ALARM, Topic.RETIREMENT)
 
 
 class Watch:
@@ -64,6 +67,8 @@ class Stream:
         """The fingerprints of all requests, in order."""
         self.ended: dict[int, str] = {}
         """The inputs whose turn has ended, and how."""
+        self.skipped: set[int] = set()
+        """The inputs that came after the agent was retired."""
         self._keys: set[str] = set()
         self._meant: set[int] = set()
         """The inputs whose turns were to be stopped (0: whichever ran)."""
@@ -106,6 +111,7 @@ class Stream:
 
     def _check(self, envelope: Envelope, event: Event, state: State) -> None:
         seq = envelope.seq
+        self._check_retired(seq, event, state)
         match event:
             case TurnEnded():
                 assert event.input not in self.ended, f"promise 3: input {event.input} led to two turns"
@@ -137,6 +143,18 @@ class Stream:
                 self._covered += event.covers
                 assert self._evicted == self._covered, f"promise 6: the summary at {seq} does not name what was evicted"
 
+    def _check_retired(self, seq: int, event: Event, state: State) -> None:
+        """What a retired agent may do: end what came before its retirement, and skip what came after."""
+        since = state.retired
+        match event:
+            case TurnStarted() if since:
+                assert event.input < since.seq, f"a retired agent began a turn on input {event.input} at {seq}"
+            case TimerFired() | TimerSet():
+                assert not since, f"a timer of a retired agent was set, or rang, at {seq}"
+            case InputSkipped(reason=reason) if reason == RETIRED:
+                assert since and event.input > since.seq, f"input {event.input} was skipped at {seq}"
+                self.skipped.add(event.input)
+
     def check_open(self, kept: dict[str, str]) -> None:
         """What the log holds for open is what the events opened, and what the fold knows of."""
         assert kept == self._open, f"section 3: the open requests of {self.agent} are not those of its stream"
@@ -149,6 +167,8 @@ class Stream:
         owed = {pending.key for pending in state.pending if pending.seq not in theirs.inputs}
         owed |= {state.turn.input_key} if state.turn and state.turn.input not in theirs.inputs else set()
         assert owed == _of(Topic.TURN, kept), f"promise 3: the inputs owed by {self.agent}'s state are not those open"
+        retired = {state.retired.key} if state.retired else set()
+        assert retired == _of(Topic.RETIREMENT, kept), f"{self.agent} is retired in its stream, or in the log, alone"
         set_ = {alarm.key for alarm in state.alarms} - set(theirs.alarms)
         assert set_ == _of(Topic.ALARM, kept), f"section 6: the timers of {self.agent}'s state are not those open"
 
