@@ -71,7 +71,7 @@ def command(
     most = limit or (None if as_json else A_PAGE)
     with reading() as log:
         roster = Roster(log)
-        found = islice(roster.rows(wanted), (number - 1) * (most or 0), None)
+        found = roster.rows(wanted, (number - 1) * (most or 0))
         if as_json:
             for row in islice(found, most):
                 print_json(_as_json(row))

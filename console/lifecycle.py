@@ -53,10 +53,9 @@ def rename_command(agent: str, title: str, address: str, as_json: bool) -> None:
 def retire_command(agents: tuple[str, ...], *, undo: bool, reason: str, address: str, as_json: bool) -> None:
     """Retire AGENTS: they take no inputs, ring no timers, and are not listed any more.
 
-    Nothing is lost. What they were sent before is answered: a turn under way ends in order, and so do inputs that wait
-    (`stop` in a chat ends them sooner). All that looks into the log shows them still; they can be forked and exported.
-    With --undo they go on as before: a timer that repeats rings at its next time, one that was to ring once and is past
-    rings no more, and is named.
+    Nothing is lost. What they were sent before is answered: a turn under way ends in order, and so do inputs that wait.
+    All that looks into the log shows them still; they can be forked and exported. With --undo they go on as before: a
+    timer that repeats rings at its next time; one that was to ring once, and is past, rings no more, and is named.
 
     \b
     retire sam --reason "replaced by sam-2"

@@ -2,8 +2,9 @@
 what was said last. It takes a reader and prints nothing.
 
 Rules. (1) What stands beside the events (heads, open requests) is read of all agents, since it costs next to nothing; a
-state is folded, from its newest snapshot, only of those that are shown or that a filter has to look into, one by one
-until the page is full. (2) An agent that cannot be read is one of the list, as set aside, with the reason.
+state is folded, from its newest snapshot, only of those that are shown, or that a filter has to look into: one by one
+until the page is full, and of them those alone whose stream has an event that the filter could be about. (2) An agent
+that cannot be read is one of the list, as set aside, with the reason.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from fnmatch import fnmatchcase
-from itertools import chain
+from itertools import chain, islice
 from typing import Any, Final, Literal, get_args
 
 import msgspec
@@ -23,7 +24,19 @@ from palimpsest.events.envelope import Envelope, Topic
 from palimpsest.events.errors import LogDamaged, NewerFormat
 from palimpsest.events.servers import chosen
 from palimpsest.events.state import UNCOUNTED, State
-from palimpsest.events.types import InferenceRequested, MessageSent, Parent, UserMessageReceived
+from palimpsest.events.types import (
+    AgentCreated,
+    AgentForked,
+    Event,
+    InferenceRequested,
+    MessageSent,
+    Parent,
+    ServerSwitched,
+    SettingsChanged,
+    SourceAttached,
+    TitleChanged,
+    UserMessageReceived,
+)
 from palimpsest.store.logs.contract import LogReader, StreamHead, agents_of
 from palimpsest.store.logs.states import load
 
@@ -32,12 +45,18 @@ Doing = Literal["idle", "in a turn", "waiting", "at rest", "set aside", "retired
 (a fork, an import); it cannot be read; it takes no inputs."""
 DOINGS: Final[tuple[Doing, ...]] = get_args(Doing)
 
+_KNOWN: Final = ("in a turn", "waiting", "retired")
+"""What is known of an agent without its state."""
+
 Sort = Literal["name", "created", "updated", "events", "waiting"]
 SORTS: Final[tuple[Sort, ...]] = get_args(Sort)
 
 LOOKED_BACK: Final = (60, 600, 6_000)
 """So many events are read for the last words; more, only where these have none."""
 WORDS_CHARS: Final = 2_000
+_TITLES: Final = frozenset({TitleChanged.__name__})
+_MODELS: Final = frozenset({"AgentCreated", "AgentForked", "SettingsChanged", "ServerSwitched"})
+_SOURCES: Final = frozenset({SourceAttached.__name__})
 _REQUESTS: Final = frozenset({InferenceRequested.__name__})
 _SPOKEN: Final = frozenset({UserMessageReceived.__name__, MessageSent.__name__})
 
@@ -88,6 +107,11 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     sort: Sort = "name"
     reverse: bool = False
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether no state has to be looked into to tell who is wanted."""
+        return not (self.title or self.model or self.source) and self.state in ("", *_KNOWN)
+
 
 class Roster:
     """The agents of a log as it is now."""
@@ -109,11 +133,14 @@ class Roster:
     def retired(self) -> int:
         return len(self._retired)
 
-    def rows(self, wanted: Wanted) -> Iterator[Row]:
-        """The agents that are wanted, each looked into when it is its turn."""
-        for head in self._sorted(wanted):
-            if self._may_be(head, wanted) and (row := self._row(head, wanted)):
-                yield row
+    def rows(self, wanted: Wanted, skip: int = 0) -> Iterator[Row]:
+        """The agents that are wanted but the first `skip`, each looked into when it is its turn."""
+        heads = (head for head in self._sorted(wanted) if self._may_be(head, wanted))
+        if wanted.is_plain:
+            yield from (self.row(head) for head in islice(heads, skip, None))
+            return
+        looked_into = (self._row(head, wanted) for head in heads if self._can_be(head, wanted))
+        yield from islice((row for row in looked_into if row), skip, None)
 
     def row(self, head: StreamHead) -> Row:
         """One agent, whatever it is."""
@@ -138,9 +165,21 @@ class Roster:
         agent = head.agent
         if wanted.names and not _is_named(agent, wanted.names):
             return False
-        if wanted.state in ("in a turn", "waiting", "retired"):
+        if wanted.state in _KNOWN:
             return self._doing(agent, None) == wanted.state
         return wanted.retired or agent not in self._retired
+
+    def _can_be(self, head: StreamHead, wanted: Wanted) -> bool:
+        """Whether a title, a model or a source that is asked for was ever the agent's. One that cannot be read, can."""
+        asked = ((_TITLES, wanted.title), (_MODELS, wanted.model), (_SOURCES, wanted.source))
+        try:
+            return all(self._had(head.agent, kinds, text.casefold()) for kinds, text in asked if text)
+        except (LogDamaged, NewerFormat):
+            return True
+
+    def _had(self, agent: str, kinds: frozenset[str], text: str) -> bool:
+        events = map(decode, self._log.read(agent, kinds=kinds))
+        return any(text in said.casefold() for event in events for said in _said(event))
 
     def _row(self, head: StreamHead, wanted: Wanted) -> Row | None:
         """The agent's row; None where it is not wanted after all."""
@@ -203,6 +242,21 @@ class Roster:
             event = decode(last) if last else None
             return event.tokens if isinstance(event, InferenceRequested) else 0
         return window(state, asked).total_tokens
+
+
+def _said(event: Event) -> Iterator[str]:
+    """What an event says of titles, models and sources."""
+    match event:
+        case TitleChanged(title=title):
+            yield title
+        case SourceAttached(source=source):
+            yield source
+        case AgentCreated(settings=settings) | SettingsChanged(settings=settings) | ServerSwitched(settings=settings):
+            yield settings.model
+        case AgentForked(settings=settings) if settings is not None:
+            yield settings.model
+        case _:
+            pass
 
 
 def _counts(opened: list[Envelope]) -> Counter[str]:

@@ -40,4 +40,4 @@ def read(path: Path, what: str) -> str:
 
 
 def _named(path: Path) -> str:
-    return f"'{one_line(str(path), 80)}'"
+    return f"'{one_line(str(path), 300)}'"
