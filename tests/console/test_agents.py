@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from palimpsest.console.chat import settle
 from palimpsest.console.fields import FIELDS
 from palimpsest.console.meanings import MEANINGS, told
 from palimpsest.console.roster import Roster, Wanted
 from palimpsest.console.set_agent import flags_of
-from palimpsest.console.settings import settings_changed
+from palimpsest.console.settings import Flags, settings_changed
 from palimpsest.console.texts import text_of
 from palimpsest.events.codec import decode, draft
 from palimpsest.events.envelope import Topic
@@ -23,6 +25,7 @@ from palimpsest.events.types import Settings, SettingsChanged, SourceCreated, Ti
 from palimpsest.store.logs.contract import Append, LogReader
 from palimpsest.store.logs.states import load
 from tests.console.conftest import Launch, file_of
+from tests.console.fakes import FakeClient
 from tests.console.kernel import START_MS, Kernel
 
 FAR_MS = 4_000_000_000_000
@@ -253,6 +256,24 @@ def test_a_chat_with_a_retired_agent_says_what_to_do_before_ray_starts(launched:
     printed = launched("chat", "ada")
     assert printed.code == 2
     assert "`palimpsest retire --undo ada`" in printed.err
+
+
+def test_a_retired_fork_is_not_resumed(launched: Launch, kernel: Kernel) -> None:
+    kernel.ask("ada", "Are you there?")
+    launched("fork", "ada", "--as", "fay")
+    launched("retire", "fay")
+    printed = launched("resume", "fay")
+    assert printed.code == 2
+    assert "retire --undo fay" in printed.err
+
+
+def test_a_chat_that_joins_a_running_system_is_refused_too() -> None:
+    client = FakeClient()
+    asyncio.run(settle(client, "ada", Flags()))
+    client.retired.add("ada")
+    with pytest.raises(AgentIsRetired):
+        asyncio.run(settle(client, "ada", Flags(window=9000)))
+    assert client.changed == []
 
 
 def test_of_several_none_is_retired_where_one_is_not_there(launched: Launch) -> None:

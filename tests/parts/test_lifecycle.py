@@ -156,6 +156,19 @@ def test_a_fork_of_a_retired_agent_talks_and_a_retired_fork_does_not_resume(tmp_
     run(work())
 
 
+def test_a_load_tells_no_retired_agent_and_waits_for_none(tmp_path: Path) -> None:
+    async def work() -> None:
+        async with parts(tmp_path, SCRIPT) as here:
+            await here.born("ada", "bob")
+            (tmp_path / "pump.txt").write_text("The red valve opens to the left.", encoding="utf-8")
+            await here.client.retire(["ada"])
+            report = await here.client.load_source("manuals", [tmp_path / "pump.txt"], agents=["ada", "bob"])
+            assert report.told == ("bob",)
+            assert await here.kinds("ada") == ["AgentCreated", "AgentRetired", "SourceAttached"]
+
+    run(work())
+
+
 # --- titles and births
 
 
