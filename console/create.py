@@ -19,7 +19,7 @@ from palimpsest.actors.links.direct import DirectLog
 from palimpsest.console.called import as_typed
 from palimpsest.console.describe import plain
 from palimpsest.console.options import address_option, complain, data_folder, json_option, typed
-from palimpsest.console.served import served
+from palimpsest.console.served import remember, served, served_for_file
 from palimpsest.console.settings import HOW_TO_HOST, Flags, bound_said, window_said
 from palimpsest.console.show import many, names_of, one_line, print_json
 from palimpsest.console.texts import text_of
@@ -80,7 +80,7 @@ def command(agent: str, *, file: Path | None, dry_run: bool, address: str, as_js
     A fleet has `[defaults]`, and `[agents.NAME]` for each agent, with what the options here are called (blocks, set and
     attach as tables and lists); a NAME like "support-{001..200}" stands for as many. Applied again it makes what is
     missing, changes settings and titles that differ, attaches sources, and leaves alone what an agent may have changed
-    itself.
+    itself. OPENAI_API_KEY goes to a --base-url that you type, and to none that stands in a file (`keys add URL`).
     """
     if bool(agent) == (file is not None):
         raise BadInput(_EITHER)
@@ -101,6 +101,8 @@ async def _one(agent: str, address: str, given: dict[str, Any], *, dry_run: bool
     made = birth(wish, os.environ, count, window)
     if not dry_run:
         await _make(made, address)
+        for note in remember(data_folder(), wish.flags):
+            click.echo(note, err=True)
     _say(made, wish, window, dry_run=dry_run, as_json=as_json)
 
 
@@ -142,7 +144,9 @@ async def _make(made: Birth, address: str) -> None:
 def _begin(address: str) -> None:
     """Make the folder and the log, where there are none yet."""
     if not address:
-        begin(data_folder().create().log_path())
+        folder = data_folder().create()
+        remember(folder, Flags())
+        begin(folder.log_path())
 
 
 def _say(made: Birth, wish: Wish, window: Window, *, dry_run: bool, as_json: bool) -> None:
@@ -173,7 +177,7 @@ async def _fleet(file: Path, address: str, *, dry_run: bool, as_json: bool) -> i
 
     found = wishes(expanded(file))
     async with _log(address, f"create --file {file.name}", dry_run=dry_run) as log:
-        plan = await planned(log, found.wishes, os.environ, count, served)
+        plan = await planned(log, found.wishes, os.environ, count, served_for_file)
         wrong = {**found.wrong, **plan.wrong}
         if wrong:
             for where, why in list(wrong.items())[:SHOWN]:

@@ -18,8 +18,8 @@ from palimpsest.console.describe import plain
 from palimpsest.console.fields import FIELDS, split, value_of
 from palimpsest.console.inspect import agent_head, reading
 from palimpsest.console.meanings import MEANINGS, Told, told
-from palimpsest.console.options import address_option, bundle_option, json_option
-from palimpsest.console.served import served
+from palimpsest.console.options import address_option, bundle_option, data_folder, json_option
+from palimpsest.console.served import remember, served
 from palimpsest.console.servers import NONE
 from palimpsest.console.settings import Flags, changes_in_words, check_change, settings_changed, window_said
 from palimpsest.console.show import Page, one_line, print_json
@@ -155,4 +155,5 @@ async def _change(agent: str, flags: Flags, address: str) -> Set:
         if flags.timezone:
             change = await zones.change(log, agent, flags.timezone)
             changed += change_said(agent, change)[:1] if change.before != change.after else []
-    return Set(agent=agent, changed=tuple(each.rstrip(".") for each in changed), notes=tuple(notes))
+    notes = (*notes, *remember(data_folder(), flags))
+    return Set(agent=agent, changed=tuple(each.rstrip(".") for each in changed), notes=notes)

@@ -322,3 +322,21 @@ def test_the_error_goes_from_one_process_to_another() -> None:
 
 def test_new_settings_have_their_usual_values() -> None:
     assert settings_changed(Settings(), flags_of(["window=8,192".replace(",", "")])) is None
+
+
+# --- servers
+
+
+def test_an_address_that_is_typed_is_remembered_and_one_in_a_file_is_not(
+    call: Launch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PALIMPSEST_KEYS", str(tmp_path / "config" / "keys.json"))
+    (tmp_path / "fleet.toml").write_text(
+        '[agents.a]\nmodel = "m"\nbase-url = "http://127.0.0.1:9/v1"\n', encoding="utf-8"
+    )
+    data = ("--data", str(tmp_path / "new"))
+    assert call("create", "--file", str(tmp_path / "fleet.toml"), *data).code == 0
+    assert call("create", "b", "--model", "m", "--base-url", "http://127.0.0.1:10/v1", *data).code == 0
+    assert call("set", "b", "model=n", "base-url=http://127.0.0.1:11/v1", *data).code == 0
+    remembered = "".join(path.read_text() for path in (tmp_path / "config").rglob("servers.json"))
+    assert [port for port in (9, 10, 11) if f":{port}/v1" in remembered] == [10, 11]
