@@ -20,7 +20,8 @@ from palimpsest.actors.links.protocol import Parts
 from palimpsest.actors.loads.pace import Pace
 from palimpsest.actors.models.protocol import Piece
 from palimpsest.actors.parts.process import now_ms
-from palimpsest.actors.requests import forks, formats, sources, zones
+from palimpsest.actors.requests import births, forks, formats, lifecycle, sources, zones
+from palimpsest.actors.requests.births import Birth
 from palimpsest.actors.requests.checks import (
     check_born,
     check_id,
@@ -33,13 +34,14 @@ from palimpsest.actors.requests.checks import (
     check_timer,
 )
 from palimpsest.actors.requests.forks import Overrides, Place, Undone
+from palimpsest.actors.requests.lifecycle import Retirement, Return, refusal
 from palimpsest.actors.requests.outbox import Outbox
 from palimpsest.actors.requests.previews import Previews
 from palimpsest.actors.requests.turns import Reply, Ticket, Turns
 from palimpsest.events.alarms import cancelling, setting
 from palimpsest.events.codec import decode, draft
 from palimpsest.events.envelope import Envelope
-from palimpsest.events.errors import AgentExists, AtRest, Overloaded
+from palimpsest.events.errors import AgentExists, AtRest
 from palimpsest.events.formats import Format
 from palimpsest.events.sources import Document, Source
 from palimpsest.events.state import State
@@ -92,6 +94,24 @@ class Client:
         answers = await self._outbox.append(Append((made,), {agent: 0}))
         if answers[0].outcome == "conflict":
             raise AgentExists(agent)
+
+    async def create_many(self, agents: Sequence[Birth]) -> None:
+        """Make many agents, each with its title and its sources. Raises AgentExists, BadInput, UnknownSource,
+        WindowTooSmall, with none of them made."""
+        await births.create(self._log, agents)
+
+    async def rename(self, agent: str, title: str) -> str:
+        """Give an agent a title ("": none), by which people call it; the one that it had. Raises UnknownAgent."""
+        return await lifecycle.rename(self._log, agent, title)
+
+    async def retire(self, agents: Sequence[str], *, reason: str = "") -> list[Retirement]:
+        """From now on these take no inputs (AgentIsRetired) and ring no timers; what they were sent before is answered.
+        Raises UnknownAgent, with none of them retired."""
+        return await lifecycle.retire(self._log, agents, reason=reason)
+
+    async def reinstate(self, agents: Sequence[str]) -> list[Return]:
+        """Take retired agents back, with their timers. Raises UnknownAgent."""
+        return await lifecycle.reinstate(self._log, agents)
 
     async def agents(self) -> list[StreamHead]:
         return agents_of(await self._log.heads())
@@ -160,8 +180,8 @@ class Client:
     async def send(self, agent: str, text: str, *, message_id: str = "", name: str = "", at_ms: int = 0) -> Ticket:
         """A user's message; durable when this returns. With a `message_id` that was sent before: that one's ticket.
 
-        Raises BadInput (empty, too large), UnknownAgent, Overloaded (nothing was taken; says when to come back),
-        AgentSetAside (its stream cannot be read; nothing was taken), LogUnavailable (a full disk, say).
+        Raises BadInput (empty, too large), UnknownAgent, AgentIsRetired, Overloaded (nothing was taken; says when to
+        come back), AgentSetAside (its stream cannot be read; nothing was taken), LogUnavailable (a full disk, say).
         """
         check_text(text)
         check_label(name, "user's name")
@@ -211,10 +231,7 @@ class Client:
         if answer.outcome == "conflict":
             raise await unknown(self._log, agent)
         if answer.outcome == "refused":
-            raise Overloaded(
-                f"Agent '{agent}', or the system, has too many inputs waiting, or too large ones.",
-                answer.position / 1000,
-            )
+            raise refusal(agent, answer)
         return answer
 
     # --- turns
@@ -320,7 +337,7 @@ class Client:
         """Set a timer for an agent (see `store.times.schedule`); durable when this returns. It replaces those of its
         id, and goes by the agent's clocks where it names no zone.
 
-        Raises UnknownAgent, BadInput.
+        Raises UnknownAgent, AgentIsRetired, BadInput.
         """
         check_name(agent)
         check_timer(timer)
@@ -335,6 +352,8 @@ class Client:
         answer = (await self._outbox.append(Append((made,), {agent: MUST_EXIST})))[0]
         if answer.outcome == "conflict":
             raise await unknown(self._log, agent)
+        if answer.outcome == "refused":
+            raise refusal(agent, answer)
         return timer
 
     async def timers(self, agent: str) -> list[Timer]:

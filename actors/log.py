@@ -88,6 +88,8 @@ class LogActor:
         self._door = Door(self._is_known, **self._limits)
         for envelope in self._reader.open_requests("turn"):
             self._door.opened(envelope.agent, envelope.key, len(envelope.body))
+        for envelope in self._reader.open_requests("retirement"):
+            self._door.retired(envelope.agent)
         self._position = self._reader.position()
         self._recent = Recent(self._position)
         self._opened.set()

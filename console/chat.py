@@ -46,7 +46,7 @@ from palimpsest.console.talk import Talker
 from palimpsest.console.tokenizers import missing
 from palimpsest.console.zones import moved, unnamed, with_zone, zone_said
 from palimpsest.events.addresses import OPENAI_URL
-from palimpsest.events.errors import BadInput, UnknownAgent
+from palimpsest.events.errors import AgentIsRetired, BadInput, UnknownAgent
 from palimpsest.events.formats import BRIEF
 from palimpsest.events.prompts import fitting
 from palimpsest.events.servers import chosen
@@ -245,6 +245,8 @@ def _foresee(folder: DataFolder, agent: str, flags: Flags, served: Window) -> No
         return
     with SqliteLog.open_readonly(folder.log_path()) as log:
         state = load(log, agent)
+        if state is not None and state.retired:
+            raise AgentIsRetired(agent)
         if state is not None and state.turn:
             check_is_owed(log, state)
     if state is None:
@@ -266,6 +268,8 @@ async def settle(client: Talker, agent: str, flags: Flags, served: Window = UNKN
         notes = [f"New agent '{agent}': model {settings.model}, {window}{more}."]
         notes += [] if flags.timezone else unnamed()
     else:
+        if state.retired:
+            raise AgentIsRetired(agent)
         settings, notes = await _change(client, state, flags, served)
     notes += missing(settings)
     return [*notes, HOW_TO_HOST] if settings.model == OFFLINE and not flags.model else notes
@@ -317,7 +321,9 @@ async def converse(client: Talker, agent: str, talk: Talk, keyboard: Keyboard | 
         return code
     from palimpsest.console.repl import Repl, fit
 
-    click.echo(f"You talk with {one_line(agent)}. /help lists what you can do; Ctrl-D ends.")
+    title = (await client.state(agent)).title
+    called = f"{one_line(agent)} (“{one_line(title)}”)" if title else one_line(agent)
+    click.echo(f"You talk with {called}. /help lists what you can do; Ctrl-D ends.")
     history = talk.folder.path / "chat-history"
     with fit():
         repl = Repl(client, agent, history, count, thoughts=talk.thoughts, change=talk.change, keyboard=keyboard)

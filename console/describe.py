@@ -20,6 +20,8 @@ from palimpsest.events.types import (
     AgentCreated,
     AgentDetached,
     AgentForked,
+    AgentReinstated,
+    AgentRetired,
     AlertRaised,
     AnswerRejected,
     ArchivalMemoryInserted,
@@ -66,6 +68,7 @@ from palimpsest.events.types import (
     TimerFired,
     TimerSet,
     TimeZoneSet,
+    TitleChanged,
     ToolCall,
     TurnEnded,
     TurnStarted,
@@ -170,6 +173,11 @@ def _forked(event: AgentForked) -> str:
     return ", ".join(parts)
 
 
+def _retired(event: AgentRetired) -> str:
+    timers = f", timers off: {len(event.timers)}" if event.timers else ""
+    return (one_line(event.reason, 200) or "no reason given") + timers
+
+
 def timer_text(timer: Timer) -> str:
     """A timer in a line: its id, its note, when it is due, and how it repeats."""
     again = f", every {timer.every_s} s" if timer.every_s else f", cron {timer.cron}" if timer.cron else ""
@@ -238,6 +246,9 @@ _SAY: Final[dict[type[Event], Callable[[Any], str]]] = {
     AgentForked: _forked,
     TimeZoneSet: lambda e: one_line(e.zone, 40) + (f" ({ahead(e.offset_s)})" if e.offset_s is not None else ""),
     SettingsChanged: lambda e: _settings(e.settings),
+    TitleChanged: lambda e: quoted(e.title) if e.title else "none",
+    AgentRetired: _retired,
+    AgentReinstated: lambda _: "it takes inputs again",
     FormatChanged: _format,
     MarginLearned: _margin,
     CutNoticed: margins.told,

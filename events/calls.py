@@ -16,6 +16,7 @@ from palimpsest.events.eviction import STATUS_TOKENS, budget_tokens
 from palimpsest.events.evolve import appended
 from palimpsest.events.formats import Format
 from palimpsest.events.functions import BadCall, Call, check
+from palimpsest.events.lifecycle import NO_TIMER
 from palimpsest.events.passages import split
 from palimpsest.events.repetition import times_done
 from palimpsest.events.state import UNCOUNTED, State, Turn
@@ -86,6 +87,8 @@ def _fail(call: ToolCall, error: str) -> FunctionFailed:
 
 
 def _ask(state: State, turn: Turn, call: ToolCall, checked: Call) -> Event:
+    if call.name == "set_timer" and state.retired:
+        return _fail(call, NO_TIMER)
     if call.name == "set_timer" and len(state.alarms) >= MAX_TIMERS:
         return _fail(call, f"{MAX_TIMERS} timers are set, which is the limit. Cancel one with cancel_timer first.")
     settings = state.settings

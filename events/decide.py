@@ -31,6 +31,7 @@ from palimpsest.events.formats import BRIEF, Format, ordered
 from palimpsest.events.functions import topic
 from palimpsest.events.inputs import first_page, on_clock, text_of
 from palimpsest.events.kinds import kind_of
+from palimpsest.events.lifecycle import RETIRED, is_late, late
 from palimpsest.events.own_fields import at_server
 from palimpsest.events.passages import split
 from palimpsest.events.state import Pending, State, Turn
@@ -62,7 +63,7 @@ from palimpsest.events.vocabulary import Beat, End, FinishOrNone, Opens
 def decide(state: State, count: Count, offset: Offset = no_zones) -> tuple[Event, ...]:
     """The next events of this agent, or () if it waits: for an input, or for another part's answer."""
     if state.unadopted:
-        return adoptions(state) if is_awake(state) else ()
+        return _skip(late(state)) or (adoptions(state) if is_awake(state) else ())
     turn = state.turn
     if turn is None:
         return _start_turn(state, count, offset) if state.pending else ()
@@ -91,6 +92,8 @@ def decide(state: State, count: Count, offset: Offset = no_zones) -> tuple[Event
 
 def _start_turn(state: State, count: Count, offset: Offset) -> tuple[Event, ...]:
     waiting = state.pending[0]
+    if is_late(state, waiting):
+        return _skip(waiting)
     if waiting.heartbeat and waiting.time_ms < state.heartbeats_paused_until_ms:
         return (InputSkipped(input=waiting.seq, reason="timed heartbeats are paused"),)
     back = servers.way_back(state, waiting.time_ms)
@@ -105,6 +108,11 @@ def _start_turn(state: State, count: Count, offset: Offset) -> tuple[Event, ...]
     if len(waiting.wire) <= room_tokens or message_tokens(waiting.wire, state.settings, count) <= room_tokens:
         return (TurnStarted(input=waiting.seq, offset_s=ahead_s),)
     return _archive_input(state, waiting, room_tokens, count, ahead_s)
+
+
+def _skip(waiting: Pending | None) -> tuple[Event, ...]:
+    """An input of a retired agent that did not come by the log's door."""
+    return (InputSkipped(input=waiting.seq, reason=RETIRED),) if waiting else ()
 
 
 def _in_few_words(state: State) -> FormatChanged:
@@ -362,6 +370,7 @@ def _draft(state: State, event: Event, now_ms: int) -> Draft:
         case InputArchived() | InputSkipped() | TurnStarted():
             cause = next(p.key for p in state.pending if p.seq == event.input)
             closes = cause if isinstance(event, InputSkipped) else ""
+            number = event.input
         case _:
             pass
     return draft(state.agent, now_ms, event, key=key, turn=number, cause=cause, opens=opens, closes=closes)

@@ -54,6 +54,18 @@ class AgentExists(PalimpsestError):
         self.agent = agent
 
 
+class AgentIsRetired(PalimpsestError):
+    """An input of a retired agent; nothing was taken."""
+
+    def __init__(self, agent: str) -> None:
+        super().__init__(
+            f"Agent '{agent}' is retired, and takes no inputs; nothing was taken. `palimpsest retire --undo "
+            f"{quote(agent)}` takes it back, or `palimpsest fork {quote(agent)} --as NAME` makes another that goes on "
+            "from it."
+        )
+        self.agent = agent
+
+
 class BadInput(PalimpsestError):
     """An argument or a message that cannot be taken; nothing was written."""
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 import msgspec
 from msgspec.structs import replace
 
-from palimpsest.events import counting, margins
+from palimpsest.events import counting, lifecycle, margins
 from palimpsest.events.answers import named, package_answer, rewired
 from palimpsest.events.codec import decode
 from palimpsest.events.context import SENT, package, package_result, pressure_warning
@@ -30,6 +30,8 @@ from palimpsest.events.times import zone_of
 from palimpsest.events.types import (
     AgentCreated,
     AgentForked,
+    AgentReinstated,
+    AgentRetired,
     AlertRaised,
     AnswerRejected,
     ArchivalMemoryInserted,
@@ -67,6 +69,7 @@ from palimpsest.events.types import (
     TimerFired,
     TimerSet,
     TimeZoneSet,
+    TitleChanged,
     TurnEnded,
     TurnStarted,
     UploadFinished,
@@ -548,6 +551,9 @@ _EVOLVE: Final[dict[type[Event], Callable[[State, Envelope, Any], State]]] = {
     AgentForked: forked,
     TimeZoneSet: _time_zone_set,
     SettingsChanged: _settings_changed,
+    TitleChanged: lifecycle.titled,
+    AgentRetired: lifecycle.retired,
+    AgentReinstated: lifecycle.reinstated,
     FormatChanged: _format_changed,
     MarginLearned: _margin_learned,
     CutNoticed: _cut_noticed,

@@ -45,7 +45,7 @@ def forked(state: State, at: Envelope, event: AgentForked) -> State:
     if (parent.agent, parent.seq) != (state.agent, state.seq) or at.agent == state.agent:
         why = f"it forks agent '{parent.agent}' at {parent.seq}, and stands behind '{state.agent}' at {state.seq}"
         raise LogDamaged(at.agent, at.seq, why)
-    state = replace(_rewound(state), agent=at.agent, parent=parent, shift=state.shift + 1)
+    state = replace(_rewound(state), agent=at.agent, parent=parent, shift=state.shift + 1, retired=None)
     if event.timers != KEPT:
         state = replace(state, alarms=())
     if event.settings is not None:

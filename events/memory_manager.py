@@ -24,6 +24,8 @@ from palimpsest.events.types import (
     INPUTS,
     AgentCreated,
     AgentForked,
+    AgentReinstated,
+    AgentRetired,
     Event,
     EvictionStarted,
     FormatChanged,
@@ -41,6 +43,7 @@ from palimpsest.events.types import (
     TimerCancelled,
     TimerSet,
     TimeZoneSet,
+    TitleChanged,
     TurnStarted,
 )
 from palimpsest.events.vocabulary import DraftOutcome
@@ -50,6 +53,9 @@ _FOREIGN: Final[tuple[type[Event], ...]] = (
     InputAdopted,
     StopRequested,
     SettingsChanged,
+    TitleChanged,
+    AgentRetired,
+    AgentReinstated,
     TimeZoneSet,
     FormatChanged,
     InferenceCompleted,

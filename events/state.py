@@ -174,6 +174,16 @@ class Learned(Part, frozen=True, kw_only=True):
     margin: float
 
 
+class Retired(Part, frozen=True, kw_only=True):
+    """A retirement: the event that began it, and the timers that were set then."""
+
+    seq: int
+    key: str
+    time_ms: int
+    reason: str = ""
+    timers: tuple[Timer, ...] = ()
+
+
 class Unadopted(Part, frozen=True, kw_only=True):
     """What a fork has of its parent's that is not open in its own stream yet: inputs' seqs and alarms' keys."""
 
@@ -210,7 +220,8 @@ class State(Part, frozen=True, kw_only=True):
     next_sources: tuple[str, ...] | None = None
     """Those that are attached once the running turn has ended, where that makes a difference: a turn sees one set."""
     shift: int = 0
-    """How many events a fork has more than its parent would have, had it gone on: ids made of seqs leave them out."""
+    """How many events a fork has more than its parent would have, had it gone on, and how many titles and retirements
+    there were: ids made of seqs leave them out."""
     server: int = 0
     """Who is asked: 0 is the server of the chosen settings, then come its fallbacks; `settings` are those to ask it
     with."""
@@ -232,6 +243,9 @@ class State(Part, frozen=True, kw_only=True):
     """How far its clock was ahead of UTC when it was last asked for."""
     unadopted: Unadopted | None = None
     """What a fork takes up again as soon as it has anything to do; until then it is at rest."""
+    title: str = ""
+    """What people call it ("": by its name)."""
+    retired: Retired | None = None
 
 
 _encoder = msgspec.msgpack.Encoder()

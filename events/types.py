@@ -231,6 +231,25 @@ class SettingsChanged(Event, frozen=True, kw_only=True):
     settings: Settings
 
 
+class TitleChanged(Event, frozen=True, kw_only=True):
+    """What people call the agent from here on ("": by its name again). The stream's name stands in its chain, and
+    stays."""
+
+    title: str = ""
+
+
+class AgentRetired(Event, frozen=True, kw_only=True):
+    """From here on the agent takes no input; what came before is answered. It opens a request, which AgentReinstated
+    closes. `timers` were set, and are cancelled in the same append: they are remembered for that day."""
+
+    reason: str = ""
+    timers: tuple[Timer, ...] = ()
+
+
+class AgentReinstated(Event, frozen=True, kw_only=True):
+    """The agent takes inputs again. Its timers are set again by the events that follow."""
+
+
 class ServerSwitched(Event, frozen=True, kw_only=True):
     """From here on another server is asked, with these settings: the first (0), or a fallback by its number (from 1).
 
@@ -709,6 +728,9 @@ AGENT_EVENTS: tuple[type[Event], ...] = (
     AgentForked,
     TimeZoneSet,
     SettingsChanged,
+    TitleChanged,
+    AgentRetired,
+    AgentReinstated,
     FormatChanged,
     MarginLearned,
     CutNoticed,

@@ -33,6 +33,7 @@ Topic: TypeAlias = Literal[
     "storage",  # a storage function, owed by the storage actor
     "timer",  # a timer function, owed by the timer actor
     "alarm",  # a timer that is set: the timer actor owes its firing
+    "retirement",  # an agent that is retired: owed by nobody, closed by AgentReinstated; never rests
 ]
 """The part that owes an answer to an event."""
 
@@ -49,7 +50,7 @@ DraftOutcome: TypeAlias = Literal[
     "no parent",  # the stream was to be begun as a fork at a seq that its parent does not have (0)
     "closed",  # one of the stream's drafts closes a request that is not open (any more)
     "withheld",  # the append is to be taken together, and another stream of it could not be
-    "refused",  # at the log's door, before it was asked; `position` says in how many milliseconds to come again (0)
+    "refused",  # at the log's door; `position`: come again in so many milliseconds (0: the agent is retired)
 ]
 """What became of a draft, by `store.logs.admission`."""
 

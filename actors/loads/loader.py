@@ -30,6 +30,7 @@ from palimpsest.actors.loads.loading import (
     told_of,
 )
 from palimpsest.actors.loads.pace import Pace
+from palimpsest.actors.parts.door import NEVER
 from palimpsest.actors.parts.process import now_ms
 from palimpsest.actors.requests.sources import (
     AGENTS_AT_ONCE,
@@ -329,7 +330,8 @@ class Loader:
     # --- the end
 
     async def _tell(self) -> list[str]:
-        """One upload event for each agent that has the source, of what it holds now; those that had not got it yet."""
+        """One upload event for each agent that has the source, of what it holds now; those that had not got it yet. One
+        that is retired hears of nothing."""
         told: list[str] = []
         if not self._source.loaded:
             return told
@@ -342,9 +344,10 @@ class Loader:
             answers = await self._append(drafts, dict.fromkeys(part, MUST_EXIST))
             told += [agent for agent, answer in zip(part, answers, strict=True) if answer.outcome == "appended"]
             refused = [(agent, a.position) for agent, a in zip(part, answers, strict=True) if a.outcome == "refused"]
-            if refused:
+            later = [agent for agent, wait_ms in refused if wait_ms != NEVER]
+            if later:
                 await asyncio.sleep(max(wait_ms for _, wait_ms in refused) / 1000)
-                waiting += [agent for agent, _ in refused]
+                waiting += later
         return told
 
     # --- the log

@@ -12,11 +12,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, Final, Literal, Protocol
+from typing import Any, Final, Literal
 
 import msgspec
 from msgspec.structs import replace
 
+from palimpsest.actors.reruns.functions import Functions
 from palimpsest.actors.reruns.ledger import Ledger
 from palimpsest.events.alarms import firing, setting
 from palimpsest.events.codec import answer, decode, draft
@@ -28,9 +29,11 @@ from palimpsest.events.errors import ModelUnavailable
 from palimpsest.events.evolve import evolve
 from palimpsest.events.inference import Job, job
 from palimpsest.events.kinds import Kind
+from palimpsest.events.lifecycle import taking_back
 from palimpsest.events.servers import next_server
 from palimpsest.events.state import Alarm, State
 from palimpsest.events.types import (
+    AgentReinstated,
     Event,
     FunctionCalled,
     FunctionFailed,
@@ -63,13 +66,6 @@ Asked = tuple[State, Envelope, InferenceRequested | FunctionCalled]
 """A request, and the state with it."""
 
 Infer = Callable[[Job], Awaitable[InferenceCompleted | InferenceFailed]]
-
-
-class Functions(Protocol):
-    """What carries out searches and the functions on documents: as of the call's seq, and the sources as they were at
-    its position."""
-
-    def carry_out(self, asked: Envelope, call: FunctionCalled) -> Event: ...
 
 
 class Divergence(msgspec.Struct, frozen=True, kw_only=True):
@@ -149,6 +145,8 @@ class Counterfactual:
             while not self._stopped and await self._goes_on():
                 pass
             await self._ring(self._recording[-1].envelope.time)
+        for made in taking_back(self._state, self._now_ms):
+            self._put(made, decode(made), own=False)
         self._ledger.commit()
         return Outcome(
             fork=self._state.agent,
@@ -367,6 +365,10 @@ class Counterfactual:
                 if not closes:
                     self._skipped[envelope.seq] = f"the cancelling of timer {id}, which is not set here"
                     return
+            case AgentReinstated():
+                if self._state.retired is None:
+                    return
+                closes = self._state.retired.key
             case StopRequested(input=input):
                 event = replace(event, input=self._inputs.get(input, input))
             case SettingsChanged(settings=settings):

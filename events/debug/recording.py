@@ -21,6 +21,8 @@ from palimpsest.events.functions import topic
 from palimpsest.events.types import (
     INPUTS,
     AgentForked,
+    AgentReinstated,
+    AgentRetired,
     AnswerRejected,
     ArchivalMemoryInserted,
     CoreMemoryAppended,
@@ -52,6 +54,7 @@ from palimpsest.events.types import (
     TimerFired,
     TimerSet,
     TimeZoneSet,
+    TitleChanged,
     TurnEnded,
     TurnStarted,
 )
@@ -60,6 +63,9 @@ _OUTSIDE: Final[tuple[type[Event], ...]] = (
     *INPUTS,
     StopRequested,
     SettingsChanged,
+    TitleChanged,
+    AgentRetired,
+    AgentReinstated,
     TimeZoneSet,
     SourceAttached,
     SourceDetached,
@@ -90,14 +96,18 @@ def came_from_outside(envelope: Envelope, event: Event) -> bool:
             return isinstance(event, _OUTSIDE)
 
 
-def recorded(envelopes: Iterable[Envelope]) -> list[Recorded]:
-    """The stretch, without what began a fork in it."""
+def recorded(envelopes: Iterable[Envelope], *, retired: bool = False) -> list[Recorded]:
+    """The stretch, without what began a fork in it. `retired`: the agent was, before it; a fork is not."""
     found: list[Recorded] = []
     asked: Recorded | None = None
     is_asked_again = False
     for envelope in envelopes:
         each = Recorded(envelope, decode(envelope))
+        retired = isinstance(each.event, AgentRetired) or (retired and not isinstance(each.event, AgentReinstated))
         if isinstance(each.event, AgentForked):
+            if retired:
+                found.append(Recorded(envelope, AgentReinstated()))
+                retired = False
             is_asked_again = asked is not None
             if each.event.settings is not None:
                 found.append(Recorded(envelope, SettingsChanged(settings=each.event.settings)))

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from palimpsest.events.errors import (
         ActorLost,
         AgentExists,
+        AgentIsRetired,
         AgentSetAside,
         AtRest,
         BadInput,
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ActorLost",
     "AgentExists",
+    "AgentIsRetired",
     "AgentSetAside",
     "AtRest",
     "BadInput",

@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import AsyncIterator, Iterable, Sequence
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from palimpsest.actors.client import Reply, Ticket
 from palimpsest.actors.loads.loading import Loaded, OnProgress, Report
 from palimpsest.actors.models.protocol import Piece
@@ -19,7 +21,7 @@ from palimpsest.events.errors import BadInput, PalimpsestError, UnknownAgent
 from palimpsest.events.evolve import evolve
 from palimpsest.events.formats import Format, changed
 from palimpsest.events.prompts import newborn
-from palimpsest.events.state import State
+from palimpsest.events.state import Retired, State
 from palimpsest.events.types import AgentCreated, Settings, Timer
 from palimpsest.events.vocabulary import CutOrNot
 from palimpsest.store.logs.contract import StreamHead
@@ -49,6 +51,7 @@ class FakeClient:
         self.heard: asyncio.Queue[Reply] = asyncio.Queue()
         self.alarms: list[Timer] = []
         self.born: dict[str, AgentCreated] = {}
+        self.retired: set[str] = set()
         self.loaded: dict[str, list[str]] = {}
         """Sources, with the agents that have them."""
         self.read: list[Path] = []
@@ -61,7 +64,9 @@ class FakeClient:
         if agent not in self.born:
             raise UnknownAgent(agent)
         (envelope,) = await self.events(agent)
-        return evolve(None, envelope, self.born[agent])
+        state = evolve(None, envelope, self.born[agent])
+        since = Retired(seq=1, key="retire", time_ms=1) if agent in self.retired else None
+        return replace(state, retired=since)
 
     async def change_settings(self, agent: str, settings: Settings) -> None:  # noqa: ARG002 - the client's signature
         self.changed.append(settings)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -114,9 +115,11 @@ def test_what_rests_is_said(launched: Launch, elsewhere: Launch, kernel: Kernel,
     kernel.ask("ada", "Are you there?")
     path = tmp_path / "bundle"
     launched("export", "ada", str(path))
-    assert "waiting 1  timers 1" in elsewhere("agents", "--bundle", str(path)).text
+    (row,) = [json.loads(line) for line in elsewhere("agents", "--bundle", str(path), "--json").lines]
+    assert (row["state"], row["waiting"], row["timers"]) == ("in a turn", 1, 1)
     assert "a turn under way and 1 timer, at rest here" in elsewhere("import", str(path)).text
-    assert "waiting 0  timers 0" in elsewhere("agents").text
+    (row,) = [json.loads(line) for line in elsewhere("agents", "--json").lines]
+    assert (row["state"], row["waiting"], row["timers"]) == ("at rest", 0, 0)
 
 
 @pytest.mark.parametrize("kind", ["InferenceRequested", "UserMessageReceived"])

@@ -53,6 +53,7 @@ SAMPLES: Final[dict[str, object]] = {
     "Settings | None": Settings(model=NASTY, base_url=NASTY),
     "tuple[Block, ...] | None": (Block(label=NASTY),),
     "str | None": NASTY,
+    "tuple[Timer, ...]": (Timer(id=NASTY, due_ms=1_763_800_000_000, note=NASTY),),
     "Timer": Timer(id=NASTY, due_ms=1_763_800_000_000, note=NASTY, cron="0 9 * * 1"),
     "Usage": Usage(prompt=10, completion=2, cached=5),
     "dict[str, str | int | float | bool]": {NASTY: NASTY, "page": 0, "request_heartbeat": True},

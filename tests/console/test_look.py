@@ -33,8 +33,8 @@ def test_agents_are_listed_by_name(launched: Launch, kernel: Kernel) -> None:
     printed = launched("agents")
     assert printed.code == 0
     assert [line.split("  ")[0] for line in printed.lines] == ["ada", "ben o'neil"]
-    assert f"events {head.seq}  2025-11-22 08:26  " in printed.text
-    assert "waiting 0  timers 0" in printed.text
+    assert f"  events {head.seq}  2025-11-22 08:26  timers 0  agent: Heard you." in printed.text
+    assert "  idle  offline  window " in printed.text
 
 
 def test_agents_as_json_tell_what_waits(launched: Launch, kernel: Kernel) -> None:

@@ -30,6 +30,7 @@ from palimpsest.events.types import (
     Timer,
     TimerSet,
     TimeZoneSet,
+    TitleChanged,
     ToolCall,
     UploadFinished,
     Usage,
@@ -61,6 +62,7 @@ def session(part: str = EMPTY_CONTENT) -> Story:
     _large_and_late(story)
     _counts(story)
     _servers(story)
+    _retirement(story)
     _pressure(story)
     return story
 
@@ -162,6 +164,17 @@ def _counts(story: Story) -> None:
         story.says(f"And this, {number}.").settles(usage=Usage(prompt=500, completion=9))
 
 
+def _retirement(story: Story) -> None:
+    """She gets a title, is retired with a timer set and an input on its way, and is taken back."""
+    story.happens(TitleChanged(title="Ada, of the front desk"))
+    water = Timer(id="water", due_ms=story.now_ms + 24 * 60 * MINUTE_MS, note="the plants", every_s=86_400)
+    story.sets(water).retires("on holiday")
+    story.says("Are you still there?")
+    story.now_ms += 3 * 24 * 60 * MINUTE_MS
+    story.returns_to_work(msgspec.structs.replace(water, due_ms=story.now_ms + 60 * MINUTE_MS))
+    story.says("Welcome back.").settles()
+
+
 def _sources(story: Story) -> None:
     story.happens(SourceAttached(source="manuals"))
     story.says("What do the manuals say of valves?").answers(
@@ -203,7 +216,8 @@ def read(path: Path) -> list[Envelope]:
 
 
 def main(path: Path) -> None:
-    story = session(path.stem.removeprefix("part-"))
+    name = path.stem
+    story = session(name.removeprefix("part-")) if name.startswith("part-") else session()
     path.write_bytes(msgspec.msgpack.encode(story.log.read(AGENT)))
     sys.stdout.write(f"{story.state.seq} events; fold {FOLD}: {hashlib.sha256(to_bytes(story.state)).hexdigest()}\n")
 

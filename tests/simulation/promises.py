@@ -13,6 +13,7 @@ from palimpsest.events.codec import decode
 from palimpsest.events.envelope import Envelope
 from palimpsest.events.eviction import budget_tokens
 from palimpsest.events.kinds import kind_of
+from palimpsest.events.lifecycle import RETIRED
 from palimpsest.events.phases import WAITING, after
 from palimpsest.events.replay import Replayer
 from palimpsest.events.state import State, Unadopted
@@ -26,6 +27,8 @@ from palimpsest.events.types import (
     MessagesEvicted,
     StopRequested,
     SummaryWritten,
+    TimerFired,
+    TimerSet,
     TurnEnded,
     TurnStarted,
 )
@@ -67,6 +70,8 @@ class Stream:
         """The fingerprints of all requests, in order."""
         self.ended: dict[int, str] = {}
         """The inputs whose turn has ended, and how."""
+        self.skipped: set[int] = set()
+        """The inputs that came after the agent was retired."""
         self._keys: set[str] = set()
         self._meant: set[int] = set()
         """The inputs whose turns were to be stopped (0: whichever ran)."""
@@ -112,6 +117,7 @@ class Stream:
 
     def _check(self, envelope: Envelope, event: Event, state: State) -> None:
         seq = envelope.seq
+        self._check_retired(seq, event, state)
         match event:
             case TurnEnded():
                 assert event.input not in self.ended, f"promise 3: input {event.input} led to two turns"
@@ -143,6 +149,18 @@ class Stream:
                 self._covered += event.covers
                 assert self._evicted == self._covered, f"promise 6: the summary at {seq} does not name what was evicted"
 
+    def _check_retired(self, seq: int, event: Event, state: State) -> None:
+        """What a retired agent may do: end what came before its retirement, and skip what came after."""
+        since = state.retired
+        match event:
+            case TurnStarted() if since:
+                assert event.input < since.seq, f"a retired agent began a turn on input {event.input} at {seq}"
+            case TimerFired() | TimerSet():
+                assert not since, f"a timer of a retired agent was set, or rang, at {seq}"
+            case InputSkipped(reason=reason) if reason == RETIRED:
+                assert since and event.input > since.seq, f"input {event.input} was skipped at {seq}"
+                self.skipped.add(event.input)
+
     def check_open(self, kept: dict[str, str]) -> None:
         """What the log holds for open is what the events opened, and what the fold knows of."""
         assert kept == self._open, f"section 3: the open requests of {self.agent} are not those of its stream"
@@ -155,6 +173,8 @@ class Stream:
         owed = {pending.key for pending in state.pending if pending.seq not in theirs.inputs}
         owed |= {state.turn.input_key} if state.turn and state.turn.input not in theirs.inputs else set()
         assert owed == _of("turn", kept), f"promise 3: the inputs owed by {self.agent}'s state are not those open"
+        retired = {state.retired.key} if state.retired else set()
+        assert retired == _of("retirement", kept), f"{self.agent} is retired in its stream, or in the log, alone"
         set_ = {alarm.key for alarm in state.alarms} - set(theirs.alarms)
         assert set_ == _of("alarm", kept), f"section 6: the timers of {self.agent}'s state are not those open"
 

@@ -20,6 +20,7 @@ from palimpsest.events.envelope import Draft, Envelope, answer_key
 from palimpsest.events.errors import Fenced
 from palimpsest.events.formats import NEWBORN, PARTS
 from palimpsest.events.inference import InferenceDesk, Job, job, sent
+from palimpsest.events.lifecycle import reinstating, retiring
 from palimpsest.events.memory_manager import FOREIGN, MemoryManager
 from palimpsest.events.prompts import newborn
 from palimpsest.events.types import (
@@ -41,6 +42,7 @@ from palimpsest.events.types import (
     TimerFired,
     TimerSet,
     TimeZoneSet,
+    TitleChanged,
     ToolCall,
     UploadFinished,
     Usage,
@@ -76,6 +78,9 @@ ACCIDENTS = (
     "a client stopped whatever ran",
     "a client's stop came too late",
     "a client cancelled a timer",
+    "a client retired an agent",
+    "a client took an agent back",
+    "an input came to a retired agent",
     "the manager died before its append",
     "the manager died after its append",
     "a dead manager's append arrived",
@@ -115,7 +120,7 @@ def sound_model(asked: Job) -> InferenceCompleted | InferenceFailed:
     return InferenceCompleted(content=content, calls=calls, usage=_usage(asked), sent=sent(asked), counted=found)
 
 
-_NO_TURN = (SettingsChanged, TimeZoneSet, SourceAttached, SourceDetached)
+_NO_TURN = (SettingsChanged, TimeZoneSet, SourceAttached, SourceDetached, TitleChanged)
 ZONES = ("America/New_York", "Australia/Lord_Howe", "UTC", "Asia/Kolkata")
 MODELS = ("offline", "counts", "cuts")
 """The last two say what they counted: one more than we do, one never more than so many tokens."""
@@ -254,6 +259,8 @@ class World:
         if roll < 0.28:
             zone = ZONES[number % len(ZONES)]
             return TimeZoneSet(zone=zone, offset_s=offset_s(zone, time_ms))
+        if roll < 0.30:
+            return TitleChanged(title=f"Title {number}")
         return UserMessageReceived(text=text)
 
     # --- the parts
@@ -359,12 +366,34 @@ class World:
         if not ready:
             return False
         name = self.random.choice(ready)
+        if self.stops and self._retires(name):
+            return True
         made = self.scripts[name].pop(0)
         if self.stops:
             self._stop(name, made.key)
         self._append(made, expected=MUST_EXIST)
         if made.opens == "turn":
             self.acknowledged.append((name, made.key))
+        return True
+
+    def _retires(self, name: str) -> bool:
+        """A client retires the agent, or takes it back; or sends to a retired one what the door did not see, which
+        cannot be a timer. Whether it did either."""
+        state = load(self.log, name)
+        assert state is not None, "promise 1: the stream is there"
+        if state.retired is None:
+            if not self._chance(0.04, "a client retired an agent"):
+                return False
+            opened = {envelope.key for envelope in self.log.open_requests("alarm", name)}
+            drafts = retiring(state, self.now_ms, opened=opened)
+        elif self.scripts[name][0].opens == "turn" and self._chance(0.5, "an input came to a retired agent"):
+            return False
+        else:
+            self.accidents["a client took an agent back"] += 1
+            timers = [msgspec.structs.replace(timer, due_ms=self.now_ms) for timer in state.retired.timers]
+            drafts = reinstating(state, self.now_ms, timers)
+        outcomes = {answer.outcome for answer in self._append(*drafts, expected=state.seq)}
+        assert outcomes == {"appended"}, f"the state was read a moment ago: {outcomes}"
         return True
 
     def _stop(self, name: str, key: str) -> None:

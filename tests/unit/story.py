@@ -22,6 +22,7 @@ from palimpsest.events.envelope import Draft, answer_key
 from palimpsest.events.evolve import fold
 from palimpsest.events.formats import NAMED, NEWBORN, Format
 from palimpsest.events.kinds import Kind, kind_of
+from palimpsest.events.lifecycle import reinstating, retiring
 from palimpsest.events.prompts import newborn
 from palimpsest.events.servers import chosen
 from palimpsest.events.state import State
@@ -151,6 +152,15 @@ class Story:
 
     def sets(self, timer: Timer) -> Story:
         return self.happens(TimerSet(timer=timer), key=f"alarm:{timer.id}:{timer.due_ms}", opens="alarm")
+
+    def retires(self, reason: str = "") -> Story:
+        """A client retires the agent."""
+        opened = {envelope.key for envelope in self.log.open_requests("alarm", AGENT)}
+        return self.appends(*retiring(self.state, self.now_ms, opened=opened, reason=reason))
+
+    def returns_to_work(self, *timers: Timer) -> Story:
+        """A client takes it back, with these timers set."""
+        return self.appends(*reinstating(self.state, self.now_ms, timers))
 
     def fires(self, timer: Timer) -> Story:
         key = f"alarm:{timer.id}:{timer.due_ms}"

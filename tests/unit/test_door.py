@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from palimpsest.actors.parts.door import Door
+from palimpsest.actors.parts.door import NEVER, Door
 from palimpsest.events.envelope import Draft
-from palimpsest.events.vocabulary import DraftOutcome
+from palimpsest.events.kinds import Kind
+from palimpsest.events.vocabulary import DraftOutcome, Opens
 from palimpsest.store.logs.contract import Append, Appended
 
 
@@ -147,3 +148,51 @@ def test_what_waits_for_a_commit_is_bounded_in_bytes() -> None:
     here.begun(waiting)
     assert (here.waiting, here.waiting_bytes) == (0, 0)
     assert is_let_in(here, "b", "1", 20)
+
+
+# --- the retired
+
+
+def an_event(agent: str, kind: Kind, *, opens: Opens = "", closes: str = "", cause: str = "") -> Draft:
+    return Draft(agent, 0, kind, 1, f"{kind}:{closes}", b"", cause=cause, opens=opens, closes=closes)
+
+
+def refused(to: Door, *drafts: Draft) -> dict[str, int]:
+    return to.admit(Append(drafts))[1]
+
+
+def test_a_retired_agent_gets_no_input_until_it_is_taken_back() -> None:
+    here = door(("a", "old"))
+    noted(here, an_event("a", "AgentRetired", opens="retirement"))
+    assert refused(here, an_input("a", "1"), an_input("b", "1")) == {"a": NEVER}
+    assert sent(here, "a", "old"), "what was acknowledged gets its old answer"
+    noted(here, an_event("a", "AgentReinstated", closes="retire:1"))
+    assert sent(here, "a", "2")
+
+
+def test_who_is_retired_is_known_from_the_start() -> None:
+    here = door()
+    here.retired("a")
+    assert not sent(here, "a", "1")
+
+
+def test_a_retirement_that_was_not_taken_bars_nobody() -> None:
+    here = door()
+    noted(here, an_event("a", "AgentRetired", opens="retirement"), outcome="conflict")
+    assert sent(here, "a", "1")
+
+
+def test_a_retired_agent_gets_no_timer_but_with_its_return() -> None:
+    here = door()
+    here.retired("a")
+    timer = an_event("a", "TimerSet", opens="alarm")
+    assert refused(here, timer) == {"a": NEVER}
+    assert refused(here, an_event("a", "AgentReinstated", closes="retire:1"), timer) == {}
+    assert refused(here, an_event("a", "TurnEnded", closes="1")) == {}, "what came before is answered"
+
+
+def test_what_is_refused_is_not_counted() -> None:
+    here = door(max_open=1)
+    here.retired("a")
+    assert not sent(here, "a", "1")
+    assert sent(here, "b", "1")
