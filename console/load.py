@@ -16,10 +16,10 @@ import click
 
 from palimpsest.console.chat import starting
 from palimpsest.console.describe import plain
-from palimpsest.console.inspect import agent_head
 from palimpsest.console.options import address_option, data_folder, index_options, index_settings, json_option, rehomed
 from palimpsest.console.show import Page, many, names_of, one_line, print_json, terminal
 from palimpsest.events.errors import BadInput
+from palimpsest.questions.streams import agent_head
 from palimpsest.store.folder import DataFolder
 from palimpsest.store.library.reading import folded
 from palimpsest.store.logs import states

@@ -5,7 +5,6 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from palimpsest.console.blame import Question, account
 from palimpsest.events.codec import draft
 from palimpsest.events.context import fingerprint, reply_request
 from palimpsest.events.debug.blame import Account
@@ -21,6 +20,7 @@ from palimpsest.events.types import (
     Parent,
     SummaryWritten,
 )
+from palimpsest.questions.accounts import Question, account
 from palimpsest.store.logs.contract import Append
 from palimpsest.store.logs.states import load
 from tests.console.conftest import Launch

@@ -9,10 +9,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from palimpsest.console.context import View, lazy_count, view_at
 from palimpsest.events.codec import decode
 from palimpsest.events.envelope import Topic
 from palimpsest.events.types import InferenceRequested
+from palimpsest.questions.windows import View, lazy_count, view_at
 from palimpsest.store.logs.contract import Append
 from palimpsest.store.logs.states import load
 from tests.console.conftest import Launch, file_of

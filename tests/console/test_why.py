@@ -11,8 +11,6 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from palimpsest.console.why import turn_at, verdict_at
-from palimpsest.console.words import search_terms
 from palimpsest.events.codec import decode, draft
 from palimpsest.events.debug.phrases import Wanted, is_question
 from palimpsest.events.debug.told import INPUT_KINDS, Told
@@ -45,6 +43,8 @@ from palimpsest.events.types import (
     UserLoggedIn,
     UserMessageReceived,
 )
+from palimpsest.questions.verdicts import turn_at, verdict_at
+from palimpsest.questions.words import search_terms
 from palimpsest.store.folder import DataFolder
 from palimpsest.store.logs.contract import Append
 from palimpsest.store.logs.sqlite_log import SqliteLog

@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from palimpsest import __version__
-from palimpsest.console.inspect import unprovable
 from palimpsest.events.codec import draft
 from palimpsest.events.debug.redact import Masks
 from palimpsest.events.envelope import Envelope, Topic
@@ -33,6 +32,7 @@ from palimpsest.events.replay import Replayer, replay
 from palimpsest.events.sources import stream_of
 from palimpsest.events.state import State
 from palimpsest.events.types import Parent, Settings, SourceAttached, UserMessageReceived
+from palimpsest.questions.streams import unprovable
 from palimpsest.store.bundles.exporting import Exported, export
 from palimpsest.store.bundles.file import BundleReader
 from palimpsest.store.bundles.importing import import_bundle

@@ -15,7 +15,6 @@ import click
 import msgspec
 
 from palimpsest.console.describe import call_text
-from palimpsest.console.inspect import CHUNK, agent_head, check_event, reading, unprovable
 from palimpsest.console.options import bundle_option
 from palimpsest.console.show import Page, Part, one_line, printable
 from palimpsest.events.codec import decode
@@ -24,6 +23,7 @@ from palimpsest.events.debug.window import Share, window, with_recorded
 from palimpsest.events.servers import summarizer
 from palimpsest.events.state import Phase, State
 from palimpsest.events.types import InferenceRequested, Settings
+from palimpsest.questions.streams import CHUNK, agent_head, check_event, reading, unprovable
 from palimpsest.store.logs.contract import LogReader
 from palimpsest.store.logs.states import load
 

@@ -7,9 +7,7 @@ from collections.abc import Iterator
 import click
 import msgspec
 
-from palimpsest.console.context import counted, recorded, state_at
 from palimpsest.console.describe import call_text, plain, quoted, seqs, timer_text, value_text
-from palimpsest.console.inspect import CHUNK, agent_head, find, reading
 from palimpsest.console.options import bundle_option, json_option
 from palimpsest.console.show import Page, Part, many, one_line, print_json, printable, took, utc
 from palimpsest.events.codec import decode
@@ -19,6 +17,8 @@ from palimpsest.events.errors import BadInput
 from palimpsest.events.passages import input_text
 from palimpsest.events.state import State
 from palimpsest.events.types import ArchivalMemoryInserted, Event, InputArchived, MessageSent, TurnStarted
+from palimpsest.questions.streams import CHUNK, agent_head, find, reading
+from palimpsest.questions.windows import counted, recorded, state_at
 from palimpsest.store.logs.contract import LogReader
 
 PAGE_SIZE = 20

@@ -22,7 +22,6 @@ import msgspec
 from msgspec.structs import replace
 
 from palimpsest.console.describe import plain
-from palimpsest.console.inspect import agent_head, check_event, reading, stretches
 from palimpsest.console.keys import now_ms, remember
 from palimpsest.console.options import (
     bundle_option,
@@ -35,7 +34,6 @@ from palimpsest.console.options import (
 from palimpsest.console.overrides import changes
 from palimpsest.console.progress import bar
 from palimpsest.console.rerun_page import print_next, print_outcome
-from palimpsest.console.search import catch_up
 from palimpsest.console.show import Page, one_line, print_json
 from palimpsest.events.calls import MAX_TIMERS
 from palimpsest.events.codec import decode
@@ -44,6 +42,8 @@ from palimpsest.events.errors import AgentExists, BadInput, DataFolderBusy
 from palimpsest.events.forks import KEPT, MOVED, TAKEN_UP
 from palimpsest.events.state import State
 from palimpsest.events.types import AgentForked, Event, Parent
+from palimpsest.questions.searches import catch_up
+from palimpsest.questions.streams import agent_head, check_event, reading, stretches
 from palimpsest.store.keys.files import Handed, handed
 from palimpsest.store.keys.imported import addresses_of, keys_for
 from palimpsest.store.logs.contract import LogReader, LogStore

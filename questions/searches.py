@@ -17,7 +17,6 @@ import click
 from msgspec.structs import asdict, replace
 
 from palimpsest.actors.parts.index import drop_index, open_index
-from palimpsest.console.inspect import agent_head, check_event, reading
 from palimpsest.console.options import (
     bundle_option,
     data_folder,
@@ -34,6 +33,7 @@ from palimpsest.events.errors import BadInput, StorageUnavailable
 from palimpsest.events.passages import Hit, beside, label
 from palimpsest.events.passages import Page as Found
 from palimpsest.events.sources import is_source, stream_of
+from palimpsest.questions.streams import agent_head, check_event, reading
 from palimpsest.store.index.bearing import BEARING
 from palimpsest.store.index.points import View
 from palimpsest.store.index.projection import MemoryIndex

@@ -14,7 +14,6 @@ import click
 import msgspec
 
 from palimpsest.console.describe import as_object, describe
-from palimpsest.console.inspect import agent_head, check_event, reading, stretches
 from palimpsest.console.options import bundle_option, data_folder, given_bundle, json_option, typed
 from palimpsest.console.show import Page, many, one_line, print_json, utc
 from palimpsest.events.codec import decode
@@ -24,6 +23,7 @@ from palimpsest.events.envelope import Envelope
 from palimpsest.events.errors import BadInput, NoBoundary
 from palimpsest.events.evolve import fold
 from palimpsest.events.state import State
+from palimpsest.questions.streams import agent_head, check_event, reading, stretches
 from palimpsest.store.logs.contract import LogReader
 from palimpsest.store.logs.states import load
 

@@ -15,10 +15,8 @@ from msgspec.structs import replace
 
 from palimpsest.console.blame_page import print_account
 from palimpsest.console.describe import plain
-from palimpsest.console.inspect import agent_head, check_event, reading, stretches
 from palimpsest.console.options import bundle_option, json_option, log_options
 from palimpsest.console.show import Page, print_json
-from palimpsest.console.words import search_terms
 from palimpsest.events.codec import decode
 from palimpsest.events.debug import summaries
 from palimpsest.events.debug.blame import (
@@ -39,6 +37,8 @@ from palimpsest.events.evolve import fold
 from palimpsest.events.passages import input_text
 from palimpsest.events.state import State
 from palimpsest.events.types import ArchivalMemoryInserted, InputArchived
+from palimpsest.questions.streams import agent_head, check_event, reading, stretches
+from palimpsest.questions.words import search_terms
 from palimpsest.store.logs.contract import LogReader
 from palimpsest.store.logs.states import load
 

@@ -9,9 +9,7 @@ from typing import Any, Final
 
 import click
 
-from palimpsest.console.context import counted, open_inference, recorded, state_at
 from palimpsest.console.describe import plain, seqs, timer_text, value_text
-from palimpsest.console.inspect import agent_head, reading
 from palimpsest.console.options import bundle_option, json_option
 from palimpsest.console.show import Page, Part, many, one_line, print_json, printable, took, utc
 from palimpsest.events.debug.diff import KINDS, BlockEdit, Moved, Place, StateDiff, diff, pieces
@@ -19,6 +17,8 @@ from palimpsest.events.debug.window import PARTS, Share, gist
 from palimpsest.events.errors import BadInput
 from palimpsest.events.state import State, Summary, Turn
 from palimpsest.events.types import InferenceRequested
+from palimpsest.questions.streams import agent_head, reading
+from palimpsest.questions.windows import counted, open_inference, recorded, state_at
 from palimpsest.store.logs.contract import LogReader
 from palimpsest.store.logs.states import load
 

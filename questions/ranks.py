@@ -64,7 +64,7 @@ def _ranked(index: MemoryIndex, search: Search, sight: Sight, told: Collection[T
 @contextlib.contextmanager
 def _index(log: LogReader, views: tuple[View, ...], *, patient: bool) -> Iterator[MemoryIndex]:
     """The data folder's index, brought up to the log; else a private one. Raises BadInput where that takes long."""
-    from palimpsest.console.search import catch_up, private_index
+    from palimpsest.questions.searches import catch_up, private_index
 
     index = _at_hand(log)
     if index is not None:

@@ -13,12 +13,12 @@ import msgspec
 
 from palimpsest.console.called import PROGRAM
 from palimpsest.console.describe import plain
-from palimpsest.console.inspect import unprovable
 from palimpsest.console.options import complain
 from palimpsest.console.show import Page, many, one_line, print_json
 from palimpsest.events.debug.gate import Changes, changes
 from palimpsest.events.errors import BadInput, BundleUnreadable, NewerFormat
 from palimpsest.events.sources import is_source
+from palimpsest.questions.streams import unprovable
 from palimpsest.store.bundles.file import SUFFIX
 from palimpsest.store.bundles.log import BundleLog, read_bundle
 from palimpsest.store.bundles.manifest import Versions

@@ -15,7 +15,6 @@ from typing import Final
 import msgspec
 from msgspec.structs import replace
 
-from palimpsest.console.inspect import CHUNK, head_of
 from palimpsest.console.show import many, one_line
 from palimpsest.console.story import ordinal
 from palimpsest.events.codec import KINDS, decode
@@ -24,6 +23,7 @@ from palimpsest.events.envelope import Envelope
 from palimpsest.events.errors import BadInput
 from palimpsest.events.sources import is_source
 from palimpsest.events.types import INPUTS, TurnEnded
+from palimpsest.questions.streams import CHUNK, head_of
 from palimpsest.store.logs.contract import LogReader
 from palimpsest.store.logs.states import load
 

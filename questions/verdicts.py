@@ -1,5 +1,5 @@
 """`why`: the miss diagnosis, from the log: was it said, was it in the window, was it looked for, did a page have it.
-Without a text it is the other question, why the agent said what it did (`console.grounds`).
+Without a text it is the other question, why the agent said what it did (`questions.grounds`).
 
 Rule: what is dear is read only where a verdict needs it: thoughts and results, sources, what came later, ranks.
 """
@@ -14,13 +14,9 @@ import click
 from msgspec.structs import replace
 
 from palimpsest.console.describe import plain
-from palimpsest.console.grounds import grounds, print_grounds
-from palimpsest.console.inspect import CHUNK, agent_head, check_event, reading, stretches
 from palimpsest.console.options import bundle_option, index_options, json_option, log_options
-from palimpsest.console.ranks import rank
 from palimpsest.console.show import Page, print_json
 from palimpsest.console.why_page import print_verdict
-from palimpsest.console.words import search_terms
 from palimpsest.events.codec import decode
 from palimpsest.events.debug.compare import said
 from palimpsest.events.debug.phrases import Wanted, is_question
@@ -34,6 +30,10 @@ from palimpsest.events.errors import BadInput
 from palimpsest.events.passages import input_text
 from palimpsest.events.sources import PREFIX, is_source, source_of, stream_of
 from palimpsest.events.types import Event, InputArchived, PassagesLoaded, UserMessageReceived
+from palimpsest.questions.grounds import grounds, print_grounds
+from palimpsest.questions.ranks import rank
+from palimpsest.questions.streams import CHUNK, agent_head, check_event, reading, stretches
+from palimpsest.questions.words import search_terms
 from palimpsest.store.library.reading import folded
 from palimpsest.store.logs.contract import LogReader
 from palimpsest.store.logs.states import load

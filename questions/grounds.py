@@ -12,10 +12,8 @@ from typing import Final
 import msgspec
 
 from palimpsest.console.describe import call_text, describe, quoted
-from palimpsest.console.inspect import CHUNK, agent_head, check_event, stretches
 from palimpsest.console.options import typed
 from palimpsest.console.show import Page, many, one_line, utc
-from palimpsest.console.words import search_terms
 from palimpsest.events.codec import decode
 from palimpsest.events.debug.told import INPUT_KINDS
 from palimpsest.events.debug.writers import TURN_KINDS, Hint, Writer, hints, writer
@@ -23,6 +21,8 @@ from palimpsest.events.envelope import Envelope
 from palimpsest.events.errors import BadInput
 from palimpsest.events.passages import excerpt
 from palimpsest.events.types import FunctionCalled, FunctionFailed, FunctionReturned, MessageSent
+from palimpsest.questions.streams import CHUNK, agent_head, check_event, stretches
+from palimpsest.questions.words import search_terms
 from palimpsest.store.logs.contract import LogReader
 from palimpsest.store.logs.states import load
 

@@ -16,7 +16,6 @@ import click
 import msgspec
 
 from palimpsest.console.describe import plain
-from palimpsest.console.inspect import head_of, reading, stretches, unprovable
 from palimpsest.console.options import bundle_option, complain, given_bundle, json_option, typed
 from palimpsest.console.show import Page, many, one_line, print_json
 from palimpsest.events.codec import decode
@@ -25,6 +24,7 @@ from palimpsest.events.errors import BadInput, LogDamaged, NewerFormat
 from palimpsest.events.replay import Proved, Replayer, freeze
 from palimpsest.events.sources import is_source
 from palimpsest.events.state import FOLD
+from palimpsest.questions.streams import head_of, reading, stretches, unprovable
 from palimpsest.store.folder import expanded
 from palimpsest.store.logs.contract import LogReader, StreamHead
 
@@ -193,7 +193,7 @@ def command(agent: str | None, *, everyone: bool, verify: bool, against: Path | 
     if against is not None:
         if agent or given_bundle():
             raise BadInput("--against DIR replays all bundles of DIR: leave AGENT and --bundle out.")
-        from palimpsest.console.gate import gate
+        from palimpsest.questions.gate import gate
 
         return gate(expanded(against), as_json=as_json)
     if bool(agent) == everyone:
