@@ -20,6 +20,7 @@ from typing import Final, Protocol
 import click
 
 from palimpsest.actors.parts.process import now_ms
+from palimpsest.console.context import print_header, print_messages
 from palimpsest.console.describe import describe
 from palimpsest.console.heartbeat import TIMER_ID, heartbeat
 from palimpsest.console.past import timers_said
@@ -33,7 +34,7 @@ from palimpsest.events.context import Count
 from palimpsest.events.errors import BadInput
 from palimpsest.events.servers import chosen
 from palimpsest.events.state import State
-from palimpsest.questions.windows import print_header, print_messages, view
+from palimpsest.questions.windows import view
 
 HELP: Final[Mapping[str, Mapping[str, str]]] = {
     "Look": {
@@ -304,9 +305,9 @@ class Commands:
 
 
 _LOOKS: Final = {
-    "why": ("palimpsest.questions.verdicts", "command"),
-    "search": ("palimpsest.questions.searches", "search_command"),
-    "blame": ("palimpsest.questions.accounts", "command"),
+    "why": ("palimpsest.console.why", "command"),
+    "search": ("palimpsest.console.search", "search_command"),
+    "blame": ("palimpsest.console.blame", "command"),
 }
 
 

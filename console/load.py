@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from palimpsest.console.chat import starting
-from palimpsest.console.describe import plain
 from palimpsest.console.options import address_option, data_folder, index_options, index_settings, json_option, rehomed
 from palimpsest.console.show import Page, many, names_of, one_line, print_json, terminal
 from palimpsest.events.errors import BadInput
+from palimpsest.questions.plain import plain
 from palimpsest.questions.streams import agent_head
 from palimpsest.store.folder import DataFolder
 from palimpsest.store.library.reading import folded

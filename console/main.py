@@ -25,29 +25,20 @@ COMMANDS: Final = {
         "unload": ("palimpsest.console.sources:unload_command", "Remove documents, or a whole source."),
     },
     "Look into the log (starts nothing, and works while a chat runs)": {
-        "agents": ("palimpsest.questions.streams:agents_command", "List the agents."),
+        "agents": ("palimpsest.console.inspect:agents_command", "List the agents."),
         "events": ("palimpsest.console.timeline:command", "Tell what ever happened to an agent, turn by turn."),
-        "context": ("palimpsest.questions.windows:command", "Show an agent's context window, as it was at any event."),
+        "context": ("palimpsest.console.context:command", "Show an agent's context window, as it was at any event."),
         "state": (
-            "palimpsest.questions.overviews:command",
+            "palimpsest.console.state:command",
             "Show an agent's memory, queue and what is open, as of any event.",
         ),
-        "diff": (
-            "palimpsest.questions.differences:command",
-            "Show what changed between two events, or between two agents.",
-        ),
-        "search": (
-            "palimpsest.questions.searches:search_command",
-            "Search an agent's memory, as of now or of any event.",
-        ),
-        "blame": ("palimpsest.questions.accounts:command", "Show who wrote what stands in an agent's memory, and why."),
-        "why": ("palimpsest.questions.verdicts:command", "Say why an agent did not come up with what it was told."),
-        "bisect": (
-            "palimpsest.questions.bisection:command",
-            "Find the event after which a check on an agent turns bad.",
-        ),
-        "rerun": ("palimpsest.questions.reruns:command", "Run an agent again under other settings, and compare."),
-        "replay": ("palimpsest.questions.replays:command", "Fold agents from the log alone, and prove every context."),
+        "diff": ("palimpsest.console.diff:command", "Show what changed between two events, or between two agents."),
+        "search": ("palimpsest.console.search:search_command", "Search an agent's memory, as of now or of any event."),
+        "blame": ("palimpsest.console.blame:command", "Show who wrote what stands in an agent's memory, and why."),
+        "why": ("palimpsest.console.why:command", "Say why an agent did not come up with what it was told."),
+        "bisect": ("palimpsest.console.bisect:command", "Find the event after which a check on an agent turns bad."),
+        "rerun": ("palimpsest.console.rerun:command", "Run an agent again under other settings, and compare."),
+        "replay": ("palimpsest.console.replay:command", "Fold agents from the log alone, and prove every context."),
     },
     "Change an agent": {
         "timezone": ("palimpsest.console.timezone:command", "Show the time zone of an agent, or move it to another."),
@@ -74,10 +65,7 @@ COMMANDS: Final = {
         "import": ("palimpsest.console.bundles:import_command", "Take such a file in; the agent is at rest."),
     },
     "Mend and measure": {
-        "reindex": (
-            "palimpsest.questions.searches:reindex_command",
-            "Build the index of all memory again from the log.",
-        ),
+        "reindex": ("palimpsest.console.search:reindex_command", "Build the index of all memory again from the log."),
         "bench": ("palimpsest.console.bench:command", "Measure what a turn costs."),
         "completion": ("palimpsest.console.shells:command", "Print what makes a shell complete these commands."),
     },

@@ -103,7 +103,7 @@ bundle_option = _kept_option(
     "Read this bundle (a file that `export` wrote) in place of the data folder.",
     click.Path(path_type=Path),
 )
-"""Decorates a command that reads by `questions.streams.reading`: with `--bundle FILE` it reads a bundle."""
+"""Decorates a command that reads by `console.inspect.reading`: with `--bundle FILE` it reads a bundle."""
 
 
 def given_bundle() -> Path | None:

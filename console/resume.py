@@ -9,10 +9,11 @@ import click
 
 from palimpsest.console.chat import starting
 from palimpsest.console.fork import print_turn
+from palimpsest.console.inspect import reading
 from palimpsest.console.options import address_option, data_folder, index_options, index_settings, rehomed, typed
 from palimpsest.console.show import Page, one_line
 from palimpsest.events.debug.under_way import under_way
-from palimpsest.questions.streams import agent_head, check_is_owed, reading
+from palimpsest.questions.streams import agent_head, check_is_owed
 from palimpsest.store.logs.states import load
 
 if TYPE_CHECKING:

@@ -14,13 +14,13 @@ import click
 
 from palimpsest.actors.links.calls import KNOWN
 from palimpsest.console.called import as_typed
-from palimpsest.console.describe import plain
+from palimpsest.console.inspect import reading
 from palimpsest.console.options import address_option, bundle_option, json_option
 from palimpsest.console.show import Page, many, names_of, one_line, print_json
 from palimpsest.console.writing import writing
 from palimpsest.events.errors import UnknownSource
 from palimpsest.events.sources import PREFIX, Document, Source, is_source, source_of
-from palimpsest.questions.streams import reading
+from palimpsest.questions.plain import plain
 from palimpsest.store.library.reading import folded
 from palimpsest.store.logs.contract import LogReader
 

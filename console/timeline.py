@@ -16,7 +16,8 @@ from typing import Final
 import click
 from msgspec.structs import replace
 
-from palimpsest.console.describe import as_object, describe
+from palimpsest.console.describe import describe
+from palimpsest.console.inspect import reading
 from palimpsest.console.options import bundle_option, given_bundle
 from palimpsest.console.show import Page, one_line, print_json, utc
 from palimpsest.console.story import LABELS, StoryPage
@@ -27,7 +28,8 @@ from palimpsest.events.debug.timeline import Timeline, under_way
 from palimpsest.events.envelope import Envelope
 from palimpsest.events.errors import BadInput
 from palimpsest.events.sources import is_source
-from palimpsest.questions.streams import find, reading, stretches
+from palimpsest.questions.plain import as_object
+from palimpsest.questions.streams import find, stretches
 from palimpsest.questions.stretch import Stretch, bounded, first_of_last, kind_named, of_turn
 from palimpsest.store.logs.contract import LogReader
 from palimpsest.store.logs.states import load

@@ -9,14 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
-import click
 import msgspec
 from msgspec.structs import replace
 
-from palimpsest.console.blame_page import print_account
-from palimpsest.console.describe import plain
-from palimpsest.console.options import bundle_option, json_option, log_options
-from palimpsest.console.show import Page, print_json
 from palimpsest.events.codec import decode
 from palimpsest.events.debug import summaries
 from palimpsest.events.debug.blame import (
@@ -37,7 +32,7 @@ from palimpsest.events.evolve import fold
 from palimpsest.events.passages import input_text
 from palimpsest.events.state import State
 from palimpsest.events.types import ArchivalMemoryInserted, InputArchived
-from palimpsest.questions.streams import agent_head, check_event, reading, stretches
+from palimpsest.questions.streams import stretches
 from palimpsest.questions.words import search_terms
 from palimpsest.store.logs.contract import LogReader
 from palimpsest.store.logs.states import load
@@ -200,37 +195,3 @@ def states_at(log: LogReader, agent: str, seqs: Iterable[int]) -> Iterator[State
             state = fold(log.read(agent, state.seq, seq), state)
         assert state is not None, "the stream has these events"
         yield state
-
-
-# --- the command --------------------------------------------------------------------------------------------------
-
-
-@click.command("blame")
-@click.argument("agent")
-@bundle_option
-@click.argument("text", required=False)
-@click.option("--block", metavar="NAME", help="Only this block of core memory.")
-@click.option("--summary", is_flag=True, help="The recursive summary: its sentences, and every message it covers.")
-@click.option("--exact", is_flag=True, help='Look for TEXT word for word (so does TEXT in "quotation marks").')
-@click.option("--at", type=int, metavar="SEQ", help="As of this event (default: the last one).")
-@json_option
-def command(
-    agent: str, text: str | None, *, block: str | None, summary: bool, exact: bool, at: int | None, as_json: bool
-) -> None:
-    """Show who wrote what stands in AGENT's memory: for each sentence the event, its turn, the model's stated reasons,
-    and what was in the window then.
-
-    Without TEXT, --block or --summary it is all of core memory. TEXT is looked for in core memory, the summary and
-    archival passages: where it stands, where it once stood, and which event took it away.
-    """
-    if (text is not None) + (block is not None) + summary > 1:
-        raise BadInput("Give one of these: a text, --block NAME, or --summary.")
-    with reading() as log:
-        head = agent_head(log, agent)
-        check_event(head, at, "--at")
-        asked = Question(text=text, exact=exact, block=block or "", summary=summary)
-        found = account(log, agent, asked, at or head.seq)
-    if as_json:
-        print_json(plain(found))
-    else:
-        print_account(Page(), found, asked.text, log_options())

@@ -7,16 +7,11 @@ Rule: what is dear is read only where a verdict needs it: thoughts and results, 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Final
 
-import click
 from msgspec.structs import replace
 
-from palimpsest.console.describe import plain
-from palimpsest.console.options import bundle_option, index_options, json_option, log_options
-from palimpsest.console.show import Page, print_json
-from palimpsest.console.why_page import print_verdict
 from palimpsest.events.codec import decode
 from palimpsest.events.debug.compare import said
 from palimpsest.events.debug.phrases import Wanted, is_question
@@ -30,10 +25,7 @@ from palimpsest.events.errors import BadInput
 from palimpsest.events.passages import input_text
 from palimpsest.events.sources import PREFIX, is_source, source_of, stream_of
 from palimpsest.events.types import Event, InputArchived, PassagesLoaded, UserMessageReceived
-from palimpsest.questions.grounds import grounds, print_grounds
-from palimpsest.questions.ranks import rank
-from palimpsest.questions.streams import CHUNK, agent_head, check_event, reading, stretches
-from palimpsest.questions.words import search_terms
+from palimpsest.questions.streams import CHUNK, agent_head, check_event, stretches
 from palimpsest.store.library.reading import folded
 from palimpsest.store.logs.contract import LogReader
 from palimpsest.store.logs.states import load
@@ -200,50 +192,3 @@ class LogFacts:
             document = loaded.get(event.document)
             if document and document.opened < envelope.seq < document.closed:
                 telling.take(envelope, event, stream=stream)
-
-
-# --- the command --------------------------------------------------------------------------------------------------
-
-
-@click.command("why")
-@click.argument("agent")
-@bundle_option
-@click.argument("text", required=False)
-@click.option("--at", type=int, metavar="SEQ", help="Judge the answer at this event (default: to the last question).")
-@click.option("--exact", is_flag=True, help='Look for TEXT word for word (so does TEXT in "quotation marks").')
-@click.option(
-    "--rank", "patient", is_flag=True, help="Build an index for the ranks of searches, however long it takes."
-)
-@index_options
-@json_option
-def command(agent: str, text: str | None, *, at: int | None, exact: bool, patient: bool, as_json: bool) -> None:
-    """Without TEXT: say why AGENT said what it said last (or at --at): what it was asked, thought and looked up, and
-    what stood in its window that has words of its answer.
-
-    With TEXT: say why AGENT did not come up with TEXT in an answer: it was never said; said, evicted, and not searched
-    for; searched for, and not on the page that came back; pushed out of the window before the answer; or in the window,
-    and ignored.
-
-    TEXT is what the agent should have known, as "Ana painter Lisbon": all of its words in one place count as it,
-    whatever their endings and order. --at names the answer, or the input that led to it; without it the last turn is
-    judged that answers a question.
-    """
-    if text is None:
-        _say_grounds(agent, at, as_json=as_json)
-        return
-    wanted = Wanted(text, search_terms(), exact=exact)
-    with reading() as log:
-        found = verdict_at(log, agent, wanted, at, partial(rank, log, patient=patient))
-    if as_json:
-        print_json(plain(found))
-    else:
-        print_verdict(Page(), found, log_options())
-
-
-def _say_grounds(agent: str, at: int | None, *, as_json: bool) -> None:
-    with reading() as log:
-        said = grounds(log, agent, at)
-    if as_json:
-        print_json(plain(said))
-    else:
-        print_grounds(Page(), said)

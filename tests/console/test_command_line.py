@@ -159,7 +159,7 @@ def test_what_is_no_text_is_refused(launched: Launch, command: tuple[str, ...]) 
 
 
 def test_ctrl_c_ends_it_without_a_traceback(tmp_path: Path) -> None:
-    code = "import palimpsest.console.main as launch, palimpsest.questions.streams as i, os, signal\n"
+    code = "import palimpsest.console.main as launch, palimpsest.console.inspect as i, os, signal\n"
     code += "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # also where the tests run in the background
     code += "i.reading = lambda: os.kill(os.getpid(), signal.SIGINT)\nraise SystemExit(launch.main(['agents']))"
     done = subprocess.run(

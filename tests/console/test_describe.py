@@ -8,7 +8,7 @@ from typing import Any, Final
 import msgspec
 import pytest
 
-from palimpsest.console.describe import as_object, call_text, describe, plain, seqs
+from palimpsest.console.describe import call_text, describe, seqs
 from palimpsest.console.show import one_line, printable
 from palimpsest.events.codec import draft
 from palimpsest.events.envelope import GENESIS, place
@@ -30,6 +30,7 @@ from palimpsest.events.types import (
     ToolCall,
     Usage,
 )
+from palimpsest.questions.plain import as_object, plain
 
 NASTY: Final = "two\nlines\tand \x1b[2J a screen \x00 wiped \u202e" + "x" * 5000
 SAMPLES: Final[dict[str, object]] = {

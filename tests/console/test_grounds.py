@@ -8,10 +8,10 @@ import click
 import msgspec
 import pytest
 
+from palimpsest.console.blame import command as blame
 from palimpsest.console.commands import arguments, is_command
-from palimpsest.questions.accounts import command as blame
-from palimpsest.questions.searches import search_command as search
-from palimpsest.questions.verdicts import command as why
+from palimpsest.console.search import search_command as search
+from palimpsest.console.why import command as why
 from tests.console.conftest import Launch
 from tests.console.kernel import Kernel
 
