@@ -18,13 +18,12 @@ from palimpsest.console.options import bundle_option, data_folder, given_bundle,
 from palimpsest.console.show import Page, many, one_line, print_json, utc
 from palimpsest.events.codec import decode
 from palimpsest.events.context import reply_request
-from palimpsest.events.debug.bisect import CONTEXT, PLACES, Boundary, bisect, described, says
+from palimpsest.events.debug.bisect import CONTEXT, PLACES, Boundary, described, says
 from palimpsest.events.envelope import Envelope
-from palimpsest.events.errors import BadInput, NoBoundary
+from palimpsest.events.errors import BadInput
 from palimpsest.events.state import State
-from palimpsest.questions.bisection import States, _hint
+from palimpsest.questions.bisection import first_bad
 from palimpsest.questions.plain import as_object
-from palimpsest.questions.streams import agent_head, check_event
 
 TIMEOUT_S: Final = 30.0
 
@@ -148,25 +147,12 @@ def command(
     if isnan(timeout_s):
         raise BadInput("--timeout nan cannot be: give seconds, as --timeout 30.")
     with reading() as log:
-        head = agent_head(log, agent)
-        first, last = 1 if good is None else good, head.seq if bad is None else bad
-        check_event(head, first, "--good")
-        check_event(head, last, "--bad")
-        if first >= last:
-            raise BadInput(
-                f"The good end, event {first}, must come before the bad end, event {last} (--good SEQ, --bad SEQ)."
-            )
-        states, run = States(log, agent), CommandCheck(shell, timeout_s) if shell else None
+        run = CommandCheck(shell, timeout_s) if shell else None
 
-        def is_good(seq: int) -> bool:
-            state = states.at(seq)
+        def is_good(state: State) -> bool:
             return (run(state) if run else says(state, text or "", place)) != inverted
 
-        try:
-            found = bisect(first, last, is_good)
-        except NoBoundary as error:
-            hint = _hint(log, agent, text, last, is_good) if text and good is None and not error.good else ""
-            raise BadInput(f"{error}{hint}") from None
+        found = first_bad(log, agent, is_good, good=good, bad=bad, text=text or "")
         (turned,) = log.read(agent, found.bad - 1, found.bad)
         began = log.read(agent, turned.turn - 1, turned.turn) if turned.turn else []
     if as_json:

@@ -38,7 +38,7 @@ def command(
         raise BadInput("Give one of these: a text, --block NAME, or --summary.")
     with reading() as log:
         head = agent_head(log, agent)
-        check_event(head, at, "--at")
+        check_event(head, at, "at")
         asked = Question(text=text, exact=exact, block=block or "", summary=summary)
         found = account(log, agent, asked, at or head.seq)
     if as_json:

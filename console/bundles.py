@@ -71,7 +71,7 @@ def export_command(
     check_place(file, force=force)
     with reading() as log:
         head = agent_head(log, agent)
-        check_event(head, at, "--at")
+        check_event(head, at, "at")
         with bar("Exporting") as step:
             done = export(log, agent, at or head.seq, file, masks=masks, force=force, progress=step)
     if as_json:

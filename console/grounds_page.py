@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
-from palimpsest.console.describe import quoted
+import msgspec
+
+from palimpsest.console.describe import call_text, describe, quoted
 from palimpsest.console.options import typed
 from palimpsest.console.show import Page, many, one_line, utc
 from palimpsest.events.passages import excerpt
-from palimpsest.questions.grounds import Grounds
+from palimpsest.questions.grounds import Grounds, Look
+from palimpsest.questions.plain import plain
 
 TEXT_CHARS: Final = 600
 
@@ -16,7 +19,15 @@ TEXT_CHARS: Final = 600
 HINT_CHARS: Final = 160
 
 
-# --- what is printed ----------------------------------------------------------------------------------------------
+def as_object(found: Grounds) -> dict[str, Any]:
+    """The grounds as plain data, what was looked up in words."""
+    looks = [{"seq": look.seq, "call": _call(look), "result": describe(look.result)} for look in found.looks]
+    fields: dict[str, Any] = plain(found)
+    return {**fields, "looks": looks}
+
+
+def _call(look: Look) -> str:
+    return call_text(look.call.name, msgspec.json.encode(look.call.arguments).decode())
 
 
 def print_grounds(page: Page, found: Grounds) -> None:
@@ -29,7 +40,7 @@ def print_grounds(page: Page, found: Grounds) -> None:
         return
     _fact(page, "thought", quoted(said.reasons, TEXT_CHARS) if said.reasons.strip() else "the model stated no reasons")
     for look in found.looks:
-        _fact(page, "looked up", f"{look.seq}  {look.call}: {one_line(look.result, HINT_CHARS)}")
+        _fact(page, "looked up", f"{look.seq}  {_call(look)}: {one_line(describe(look.result), HINT_CHARS)}")
     for hint in found.hints:
         whose = f"{hint.seq}  " * bool(hint.seq) + one_line(hint.what, 60)
         text = quoted(excerpt(hint.text, " ".join(hint.words), HINT_CHARS), HINT_CHARS)

@@ -33,19 +33,17 @@ from palimpsest.console.options import (
 from palimpsest.console.overrides import changes
 from palimpsest.console.progress import bar
 from palimpsest.console.rerun_page import print_next, print_outcome
+from palimpsest.console.search import catch_up
 from palimpsest.console.show import Page, one_line, print_json
+from palimpsest.console.worded import worded
 from palimpsest.events.debug.compare import Prices
-from palimpsest.events.errors import AgentExists, BadInput, DataFolderBusy
-from palimpsest.events.state import State
+from palimpsest.events.errors import BadInput, DataFolderBusy
 from palimpsest.questions.plain import plain
-from palimpsest.questions.reruns import _beginning, _compared, _free_name
-from palimpsest.questions.searches import catch_up
-from palimpsest.questions.streams import agent_head, check_event
+from palimpsest.questions.reruns import Part, compared, name_for, part_of
 from palimpsest.store.keys.files import Handed, handed
 from palimpsest.store.keys.imported import addresses_of, keys_for
 from palimpsest.store.logs.contract import LogReader, LogStore
 from palimpsest.store.logs.sqlite_log import SqliteLog
-from palimpsest.store.logs.states import load
 
 if TYPE_CHECKING:
     from palimpsest.actors.reruns.counterfactual import Outcome
@@ -97,18 +95,19 @@ def command(agent: str, *, keep: Path | None, as_json: bool, **options: Any) -> 
     if keep is not None:
         check_place(keep, force=False)
     with reading() as log:
-        state, plan, typed = _plan(log, agent, options)
+        part = part_of(log, agent, options["first"], options["to"])
+        plan, typed = _plan(part, name_for(log, agent, options["name"]), options)
         keys = _keys(log, typed)
         with _workplace(log, plan) as place:
             outcome = asyncio.run(_run(place, plan, keys))
-            compared = _compared(place.log, plan, state, outcome, prices)
+            comparison = compared(place.log, plan, part.before, outcome, prices)
             if keep is not None:
                 _keep(place.log, outcome.fork, keep)
     if as_json:
-        print_json({"outcome": plain(outcome), "comparison": plain(compared), "kept": place.kept})
+        print_json({"outcome": plain(outcome), "comparison": plain(comparison), "kept": place.kept})
     else:
         page = Page()
-        print_outcome(page, plan, outcome, compared)
+        print_outcome(page, plan, outcome, comparison)
         print_next(page, plan, kept=place.kept, file=keep)
     return 1 if outcome.stopped else 0
 
@@ -116,39 +115,19 @@ def command(agent: str, *, keep: Path | None, as_json: bool, **options: Any) -> 
 # --- what is to be run, and where ---------------------------------------------------------------------------------
 
 
-def _plan(log: LogReader, agent: str, options: Mapping[str, Any]) -> tuple[State, Plan, tuple[str, ...]]:
-    """The state that the fork begins from, the plan, and the servers that it names. Raises BadInput, AgentExists,
-    UnknownAgent."""
-    from palimpsest.actors.requests.checks import check_name
+def _plan(part: Part, fork: str, options: Mapping[str, Any]) -> tuple[Plan, tuple[str, ...]]:
+    """The plan, and the servers that it names. Raises BadInput."""
     from palimpsest.actors.reruns.rerun import Plan
     from palimpsest.store.tokens.counting import count
 
-    head = agent_head(log, agent)
-    to = options["to"] or head.seq
-    first = options["first"] or _beginning(log, agent, to)
-    check_event(head, first, "--from")
-    check_event(head, to, "--to")
-    if to <= first:
-        raise BadInput(f"There is nothing to run again after event {first}: --to is {to}. Give a smaller --from.")
-    if (joint := _beginning(log, agent, to)) > first:
-        raise BadInput(
-            f"At event {joint} '{agent}' was forked with another system text, core memory or timers than its parent's, "
-            f"which no rerun from before does. Give --from {joint} or more, or rerun its parent."
-        )
-    state = load(log, agent, first)
-    assert state is not None, "a stream with a head has events"
     pairs = [f"{name}={value}" for name in AS_PAIRS if (value := options[name.replace("-", "_")]) is not None]
     pairs += [f"system=@{options['prompt']}"] if options["prompt"] else []
-    made = changes(state, [*pairs, *options["given"]], count)
-    name = _free_name(log, agent) if options["name"] is None else options["name"]
-    check_name(name)
-    if log.head(name) is not None:
-        raise AgentExists(name)
+    made = changes(part.before, [*pairs, *options["given"]], count)
     plan = Plan(
-        agent=agent, fork=name, first=first, to=to, settings=made.settings, system=made.system, blocks=made.blocks,
-        recorded_answers=options["recorded"], said=made.said,
+        agent=part.agent, fork=fork, first=part.first, to=part.last, settings=made.settings, system=made.system,
+        blocks=made.blocks, recorded_answers=options["recorded"], said=made.said,
     )  # fmt: skip
-    return state, plan, made.typed
+    return plan, made.typed
 
 
 def _keys(log: LogReader, typed: tuple[str, ...]) -> Handed:
@@ -184,7 +163,8 @@ def _workplace(log: LogReader, plan: Plan) -> Iterator[_Place]:
                 return
             except DataFolderBusy as error:
                 click.echo(
-                    f"{error} So this works on a copy of the agent in memory; --keep FILE keeps the fork.", err=True
+                    f"{worded(error)} So this works on a copy of the agent in memory; --keep FILE keeps the fork.",
+                    err=True,
                 )
         from palimpsest.store.bundles.log import held
 

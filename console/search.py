@@ -24,24 +24,27 @@ from palimpsest.console.options import (
     is_serving,
     json_option,
 )
+from palimpsest.console.progress import bar
 from palimpsest.console.show import Page, many, one_line, print_json, utc
 from palimpsest.events.errors import BadInput, StorageUnavailable
 from palimpsest.events.passages import Hit, beside, label
 from palimpsest.events.passages import Page as Found
 from palimpsest.events.sources import is_source
-from palimpsest.questions.searches import PAGE_SIZE, _recalled, catch_up, private_index, sight_after
+from palimpsest.questions import searches
+from palimpsest.questions.searches import PAGE_SIZE, STORES, Sayings, found_in, private_index, sight_after
 from palimpsest.store.index.points import View
 from palimpsest.store.index.projection import MemoryIndex
 from palimpsest.store.index.search import QUERY_CHARS
 from palimpsest.store.logs.contract import LogReader
 
-STORES: Final = ("recall", "archival")
-
-
 TEXT_CHARS: Final = 600
-
-
 MOST_PAGE: Final = 1_000_000
+
+
+def catch_up(index: MemoryIndex, log: LogReader) -> None:
+    """Bring an index up to the log, with a bar where that takes a while."""
+    with bar("Indexing", log.position() - index.position) as step:
+        searches.catch_up(index, log, step)
 
 
 # --- search -------------------------------------------------------------------------------------------------------
@@ -84,13 +87,8 @@ def search_command(
     with reading() as log:
         sight = sight_after(log, agent, at)
         with _index(log, sight.all) as index:
-            found: dict[str, Found] = {}
-            if where != "archival":
-                found["recall"] = _recalled(index, sight, query, page, (who, first, last))
-            if where != "recall" and not (who or first or last):
-                found["archival"] = index.search(
-                    sight.all, kind="passage", query=query, page=page, size=PAGE_SIZE, own=len(sight.own)
-                )
+            stores, said = (where,) if where else STORES, Sayings(who, first, last)
+            found = found_in(index, sight, query, stores=stores, page=page, said=said)
     if as_json:
         row: dict[str, Any] = {"agent": agent, "as_of": sight.own[0].as_of, "query": query, "page": page}
         row |= {
@@ -107,16 +105,17 @@ def search_command(
 def _index(log: LogReader, views: tuple[View, ...]) -> Iterator[MemoryIndex]:
     settings = index_settings()
     if given_bundle() or is_serving():
-        with private_index(log, views) as private:
+        with private_index(log, views, settings) as private:
             yield private
         return
     try:
         index = open_index(data_folder().index_path(), settings, log)
     except StorageUnavailable as error:
         click.echo(
-            f"{error} So an index of what this agent sees is built from the log, just for this search.", err=True
+            f"{error} So an index of what this agent sees is built from the log, just for this search.",
+            err=True,
         )
-        with private_index(log, views) as private:
+        with private_index(log, views, settings) as private:
             yield private
         return
     with contextlib.closing(index):

@@ -10,7 +10,7 @@ import itertools
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 import click
@@ -18,21 +18,21 @@ from msgspec.structs import replace
 
 from palimpsest.console.describe import describe
 from palimpsest.console.inspect import reading
+from palimpsest.console.meant import bound, kind_named, turn_named
 from palimpsest.console.options import bundle_option, given_bundle
 from palimpsest.console.show import Page, one_line, print_json, utc
 from palimpsest.console.story import LABELS, StoryPage
 from palimpsest.events.codec import decode
 from palimpsest.events.debug.choice import Wanted
 from palimpsest.events.debug.moments import Item, TurnBegan, TurnClosed, moment
-from palimpsest.events.debug.timeline import Timeline, under_way
 from palimpsest.events.envelope import Envelope
 from palimpsest.events.errors import BadInput
 from palimpsest.events.sources import is_source
 from palimpsest.questions.plain import as_object
-from palimpsest.questions.streams import find, stretches
-from palimpsest.questions.stretch import Stretch, bounded, first_of_last, kind_named, of_turn
+from palimpsest.questions.streams import stretches
+from palimpsest.questions.stretch import Bound, Stretch, bounded, first_of_last
+from palimpsest.questions.timelines import later, newest, timeline_from, wanted_events
 from palimpsest.store.logs.contract import LogReader
-from palimpsest.store.logs.states import load
 
 POLL_S: Final = 0.2
 
@@ -75,15 +75,20 @@ def command(
         raise BadInput("A bundle does not change: --follow is for an agent in a data folder.")
     chosen = frozenset(map(kind_named, kinds))
     with reading() as log:
-        stretch = bounded(log, agent, since, until)
+        stretch = bounded(log, agent, *_bounds(since, until))
         if turn is not None:
-            stretch = of_turn(log, stretch, turn)
+            stretch = turn_named(log, stretch, turn)
         wanted = replace(stretch.wanted, kinds=chosen, text=text)
         stretch = replace(stretch, wanted=wanted, newest=newest or 0, follow=follow)
         flat = flat or as_json or is_source(agent)
         bad = _show_events(log, stretch, as_json=as_json) if flat else _show_story(log, stretch, full=full)
         if bad:
             decode(log.read(agent, bad - 1, bad)[0])  # raises what is wrong with it, after all else was shown
+
+
+def _bounds(since: str | None, until: str | None) -> tuple[Bound | None, Bound | None]:
+    first = bound(since, "--since", ends=False) if since is not None else None
+    return first, bound(until, "--until", ends=True) if until is not None else None
 
 
 # --- the story ----------------------------------------------------------------------------------------------------
@@ -93,10 +98,7 @@ class _Teller:
     """Prints the wanted parts of a story, and remembers the first event that cannot be read."""
 
     def __init__(self, log: LogReader, stretch: Stretch, *, full: bool) -> None:
-        before = load(log, stretch.agent, stretch.first - 1) if stretch.first > 1 else None
-        keys = under_way(before) if before else ()
-        opened = [find(log, stretch.agent, key, stretch.first) for key in keys]
-        self._timeline = Timeline(before, [each for each in opened if each])
+        self._timeline = timeline_from(log, stretch.agent, stretch.first)
         self._wanted = stretch.wanted
         self._page = StoryPage(Page(), full=full)
         self.bad = 0
@@ -141,34 +143,6 @@ def _say_if_none(told: int, stretch: Stretch) -> None:
         click.echo(f"None of events {stretch.first} to {stretch.last} is what was asked for.", err=True)
 
 
-def newest(parts: Iterable[Item], wanted: Wanted, turns: int) -> Iterator[Item]:
-    """The wanted parts of the last so many turns that have any, each turn with its beginning. What happened between
-    turns goes with the turn before it."""
-    groups: deque[list[Item]] = deque(maxlen=turns)
-    began: TurnBegan | None = None
-    group: list[Item] | None = None
-    for part in parts:
-        if isinstance(part, TurnBegan):
-            began, group = part, None
-        if not wanted.takes(part):
-            continue
-        if group is None:
-            group = [began] if began and began is not part else []
-            groups.append(group)
-        group.append(part)
-    return (part for each in groups for part in each)
-
-
-def later(log: LogReader, agent: str, last: int, pause: Callable[[], None]) -> Iterator[Envelope]:
-    """What comes after event `last`, as it comes; a pause before each look."""
-    while True:
-        pause()
-        head = log.head(agent)
-        if head and head.seq > last:
-            yield from stretches(log, agent, last + 1, head.seq)
-            last = head.seq
-
-
 def _pause() -> None:
     sys.stdout.flush()
     time.sleep(POLL_S)
@@ -179,7 +153,7 @@ def _pause() -> None:
 
 def _show_events(log: LogReader, stretch: Stretch, *, as_json: bool) -> int:
     """Print a line an event; the seq of the first that cannot be read (0: none)."""
-    found: Iterable[Envelope] = _wanted_events(log, stretch)
+    found: Iterable[Envelope] = wanted_events(log, stretch)
     if stretch.newest:
         found = deque(found, maxlen=stretch.newest)
     if stretch.follow:
@@ -195,15 +169,6 @@ def _show_events(log: LogReader, stretch: Stretch, *, as_json: bool) -> int:
             print_event(page, envelope, describe(told.event) if told.event else told.problem)
     _say_if_none(number, stretch)
     return bad
-
-
-def _wanted_events(log: LogReader, stretch: Stretch) -> Iterator[Envelope]:
-    first = stretch.first
-    if stretch.newest and stretch.wanted == Wanted():
-        first = max(first, stretch.last - stretch.newest + 1)
-    for envelope in stretches(log, stretch.agent, first, stretch.last):
-        if stretch.wanted.takes_event(moment(envelope)):
-            yield envelope
 
 
 def print_event(page: Page, envelope: Envelope, text: str) -> None:

@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 import click
 
-from palimpsest.console.grounds_page import print_grounds
+from palimpsest.console.grounds_page import as_object, print_grounds
 from palimpsest.console.inspect import reading
-from palimpsest.console.options import bundle_option, index_options, json_option, log_options
+from palimpsest.console.options import (
+    bundle_option,
+    data_folder,
+    given_bundle,
+    index_options,
+    index_settings,
+    json_option,
+    log_options,
+)
+from palimpsest.console.search import catch_up
 from palimpsest.console.show import Page, print_json
 from palimpsest.console.why_page import print_verdict
+from palimpsest.console.worded import worded
 from palimpsest.events.debug.phrases import Wanted
 from palimpsest.questions.grounds import grounds
 from palimpsest.questions.plain import plain
-from palimpsest.questions.ranks import rank
+from palimpsest.questions.ranks import Ranks
 from palimpsest.questions.verdicts import verdict_at
 from palimpsest.questions.words import search_terms
+from palimpsest.store.logs.contract import LogReader
 
 # --- the command --------------------------------------------------------------------------------------------------
 
@@ -49,17 +58,22 @@ def command(agent: str, text: str | None, *, at: int | None, exact: bool, patien
         return
     wanted = Wanted(text, search_terms(), exact=exact)
     with reading() as log:
-        found = verdict_at(log, agent, wanted, at, partial(rank, log, patient=patient))
+        found = verdict_at(log, agent, wanted, at, _ranks(log, patient=patient))
     if as_json:
         print_json(plain(found))
     else:
         print_verdict(Page(), found, log_options())
 
 
+def _ranks(log: LogReader, *, patient: bool) -> Ranks:
+    path = None if given_bundle() else data_folder().index_path()
+    return Ranks(log, index_settings, path, patient=patient, catch_up=catch_up, said=worded)
+
+
 def _say_grounds(agent: str, at: int | None, *, as_json: bool) -> None:
     with reading() as log:
         said = grounds(log, agent, at)
     if as_json:
-        print_json(plain(said))
+        print_json(as_object(said))
     else:
         print_grounds(Page(), said)

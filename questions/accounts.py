@@ -1,4 +1,4 @@
-"""`blame`: who wrote each sentence of core memory, the summary or archival storage, why, and on what grounds.
+"""Who wrote each sentence of core memory, the summary or archival storage, why, and on what grounds.
 
 Rule: the log is read by kinds, and windows are folded from the nearest snapshot, in the order of their seqs: a long
 stream costs what its memory edits cost.

@@ -1,13 +1,18 @@
-"""`bisect`: the event after which a check on an agent's context or state turns bad."""
+"""The event after which a check on an agent's context or state turns bad.
+
+Rule: both ends are checked first, then it is halved; each state is folded on from the nearest that is held or saved.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Final
 
+from palimpsest.events.debug.bisect import Boundary, bisect
+from palimpsest.events.errors import EndsSwapped, NoBoundary
 from palimpsest.events.evolve import fold
 from palimpsest.events.state import State
-from palimpsest.questions.streams import stretches
+from palimpsest.questions.streams import agent_head, check_event, stretches
 from palimpsest.store.logs.contract import LogReader
 from palimpsest.store.logs.states import load
 
@@ -36,11 +41,35 @@ class States:
         return state
 
 
-def _hint(log: LogReader, agent: str, text: str, bad: int, is_good: Callable[[int], bool]) -> str:
-    """Where a good end may be, for a text that was not there from the beginning on."""
+def first_bad(
+    log: LogReader, agent: str, is_good: Callable[[State], bool], *, good: int | None = None, bad: int | None = None,
+    text: str = "",
+) -> Boundary:  # fmt: skip
+    """The event after which an agent's state turns bad, between an event where it is good (None: the first) and one
+    where it is bad (None: the last). `text`: what makes it good, for a hint where it stands not there from the first
+    event on. Raises UnknownAgent, NoSuchEvent, EndsSwapped, NoBoundary."""
+    head = agent_head(log, agent)
+    first, last = 1 if good is None else good, head.seq if bad is None else bad
+    check_event(head, first, "good")
+    check_event(head, last, "bad")
+    if first >= last:
+        raise EndsSwapped(first, last)
+    states = States(log, agent)
+
+    def good_at(seq: int) -> bool:
+        return is_good(states.at(seq))
+
+    try:
+        return bisect(first, last, good_at)
+    except NoBoundary as error:
+        near = _near(log, agent, text, last, good_at) if text and good is None and not error.good else 0
+        raise NoBoundary(error.seq, good=error.good, near=near) from None
+
+
+def _near(log: LogReader, agent: str, text: str, bad: int, good_at: Callable[[int], bool]) -> int:
+    """Where a good end may be, for a text that was not there from the beginning on (0: nowhere)."""
     wanted, said = text.encode("utf-8", "surrogateescape"), 0
     for each in stretches(log, agent, 1, bad - 1):
         if wanted in each.body:
             said = each.seq
-    near = next((seq for seq in range(said, min(said + SOON, bad)) if said and is_good(seq)), 0)
-    return f" After event {near} it is good: --good {near}." if near else ""
+    return next((seq for seq in range(said, min(said + SOON, bad)) if said and good_at(seq)), 0)

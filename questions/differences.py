@@ -1,4 +1,4 @@
-"""`diff`: what is different between two events of an agent, or between two agents (forks of each other, or not)."""
+"""What is different between two events of an agent, or between two agents (forks of each other, or not)."""
 
 from __future__ import annotations
 

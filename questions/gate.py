@@ -1,4 +1,4 @@
-"""`replay --against`: stored sessions replayed by this code, and which contexts it renders otherwise than they were.
+"""Stored sessions replayed by this code, and which contexts it renders otherwise than they were.
 
 It is for CI: a change of ours that would change what agents see in sessions that were recorded does not pass unseen.
 """
@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from palimpsest.events.debug.gate import Changes, changes
-from palimpsest.events.errors import BadInput, BundleUnreadable, NewerFormat
+from palimpsest.events.errors import BundleUnreadable, NewerFormat, NoBundles
 from palimpsest.events.sources import is_source
 from palimpsest.questions.streams import unprovable
 from palimpsest.store.bundles.file import SUFFIX
@@ -35,18 +35,15 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def bundles_in(against: Path) -> list[Path]:
-    """The bundles of a folder and its folders, by name; or the one that is named. Raises BadInput where there is none:
+    """The bundles of a folder and its folders, by name; or the one that is named. Raises NoBundles where there is none:
     a gate with nothing to look at would let everything pass."""
     if against.is_file():
         return [against]
     if not against.is_dir():
-        raise BadInput(f"There is no folder {against}: name one that has bundles (--against DIR).")
+        raise NoBundles(str(against), SUFFIX, there=False)
     found = sorted(path for path in against.rglob(f"*{SUFFIX}") if path.is_file())
     if not found:
-        raise BadInput(
-            f"The folder {against} has no bundle (*{SUFFIX}): nothing was replayed. `export AGENT FILE{SUFFIX}` writes "
-            "one."
-        )
+        raise NoBundles(str(against), SUFFIX, there=True)
     return found
 
 

@@ -1,4 +1,4 @@
-"""`why` without a text: why an agent said what it said, by what it was asked, looked up, and had in its window.
+"""Why an agent said what it said: by what it was asked, looked up, and had in its window.
 
 Rule: the log says what happened, and no more is claimed: a text of the window that shares words with the answer is
 where it may be from.
@@ -11,7 +11,6 @@ from typing import Final
 
 import msgspec
 
-from palimpsest.console.describe import call_text, describe
 from palimpsest.events.codec import decode
 from palimpsest.events.debug.told import INPUT_KINDS
 from palimpsest.events.debug.writers import TURN_KINDS, Hint, Writer, hints, writer
@@ -32,8 +31,8 @@ class Look(msgspec.Struct, frozen=True, kw_only=True):
     """What the agent looked up, or did, before it answered; and what came of it, at event `seq`."""
 
     seq: int
-    call: str
-    result: str
+    call: FunctionCalled
+    result: FunctionReturned | FunctionFailed
 
 
 class Grounds(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,11 +46,11 @@ class Grounds(msgspec.Struct, frozen=True, kw_only=True):
     hints: tuple[Hint, ...] = ()
 
 
-def grounds(log: LogReader, agent: str, at: int | None) -> Grounds:
+def grounds(log: LogReader, agent: str, at: int | None = None) -> Grounds:
     """Why an agent said what it said at event `at`, or in the turn there (None: last). Raises UnknownAgent; BadInput
     where it said nothing."""
     head = agent_head(log, agent)
-    check_event(head, at, "--at")
+    check_event(head, at, "at")
     sent = _sent(log, agent, at, head.seq)
     event = decode(sent)
     assert isinstance(event, MessageSent), "only these are looked for"
@@ -97,9 +96,8 @@ def _looks(steps: Iterable[Envelope]) -> Iterator[Look]:
         match decode(envelope):
             case FunctionCalled() as call:
                 asked[call.call] = call
-            case FunctionReturned(call=id) | FunctionFailed(call=id) as event:
-                if call_ := asked.pop(id, None):
-                    text = call_text(call_.name, msgspec.json.encode(call_.arguments).decode())
-                    yield Look(seq=envelope.seq, call=text, result=describe(event))
+            case FunctionReturned() | FunctionFailed() as event:
+                if made := asked.pop(event.call, None):
+                    yield Look(seq=envelope.seq, call=made, result=event)
             case _:
                 pass

@@ -1,4 +1,4 @@
-"""`state`: what an agent was after any event: its memory, its queue, what it waited for, and what waited for it."""
+"""What an agent was after any event: its memory, its queue, what it waited for, and what waited for it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Kept(msgspec.Struct, frozen=True, kw_only=True):
 
 def overview_at(log: LogReader, agent: str, seq: int) -> Overview:
     """The overview of an agent after its event `seq`. Raises UnknownAgent; BadInput where it has no such event."""
-    state = state_at(log, agent, seq, option="--at")
+    state = state_at(log, agent, seq, end="at")
     return overview(recorded(log, state, agent), events_of(log, agent), open_request(log, agent, state))
 
 

@@ -1,7 +1,7 @@
-"""`replay`: agents folded from their first event, and with `--verify` proved.
+"""Agents folded again from their first event, and proved.
 
-Proved are the hash chain, every request's fingerprint (asked and sent), the stream's end, and each snapshot. A
-difference in the log is exit code 1; a snapshot that differs is a cache that readers pass over, and is only reported.
+Proved are the hash chain, every request's fingerprint (asked and sent), the stream's end, and each snapshot. A snapshot
+that differs is no difference of the log: it is a cache, which readers pass over.
 """
 
 from __future__ import annotations

@@ -1,8 +1,6 @@
-"""`rerun`: a counterfactual. What an agent was given is given again to a fork of it, under other settings and in
-virtual time; then both runs are held against each other.
+"""A counterfactual: which part of an agent's recording can be run again, as which fork, and how the two runs compare.
 
-Rule: the original is only read. The fork is kept in the data folder where nothing else has it; where a running system
-has it, or the agent is in a bundle, the rerun works on a copy in memory, and only what is asked for is kept of it.
+Rule: the log is only read; `actors.reruns` carries a plan out.
 """
 
 from __future__ import annotations
@@ -10,19 +8,58 @@ from __future__ import annotations
 from itertools import takewhile
 from typing import TYPE_CHECKING
 
+import msgspec
+
+from palimpsest.actors.requests.checks import check_name
 from palimpsest.events.calls import MAX_TIMERS
 from palimpsest.events.codec import decode
 from palimpsest.events.debug.compare import Comparison, Prices, compare, turns
+from palimpsest.events.errors import AgentExists, ForkedOtherwise, NothingToRerun
 from palimpsest.events.forks import KEPT, MOVED, TAKEN_UP
 from palimpsest.events.state import State
 from palimpsest.events.types import AgentForked, Event, Parent
-from palimpsest.questions.streams import stretches
+from palimpsest.questions.streams import agent_head, check_event, stretches
 from palimpsest.store.logs.contract import LogReader
 from palimpsest.store.logs.states import load
 
 if TYPE_CHECKING:
     from palimpsest.actors.reruns.counterfactual import Outcome
     from palimpsest.actors.reruns.rerun import Plan
+
+
+class Part(msgspec.Struct, frozen=True):
+    """What is run again: an agent's events after `first` up to `last`; `before` is its state at `first`."""
+
+    agent: str
+    first: int
+    last: int
+    before: State
+
+
+def part_of(log: LogReader, agent: str, first: int | None = None, last: int | None = None) -> Part:
+    """The part of an agent's recording after event `first` (None: from where it can be run again) up to `last` (None:
+    all). Raises UnknownAgent, NoSuchEvent, NothingToRerun, ForkedOtherwise."""
+    head = agent_head(log, agent)
+    last = last or head.seq
+    first = first or _beginning(log, agent, last)
+    check_event(head, first, "from")
+    check_event(head, last, "to")
+    if last <= first:
+        raise NothingToRerun(first, last)
+    if (joint := _beginning(log, agent, last)) > first:
+        raise ForkedOtherwise(agent, joint)
+    before = load(log, agent, first)
+    assert before is not None, "a stream with a head has events"
+    return Part(agent, first, last, before)
+
+
+def name_for(log: LogReader, agent: str, wanted: str | None = None) -> str:
+    """The name of the fork that is to run (None: the agent's, with a number). Raises BadInput, AgentExists."""
+    name = _free_name(log, agent) if wanted is None else wanted
+    check_name(name)
+    if log.head(name) is not None:
+        raise AgentExists(name)
+    return name
 
 
 def _beginning(log: LogReader, agent: str, to: int) -> int:
@@ -54,10 +91,11 @@ def _free_name(log: LogReader, agent: str) -> str:
     return f"{agent}.rerun-{number}"
 
 
-def _compared(
-    log: LogReader, plan: Plan, state: State, outcome: Outcome, prices: tuple[Prices | None, Prices | None]
+def compared(
+    log: LogReader, plan: Plan, before: State, outcome: Outcome, prices: tuple[Prices | None, Prices | None]
 ) -> Comparison:
-    seqs = [pending.seq for pending in state.pending] + ([state.turn.input] if state.turn else [])
+    """The recorded run and the one that a plan led to, turn by turn; `prices` are those of the one and the other."""
+    seqs = [pending.seq for pending in before.pending] + ([before.turn.input] if before.turn else [])
     inputs: dict[int, Event] = {seq: decode(log.read(plan.agent, seq - 1, seq)[0]) for seq in seqs}
     head = log.head(outcome.fork)
     ran = turns(stretches(log, outcome.fork, plan.first + 1, head.seq), inputs) if head else {}

@@ -1,7 +1,6 @@
-"""`search` and `reindex`: what an agent finds, now or as of any event, and the index built anew. Nothing starts Ray.
+"""What an agent finds in its memory, now or as of any event, on an index that was brought up to the log.
 
-Rule: a search takes the index if nobody has it, and brings it up to the log; where a running system has it, an index of
-just what the agent sees is built from the log in a temporary folder. Both find the same.
+Rule: an index of just what an agent sees, built from the log in a temporary folder, finds the same as the log's own.
 """
 
 from __future__ import annotations
@@ -11,45 +10,45 @@ import heapq
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
+import msgspec
 from msgspec.structs import replace
 
-from palimpsest.actors.parts.index import open_index
-from palimpsest.console.options import (
-    index_settings,
-)
-from palimpsest.console.progress import bar
 from palimpsest.events.envelope import Envelope
 from palimpsest.events.errors import BadInput
 from palimpsest.events.passages import Page as Found
 from palimpsest.events.sources import stream_of
 from palimpsest.questions.streams import agent_head, check_event
+from palimpsest.store.bundles.file import Progress, no_progress
 from palimpsest.store.index.bearing import BEARING
-from palimpsest.store.index.points import View
-from palimpsest.store.index.projection import MemoryIndex
 from palimpsest.store.library.functions import Sight, bounds_of, sight_of
 from palimpsest.store.logs.contract import LogReader
 from palimpsest.store.logs.states import load
 
+if TYPE_CHECKING:
+    from palimpsest.actors.parts.index import IndexSettings
+    from palimpsest.store.index.points import View
+    from palimpsest.store.index.projection import MemoryIndex
+
 BATCH: Final = 1000
 PART_BYTES: Final = 200_000
+STORES: Final = ("recall", "archival")
 PAGE_SIZE: Final = 5
 
 
-def catch_up(index: MemoryIndex, log: LogReader) -> None:
-    """Apply to the index what the log has gained, with a bar where that takes a while."""
+def catch_up(index: MemoryIndex, log: LogReader, progress: Progress = no_progress) -> None:
+    """Apply to the index what the log has gained; `progress` is called with the number of events that are done."""
     end = log.position()
-    with bar("Indexing", end - index.position) as step:
-        while index.position < end:
-            envelopes, position = log.tail(index.position, BATCH, BEARING)
-            for part in _parts(envelopes):
-                before = index.position
-                index.apply(part, part[-1].position)
-                step(index.position - before)
+    while index.position < end:
+        envelopes, position = log.tail(index.position, BATCH, BEARING)
+        for part in _parts(envelopes):
             before = index.position
-            index.apply([], position)
-            step(index.position - before)
+            index.apply(part, part[-1].position)
+            progress(index.position - before)
+        before = index.position
+        index.apply([], position)
+        progress(index.position - before)
     index.flush()
 
 
@@ -67,14 +66,38 @@ def _parts(envelopes: Sequence[Envelope]) -> Iterator[list[Envelope]]:
         yield part
 
 
-def _recalled(index: MemoryIndex, sight: Sight, query: str, page: int, only: tuple[str, str, str]) -> Found:
-    """What was said, by whom and from which day to which. Raises BadInput where these are none."""
-    who, first, last = only
+class Sayings(msgspec.Struct, frozen=True):
+    """Which messages are searched: whose ("user", "assistant", or a name), from which day to which (YYYY-MM-DD)."""
+
+    who: str = ""
+    first: str = ""
+    last: str = ""
+
+
+ALL_SAYINGS: Final = Sayings()
+
+
+def found_in(
+    index: MemoryIndex, sight: Sight, query: str, *, stores: Sequence[str] = STORES, page: int = 0,
+    said: Sayings = ALL_SAYINGS,
+) -> dict[str, Found]:  # fmt: skip
+    """A page of what each store has; of archival storage only where all sayings are meant. Raises BadInput where a day
+    is none."""
+    found: dict[str, Found] = {}
+    if "recall" in stores:
+        found["recall"] = _recalled(index, sight, query, page, said)
+    if "archival" in stores and said == ALL_SAYINGS:
+        own = len(sight.own)
+        found["archival"] = index.search(sight.all, kind="passage", query=query, page=page, size=PAGE_SIZE, own=own)
+    return found
+
+
+def _recalled(index: MemoryIndex, sight: Sight, query: str, page: int, said: Sayings) -> Found:
     try:
-        start_ms, end_ms = bounds_of(first, last)
+        start_ms, end_ms = bounds_of(said.first, said.last)
         return index.search(
             sight.own, kind="message", query=query, page=page, size=PAGE_SIZE, own=len(sight.own),
-            who=who, start_ms=start_ms, end_ms=end_ms,
+            who=said.who, start_ms=start_ms, end_ms=end_ms,
         )  # fmt: skip
     except ValueError as error:
         raise BadInput(str(error)) from error
@@ -83,7 +106,7 @@ def _recalled(index: MemoryIndex, sight: Sight, query: str, page: int, only: tup
 def sight_after(log: LogReader, agent: str, at: int | None) -> Sight:
     """What an agent sees after its event `at` (None: now). Raises UnknownAgent; BadInput if it has no such event."""
     head = agent_head(log, agent)
-    check_event(head, at, "--at")
+    check_event(head, at, "at")
     state = load(log, agent, to=at)
     assert state is not None, "a stream with a head has events"
     position = log.position() if at is None else log.read(agent, at - 1, at)[0].position
@@ -92,9 +115,11 @@ def sight_after(log: LogReader, agent: str, at: int | None) -> Sight:
 
 
 @contextlib.contextmanager
-def private_index(log: LogReader, views: tuple[View, ...]) -> Iterator[MemoryIndex]:
+def private_index(log: LogReader, views: tuple[View, ...], settings: IndexSettings) -> Iterator[MemoryIndex]:
     """An index of just these views, in a temporary folder."""
-    embedded = replace(index_settings(), qdrant_url="")
+    from palimpsest.actors.parts.index import open_index
+
+    embedded = replace(settings, qdrant_url="")
     with (
         tempfile.TemporaryDirectory(prefix="palimpsest-") as folder,
         contextlib.closing(open_index(Path(folder) / "index", embedded, log)) as private,

@@ -1,4 +1,4 @@
-"""`agents`, and how every look into the log begins: its file is read while others may write to it, without Ray."""
+"""How every look into a log begins: where a stream stands, and its events, read in chunks while others may write."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from typing import Final
 
 from palimpsest.events.envelope import Envelope, Topic
-from palimpsest.events.errors import AtRest, BadInput
-from palimpsest.events.sources import is_source, source_of
+from palimpsest.events.errors import AtRest, NoSuchEvent, NotAnAgent
+from palimpsest.events.sources import is_source
 from palimpsest.events.state import State
 from palimpsest.store.logs.contract import LAST_SEQ, LogReader, StreamHead, unknown_agent
 
@@ -23,21 +23,17 @@ def head_of(log: LogReader, agent: str) -> StreamHead:
 
 
 def agent_head(log: LogReader, agent: str) -> StreamHead:
-    """The same where only an agent will do. Raises BadInput for a source's stream."""
+    """The same where only an agent will do. Raises NotAnAgent for a source's stream."""
     head = head_of(log, agent)
     if is_source(agent):
-        raise BadInput(
-            f"'{agent}' is a source, which has no context and no memory of its own: name an agent. "
-            f"`sources {source_of(agent)}` and `events {agent}` show what it has."
-        )
+        raise NotAnAgent(agent)
     return head
 
 
-def check_event(head: StreamHead, seq: int | None, option: str = "") -> None:
-    """Raises BadInput where the agent has no such event; `option` is what the user gave it by (None: nothing)."""
+def check_event(head: StreamHead, seq: int | None, end: str = "") -> None:
+    """Raises NoSuchEvent where the agent has no such event (None: none is asked for); `end` is what it was given as."""
     if seq is not None and not 1 <= seq <= head.seq:
-        by = f" ({option} SEQ)" if option else ""
-        raise BadInput(f"Agent '{head.agent}' has events 1 to {head.seq}: there is no event {seq}{by}.")
+        raise NoSuchEvent(head.agent, seq, head.seq, end)
 
 
 _ASKED: Final = (Topic.INFERENCE, Topic.STORAGE, Topic.TIMER)

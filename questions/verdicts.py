@@ -1,5 +1,5 @@
-"""`why`: the miss diagnosis, from the log: was it said, was it in the window, was it looked for, did a page have it.
-Without a text it is the other question, why the agent said what it did (`questions.grounds`).
+"""The miss diagnosis, from the log: was it said, was it in the window, was it looked for, did a page have it.
+(The other question, why an agent said what it did, is `questions.grounds`.)
 
 Rule: what is dear is read only where a verdict needs it: thoughts and results, sources, what came later, ranks.
 """
@@ -21,7 +21,7 @@ from palimpsest.events.debug.turns import Search, Turn, look_back
 from palimpsest.events.debug.verdict import Ranked, Verdict
 from palimpsest.events.debug.why import why
 from palimpsest.events.envelope import Envelope
-from palimpsest.events.errors import BadInput
+from palimpsest.events.errors import BadInput, NotAnswered
 from palimpsest.events.passages import input_text
 from palimpsest.events.sources import PREFIX, is_source, source_of, stream_of
 from palimpsest.events.types import Event, InputArchived, PassagesLoaded, UserMessageReceived
@@ -44,7 +44,7 @@ def verdict_at(log: LogReader, agent: str, wanted: Wanted, at: int | None, rank:
     """The verdict on the answer at event `at` (None: the last one to a question); `rank` says where a search had what
     was told. Raises UnknownAgent; BadInput where there is no such event, or no turn by then."""
     head = agent_head(log, agent)
-    check_event(head, at, "--at")
+    check_event(head, at, "at")
     passed_over = 0
     if at is None:
         at, passed_over = last_answer(log, agent, head.seq)
@@ -77,7 +77,7 @@ def last_answer(log: LogReader, agent: str, head: int) -> tuple[int, int]:
             to_user = to_user or sent.seq
         turns += 1
     if not last:
-        raise BadInput(f"Agent '{agent}' has not answered yet. Give an event to judge it at (--at SEQ).")
+        raise NotAnswered(agent)
     return to_user or last, 0
 
 

@@ -1,4 +1,4 @@
-"""`context`: an agent's context window as it was at any event, its tokens by part, and the very bytes of the request.
+"""An agent's context window as it was at any event, its tokens by part, and the very bytes of the request.
 
 Rule: counts that the log has recorded are shown, not made again. What it has no count of is said to be uncounted, or
 counted on request: that takes the tokenizer, whose tables are half a second's work.
@@ -92,16 +92,16 @@ def view_at(log: LogReader, agent: str, at: int | None, count: Count | None = No
     Raises UnknownAgent, and BadInput where the agent has no such event.
     """
     head = agent_head(log, agent)
-    state = state_at(log, agent, at if at is not None else last_asked(log, agent, head.seq) or head.seq, option="--at")
+    state = state_at(log, agent, at if at is not None else last_asked(log, agent, head.seq) or head.seq, end="at")
     asked = open_inference(log, state)
     seen = view(state if asked or count else recorded(log, state), count, asked)
     return msgspec.structs.replace(seen, redacted=seen.asked in unprovable(log, agent))
 
 
-def state_at(log: LogReader, agent: str, seq: int, option: str = "") -> State:
+def state_at(log: LogReader, agent: str, seq: int, end: str = "") -> State:
     """An agent's state after event `seq`. Raises UnknownAgent, and BadInput where the agent has no such event."""
     head = agent_head(log, agent)
-    check_event(head, seq, option)
+    check_event(head, seq, end)
     state = load(log, agent, seq)
     assert state is not None, "a stream with a head has events"
     return state

@@ -16,7 +16,7 @@ import msgspec
 
 from palimpsest.events.addresses import addresses_in
 from palimpsest.events.envelope import GENESIS, Draft, Envelope, Topic, chain
-from palimpsest.events.errors import BadInput, LogDamaged, NameTaken
+from palimpsest.events.errors import LogDamaged, NameInBundle, NameTaken
 from palimpsest.events.replay import Replayer
 from palimpsest.events.sources import is_source
 from palimpsest.events.state import State
@@ -119,7 +119,7 @@ class _Proof:
         """By the bundle's name for a stream, and by seq: what the log here is to have there."""
         self._names = {manifest.agent: name or manifest.agent}
         if any(stream.name == name for stream in manifest.streams if stream.name != manifest.agent):
-            raise BadInput(f"'{name}' is the name of another stream in {path}: give another one with --as NAME.")
+            raise NameInBundle(name, str(path))
         self._path = path
         self._excused = {(each.stream, seq) for each in manifest.redactions for seq in each.unprovable}
         self._line = Replayer(manifest.agent)

@@ -10,11 +10,11 @@ import pytest
 
 from palimpsest.console.show import took
 from palimpsest.console.story import ordinal
-from palimpsest.console.timeline import later, newest
 from palimpsest.events.debug.choice import Wanted
 from palimpsest.events.debug.moments import TurnBegan
 from palimpsest.events.debug.timeline import story
 from palimpsest.questions.stretch import seq_before
+from palimpsest.questions.timelines import later, newest
 from tests.console.conftest import Launch, file_of
 from tests.console.kernel import START_MS, Kernel
 
