@@ -9,7 +9,7 @@ from palimpsest.console.inspect import reading
 from palimpsest.console.options import bundle_option, json_option, log_options
 from palimpsest.console.show import Page, print_json
 from palimpsest.events.errors import BadInput
-from palimpsest.questions.accounts import Question, account
+from palimpsest.questions.accounts import Blaming, account
 from palimpsest.questions.plain import plain
 from palimpsest.questions.streams import agent_head, check_event
 
@@ -39,7 +39,7 @@ def command(
     with reading() as log:
         head = agent_head(log, agent)
         check_event(head, at, "at")
-        asked = Question(text=text, exact=exact, block=block or "", summary=summary)
+        asked = Blaming(text=text, exact=exact, block=block or "", summary=summary)
         found = account(log, agent, asked, at or head.seq)
     if as_json:
         print_json(plain(found))

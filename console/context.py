@@ -17,12 +17,12 @@ from palimpsest.console.describe import call_text
 from palimpsest.console.inspect import reading
 from palimpsest.console.options import bundle_option
 from palimpsest.console.show import Page, Part, one_line, printable
-from palimpsest.questions.windows import View, lazy_count, view_at
+from palimpsest.questions.windows import ContextView, lazy_count, view_at
 
 # --- printing -----------------------------------------------------------------------------------------------------
 
 
-def print_header(page: Page, seen: View) -> None:
+def print_header(page: Page, seen: ContextView) -> None:
     """What the window is, and its tokens by part."""
     settings = seen.settings
     page.line(("agent        ", "dim"), (printable(seen.agent), "bold"))
@@ -35,13 +35,13 @@ def print_header(page: Page, seen: View) -> None:
     page.table(("part", "messages", "tokens", "of the window"), list(_rows(seen)), right=frozenset({1, 2, 3}))
 
 
-def _when(seen: View) -> str:
+def _when(seen: ContextView) -> str:
     if seen.asked:
         return f"event {seen.asked} asked the model for a {seen.purpose}, with this"
     return "no inference is open; the model would be asked with this"
 
 
-def _verdict(seen: View) -> tuple[Part, ...]:
+def _verdict(seen: ContextView) -> tuple[Part, ...]:
     if seen.proved is None:
         return ()
     if seen.proved:
@@ -51,7 +51,7 @@ def _verdict(seen: View) -> tuple[Part, ...]:
     return (("  NOT the one that the log recorded: see `replay --verify`", "bold red"),)
 
 
-def _rows(seen: View) -> Iterator[tuple[str, str, str, str]]:
+def _rows(seen: ContextView) -> Iterator[tuple[str, str, str, str]]:
     settings = seen.settings
 
     def row(name: str, messages: int | None, tokens: int, uncounted: int = 0) -> tuple[str, str, str, str]:

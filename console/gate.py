@@ -10,7 +10,7 @@ from palimpsest.console.called import PROGRAM
 from palimpsest.console.options import complain
 from palimpsest.console.show import Page, many, one_line, print_json
 from palimpsest.events.debug.gate import Changes
-from palimpsest.questions.gate import Verdict, bundles_in, judged
+from palimpsest.questions.gate import BundleVerdict, bundles_in, judged
 from palimpsest.questions.plain import plain
 
 SHOWN: Final = 8
@@ -35,7 +35,7 @@ def gate(against: Path, *, as_json: bool) -> int:
     return 2 if unreadable else 0
 
 
-def _print(page: Page, verdict: Verdict, path: Path) -> None:
+def _print(page: Page, verdict: BundleVerdict, path: Path) -> None:
     name = one_line(verdict.bundle, 200)
     if verdict.unreadable:
         page.line((name, "bold"), (f": NOT READ: {verdict.unreadable}", "yellow"))
@@ -67,7 +67,7 @@ def _print_changes(page: Page, found: Changes, path: Path) -> None:
         page.line((what, "bold red"))
 
 
-def _print_sum(page: Page, verdicts: list[Verdict]) -> None:
+def _print_sum(page: Page, verdicts: list[BundleVerdict]) -> None:
     bad = [each for each in verdicts if not each.sound]
     contexts = sum(history.contexts for each in verdicts for history in each.histories)
     page.line()
@@ -78,5 +78,5 @@ def _print_sum(page: Page, verdicts: list[Verdict]) -> None:
         page.line((f"{what}: all rendered as they were recorded, byte for byte.", "green"))
 
 
-def _as_object(verdicts: list[Verdict]) -> dict[str, Any]:
+def _as_object(verdicts: list[BundleVerdict]) -> dict[str, Any]:
     return {"ok": all(each.sound for each in verdicts), "bundles": [plain(each) for each in verdicts]}

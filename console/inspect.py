@@ -13,7 +13,7 @@ from palimpsest.console.options import bundle_option, data_folder, given_bundle
 from palimpsest.console.progress import bar
 from palimpsest.console.show import Page, one_line, print_json, utc
 from palimpsest.events.types import Parent
-from palimpsest.questions.listings import Listed, all_agents
+from palimpsest.questions.listings import AgentListed, all_agents
 from palimpsest.questions.plain import plain
 from palimpsest.store.logs.contract import LogReader
 from palimpsest.store.logs.sqlite_log import SqliteLog
@@ -61,7 +61,7 @@ def agents_command(as_json: bool) -> None:
     )
 
 
-def _object(each: Listed) -> dict[str, Any]:
+def _object(each: AgentListed) -> dict[str, Any]:
     head = each.head
     row = {"agent": head.agent, "events": head.seq, "created_ms": head.created_ms, "updated_ms": head.updated_ms}
     row |= {"waiting": each.waiting}
@@ -69,7 +69,7 @@ def _object(each: Listed) -> dict[str, Any]:
     return {**row, "timers": each.timers}
 
 
-def _row(each: Listed) -> tuple[str, ...]:
+def _row(each: AgentListed) -> tuple[str, ...]:
     head = each.head
     times = _minute(head.created_ms), _minute(head.updated_ms)
     return one_line(head.agent), str(head.seq), *times, str(each.waiting), str(each.timers)

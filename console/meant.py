@@ -13,7 +13,7 @@ from palimpsest.console.show import one_line
 from palimpsest.events.codec import KINDS
 from palimpsest.events.errors import BadInput
 from palimpsest.events.sources import is_source
-from palimpsest.questions.stretch import Bound, Stretch, of_turn
+from palimpsest.questions.stretch import Bound, Excerpt, of_turn
 from palimpsest.store.logs.contract import LogReader
 
 
@@ -38,7 +38,7 @@ def bound(given: str, option: str, *, ends: bool) -> Bound:
     return Bound(time_ms=round(aware.timestamp() * 1000), said=given)
 
 
-def turn_named(log: LogReader, stretch: Stretch, given: str) -> Stretch:
+def turn_named(log: LogReader, stretch: Excerpt, given: str) -> Excerpt:
     """The stretch of one turn: by the seq of an event in it, or counted, as 12th."""
     if counted := re.fullmatch(r"(\d+)(?:st|nd|rd|th)", given.strip().lower()):
         return of_turn(log, stretch, number=int(counted[1]))

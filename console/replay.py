@@ -17,7 +17,7 @@ from palimpsest.console.show import Page, many, one_line, print_json
 from palimpsest.events.errors import BadInput
 from palimpsest.events.sources import is_source
 from palimpsest.questions.plain import plain
-from palimpsest.questions.replays import Found, _heads, replay_agent, replay_all
+from palimpsest.questions.replays import Replayed, _heads, replay_agent, replay_all
 from palimpsest.questions.streams import head_of
 from palimpsest.store.folder import expanded
 
@@ -70,7 +70,7 @@ def command(agent: str | None, *, everyone: bool, verify: bool, against: Path | 
     return exit_code(results)
 
 
-def exit_code(results: list[Found]) -> int:
+def exit_code(results: list[Replayed]) -> int:
     if any(found.difference for found in results):
         return 1
     unreadable = [found.unreadable for found in results if found.unreadable]
@@ -80,7 +80,7 @@ def exit_code(results: list[Found]) -> int:
     return 0
 
 
-def print_found(page: Page, found: Found, verify: bool) -> None:
+def print_found(page: Page, found: Replayed, verify: bool) -> None:
     """An agent's line."""
     proved = f", {many(found.contexts, 'context')} proved" if verify and not is_source(found.agent) else ""
     thrown = f", {many(len(found.thrown_away), 'bad snapshot')}, to be thrown away (seq {_list(found.thrown_away)})"
@@ -102,7 +102,7 @@ def _list(numbers: tuple[int, ...]) -> str:
     return one_line(", ".join(map(str, numbers)), 60)
 
 
-def print_totals(page: Page, results: list[Found], seconds: float, verify: bool) -> None:
+def print_totals(page: Page, results: list[Replayed], seconds: float, verify: bool) -> None:
     """The sum, the differences once more, and what to do next."""
     events, contexts = sum(found.events for found in results), sum(found.contexts for found in results)
     differing = [found for found in results if found.difference]
@@ -129,13 +129,13 @@ def print_totals(page: Page, results: list[Found], seconds: float, verify: bool)
         page.line(("Look at a window: ", "dim"), typed("context", shown.agent, *at))
 
 
-def _streams(results: list[Found]) -> str:
+def _streams(results: list[Replayed]) -> str:
     sources = sum(is_source(found.agent) for found in results)
     agents = len(results) - sources
     return ", ".join([many(agents, "agent")] * bool(agents or not sources) + [many(sources, "source")] * bool(sources))
 
 
-def _as_object(results: list[Found], seconds: float, verify: bool) -> dict[str, Any]:
+def _as_object(results: list[Replayed], seconds: float, verify: bool) -> dict[str, Any]:
     events = sum(found.events for found in results)
     return {
         "verified": verify,

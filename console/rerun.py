@@ -39,7 +39,7 @@ from palimpsest.console.worded import worded
 from palimpsest.events.debug.compare import Prices
 from palimpsest.events.errors import BadInput, DataFolderBusy
 from palimpsest.questions.plain import plain
-from palimpsest.questions.reruns import Part, compared, name_for, part_of
+from palimpsest.questions.reruns import RecordedPart, compared, name_for, part_of
 from palimpsest.store.keys.files import Handed, handed
 from palimpsest.store.keys.imported import addresses_of, keys_for
 from palimpsest.store.logs.contract import LogReader, LogStore
@@ -115,7 +115,7 @@ def command(agent: str, *, keep: Path | None, as_json: bool, **options: Any) -> 
 # --- what is to be run, and where ---------------------------------------------------------------------------------
 
 
-def _plan(part: Part, fork: str, options: Mapping[str, Any]) -> tuple[Plan, tuple[str, ...]]:
+def _plan(part: RecordedPart, fork: str, options: Mapping[str, Any]) -> tuple[Plan, tuple[str, ...]]:
     """The plan, and the servers that it names. Raises BadInput."""
     from palimpsest.actors.reruns.rerun import Plan
     from palimpsest.store.tokens.counting import count

@@ -30,7 +30,7 @@ from palimpsest.events.errors import BadInput
 from palimpsest.events.sources import is_source
 from palimpsest.questions.plain import as_object
 from palimpsest.questions.streams import stretches
-from palimpsest.questions.stretch import Bound, Stretch, bounded, first_of_last
+from palimpsest.questions.stretch import Bound, Excerpt, bounded, first_of_last
 from palimpsest.questions.timelines import later, newest, timeline_from, wanted_events
 from palimpsest.store.logs.contract import LogReader
 
@@ -97,7 +97,7 @@ def _bounds(since: str | None, until: str | None) -> tuple[Bound | None, Bound |
 class _Teller:
     """Prints the wanted parts of a story, and remembers the first event that cannot be read."""
 
-    def __init__(self, log: LogReader, stretch: Stretch, *, full: bool) -> None:
+    def __init__(self, log: LogReader, stretch: Excerpt, *, full: bool) -> None:
         self._timeline = timeline_from(log, stretch.agent, stretch.first)
         self._wanted = stretch.wanted
         self._page = StoryPage(Page(), full=full)
@@ -124,7 +124,7 @@ class _Teller:
                 self.told += 1
 
 
-def _show_story(log: LogReader, stretch: Stretch, *, full: bool) -> int:
+def _show_story(log: LogReader, stretch: Excerpt, *, full: bool) -> int:
     """Print the story; the seq of the first event that cannot be read (0: none)."""
     if stretch.newest and stretch.wanted == Wanted():
         stretch = replace(stretch, first=first_of_last(log, stretch), newest=0)
@@ -138,7 +138,7 @@ def _show_story(log: LogReader, stretch: Stretch, *, full: bool) -> int:
     return teller.bad
 
 
-def _say_if_none(told: int, stretch: Stretch) -> None:
+def _say_if_none(told: int, stretch: Excerpt) -> None:
     if not told and not stretch.follow:
         click.echo(f"None of events {stretch.first} to {stretch.last} is what was asked for.", err=True)
 
@@ -151,7 +151,7 @@ def _pause() -> None:
 # --- event by event -----------------------------------------------------------------------------------------------
 
 
-def _show_events(log: LogReader, stretch: Stretch, *, as_json: bool) -> int:
+def _show_events(log: LogReader, stretch: Excerpt, *, as_json: bool) -> int:
     """Print a line an event; the seq of the first that cannot be read (0: none)."""
     found: Iterable[Envelope] = wanted_events(log, stretch)
     if stretch.newest:

@@ -41,7 +41,7 @@ SHOWN: Final = 20
 """So many passages that have a text are explained, the latest, and so many places where it once stood."""
 
 
-class Question(msgspec.Struct, frozen=True, kw_only=True):
+class Blaming(msgspec.Struct, frozen=True, kw_only=True):
     """What is to be blamed: what has a text, a block's sentences, or the summary's; without any, all of core memory."""
 
     text: str | None = None
@@ -50,7 +50,7 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
     summary: bool = False
 
 
-def account(log: LogReader, agent: str, asked: Question, at: int) -> Account:
+def account(log: LogReader, agent: str, asked: Blaming, at: int) -> Account:
     """The answer as of event `at`. Raises BadInput where the block is not there, or the text is empty."""
     terms = search_terms()
     wanted = Wanted(asked.text, terms, exact=asked.exact) if asked.text is not None else None
@@ -84,7 +84,7 @@ class _Explained:
         self._terms = terms
         self._wanted_of: dict[int, list[_Look]] = {}
 
-    def account(self, found: Sentences, asked: Question, wanted: Wanted | None) -> Account:
+    def account(self, found: Sentences, asked: Blaming, wanted: Wanted | None) -> Account:
         standing = [] if asked.summary else found.core(asked.block)
         if wanted:
             standing += self._passages(found, wanted)

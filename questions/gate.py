@@ -19,7 +19,7 @@ from palimpsest.store.bundles.manifest import Versions
 from palimpsest.store.bundles.versions import versions_now
 
 
-class Verdict(msgspec.Struct, frozen=True, kw_only=True):
+class BundleVerdict(msgspec.Struct, frozen=True, kw_only=True):
     """Of one bundle: its histories (the agent's, and its sources'), and what made it differs in from here (name -> then
     and now). `unreadable` says why it could not be read."""
 
@@ -47,16 +47,18 @@ def bundles_in(against: Path) -> list[Path]:
     return found
 
 
-def judged(path: Path) -> Verdict:
+def judged(path: Path) -> BundleVerdict:
     """A bundle, replayed."""
     try:
         log = read_bundle(path)
     except (BundleUnreadable, NewerFormat) as error:
-        return Verdict(bundle=str(path), unreadable=str(error))
+        return BundleVerdict(bundle=str(path), unreadable=str(error))
     manifest = log.manifest
     names = [manifest.agent, *(each.name for each in manifest.streams if is_source(each.name))]
     histories = tuple(_replayed(log, name) for name in names)
-    return Verdict(bundle=str(path), agent=manifest.agent, histories=histories, versions=_differing(manifest.versions))
+    return BundleVerdict(
+        bundle=str(path), agent=manifest.agent, histories=histories, versions=_differing(manifest.versions)
+    )
 
 
 def _replayed(log: BundleLog, name: str) -> Changes:

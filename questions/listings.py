@@ -20,7 +20,7 @@ HEADS = 500
 """So many streams are read at once."""
 
 
-class Listed(msgspec.Struct, frozen=True, kw_only=True):
+class AgentListed(msgspec.Struct, frozen=True, kw_only=True):
     """An agent: where its stream stands, how many inputs and timers wait, and what it was forked from."""
 
     head: StreamHead
@@ -29,12 +29,12 @@ class Listed(msgspec.Struct, frozen=True, kw_only=True):
     parent: Parent | None
 
 
-def all_agents(log: LogReader) -> list[Listed]:
+def all_agents(log: LogReader) -> list[AgentListed]:
     """The agents of a log, by name."""
     waiting = Counter(each.agent for each in log.open_requests(Topic.TURN))
     timers = Counter(each.agent for each in log.open_requests(Topic.ALARM))
     return [
-        Listed(
+        AgentListed(
             head=head,
             waiting=waiting[head.agent],
             timers=timers[head.agent],

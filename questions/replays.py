@@ -23,7 +23,7 @@ from palimpsest.store.logs.contract import LogReader, StreamHead
 HEADS: Final = 1000
 
 
-class Found(msgspec.Struct, frozen=True, kw_only=True):
+class Replayed(msgspec.Struct, frozen=True, kw_only=True):
     """What the replay of one agent found. `seq`, `kind` and `difference` name the first difference; `unreadable` says
     why a stream could not be read on (a newer version wrote it); `thrown_away` are the seqs of bad snapshots."""
 
@@ -47,7 +47,7 @@ def replay_agent(
     verify: bool,
     since: Proved | None = None,
     forks: dict[int, Proved | None] | None = None,
-) -> Found:
+) -> Replayed:
     """Fold one agent's stream up to its head, in chunks; stop at the first difference.
 
     A fork's begins where its parent's replay stood (`since`; None: at the parent's first event). `forks` has the seqs
@@ -71,7 +71,7 @@ def replay_agent(
     return msgspec.structs.replace(_ended(log, head, replayer, checks), redacted=redacted)
 
 
-def replay_all(log: LogReader, heads: Iterable[StreamHead], *, verify: bool) -> Iterator[Found]:
+def replay_all(log: LogReader, heads: Iterable[StreamHead], *, verify: bool) -> Iterator[Replayed]:
     """Every stream, a fork behind its parent: so that what they share is folded once."""
     roots: list[StreamHead] = []
     forks: dict[str, list[tuple[int, StreamHead]]] = {}
@@ -90,7 +90,7 @@ def replay_all(log: LogReader, heads: Iterable[StreamHead], *, verify: bool) -> 
         due += [(fork, stood[seq]) for seq, fork in reversed(mine)]
 
 
-def _stopped(replayer: Replayer, checks: _Snapshots | None, at: Envelope, what: str) -> Found:
+def _stopped(replayer: Replayer, checks: _Snapshots | None, at: Envelope, what: str) -> Replayed:
     found = _found(replayer, checks)
     try:
         decode(at)
@@ -102,7 +102,7 @@ def _stopped(replayer: Replayer, checks: _Snapshots | None, at: Envelope, what: 
     return msgspec.structs.replace(found, seq=at.seq, kind=at.kind, difference=what.removeprefix(f"{at.kind}: "))
 
 
-def _ended(log: LogReader, head: StreamHead, replayer: Replayer, checks: _Snapshots | None) -> Found:
+def _ended(log: LogReader, head: StreamHead, replayer: Replayer, checks: _Snapshots | None) -> Replayed:
     """The end of the stream: it must be where the log says, also where nothing else is verified."""
     found = _found(replayer, checks)
     what = ""
@@ -123,8 +123,8 @@ def _beyond(log: LogReader, head: StreamHead) -> bool:
     return bool(extra) and (now is None or now.seq < extra[0].seq)
 
 
-def _found(replayer: Replayer, checks: _Snapshots | None) -> Found:
-    return Found(
+def _found(replayer: Replayer, checks: _Snapshots | None) -> Replayed:
+    return Replayed(
         agent=replayer.agent,
         events=replayer.events,
         contexts=replayer.contexts,

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from palimpsest.actors.reruns.rerun import Plan
 
 
-class Part(msgspec.Struct, frozen=True):
+class RecordedPart(msgspec.Struct, frozen=True):
     """What is run again: an agent's events after `first` up to `last`; `before` is its state at `first`."""
 
     agent: str
@@ -36,7 +36,7 @@ class Part(msgspec.Struct, frozen=True):
     before: State
 
 
-def part_of(log: LogReader, agent: str, first: int | None = None, last: int | None = None) -> Part:
+def part_of(log: LogReader, agent: str, first: int | None = None, last: int | None = None) -> RecordedPart:
     """The part of an agent's recording after event `first` (None: from where it can be run again) up to `last` (None:
     all). Raises UnknownAgent, NoSuchEvent, NothingToRerun, ForkedOtherwise."""
     head = agent_head(log, agent)
@@ -50,7 +50,7 @@ def part_of(log: LogReader, agent: str, first: int | None = None, last: int | No
         raise ForkedOtherwise(agent, joint)
     before = load(log, agent, first)
     assert before is not None, "a stream with a head has events"
-    return Part(agent, first, last, before)
+    return RecordedPart(agent, first, last, before)
 
 
 def name_for(log: LogReader, agent: str, wanted: str | None = None) -> str:

@@ -27,7 +27,7 @@ SLACK_MS: Final = 3_600_000
 _INPUTS: Final = frozenset(kind.__name__ for kind in INPUTS)
 
 
-class Stretch(msgspec.Struct, frozen=True, kw_only=True):
+class Excerpt(msgspec.Struct, frozen=True, kw_only=True):
     """What is to be shown of a stream: its events first … last, those of them that are wanted, of these the last so
     many turns (events, where it is flat; 0: all); `follow`: and what is still to come."""
 
@@ -50,7 +50,7 @@ class Bound(msgspec.Struct, frozen=True):
         return self.said or (str(self.seq) if self.time_ms is None else f"{self.time_ms} ms")
 
 
-def bounded(log: LogReader, agent: str, since: Bound | None = None, until: Bound | None = None) -> Stretch:
+def bounded(log: LogReader, agent: str, since: Bound | None = None, until: Bound | None = None) -> Excerpt:
     """The stretch between two seqs or times, each of which may be left out. Raises UnknownAgent; BadInput where nothing
     lies between them."""
     end = head_of(log, agent).seq
@@ -65,7 +65,7 @@ def bounded(log: LogReader, agent: str, since: Bound | None = None, until: Bound
     if last < first or (since_ms is not None and until_ms is not None and until_ms < since_ms):
         raise BadInput(f"There is nothing from {since} to {until}: the end lies before the beginning.")
     wanted = Wanted(since_ms=since_ms, until_ms=until_ms)
-    return Stretch(agent=agent, first=first, last=min(last, end), wanted=wanted)
+    return Excerpt(agent=agent, first=first, last=min(last, end), wanted=wanted)
 
 
 def seq_before(log: LogReader, agent: str, end: int, time_ms: int) -> int:
@@ -80,7 +80,7 @@ def seq_before(log: LogReader, agent: str, end: int, time_ms: int) -> int:
     return low
 
 
-def of_turn(log: LogReader, stretch: Stretch, *, seq: int = 0, number: int | None = None) -> Stretch:
+def of_turn(log: LogReader, stretch: Excerpt, *, seq: int = 0, number: int | None = None) -> Excerpt:
     """The stretch from a turn's input to its end: of the turn that event `seq` is in, or is the input of; or of the
     agent's turn of this `number`. Raises BadInput where there is none."""
     agent, end = stretch.agent, stretch.last
@@ -123,7 +123,7 @@ def _input_of(ended: Envelope) -> int:
     return event.input if isinstance(event, TurnEnded) else 0
 
 
-def first_of_last(log: LogReader, stretch: Stretch) -> int:
+def first_of_last(log: LogReader, stretch: Excerpt) -> int:
     """Where the last so many turns begin: at the event that starts the first of them."""
     missing, to = stretch.newest, stretch.last
     while to >= stretch.first:

@@ -10,7 +10,7 @@ from palimpsest.events.debug.moments import Item, TurnBegan, moment
 from palimpsest.events.debug.timeline import Timeline, under_way
 from palimpsest.events.envelope import Envelope
 from palimpsest.questions.streams import find, stretches
-from palimpsest.questions.stretch import Stretch
+from palimpsest.questions.stretch import Excerpt
 from palimpsest.store.logs.contract import LogReader
 from palimpsest.store.logs.states import load
 
@@ -50,7 +50,7 @@ def later(log: LogReader, agent: str, last: int, pause: Callable[[], None]) -> I
             last = head.seq
 
 
-def wanted_events(log: LogReader, stretch: Stretch) -> Iterator[Envelope]:
+def wanted_events(log: LogReader, stretch: Excerpt) -> Iterator[Envelope]:
     """The events of a stretch that are wanted, one by one."""
     first = stretch.first
     if stretch.newest and stretch.wanted == Wanted():

@@ -22,7 +22,7 @@ from palimpsest.store.logs.contract import LogReader
 from palimpsest.store.logs.states import load
 
 
-class View(msgspec.Struct, frozen=True, kw_only=True):
+class ContextView(msgspec.Struct, frozen=True, kw_only=True):
     """A context window. `asked` is the seq of the event that asked for it (0: it was not asked for at this seq).
 
     `total_tokens` has the margin, and is the least where messages are `uncounted`. `proved`: the bytes have the
@@ -62,14 +62,14 @@ def lazy_count(encoding: str, text: str) -> int:
     return count(encoding, text)
 
 
-def view(state: State, count: Count | None, asked: tuple[int, InferenceRequested] | None = None) -> View:
+def view(state: State, count: Count | None, asked: tuple[int, InferenceRequested] | None = None) -> ContextView:
     """The window at a state. `asked`: the seq and event of the inference that is open there, if one is; `count`: what
     counts what has no count."""
     request = open_request(state)
     seq, event = asked or (0, None)
     purpose = event.purpose if event else "reply"
     parts = window(state, event, count)
-    return View(
+    return ContextView(
         agent=state.agent,
         seq=state.seq,
         asked=seq,
@@ -86,7 +86,7 @@ def view(state: State, count: Count | None, asked: tuple[int, InferenceRequested
 # --- which window -------------------------------------------------------------------------------------------------
 
 
-def view_at(log: LogReader, agent: str, at: int | None, count: Count | None = None) -> View:
+def view_at(log: LogReader, agent: str, at: int | None, count: Count | None = None) -> ContextView:
     """The window at event `at` (None: the last one that the model was asked with; where there is none, the next).
 
     Raises UnknownAgent, and BadInput where the agent has no such event.

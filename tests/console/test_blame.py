@@ -20,7 +20,7 @@ from palimpsest.events.types import (
     Parent,
     SummaryWritten,
 )
-from palimpsest.questions.accounts import Question, account
+from palimpsest.questions.accounts import Blaming, account
 from palimpsest.store.logs.contract import Append
 from palimpsest.store.logs.states import load
 from tests.console.conftest import Launch
@@ -45,7 +45,7 @@ def moved() -> Story:
 
 
 def blamed(story: Story, text: str | None = None, at: int | None = None, **asked: object) -> Account:
-    return account(story.log, AGENT, Question(text=text, **asked), at or story.state.seq)  # type: ignore[arg-type]
+    return account(story.log, AGENT, Blaming(text=text, **asked), at or story.state.seq)  # type: ignore[arg-type]
 
 
 def seq_of(story: Story, kind: type, number: int = -1) -> int:
@@ -219,13 +219,13 @@ def test_a_fork_has_its_parents_writers_up_to_the_fork_and_then_its_own() -> Non
     born = AgentForked(parent=parent, hash=chain, blocks=blocks)
     (outcome,) = story.log.append([Append((draft("fay", 1, born, key="fork"),), forks={"fay": parent})])[0]
     assert (outcome.outcome, outcome.seq) == ("appended", at + 1)
-    before, after = (account(story.log, "fay", Question(), seq) for seq in (at, at + 1))
+    before, after = (account(story.log, "fay", Blaming(), seq) for seq in (at, at + 1))
     assert [each.sentence for each in before.standing] == [each.sentence for each in blamed(story, at=at).standing]
     assert {each.sentence.text: each.sentence.writers for each in after.standing} == {
         "Name: Eve.": (at + 1,),
         "I am Ada.": (1,),
     }
-    (gone,) = account(story.log, "fay", Question(text="lives in Bergen"), at + 1).gone
+    (gone,) = account(story.log, "fay", Blaming(text="lives in Bergen"), at + 1).gone
     assert gone.sentence.until == at + 1
 
 

@@ -12,7 +12,7 @@ import pytest
 from palimpsest.events.codec import decode
 from palimpsest.events.envelope import Topic
 from palimpsest.events.types import InferenceRequested
-from palimpsest.questions.windows import View, lazy_count, view_at
+from palimpsest.questions.windows import ContextView, lazy_count, view_at
 from palimpsest.store.logs.contract import Append
 from palimpsest.store.logs.states import load
 from tests.console.conftest import Launch, file_of
@@ -204,7 +204,7 @@ def test_a_newborn_agent_has_a_context_too(launched: Launch, kernel: Kernel) -> 
 
 
 def test_a_snapshot_changes_no_context(kernel: Kernel) -> None:
-    before: View = view_at(kernel.log, "ada", 100)
+    before: ContextView = view_at(kernel.log, "ada", 100)
     kernel.snapshot("ada")
     assert view_at(kernel.log, "ada", 100) == before
     state = load(kernel.log, "ada")
