@@ -17,7 +17,7 @@ from palimpsest.console.show import Page, many, one_line, print_json
 from palimpsest.events.errors import BadInput
 from palimpsest.events.sources import is_source
 from palimpsest.questions.plain import plain
-from palimpsest.questions.replays import Replayed, _heads, replay_agent, replay_all
+from palimpsest.questions.replays import Replayed, all_heads, replay_agent, replay_all
 from palimpsest.questions.streams import head_of
 from palimpsest.store.folder import expanded
 
@@ -55,7 +55,7 @@ def command(agent: str | None, *, everyone: bool, verify: bool, against: Path | 
     page, results = Page(), []
     with reading() as log:
         if agent is None:
-            replays = replay_all(log, _heads(log), verify=verify)
+            replays = replay_all(log, all_heads(log), verify=verify)
         else:
             replays = iter([replay_agent(log, head_of(log, agent), verify=verify)])
         for found in replays:

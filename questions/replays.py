@@ -160,7 +160,7 @@ def _is_whole(state: bytes, digest: bytes) -> bool:
     return hashlib.sha256(state).digest() == digest
 
 
-def _heads(log: LogReader) -> Iterator[StreamHead]:
+def all_heads(log: LogReader) -> Iterator[StreamHead]:
     """Every stream, page by page. A head is as new as its page: what is written later is left to the next replay."""
     after = ""
     while page := log.heads(after, HEADS):

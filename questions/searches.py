@@ -1,6 +1,7 @@
 """What an agent finds in its memory, now or as of any event, on an index that was brought up to the log.
 
-Rule: an index of just what an agent sees, built from the log in a temporary folder, finds the same as the log's own.
+Rules. (1) An index of just what an agent sees, built from the log in a temporary folder, finds the same as the log's
+own. (2) The engine and what it needs are imported when something is searched.
 """
 
 from __future__ import annotations
@@ -22,7 +23,6 @@ from palimpsest.events.sources import stream_of
 from palimpsest.questions.streams import agent_head, check_event
 from palimpsest.store.bundles.file import Progress, no_progress
 from palimpsest.store.index.bearing import BEARING
-from palimpsest.store.library.functions import Sight, bounds_of, sight_of
 from palimpsest.store.logs.contract import LogReader
 from palimpsest.store.logs.states import load
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from palimpsest.actors.parts.index import IndexSettings
     from palimpsest.store.index.points import View
     from palimpsest.store.index.projection import MemoryIndex
+    from palimpsest.store.library.functions import Sight
 
 BATCH: Final = 1000
 PART_BYTES: Final = 200_000
@@ -93,6 +94,8 @@ def found_in(
 
 
 def _recalled(index: MemoryIndex, sight: Sight, query: str, page: int, said: Sayings) -> Found:
+    from palimpsest.store.library.functions import bounds_of
+
     try:
         start_ms, end_ms = bounds_of(said.first, said.last)
         return index.search(
@@ -105,6 +108,8 @@ def _recalled(index: MemoryIndex, sight: Sight, query: str, page: int, said: Say
 
 def sight_after(log: LogReader, agent: str, at: int | None) -> Sight:
     """What an agent sees after its event `at` (None: now). Raises UnknownAgent; BadInput if it has no such event."""
+    from palimpsest.store.library.functions import sight_of
+
     head = agent_head(log, agent)
     check_event(head, at, "at")
     state = load(log, agent, to=at)

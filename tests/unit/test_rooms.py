@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import subprocess
 import sys
 from collections.abc import Iterator
 from functools import cache
@@ -98,12 +99,32 @@ def test_the_core_has_no_clock_no_chance_and_no_files(path: Path) -> None:
 
 @pytest.mark.parametrize("path", modules("store"), ids=name_of)
 def test_the_store_knows_the_core_alone(path: Path) -> None:
-    assert not packages(path) & {"actors", "console", "launch", "tests", "ray"}
+    assert not packages(path) & {"actors", "questions", "console", "launch", "tests", "ray"}
 
 
 @pytest.mark.parametrize("path", modules("actors"), ids=name_of)
 def test_the_shell_does_not_know_who_calls_it(path: Path) -> None:
-    assert not packages(path) & {"console", "launch", "tests", "bench"}
+    assert not packages(path) & {"questions", "console", "launch", "tests", "bench"}
+
+
+@pytest.mark.parametrize("path", modules("questions"), ids=name_of)
+def test_questions_know_the_rooms_below_and_print_nothing(path: Path) -> None:
+    assert packages(path) <= sys.stdlib_module_names | {"msgspec", "events", "store", "actors", "questions"}
+    names = {getattr(node, "id", getattr(node, "attr", "")) for node in ast.walk(parsed(path))}
+    assert not names & {"print", "stdout", "stderr", "echo"}
+
+
+def test_questions_load_no_ray_and_nothing_that_prints() -> None:
+    named = [
+        name_of(path).removesuffix(".py").removesuffix("/__init__").replace("/", ".") for path in modules("questions")
+    ]
+    lines = [f"import {OURS}{name}" for name in named]
+    lines += ["import sys", "print({'ray', 'click', 'rich', 'structlog'} & set(sys.modules))"]
+    assert len(lines) > 15
+    done = subprocess.run(
+        [sys.executable, "-c", "\n".join(lines)], capture_output=True, text=True, check=True, cwd=ROOT / "src"
+    )
+    assert done.stdout == "set()\n"
 
 
 @pytest.mark.parametrize("path", modules("launch.py", "console"), ids=name_of)
