@@ -26,11 +26,7 @@ from palimpsest.questions.bisection import first_bad
 from palimpsest.questions.plain import as_object
 
 TIMEOUT_S: Final = 30.0
-
-
 LONGEST_S: Final = 86_400.0
-
-
 NOT_RUN: Final = (126, 127)
 """How a shell ends that could not run a command."""
 

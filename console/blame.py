@@ -13,8 +13,6 @@ from palimpsest.questions.accounts import Blaming, account
 from palimpsest.questions.plain import plain
 from palimpsest.questions.streams import agent_head, check_event
 
-# --- the command --------------------------------------------------------------------------------------------------
-
 
 @click.command("blame")
 @click.argument("agent")

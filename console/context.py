@@ -19,8 +19,6 @@ from palimpsest.console.options import bundle_option
 from palimpsest.console.show import Page, Part, one_line, printable
 from palimpsest.questions.windows import ContextView, lazy_count, view_at
 
-# --- printing -----------------------------------------------------------------------------------------------------
-
 
 def print_header(page: Page, seen: ContextView) -> None:
     """What the window is, and its tokens by part."""

@@ -48,9 +48,6 @@ def _place(log: LogReader, agent: str, seq: str = "") -> Place:
     return Place(agent=agent, seq=int(seq) if seq else agent_head(log, agent).seq)
 
 
-# --- the command --------------------------------------------------------------------------------------------------
-
-
 @click.command("diff")
 @click.argument("what", nargs=-1, required=True, metavar="AGENT SEQ [AGENT] [SEQ]")
 @bundle_option

@@ -14,8 +14,6 @@ from palimpsest.questions.grounds import Grounds, Look
 from palimpsest.questions.plain import plain
 
 TEXT_CHARS: Final = 600
-
-
 HINT_CHARS: Final = 160
 
 

@@ -21,8 +21,6 @@ from palimpsest.questions.replays import Replayed, all_heads, replay_agent, repl
 from palimpsest.questions.streams import head_of
 from palimpsest.store.folder import expanded
 
-# --- the command --------------------------------------------------------------------------------------------------
-
 
 @click.command("replay")
 @click.argument("agent", required=False)

@@ -20,9 +20,6 @@ from palimpsest.questions.streams import agent_head
 PAGE_SIZE = 20
 
 
-# --- the command --------------------------------------------------------------------------------------------------
-
-
 @click.command("state")
 @click.argument("agent")
 @bundle_option

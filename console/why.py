@@ -27,8 +27,6 @@ from palimpsest.questions.verdicts import verdict_at
 from palimpsest.questions.words import search_terms
 from palimpsest.store.logs.contract import LogReader
 
-# --- the command --------------------------------------------------------------------------------------------------
-
 
 @click.command("why")
 @click.argument("agent")

@@ -47,6 +47,7 @@ class UnknownSource(PalimpsestError):
         there = f"Known sources: {', '.join(known)}." if known else "There is no source yet."
         super().__init__(f"There is no source '{source}'. {there}")
         self.source = source
+        self.known = known
 
 
 class AgentExists(PalimpsestError):
