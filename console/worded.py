@@ -127,6 +127,29 @@ def _unusable(error: errors.DataFolderUnusable) -> str:
             return "This user has no home folder: give the data folder with --data DIR, or in PALIMPSEST_HOME."
 
 
+def _event_missing(error: errors.EventMissing) -> str:
+    mend = f" (--at {error.whole})" if error.whole else f": `replay {error.agent} --verify` shows more"
+    return f"{_open(error)}{mend}."
+
+
+def _not_proved(error: errors.BundleNotProved) -> str:
+    more = f"`replay --all --verify --bundle {error.path}` shows more; nothing was imported"
+    return f"Event {error.seq} of agent '{error.agent}' is damaged: {error.what} ({more})."
+
+
+def _passages(error: errors.PassagesUnusable) -> str:
+    return (
+        f"Passages of {error.tokens} tokens with an overlap of {error.overlap} cannot be made: give --passage-tokens "
+        f"{error.least} to {error.most} (without it: {error.usual}), and --overlap-tokens of at most half of that."
+    )
+
+
+def _passages_fixed(error: errors.PassagesFixed) -> str:
+    had = f"passages of {error.tokens} tokens with an overlap of {error.overlap}"
+    leave = "Leave --passage-tokens and --overlap-tokens out, or load into a source of another name."
+    return f"Source '{error.source}' has {had}, for good. {leave}"
+
+
 _WORDS: Final[Mapping[type[Exception], Callable[[Any], str]]] = {
     errors.UnknownAgent: _unknown_agent,
     errors.UnknownSource: lambda e: f"{e} `load {quote(e.source)} PATH` makes one.",
@@ -160,5 +183,12 @@ _WORDS: Final[Mapping[type[Exception], Callable[[Any], str]]] = {
     errors.FileExists: lambda e: f"{_open(e)}, or --force to write over it.",
     errors.NameInBundle: lambda e: f"{_open(e)} with --as NAME.",
     errors.DataFolderUnusable: _unusable,
+    errors.EventMissing: _event_missing,
+    errors.BundleNotProved: _not_proved,
+    errors.NoPattern: lambda e: f"'{e.pattern}' is no regular expression ({e.why}). Mend it, or use --redact.",
+    errors.NothingToMask: lambda e: f"{_open(e)} (--redact TEXT).",
+    errors.NoSuchDocument: lambda e: f"{e} `sources {e.source}` lists all.",
+    errors.PassagesUnusable: _passages,
+    errors.PassagesFixed: _passages_fixed,
 }
 """By its class, an error that has more to say on a command line."""

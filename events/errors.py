@@ -430,3 +430,74 @@ class DataFolderUnusable(BadInput):
         self.folder = folder
         self.flaw = flaw
         self.why = why
+
+
+class EventMissing(LogDamaged):
+    """A log lacks event `seq` of a stream. `whole` is the last event before which nothing is missing (0: not known)."""
+
+    def __init__(self, agent: str, seq: int, why: str, whole: int = 0) -> None:
+        super().__init__(agent, seq, f"{why}; what is before it can be exported" if whole else why)
+        self.whole = whole
+
+
+class BundleNotProved(LogDamaged):
+    """An event of a bundle is not proved by those before it, so that it was not imported."""
+
+    def __init__(self, agent: str, seq: int, what: str, path: str) -> None:
+        super().__init__(agent, seq, f"{what} (nothing was imported)")
+        self.what = what
+        self.path = path
+
+
+class NoPattern(BadInput):
+    def __init__(self, pattern: str, why: str) -> None:
+        super().__init__(f"'{pattern}' is no regular expression ({why}). Mend it, or mask a text.")
+        self.pattern = pattern
+        self.why = why
+
+
+class NothingToMask(BadInput):
+    def __init__(self) -> None:
+        super().__init__("There is nothing to mask in an empty text.")
+
+
+# --- documents ----------------------------------------------------------------------------------------------------
+
+
+class NoSuchDocument(BadInput):
+    """A source has no document of this path or id; `near` are paths that may be meant."""
+
+    def __init__(self, document: str, source: str, near: tuple[str, ...] = ()) -> None:
+        hint = f" Did you mean {' or '.join(near)}?" if near else ""
+        super().__init__(f"There is no document '{document}' in source '{source}'.{hint}")
+        self.document = document
+        self.source = source
+        self.near = near
+
+
+class PassagesUnusable(BadInput):
+    """Documents cannot be cut so: passages have `least` to `most` tokens (else the `usual`); half may overlap."""
+
+    def __init__(self, tokens: int, overlap: int, least: int, most: int, usual: int) -> None:
+        super().__init__(
+            f"Passages of {tokens} tokens with an overlap of {overlap} cannot be made: give {least} to {most} tokens "
+            f"(usual are {usual}), and an overlap of at most half of that."
+        )
+        self.tokens = tokens
+        self.overlap = overlap
+        self.least = least
+        self.most = most
+        self.usual = usual
+
+
+class PassagesFixed(BadInput):
+    """A source has passages of another size than was asked for."""
+
+    def __init__(self, source: str, tokens: int, overlap: int) -> None:
+        super().__init__(
+            f"Source '{source}' has passages of {tokens} tokens with an overlap of {overlap}, for good. Leave the "
+            "sizes out, or load into a source of another name."
+        )
+        self.source = source
+        self.tokens = tokens
+        self.overlap = overlap

@@ -143,6 +143,38 @@ SAID: list[tuple[PalimpsestError, str]] = [
         errors.DataFolderUnusable("", "homeless"),
         "This user has no home folder: give the data folder with --data DIR, or in PALIMPSEST_HOME.",
     ),
+    (
+        errors.EventMissing("ada", 9, "the log lacks it, or the stream's first"),
+        "Event 9 of agent 'ada' is damaged: the log lacks it, or the stream's first: `replay ada --verify` shows more.",
+    ),
+    (
+        errors.EventMissing("ada", 9, "the log lacks it", whole=8),
+        "Event 9 of agent 'ada' is damaged: the log lacks it; what is before it can be exported (--at 8).",
+    ),
+    (
+        errors.BundleNotProved("ada", 9, "its hash is another", "/b"),
+        "Event 9 of agent 'ada' is damaged: its hash is another (`replay --all --verify --bundle /b` shows more; "
+        "nothing was imported).",
+    ),
+    (
+        errors.NoPattern("(", "missing )"),
+        "'(' is no regular expression (missing )). Mend it, or use --redact.",
+    ),
+    (errors.NothingToMask(), "There is nothing to mask in an empty text (--redact TEXT)."),
+    (
+        errors.NoSuchDocument("a.txt", "docs", ("b.txt", "c.txt")),
+        "There is no document 'a.txt' in source 'docs'. Did you mean b.txt or c.txt? `sources docs` lists all.",
+    ),
+    (
+        errors.PassagesUnusable(9, 1, 50, 2000, 300),
+        "Passages of 9 tokens with an overlap of 1 cannot be made: give --passage-tokens 50 to 2000 (without it: 300), "
+        "and --overlap-tokens of at most half of that.",
+    ),
+    (
+        errors.PassagesFixed("docs", 300, 60),
+        "Source 'docs' has passages of 300 tokens with an overlap of 60, for good. Leave --passage-tokens and "
+        "--overlap-tokens out, or load into a source of another name.",
+    ),
 ]
 """Each with what the command line says of it."""
 
