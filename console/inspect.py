@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,10 +13,12 @@ from palimpsest.console.options import bundle_option, data_folder, given_bundle
 from palimpsest.console.progress import bar
 from palimpsest.console.show import Page, one_line, print_json, utc
 from palimpsest.events.types import Parent
-from palimpsest.questions.listings import AgentListed, all_agents
 from palimpsest.questions.plain import plain
 from palimpsest.store.logs.contract import LogReader
 from palimpsest.store.logs.sqlite_log import SqliteLog
+
+if TYPE_CHECKING:
+    from palimpsest.questions.listings import AgentListed
 
 
 @contextlib.contextmanager
@@ -42,6 +44,8 @@ def reading() -> Iterator[LogReader]:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
 def agents_command(as_json: bool) -> None:
     """List the agents: how many events each has, since when, and what it still waits for."""
+    from palimpsest.questions.listings import all_agents
+
     with reading() as log:
         found = all_agents(log)
     if as_json:

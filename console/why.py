@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from palimpsest.console.grounds_page import as_object, print_grounds
@@ -15,10 +17,8 @@ from palimpsest.console.options import (
     json_option,
     log_options,
 )
-from palimpsest.console.search import catch_up
 from palimpsest.console.show import Page, print_json
 from palimpsest.console.why_page import print_verdict
-from palimpsest.console.worded import worded
 from palimpsest.events.debug.phrases import Wanted
 from palimpsest.questions.grounds import grounds
 from palimpsest.questions.plain import plain
@@ -26,6 +26,9 @@ from palimpsest.questions.ranks import Ranks
 from palimpsest.questions.verdicts import verdict_at
 from palimpsest.questions.words import search_terms
 from palimpsest.store.logs.contract import LogReader
+
+if TYPE_CHECKING:
+    from palimpsest.store.index.projection import MemoryIndex
 
 
 @click.command("why")
@@ -64,8 +67,16 @@ def command(agent: str, text: str | None, *, at: int | None, exact: bool, patien
 
 
 def _ranks(log: LogReader, *, patient: bool) -> Ranks:
+    from palimpsest.console.worded import worded
+
     path = None if given_bundle() else data_folder().index_path()
-    return Ranks(log, index_settings, path, patient=patient, catch_up=catch_up, said=worded)
+    return Ranks(log, index_settings, path, patient=patient, catch_up=_catch_up, said=worded)
+
+
+def _catch_up(index: MemoryIndex, log: LogReader) -> None:
+    from palimpsest.console.search import catch_up  # and with it the engine
+
+    catch_up(index, log)
 
 
 def _say_grounds(agent: str, at: int | None, *, as_json: bool) -> None:

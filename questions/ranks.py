@@ -18,7 +18,6 @@ from palimpsest.events.debug.turns import Search
 from palimpsest.events.debug.verdict import Ranked
 from palimpsest.events.errors import NoIndexAtHand, PalimpsestError, StorageUnavailable
 from palimpsest.events.sources import is_source
-from palimpsest.questions.searches import catch_up, private_index
 from palimpsest.store.logs.contract import LogReader
 
 if TYPE_CHECKING:
@@ -45,7 +44,7 @@ class Ranks:
 
     def __init__(
         self, log: LogReader, settings: Callable[[], IndexSettings], path: Path | None, *, patient: bool = False,
-        catch_up: CatchUp = catch_up, said: Callable[[Exception], str] = str,
+        catch_up: CatchUp | None = None, said: Callable[[Exception], str] = str,
     ) -> None:  # fmt: skip
         self._log, self._settings, self._path = log, settings, path
         self._patient, self._catch_up, self._said = patient, catch_up, said
@@ -63,17 +62,19 @@ class Ranks:
     @contextlib.contextmanager
     def _index(self, views: tuple[View, ...]) -> Iterator[MemoryIndex]:
         """The log's own index, brought up to the log; else a private one. Raises NoIndexAtHand where it takes long."""
+        from palimpsest.questions import searches
+
         index = self._at_hand()
         if index is not None:
             with contextlib.closing(index):
                 if self._patient or self._log.position() - index.position <= BUILT_EVENTS:
-                    self._catch_up(index, self._log)
+                    (self._catch_up or searches.catch_up)(index, self._log)
                     yield index
                     return
         events = sum(view.as_of for view in views)
         if events > BUILT_EVENTS and not self._patient:
             raise NoIndexAtHand(events)
-        with private_index(self._log, views, self._settings()) as private:
+        with searches.private_index(self._log, views, self._settings()) as private:
             yield private
 
     def _at_hand(self) -> MemoryIndex | None:
