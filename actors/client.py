@@ -10,12 +10,13 @@ import asyncio
 import uuid
 from collections.abc import AsyncIterator, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
 from palimpsest.actors.links.calls import unknown
-from palimpsest.actors.links.log_client import LogClient, unwrapped
+from palimpsest.actors.links.log_client import LogClient
+from palimpsest.actors.links.protocol import Parts
 from palimpsest.actors.loads.pace import Pace
 from palimpsest.actors.models.protocol import Piece
 from palimpsest.actors.parts.process import now_ms
@@ -68,11 +69,11 @@ __all__ = ["Client", "Reply", "Ticket"]
 class Client:
     """A handle on a running system. Use it from one event loop; close it when done."""
 
-    def __init__(self, log: LogClient, memory: Any, llm: Any, storage: Any = None) -> None:
-        self._log = log
-        self._memory = memory
-        self._previews = Previews(llm)
-        self._storage = storage
+    def __init__(self, parts: Parts) -> None:
+        self._log = log = LogClient(parts.log)
+        self._memory = parts.memory
+        self._previews = Previews(parts.llm)
+        self._storage = parts.storage
         self._outbox = Outbox(log)
         self._turns = Turns(log, self._aside)
 
@@ -260,8 +261,7 @@ class Client:
         return await self._log.read(agent, after=after)
 
     async def _aside(self, known: int, wait_s: float) -> dict[str, str]:
-        call = self._memory.aside.options(max_task_retries=0 if wait_s else -1)
-        return dict(await unwrapped(call.remote(known, wait_s)))
+        return await self._memory.aside(known, wait_s)
 
     # --- sources of documents
 
@@ -279,7 +279,7 @@ class Client:
         already is skipped, so that it may be called again after anything. See `actors.loads.loader`."""
         from palimpsest.actors.loads.loader import Loader
 
-        pace = Pace(self._position, self._indexed) if self._storage is not None else None
+        pace = Pace(self._position, self._indexed)
         loader = Loader(self._log, source, on_progress=on_progress, pace=pace)
         return await loader.load(paths, agents=agents, passage_tokens=passage_tokens, overlap_tokens=overlap_tokens)
 
@@ -311,8 +311,7 @@ class Client:
         return int((await self._log.status())["position"])
 
     async def _indexed(self, position: int, wait_s: float) -> int:
-        call = self._storage.indexed.options(max_task_retries=0 if wait_s else -1)
-        return int(await unwrapped(call.remote(position, wait_s)))
+        return await self._storage.indexed(position, wait_s)
 
     # --- timers
 

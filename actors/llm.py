@@ -10,16 +10,16 @@ import asyncio
 import os
 from typing import Any
 
-import ray
 import structlog
 from msgspec.structs import replace
 
 from palimpsest.actors.links.log_client import LogClient
+from palimpsest.actors.links.protocol import LogPart
 from palimpsest.actors.links.wire import Batch
 from palimpsest.actors.models.protocol import Model, Piece, Tokenizer
 from palimpsest.actors.parts.inferring import infer
 from palimpsest.actors.parts.owed import append_owed
-from palimpsest.actors.parts.process import now_ms, others_first, set_up_logging, spawn, until_ending, until_taken
+from palimpsest.actors.parts.process import Life, now_ms, others_first, until_taken
 from palimpsest.actors.parts.streams import Streams
 from palimpsest.actors.parts.watch import AgentPiece, Watches
 from palimpsest.events.codec import answer, decode
@@ -181,19 +181,18 @@ class Processor:
 
 
 class LLMActor:
-    """The Ray actor around it. `model` holds the options of the hosted model; of the parts, this one alone has keys."""
+    """The part around it. `model` holds the options of the hosted model; of the parts, this one alone has keys."""
 
-    def __init__(self, log: str, model: dict[str, Any], capacity: int, keys: Handed) -> None:
+    def __init__(self, log: LogPart, model: dict[str, Any], capacity: int, keys: Handed) -> None:
         from palimpsest.actors.models.hosted.lazy import LazyHosted
         from palimpsest.actors.models.offline.model import OfflineModel
 
-        set_up_logging()
         offline = OfflineModel(latency_s=float(model.pop("offline_latency_s", 0.0)))
         around = keys_in(os.environ)  # of a cluster's node; what the driver has counts before it
         hosted = LazyHosted(model, replace(keys, environment=merged(around, keys.environment)))
         self._keys = hosted.keys
-        self._processor = Processor(LogClient(ray.get_actor(log)), offline, hosted, capacity=capacity, tokenizer=hosted)
-        self._task = spawn("llm", self._processor.run)
+        self._processor = Processor(LogClient(log), offline, hosted, capacity=capacity, tokenizer=hosted)
+        self._life = Life("llm", self._processor.run)
 
     async def watch(self, watcher: str, agents: list[str]) -> None:
         """Let a watcher see these agents' answers from now on, until it asks for no pieces for a minute."""
@@ -203,7 +202,7 @@ class LLMActor:
         """What came for a watcher since it last asked, once it sees the agents in `left` no more; waits up to `wait_s`
         for the first. None: this process does not know it."""
         self._processor.watches.leave(watcher, left)
-        return await until_ending(self._processor.watches.pieces(watcher, wait_s))
+        return await self._life.until_ending(self._processor.watches.pieces(watcher, wait_s))
 
     async def take_keys(self, keys: Handed) -> None:
         """Use also what another driver has."""
@@ -211,8 +210,3 @@ class LLMActor:
 
     async def status(self) -> dict[str, Any]:
         return self._processor.figures()
-
-
-def remote(**options: Any) -> Any:
-    """The Ray actor class."""
-    return ray.remote(LLMActor).options(**options)

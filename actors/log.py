@@ -13,19 +13,17 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
-import ray
 import structlog
 
 from palimpsest.actors.links import wire
 from palimpsest.actors.parts.door import Door
-from palimpsest.actors.parts.process import ended, set_up_logging, spawn, until_taken
+from palimpsest.actors.parts.process import Life, ended, until_taken
 from palimpsest.actors.parts.recent import Recent, bounded
 from palimpsest.events.envelope import Envelope, Topic
 from palimpsest.events.errors import BadInput, Fenced, LogUnavailable, PalimpsestError
 from palimpsest.store.folder import DataFolder, FolderLock
-from palimpsest.store.logs.contract import Append, Appended, Committed
-from palimpsest.store.logs.sqlite_log import SqliteLog
-from palimpsest.store.logs.sqlite_reader import SqliteReader
+from palimpsest.store.logs import opening
+from palimpsest.store.logs.contract import Append, Appended, Committed, LogReader, LogStore
 from palimpsest.store.logs.states import stretch
 
 T = TypeVar("T")
@@ -40,7 +38,7 @@ class LogActor:
 
     def __init__(
         self,
-        path: str,
+        path: Path,
         log_id: str,
         limits: dict[str, int] | None = None,
         max_pages: int | None = None,
@@ -48,16 +46,15 @@ class LogActor:
     ) -> None:
         """Opens the log with this id, which its driver made, or none: no folder and no file is made here. With `holder`
         the folder is locked in its name, by this process; without, whoever made it has the lock."""
-        set_up_logging()
         self._log = structlog.get_logger("log")
-        self._path = Path(path)
+        self._path = path
         self._log_id = log_id
         self._limits = limits or {}
         self._max_pages = max_pages
         self._holder = holder
         self._lock: FolderLock | None = None
-        self._store: SqliteLog
-        self._reader: SqliteReader
+        self._store: LogStore
+        self._reader: LogReader
         self._door: Door
         self._recent: Recent
         self._epoch = self._position = self._commits = 0
@@ -70,7 +67,7 @@ class LogActor:
         self._tried = asyncio.Event()
         self._trouble: PalimpsestError | None = None
         self._closing = self._fenced = False
-        self._task = spawn("log", self._run)
+        self._life = Life("log", self._run)
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
@@ -94,13 +91,15 @@ class LogActor:
         self._opened.set()
         self._log.info("started", epoch=self._epoch, position=self._position)
 
-    def _open_files(self) -> tuple[SqliteLog, SqliteReader, int]:
+    def _open_files(self) -> tuple[LogStore, LogReader, int]:
         if self._holder and self._lock is None:
-            self._lock = DataFolder(self._path.parent).lock(self._holder, make=False)
-        store = SqliteLog(self._path, log_id=self._log_id, max_pages=self._max_pages)
+            folder = DataFolder(self._path.parent)
+            purpose = f"the cluster at {self._holder}"
+            self._lock = folder.lock(purpose, make=False, how="cluster", address=self._holder)
+        store = opening.store(self._path, log_id=self._log_id, max_pages=self._max_pages)
         try:
             epoch = store.open_epoch()
-            return store, SqliteLog.open_readonly(self._path), epoch
+            return store, opening.reader(self._path), epoch
         except BaseException:
             store.close()
             raise
@@ -344,7 +343,7 @@ class LogActor:
         self._closing = True
         self._wake()
         self._wanted.set()
-        await asyncio.wait([self._task])
+        await asyncio.wait([self._life.task])
         self._thread.shutdown(wait=True)
         self._reader.close()
         self._store.close()
@@ -355,8 +354,3 @@ class LogActor:
 def _settle(future: asyncio.Future[None]) -> None:
     if not future.done():
         future.set_result(None)
-
-
-def remote(**options: Any) -> Any:
-    """The Ray actor class."""
-    return ray.remote(LogActor).options(**options)

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import ray
 import structlog
 
 from palimpsest.actors.links.log_client import LogClient
+from palimpsest.actors.links.protocol import LogPart
 from palimpsest.actors.links.wire import Batch
-from palimpsest.actors.parts.process import now_ms, set_up_logging, spawn, until_ending, until_taken
+from palimpsest.actors.parts.process import Life, now_ms, until_taken
 from palimpsest.actors.parts.streams import Streams
 from palimpsest.events.context import Count
 from palimpsest.events.envelope import Topic
@@ -121,23 +121,17 @@ class Memory:
 
 
 class MemoryActor:
-    """The Ray actor around it."""
+    """The part around it."""
 
-    def __init__(self, log: str, options: dict[str, int]) -> None:
+    def __init__(self, log: LogPart, **options: int) -> None:
         from palimpsest.store.tokens.counting import count
 
-        set_up_logging()
-        self._memory = Memory(LogClient(ray.get_actor(log)), count, **options)
-        self._task = spawn("memory", self._memory.run)
+        self._memory = Memory(LogClient(log), count, **options)
+        self._life = Life("memory", self._memory.run)
 
     async def aside(self, known: int, wait_s: float) -> dict[str, str]:
         """The agents that are set aside, with the reasons; waits up to `wait_s` for another number than `known`."""
-        return await until_ending(self._memory.streams.asides(known, wait_s))
+        return await self._life.until_ending(self._memory.streams.asides(known, wait_s))
 
     async def status(self) -> dict[str, Any]:
         return self._memory.figures()
-
-
-def remote(**options: Any) -> Any:
-    """The Ray actor class."""
-    return ray.remote(MemoryActor).options(**options)

@@ -17,16 +17,16 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-import ray
 import structlog
 
 from palimpsest.actors.links import wire
 from palimpsest.actors.links.log_client import LogClient
+from palimpsest.actors.links.protocol import LogPart
 from palimpsest.actors.links.remote_log import RemoteLog
-from palimpsest.actors.parts.index import IndexSettings, open_index
+from palimpsest.actors.parts.index import open_index
 from palimpsest.actors.parts.outage import Outage
 from palimpsest.actors.parts.owed import append_owed
-from palimpsest.actors.parts.process import now_ms, set_up_logging, spawn, until_ending, until_taken
+from palimpsest.actors.parts.process import Life, now_ms, until_taken
 from palimpsest.events.codec import answer, decode
 from palimpsest.events.envelope import Draft, Envelope, Topic
 from palimpsest.events.errors import (
@@ -39,10 +39,13 @@ from palimpsest.events.errors import (
     StorageDamaged,
     StorageUnavailable,
 )
+from palimpsest.events.passages import Page
 from palimpsest.events.types import Event, FunctionCalled, FunctionFailed, FunctionReturned
 from palimpsest.store.index.bearing import BEARING
 from palimpsest.store.index.heads import KeptHeads
+from palimpsest.store.index.points import View
 from palimpsest.store.index.projection import MemoryIndex
+from palimpsest.store.index.settings import IndexSettings
 from palimpsest.store.library.functions import ON_DOCUMENTS, SourceLog, look_up, returned, search, sight_at, unavailable
 from palimpsest.store.library.reading import Library
 
@@ -255,6 +258,16 @@ class Storage:
 
         return self._thread.submit(lambda: [one(*each) for each in calls]).result()
 
+    async def look(self, sought: wire.Sought) -> Page:
+        """As `MemoryIndex.search`, in its thread. Raises BadInput, StorageUnavailable."""
+        index = self._index
+        if index is None:
+            raise StorageUnavailable(str(self._outage.why or "The index is being opened: try again."))
+        try:
+            return await self._in_thread(partial(_found, index, sought))
+        except ValueError as error:
+            raise BadInput(str(error)) from error
+
     async def close(self) -> None:
         if self._index is not None:
             await self._in_thread(self._index.close)
@@ -295,6 +308,20 @@ class Storage:
         return {"position": self._position, "searches": self._searches, "trouble": str(why) if why else ""}
 
 
+def _found(index: MemoryIndex, sought: wire.Sought) -> Page:
+    return index.search(
+        [View(*each) for each in sought.views],
+        kind=sought.kind,
+        query=sought.query,
+        page=sought.page,
+        size=sought.size,
+        own=sought.own,
+        who=sought.who,
+        start_ms=sought.start_ms,
+        end_ms=sought.end_ms,
+    )
+
+
 def bites_of(batch: wire.Batch) -> Iterator[tuple[list[Envelope], int]]:
     """What a batch bears, a little at a time, each with the position that it brings the index to: whoever waits for
     the index, a load or a search, waits for no more than stands before it."""
@@ -311,15 +338,12 @@ def bites_of(batch: wire.Batch) -> Iterator[tuple[list[Envelope], int]]:
 
 
 class StorageActor:
-    """The Ray actor around it."""
+    """The part around it."""
 
-    def __init__(self, log: str, path: str, settings: IndexSettings) -> None:
-        set_up_logging()
-        actor: Any = ray.get_actor(log)
-        reader = RemoteLog(actor)
-
-        self._storage = Storage(LogClient(actor), reader, lambda: open_index(Path(path), settings, reader))
-        self._task = spawn("storage", self._storage.run)
+    def __init__(self, log: LogPart, path: Path, settings: IndexSettings) -> None:
+        reader = RemoteLog(log, asyncio.get_running_loop())
+        self._storage = Storage(LogClient(log), reader, lambda: open_index(path, settings, reader))
+        self._life = Life("storage", self._storage.run)
 
     async def status(self) -> dict[str, Any]:
         """The figures, once the index was opened or could not be. Raises what only another setting can mend."""
@@ -328,14 +352,18 @@ class StorageActor:
 
     async def indexed(self, position: int, wait_s: float) -> int:
         """The position up to which all is indexed; waits up to `wait_s` until it is this one."""
-        return await until_ending(self._storage.indexed(position, wait_s))
+        return await self._life.until_ending(self._storage.indexed(position, wait_s))
+
+    async def search(self, data: bytes) -> bytes:
+        """A `Sought`, by somebody who looks into an agent's memory: a `Page` of what is indexed by now. Raises BadInput
+        where nobody is called so; StorageUnavailable where there is no index now."""
+        return wire.pack(await self._storage.look(wire.unpack_sought(data)))
 
     async def flush_and_close(self) -> None:
         """Write all that is in memory, and let the folder go: for an orderly stop."""
-        self._task.cancel()
+        self._life.task.cancel()
         await self._storage.close()
 
-
-def remote(**options: Any) -> Any:
-    """The Ray actor class."""
-    return ray.remote(StorageActor).options(**options)
+    async def abandon(self) -> None:
+        """Let the folder go where this part died, and its process lives on."""
+        await self._storage.close()

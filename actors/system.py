@@ -1,122 +1,181 @@
-"""The one composition root: boots the parts on Ray, and hands out clients.
+"""The one composition root: boots the parts of a system, or joins one that runs, and hands out clients.
 
-Without an address the parts belong to this process, under names of their own, on the Ray that it has, or that is
-started for it. With one, they belong to that cluster, under names made from the data folder's: the first driver makes
-them, every other finds them, and they stay when it leaves. Whoever the parts belong to has the folder's lock.
+Rules. (1) Whoever has a system has its folder's lock, which says how it is joined. (2) `boot` has the system in this
+process and ends it with `stop`; others may join it meanwhile. (3) `join` uses the one that runs on the folder; where
+there is none a process of its own is started for it, which ends with the last who leaves. (4) The parts of a cluster
+(`Options.address`) are everybody's, and stay.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import hashlib
-import os
-import uuid
+import time
 import weakref
-from collections.abc import Mapping
-from typing import Any, Final
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final, Protocol
 
 import msgspec
 
 from palimpsest.actors.client import Client
-from palimpsest.actors.links.log_client import LogClient, unwrapped
-from palimpsest.actors.on_ray import own_ray, whereabouts
-from palimpsest.actors.parts.index import IndexSettings
+from palimpsest.actors.joining.door import Door
+from palimpsest.actors.joining.frames import Figures, Seat, Welcome
+from palimpsest.actors.joining.joined import Joined, Line, connected
+from palimpsest.actors.joining.start import started
+from palimpsest.actors.links.protocol import PARTS, Parts
+from palimpsest.actors.options import Options, keyed
 from palimpsest.actors.parts.process import now_ms
-from palimpsest.events.errors import ActorLost, BadInput
-from palimpsest.store.folder import DataFolder, FolderLock
+from palimpsest.events.errors import BadInput, DataFolderBusy
+from palimpsest.store.folder import FREE_S, LOOK_S, DataFolder, FolderLock, Holder, is_alive
+from palimpsest.store.index.settings import IndexSettings
 from palimpsest.store.keys.files import Handed
-from palimpsest.store.keys.imported import keys_for
-from palimpsest.store.logs.sqlite_file import begin, check
+from palimpsest.store.logs.sqlite_file import check
 
-PARTS: Final = ("log", "memory", "llm", "storage", "timer")
-STOP_S: Final = 20.0
-BOOT_S: Final = 60.0
-_NO_START: Final = (
-    "Parts of the system have no process after {seconds:.0f} s ({names}): Ray could start none, or the machine is too "
-    "busy. See that the disk, /tmp and /dev/shm have room, and try again.{words}"
+__all__ = ["Options", "System", "boot", "join"]
+
+USUAL_INDEX: Final = IndexSettings()
+_SILENT: Final = (
+    "The system of {folder} does not answer: {holder} has the folder. See system.log there. If that process is stuck, "
+    "end it (`kill`): nothing that was acknowledged is lost."
 )
-RESTARTS: Final[Mapping[str, Any]] = {"max_restarts": -1, "max_task_retries": -1, "num_cpus": 0}
+ALONE: Final = "it runs without Ray (--local), so that nobody can join it"
 
 
-class Options(msgspec.Struct, frozen=True, kw_only=True):
-    """What a system is booted with. `model` are the hosted model's options (base_url, timeout_s, max_in_flight …)."""
+class Runtime(Protocol):
+    """Where the parts are: on Ray, in this process, or behind another process's door."""
 
-    address: str = ""
-    rehome: bool = False
-    """With an address: what the cluster kept of where the folder is does not hold any more (see `whereabouts`)."""
-    model: Mapping[str, Any] = {}
-    limits: Mapping[str, int] = {}
-    """Of the log's door: max_open, max_open_an_agent, max_waiting, and the same in bytes (see `actors.parts.door`)."""
-    max_pages: int | None = None
-    """The log's file may grow to so many pages of 4 KiB (None: as the disk allows)."""
-    capacity: int = 4096
-    snapshot_every: int = 500
-    index: IndexSettings = IndexSettings()
-    keys: Handed | None = None
-    """What model servers are given (None: what this user has, by the files and the environment)."""
-    typed: tuple[str, ...] = ()
-    """The addresses of model servers that the user named just now."""
+    parts: Parts
+    notes: tuple[str, ...]
+
+    async def pids(self) -> dict[str, int]: ...
+
+    async def stop(self) -> None: ...
 
 
 class System:
-    """The parts of a running system, by name, each a Ray actor."""
+    """A running system, as this process has it or has joined it."""
 
     def __init__(
-        self, parts: Mapping[str, Any], lock: FolderLock | None, *, owns_ray: bool, notes: tuple[str, ...] = ()
+        self,
+        runtime: Runtime,
+        lock: FolderLock | None = None,
+        *,
+        purpose: str = "",
+        index: IndexSettings = USUAL_INDEX,
+        notes: tuple[str, ...] = (),
     ) -> None:
-        self.parts = parts
-        self.notes = notes
+        self.parts = runtime.parts
+        self.notes = (*notes, *runtime.notes)
         """What its user should know from the start: what does not work for now."""
+        self.runtime = runtime
         self._lock = lock
-        self._owns_ray = owns_ray
+        self._purpose = purpose
+        self._index = index
+        self._since_ms = now_ms()
+        self._door: Door | None = None
+        self._stays = True
+        self._on_end: Callable[[], None] | None = None
+        self._ends_for = ""
         self._clients: weakref.WeakSet[Client] = weakref.WeakSet()
         """Those to be closed at the end: one that was closed before, or has nothing to close, is not held here."""
 
     def client(self) -> Client:
         """A client of the caller's own, which may close it when done; it is closed with the system at the latest."""
-        parts = self.parts
-        client = Client(LogClient(parts["log"]), parts["memory"], parts["llm"], parts["storage"])
+        client = Client(self.parts)
         self._clients.add(client)
         return client
 
     async def take_keys(self, keys: Handed) -> None:
         """Give model servers these keys too."""
-        await unwrapped(self.parts["llm"].take_keys.remote(keys))
+        await self.parts.llm.take_keys(keys)
 
     async def pids(self) -> dict[str, int]:
         """The process of each part."""
-        found = await asyncio.gather(*(unwrapped(part.__ray_call__.remote(_pid)) for part in self.parts.values()))
-        return dict(zip(self.parts, found, strict=True))
+        return await self.runtime.pids()
 
     async def status(self) -> dict[str, dict[str, Any]]:
         """Each part's figures."""
-        found = await asyncio.gather(*(unwrapped(part.status.remote()) for part in self.parts.values()))
-        return dict(zip(self.parts, found, strict=True))
+        found = await asyncio.gather(*(getattr(self.parts, name).status() for name in PARTS))
+        return dict(zip(PARTS, found, strict=True))
+
+    async def goes_on(self) -> bool:
+        """Whether the system goes on when this process leaves it."""
+        if isinstance(self.runtime, Joined):
+            found = await self.runtime.figures()
+            return found.stays or len(found.joined) > 1
+        return self._lock is None
 
     async def stop(self) -> None:
-        """An orderly end: storage and log are flushed and closed. What is owed is taken up at the next start.
+        """Leave a system that was joined; end one that this process has: storage and log are flushed and closed, and
+        what is owed is taken up at the next start.
 
-        A part that has ended has nothing to flush; one that hangs is killed, which loses nothing either. The parts of
-        a cluster that was joined are everybody's, and stay.
+        A part that has ended has nothing to flush; one that hangs is killed, which loses nothing either.
         """
-        own = {} if self._lock is None else self.parts
+        if self._lock is not None:
+            self._lock.tell(how="brief")
+        if self._door is not None:
+            self._door.dismiss(self._ends_for)
         try:
             for client in list(self._clients):
                 await client.close()
-            await _flush(own)
+            await self.runtime.stop()
         finally:
-            _end(own, owns_ray=self._owns_ray)
             if self._lock is not None:
                 self._lock.release()
+            if self._door is not None:
+                self._door.close()
 
+    # --- for who joins it (`actors.joining.door.Served`); called by the door's thread
 
-def _pid(_actor: Any) -> int:
-    return os.getpid()
+    def open_door(self) -> None:
+        """Let others join from now on."""
+        assert self._lock is not None, "only who has the system opens its door"
+        self._door = Door(self)
+        self._lock.tell(how="door", door=str(self._door.open()))
+
+    def hosted(self, *, stays: bool, on_end: Callable[[], None]) -> None:
+        """This process is there for the system alone: `on_end` is called, by any thread, when it is to stop it."""
+        self._stays = stays
+        self._on_end = on_end
+
+    def welcome(self) -> Welcome:
+        from palimpsest import __version__
+
+        pid = self._lock.holder.pid if self._lock is not None else 0
+        return Welcome(pid, self._purpose, __version__, self._index, self.notes)
+
+    async def figures(self, joined: tuple[Seat, ...]) -> Figures:
+        welcome = self.welcome()
+        return Figures(
+            pid=welcome.pid,
+            purpose=self._purpose,
+            version=welcome.version,
+            since_ms=self._since_ms,
+            stays=self._stays,
+            joined=joined,
+            pids=await self.pids(),
+            parts=await self.status(),
+        )
+
+    def stay(self) -> bool:
+        if self._on_end is not None:
+            self._stays = True
+        return self._on_end is not None
+
+    def left(self, others: int) -> bool:
+        return not others and not self._stays and self.end("")
+
+    def end(self, why: str) -> bool:
+        """Have the process that is there for this system stop it; those who joined are told why ("": nobody is in)."""
+        if self._on_end is None:
+            return False
+        self._ends_for = self._ends_for or why
+        self._on_end()
+        return True
 
 
 async def boot(folder: DataFolder, purpose: str, options: Options | None = None) -> System:
-    """Start (or with an address, join) a system on a data folder, ready to serve.
+    """Start a system on a data folder, ready to serve, in this process; with an address, start or join a cluster's.
 
     Raises DataFolderBusy if another process has the folder; BadInput if it cannot be made, the cluster not reached, or
     if the cluster has the folder on another node or with another log; NewerFormat or LogUnreadable where its log is not
@@ -125,145 +184,145 @@ async def boot(folder: DataFolder, purpose: str, options: Options | None = None)
     options = options or Options()
     check(folder.log_path())
     if options.address:  # whether there is to be a folder, the cluster knows
-        return await _boot(folder, None, options)
-    options, notes = _with_keys(folder.create(), options)
-    lock = folder.lock(purpose)
+        return await _ready(await _begun(folder, options), None, purpose, options, ())
+    options, notes = keyed(folder.create(), options)
+    lock = folder.lock(purpose, how="starting")
     try:
-        system = await _boot(folder, lock, options)
+        runtime = await _begun(folder, options)
+        system = await _ready(runtime, lock, purpose, options, notes)
+        if options.local:
+            lock.tell(how="alone", why=ALONE)
+        else:
+            system.open_door()
     except BaseException:
         lock.release()
         raise
-    system.notes = (*notes, *system.notes)
     return system
 
 
-def _with_keys(folder: DataFolder, options: Options) -> tuple[Options, tuple[str, ...]]:
-    """The options with what model servers are given, and what the user should know of it."""
-    if options.keys is not None:
-        return options, ()
-    keys, notes = keys_for(folder, os.environ, now_ms(), options.typed)
-    return msgspec.structs.replace(options, keys=keys), notes
+async def _begun(folder: DataFolder, options: Options) -> Runtime:
+    if options.local:
+        from palimpsest.actors.local import LocalRuntime
+
+        return LocalRuntime(folder, options)
+    from palimpsest.actors.on_ray.runtime import begun
+
+    return await begun(folder, options)
 
 
-async def _boot(folder: DataFolder, lock: FolderLock | None, options: Options) -> System:
-    import ray
-
-    owns_ray = not ray.is_initialized()
-    said = own_ray.start(options.address) if owns_ray else ()
-    parts: dict[str, Any] = {}
-    own, joined = _names(folder, options), False
+async def _ready(
+    runtime: Runtime, lock: FolderLock | None, purpose: str, options: Options, notes: tuple[str, ...]
+) -> System:
+    """The system, once every part can tell of itself. Raises what one says is wrong; the runtime is stopped then."""
     try:
-        log_id, node, begun = _log(folder, own, options)
-        options, of_keys = _with_keys(folder, options)
-        joined = bool(options.address) and _there("log" + own)
-        parts = _parts(folder, options, own, log_id, node)
-        if joined:
-            await unwrapped(parts["llm"].take_keys.remote(options.keys))
-        await _started(parts)
-        await unwrapped(parts["log"].status.remote())  # if anything is wrong with the log, it knows best what
-        status = await asyncio.gather(*(unwrapped(part.status.remote()) for part in parts.values()))
+        await runtime.parts.log.status()  # if anything is wrong with the log, it knows best what
+        found = await asyncio.gather(*(getattr(runtime.parts, name).status() for name in PARTS))
     except BaseException:
-        _end({} if joined else parts, owns_ray=owns_ray)
+        await runtime.stop()
         raise
-    trouble = (f"Storage cannot be searched now. {each['trouble']}" for each in status if each.get("trouble"))
-    return System(parts, lock, owns_ray=owns_ray, notes=(*of_keys, *said, *begun, *trouble))
+    trouble = (f"Storage cannot be searched now. {each['trouble']}" for each in found if each.get("trouble"))
+    return System(runtime, lock, purpose=purpose, index=options.index, notes=(*notes, *trouble))
 
 
-def _log(folder: DataFolder, own: str, options: Options) -> tuple[str, str, tuple[str, ...]]:
-    """The log's id, made now where there is none; the node that the parts belong on ("": any); what the user should
-    know of it."""
-    if options.address:
-        return whereabouts.settle(folder, own, rehome=options.rehome)
-    return begin(folder.log_path()), "", ()
+# --- joining ------------------------------------------------------------------------------------------------------
 
 
-async def _started(parts: Mapping[str, Any]) -> None:
-    """Wait until each part has its process; what it has to do before it serves has no limit. Raises BadInput."""
-    pings = {name: asyncio.ensure_future(unwrapped(part.__ray_call__.remote(_pid))) for name, part in parts.items()}
-    _, late = await asyncio.wait(pings.values(), timeout=BOOT_S)
-    for ping in late:
-        ping.cancel()
-    if late:
-        names = ", ".join(name for name, ping in pings.items() if ping in late)
-        words = own_ray.last_words()
-        said = f" Ray's last words: {words}" * bool(words)
-        raise BadInput(_NO_START.format(names=names, seconds=BOOT_S, words=said))
-    for ping in pings.values():
-        ping.result()
+async def join(folder: DataFolder, purpose: str, options: Options | None = None, *, stays: bool = False) -> System:
+    """Join the system that runs on a data folder; where there is none, start one, which lives until the last who joined
+    has left, or if it `stays` until it is ended. If its process ends otherwise it is started again, and calls go on.
 
-
-async def _flush(parts: Mapping[str, Any]) -> None:
-    """Quiet the parts that write, then let the files be flushed and closed."""
-    import ray
-
-    for name in ("memory", "llm", "timer"):
-        if name in parts:
-            ray.kill(parts[name])
-    for name in ("storage", "log"):
-        if name in parts:
-            with contextlib.suppress(ActorLost, TimeoutError):
-                await asyncio.wait_for(unwrapped(parts[name].flush_and_close.remote()), STOP_S)
-
-
-def _end(parts: Mapping[str, Any], *, owns_ray: bool) -> None:
-    """End these parts for good, and Ray with them if it was started for them."""
-    import ray
-
-    for part in parts.values():
-        ray.kill(part)
-    if owns_ray:
-        own_ray.stop()
-
-
-def _names(folder: DataFolder, options: Options) -> str:
-    """What the parts' names end with: of a cluster's, the same for every driver that names this folder."""
-    if not options.address:
-        return f"-0-{uuid.uuid4().hex[:8]}"
-    return f"-0-{hashlib.sha256(str(folder.path.resolve()).encode()).hexdigest()[:8]}"
-
-
-def _there(name: str) -> bool:
-    """Whether the cluster has this actor."""
-    import ray
-
-    try:
-        ray.get_actor(name)
-    except ValueError:
-        return False
-    return True
-
-
-def _parts(folder: DataFolder, options: Options, own: str, log_id: str, node: str) -> dict[str, Any]:
-    """The five actors; each restarts by itself, for ever, and reads what it owes from the log. Those of a cluster stay
-    on the node that has the folder.
-
-    They find the log by its name: a handle among their arguments would have to be kept for every restart.
+    With `Options.local` it is started in this process. Raises as `boot` does; BadInput where the one that runs has
+    another index than these options ask for.
     """
-    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+    options = options or Options()
+    if options.address or options.local:
+        return await boot(folder, purpose, options)
+    check(folder.log_path())
+    options, notes = keyed(folder.create(), options)
 
-    from palimpsest.actors import llm, log, memory, storage, timer
+    async def reach() -> Line:
+        line = await _reached(folder, purpose, options, stays=stays)
+        await line.ask("llm", "take_keys", (options.keys,))
+        return line
 
-    def options_of(name: str) -> dict[str, Any]:
-        shared: dict[str, Any] = {}
-        if options.address:
-            shared = {"lifetime": "detached", "get_if_exists": True}
-            shared["scheduling_strategy"] = NodeAffinitySchedulingStrategy(node, soft=False)
-        return {**RESTARTS, **shared, "name": name, "max_concurrency": 1000}
+    if (holder := folder.holder()) and holder.how == "cluster" and is_alive(holder.pid):
+        return await boot(folder, purpose, msgspec.structs.replace(options, address=holder.address))
+    line = await reach()
+    joined = Joined(line, reach)
+    try:
+        _check_index(folder, line.welcome, options.index)
+    except BadInput:
+        await joined.stop()
+        raise
+    return System(joined, purpose=purpose, index=line.welcome.index, notes=notes)
 
-    log_name = f"log{own}"
-    holder = f"the cluster at {options.address}" if options.address else ""
-    log_actor = log.remote(**options_of(log_name)).remote(
-        str(folder.log_path()), log_id, dict(options.limits), options.max_pages, holder
-    )
-    memory_options = {"capacity": options.capacity, "snapshot_every": options.snapshot_every}
-    return {
-        "log": log_actor,
-        "memory": memory.remote(**options_of(f"memory{own}")).remote(log_name, memory_options),
-        "llm": llm.remote(**options_of(f"llm{own}")).remote(
-            log_name, dict(options.model), options.capacity, options.keys or Handed()
-        ),
-        "storage": storage.remote(**options_of(f"storage{own}")).remote(
-            log_name, str(folder.index_path()), options.index
-        ),
-        "timer": timer.remote(**options_of(f"timer{own}")).remote(log_name),
-    }
+
+async def look(folder: DataFolder, purpose: str) -> Figures | None:
+    """The figures of the system that runs on a data folder, or on the cluster that has it; None where there is none, or
+    none that can be asked."""
+    holder = folder.holder()
+    if holder and holder.how == "cluster" and is_alive(holder.pid):
+        system = await boot(folder, purpose, Options(address=holder.address))
+        try:
+            return msgspec.structs.replace(await system.figures(()), pid=holder.pid, purpose=holder.purpose)
+        finally:
+            await system.stop()
+    joined = await find(folder, purpose)
+    if joined is None:
+        return None
+    try:
+        return await joined.figures()
+    finally:
+        await joined.stop()
+
+
+async def find(folder: DataFolder, purpose: str) -> Joined | None:
+    """The system that runs on a data folder, joined; None where there is none, or none that can be joined."""
+    holder = folder.holder()
+    line = await _at_door(holder, purpose) if holder else None
+    if line is None:
+        return None
+
+    async def again() -> Line:
+        raise BadInput("The system has ended.")
+
+    return Joined(line, again)
+
+
+async def _at_door(holder: Holder, purpose: str) -> Line | None:
+    return await connected(Path(holder.door), purpose) if holder.how == "door" else None
+
+
+async def _reached(folder: DataFolder, purpose: str, options: Options, *, stays: bool) -> Line:
+    """A line to the folder's system, which is started if need be. Raises DataFolderBusy where nobody can join it."""
+    until = time.monotonic() + FREE_S
+    while True:
+        holder = folder.holder()
+        if holder and (line := await _at_door(holder, purpose)):
+            return line
+        waits = holder is not None and holder.how in ("brief", "starting") and is_alive(holder.pid)
+        if not waits or time.monotonic() > until:
+            try:
+                await started(folder, purpose, options, stays=stays)
+                continue
+            except DataFolderBusy as busy:
+                if busy.how == "alone":
+                    raise
+                if time.monotonic() > until:
+                    raise BadInput(_SILENT.format(folder=folder, holder=busy.holder)) from None
+        await asyncio.sleep(LOOK_S)
+
+
+def _check_index(folder: DataFolder, found: Welcome, asked: IndexSettings) -> None:
+    """Raises BadInput where the running system's index is not what was asked for; the usual ones ask for nothing."""
+    if asked not in (USUAL_INDEX, found.index):
+        raise BadInput(
+            f"The system that runs on {folder} (pid {found.pid}, {found.purpose}) has its index with "
+            f"{_in_words(found.index)}, and this call asks for {_in_words(asked)}. Leave that out (also of the "
+            "environment), or end the system with `palimpsest down` and start it so."
+        )
+
+
+def _in_words(index: IndexSettings) -> str:
+    place = f" at {index.embedder_url}" * bool(index.embedder_url)
+    return f"the embedder {index.embedder}{place}" + f" on {index.qdrant_url}" * bool(index.qdrant_url)

@@ -11,12 +11,12 @@ import heapq
 from collections.abc import Callable
 from typing import Any
 
-import ray
 import structlog
 
 from palimpsest.actors.links.log_client import LogClient
+from palimpsest.actors.links.protocol import LogPart
 from palimpsest.actors.parts.owed import append_owed
-from palimpsest.actors.parts.process import now_ms, set_up_logging, spawn, until_taken
+from palimpsest.actors.parts.process import Life, now_ms, until_taken
 from palimpsest.events.alarms import firing, setting
 from palimpsest.events.codec import answer, decode
 from palimpsest.events.envelope import Draft, Envelope, Topic
@@ -128,17 +128,11 @@ class Timers:
 
 
 class TimerActor:
-    """The Ray actor around it."""
+    """The part around it."""
 
-    def __init__(self, log: str) -> None:
-        set_up_logging()
-        self._timers = Timers(LogClient(ray.get_actor(log)))
-        self._task = spawn("timer", self._timers.run)
+    def __init__(self, log: LogPart) -> None:
+        self._timers = Timers(LogClient(log))
+        self._life = Life("timer", self._timers.run)
 
     async def status(self) -> dict[str, Any]:
         return self._timers.figures()
-
-
-def remote(**options: Any) -> Any:
-    """The Ray actor class."""
-    return ray.remote(TimerActor).options(**options)

@@ -27,6 +27,8 @@ from bench.figures import Figures, add_json_option, show
 from bench.kills import check, kill_again_and_again
 from bench.storage import disk_mib
 from palimpsest.actors.client import Client
+from palimpsest.actors.on_ray.actors import run_in
+from palimpsest.actors.on_ray.runtime import RayRuntime
 from palimpsest.actors.system import System, boot
 from palimpsest.console import gauge
 from palimpsest.console.workload import message
@@ -75,7 +77,8 @@ async def searches(system: System, agent: str, source: str = SOURCE, count: int 
         )
         return place(draft(agent, 0, event, key=f"bench{number}"), state.seq, position, GENESIS), event
 
-    took_s = await system.parts["storage"].__ray_call__.remote(_timed, [call(number) for number in range(count + 1)])
+    assert isinstance(system.runtime, RayRuntime), "it was booted on Ray"
+    took_s = await run_in(system.runtime.links["storage"], _timed, [call(number) for number in range(count + 1)])
     first, rest = took_s[0], sorted(took_s[1:])
     return {
         "first_search_ms": round(first * 1000, 1),

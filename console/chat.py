@@ -10,7 +10,7 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,14 +18,13 @@ import click
 import msgspec
 
 from palimpsest.actors.models.hosted.window import UNKNOWN, Window
+from palimpsest.console.joining import at_work, local_option
 from palimpsest.console.not_text import refuse_at_once
 from palimpsest.console.options import (
     address_option,
     data_folder,
     index_options,
     index_settings,
-    rehomed,
-    serve,
     stdin_is_closed,
 )
 from palimpsest.console.past import still_set, to_look
@@ -41,7 +40,7 @@ from palimpsest.console.settings import (
     settings_for_new,
     window_said,
 )
-from palimpsest.console.show import one_line, terminal, utc
+from palimpsest.console.show import one_line, utc
 from palimpsest.console.talk import Talker
 from palimpsest.console.tokenizers import missing
 from palimpsest.console.zones import moved, unnamed, with_zone, zone_said
@@ -124,9 +123,10 @@ DEFAULT_AGENT: Final = "palimpsest"
     help="The time zone that the agent's times and timers are in, as Europe/Berlin (a new agent's: yours, by TZ).",
 )
 @address_option
+@local_option
 @index_options
 @click.option("--thoughts", is_flag=True, help="Show the agent's inner thoughts.")
-def command(agent: str, address: str, thoughts: bool, **flags: Any) -> int:
+def command(agent: str, address: str, local: bool, thoughts: bool, **flags: Any) -> int:
     """Talk with AGENT (default: palimpsest), which is made if there is none.
 
     On a terminal there is a prompt; /help lists what can be done there. From a pipe each line is a message, and the
@@ -139,7 +139,10 @@ def command(agent: str, address: str, thoughts: bool, **flags: Any) -> int:
     if stdin_is_closed():
         raise BadInput("Standard input is closed, so there is nothing to read: type in a terminal, or pipe lines in.")
     with keyboard_held() as keyboard:
-        return asyncio.run(_chat(data_folder(), agent, Flags(**flags), address, thoughts=thoughts, keyboard=keyboard))
+        talking = _chat(
+            data_folder(), agent, Flags(**flags), address, local=local, thoughts=thoughts, keyboard=keyboard
+        )
+        return asyncio.run(talking)
 
 
 def keyboard_held() -> contextlib.AbstractContextManager[Keyboard | None]:
@@ -152,7 +155,14 @@ def keyboard_held() -> contextlib.AbstractContextManager[Keyboard | None]:
 
 
 async def _chat(
-    folder: DataFolder, agent: str, flags: Flags, address: str, *, thoughts: bool, keyboard: Keyboard | None
+    folder: DataFolder,
+    agent: str,
+    flags: Flags,
+    address: str,
+    *,
+    local: bool,
+    thoughts: bool,
+    keyboard: Keyboard | None,
 ) -> int:
     from palimpsest.actors.requests.checks import check_name
 
@@ -165,27 +175,33 @@ async def _chat(
     served = await _served(flags)
     if not address:
         _foresee(folder, agent, flags, served)
-    with starting(address):
-        from palimpsest.actors.system import Options, boot
-        from palimpsest.console.keyboard import deaf
-
-        model = flags.model or os.environ.get("PALIMPSEST_MODEL") or OFFLINE
-        options = Options(
-            address=address, rehome=rehomed(), index=settings, typed=servers_named(flags, os.environ, model)
-        )
-        with deaf() if keyboard else contextlib.nullcontext():
-            system = await boot(folder, f"chat {agent}", options)
-    try:
-        for note in system.notes:
-            click.echo(note, err=True)
+    model = flags.model or os.environ.get("PALIMPSEST_MODEL") or OFFLINE
+    typed = servers_named(flags, os.environ, model)
+    work = at_work(folder, f"chat {agent}", address=address, local=local, index=settings, typed=typed)
+    async with _deaf(work, keyboard) as system:
         client = system.client()
         for note in await settle(client, agent, flags, served):
             click.echo(note, err=True)
         change = partial(_model, system, folder)
-        talk = Talk(folder=folder, change=change, thoughts=thoughts, runs_on=bool(address))
+        talk = Talk(folder=folder, change=change, thoughts=thoughts, goes_on=system.goes_on)
         return await converse(client, agent, talk, keyboard)
-    finally:
-        await system.stop()
+
+
+@contextlib.asynccontextmanager
+async def _deaf(
+    work: contextlib.AbstractAsyncContextManager[System], keyboard: Keyboard | None
+) -> AsyncIterator[System]:
+    """The same, where what is started meanwhile is deaf to the keyboard's signals."""
+    if keyboard is None:
+        async with work as system:
+            yield system
+        return
+    from palimpsest.console.keyboard import deaf
+
+    async with contextlib.AsyncExitStack() as stack:
+        with deaf():
+            system = await stack.enter_async_context(work)
+        yield system
 
 
 async def _model(system: System, folder: DataFolder, agent: str, name: str) -> list[str]:
@@ -282,12 +298,12 @@ def _elsewhere(state: State) -> list[str]:
 
 
 class Talk(msgspec.Struct, frozen=True, kw_only=True):
-    """How a conversation is held. `runs_on`: a cluster has the parts, and stays when it ends."""
+    """How a conversation is held. `goes_on`: whether the system stays when it ends."""
 
     folder: DataFolder
     change: Change
+    goes_on: Callable[[], Awaitable[bool]]
     thoughts: bool = False
-    runs_on: bool = False
 
 
 async def converse(client: Talker, agent: str, talk: Talk, keyboard: Keyboard | None) -> int:
@@ -296,20 +312,20 @@ async def converse(client: Talker, agent: str, talk: Talk, keyboard: Keyboard | 
         from palimpsest.console import pipe
 
         code = await pipe.talk(client, agent, pipe.standard_input(), thoughts=talk.thoughts)
-        for line in still_set(await client.timers(agent), agent, runs_on=talk.runs_on):
+        for line in still_set(await client.timers(agent), runs_on=await talk.goes_on()):
             click.echo(line, err=True)
         return code
     from palimpsest.console.repl import Repl, fit
 
-    serve()
     click.echo(f"You talk with {one_line(agent)}. /help lists what you can do; Ctrl-D ends.")
     history = talk.folder.path / "chat-history"
     with fit():
         repl = Repl(client, agent, history, count, thoughts=talk.thoughts, change=talk.change, keyboard=keyboard)
         code = await repl.run()
     if repl.left != signal.SIGHUP:
+        goes_on = await talk.goes_on()
         for met in repl.met:
-            for line in still_set(await client.timers(met), met, runs_on=talk.runs_on):
+            for line in still_set(await client.timers(met), runs_on=goes_on):
                 click.echo(line)
         click.echo(to_look(repl.agent))
     return code
@@ -317,15 +333,3 @@ async def converse(client: Talker, agent: str, talk: Talk, keyboard: Keyboard | 
 
 def _interactive() -> bool:
     return sys.stdin.isatty() and sys.stdout.isatty()
-
-
-@contextlib.contextmanager
-def starting(address: str) -> Iterator[None]:
-    """Say that Ray starts, which takes some seconds: with a sign of life on a terminal."""
-    what = f"Joining Ray at {address} …" if address else "Starting Ray …"
-    if not sys.stderr.isatty():
-        click.echo(what, err=True)
-        yield
-        return
-    with terminal(sys.stderr).status(what):
-        yield

@@ -152,7 +152,7 @@ class _Show:
         from palimpsest.actors.client import Ticket
         from palimpsest.actors.links.log_client import LogClient
 
-        log = LogClient(self._system.parts["log"])
+        log = LogClient(self._system.parts.log)
         position = int((await log.status())["position"])
         asked = await self._client.ask("ben", "Remind me in 0.03 minutes to water the plants.")
         _say("timer", f"ben: {asked.text}")
@@ -170,7 +170,7 @@ class _Show:
         texts = [*PARAGRAPHS[:2], "What is my name?"]
         sends = [self._client.send(name, text) for text in texts for name in AGENTS]
         tickets = await asyncio.gather(*sends)
-        owed = len((await LogClient(self._system.parts["log"]).open_requests(Topic.TURN)).envelopes)
+        owed = len((await LogClient(self._system.parts.log).open_requests(Topic.TURN)).envelopes)
         os.kill(pid, signal.SIGKILL)
         started = time.perf_counter()
         replies = await asyncio.gather(*(self._client.wait(ticket, timeout_s=60) for ticket in tickets))

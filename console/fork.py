@@ -66,8 +66,7 @@ def command(
 
     Any event will do, also in the middle of a turn, and of a fork. The fork has its own memory from there on; AGENT is
     not touched. What was under way there rests until the fork is given something (`chat NAME`) or resumed
-    (`resume NAME`): nothing is run twice. While another process has the folder nothing can be forked: stop it, or join
-    its cluster by --address.
+    (`resume NAME`): nothing is run twice.
     """
     names = (name,) if count is None else tuple(f"{name}-{number}" for number in range(1, count + 1))
     place, changed = asyncio.run(_fork(agent, at, names, pairs, keep=timers == "keep", address=address))

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from palimpsest.console.chat import starting
-from palimpsest.console.options import address_option, data_folder, index_options, index_settings, json_option, rehomed
+from palimpsest.console.joining import at_work
+from palimpsest.console.options import address_option, data_folder, index_options, index_settings, json_option
 from palimpsest.console.show import Page, many, names_of, one_line, print_json, terminal
 from palimpsest.events.errors import BadInput
 from palimpsest.questions.plain import plain
@@ -28,8 +28,8 @@ from palimpsest.store.logs.sqlite_log import SqliteLog
 if TYPE_CHECKING:
     from palimpsest.actors.client import Client
     from palimpsest.actors.loads.loading import Progress, Report
-    from palimpsest.actors.parts.index import IndexSettings
     from palimpsest.actors.system import System
+    from palimpsest.store.index.settings import IndexSettings
 
 INDEX_WAIT_S: Final = 2.0
 SHOWN: Final = 40
@@ -118,20 +118,15 @@ async def _load(
     address: str,
     settings: IndexSettings,
 ) -> Report:
-    with starting(address):
-        from palimpsest.actors.system import Options, boot
-
-        system = await boot(folder, f"load {source}", Options(address=address, rehome=rehomed(), index=settings))
-    try:
+    async with at_work(folder, f"load {source}", address=address, index=settings) as system:
         client = system.client()
-        with showing() as on_progress:
-            report = await client.load_source(source, paths, agents=agents, on_progress=on_progress, **sizes)
-        await _until_indexed(system, client)
-    except asyncio.CancelledError:
-        click.echo("Interrupted. What is loaded stays: the same command goes on from here.", err=True)
-        raise
-    finally:
-        await system.stop()
+        try:
+            with showing() as on_progress:
+                report = await client.load_source(source, paths, agents=agents, on_progress=on_progress, **sizes)
+            await _until_indexed(system, client)
+        except asyncio.CancelledError:
+            click.echo("Interrupted. What is loaded stays: the same command goes on from here.", err=True)
+            raise
     return report
 
 

@@ -12,6 +12,11 @@ from typing import Final
 from palimpsest.console.called import PROGRAM
 
 COMMANDS: Final = {
+    "Run": {
+        "up": ("palimpsest.console.up:command", "Start the system of a data folder, and leave it running."),
+        "down": ("palimpsest.console.down:command", "End it."),
+        "status": ("palimpsest.console.status:command", "Say what runs: parts, figures, who is connected, what waits."),
+    },
     "Talk": {
         "chat": ("palimpsest.console.chat:command", "Talk with an agent; it is made if there is none."),
         "keys": ("palimpsest.console.keys:command", "Say which model server gets which key."),

@@ -15,7 +15,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import click
 from click.exceptions import NoArgsIsHelpError, NoSuchCommand
@@ -24,9 +24,7 @@ from click.shell_completion import shell_complete
 from palimpsest.console.called import NAME, PROGRAM, as_typed
 from palimpsest.events.errors import BadInput, PalimpsestError
 from palimpsest.store.folder import DataFolder, default_data_folder, expanded
-
-if TYPE_CHECKING:
-    from palimpsest.actors.parts.index import IndexSettings
+from palimpsest.store.index.settings import DEFAULT, IndexSettings
 
 INTERRUPTED: Final = 130
 NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
@@ -35,7 +33,6 @@ NO_WAY: Final = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETO
 PIPE_CLOSED: Final = 141
 _COMPLETE: Final = f"_{NAME.upper()}_COMPLETE"
 _CLOSED: Final = "palimpsest.closed"
-_SERVING: Final = "palimpsest.serving"
 _DATA: Final = "palimpsest.data"
 _BUNDLE: Final = "palimpsest.bundle"
 _EMBEDDER: Final = "palimpsest.embedder"
@@ -169,8 +166,7 @@ def index_options(command: Callable[..., object]) -> Callable[..., object]:
 
 def index_settings() -> IndexSettings:
     """What this call's options and the environment say. Raises BadInput where that can never work."""
-    from palimpsest.actors.parts.index import IndexSettings, check_settings
-    from palimpsest.store.index.embeddings import DEFAULT
+    from palimpsest.actors.parts.index import check_settings
 
     given = click.get_current_context().meta
     settings = IndexSettings(
@@ -253,17 +249,6 @@ def _is_open(descriptor: int) -> bool:
 def stdin_is_closed() -> bool:
     """Whether this call was begun without a standard input."""
     return 0 in click.get_current_context().meta.get(_CLOSED, ())
-
-
-def serve() -> None:
-    """From now on this call has a running system on the data folder."""
-    click.get_current_context().meta[_SERVING] = True
-
-
-def is_serving() -> bool:
-    """Whether this call itself has a running system on the data folder, and so the index."""
-    context = click.get_current_context(silent=True)
-    return bool(context and context.meta.get(_SERVING))
 
 
 def run(group: click.Group, arguments: Sequence[str] | None = None) -> int:

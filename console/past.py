@@ -58,12 +58,12 @@ def _when(time_ms: int) -> str:
     return f"{utc(time_ms)[:16]} UTC"
 
 
-def still_set(timers: Sequence[Timer], agent: str, *, runs_on: bool) -> list[str]:
-    """What there is to say of timers that wait where a chat ends. `runs_on`: a cluster has the parts, and stays."""
+def still_set(timers: Sequence[Timer], *, runs_on: bool) -> list[str]:
+    """What there is to say of timers that wait where a chat ends. `runs_on`: the system stays."""
     if not timers:
         return []
     they = "It rings" if len(timers) == 1 else "They ring"
-    where = "in the cluster." if runs_on else f"only while something runs on this folder: {typed('chat', agent)}"
+    where = "in the system, which goes on." if runs_on else f"only while a system runs on this folder: {typed('up')}"
     rest = f" and {len(timers) - TIMERS} more" if len(timers) > TIMERS else ""
     wait = f"{many(len(timers), 'timer')} wait{'s' * (len(timers) == 1)}"
     return [f"{wait}: {timers_said(timers[:TIMERS])}{rest}. {they} {where}"]

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from palimpsest.console.chat import starting
 from palimpsest.console.fork import print_turn
 from palimpsest.console.inspect import reading
-from palimpsest.console.options import address_option, data_folder, index_options, index_settings, rehomed, typed
+from palimpsest.console.joining import at_work
+from palimpsest.console.options import address_option, data_folder, index_options, index_settings, typed
 from palimpsest.console.show import Page, one_line
 from palimpsest.events.debug.under_way import under_way
 from palimpsest.questions.streams import agent_head, check_is_owed
@@ -18,7 +18,7 @@ from palimpsest.store.logs.states import load
 
 if TYPE_CHECKING:
     from palimpsest.actors.client import Client
-    from palimpsest.actors.parts.index import IndexSettings
+    from palimpsest.store.index.settings import IndexSettings
 
 
 @click.command("resume")
@@ -47,18 +47,8 @@ def command(agent: str, address: str) -> int:
 
 
 async def _resume(agent: str, address: str, settings: IndexSettings) -> int:
-    with starting(address):
-        from palimpsest.actors.system import Options, boot
-
-        system = await boot(
-            data_folder(), f"resume {agent}", Options(address=address, rehome=rehomed(), index=settings)
-        )
-    try:
-        for note in system.notes:
-            click.echo(note, err=True)
+    async with at_work(data_folder(), f"resume {agent}", address=address, index=settings) as system:
         return await _until_at_rest(system.client(), agent)
-    finally:
-        await system.stop()
 
 
 async def _until_at_rest(client: Client, agent: str) -> int:

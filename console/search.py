@@ -1,7 +1,8 @@
 """`search` and `reindex`: what an agent finds, now or as of any event, and the index built anew. Nothing starts Ray.
 
-Rule: a search takes the index if nobody has it, and brings it up to the log; where a running system has it, an index of
-just what the agent sees is built from the log in a temporary folder. Both find the same.
+Rule: a search takes the index if nobody has it, and brings it up to the log; where a running system has it, that one
+searches; where a program has it that nobody can join, an index of just what the agent sees is built from the log in a
+temporary folder. All find the same.
 """
 
 from __future__ import annotations
@@ -15,13 +16,13 @@ from msgspec.structs import asdict
 
 from palimpsest.actors.parts.index import drop_index, open_index
 from palimpsest.console.inspect import reading
+from palimpsest.console.joining import runs
 from palimpsest.console.options import (
     bundle_option,
     data_folder,
     given_bundle,
     index_options,
     index_settings,
-    is_serving,
     json_option,
 )
 from palimpsest.console.progress import bar
@@ -31,7 +32,7 @@ from palimpsest.events.passages import Hit, beside, label
 from palimpsest.events.passages import Page as Found
 from palimpsest.events.sources import is_source
 from palimpsest.questions import searches
-from palimpsest.questions.searches import PAGE_SIZE, STORES, Sayings, found_in, private_index, sight_after
+from palimpsest.questions.searches import PAGE_SIZE, STORES, Sayings, Searched, found_in, private_index, sight_after
 from palimpsest.store.index.points import View
 from palimpsest.store.index.projection import MemoryIndex
 from palimpsest.store.index.search import QUERY_CHARS
@@ -102,12 +103,19 @@ def search_command(
 
 
 @contextlib.contextmanager
-def _index(log: LogReader, views: tuple[View, ...]) -> Iterator[MemoryIndex]:
+def _index(log: LogReader, views: tuple[View, ...]) -> Iterator[Searched]:
     settings = index_settings()
-    if given_bundle() or is_serving():
+    if given_bundle():
         with private_index(log, views, settings) as private:
             yield private
         return
+    if runs(data_folder()):
+        from palimpsest.actors.joining.searching import running_index
+
+        with running_index(data_folder(), log.position()) as running:
+            if running is not None:
+                yield running
+                return
     try:
         index = open_index(data_folder().index_path(), settings, log)
     except StorageUnavailable as error:

@@ -1,6 +1,6 @@
 """`attach`, `detach`, `sources` and `unload`: which documents there are, and which agents have them.
 
-They write to the log themselves, which must not be in use; with --address they go through the cluster that has it.
+They write to the log themselves where nobody has the folder, and through the system that has it otherwise.
 """
 
 from __future__ import annotations

@@ -55,8 +55,10 @@ def _name_taken(error: errors.NameTaken) -> str:
 
 
 def _busy(error: errors.DataFolderBusy) -> str:
+    alone = "This needs it alone: end that one (`palimpsest down`)"
+    end = "Stop that one" if error.how in ("brief", "alone") else alone
     return (
-        f"The data folder {error.folder} is in use by {error.holder}. Stop that one, or give another folder with "
+        f"The data folder {error.folder} is in use by {error.holder}. {end}, or give another folder with "
         "--data DIR. (What only looks into the log works while it runs: `events`, `context`, `state`, `why`, "
         "`replay`, ….)"
     )

@@ -177,13 +177,17 @@ class NameTaken(PalimpsestError):
 
 
 class DataFolderBusy(PalimpsestError):
-    def __init__(self, folder: str, holder: str) -> None:
+    """Another process has the folder. `how` says what can be done: see `store.folder.How`."""
+
+    def __init__(self, folder: str, holder: str, *, how: str = "alone") -> None:
+        end = "Stop that one" if how in ("brief", "alone") else "This needs it alone: end that one"
         super().__init__(
-            f"The data folder {folder} is in use by {holder}. Stop that one, or give another folder. "
+            f"The data folder {folder} is in use by {holder}. {end}, or give another folder. "
             "(What only looks into the log works while it runs.)"
         )
         self.folder = folder
         self.holder = holder
+        self.how = how
 
 
 class StorageUnavailable(PalimpsestError):

@@ -76,11 +76,11 @@ def why_not(log: LogReader, agent: str, text: str, at: int | None = None, *, exa
 
     Raises NotAnswered; BadInput where the text is empty, or the agent had no turn by then.
     """
-    from palimpsest.actors.parts.index import IndexSettings
     from palimpsest.events.debug.phrases import Wanted
     from palimpsest.questions.ranks import Ranks
     from palimpsest.questions.verdicts import verdict_at
     from palimpsest.questions.words import search_terms
+    from palimpsest.store.index.settings import IndexSettings
 
     wanted = Wanted(text, search_terms(), exact=exact)
     return verdict_at(log, agent, wanted, at, Ranks(log, IndexSettings, None))
@@ -112,8 +112,8 @@ def diff(log: LogReader, agent: str, first: int, second: int | None = None, *, o
 def search(log: LogReader, agent: str, query: str, at: int | None = None, *, page: int = 0) -> dict[str, Page]:
     """What an agent finds by its own functions: a page of "recall" (what was said), and one of "archival" (its passages
     and its sources' documents). An index of what it sees is built for it, from the log, in a temporary folder."""
-    from palimpsest.actors.parts.index import IndexSettings
     from palimpsest.questions.searches import found_in, private_index, sight_after
+    from palimpsest.store.index.settings import IndexSettings
 
     sight = sight_after(log, agent, at)
     with private_index(log, sight.all, IndexSettings()) as index:

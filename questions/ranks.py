@@ -21,9 +21,9 @@ from palimpsest.events.sources import is_source
 from palimpsest.store.logs.contract import LogReader
 
 if TYPE_CHECKING:
-    from palimpsest.actors.parts.index import IndexSettings
     from palimpsest.store.index.points import View
     from palimpsest.store.index.projection import MemoryIndex
+    from palimpsest.store.index.settings import IndexSettings
     from palimpsest.store.library.functions import Sight
 
 CatchUp = Callable[["MemoryIndex", LogReader], None]

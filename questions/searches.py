@@ -11,7 +11,7 @@ import heapq
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 import msgspec
 from msgspec.structs import replace
@@ -27,9 +27,9 @@ from palimpsest.store.logs.contract import LogReader
 from palimpsest.store.logs.states import load
 
 if TYPE_CHECKING:
-    from palimpsest.actors.parts.index import IndexSettings
     from palimpsest.store.index.points import View
     from palimpsest.store.index.projection import MemoryIndex
+    from palimpsest.store.index.settings import IndexSettings
     from palimpsest.store.library.functions import Sight
 
 BATCH: Final = 1000
@@ -78,8 +78,26 @@ class Sayings(msgspec.Struct, frozen=True):
 ALL_SAYINGS: Final = Sayings()
 
 
+class Searched(Protocol):
+    """An index that can be searched: in this process, or a running system's."""
+
+    def search(
+        self,
+        views: Sequence[View],
+        *,
+        kind: str,
+        query: str,
+        page: int,
+        size: int,
+        own: int = 1,
+        who: str = "",
+        start_ms: int | None = None,
+        end_ms: int | None = None,
+    ) -> Found: ...
+
+
 def found_in(
-    index: MemoryIndex, sight: Sight, query: str, *, stores: Sequence[str] = STORES, page: int = 0,
+    index: Searched, sight: Sight, query: str, *, stores: Sequence[str] = STORES, page: int = 0,
     said: Sayings = ALL_SAYINGS,
 ) -> dict[str, Found]:  # fmt: skip
     """A page of what each store has; of archival storage only where all sayings are meant. Raises BadInput where a day
@@ -93,7 +111,7 @@ def found_in(
     return found
 
 
-def _recalled(index: MemoryIndex, sight: Sight, query: str, page: int, said: Sayings) -> Found:
+def _recalled(index: Searched, sight: Sight, query: str, page: int, said: Sayings) -> Found:
     from palimpsest.store.library.functions import bounds_of
 
     try:

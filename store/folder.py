@@ -12,33 +12,63 @@ import os
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Self
+from typing import Final, Literal, Self
 
 import msgspec
+from msgspec.structs import replace
 
 from palimpsest.events.errors import BadInput, DataFolderBusy, DataFolderUnusable, LogUnavailable
 
+How = Literal["free", "brief", "starting", "door", "cluster", "alone"]
+"""What whoever finds the folder taken can do: wait until it is let go, or until there is a system to join; join it at
+its door, or through its cluster; or nothing, and `why`. "free": it was let go."""
 
-class Holder(msgspec.Struct, frozen=True):
+
+FREE_S: Final = 60.0
+"""So long a folder is waited for that somebody has only briefly, or is just starting a system on."""
+LOOK_S: Final = 0.05
+"""Between two looks whether it is free."""
+
+
+class Holder(msgspec.Struct, frozen=True, omit_defaults=True):
     """Who holds the lock; written into its file for whoever finds it taken."""
 
     pid: int
     purpose: str
     since: str
+    how: How = "alone"
+    door: str = ""
+    """The socket at which its system is joined."""
+    address: str = ""
+    """Of the Ray cluster that has the system."""
+    why: str = ""
+    """Why nobody can join it."""
 
     def __str__(self) -> str:
-        return f"pid {self.pid} ({self.purpose}, since {self.since})"
+        return f"pid {self.pid} ({self.purpose}, since {self.since}{f'; {self.why}' if self.why else ''})"
 
 
 class FolderLock:
     """The lock, held until `release` or the end of the process. Programs that the process starts do not hold it."""
 
-    def __init__(self, descriptor: int) -> None:
+    def __init__(self, descriptor: int, holder: Holder) -> None:
         self._descriptor: int | None = descriptor
+        self.holder = holder
+        self.tell(how=holder.how)
+
+    def tell(self, *, how: How, door: str = "", why: str = "") -> None:
+        """Say from now on what whoever finds the folder taken can do."""
+        assert self._descriptor is not None, "it is held"
+        self.holder = replace(self.holder, how=how, door=door, why=why)
+        written = msgspec.json.encode(self.holder)
+        os.pwrite(self._descriptor, written, 0)
+        os.ftruncate(self._descriptor, len(written))
 
     def release(self) -> None:
         """Let go. The file stays: to delete it would let two processes lock two files of one name."""
         if self._descriptor is not None:
+            with contextlib.suppress(OSError):  # a disk that is full keeps nobody's lock
+                self.tell(how="free")
             fcntl.flock(self._descriptor, fcntl.LOCK_UN)  # also for a copy that a fork may have made
             os.close(self._descriptor)
             self._descriptor = None
@@ -86,10 +116,10 @@ class DataFolder:
             raise DataFolderUnusable(str(self.path), "closed")
         return self
 
-    def lock(self, purpose: str, *, make: bool = True) -> FolderLock:
-        """Take the folder for this process; with `make` it is made where there is none. Raises DataFolderBusy, naming
-        the holder, where another has it; BadInput where what is there is no lock; LogUnavailable where it is not there
-        and was not to be made."""
+    def lock(self, purpose: str, *, make: bool = True, how: How = "brief", address: str = "") -> FolderLock:
+        """Take the folder for this process; with `make` it is made where there is none. `how` tells others what they
+        can do meanwhile. Raises DataFolderBusy, naming the holder, where another has it; BadInput where what is there
+        is no lock; LogUnavailable where it is not there and was not to be made."""
         if make:
             self.create()
         try:
@@ -107,16 +137,33 @@ class DataFolder:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             since = f"{datetime.now().astimezone():%Y-%m-%d %H:%M}"
-            os.ftruncate(descriptor, 0)
-            os.pwrite(descriptor, msgspec.json.encode(Holder(os.getpid(), purpose, since)), 0)
+            return FolderLock(descriptor, Holder(os.getpid(), purpose, since, how, "", address))
         except BlockingIOError:
             holder = _holder(os.pread(descriptor, 4096, 0))
             os.close(descriptor)
-            raise DataFolderBusy(str(self.path), holder) from None
+            how = holder.how if holder else "starting"
+            raise DataFolderBusy(str(self.path), str(holder or "another process"), how=how) from None
         except BaseException:
             os.close(descriptor)
             raise
-        return FolderLock(descriptor)
+
+    def holder(self) -> Holder | None:
+        """Who holds the lock, or held it last: it may be gone. None: nobody ever did, or has not said so yet."""
+        try:
+            return _holder((self.path / "lock").read_bytes())
+        except OSError:
+            return None
+
+
+def is_alive(pid: int) -> bool:
+    """Whether there is a process of this number."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def default_data_folder(environ: Mapping[str, str]) -> Path:
@@ -134,12 +181,12 @@ def expanded(path: Path) -> Path:
         raise BadInput(f"The path {path} begins at a home folder that is not known: give it in full.") from None
 
 
-def _holder(written: bytes) -> str:
+def _holder(written: bytes) -> Holder | None:
     """The holder, if it has got to writing its name yet."""
     try:
-        return str(msgspec.json.decode(written, type=Holder))
+        return msgspec.json.decode(written, type=Holder)
     except msgspec.MsgspecError:
-        return "another process"
+        return None
 
 
 def _sync_folder(path: Path) -> None:

@@ -42,7 +42,7 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(IN_MEMORY))
 
 
-OWN_RAY: Final = ("test_address.py", "test_kills.py", "test_own_ray.py", "test_two_nodes.py")
+OWN_RAY: Final = ("test_address.py", "test_joining.py", "test_kills.py", "test_own_ray.py", "test_two_nodes.py")
 """Their tests start other Rays than the one of the cluster tests, and may run beside them."""
 
 

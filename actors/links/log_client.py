@@ -1,54 +1,33 @@
-"""How everyone else speaks to a log actor: typed calls, and the log's own errors instead of Ray's wrappings.
-
-While the log's process is started anew a call waits, and is made again then: every one of them may be.
-"""
+"""How everyone else speaks to a log part: typed calls in place of bytes."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Iterable, Mapping, Sequence
-from typing import Any, TypeVar
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import msgspec
-from ray.exceptions import ActorDiedError, ActorUnavailableError, RayTaskError
 
 from palimpsest.actors.links import wire
+from palimpsest.actors.links.protocol import LogPart
 from palimpsest.events.envelope import Draft, Envelope
-from palimpsest.events.errors import ActorLost, LogDamaged, NewerFormat, PalimpsestError
+from palimpsest.events.errors import LogDamaged, NewerFormat, PalimpsestError
 from palimpsest.events.state import State
 from palimpsest.store.logs.contract import Append, Appended, StreamHead
 from palimpsest.store.logs.states import rebuild
-
-T = TypeVar("T")
 
 Unreadable = LogDamaged | NewerFormat
 """Why a stream cannot be read."""
 
 
-async def unwrapped(call: Awaitable[T]) -> T:
-    """The call's result. Palimpsest's own errors are raised as themselves; ActorLost where there is nobody to call."""
-    try:
-        return await call
-    except RayTaskError as error:
-        cause = error.cause
-        if isinstance(cause, PalimpsestError):
-            raise cause from None
-        raise
-    except ActorUnavailableError as error:
-        raise ActorLost("A part of the system is being started anew. Try again.", for_good=False) from error
-    except ActorDiedError as error:
-        why = str(error).strip().splitlines()[-1].rstrip(".")  # the lines before say where
-        raise ActorLost(f"A part of the system has ended ({why}). Start the system again.") from error
-
-
 class LogClient:
-    """A handle on the log actor of one partition."""
+    """A handle on the log part of one partition."""
 
-    def __init__(self, actor: Any) -> None:
-        self._actor = actor
+    def __init__(self, part: LogPart) -> None:
+        self._part = part
 
     async def append_packed(self, appends: Sequence[msgspec.Raw]) -> list[list[Appended] | PalimpsestError]:
         """What became of each append (see `wire.packed`), when all are settled: its answers, or its error."""
-        return wire.unpack_answered(await unwrapped(self._actor.append.remote(wire.pack(appends))))
+        return wire.unpack_answered(await self._part.append(wire.pack(appends)))
 
     async def append(self, append: Append) -> list[Appended]:
         """The append's answers, when they are durable. Raises what the log does; nothing of it was taken then."""
@@ -72,7 +51,7 @@ class LogClient:
     ) -> wire.Batch:
         """As `LogActor.tail`."""
         wanted = wire.Wanted(after, limit, wait_s, frozenset(kinds), frozenset(wake), linger_s)
-        return wire.unpack_batch(await unwrapped(self._actor.tail.remote(wire.pack(wanted))))
+        return wire.unpack_batch(await self._part.tail(wire.pack(wanted)))
 
     async def exchange(
         self,
@@ -86,17 +65,17 @@ class LogClient:
     ) -> tuple[list[Appended], wire.Batch | None]:
         """As `LogActor.exchange`. Raises what the log does; nothing of the append was taken then."""
         asked = wire.Exchange(append, wire.Wanted(after, limit, wait_s, frozenset(kinds), frozenset(wake)))
-        call = self._actor.exchange.remote(bytes(wire.packed(asked)))
-        outcome, batch = wire.unpack_exchanged(await unwrapped(call))
+        answer = await self._part.exchange(bytes(wire.packed(asked)))
+        outcome, batch = wire.unpack_exchanged(answer)
         if isinstance(outcome, PalimpsestError):
             raise outcome
         return outcome, batch
 
     async def open_requests(self, topic: str, agent: str | None = None) -> wire.Opened:
-        return wire.unpack_opened(await unwrapped(self._actor.open_requests.remote(topic, agent)))
+        return wire.unpack_opened(await self._part.open_requests(topic, agent))
 
     async def cursor(self, consumer: str) -> int:
-        return int(await unwrapped(self._actor.cursor.remote(consumer)))
+        return int(await self._part.cursor(consumer))
 
     async def states(self, wanted: Mapping[str, int | None]) -> dict[str, State]:
         """The states of these agents at these seqs (None: now); agents that do not exist are left out.
@@ -112,7 +91,7 @@ class LogClient:
         """As `states`; and those agents whose streams cannot be read, each with the reason."""
         states: dict[str, State] = {}
         unreadable: dict[str, Unreadable] = {}
-        data = await unwrapped(self._actor.stretches.remote(list(wanted.items())))
+        data = await self._part.stretches(list(wanted.items()))
         for agent, part in zip(wanted, wire.unpack_stretches(data), strict=True):
             try:
                 state = rebuild(part)
@@ -131,17 +110,17 @@ class LogClient:
         limit: int | None = None,
         kinds: frozenset[str] | None = None,
     ) -> list[Envelope]:
-        return wire.unpack_envelopes(await unwrapped(self._actor.read.remote(agent, after, to, limit, kinds)))
+        return wire.unpack_envelopes(await self._part.read(agent, after, to, limit, kinds))
 
     async def find(self, agent: str, key: str) -> Envelope | None:
-        found = wire.unpack_envelopes(await unwrapped(self._actor.find.remote(agent, key)))
+        found = wire.unpack_envelopes(await self._part.find(agent, key))
         return found[0] if found else None
 
     async def heads(self, after: str = "", limit: int | None = None) -> list[StreamHead]:
-        return wire.unpack_heads(await unwrapped(self._actor.heads.remote(after, limit)))
+        return wire.unpack_heads(await self._part.heads(after, limit))
 
     async def status(self) -> dict[str, Any]:
-        return dict(await unwrapped(self._actor.status.remote()))
+        return dict(await self._part.status())
 
     async def close(self) -> None:
-        await unwrapped(self._actor.flush_and_close.remote())
+        await self._part.flush_and_close()

@@ -1,21 +1,29 @@
-"""The log actor as a reader for threads: calls that wait."""
+"""The log part as a reader for threads: calls that wait."""
 
 from __future__ import annotations
 
-from typing import Any
-
-import ray
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, TypeVar
 
 from palimpsest.actors.links import wire
+from palimpsest.actors.links.protocol import LogPart
 from palimpsest.events.envelope import Envelope
 from palimpsest.events.types import Parent
 
+T = TypeVar("T")
+
 
 class RemoteLog:
-    """What `store.library.functions.SourceLog` asks for, of a log actor."""
+    """What `store.library.functions.SourceLog` asks for, of a log part that is called on this loop. For other threads
+    than the loop's own."""
 
-    def __init__(self, actor: Any) -> None:
-        self._actor = actor
+    def __init__(self, log: LogPart, loop: asyncio.AbstractEventLoop) -> None:
+        self._log = log
+        self._loop = loop
+
+    def _waited(self, call: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(call, self._loop).result()
 
     def read(
         self,
@@ -25,13 +33,13 @@ class RemoteLog:
         limit: int | None = None,
         kinds: frozenset[str] | None = None,
     ) -> list[Envelope]:
-        return wire.unpack_envelopes(ray.get(self._actor.read.remote(agent, after, to, limit, kinds)))
+        return wire.unpack_envelopes(self._waited(self._log.read(agent, after, to, limit, kinds)))
 
     def lineage(self, agent: str) -> list[Parent]:
-        return wire.unpack_lineage(ray.get(self._actor.lineage.remote(agent)))
+        return wire.unpack_lineage(self._waited(self._log.lineage(agent)))
 
     def seq_at(self, agent: str, position: int) -> int:
-        return int(ray.get(self._actor.seq_at.remote(agent, position)))
+        return self._waited(self._log.seq_at(agent, position))
 
     def position(self) -> int:
-        return int(ray.get(self._actor.status.remote())["position"])
+        return int(self._waited(self._log.status())["position"])

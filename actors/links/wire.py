@@ -11,6 +11,7 @@ import msgspec
 
 from palimpsest.events.envelope import Envelope
 from palimpsest.events.errors import BadInput, PalimpsestError, rebuilt
+from palimpsest.events.passages import Page
 from palimpsest.events.types import Parent
 from palimpsest.store.logs.contract import Append, Appended, StreamHead
 from palimpsest.store.logs.states import Stretch
@@ -64,6 +65,21 @@ class Opened(msgspec.Struct, frozen=True, array_like=True):
     position: int
 
 
+class Sought(msgspec.Struct, frozen=True, array_like=True):
+    """A search of somebody who looks into an agent's memory: see `MemoryIndex.search`."""
+
+    views: tuple[tuple[str, int], ...]
+    """Streams, each as of a seq (`store.index.points.View`)."""
+    kind: str
+    query: str
+    page: int
+    size: int
+    own: int
+    who: str = ""
+    start_ms: int | None = None
+    end_ms: int | None = None
+
+
 _encode = msgspec.msgpack.Encoder().encode
 _appends = msgspec.msgpack.Decoder(list[Append])
 _answered = msgspec.msgpack.Decoder(list[Answered])
@@ -76,6 +92,8 @@ _envelopes = msgspec.msgpack.Decoder(list[Envelope])
 _stretches = msgspec.msgpack.Decoder(list[Stretch])
 _lineage = msgspec.msgpack.Decoder(list[Parent])
 _heads = msgspec.msgpack.Decoder(list[StreamHead])
+_sought = msgspec.msgpack.Decoder(Sought)
+_page = msgspec.msgpack.Decoder(Page)
 
 
 def pack(value: object) -> bytes:
@@ -153,3 +171,11 @@ def unpack_heads(data: bytes) -> list[StreamHead]:
 
 def unpack_lineage(data: bytes) -> list[Parent]:
     return _lineage.decode(data)
+
+
+def unpack_sought(data: bytes) -> Sought:
+    return _sought.decode(data)
+
+
+def unpack_page(data: bytes) -> Page:
+    return _page.decode(data)

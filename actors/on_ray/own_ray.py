@@ -9,16 +9,13 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import fcntl
 import logging
 import os
 import re
 import secrets
-import shutil
 import signal
 import socket
 import sys
-import tempfile
 import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -26,6 +23,7 @@ from typing import Any, Final
 
 import palimpsest
 from palimpsest.events.errors import BadInput
+from palimpsest.store.own_folder import OwnFolder, is_full
 
 NAMESPACE: Final = "palimpsest"
 QUIET_RAY: Final[Mapping[str, str]] = {
@@ -39,14 +37,12 @@ QUIET_RAY: Final[Mapping[str, str]] = {
     # reading before all.
     "RAY_worker_niceness": "0",
 }
-LONGEST: Final = 40
-"""Of a temporary folder's path: Ray's sockets lie 62 characters deeper, and a socket's path has 107 at most."""
+DEEP: Final = 62
+"""So many characters below our own folder Ray has its sockets."""
 STORE: Final = 100 * 1024 * 1024
 """Bytes for what Ray's processes hand to each other, in memory where there is as much."""
 ROOM: Final = 2 * STORE
 """Bytes that are to be free where our own Ray has its files."""
-_PREFIX: Final = "pal-"
-_PLACES: Final = ("/tmp", "/var/tmp", "/dev/shm")
 
 
 def start(address: str) -> tuple[str, ...]:
@@ -82,7 +78,9 @@ def _begin(**options: Any) -> tuple[str, ...]:
     import ray
 
     _check_loopback()
-    folder = _own_folder()
+    own = OwnFolder(below=DEEP, room=ROOM)
+    _held.append(own)
+    folder = own.path
     try:
         with _executable(folder), _token(folder):
             ray.init(
@@ -90,13 +88,13 @@ def _begin(**options: Any) -> tuple[str, ...]:
                 num_cpus=max(4, os.cpu_count() or 1),
                 include_dashboard=False,
                 object_store_memory=STORE,
-                _plasma_directory=str(folder) if _is_full("/dev/shm") else None,
+                _plasma_directory=str(folder) if is_full(Path("/dev/shm"), ROOM) else None,
                 _temp_dir=str(folder),
                 **options,
             )
     except Exception as error:  # noqa: BLE001 - Ray raises the bare class too: a node that came up too late
         words = (last_words() or " ".join(str(error).split()))[:_WORDS_CHARS]
-        room = f" {_little_room(folder)}" * _is_full(str(folder))
+        room = f" {_little_room(folder)}" * is_full(folder, ROOM)
         late = " If this machine is busy, try again." * ("timed out" in str(error))
         stop()
         raise BadInput(f"Ray could not be started. Its own last words: {words}{late}{room}") from None
@@ -105,7 +103,7 @@ def _begin(**options: Any) -> tuple[str, ...]:
         raise
     elsewhere = os.environ.get("RAY_ADDRESS", "").strip()
     notes = [f"RAY_ADDRESS names {elsewhere}, which was not joined: give --address for that."] * bool(elsewhere)
-    return (*notes, *[_little_room(folder)] * _is_full(str(folder)))
+    return (*notes, *[_little_room(folder)] * is_full(folder, ROOM))
 
 
 def _little_room(folder: Path) -> str:
@@ -154,16 +152,18 @@ def stop() -> None:
 
     ray.shutdown()
     if _held:
-        own, lock = _held.pop()
-        shutil.rmtree(own, ignore_errors=True)
-        os.close(lock)
+        _held.pop().close()
+
+
+_held: list[OwnFolder] = []
+"""The folder of this process's own Ray; at most one."""
 
 
 def last_words(folder: Path | None = None) -> str:
     """What the processes of our own Ray complained of last ("": nothing)."""
     if folder is None and not _held:
         return ""
-    logs = folder or _held[0][0]
+    logs = folder or _held[0].path
     found = sorted(logs.glob("session_*/logs/*.err"), key=lambda path: path.stat().st_mtime)
     found += sorted(logs.glob("session_*/logs/*.out"), key=lambda path: path.stat().st_mtime)
     for path in found:
@@ -177,67 +177,6 @@ def last_words(folder: Path | None = None) -> str:
 _TAIL_CHARS: Final = 20_000
 _WORDS_CHARS: Final = 500
 _WRONG: Final = re.compile(r"(?i) [EFC] |error|not found|no such|denied|cannot|failed")
-
-
-# --- the folder ---------------------------------------------------------------------------------------------------
-
-
-def _own_folder() -> Path:
-    """A new folder for a Ray of this process, which holds it; those that nobody holds any more are cleared away. Raises
-    BadInput."""
-    refusals = []
-    for place in sorted(dict.fromkeys((*_temporary(), *_PLACES)), key=_is_full):
-        if len(place) > LONGEST - 20:
-            refusals.append(f"{place} (its path is too long for a socket)")
-            continue
-        try:
-            _clear(Path(place))
-            made = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-", dir=place))
-            _held.append((made, _locked(made)))
-            return made
-        except OSError as error:
-            refusals.append(f"{place} ({error.strerror})")
-    raise BadInput(
-        f"Ray finds no folder for its sockets: {', '.join(refusals)}. Set TMPDIR to a short one that is free."
-    )
-
-
-def _temporary() -> tuple[str, ...]:
-    with contextlib.suppress(OSError):  # no folder of temporary files can be written to
-        return (tempfile.gettempdir(),)
-    return ()
-
-
-def _is_full(place: str) -> bool:
-    with contextlib.suppress(OSError):
-        found = os.statvfs(place)
-        return found.f_bavail * found.f_frsize < ROOM
-    return True
-
-
-def _clear(place: Path) -> None:
-    """Remove the folders that processes left behind which were killed: the kernel let their locks go."""
-    for found in place.glob(f"{_PREFIX}*-*"):
-        with contextlib.suppress(OSError):
-            if found.stat().st_uid == os.getuid():
-                lock = _locked(found)
-                shutil.rmtree(found, ignore_errors=True)
-                os.close(lock)
-
-
-def _locked(folder: Path) -> int:
-    """The folder, held until the descriptor is closed. Raises BlockingIOError where somebody has it."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BaseException:
-        os.close(descriptor)
-        raise
-    return descriptor
-
-
-_held: list[tuple[Path, int]] = []
-"""The folder of this process's own Ray, and its lock; at most one."""
 
 
 def _check_loopback() -> None:

@@ -12,30 +12,24 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-import msgspec
 import structlog
 
-from palimpsest.store.index.embeddings import DEFAULT, OPENAI, Embedder, check_embedder, embedder_named
+from palimpsest.store.index.settings import DEFAULT, OPENAI, IndexSettings
 from palimpsest.store.keys.files import LiveKeys, handed
 
 if TYPE_CHECKING:
     from palimpsest.store.index.clocks import Read
+    from palimpsest.store.index.embeddings import Embedder
     from palimpsest.store.index.points import Home
     from palimpsest.store.index.projection import MemoryIndex
 
 
-class IndexSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """What an index is opened with. `qdrant_url` "": it is embedded, in the data folder. `embedder_url`: the base URL
-    of the server that openai:MODEL asks ("": OpenAI's own)."""
-
-    embedder: str = DEFAULT
-    embedder_url: str = ""
-    qdrant_url: str = ""
-
-
 def check_settings(settings: IndexSettings) -> None:
     """Raises BadInput where these settings can never work; asks no server."""
-    check_embedder(settings.embedder)
+    if settings.embedder != DEFAULT:
+        from palimpsest.store.index.embeddings import check_embedder
+
+        check_embedder(settings.embedder)
     if settings.qdrant_url:
         from palimpsest.store.index.engine_server import connected
 
@@ -81,6 +75,8 @@ def _embedder(setting: str, url: str) -> Embedder:
 
         keys = LiveKeys(handed({**os.environ, "OPENAI_BASE_URL": url} if url else os.environ))
         return OpenAIEmbedder(setting, keys=keys, base_url=url)
+    from palimpsest.store.index.embeddings import embedder_named
+
     return embedder_named(setting)
 
 

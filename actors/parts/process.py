@@ -1,20 +1,19 @@
-"""What every actor does alike: its log lines, its loop, and dying rightly.
+"""What every part does alike: its log lines, its loop, and dying rightly.
 
-An actor's loop runs as a task from its start. If it fails, the process ends at once and Ray starts it anew: it then
-reads what it owes from the log, which is all the recovery there is. Only where another writer has taken the log over,
-or the log has ended for good, is there nothing to come back to: then the actor ends for good too.
+A part's loop runs as a task from its start. If it fails, the part dies at once and is started anew (with Ray its
+process): it then reads what it owes from the log, which is all the recovery there is. Only where another writer has
+taken the log over, or the log has ended for good, is there nothing to come back to: then the part ends for good too.
 """
 
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
-import os
 import sys
 import time
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, TypeVar
+from contextvars import ContextVar
+from typing import Any, Protocol, TextIO, TypeVar
 
 import structlog
 
@@ -22,8 +21,6 @@ from palimpsest.events.errors import ActorLost, BadInput, Fenced, PalimpsestErro
 
 T = TypeVar("T")
 
-COLLECT_AT = 20_000, 20, 20
-"""Objects made between two looks for garbage that holds itself: Python's 700 cost a fifteenth of the LLM processor."""
 ROUNDS = 4
 """Of the loop: from a future's result to whoever waits for it through `wait_for`."""
 
@@ -33,8 +30,8 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-def set_up_logging() -> None:
-    """Structlog to standard error, one JSON line an event. Called once, when a process starts."""
+def set_up_logging(file: TextIO | None = None) -> None:
+    """Structlog to a file (standard error), one JSON line an event. Called once, when a process starts."""
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
@@ -43,72 +40,65 @@ def set_up_logging() -> None:
             structlog.processors.JSONRenderer(),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(file or sys.stderr),
     )
 
 
-def spawn(name: str, run: Callable[[], Coroutine[Any, Any, None]]) -> asyncio.Task[None]:
-    """Run an actor's loop for as long as the actor lives."""
-    gc.set_threshold(*COLLECT_AT)
-    return asyncio.get_running_loop().create_task(_guarded(name, run), name=name)
+class Fate(Protocol):
+    """What becomes of a part whose loop is over."""
+
+    async def died(self) -> None:
+        """It is to be started anew."""
+
+    async def ended(self) -> None:
+        """It is not to be started again. Its long polls have their last answers."""
 
 
-async def _guarded(name: str, run: Callable[[], Awaitable[None]]) -> None:
-    try:
-        await run()
-    except asyncio.CancelledError:
-        raise
-    except (Fenced, ActorLost) as error:
-        structlog.get_logger(name).warning("ended for good", detail=str(error))
-        await _end_for_good()
-    except BaseException:  # noqa: BLE001 - whatever it was: log it, and let Ray start the actor anew
-        structlog.get_logger(name).exception("died")
-        sys.stderr.flush()
-        await asyncio.sleep(0.5)  # a loop that dies at once must not make Ray start it in a frenzy
-        os._exit(1)
+FATE: ContextVar[Fate] = ContextVar("FATE")
+"""Set by whoever makes a part, before it is made."""
 
 
-async def _end_for_good() -> None:
-    """End this process so that Ray does not start it again, once those who wait have their last answers.
+class Life:
+    """A part's loop, from the part's making on, and the long polls that end with it."""
 
-    This process, and no other: an actor and its next start are one to Ray, so that `ray.kill` would end a successor on
-    another node. (This is what `ray.actor.exit_actor` does, which only a call to the actor may make.) Calls under
-    way hold it up: the long polls among them end first.
-    """
-    from ray._private.worker import global_worker
+    def __init__(self, name: str, run: Callable[[], Awaitable[None]]) -> None:
+        self._name = name
+        self._run = run
+        self._fate = FATE.get()
+        self._polls: set[asyncio.Task[Any]] = set()
+        self._is_ending = False
+        self.task = asyncio.get_running_loop().create_task(self._lived(), name=name)
 
-    global _is_ending  # noqa: PLW0603 - of the process
-    _is_ending = True
-    end_polls()
-    await asyncio.sleep(0.5)
-    worker: Any = global_worker
-    worker.core_worker.drain_and_exit_worker("user", b"it has ended for good")
+    async def _lived(self) -> None:
+        try:
+            await self._run()
+        except asyncio.CancelledError:
+            raise
+        except (Fenced, ActorLost) as error:
+            structlog.get_logger(self._name).warning("ended for good", detail=str(error))
+            self._is_ending = True
+            for poll in list(self._polls):
+                poll.cancel()
+            await self._fate.ended()
+        except BaseException:  # noqa: BLE001 - whatever it was: log it, and let the part be started anew
+            structlog.get_logger(self._name).exception("died")
+            await self._fate.died()
 
-
-_is_ending = False
-_polls: set[asyncio.Task[Any]] = set()
-
-
-def end_polls() -> None:
-    for poll in list(_polls):
-        poll.cancel()
-
-
-async def until_ending(poll: Coroutine[Any, Any, T]) -> T:
-    """What a long poll brings. Raises ActorLost where this process is to end for good."""
-    task = asyncio.ensure_future(poll)
-    _polls.add(task)
-    try:
-        if _is_ending:
+    async def until_ending(self, poll: Coroutine[Any, Any, T]) -> T:
+        """What a long poll brings. Raises ActorLost where this part is to end for good."""
+        task = asyncio.ensure_future(poll)
+        self._polls.add(task)
+        try:
+            if self._is_ending:
+                task.cancel()
+            return await task
+        except asyncio.CancelledError:
+            if self._is_ending:
+                raise ended() from None
+            raise
+        finally:
+            self._polls.discard(task)
             task.cancel()
-        return await task
-    except asyncio.CancelledError:
-        if _is_ending:
-            raise ended() from None
-        raise
-    finally:
-        _polls.discard(task)
-        task.cancel()
 
 
 def ended() -> ActorLost:

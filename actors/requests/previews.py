@@ -12,9 +12,9 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from palimpsest.actors.links.log_client import unwrapped
+from palimpsest.actors.links.protocol import LLMPart
 from palimpsest.actors.models.protocol import Piece
 from palimpsest.actors.parts.watch import AGAIN, AgentPiece
 from palimpsest.events.errors import ActorLost, PalimpsestError
@@ -70,9 +70,9 @@ class Place:
 
 
 class Previews:
-    """What one client hears. `llm` is the LLM processor's handle."""
+    """What one client hears. `llm` is the LLM processor."""
 
-    def __init__(self, llm: Any) -> None:
+    def __init__(self, llm: LLMPart) -> None:
         self._llm = llm
         self._name = uuid.uuid4().hex
         self._places: dict[str, list[Place]] = {}
@@ -113,7 +113,7 @@ class Previews:
         while self._wanted:
             wanted, self._wanted = self._wanted, {}
             try:
-                await unwrapped(self._llm.watch.remote(self._name, list(wanted)))
+                await self._llm.watch(self._name, list(wanted))
             except PalimpsestError as error:
                 for future in wanted.values():
                     if not future.cancelled():
@@ -140,9 +140,7 @@ class Previews:
                 place.put(error)
 
     async def _fetch(self) -> list[AgentPiece] | None:
-        # Not tried again by Ray: a poll that is left behind must not outlive the system.
-        call = self._llm.pieces.options(max_task_retries=0).remote(self._name, WAIT_S, self._left())
-        return await unwrapped(call)
+        return await self._llm.pieces(self._name, WAIT_S, self._left())
 
     def _left(self) -> list[str]:
         """The agents that are watched no more from now on."""
@@ -153,7 +151,7 @@ class Previews:
         return left
 
     async def _watch_again(self) -> None:
-        await unwrapped(self._llm.watch.options(max_task_retries=0).remote(self._name, list(self._watched)))
+        await self._llm.watch(self._name, list(self._watched))
 
     async def _surely(self, call: Callable[[], Awaitable[T]]) -> T | None:
         """The call's result; None where the LLM processor was started anew meanwhile."""

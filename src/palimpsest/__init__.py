@@ -1,7 +1,7 @@
 """Palimpsest: MemGPT as an event-sourced actor system on Ray.
 
-What users need of it, each imported when it is first named: `boot` a system on a `DataFolder`, talk by its `Client`,
-make agents by `newborn` with `Settings`; every error is a `PalimpsestError`.
+What users need of it, each imported when it is first named: `boot` a system on a `DataFolder` or `join` the one that
+runs there, talk by its `Client`, make agents by `newborn` with `Settings`; every error is a `PalimpsestError`.
 
 The debugger's questions are functions of a log, which `open_log` opens, of a data folder or a bundle: `state_at`,
 `context_at`, `why`, `why_not`, `blame`, `diff`, `first_bad`, `search`, `verify`. They need no running system.
@@ -19,7 +19,8 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from palimpsest.actors.client import Client
-    from palimpsest.actors.system import Options, System, boot
+    from palimpsest.actors.options import Options
+    from palimpsest.actors.system import System, boot, join
     from palimpsest.events.errors import (
         ActorLost,
         AgentExists,
@@ -104,6 +105,7 @@ __all__ = [
     "default_data_folder",
     "diff",
     "first_bad",
+    "join",
     "newborn",
     "open_log",
     "search",
@@ -115,9 +117,10 @@ __all__ = [
 
 _AT = {
     "Client": "actors.client",
-    "Options": "actors.system",
+    "Options": "actors.options",
     "System": "actors.system",
     "boot": "actors.system",
+    "join": "actors.system",
     "newborn": "events.prompts",
     "Settings": "events.types",
     "DataFolder": "store.folder",

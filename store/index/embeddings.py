@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from palimpsest.events.errors import BadInput
+from palimpsest.store.index.settings import DEFAULT, OPENAI
 from palimpsest.store.words.known import Known
 from palimpsest.store.words.languages import UNKNOWN_SCRIPT
 
@@ -125,8 +126,6 @@ def _load() -> Any:
 
 # --- by name ------------------------------------------------------------------------------------------------------
 
-DEFAULT: Final = "wordllama"
-OPENAI: Final = "openai:"
 EMBEDDERS: Final = (DEFAULT, "minilm", f"{OPENAI}MODEL")
 """What a setting may name; the last with the name of a model of an OpenAI-compatible server."""
 

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from palimpsest.store.index.embeddings import OPENAI
 from palimpsest.store.index.points import Blend
+from palimpsest.store.index.settings import OPENAI
 
 PASSAGE_K1: Final = 1.2
 PASSAGE_B: Final = 0.75

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
-from typing import Final, Protocol
+from typing import Final, Protocol, Self
 
 import msgspec
 
@@ -211,6 +211,10 @@ class LogReader(Protocol):
 
     def close(self) -> None: ...
 
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *_: object) -> None: ...
+
 
 class LogStore(LogReader, Protocol):
     """Reading and writing."""
@@ -219,7 +223,16 @@ class LogStore(LogReader, Protocol):
         """Make this the partition's one writer: every earlier writer is fenced off."""
         ...
 
-    def append(self, appends: Sequence[Append]) -> list[list[Appended]]:
+    def commit(self, appends: Sequence[Append]) -> Committed:
         """One durable transaction (group commit). Raises Fenced, LogReadOnly where no epoch was opened, or
         LogUnavailable with nothing written. Each append sees what those before it did."""
+        ...
+
+    def append(self, appends: Sequence[Append]) -> list[list[Appended]]:
+        """The answers of such a commit."""
+        ...
+
+    def limit_pages(self, max_pages: int | None) -> None:
+        """Let the log grow to so many pages of 4 KiB (None: as the disk allows), from now on, where the backend can
+        hold that; a full one refuses appends."""
         ...

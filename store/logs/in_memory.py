@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from typing import Self
 
 from palimpsest.events.envelope import GENESIS, Envelope
 from palimpsest.events.errors import Fenced, LogReadOnly
@@ -111,6 +112,9 @@ class MemoryLog:
             self._memory.write(batch)
             return Committed(answers, batch.envelopes)
 
+    def limit_pages(self, max_pages: int | None) -> None:
+        """Memory has no pages."""
+
     def _check_epoch(self) -> None:
         if self._epoch == 0:
             raise LogReadOnly("the log in memory")
@@ -196,6 +200,12 @@ class MemoryLog:
     def find(self, agent: str, key: str) -> Envelope | None:
         with self._memory.lock:
             return self._memory.keys.get((agent, key))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def close(self) -> None:
         """Nothing to let go: the bytes are `Memory`'s."""

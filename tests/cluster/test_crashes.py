@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from palimpsest.actors.system import PARTS
+from palimpsest.actors.links.protocol import PARTS
 from palimpsest.store.folder import DataFolder
 from tests.cluster.world import (
     SLOW,

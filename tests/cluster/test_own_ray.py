@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import psutil
@@ -16,6 +17,9 @@ import pytest
 from palimpsest.actors.on_ray import own_ray
 from palimpsest.actors.on_ray.own_ray import last_words
 from palimpsest.events.errors import BadInput
+from palimpsest.store import own_folder
+from palimpsest.store.folder import DataFolder
+from palimpsest.store.own_folder import OwnFolder
 from tests.cluster.world import HOME, PYTHONPATH
 
 
@@ -93,33 +97,36 @@ def test_ctrl_c_ends_rays_start_at_once(tmp_path: Path) -> None:
         env={**os.environ, "PYTHONPATH": PYTHONPATH}, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     ) as chat:  # fmt: skip
         assert chat.stderr is not None
-        while not list(Path(tempfile.gettempdir()).glob(f"pal-{chat.pid}-*/session_*")):
+        folder, host = DataFolder(tmp_path / "data"), 0
+        while not (host and list(Path(tempfile.gettempdir()).glob(f"pal-{host}-*/session_*"))):
             assert chat.poll() is None, "it ended early"
+            holder = folder.holder()
+            host = holder.pid if holder else 0
+        started = psutil.Process(host)
         chat.send_signal(signal.SIGINT)
         _, complaints = chat.communicate(timeout=60)
     assert (chat.returncode, complaints) == (130, "Starting Ray …\n")
-    assert not list(Path(tempfile.gettempdir()).glob(f"pal-{chat.pid}-*"))
+    started.wait(60)
+    assert not list(Path(tempfile.gettempdir()).glob(f"pal-{host}-*"))
+    folder.lock("the next one").release()
 
 
 def test_a_place_with_room_goes_before_one_without(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     full, free = tmp_path / "full", tmp_path / "free"
     full.mkdir()
     free.mkdir()
-    monkeypatch.setattr("palimpsest.actors.on_ray.own_ray.tempfile.gettempdir", lambda: str(full))
-    monkeypatch.setattr(own_ray, "_PLACES", (str(free),))
-    monkeypatch.setattr(own_ray, "LONGEST", len(str(free)) + 20)
-    monkeypatch.setattr(own_ray, "_held", [])
-    monkeypatch.setattr(own_ray, "_is_full", lambda place: place == str(full))
-    assert own_ray._own_folder().parent == free
-    os.close(own_ray._held[0][1])
+    monkeypatch.setattr("palimpsest.store.own_folder.tempfile.gettempdir", lambda: str(full))
+    monkeypatch.setattr(own_folder, "_PLACES", (str(free),))
+    monkeypatch.setattr(own_folder, "is_full", lambda place, _room: place == full)
+    monkeypatch.setattr(own_folder, "SOCKET_CHARS", len(str(free)) + 30)
+    with closing(OwnFolder(below=10)) as made:
+        assert made.path.parent == free
 
 
 def test_what_a_killed_process_left_is_cleared_by_the_next_and_what_another_has_is_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("palimpsest.actors.on_ray.own_ray.tempfile.gettempdir", lambda: str(tmp_path))
-    monkeypatch.setattr(own_ray, "LONGEST", len(str(tmp_path)) + 20)
-    monkeypatch.setattr(own_ray, "_held", [])
+    monkeypatch.setattr("palimpsest.store.own_folder.tempfile.gettempdir", lambda: str(tmp_path))
     left, theirs = tmp_path / f"pal-{os.getpid()}-abcd", tmp_path / "pal-1-abcd"
     held = "import os, sys, fcntl; fcntl.flock(os.open(sys.argv[1], os.O_RDONLY), fcntl.LOCK_EX); print(1); input()"
     for folder in (left, theirs):
@@ -132,21 +139,21 @@ def test_what_a_killed_process_left_is_cleared_by_the_next_and_what_another_has_
         assert holder.stdout is not None and holder.stdout.readline()
     holders[0].kill()
     holders[0].wait()
-    made = own_ray._own_folder()
-    assert (left.exists(), theirs.exists(), made.parent) == (False, True, tmp_path)
+    monkeypatch.setattr(own_folder, "SOCKET_CHARS", len(str(tmp_path)) + 30)
+    with closing(OwnFolder(below=10)) as made:
+        assert (left.exists(), theirs.exists(), made.path.parent) == (False, True, tmp_path)
     assert last_words() == ""
     holders[1].kill()
     holders[1].wait()
-    os.close(own_ray._held[0][1])
 
 
 def test_a_place_for_its_folder_is_looked_for_and_said_where_there_is_none(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("palimpsest.actors.on_ray.own_ray.tempfile.gettempdir", lambda: str(tmp_path / ("deep" * 20)))
-    monkeypatch.setattr(own_ray, "_PLACES", ("/nowhere",))
+    monkeypatch.setattr("palimpsest.store.own_folder.tempfile.gettempdir", lambda: str(tmp_path / ("deep" * 20)))
+    monkeypatch.setattr(own_folder, "_PLACES", ("/nowhere",))
     with pytest.raises(BadInput, match=r"too long for a socket\), /nowhere \(No such file or directory\). Set TMPDIR"):
-        own_ray._own_folder()
+        OwnFolder(below=62)
 
 
 def test_a_ray_that_comes_up_too_late_is_said_in_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -169,4 +176,4 @@ def test_rays_last_words_are_those_that_say_what_is_wrong(tmp_path: Path) -> Non
 
 
 def folders() -> set[Path]:
-    return {found for place in own_ray._PLACES for found in Path(place).glob("pal-*")}
+    return {found for place in own_folder._PLACES for found in Path(place).glob("pal-*")}

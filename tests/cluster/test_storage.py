@@ -12,7 +12,6 @@ import pytest
 
 from palimpsest.actors.client import Client
 from palimpsest.actors.links.log_client import LogClient
-from palimpsest.actors.parts.index import IndexSettings
 from palimpsest.actors.system import Options, System
 from palimpsest.events.envelope import Topic
 from palimpsest.events.errors import EmbedderChanged
@@ -22,6 +21,7 @@ from palimpsest.store.folder import DataFolder
 from palimpsest.store.index.embeddings import WordLlamaEmbedder
 from palimpsest.store.index.points import View
 from palimpsest.store.index.projection import MemoryIndex
+from palimpsest.store.index.settings import IndexSettings
 from tests.cluster.world import (
     SMALL,
     START_MS,
@@ -76,7 +76,7 @@ def test_a_deleted_index_is_built_again_from_the_log(folder: DataFolder, tmp_pat
             client = await born(system, "sam", SMALL)
             await _tell(client, "sam")
             assert "flowerpot" in (await client.ask("sam", QUESTION)).text
-            envelopes = await LogClient(system.parts["log"]).read("sam")
+            envelopes = await LogClient(system.parts.log).read("sam")
             return max(envelope.seq for envelope in envelopes if envelope.kind == "FunctionCalled")
 
     async def second(before: int) -> None:
@@ -86,8 +86,8 @@ def test_a_deleted_index_is_built_again_from_the_log(folder: DataFolder, tmp_pat
             assert "flowerpot" in (await system.client().ask("sam", f"So, {QUESTION.lower()}")).text
             searched = (await system.status())["storage"]["searches"]
             envelopes = [
-                *await LogClient(system.parts["log"]).read("sam", before),
-                *await LogClient(system.parts["log"]).read("late"),
+                *await LogClient(system.parts.log).read("sam", before),
+                *await LogClient(system.parts.log).read("late"),
             ]
             calls = [envelope for envelope in envelopes if envelope.opens == Topic.STORAGE]
             assert searched == len(calls), "what was answered before is not searched for again"

@@ -10,7 +10,8 @@ import psutil
 import pytest
 
 from palimpsest.actors.client import Client
-from palimpsest.actors.links.log_client import LogClient, unwrapped
+from palimpsest.actors.links.log_client import LogClient
+from palimpsest.actors.links.protocol import PARTS
 from palimpsest.actors.system import Options, System
 from palimpsest.events.envelope import Draft
 from palimpsest.events.errors import (
@@ -46,7 +47,7 @@ def test_a_log_that_was_taken_over_is_let_go_for_good(folder: DataFolder) -> Non
             client = await born(system, "sam")
             await client.ask("sam", "Hello!")
             parts = [psutil.Process(pid) for pid in (await system.pids()).values()]
-            waiting = asyncio.create_task(LogClient(system.parts["log"]).tail(10_000, 10, 60.0))
+            waiting = asyncio.create_task(LogClient(system.parts.log).tail(10_000, 10, 60.0))
             with SqliteLog(folder.log_path()) as other:
                 epoch = other.open_epoch()
                 before = other.position()
@@ -56,9 +57,9 @@ def test_a_log_that_was_taken_over_is_let_go_for_good(folder: DataFolder) -> Non
                     await waiting
                 _, alive = await asyncio.to_thread(psutil.wait_procs, parts, timeout=20)
                 assert not alive
-                for part in system.parts.values():
+                for name in PARTS:
                     with pytest.raises(ActorLost, match="Start the system again"):
-                        await unwrapped(part.status.remote())
+                        await getattr(system.parts, name).status()
                 with pytest.raises(ActorLost):
                     await client.send("sam", "Hello?")
                 assert other.position() == before, "nothing was written by the one that was replaced"
@@ -77,7 +78,7 @@ def test_a_full_disk_loses_nothing_and_all_goes_on_after(folder: DataFolder) -> 
             await crowd.create(client)
             talking = asyncio.create_task(crowd.talk(client))
             await crowd.after(10)
-            await system.parts["log"].limit_pages.remote(1)
+            await system.parts.log.limit_pages(1)
             with pytest.raises(LogUnavailable, match=r"disk is full.*Free space"):
                 while True:
                     await client.create(f"more-{len(await client.agents())}", newborn(Settings()))
@@ -87,7 +88,7 @@ def test_a_full_disk_loses_nothing_and_all_goes_on_after(folder: DataFolder) -> 
             assert taken, "turns are under way that cannot be written"
             await kill(system, "memory")
             await kill(system, "llm")
-            await system.parts["log"].limit_pages.remote(None)
+            await system.parts.log.limit_pages(None)
             for key in taken:  # they end by themselves
                 crowd.replies[key] = await client.wait(crowd.tickets[key])
             await crowd.talk(client)
@@ -109,7 +110,7 @@ def test_a_log_that_dies_on_a_full_disk_comes_back_when_there_is_space(folder: D
                 await kill(system, "log")
                 sent = asyncio.create_task(client.send("sam", "Where do I live?"))
                 with pytest.raises(LogUnavailable):
-                    await unwrapped(system.parts["log"].status.remote())
+                    await system.parts.log.status()
                 assert not sent.done()
                 holder.execute("ROLLBACK")
             assert "Oslo" in (await client.wait(await sent)).text
@@ -153,7 +154,7 @@ def test_streams_that_cannot_be_read_stop_nobody_else(folder: DataFolder, stub_u
             await client.create("later", newborn(Settings()))
             await client.ask("later", "Hello!")
             made = Draft("later", 0, "ThoughtRead", 1, "from a newer version", b"\x80")
-            await LogClient(system.parts["log"]).append_drafts([made])
+            await LogClient(system.parts.log).append_drafts([made])
             await refused(client, "later")
             assert (await client.ask("well", "Thanks!")).reason == "yielded"
 

@@ -20,7 +20,9 @@ from ray.cluster_utils import Cluster
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from palimpsest.actors.on_ray import whereabouts
+from palimpsest.actors.on_ray.actors import run_in
 from palimpsest.actors.on_ray.own_ray import NAMESPACE
+from palimpsest.actors.on_ray.runtime import RayRuntime
 from palimpsest.actors.system import Options, boot
 from palimpsest.events.errors import BadInput, DataFolderBusy, LogUnavailable
 from palimpsest.events.prompts import newborn
@@ -108,7 +110,8 @@ async def say(folder: Path, options: Options, *lines: str) -> Said:
     if not await client.agents():
         await client.create("sam", newborn(Settings(model="offline")))
     answers = [(await client.ask("sam", line)).text for line in lines]
-    found = await asyncio.gather(*(part.__ray_call__.remote(_node) for part in system.parts.values()))
+    assert isinstance(system.runtime, RayRuntime)
+    found = await asyncio.gather(*(run_in(link, _node) for link in system.runtime.links.values()))
     await system.stop()
     return Said(answers, system.notes, set(found))
 

@@ -75,7 +75,7 @@ async def born(system: System, agent: str, settings: Settings | None = None) -> 
 
 async def waited_for(system: System, agent: str, kind: str, *, after: int = 0) -> Envelope:
     """The first event of this kind in an agent's stream (with seq > after), as soon as it is there."""
-    log = LogClient(system.parts["log"])
+    log = LogClient(system.parts.log)
     position = 0
     while True:
         batch = await log.tail(position, 1000, 10.0, kinds=(kind,))
@@ -86,7 +86,7 @@ async def waited_for(system: System, agent: str, kind: str, *, after: int = 0) -
 
 
 async def stream_of(system: System, agent: str) -> list[Event]:
-    return [decode(envelope) for envelope in await LogClient(system.parts["log"]).read(agent)]
+    return [decode(envelope) for envelope in await LogClient(system.parts.log).read(agent)]
 
 
 async def kill(system: System, part: str) -> None:

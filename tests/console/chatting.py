@@ -62,7 +62,11 @@ async def talk(folder: DataFolder, client: Echo, keyboard: Keyboard | None) -> i
     """As `chat` does it, once its system is up."""
     if "boot" in os.environ:
         await client.may_go()
-    return await chat.converse(client, "ada", chat.Talk(folder=folder, change=unchanged), keyboard)
+    return await chat.converse(client, "ada", chat.Talk(folder=folder, change=unchanged, goes_on=ends), keyboard)
+
+
+async def ends() -> bool:
+    return False
 
 
 async def unchanged(agent: str, name: str) -> list[str]:

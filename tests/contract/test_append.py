@@ -237,3 +237,13 @@ def test_a_snapshot_is_not_saved_with_a_refusal_or_a_retry(log: LogStore) -> Non
     add(log, event("2", closes="nothing"), snapshots=[snapshot(2)])
     add(log, event("1"), snapshots=[snapshot(1)])
     assert log.snapshots("ada") == []
+
+
+def test_a_commit_tells_what_it_wrote_in_its_place(log: LogStore) -> None:
+    committed = log.commit([Append((event("a"), event("b", "bob"))), Append((event("a"),)), Append((event("c"),))])
+    assert [[each.outcome for each in answers] for answers in committed.answers] == [
+        ["appended", "appended"],
+        ["duplicate"],
+        ["appended"],
+    ]
+    assert committed.envelopes == log.tail(0, 10)[0]

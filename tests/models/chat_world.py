@@ -14,8 +14,9 @@ from typing import Final
 import msgspec
 
 from palimpsest.actors.models.offline.model import OfflineModel
-from palimpsest.actors.parts.index import IndexSettings, open_index
+from palimpsest.actors.parts.index import open_index
 from palimpsest.actors.storage import Storage
+from palimpsest.store.index.settings import IndexSettings
 from tests.parts.world import MINUTE_MS, parts
 
 CHATS: Final = Path(__file__).with_name("chats")

@@ -25,7 +25,7 @@ from palimpsest.events.errors import BadInput, Fenced, LogUnavailable, Overloade
 from palimpsest.events.types import AlertRaised, Event, StopRequested, Timer
 from palimpsest.store.logs.contract import Append, Appended
 from palimpsest.store.logs.sqlite_log import SqliteLog
-from tests.parts.world import LIMIT_S, Local, parts, run
+from tests.parts.world import LIMIT_S, parts, run
 
 LONE = "half \ud800"
 NEVER_MS = 2**63
@@ -200,7 +200,7 @@ def test_what_is_gathered_stays_small_enough_for_a_call(tmp_path: Path) -> None:
     async def live() -> None:
         async with parts(tmp_path) as here:
             await here.born("ada")
-            outbox = Outbox(Counting(Local(here.log_actor)))
+            outbox = Outbox(Counting(here.parts.log))
             sizes = (10, *[AT_ONCE_BYTES // 4] * 9, 2 * AT_ONCE_BYTES, 10)
             drafts = [draft("ada", 1, AlertRaised(text="x" * size), key=f"{n}") for n, size in enumerate(sizes)]
             await asyncio.gather(*(outbox.append(Append((each,))) for each in drafts))

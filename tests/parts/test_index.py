@@ -6,10 +6,11 @@ from pathlib import Path
 
 from structlog.testing import capture_logs
 
-from palimpsest.actors.parts.index import IndexSettings, open_index
+from palimpsest.actors.parts.index import open_index
 from palimpsest.events.types import UserMessageReceived
 from palimpsest.store.index.bearing import BEARING
 from palimpsest.store.index.points import View
+from palimpsest.store.index.settings import IndexSettings
 from tests.store.library_world import Desk
 
 

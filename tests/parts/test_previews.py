@@ -9,7 +9,7 @@ from typing import Any
 from palimpsest.actors.models.protocol import Piece
 from palimpsest.actors.parts.watch import AgentPiece, Watches
 from palimpsest.actors.requests.previews import Previews
-from tests.parts.world import Local, run
+from tests.parts.world import run
 
 
 class Speaker:
@@ -46,7 +46,7 @@ async def heard(previews: Previews, speaker: Speaker, agent: str, turn: int, *wo
 
 
 def local(speaker: Speaker) -> Any:
-    return Local(speaker)
+    return speaker
 
 
 def test_many_are_heard_by_one_call() -> None:

@@ -55,7 +55,7 @@ def test_what_is_opened_while_open_requests_are_read_is_told_now_or_by_the_tail(
     async def live() -> None:
         async with parts(tmp_path) as here:
             await here.born("ada")
-            here.log_actor._reader = Racing(here.log_actor)  # type: ignore[assignment]
+            here.log_actor._reader = Racing(here.log_actor)
             opened = await here.log.open_requests(Topic.TURN)
             late = (await here.envelopes("ada", "UserMessageReceived"))[0]
             assert late in opened.envelopes or late.position > opened.position

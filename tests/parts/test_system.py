@@ -9,11 +9,27 @@ from pathlib import Path
 import pytest
 
 from palimpsest.actors.client import Client
+from palimpsest.actors.links.protocol import Parts
 from palimpsest.actors.system import System
 from palimpsest.events.errors import ActorLost
 from palimpsest.events.prompts import newborn
 from palimpsest.events.types import Settings
 from tests.parts.world import parts, run
+
+
+class Standing:
+    """Parts that go on when the system is stopped."""
+
+    notes: tuple[str, ...] = ()
+
+    def __init__(self, parts: Parts) -> None:
+        self.parts = parts
+
+    async def pids(self) -> dict[str, int]:
+        return {}
+
+    async def stop(self) -> None:
+        """There is nothing to stop."""
 
 
 def test_a_client_is_forgotten_once_it_is_closed_and_closed_with_the_system_at_the_latest(tmp_path: Path) -> None:
@@ -24,7 +40,7 @@ def test_a_client_is_forgotten_once_it_is_closed_and_closed_with_the_system_at_t
 
     async def live() -> None:
         async with parts(tmp_path) as here:
-            system = System(here.handles, None, owns_ray=False)
+            system = System(Standing(here.parts))
             left = await followed(system.client(), "ada")
             gc.collect()
             assert left() is not None, "it follows the log, until somebody closes it"

@@ -216,7 +216,7 @@ class Cut(LogClient):
     """The log, for an undo that is cut off once: before its append, or behind it; or that something comes before."""
 
     def __init__(self, system: Parts, where: str) -> None:
-        super().__init__(system.handles["log"])
+        super().__init__(system.parts.log)
         self._system, self._where = system, where
 
     async def append(self, append: Append) -> list[Appended]:

@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import msgspec
 
 from palimpsest.actors.client import Client, Reply, Ticket
+from palimpsest.actors.links.local import LocalPart
 from palimpsest.actors.links.log_client import LogClient
+from palimpsest.actors.links.protocol import LogPart, parts_of
 from palimpsest.actors.llm import Processor
 from palimpsest.actors.log import LogActor
 from palimpsest.actors.memory import Memory
@@ -48,28 +51,17 @@ def run(work: Coroutine[Any, Any, T]) -> T:
     return asyncio.run(bounded())
 
 
-class Local:
-    """Stands for the handle of an actor: its methods are called in this process, each as a task."""
+class Counted:
+    """A link that counts the calls of each method of a part."""
 
-    def __init__(self, actor: object, calls: Counter[str] | None = None) -> None:
-        """`calls` counts the calls of each method."""
-        self._actor = actor
-        self._calls = Counter[str]() if calls is None else calls
+    def __init__(self, part: object, calls: Counter[str]) -> None:
+        self._part = part
+        self._calls = calls
 
-    def __getattr__(self, name: str) -> LocalMethod:
+    def __getattr__(self, name: str) -> Callable[..., Awaitable[Any]]:
         self._calls[name] += 1
-        return LocalMethod(getattr(self._actor, name))
-
-
-class LocalMethod:
-    def __init__(self, method: Callable[..., Coroutine[Any, Any, Any]]) -> None:
-        self._method = method
-
-    def options(self, **_options: object) -> LocalMethod:
-        return self
-
-    def remote(self, *args: object, **kwargs: object) -> asyncio.Task[Any]:
-        return asyncio.get_running_loop().create_task(self._method(*args, **kwargs))
+        method: Callable[..., Awaitable[Any]] = getattr(self._part, name)
+        return method
 
 
 class Scripted:
@@ -114,19 +106,21 @@ class Parts:
         self.model = model
         self.now_ms = START_MS
         path = folder / "log.sqlite"
-        self.log_actor = LogActor(str(path), begin(path), limits)
+        self.log_link = LocalPart(partial(LogActor, path, begin(path), limits))
         self.log_calls: Counter[str] = Counter()
-        self.log = LogClient(Local(self.log_actor, self.log_calls))
+        self.log = LogClient(cast("LogPart", Counted(self.log_link, self.log_calls)))
         self.memory = Memory(self.log, count, **memory)
         self.processor = Processor(self.log, model, hosted or model)
         self.timers = Timers(self.log, lambda: self.now_ms)
-        self.handles = {
-            "log": Local(self.log_actor),
-            "memory": Local(_Memory(self.memory)),
-            "llm": Local(_Llm(self.processor)),
-            "storage": None,
-        }
-        self.client = Client(self.log, self.handles["memory"], self.handles["llm"])
+        links = {"memory": _Memory(self.memory), "llm": _Llm(self.processor), "storage": None, "timer": None}
+        self.parts = parts_of({"log": Counted(self.log_link, self.log_calls), **links})
+        self.client = Client(self.parts)
+
+    @property
+    def log_actor(self) -> LogActor:
+        found = self.log_link.part
+        assert isinstance(found, LogActor)
+        return found
 
     async def born(self, *agents: str, settings: Settings | None = None, parts: Format = NEWBORN) -> None:
         for agent in agents:

@@ -20,7 +20,8 @@ from palimpsest.actors.models.hosted.failures import Scrubber, from_response
 from palimpsest.actors.models.hosted.servers import Moved, headers_for, options_for, stay_now, wrong_key
 from palimpsest.events.addresses import OPENAI_URL, address_of, credentials_in, endpoint, is_openai, public_url
 from palimpsest.events.errors import BadInput, StorageAway
-from palimpsest.store.index.embeddings import OPENAI, TEXT_CHARS, Vectors
+from palimpsest.store.index.embeddings import TEXT_CHARS, Vectors
+from palimpsest.store.index.settings import OPENAI
 from palimpsest.store.keys.files import Handed, LiveKeys
 from palimpsest.store.keys.keys import Access
 

@@ -1,0 +1,191 @@
+"""The door of a system: a socket in this process at which others join it.
+
+Rules. (1) It is served on a loop of its own thread, so that whoever has the system may keep its own loop busy. (2) Who
+can open the socket is this user: it lies in a folder that nobody else can enter. (3) A connection that ends has left;
+what it waited for is let go.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import Awaitable, Callable, Coroutine
+from pathlib import Path
+from typing import Any, Final, Protocol, TypeVar
+
+import structlog
+
+from palimpsest.actors.joining import frames
+from palimpsest.actors.joining.frames import Ask, Figures, Goodbye, Hello, Seat, Welcome
+from palimpsest.actors.links.protocol import Parts
+from palimpsest.actors.parts.process import now_ms
+from palimpsest.events.errors import ActorLost, PalimpsestError
+from palimpsest.store.own_folder import OwnFolder
+
+T = TypeVar("T")
+
+_NAME: Final = "door"
+_BELOW: Final = len(_NAME) + 1
+
+
+class Served(Protocol):
+    """The system that is behind a door."""
+
+    parts: Parts
+
+    def welcome(self) -> Welcome: ...
+
+    async def figures(self, joined: tuple[Seat, ...]) -> Figures: ...
+
+    def stay(self) -> bool:
+        """From now on it does not end when the last who joined leaves. False: it ends with its program, as it will."""
+
+    def end(self, why: str) -> bool:
+        """End the system, soon. False: it is not this door's to end."""
+
+    def left(self, others: int) -> bool:
+        """Somebody has left; whether the system ends now."""
+
+
+class Door:
+    """A system's door, from `open` to `close`."""
+
+    def __init__(self, served: Served) -> None:
+        self._served = served
+        self._folder = OwnFolder(below=_BELOW)
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="door", daemon=True)
+        self._guests: set[_Guest] = set()
+        self._server: asyncio.Server
+
+    @property
+    def path(self) -> Path:
+        return self._folder.path / _NAME
+
+    def open(self) -> Path:
+        """Let others in from now on; where."""
+        self._thread.start()
+        self._server = self._call(asyncio.start_unix_server(self._enter, self.path))
+        return self.path
+
+    def dismiss(self, why: str) -> None:
+        """Let nobody in any more, and end the connections of those who are; told `why`, if it is by somebody's wish.
+        Who has left and waits for the end goes on waiting."""
+        self._call(self._dismissed(why))
+
+    def close(self) -> None:
+        """End every connection: the system is gone, and its folder free."""
+        self._call(self._shut())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+        self._folder.close()
+
+    def _call(self, work: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+
+    # --- on the door's own loop
+
+    async def _dismissed(self, why: str) -> None:
+        self._server.close()
+        for guest in [guest for guest in self._guests if guest.seat is not None]:
+            guest.send(Goodbye(why) if why else None)
+            guest.close()
+
+    async def _shut(self) -> None:
+        for guest in list(self._guests):
+            guest.close()
+        pending = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in pending:
+            task.cancel()
+        await asyncio.gather(*pending, return_exceptions=True)
+
+    async def _enter(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        guest = _Guest(writer)
+        with contextlib.closing(guest), contextlib.suppress(asyncio.CancelledError):  # the door is shut: no news
+            hello = await frames.received(reader)
+            if not isinstance(hello, Hello):
+                return
+            welcome = self._served.welcome()
+            if hello.frames != frames.VERSION:
+                guest.send(_refused(welcome))
+                return
+            guest.seat = Seat(hello.pid, hello.purpose, now_ms())
+            guest.send(welcome)
+            self._guests.add(guest)
+            try:
+                while isinstance(ask := await frames.received(reader), Ask):
+                    guest.begin(self._answer(guest, ask))
+            finally:
+                self._guests.discard(guest)
+                if guest.seat is not None:
+                    self._leave(guest)
+
+    def _leave(self, guest: _Guest) -> bool:
+        guest.seat = None
+        return self._served.left(len(self._joined()))
+
+    def _joined(self) -> tuple[Seat, ...]:
+        return tuple(guest.seat for guest in self._guests if guest.seat is not None)
+
+    async def _answer(self, guest: _Guest, ask: Ask) -> None:
+        try:
+            result = await self._called(guest, ask)
+        except PalimpsestError as error:
+            result = error
+        except Exception:  # noqa: BLE001 - whatever it was: who asked is told, and the others go on
+            structlog.get_logger("door").exception("call failed", part=ask.part, method=ask.method)
+            result = ActorLost(f"The system could not carry out {ask.part}.{ask.method}: see its log.")
+        guest.send(frames.told(ask.id, result))
+
+    async def _called(self, guest: _Guest, ask: Ask) -> object:
+        arguments = frames.arguments_of(ask)
+        if ask.part != "host":
+            method: Callable[..., Awaitable[object]] = getattr(getattr(self._served.parts, ask.part), ask.method)
+            return await method(*arguments)
+        if ask.method == "figures":
+            return await self._served.figures(self._joined())
+        if ask.method == "leave":
+            return self._leave(guest)
+        if ask.method == "stay":
+            return self._served.stay()
+        ends = self._served.end("it was ended by `palimpsest down`")
+        if ends:
+            guest.seat = None  # it waits for the end
+        return ends
+
+
+class _Guest:
+    """One connection. `seat`: who has joined by it, until it leaves."""
+
+    def __init__(self, writer: asyncio.StreamWriter) -> None:
+        self.seat: Seat | None = None
+        self._writer = writer
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def send(self, frame: frames.Frame | None) -> None:
+        if frame is not None and not self._writer.is_closing():
+            self._writer.write(frames.framed(frame))
+
+    def begin(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def close(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        self._writer.close()
+
+
+def _refused(welcome: Welcome) -> Welcome:
+    return Welcome(
+        welcome.pid,
+        welcome.purpose,
+        welcome.version,
+        welcome.index,
+        refusal=f"The system that runs there is of version {welcome.version}, which this one cannot join. End it with "
+        "`palimpsest down` of that version (or end pid "
+        f"{welcome.pid}), and start again.",
+    )

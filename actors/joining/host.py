@@ -1,0 +1,69 @@
+"""A process that has a folder's system: for `up`, and for every command that finds none.
+
+It ends when it is told to (`down`, SIGTERM, SIGINT), or, where it does not stay, with the last who leaves.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from palimpsest.actors.joining.start import Errand, Outcome
+from palimpsest.actors.system import System, boot
+from palimpsest.events.errors import PalimpsestError
+from palimpsest.store.folder import DataFolder
+
+FIRST_S = 30.0
+"""So long a system that does not stay waits for the first who joins."""
+
+
+async def host(errand: Errand, on_up: Callable[[System], None]) -> None:
+    """Have the system until it is to end. Raises as `boot` does."""
+    ended = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    system = await boot(DataFolder(Path(errand.folder)), errand.purpose, errand.options)
+    try:
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            loop.add_signal_handler(number, system.end, f"the process was told to end ({number.name})")
+
+        def end() -> None:
+            loop.call_soon_threadsafe(ended.set)
+
+        system.hosted(stays=errand.stays, on_end=end)
+        if not errand.stays:
+            loop.call_later(FIRST_S, system.left, 0)
+        on_up(system)
+        await ended.wait()
+    finally:
+        await system.stop()
+
+
+def main() -> int:
+    pipe = int(sys.argv[2])
+    errand = msgspec.msgpack.decode(sys.stdin.buffer.read(), type=Errand)
+
+    try:
+        asyncio.run(host(errand, lambda _: _tell(pipe, Outcome())))
+    except PalimpsestError as error:
+        sys.stderr.write(f"{error}\n")
+        _tell(pipe, Outcome(type(error).__name__, str(error), error.__dict__))
+        return 1
+    return 0
+
+
+def _tell(pipe: int, outcome: Outcome) -> None:
+    """Say once, to whoever started this process and may be gone, what became of it."""
+    with contextlib.suppress(OSError):
+        os.write(pipe, msgspec.msgpack.encode(outcome, enc_hook=str))
+        os.close(pipe)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

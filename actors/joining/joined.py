@@ -1,0 +1,196 @@
+"""A system that another process has, joined at its door.
+
+Rules. (1) Where that process ends without a goodbye (it was killed, or its program is over), the system is joined
+again, or started, and what was called is called again: the same turn goes on. (2) After a goodbye nothing is started.
+(3) Who leaves, and was the last, waits until the system is gone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import os
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any, Final
+
+from palimpsest.actors.joining import frames
+from palimpsest.actors.joining.frames import Figures, Goodbye, Hello, Told, Welcome
+from palimpsest.actors.links.protocol import PARTS, parts_of, waits_s
+from palimpsest.events.errors import ActorLost, BadInput
+
+GONE_S: Final = 30.0
+"""So long whoever was the last waits for the system's end."""
+ANSWER_S: Final = 10.0
+"""So long a door takes to answer at most."""
+
+
+class LineLostError(Exception):
+    """The other side is gone. (It never leaves this module's callers.)"""
+
+
+class Line:
+    """A connection to a door. Raises nothing of its own but LineLostError."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, welcome: Welcome) -> None:
+        self.welcome = welcome
+        self.goodbye = ""
+        """Why the system ends, once that was said."""
+        self._writer = writer
+        self._ids = itertools.count(1)
+        self._asked: dict[int, asyncio.Future[Told]] = {}
+        self._hearing = asyncio.create_task(self._hear(reader))
+
+    @property
+    def is_lost(self) -> bool:
+        return self._hearing.done()
+
+    async def _hear(self, reader: asyncio.StreamReader) -> None:
+        try:
+            while (frame := await frames.received(reader)) is not None:
+                if isinstance(frame, Told) and (future := self._asked.pop(frame.id, None)) and not future.done():
+                    future.set_result(frame)
+                elif isinstance(frame, Goodbye):
+                    self.goodbye = frame.why
+        finally:
+            self._writer.close()
+            for future in self._asked.values():
+                if not future.done():
+                    future.set_exception(LineLostError())
+
+    async def ask(self, part: str, method: str, arguments: tuple[object, ...]) -> Any:
+        """A call's result. Raises its error, or LineLostError."""
+        if self.is_lost:
+            raise LineLostError
+        ask = frames.asked(next(self._ids), part, method, arguments)
+        future = self._asked[ask.id] = asyncio.get_running_loop().create_future()
+        try:
+            self._writer.write(frames.framed(ask))
+            return frames.result_of(await future, part, method)
+        finally:
+            self._asked.pop(ask.id, None)
+
+    async def gone(self) -> None:
+        """Wait until the other side has closed it."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(asyncio.shield(self._hearing), GONE_S)
+
+    async def close(self) -> None:
+        self._hearing.cancel()
+        await asyncio.wait([self._hearing])
+
+
+async def connected(door: Path, purpose: str) -> Line | None:
+    """A connection to this door; None where nobody opens it. Raises BadInput where it is of another version."""
+    try:
+        reader, writer = await asyncio.open_unix_connection(door)
+    except OSError:
+        return None
+    try:
+        writer.write(frames.framed(Hello(frames.VERSION, os.getpid(), purpose)))
+        welcome = await asyncio.wait_for(frames.received(reader), ANSWER_S)
+    except (TimeoutError, OSError):
+        welcome = None
+    if not isinstance(welcome, Welcome):
+        writer.close()
+        return None
+    if welcome.refusal:
+        writer.close()
+        raise BadInput(welcome.refusal)
+    return Line(reader, writer, welcome)
+
+
+Reach = Callable[[], Awaitable[Line]]
+"""Finds the system, or starts it, and joins it."""
+
+
+class Joined:
+    """The parts of a system that another process has."""
+
+    def __init__(self, line: Line, reach: Reach) -> None:
+        self.parts = parts_of({name: _Part(self, name) for name in PARTS})
+        self.notes = line.welcome.notes
+        self._current = line
+        self._reach = reach
+        self._reaching: asyncio.Task[Line] | None = None
+        self._is_over = False
+
+    @property
+    def welcome(self) -> Welcome:
+        return self._current.welcome
+
+    async def call(self, part: str, method: str, arguments: tuple[object, ...]) -> Any:
+        while True:
+            line = await self._line()
+            try:
+                return await line.ask(part, method, arguments)
+            except LineLostError:
+                if waits_s(method, arguments):
+                    raise ActorLost("The system is being started anew. Try again.", for_good=False) from None
+
+    async def _line(self) -> Line:
+        """A connection that holds; all who need one wait for the same. Raises ActorLost after a goodbye, and what kept
+        the system from being started again."""
+        while self._current.is_lost:
+            if self._is_over or self._current.goodbye:
+                why = self._current.goodbye or "this program has left it"
+                raise ActorLost(f"The system has ended: {why}.")
+            if self._reaching is None:
+                self._reaching = asyncio.create_task(self._again())
+            await asyncio.shield(self._reaching)
+        return self._current
+
+    async def _again(self) -> Line:
+        try:
+            self._current = await self._reach()
+            return self._current
+        finally:
+            self._reaching = None
+
+    async def figures(self) -> Figures:
+        found: Figures = await self.call("host", "figures", ())
+        return found
+
+    async def pids(self) -> dict[str, int]:
+        return (await self.figures()).pids
+
+    async def stay(self) -> bool:
+        """Let the system go on without anybody who has joined. False: it ends with the program that has it."""
+        return bool(await self.call("host", "stay", ()))
+
+    async def end(self) -> bool:
+        """End the system, whoever has joined. False: only the program that has it can end it."""
+        line = self._current
+        ends = bool(await self.call("host", "stop", ()))
+        if ends:
+            await line.gone()
+        return ends
+
+    async def stop(self) -> None:
+        """Leave. The last who leaves a system that does not stay waits for its end."""
+        self._is_over = True
+        if self._reaching is not None:
+            self._reaching.cancel()
+        line = self._current
+        with contextlib.suppress(LineLostError, ActorLost):
+            if await line.ask("host", "leave", ()):
+                await line.gone()
+        await line.close()
+
+
+class _Part:
+    """A link to a part by a joined system."""
+
+    def __init__(self, joined: Joined, name: str) -> None:
+        self._joined = joined
+        self._name = name
+
+    def __getattr__(self, method: str) -> Callable[..., Awaitable[Any]]:
+        joined, name = self._joined, self._name
+
+        async def call(*arguments: object) -> Any:
+            return await joined.call(name, method, arguments)
+
+        self.__dict__[method] = call
+        return call

@@ -1,0 +1,98 @@
+"""Starting a process that has a folder's system, and nothing else to do (`actors.joining.host`).
+
+It is told what to do by its standard input, says by a pipe whether the system is up, and writes what it has to say else
+into `system.log` in the folder. It belongs to no terminal: neither Ctrl-C nor the end of one reaches it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import msgspec
+
+import palimpsest
+from palimpsest.actors.options import LOG, Options
+from palimpsest.events.errors import BadInput, rebuilt
+from palimpsest.store.folder import DataFolder
+
+
+class Errand(msgspec.Struct, frozen=True):
+    """What the process is to do. `stays`: it does not end when the last who joined leaves."""
+
+    folder: str
+    purpose: str
+    stays: bool
+    options: Options
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """Whether the system is up: the error for which it is not."""
+
+    error: str = ""
+    message: str = ""
+    fields: dict[str, object] = {}
+
+
+async def started(folder: DataFolder, purpose: str, options: Options, *, stays: bool) -> None:
+    """Have the system of a folder started by a process of its own; it is up when this returns. Raises what kept it from
+    that, as `boot` does: DataFolderBusy where somebody was faster."""
+    errand = Errand(str(folder.create().path.absolute()), purpose, stays, msgspec.structs.replace(options, keys=None))
+    ours, its = os.pipe()
+    process = _process(errand, its)
+    os.close(its)
+    try:
+        told = await _told(ours)
+    except BaseException:
+        process.terminate()
+        raise
+    if not told:
+        code = await asyncio.to_thread(process.wait)
+        raise BadInput(
+            f"The process that was to have the system ended at once (exit code {code}): {Path(errand.folder) / LOG} "
+            "has its last words."
+        )
+    outcome = msgspec.msgpack.decode(told, type=Outcome)
+    if outcome.error:
+        raise rebuilt(outcome.error, outcome.message, outcome.fields)
+
+
+def _process(errand: Errand, pipe: int) -> subprocess.Popen[bytes]:
+    home = str(Path(palimpsest.__path__[0]).absolute().parent)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([home, os.environ.get("PYTHONPATH", "")])}
+    # -P: what lies in the user's folder is no module of ours.
+    descriptor = os.open(Path(errand.folder) / LOG, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    command = [sys.executable, "-P", "-m", "palimpsest.actors.joining.host", errand.folder, str(pipe)]
+    try:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=descriptor,
+            stderr=descriptor,
+            pass_fds=[pipe],
+            start_new_session=True,
+            env=environment,
+        )
+    finally:
+        os.close(descriptor)
+    assert process.stdin is not None, "it is a pipe"
+    with contextlib.suppress(BrokenPipeError), process.stdin as errands:
+        errands.write(msgspec.msgpack.encode(errand))
+    return process
+
+
+async def _told(pipe: int) -> bytes:
+    """All that comes through a pipe until its other end is closed."""
+    loop = asyncio.get_running_loop()
+    reader = asyncio.StreamReader()
+    transport, _ = await loop.connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(pipe, "rb", buffering=0)
+    )
+    try:
+        return await reader.read()
+    finally:
+        transport.close()
