@@ -9,12 +9,12 @@ from typing import Any, Final
 import click
 
 from palimpsest.console.called import as_typed
-from palimpsest.console.describe import plain
 from palimpsest.console.inspect import reading
 from palimpsest.console.options import bundle_option
-from palimpsest.console.roster import DOINGS, SORTS, Doing, Roster, Row, Sort, Wanted
 from palimpsest.console.show import Page, many, one_line, print_json, utc
 from palimpsest.events.types import Parent
+from palimpsest.questions.plain import plain
+from palimpsest.questions.roster import DOINGS, SORTS, Doing, Roster, Row, Sort, Wanted
 
 A_PAGE: Final = 50
 WORDS_SHOWN: Final = 48

@@ -18,7 +18,6 @@ import click
 import msgspec
 
 from palimpsest.actors.models.hosted.window import UNKNOWN, Window
-from palimpsest.console.inspect import check_is_owed
 from palimpsest.console.joining import at_work, local_option
 from palimpsest.console.not_text import refuse_at_once
 from palimpsest.console.options import (
@@ -51,6 +50,7 @@ from palimpsest.events.formats import BRIEF
 from palimpsest.events.prompts import fitting
 from palimpsest.events.servers import chosen
 from palimpsest.events.types import OFFLINE
+from palimpsest.questions.streams import check_is_owed
 from palimpsest.store.folder import DataFolder
 from palimpsest.store.logs.sqlite_log import SqliteLog
 from palimpsest.store.logs.states import load

@@ -17,7 +17,6 @@ import click
 
 from palimpsest.actors.links.direct import DirectLog
 from palimpsest.console.called import as_typed
-from palimpsest.console.describe import plain
 from palimpsest.console.options import address_option, complain, data_folder, json_option, typed
 from palimpsest.console.served import remember, served, served_for_file
 from palimpsest.console.settings import HOW_TO_HOST, Flags, bound_said, window_said
@@ -29,6 +28,7 @@ from palimpsest.console.writing import writing
 from palimpsest.console.zones import unnamed, zone_said
 from palimpsest.events.errors import AgentExists, BadInput, UnknownAgent
 from palimpsest.events.types import OFFLINE
+from palimpsest.questions.plain import plain
 from palimpsest.store.folder import expanded
 from palimpsest.store.logs.in_memory import MemoryLog
 from palimpsest.store.logs.sqlite_file import begin

@@ -1,4 +1,4 @@
-"""Each event in a line for people, and in plain data for programs."""
+"""Each event in a line for people."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from palimpsest.console.servers import server_text
 from palimpsest.console.show import one_line, utc
 from palimpsest.events import margins
 from palimpsest.events.endings import WHOLE
-from palimpsest.events.envelope import Envelope
 from palimpsest.events.times import ahead, stamp
 from palimpsest.events.types import (
     AgentAttached,
@@ -299,25 +298,3 @@ _SAY: Final[dict[type[Event], Callable[[Any], str]]] = {
     AgentAttached: lambda e: one_line(e.agent),
     AgentDetached: lambda e: one_line(e.agent),
 }
-
-
-def plain(value: Any) -> Any:
-    """A value as JSON has it: all fields of a struct, bytes as hex."""
-    match value:
-        case msgspec.Struct():
-            return {name: plain(getattr(value, name)) for name in value.__struct_fields__}
-        case bytes():
-            return value.hex()
-        case list() | tuple():
-            return [plain(item) for item in value]
-        case dict():
-            return {key: plain(item) for key, item in value.items()}
-        case _:
-            return value
-
-
-def as_object(envelope: Envelope, event: Event | None) -> dict[str, Any]:
-    """An envelope with its body decoded, as plain data. `event` None: the body as hex."""
-    fields = plain(envelope)
-    body = fields.pop("body")
-    return {**fields, "event": plain(event)} if event is not None else {**fields, "body": body}

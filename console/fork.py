@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import click
 
-from palimpsest.console.describe import plain
 from palimpsest.console.options import address_option, json_option, typed
 from palimpsest.console.show import Page, many, one_line, print_json, utc
 from palimpsest.console.writing import writing
 from palimpsest.events.debug.under_way import Input, UnderWay, under_way
 from palimpsest.events.errors import UnknownAgent
 from palimpsest.events.forks import DROPPED, KEPT
+from palimpsest.questions.plain import plain
 
 if TYPE_CHECKING:
     from palimpsest.actors.requests.forks import Place

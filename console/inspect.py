@@ -4,21 +4,16 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from typing import Final
+from typing import TYPE_CHECKING
 
 from palimpsest.console.options import data_folder, given_bundle
 from palimpsest.console.progress import bar
 from palimpsest.console.show import one_line
-from palimpsest.events.envelope import Envelope
-from palimpsest.events.errors import AtRest, BadInput
-from palimpsest.events.kinds import Kind
-from palimpsest.events.sources import is_source, source_of
-from palimpsest.events.state import State
-from palimpsest.events.vocabulary import Topic
-from palimpsest.store.logs.contract import LAST_SEQ, LogReader, StreamHead, unknown_agent
+from palimpsest.store.logs.contract import LogReader
 from palimpsest.store.logs.sqlite_log import SqliteLog
 
-CHUNK: Final = 2000
+if TYPE_CHECKING:
+    pass
 
 
 @contextlib.contextmanager
@@ -34,70 +29,3 @@ def reading() -> Iterator[LogReader]:
     with bar(f"Reading {one_line(bundle.name)}") as step:
         bundled = read_bundle(bundle, step)
     yield bundled
-
-
-def head_of(log: LogReader, agent: str) -> StreamHead:
-    """Where the agent's stream stands. Raises UnknownAgent."""
-    head = log.head(agent)
-    if head is None:
-        raise unknown_agent(agent, log.heads())
-    return head
-
-
-def agent_head(log: LogReader, agent: str) -> StreamHead:
-    """The same where only an agent will do. Raises BadInput for a source's stream."""
-    head = head_of(log, agent)
-    if is_source(agent):
-        raise BadInput(
-            f"'{agent}' is a source, which has no context and no memory of its own: name an agent. "
-            f"`sources {source_of(agent)}` and `events {agent}` show what it has."
-        )
-    return head
-
-
-def check_event(head: StreamHead, seq: int | None, option: str = "") -> None:
-    """Raises BadInput where the agent has no such event; `option` is what the user gave it by (None: nothing)."""
-    if seq is not None and not 1 <= seq <= head.seq:
-        by = f" ({option} SEQ)" if option else ""
-        raise BadInput(f"Agent '{head.agent}' has events 1 to {head.seq}: there is no event {seq}{by}.")
-
-
-_ASKED: Final[tuple[Topic, ...]] = ("inference", "storage", "timer")
-
-
-def check_is_owed(log: LogReader, state: State) -> None:
-    """Raises AtRest where what is under way is owed by no part. (A fork that has not taken up what was its parent's
-    rests too, but can be let go on.)"""
-    if state.unadopted or not (state.turn or state.pending):
-        return
-    topics: tuple[Topic, ...] = _ASKED if state.turn and state.turn.request_key else ("turn",)
-    if not any(log.open_requests(topic, state.agent) for topic in topics):
-        raise AtRest(state.agent)
-
-
-def find(log: LogReader, agent: str, key: str, to: int) -> Envelope | None:
-    """The event with this key among events 1 to `to` of an agent; of a fork's, also those that it goes on from."""
-    streams = (agent, *(parent.agent for parent in log.lineage(agent)))
-    found = (log.find(stream, key) for stream in streams)
-    return next((each for each in found if each and each.seq <= to), None)
-
-
-def unprovable(log: LogReader, agent: str) -> frozenset[int]:
-    """The seqs of an agent's requests whose contexts hold text that was masked, its ancestors' included: in a bundle,
-    or before it was imported."""
-    ends = {agent: LAST_SEQ} | {parent.agent: parent.seq for parent in log.lineage(agent)}
-    redactions = (log.redaction(stream) for stream in ends)
-    return frozenset(seq for each in redactions if each for seq in each.unprovable if seq <= ends[each.stream])
-
-
-def stretches(
-    log: LogReader, agent: str, first: int, last: int, kinds: frozenset[Kind] | None = None
-) -> Iterator[Envelope]:
-    """Events first … last of a stream, of the wanted kinds, read in chunks, so that memory stays bounded."""
-    after = first - 1
-    while after < last:
-        chunk = log.read(agent, after=after, to=last, limit=CHUNK, kinds=kinds)
-        if not chunk:
-            return
-        yield from chunk
-        after = chunk[-1].seq

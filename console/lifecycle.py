@@ -7,12 +7,12 @@ import asyncio
 import click
 
 from palimpsest.actors.requests.lifecycle import Retirement, Return
-from palimpsest.console.describe import plain
 from palimpsest.console.options import address_option, json_option, typed
 from palimpsest.console.past import timers_said
 from palimpsest.console.show import many, one_line, print_json
 from palimpsest.console.writing import writing
 from palimpsest.events.errors import BadInput, UnknownAgent
+from palimpsest.questions.plain import plain
 
 
 @click.command("rename")

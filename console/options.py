@@ -275,7 +275,9 @@ def run(group: click.Group, arguments: Sequence[str] | None = None) -> int:
         complain(_one_line(error))
         return error.exit_code
     except PalimpsestError as error:
-        complain(str(error))
+        from palimpsest.console.worded import worded
+
+        complain(worded(error))
         return 2
     except BrokenPipeError:
         _let_go_of_output()

@@ -24,6 +24,7 @@ from palimpsest.console.not_text import held_in, kind_of
 from palimpsest.console.options import complain
 from palimpsest.console.show import printable
 from palimpsest.console.talk import Talker, ending, is_failed, notes
+from palimpsest.console.worded import worded
 from palimpsest.events.errors import BadInput
 
 CHUNK_BYTES: Final = 65_536
@@ -103,7 +104,7 @@ async def talk(client: Talker, agent: str, chunks: AsyncIterator[bytes], *, thou
             try:
                 code = max(code, await _turn(client, agent, line.text, thoughts))
             except BadInput as error:
-                complain(f"line {line.number} of the input: {error}")
+                complain(f"line {line.number} of the input: {worded(error)}")
                 code = BAD_INPUT
     return code
 

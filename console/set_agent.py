@@ -14,9 +14,8 @@ from typing import Final
 import click
 import msgspec
 
-from palimpsest.console.describe import plain
 from palimpsest.console.fields import FIELDS, split, value_of
-from palimpsest.console.inspect import agent_head, reading
+from palimpsest.console.inspect import reading
 from palimpsest.console.meanings import MEANINGS, Told, told
 from palimpsest.console.options import address_option, bundle_option, data_folder, json_option
 from palimpsest.console.served import remember, served
@@ -28,6 +27,8 @@ from palimpsest.console.writing import writing
 from palimpsest.console.zones import change_said
 from palimpsest.events.errors import BadInput, UnknownAgent
 from palimpsest.events.servers import chosen
+from palimpsest.questions.plain import plain
+from palimpsest.questions.streams import agent_head
 from palimpsest.store.logs.states import load
 from palimpsest.store.tokens.counting import count
 

@@ -7,13 +7,15 @@ from collections.abc import Iterator
 import click
 
 from palimpsest.console.agents import share
-from palimpsest.console.describe import plain, quoted, timer_text
-from palimpsest.console.inspect import agent_head, reading
+from palimpsest.console.describe import quoted, timer_text
+from palimpsest.console.inspect import reading
 from palimpsest.console.options import bundle_option, json_option, typed
-from palimpsest.console.profile import Profile, profile
-from palimpsest.console.roster import Row
 from palimpsest.console.servers import server_text
 from palimpsest.console.show import Page, many, names_of, one_line, print_json, utc
+from palimpsest.questions.plain import plain
+from palimpsest.questions.profile import Profile, profile
+from palimpsest.questions.roster import Row
+from palimpsest.questions.streams import agent_head
 
 BLOCK_CHARS = 400
 """So much of a section is shown; `state` shows it whole."""

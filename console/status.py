@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from palimpsest.console.describe import plain
 from palimpsest.console.joining import ago, none_runs
 from palimpsest.console.options import data_folder, json_option, typed
 from palimpsest.console.show import Page, many, one_line, print_json
 from palimpsest.events.vocabulary import Topic
+from palimpsest.questions.plain import plain
 from palimpsest.store.folder import DataFolder, Holder, is_alive
 from palimpsest.store.logs.sqlite_log import SqliteLog
 

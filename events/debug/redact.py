@@ -21,7 +21,7 @@ from msgspec.structs import replace
 from palimpsest.events.codec import decode, encode
 from palimpsest.events.documents import pack_passages, unpack_passages
 from palimpsest.events.envelope import GENESIS, Envelope, chain
-from palimpsest.events.errors import BadInput, LogDamaged
+from palimpsest.events.errors import BadInput, LogDamaged, NoPattern, NothingToMask
 from palimpsest.events.kinds import Kind
 from palimpsest.events.replay import Replayer
 from palimpsest.events.sources import is_source
@@ -59,7 +59,7 @@ class Masks:
             try:
                 compiled = re.compile(pattern)
             except re.error as error:
-                raise BadInput(f"'{pattern}' is no regular expression ({error}). Mend it, or use --redact.") from None
+                raise NoPattern(pattern, str(error)) from None
             if compiled.search(""):
                 raise BadInput(f"The pattern '{pattern}' matches where nothing is: it would mask nothing, or all.")
             self._wanted.append(compiled)
@@ -79,7 +79,7 @@ class Masks:
 def _in_any_form(text: str) -> str:
     """A pattern for a text as it stands, or as JSON has it, or JSON in JSON."""
     if not text.strip():
-        raise BadInput("There is nothing to mask in an empty text (--redact TEXT).")
+        raise NothingToMask
     return "".join(map(_letter, text))
 
 

@@ -23,7 +23,7 @@ from typing import IO, Any, Final, Self
 import msgspec
 
 from palimpsest.events.envelope import Envelope
-from palimpsest.events.errors import BadInput, BundleUnreadable, BundleUnwritable, NewerFormat
+from palimpsest.events.errors import BadInput, BundleUnreadable, BundleUnwritable, FileExists, NewerFormat, NoBundle
 from palimpsest.events.kinds import Kind
 from palimpsest.events.vocabulary import Logged, Opens
 from palimpsest.store.bundles.manifest import Manifest
@@ -104,7 +104,7 @@ def check_place(path: Path, *, force: bool) -> None:
     if path.exists() and not path.is_file():
         raise BadInput(f"{path} is no plain file, and nothing is written over it: name another one.")
     if path.exists() and not force:
-        raise BadInput(f"There is a file {path} already: give another name, or --force to write over it.")
+        raise FileExists(str(path))
     if not path.parent.is_dir():
         raise BadInput(f"There is no folder {path.parent} to write {path.name} into: make it, or name another one.")
 
@@ -127,7 +127,7 @@ def _put(made: Path, path: Path, *, force: bool) -> None:
         try:
             path.hardlink_to(made)
         except FileExistsError:
-            raise BadInput(f"There is a file {path} already: give another name, or --force to write over it.") from None
+            raise FileExists(str(path)) from None
         except OSError:  # a file system without links
             made.replace(path)
     folder = os.open(path.parent, os.O_RDONLY)
@@ -232,11 +232,11 @@ class BundleReader:
         self.unpacked = 0
         """So many bytes were unpacked."""
         if path.is_dir():
-            raise BadInput(f"{path} is a folder: name a bundle, the file that `export` writes.")
+            raise NoBundle(str(path), folder=True)
         try:
             self._file: IO[bytes] = path.open("rb")
         except FileNotFoundError:
-            raise BadInput(f"There is no file {path}. Check the path; `export AGENT FILE` writes a bundle.") from None
+            raise NoBundle(str(path)) from None
         except OSError as error:
             raise BadInput(f"{path} cannot be opened: {error.strerror}. Check its rights.") from error
         self._sha = hashlib.sha256()

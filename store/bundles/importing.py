@@ -16,7 +16,7 @@ import msgspec
 
 from palimpsest.events.addresses import addresses_in
 from palimpsest.events.envelope import GENESIS, Draft, Envelope, chain
-from palimpsest.events.errors import BadInput, LogDamaged, NameTaken
+from palimpsest.events.errors import BundleNotProved, LogDamaged, NameInBundle, NameTaken
 from palimpsest.events.replay import Replayer
 from palimpsest.events.sources import is_source
 from palimpsest.events.state import State
@@ -120,7 +120,7 @@ class _Proof:
         """By the bundle's name for a stream, and by seq: what the log here is to have there."""
         self._names = {manifest.agent: name or manifest.agent}
         if any(stream.name == name for stream in manifest.streams if stream.name != manifest.agent):
-            raise BadInput(f"'{name}' is the name of another stream in {path}: give another one with --as NAME.")
+            raise NameInBundle(name, str(path))
         self._path = path
         self._excused = {(each.stream, seq) for each in manifest.redactions for seq in each.unprovable}
         self._line = Replayer(manifest.agent)
@@ -146,13 +146,12 @@ class _Proof:
         self._wanted |= {(stream.name, seq), (stream.name, stream.last)}
 
     def take(self, at: Envelope) -> None:
-        """The next event. Raises LogDamaged where it is not proved."""
+        """The next event. Raises BundleNotProved where it is not."""
         difference = self._sources.get(at.agent, self._line).feed(at)
         if difference and difference.context and (at.agent, at.seq) in self._excused:
             self.redacted += 1
         elif difference:
-            why = f"{difference.what} (`replay --all --verify --bundle {self._path}` shows more; nothing was imported)"
-            raise LogDamaged(at.agent, at.seq, why)
+            raise BundleNotProved(at.agent, at.seq, difference.what, str(self._path))
         if at.agent not in self._sources and self.state.settings is not self._settings:
             self._settings = self.state.settings
             self.addresses |= dict.fromkeys(addresses_in(self._settings))

@@ -12,7 +12,6 @@ import pytest
 from palimpsest.console.chat import settle
 from palimpsest.console.fields import FIELDS
 from palimpsest.console.meanings import MEANINGS, told
-from palimpsest.console.roster import Roster, Wanted
 from palimpsest.console.set_agent import flags_of
 from palimpsest.console.settings import Flags, settings_changed
 from palimpsest.console.texts import text_of
@@ -21,6 +20,7 @@ from palimpsest.events.errors import AgentIsRetired, BadInput, rebuilt
 from palimpsest.events.sources import stream_of
 from palimpsest.events.state import State
 from palimpsest.events.types import Settings, SettingsChanged, SourceCreated, Timer, UserMessageReceived
+from palimpsest.questions.roster import Roster, Wanted
 from palimpsest.store.logs.contract import Append, LogReader
 from palimpsest.store.logs.states import load
 from tests.console.conftest import Launch, file_of
@@ -155,7 +155,7 @@ def test_a_page_folds_its_own_agents_alone(kernel: Kernel, monkeypatch: pytest.M
         folded.append(agent)
         return load(log, agent)
 
-    monkeypatch.setattr("palimpsest.console.roster.load", noted)
+    monkeypatch.setattr("palimpsest.questions.roster.load", noted)
     found = Roster(kernel.log).rows(Wanted())
     assert [next(found).agent for _ in range(3)] == ["a00", "a01", "a02"]
     assert folded == ["a00", "a01", "a02"]

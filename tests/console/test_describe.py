@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any, Final
 
-import msgspec
 import pytest
 
-from palimpsest.console.describe import as_object, call_text, describe, plain, seqs
+from palimpsest.console.describe import call_text, describe, seqs
 from palimpsest.console.show import one_line, printable
-from palimpsest.events.codec import draft
-from palimpsest.events.envelope import GENESIS, place
 from palimpsest.events.types import (
     ALL_EVENTS,
     Block,
@@ -75,15 +71,6 @@ def test_each_kind_is_one_short_printable_line(kind: type[Event]) -> None:
     assert len(said) < 1200
 
 
-@pytest.mark.parametrize("kind", ALL_EVENTS, ids=lambda kind: kind.__name__)
-def test_each_kind_is_plain_data_with_all_its_fields(kind: type[Event]) -> None:
-    event = filled(kind)
-    envelope = place(draft("ada", 1, event, key="k"), 1, 1, GENESIS)
-    row = json.loads(json.dumps(as_object(envelope, event)))
-    assert set(row["event"]) == set(kind.__struct_fields__)
-    assert bytes.fromhex(row["hash"]) == envelope.hash
-
-
 @pytest.mark.parametrize(
     ("event", "said"),
     [
@@ -129,11 +116,6 @@ def test_text_keeps_its_lines_and_loses_its_power() -> None:
     assert printable("a\r\nb\x1b[31m\tc") == "a\nb\\x1b[31m    c"
     assert one_line("a \n\n b", 10) == "a b"
     assert len(one_line("x" * 1000, 50)) == 50
-
-
-def test_plain_data_goes_through_json() -> None:
-    value = plain(Settings())
-    assert msgspec.convert(value, Settings) == Settings()
 
 
 def test_a_repaired_call_shows_what_the_model_wrote() -> None:

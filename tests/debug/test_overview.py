@@ -6,7 +6,6 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from palimpsest.console.state import ARCHIVAL, RECALL, events_of, kept, open_request
 from palimpsest.events.codec import decode
 from palimpsest.events.context import entry_tokens, measure, with_margin
 from palimpsest.events.debug.overview import overview
@@ -14,6 +13,7 @@ from palimpsest.events.debug.window import gist, window, with_recorded
 from palimpsest.events.encodings import is_servers
 from palimpsest.events.state import UNCOUNTED, State
 from palimpsest.events.types import Event, InferenceRequested, MessagesEvicted
+from palimpsest.questions.overviews import ARCHIVAL, RECALL, events_of, kept, open_request
 from palimpsest.store.logs.contract import LogReader
 from palimpsest.store.logs.states import load
 from tests.debug.sessions import SEEDS, session

@@ -99,7 +99,7 @@ def test_a_turn_that_rests_can_be_stopped_or_goes_on_in_a_fork(tmp_path: Path) -
 
     async def scenario() -> None:
         async with parts(tmp_path, {"And?": (say("Well."),), "Hello": (say("Hi."),)}) as system:
-            with pytest.raises(AtRest, match="fork ada --as NAME"):
+            with pytest.raises(AtRest, match="A fork does"):
                 await system.client.resume("ada")
             await system.client.fork("ada", "fay", at=end)
             (ticket,) = await system.client.resume("fay")

@@ -173,7 +173,7 @@ def test_another_embedder_is_told_to_whoever_boots_and_never_tried_again(tmp_pat
     async def live() -> None:
         door = Door(EmbedderChanged("here", "wordllama (256 dimensions)", "minilm (384 dimensions)"))
         async with parts(tmp_path, SCRIPT) as here, kept(here, door) as storage:
-            with pytest.raises(EmbedderChanged, match=r"palimpsest reindex --embedder minilm`"):
+            with pytest.raises(EmbedderChanged, match=r"and minilm \(384 dimensions\) is set"):
                 await storage.check()
             await here.born("ada")
             assert (await here.says("ada", "Look for bread.")).text == "That cannot be searched for."

@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from palimpsest import __version__
-from palimpsest.console.inspect import unprovable
 from palimpsest.events.codec import draft
 from palimpsest.events.debug.redact import Masks
 from palimpsest.events.envelope import Envelope
@@ -22,6 +21,7 @@ from palimpsest.events.errors import (
     BadInput,
     BundleUnreadable,
     BundleUnwritable,
+    FileExists,
     LogDamaged,
     LogUnavailable,
     NameTaken,
@@ -34,6 +34,7 @@ from palimpsest.events.sources import stream_of
 from palimpsest.events.state import State
 from palimpsest.events.types import Parent, Settings, SourceAttached, UserMessageReceived
 from palimpsest.events.vocabulary import TOPICS
+from palimpsest.questions.streams import unprovable
 from palimpsest.store.bundles.exporting import Exported, export
 from palimpsest.store.bundles.file import BundleReader
 from palimpsest.store.bundles.importing import import_bundle
@@ -329,7 +330,7 @@ def test_a_folder_and_a_missing_file_are_told_apart(tmp_path: Path) -> None:
 def test_a_file_that_is_there_is_left_alone_without_force(desk: Desk, tmp_path: Path) -> None:
     path = tmp_path / "ada"
     path.write_text("mine")
-    with pytest.raises(BadInput, match="--force"):
+    with pytest.raises(FileExists, match="give another name"):
         export(desk, "ada", 1, path)
     assert path.read_text() == "mine"
     export(desk, "ada", 1, path, force=True)
@@ -410,7 +411,7 @@ def test_an_import_that_was_interrupted_goes_on(desk: Desk, here: MemoryLog, tmp
 
 def test_a_name_that_is_taken_is_refused(desk: Desk, here: MemoryLog, bundle: Path) -> None:
     here.append([Append((draft("ada", 1, newborn(Settings()), key="create"),))])
-    with pytest.raises(NameTaken, match="--as NAME"):
+    with pytest.raises(NameTaken, match="give the agent another name"):
         import_bundle(here, bundle)
     assert here.position() == 1
     done = import_bundle(here, bundle, name="ada the second")
@@ -433,7 +434,7 @@ def test_a_source_that_is_another_here_is_refused(bundle: Path) -> None:
     other = Desk()
     other.source("manuals")
     other.document("manuals", "other.txt", lines(1, 4))
-    with pytest.raises(NameTaken, match=r"source:manuals.*--data DIR"):
+    with pytest.raises(NameTaken, match=r"source:manuals.*another folder"):
         import_bundle(other, bundle)
     assert other.head("ada") is None
 

@@ -6,25 +6,20 @@ Rule: what is sought is found by halving or by the few events that tell of it, n
 from __future__ import annotations
 
 import itertools
-import re
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
-from difflib import get_close_matches
 from typing import Final
 
 import msgspec
 from msgspec.structs import replace
 
-from palimpsest.console.inspect import CHUNK, head_of
-from palimpsest.console.show import many, one_line
-from palimpsest.console.story import ordinal
-from palimpsest.events.codec import KINDS, decode
+from palimpsest.events.codec import decode
 from palimpsest.events.debug.choice import Wanted
 from palimpsest.events.envelope import Envelope
-from palimpsest.events.errors import BadInput
-from palimpsest.events.kinds import Kind, kinds_of
+from palimpsest.events.errors import BadInput, HasNoTurns, InNoTurn, NoSuchEvent, NoSuchTurn
+from palimpsest.events.kinds import kinds_of
 from palimpsest.events.sources import is_source
 from palimpsest.events.types import INPUTS, TurnEnded, TurnStarted
+from palimpsest.questions.streams import CHUNK, head_of
 from palimpsest.store.logs.contract import LogReader
 from palimpsest.store.logs.states import load
 
@@ -33,7 +28,7 @@ SLACK_MS: Final = 3_600_000
 _INPUTS: Final = kinds_of(*INPUTS)
 
 
-class Stretch(msgspec.Struct, frozen=True, kw_only=True):
+class Excerpt(msgspec.Struct, frozen=True, kw_only=True):
     """What is to be shown of a stream: its events first … last, those of them that are wanted, of these the last so
     many turns (events, where it is flat; 0: all); `follow`: and what is still to come."""
 
@@ -45,11 +40,23 @@ class Stretch(msgspec.Struct, frozen=True, kw_only=True):
     follow: bool = False
 
 
-def bounded(log: LogReader, agent: str, since: str | None, until: str | None) -> Stretch:
-    """The stretch between two seqs or times, each of which may be left out."""
+class Bound(msgspec.Struct, frozen=True):
+    """Where a stretch begins or ends: at event `seq`, or at a time. `said` is what a person wrote for it."""
+
+    seq: int = 1
+    time_ms: int | None = None
+    said: str = ""
+
+    def __str__(self) -> str:
+        return self.said or (str(self.seq) if self.time_ms is None else f"{self.time_ms} ms")
+
+
+def bounded(log: LogReader, agent: str, since: Bound | None = None, until: Bound | None = None) -> Excerpt:
+    """The stretch between two seqs or times, each of which may be left out. Raises UnknownAgent; BadInput where nothing
+    lies between them."""
     end = head_of(log, agent).seq
-    first, since_ms = _when(since, "--since", ends=False) if since is not None else (1, None)
-    last, until_ms = _when(until, "--until", ends=True) if until is not None else (end, None)
+    first, last = since.seq if since else 1, until.seq if until else end
+    since_ms, until_ms = since.time_ms if since else None, until.time_ms if until else None
     if since_ms is not None:
         first = seq_before(log, agent, end, since_ms - SLACK_MS)
     if until_ms is not None:
@@ -59,7 +66,7 @@ def bounded(log: LogReader, agent: str, since: str | None, until: str | None) ->
     if last < first or (since_ms is not None and until_ms is not None and until_ms < since_ms):
         raise BadInput(f"There is nothing from {since} to {until}: the end lies before the beginning.")
     wanted = Wanted(since_ms=since_ms, until_ms=until_ms)
-    return Stretch(agent=agent, first=first, last=min(last, end), wanted=wanted)
+    return Excerpt(agent=agent, first=first, last=min(last, end), wanted=wanted)
 
 
 def seq_before(log: LogReader, agent: str, end: int, time_ms: int) -> int:
@@ -74,47 +81,25 @@ def seq_before(log: LogReader, agent: str, end: int, time_ms: int) -> int:
     return low
 
 
-def _when(given: str, option: str, *, ends: bool) -> tuple[int, int | None]:
-    """A seq, or else a time in milliseconds (with a seq of 1): a day's end, where it `ends` and names but a day."""
-    if re.fullmatch(r"\d{1,12}", given):
-        if int(given) < 1:
-            raise BadInput(f"{option} {given}: events are counted from 1.")
-        return int(given), None
-    try:
-        moment_ = datetime.fromisoformat(given.strip())
-    except ValueError:
-        raise BadInput(
-            f"{option} '{one_line(given, 40)}' is neither a seq nor a time: write 1234, 2026-11-22, "
-            "2026-11-22T21:51 or 2026-11-22T21:51:11 (UTC)."
-        ) from None
-    if ends and re.fullmatch(r"\d{4}-\d\d-\d\d|\d{8}", given.strip()):
-        moment_ += timedelta(days=1, milliseconds=-1)
-    elif ends and not moment_.microsecond:
-        moment_ += timedelta(milliseconds=999)
-    return 1, round((moment_ if moment_.tzinfo else moment_.replace(tzinfo=UTC)).timestamp() * 1000)
-
-
-def of_turn(log: LogReader, stretch: Stretch, given: str) -> Stretch:
-    """The stretch from a turn's input to its end."""
+def of_turn(log: LogReader, stretch: Excerpt, *, seq: int = 0, number: int | None = None) -> Excerpt:
+    """The stretch from a turn's input to its end: of the turn that event `seq` is in, or is the input of; or of the
+    agent's turn of this `number`. Raises BadInput where there is none."""
     agent, end = stretch.agent, stretch.last
     if is_source(agent):
-        raise BadInput(f"'{agent}' is a source, which has no turns: leave out --turn.")
-    counted = re.fullmatch(r"(\d+)(?:st|nd|rd|th)", given.strip().lower())
-    input = _nth_turn(log, agent, end, int(counted[1])) if counted else _turn_at(log, agent, end, given)
+        raise HasNoTurns(agent)
+    input = _turn_at(log, agent, end, seq) if number is None else _nth_turn(log, agent, end, number)
     last = next((each.seq for each in _ends(log, agent, input, end) if _input_of(each) == input), end)
     wanted = replace(stretch.wanted, turn=input)
     return replace(stretch, first=max(stretch.first, input), last=last, wanted=wanted)
 
 
-def _turn_at(log: LogReader, agent: str, end: int, given: str) -> int:
-    """The input of the turn that event `given` is in, or is the input of."""
-    seq = int(given) if re.fullmatch(r"\d{1,12}", given) else 0
+def _turn_at(log: LogReader, agent: str, end: int, seq: int) -> int:
     if not 1 <= seq <= end:
-        raise BadInput(f"--turn '{one_line(given, 20)}': give the seq of an event of 1 to {end}, or the turn as 12th.")
+        raise NoSuchEvent(agent, seq, end)
     at = log.read(agent, seq - 1, seq)[0]
     if at.turn or at.kind in _INPUTS:
         return at.turn or seq
-    raise BadInput(f"Event {seq} of agent '{agent}' ({at.kind}) belongs to no turn. `events {agent} --from {seq}`")
+    raise InNoTurn(agent, seq, at.kind)
 
 
 def _nth_turn(log: LogReader, agent: str, end: int, number: int) -> int:
@@ -125,7 +110,7 @@ def _nth_turn(log: LogReader, agent: str, end: int, number: int) -> int:
         return _input_of(next(itertools.islice(_ends(log, agent, 0, end), number - 1, None)))
     if state and state.turn and number == turns + 1:
         return state.turn.input
-    raise BadInput(f"Agent '{agent}' has had {many(turns, 'turn')} by event {end}: there is no {ordinal(number)}.")
+    raise NoSuchTurn(agent, number, turns, end)
 
 
 def _ends(log: LogReader, agent: str, after: int, to: int) -> Iterator[Envelope]:
@@ -139,7 +124,7 @@ def _input_of(ended: Envelope) -> int:
     return event.input if isinstance(event, TurnEnded) else 0
 
 
-def first_of_last(log: LogReader, stretch: Stretch) -> int:
+def first_of_last(log: LogReader, stretch: Excerpt) -> int:
     """Where the last so many turns begin: at the event that starts the first of them."""
     missing, to = stretch.newest, stretch.last
     while to >= stretch.first:
@@ -149,14 +134,3 @@ def first_of_last(log: LogReader, stretch: Stretch) -> int:
             return began[-missing].seq
         missing, to = missing - len(began), after
     return stretch.first
-
-
-def kind_named(given: str) -> Kind:
-    """The kind that was meant, in whatever case. Raises BadInput with what it may have meant."""
-    found = {kind.lower(): kind for kind in KINDS}
-    if given.lower() in found:
-        return found[given.lower()]
-    part = [kind for name, kind in found.items() if given.lower() in name]
-    near = part[:6] or [found[name] for name in get_close_matches(given.lower(), found, n=3)]
-    hint = f"Did you mean {' or '.join(near)}?" if near else f"There are: {', '.join(KINDS)}."
-    raise BadInput(f"There is no kind of event '{given}'. {hint}")

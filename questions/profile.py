@@ -5,11 +5,11 @@ from __future__ import annotations
 
 import msgspec
 
-from palimpsest.console.roster import Roster, Row
 from palimpsest.events.servers import chosen
 from palimpsest.events.state import State
 from palimpsest.events.times import zone_of
 from palimpsest.events.types import Block, Settings, Timer
+from palimpsest.questions.roster import Roster, Row
 from palimpsest.store.logs.contract import LogReader, StreamHead
 from palimpsest.store.logs.states import load
 
