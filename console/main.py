@@ -29,6 +29,11 @@ COMMANDS: Final = {
     "Look into the log (starts nothing, and works while a chat runs)": {
         "agents": ("palimpsest.console.inspect:agents_command", "List the agents."),
         "events": ("palimpsest.console.timeline:command", "Tell what ever happened to an agent, turn by turn."),
+        "transcript": ("palimpsest.console.transcript:command", "Write down what was said, by whom and when."),
+        "view": (
+            "palimpsest.console.view:command",
+            "Write a session as one HTML file, for whoever lacks this tool.",
+        ),
         "context": ("palimpsest.console.context:command", "Show an agent's context window, as it was at any event."),
         "state": (
             "palimpsest.console.state:command",
