@@ -22,7 +22,7 @@ import msgspec
 from palimpsest.actors.models.protocol import Piece
 from palimpsest.actors.requests.checks import check_id, check_name
 from palimpsest.actors.requests.turns import Reply, Ticket
-from palimpsest.console.asked import Places, places, text_at
+from palimpsest.console.asked import TurnPlaces, places, text_at
 from palimpsest.console.called import as_typed
 from palimpsest.console.describe import plain
 from palimpsest.console.message import message_of
@@ -49,7 +49,7 @@ TIMED_OUT: Final = 124
 WRITTEN_HOW: Final = ("text", "json", "stream-json")
 
 
-class Question(msgspec.Struct, frozen=True, kw_only=True):
+class Inquiry(msgspec.Struct, frozen=True, kw_only=True):
     """What is asked of whom, and how the answer is written."""
 
     agent: str
@@ -60,7 +60,7 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
     quiet: bool = False
 
 
-class Asked(Protocol):
+class Answerer(Protocol):
     """The part of `actors.client.Client` that is used here."""
 
     def stream(self, agent: str, text: str, *, message_id: str = "") -> AsyncIterator[Ticket | Piece | Reply]: ...
@@ -109,7 +109,7 @@ def command(
     if as_json and stream_json:
         raise BadInput("--json and --stream-json are two ways to print the answer: give one.")
     text = message_of(message, file)
-    question = Question(
+    question = Inquiry(
         agent=agent,
         text=text,
         message_id=message_id or uuid.uuid4().hex,
@@ -149,7 +149,7 @@ def _unknown(folder: DataFolder, agent: str) -> str:
 
 
 @contextlib.asynccontextmanager
-async def running(folder: DataFolder, question: Question, address: str) -> AsyncGenerator[tuple[Asked, bool], None]:
+async def running(folder: DataFolder, question: Inquiry, address: str) -> AsyncGenerator[tuple[Answerer, bool], None]:
     """A client of the system on this folder, and whether that system stays when this command has ended."""
     from palimpsest.actors.system import Options, boot
     from palimpsest.console.chat import starting
@@ -165,28 +165,28 @@ async def running(folder: DataFolder, question: Question, address: str) -> Async
         await system.stop()
 
 
-async def _ask(folder: DataFolder, question: Question, address: str) -> int:
+async def _ask(folder: DataFolder, question: Inquiry, address: str) -> int:
     async with running(folder, question, address) as (client, stays):
         asking = Asking(client, question, lambda seq: seen(folder, question, seq))
         return await asking.run(stays=stays)
 
 
-class Seen(msgspec.Struct, frozen=True):
+class InputSeen(msgspec.Struct, frozen=True):
     """What the log has of the input: the places of its turn, and the text that it has."""
 
-    places: Places
+    places: TurnPlaces
     text: str | None
 
 
-def seen(folder: DataFolder, question: Question, seq: int) -> Seen:
+def seen(folder: DataFolder, question: Inquiry, seq: int) -> InputSeen:
     with SqliteLog.open_readonly(folder.log_path()) as log:
-        return Seen(places(log, question.agent, seq), text_at(log, question.agent, seq))
+        return InputSeen(places(log, question.agent, seq), text_at(log, question.agent, seq))
 
 
 class Asking:
     """One question under way. `look` reads the log; Ctrl-C stops the turn, and a second one leaves it."""
 
-    def __init__(self, client: Asked, question: Question, look: Callable[[int], Seen]) -> None:
+    def __init__(self, client: Answerer, question: Inquiry, look: Callable[[int], InputSeen]) -> None:
         self._client = client
         self._question = question
         self._look = look
@@ -269,7 +269,7 @@ class Asking:
             return INTERRUPTED
         return TURN_FAILED if is_failed(reply) else 0
 
-    def _print(self, reply: Reply, found: Places) -> None:
+    def _print(self, reply: Reply, found: TurnPlaces) -> None:
         if self._question.written == "text":
             for message in reply.messages:
                 sys.stdout.write(shown(message) + "\n")
@@ -307,12 +307,12 @@ def shown(text: str) -> str:
     return printable(text) if on_terminal() else "\t".join(map(printable, text.split("\t")))
 
 
-def where_to_look(agent: str, found: Places) -> str:
+def where_to_look(agent: str, found: TurnPlaces) -> str:
     """A line with what to type next."""
     window = f"{typed('context', agent, '--at', str(found.requests[-1]))} ; " if found.requests else ""
     return f"To look: {window}{typed('events', agent, '--turn', str(found.input))}"
 
 
-def _aside(question: Question, text: str) -> None:
+def _aside(question: Inquiry, text: str) -> None:
     if not question.quiet:
         click.echo(as_typed(printable(text)), err=True)

@@ -14,7 +14,7 @@ _CHUNK: Final = 2000
 _KINDS: Final = frozenset({"InferenceRequested", "MessageSent", "TurnEnded", "InputSkipped"})
 
 
-class Places(msgspec.Struct, frozen=True, kw_only=True):
+class TurnPlaces(msgspec.Struct, frozen=True, kw_only=True):
     """The seqs of a turn: its input, the requests for a reply, what the user was sent, and its end (0: it runs)."""
 
     input: int
@@ -23,7 +23,7 @@ class Places(msgspec.Struct, frozen=True, kw_only=True):
     ended: int = 0
 
 
-def places(log: LogReader, agent: str, input: int) -> Places:
+def places(log: LogReader, agent: str, input: int) -> TurnPlaces:
     """Where to look at the turn of the input at this seq."""
     requests: list[int] = []
     answers: list[int] = []
@@ -39,8 +39,8 @@ def places(log: LogReader, agent: str, input: int) -> Places:
                 case "MessageSent":
                     answers.append(each.seq)
                 case _:
-                    return Places(input=input, requests=tuple(requests), answers=tuple(answers), ended=each.seq)
-    return Places(input=input, requests=tuple(requests), answers=tuple(answers))
+                    return TurnPlaces(input=input, requests=tuple(requests), answers=tuple(answers), ended=each.seq)
+    return TurnPlaces(input=input, requests=tuple(requests), answers=tuple(answers))
 
 
 def text_at(log: LogReader, agent: str, seq: int) -> str | None:

@@ -20,7 +20,7 @@ from palimpsest.store.config import DEFAULTS, config_path, configured, known, pu
 BAD_FILE = 2
 
 
-class Row(msgspec.Struct, frozen=True):
+class DefaultShown(msgspec.Struct, frozen=True):
     """A default as it counts in this call, and where its value is from."""
 
     name: str
@@ -66,20 +66,22 @@ def _path() -> str:
         return ""
 
 
-def row(name: str, environ: Mapping[str, str], found: Mapping[str, str], data: str) -> Row:
+def row(name: str, environ: Mapping[str, str], found: Mapping[str, str], data: str) -> DefaultShown:
     """What counts of a default. `found` is what the file says, `data` the folder that was typed."""
     default = DEFAULTS[name]
     said = environ.get(default.variable, "").strip()
     if name == "data" and data:
-        return Row(name, data, "--data", default.about)
+        return DefaultShown(name, data, "--data", default.about)
     if said:
-        return Row(name, public_url(said) if name.endswith("-url") else said, f"${default.variable}", default.about)
+        return DefaultShown(
+            name, public_url(said) if name.endswith("-url") else said, f"${default.variable}", default.about
+        )
     if name in found:
-        return Row(name, found[name], "config.toml", default.about)
-    return Row(name, default.built_in, "built in", default.about)
+        return DefaultShown(name, found[name], "config.toml", default.about)
+    return DefaultShown(name, default.built_in, "built in", default.about)
 
 
-def _print(rows: list[Row], path: str) -> None:
+def _print(rows: list[DefaultShown], path: str) -> None:
     page = Page()
     lines = [(each.name, one_line(each.value, 100) or "-", each.whence, each.about) for each in rows]
     page.table(("default", "value", "from", "what it is"), lines)

@@ -88,7 +88,7 @@ async def notes_on(
     `wanted` are the settings that it will have, `now` those that it has (None: it is new); `named`: the user named its
     server just now, so that it may be asked; `came` are the addresses that imports brought.
     """
-    from palimpsest.actors.models.hosted.door import Problem, door_of, key_problem, problem
+    from palimpsest.actors.models.hosted.listing import Problem, key_problem, listing_of, problem
 
     keys = LiveKeys(handed(os.environ, imported=came, typed=typed))
 
@@ -100,7 +100,7 @@ async def notes_on(
         found = key_problem(url, access)
         if found or not ask or flags.unchecked:
             return found
-        return problem(url, place.model, access, await door_of(url, access))
+        return problem(url, place.model, access, await listing_of(url, access))
 
     others = list(_others(wanted)) if flags.fallback or flags.summarizer else []
     own = look(Server(model=wanted.model, base_url=wanted.base_url), ask=named)
@@ -134,7 +134,7 @@ async def check_model(flags: Flags, now: Settings, wanted: Settings) -> list[str
 def check_own(folder: DataFolder, state: State) -> list[str]:
     """What is known here of an agent's own server, without asking it. Raises BadInput where its key is missing, or
     nothing may be sent there."""
-    from palimpsest.actors.models.hosted.door import key_problem
+    from palimpsest.actors.models.hosted.listing import key_problem
 
     settings = chosen(state)
     if settings.model == OFFLINE:

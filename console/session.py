@@ -36,11 +36,11 @@ from palimpsest.events.types import (
 )
 from palimpsest.store.logs.contract import LogReader, StreamHead
 
-Verdict = Literal["proved", "masked", "differs"]
+WindowProof = Literal["proved", "masked", "differs"]
 """Whether a window's bytes are those that were sent; masked: text in it was masked, so that nobody can say."""
 
 
-class Message(msgspec.Struct, frozen=True):
+class WindowMessage(msgspec.Struct, frozen=True):
     """A message of a window, once: its number, the seq of the event that bore it, whose it is, what the model read."""
 
     number: int
@@ -63,7 +63,7 @@ class WindowSeen(msgspec.Struct, frozen=True, kw_only=True):
     summary: int
     status: str
     fingerprint: str
-    proof: Verdict
+    proof: WindowProof
 
 
 class Scene(msgspec.Struct, kw_only=True):
@@ -86,7 +86,7 @@ class MemoryChange(msgspec.Struct, frozen=True):
     new: str
 
 
-class Eviction(msgspec.Struct, frozen=True, kw_only=True):
+class EvictionSeen(msgspec.Struct, frozen=True, kw_only=True):
     """What left the window, and the summary that stands for it."""
 
     seq: int
@@ -101,7 +101,7 @@ class Eviction(msgspec.Struct, frozen=True, kw_only=True):
     note: str
 
 
-class Proof(msgspec.Struct, frozen=True, kw_only=True):
+class Verified(msgspec.Struct, frozen=True, kw_only=True):
     """What a verified replay showed; `difference` "": nothing differs."""
 
     events: int
@@ -122,10 +122,10 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     zone: str
     scenes: tuple[Scene, ...]
     left_out: int
-    messages: dict[int, Message]
+    messages: dict[int, WindowMessage]
     memory: tuple[MemoryChange, ...]
-    evictions: tuple[Eviction, ...]
-    proof: Proof
+    evictions: tuple[EvictionSeen, ...]
+    proof: Verified
 
 
 def session(log: LogReader, agent: str, *, last: int = 0) -> Session:
@@ -156,10 +156,10 @@ class _Maker:
             self._scenes = deque(self._scenes)
         self._turns = 0
         self._numbers: dict[_Place, int] = {}
-        self._messages: dict[int, Message] = {}
+        self._messages: dict[int, WindowMessage] = {}
         self._windows: dict[int, WindowSeen] = {}
         self._memory: list[MemoryChange] = []
-        self._evictions: list[Eviction] = []
+        self._evictions: list[EvictionSeen] = []
         self._begun: EvictionBegan | None = None
         self._masked = 0
         self._difference = ""
@@ -182,10 +182,10 @@ class _Maker:
         self._masked += masked
         state = self._replayer.state
         if state and not self._broken and isinstance(at.event, InferenceRequested):
-            proof: Verdict = "masked" if masked else "differs" if found else "proved"
+            proof: WindowProof = "masked" if masked else "differs" if found else "proved"
             self._windows[at.seq] = self._window(state, at.seq, at.event, proof)
 
-    def _window(self, state: State, seq: int, event: InferenceRequested, proof: Verdict) -> WindowSeen:
+    def _window(self, state: State, seq: int, event: InferenceRequested, proof: WindowProof) -> WindowSeen:
         summary = event.purpose == "summary"
         settings = summarizer(state.settings) if summary else state.settings
         leaving = state.eviction.seqs if summary and state.eviction else ()
@@ -210,7 +210,7 @@ class _Maker:
         place = (entry.seq, entry.wire)
         if place not in self._numbers:
             number = self._numbers[place] = len(self._numbers) + 1
-            self._messages[number] = Message(number, entry.seq, *gist(entry))
+            self._messages[number] = WindowMessage(number, entry.seq, *gist(entry))
         return self._numbers[place]
 
     def _remember(self, at: Moment) -> None:
@@ -265,15 +265,15 @@ class _Maker:
             proof=self._proof(),
         )
 
-    def _proof(self) -> Proof:
+    def _proof(self) -> Verified:
         replayed, difference = self._replayer, self._difference
         if not difference and (replayed.seq, replayed.hash) != (self._head.seq, self._head.hash):
             difference = f"the stream's end, event {self._head.seq}, is not the one that its log says"
-        return Proof(events=replayed.events, contexts=replayed.contexts, masked=self._masked, difference=difference)
+        return Verified(events=replayed.events, contexts=replayed.contexts, masked=self._masked, difference=difference)
 
 
-def _evicted(part: Evicted, begun: EvictionBegan | None) -> Eviction:
-    return Eviction(
+def _evicted(part: Evicted, begun: EvictionBegan | None) -> EvictionSeen:
+    return EvictionSeen(
         seq=part.seq,
         time_ms=part.time_ms,
         seqs=part.seqs,

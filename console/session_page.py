@@ -17,7 +17,7 @@ import msgspec
 
 from palimpsest.console.describe import seqs, value_text
 from palimpsest.console.elements import Html, details, element, joined, link, row, table, text
-from palimpsest.console.session import Eviction, MemoryChange, Message, Scene, Session, WindowSeen
+from palimpsest.console.session import EvictionSeen, MemoryChange, Scene, Session, WindowMessage, WindowSeen
 from palimpsest.console.show import many, utc
 from palimpsest.console.story import Line
 from palimpsest.events.addresses import public_url
@@ -46,7 +46,7 @@ summary:focus-visible,a:focus-visible{outline:2px solid var(--mark)}
 """
 
 
-class Written(msgspec.Struct, frozen=True):
+class PageFacts(msgspec.Struct, frozen=True):
     """Who wrote the page, and when; how large it may be."""
 
     version: str
@@ -54,7 +54,7 @@ class Written(msgspec.Struct, frozen=True):
     most_bytes: int
 
 
-def page(told: Session, written: Written) -> Iterator[str]:
+def page(told: Session, written: PageFacts) -> Iterator[str]:
     """The page in pieces."""
     turns, named, left_out = _fitting(told, written.most_bytes)
     yield _head(told.head.agent)
@@ -94,7 +94,7 @@ def _nav() -> Html:
 # --- what it is ---------------------------------------------------------------------------------------------------
 
 
-def _about(told: Session, written: Written, left_out: int) -> Html:
+def _about(told: Session, written: PageFacts, left_out: int) -> Html:
     head, proof = told.head, told.proof
     facts: list[tuple[str, str]] = [
         ("agent", head.agent),
@@ -134,7 +134,7 @@ def _hint(told: Session) -> Html:
 # --- the story ----------------------------------------------------------------------------------------------------
 
 
-def _fitting(told: Session, most_bytes: int) -> tuple[list[Html], list[Message], int]:
+def _fitting(told: Session, most_bytes: int) -> tuple[list[Html], list[WindowMessage], int]:
     """The newest turns that fit, the messages that their windows name, and how many turns are left out in all."""
     kept: list[Html] = []
     named: set[int] = set()
@@ -152,7 +152,7 @@ def _fitting(told: Session, most_bytes: int) -> tuple[list[Html], list[Message],
     return kept[::-1], _messages(told, named), told.left_out
 
 
-def _messages(told: Session, named: set[int]) -> list[Message]:
+def _messages(told: Session, named: set[int]) -> list[WindowMessage]:
     return [told.messages[number] for number in sorted(named)]
 
 
@@ -227,7 +227,7 @@ def _ranges(numbers: Iterable[int]) -> Html:
     return joined(*made) if made else text("none")
 
 
-def _message(told: Message) -> Html:
+def _message(told: WindowMessage) -> Html:
     said = element("span", _clipped(told.text), class_="s", dir="auto")
     return joined(row(f"m{told.number}", str(told.seq), told.who, said, id=f"m{told.number}"), Html("\n"))
 
@@ -254,7 +254,7 @@ def _change(each: MemoryChange) -> Html:
     return row(str(each.seq), utc(each.time_ms)[:19], each.label, each.how, said, id=f"c{each.seq}")
 
 
-def _evictions(evictions: tuple[Eviction, ...]) -> Html:
+def _evictions(evictions: tuple[EvictionSeen, ...]) -> Html:
     heading = element("h2", "Evictions and summaries", id="evictions")
     if not evictions:
         return joined(heading, element("p", "Nothing was evicted."))

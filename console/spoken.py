@@ -41,7 +41,7 @@ LONG: Final = 10_000_000
 """As many characters as a call's argument may have: nothing is clipped."""
 
 
-class Spoken(msgspec.Struct, frozen=True, kw_only=True):
+class Utterance(msgspec.Struct, frozen=True, kw_only=True):
     """One thing that was said. `who` said it, `name` as they are called, `time` on the agent's clock; `turn` is the seq
     of the turn's input (0: none)."""
 
@@ -54,7 +54,7 @@ class Spoken(msgspec.Struct, frozen=True, kw_only=True):
     turn: int = 0
 
 
-class Choice(msgspec.Struct, frozen=True):
+class Extras(msgspec.Struct, frozen=True):
     """What is told beside what was said."""
 
     thoughts: bool = False
@@ -71,15 +71,15 @@ def _told(log: LogReader, stretch: Stretch, before: State | None) -> Iterator[It
     yield from timeline.rest()
 
 
-def spoken(log: LogReader, stretch: Stretch, choice: Choice) -> Iterator[Spoken]:
+def spoken(log: LogReader, stretch: Stretch, choice: Extras) -> Iterator[Utterance]:
     """What was said in a stretch, in the order of the turns."""
     before = load(log, stretch.agent, stretch.first - 1) if stretch.first > 1 else None
-    clock = _Clock(before.offset_s if before and zone_of(before) else None)
+    clock = _AgentClock(before.offset_s if before and zone_of(before) else None)
     wanted = stretch.wanted
     for part in _told(log, stretch, before):
         clock.heed(part)
         for each in _said(part, stretch.agent, choice, clock):
-            if _within(each.time_ms, wanted.since_ms, wanted.until_ms):
+            if each.seq >= stretch.first and _within(each.time_ms, wanted.since_ms, wanted.until_ms):
                 yield each
 
 
@@ -87,7 +87,7 @@ def _within(time_ms: int, since_ms: int | None, until_ms: int | None) -> bool:
     return (since_ms is None or time_ms >= since_ms) and (until_ms is None or time_ms <= until_ms)
 
 
-class _Clock:
+class _AgentClock:
     """The agent's clock, as the events tell how far it is ahead of UTC (None: it shows UTC)."""
 
     def __init__(self, offset_s: int | None) -> None:
@@ -105,10 +105,10 @@ class _Clock:
         return stamp(time_ms, self._offset_s)
 
 
-def _said(part: Item, agent: str, choice: Choice, clock: _Clock) -> Iterator[Spoken]:
-    def say(seq: int, time_ms: int, who: Who, text: str, name: str = "") -> Spoken:
+def _said(part: Item, agent: str, choice: Extras, clock: _AgentClock) -> Iterator[Utterance]:
+    def say(seq: int, time_ms: int, who: Who, text: str, name: str = "") -> Utterance:
         time = clock.shows(time_ms)
-        return Spoken(seq=seq, time_ms=time_ms, time=time, who=who, name=name or who, text=text, turn=part.turn)
+        return Utterance(seq=seq, time_ms=time_ms, time=time, who=who, name=name or who, text=text, turn=part.turn)
 
     match part:
         case TurnBegan():
@@ -133,7 +133,7 @@ def _said(part: Item, agent: str, choice: Choice, clock: _Clock) -> Iterator[Spo
             yield from _noted(part, say)
 
 
-def _noted(part: Noted, say: Callable[..., Spoken]) -> Iterator[Spoken]:
+def _noted(part: Noted, say: Callable[..., Utterance]) -> Iterator[Utterance]:
     for each in part.events:
         match each.event:
             case AgentForked(parent=parent):
@@ -147,7 +147,7 @@ def _noted(part: Noted, say: Callable[..., Spoken]) -> Iterator[Spoken]:
                 yield say(each.seq, each.time_ms, "note", each.problem)
 
 
-def _input(came: Moment, say: Callable[..., Spoken]) -> Spoken:
+def _input(came: Moment, say: Callable[..., Utterance]) -> Utterance:
     if isinstance(came.event, UserMessageReceived):
         return say(came.seq, came.time_ms, "user", came.event.text, came.event.name)
     text = describe(came.event) if came.event else came.problem

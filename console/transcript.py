@@ -18,7 +18,7 @@ from palimpsest.console.describe import plain
 from palimpsest.console.inspect import agent_head, reading
 from palimpsest.console.options import bundle_option
 from palimpsest.console.show import one_line, printable
-from palimpsest.console.spoken import Choice, Spoken, spoken
+from palimpsest.console.spoken import Extras, Utterance, spoken
 from palimpsest.console.stretch import Stretch, bounded
 from palimpsest.events.errors import BadInput
 from palimpsest.store.folder import expanded
@@ -66,7 +66,7 @@ def command(
         stretch = bounded(log, agent, since, until)
         with _to(place, force=force) as write:
             form = _json if as_json else _markdown if markdown else _text
-            told = _written(log, stretch, Choice(thoughts, calls), form, write)
+            told = _written(log, stretch, Extras(thoughts, calls), form, write)
     if place:
         click.echo(f"{told:,} entries of {one_line(agent)} are in {place}.")
     elif not told:
@@ -85,11 +85,11 @@ def _to(place: Path | None, *, force: bool) -> Iterator[Write]:
         raise BadInput(f"{place} cannot be written: {error.strerror}. Nothing was left there: make room.") from None
 
 
-Form = Callable[[Spoken | dict[str, Any]], str]
+Form = Callable[[Utterance | dict[str, Any]], str]
 """How an entry is written, or (a dict) what stands at the head."""
 
 
-def _written(log: LogReader, stretch: Stretch, choice: Choice, form: Form, write: Write) -> int:
+def _written(log: LogReader, stretch: Stretch, choice: Extras, form: Form, write: Write) -> int:
     """Write the transcript; how many entries it has."""
     write(form(_head(log, stretch)))
     number = 0
@@ -112,13 +112,13 @@ def _head(log: LogReader, stretch: Stretch) -> dict[str, Any]:
     }
 
 
-def _json(told: Spoken | dict[str, Any]) -> str:
+def _json(told: Utterance | dict[str, Any]) -> str:
     import msgspec
 
     return msgspec.json.encode(told if isinstance(told, dict) else plain(told)).decode() + "\n"
 
 
-def _text(told: Spoken | dict[str, Any]) -> str:
+def _text(told: Utterance | dict[str, Any]) -> str:
     if isinstance(told, dict):
         return "\n".join(_headlines(told)) + "\n\n"
     first, *rest = printable(told.text).split("\n")
@@ -126,7 +126,7 @@ def _text(told: Spoken | dict[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _name(told: Spoken) -> str:
+def _name(told: Utterance) -> str:
     return f"({told.who})" if told.who in ("thought", "call", "interrupt", "note") else one_line(told.name)
 
 
@@ -139,7 +139,7 @@ def _headlines(told: dict[str, Any]) -> Iterator[str]:
         yield "Texts in it were masked before this log had them."
 
 
-def _markdown(told: Spoken | dict[str, Any]) -> str:
+def _markdown(told: Utterance | dict[str, Any]) -> str:
     if isinstance(told, dict):
         title, *rest = _headlines(told)
         return f"# {_plain(title.removesuffix('.'))}\n\n" + "".join(f"{_plain(line)}\n\n" for line in rest)

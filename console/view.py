@@ -11,7 +11,7 @@ import click
 from palimpsest.console.inspect import reading
 from palimpsest.console.options import bundle_option, given_bundle
 from palimpsest.console.session import session
-from palimpsest.console.session_page import Written, page
+from palimpsest.console.session_page import PageFacts, page
 from palimpsest.console.show import names_of, one_line, utc
 from palimpsest.events.errors import BadInput
 from palimpsest.store.folder import expanded
@@ -42,7 +42,7 @@ def command(agent: str | None, *, output: Path, last: int | None, most_mb: int, 
         told = session(log, agent or _only(log), last=last or 0)
     from palimpsest import __version__
 
-    written = Written(__version__, utc(time.time_ns() // 1_000_000)[:19], most_mb * _MB)
+    written = PageFacts(__version__, utc(time.time_ns() // 1_000_000)[:19], most_mb * _MB)
     try:
         with whole(place, force=force) as file:
             for piece in page(told, written):

@@ -1,8 +1,8 @@
 """What a server says at its door, before anything is asked of a model there: whether it is up, wants a key, and which
 models it lists.
 
-Rules. (1) Pure, but for `door_of`, which makes one request (GET /models) to the server's own address. (2) Only what is
-sure is a problem: a list that need not be whole, or a server that takes any name, denies no model.
+Rules. (1) Pure, but for `listing_of`, which makes one request (GET /models) to the server's own address. (2) Only what
+is sure is a problem: a list that need not be whole, or a server that takes any name, denies no model.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ _ANY_NAME: Final = frozenset({"vllm", "sglang"})
 """Of the servers with one model those that refuse another name, by `owned_by`: the others serve whatever is asked."""
 
 
-class Door(msgspec.Struct, frozen=True, kw_only=True):
+class Listing(msgspec.Struct, frozen=True, kw_only=True):
     """`status`: the answer's (0: there was none, and `why` says so, if it is known that nobody is there). `models`: the
     ids that were listed. `any_name`: it serves its one model by whatever name."""
 
@@ -66,10 +66,10 @@ class Problem(msgspec.Struct, frozen=True):
     text: str
 
 
-SILENT: Final = Door()
+SILENT: Final = Listing()
 
 
-async def door_of(base_url: str, access: Access = NO_ACCESS, *, timeout_s: float = TIMEOUT_S) -> Door:
+async def listing_of(base_url: str, access: Access = NO_ACCESS, *, timeout_s: float = TIMEOUT_S) -> Listing:
     """What the server at this address says. One that is slow says nothing."""
     timeout = httpx2.Timeout(timeout_s)
     try:
@@ -80,7 +80,7 @@ async def door_of(base_url: str, access: Access = NO_ACCESS, *, timeout_s: float
             body = await read_body(response) if response.status_code == httpx2.codes.OK else b""
             return listed(response.status_code, body)
     except httpx2.ConnectError as error:
-        return Door(why=_nobody(error))
+        return Listing(why=_nobody(error))
     except (httpx2.HTTPError, httpx2.InvalidURL, OSError, ValueError):
         return SILENT
 
@@ -102,7 +102,7 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
         error = error.__cause__ or error.__context__
 
 
-def listed(status: int, body: bytes) -> Door:
+def listed(status: int, body: bytes) -> Listing:
     """What an answer to GET /models says."""
     try:
         said = msgspec.json.decode(body) if body else None
@@ -112,7 +112,7 @@ def listed(status: int, body: bytes) -> Door:
     entries = [each for each in rows if isinstance(each, dict)] if isinstance(rows, list) else []
     ids = tuple(each["id"] for each in entries if isinstance(each.get("id"), str) and each["id"])
     one = len(ids) == 1 and entries[0].get("owned_by") not in _ANY_NAME
-    return Door(status=status, models=ids, any_name=one)
+    return Listing(status=status, models=ids, any_name=one)
 
 
 # --- what follows -------------------------------------------------------------------------------------------------
@@ -137,19 +137,19 @@ def key_problem(base_url: str, access: Access) -> Problem | None:
     return Problem("key", f"{address} answers nobody without a key, and it has none: {no_key(base_url)}{more}.")
 
 
-def problem(base_url: str, model: str, access: Access, door: Door) -> Problem | None:
+def problem(base_url: str, model: str, access: Access, listing: Listing) -> Problem | None:
     """What will keep the server from answering, by what it said; None: nothing that is sure."""
     where = public_url(base_url)
-    if door.why:
-        return Problem("address", f"{where} cannot be reached: {door.why}. Check the address, or start the server.")
-    if door.status == 401 and access.whence:  # (a key that may not list models gets 403, and may well be good)
+    if listing.why:
+        return Problem("address", f"{where} cannot be reached: {listing.why}. Check the address, or start the server.")
+    if listing.status == 401 and access.whence:  # (a key that may not list models gets 403, and may well be good)
         return Problem("key", f"{where} refused {access.whence} (401): {no_key(base_url)} replaces it.")
-    if door.status in (401, 403) and not access.whence:
-        return Problem("key", f"{where} wants a key ({door.status}): {no_key(base_url)} keeps one for it.")
+    if listing.status in (401, 403) and not access.whence:
+        return Problem("key", f"{where} wants a key ({listing.status}): {no_key(base_url)} keeps one for it.")
     address = address_of(base_url)
-    if door.any_name or _has(door.models, model) or (address and _is_at(address, _PARTIAL)):
+    if listing.any_name or _has(listing.models, model) or (address and _is_at(address, _PARTIAL)):
         return None
-    return Problem("model", f"{where} has no model '{model}'. {_near(door.models, model)}")
+    return Problem("model", f"{where} has no model '{model}'. {_near(listing.models, model)}")
 
 
 def _has(models: tuple[str, ...], model: str) -> bool:
