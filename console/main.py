@@ -15,8 +15,8 @@ COMMANDS: Final = {
     "Talk": {
         "chat": ("palimpsest.console.chat:command", "Talk with an agent; it is made if there is none."),
         "ask": ("palimpsest.console.ask:command", "Say one thing to an agent, and print what it answers."),
-        "config": ("palimpsest.console.config:command", "Show the defaults that count, or set them."),
         "keys": ("palimpsest.console.keys:command", "Say which model server gets which key."),
+        "config": ("palimpsest.console.config:command", "Show the defaults that count, or set them."),
         "demo": ("palimpsest.console.tour:command", "See it all in a minute: no key, no server."),
     },
     "Documents": {

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Iterator
+from typing import Final
 
 import msgspec
 from msgspec.structs import replace
@@ -31,6 +32,9 @@ from palimpsest.store.keys.imported import imported
 from palimpsest.store.logs.sqlite_log import SqliteLog
 from palimpsest.store.logs.states import load
 from palimpsest.store.tokens.counting import count
+
+_NOTHING_STARTED: Final = "Nothing was started."
+_OR_UNCHECKED: Final = "Nothing was started (--unchecked takes it as it is)."
 
 
 class Foreseen(msgspec.Struct, frozen=True):
@@ -81,12 +85,20 @@ async def served_by(flags: Flags) -> Window:
 
 
 async def notes_on(
-    wanted: Settings, now: Settings | None, typed: tuple[str, ...], came: tuple[str, ...], *, named: bool, flags: Flags
+    wanted: Settings,
+    now: Settings | None,
+    typed: tuple[str, ...],
+    came: tuple[str, ...] = (),
+    *,
+    named: bool,
+    flags: Flags,
+    refused: str = _OR_UNCHECKED,
 ) -> list[str]:
     """What is wrong with an agent's servers and does not end it, in lines. Raises BadInput for what does.
 
     `wanted` are the settings that it will have, `now` those that it has (None: it is new); `named`: the user named its
-    server just now, so that it may be asked; `came` are the addresses that imports brought.
+    server just now, so that it may be asked; `came` are the addresses that imports brought; `refused` ends what is
+    raised.
     """
     from palimpsest.actors.models.hosted.listing import Problem, key_problem, listing_of, problem
 
@@ -94,8 +106,8 @@ async def notes_on(
 
     async def look(place: Server, *, ask: bool) -> Problem | None:
         url = place.base_url or OPENAI_URL
-        access, refused = keys.access(url)
-        if place.model == OFFLINE or refused:
+        access, untrusted = keys.access(url)
+        if place.model == OFFLINE or untrusted:
             return None
         found = key_problem(url, access)
         if found or not ask or flags.unchecked:
@@ -111,11 +123,8 @@ async def notes_on(
     moves = now is None or (now.model, now.base_url) != (wanted.model, wanted.base_url)
     if wanted.fallbacks or (first.about != "key" and not moves):
         return [f"{first.text}{' A fallback answers until then.' if wanted.fallbacks else ''}", *notes]
-    raise BadInput(f"{first.text} Nothing was started{_unchecked(first.about)}.")
-
-
-def _unchecked(about: str) -> str:
-    return " (--unchecked takes it as it is)" if about != "key" else ""
+    keyless = first.about == "key" and refused == _OR_UNCHECKED
+    raise BadInput(f"{first.text} {_NOTHING_STARTED if keyless else refused}")
 
 
 def _others(settings: Settings) -> Iterator[Server]:
@@ -128,7 +137,7 @@ def _others(settings: Settings) -> Iterator[Server]:
 async def check_model(flags: Flags, now: Settings, wanted: Settings) -> list[str]:
     """The same for an agent that is to ask another model from now on, by what is typed in a chat."""
     typed = servers_named(flags, around(os.environ), flags.model)
-    return await notes_on(wanted, now, typed, (), named=True, flags=flags)
+    return await notes_on(wanted, now, typed, named=True, flags=flags, refused="Nothing was changed.")
 
 
 def check_own(folder: DataFolder, state: State) -> list[str]:

@@ -237,7 +237,8 @@ def _message(told: WindowMessage) -> Html:
 
 def _memory(told: Session) -> Html:
     now = [row(each.label, element("span", _clipped(each.value), class_="s", dir="auto")) for each in told.blocks]
-    then = [_change(each) for each in told.memory]
+    first = {each.seq: each for each in reversed(told.memory)}
+    then = [_change(each, f"c{each.seq}" if first[each.seq] is each else "") for each in told.memory]
     changes = table(("event", "when", "block", "", "text"), then)
     return joined(
         element("h2", "Core memory", id="memory"),
@@ -248,10 +249,10 @@ def _memory(told: Session) -> Html:
     )
 
 
-def _change(each: MemoryChange) -> Html:
+def _change(each: MemoryChange, id: str) -> Html:
     old = [element("del", _clipped(each.old), class_="s d", dir="auto"), " "] if each.old else []
     said = joined(*old, element("ins" if each.old else "span", _clipped(each.new), class_="s", dir="auto"))
-    return row(str(each.seq), utc(each.time_ms)[:19], each.label, each.how, said, id=f"c{each.seq}")
+    return row(str(each.seq), utc(each.time_ms)[:19], each.label, each.how, said, id=id)
 
 
 def _evictions(evictions: tuple[EvictionSeen, ...]) -> Html:

@@ -1,4 +1,4 @@
-"""`view`: one page that needs nothing else, shows every text as a text, and says what was proved and what is left out."""
+"""`view`: one page that needs nothing else, shows texts as texts, and says what was proved and what is left out."""
 
 from __future__ import annotations
 
@@ -134,10 +134,8 @@ def test_it_says_that_the_log_was_proved(kernel: Kernel, launched: Launch, tmp_p
     printed = launched("view", "ada", "-o", str(file))
     assert printed.code == 0
     contexts = [each.kind for each in kernel.log.read("ada")].count("InferenceCompleted")
-    said = (
-        f"proved when this page was written: {proved} events by the hash chain, and {contexts} contexts byte for byte"
-    )
-    assert said in Parsed(file.read_text()).text
+    said = f"{proved} events by the hash chain, and {contexts} contexts byte for byte"
+    assert f"proved when this page was written: {said}" in Parsed(file.read_text()).text
     assert launched("view", "ada", "-o", str(file)).code == 2, "no file is written over"
     assert launched("view", "ada", "-o", str(file), "--force").code == 0
 
@@ -145,7 +143,7 @@ def test_it_says_that_the_log_was_proved(kernel: Kernel, launched: Launch, tmp_p
 def test_a_log_that_was_altered_is_told_as_far_as_it_goes(kernel: Kernel, launched: Launch, tmp_path: Path) -> None:
     seq = next(each.seq for each in kernel.log.read("ada", after=60) if each.kind == "UserMessageReceived")
     with file_of(kernel) as file:
-        file.execute("UPDATE events SET time = time + 1 WHERE agent = 'ada' AND seq = ?", (seq,))
+        file.execute("UPDATE events SET time = time + 1 WHERE stream = 1 AND seq = ?", (seq,))
     place = tmp_path / "page.html"
     printed = launched("view", "ada", "-o", str(place))
     assert printed.code == 1
