@@ -23,7 +23,6 @@ from click.shell_completion import shell_complete
 
 from palimpsest.console.called import NAME, PROGRAM, as_typed
 from palimpsest.events.errors import BadInput, PalimpsestError
-from palimpsest.store.config import around
 from palimpsest.store.folder import DataFolder, default_data_folder, expanded
 
 if TYPE_CHECKING:
@@ -94,7 +93,12 @@ def given_data() -> Path | None:
 
 
 def data_folder() -> DataFolder:
-    return DataFolder(given_data() or default_data_folder(around(os.environ)))
+    given = given_data()
+    if given:
+        return DataFolder(given)
+    from palimpsest.store.config import around
+
+    return DataFolder(default_data_folder(around(os.environ)))
 
 
 bundle_option = _kept_option(
@@ -172,6 +176,7 @@ def index_options(command: Callable[..., object]) -> Callable[..., object]:
 def index_settings() -> IndexSettings:
     """What this call's options and the environment say. Raises BadInput where that can never work."""
     from palimpsest.actors.parts.index import IndexSettings, check_settings
+    from palimpsest.store.config import around
     from palimpsest.store.index.embeddings import DEFAULT
 
     given, said = click.get_current_context().meta, around(os.environ)

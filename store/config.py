@@ -23,7 +23,6 @@ import msgspec
 from palimpsest.events.addresses import address_of, looks_secret, secrets_in_query
 from palimpsest.events.errors import BadInput
 from palimpsest.store.keys.files import config_folder, put_whole
-from palimpsest.store.times.zones import named
 
 
 class Default(msgspec.Struct, frozen=True):
@@ -90,6 +89,8 @@ def checked(name: str, value: str) -> str:
     if not value or not value.isprintable():
         raise BadInput(f"'{name}' needs a value on one line (`config unset {name}` takes it away).")
     if name == "timezone":
+        from palimpsest.store.times.zones import named  # the names of all zones are read
+
         return named(value)
     if name == "data" and not value.startswith(("/", "~")):
         raise BadInput(f"'data' is '{value}': give a whole path, from / or ~ on.")
