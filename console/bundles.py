@@ -65,7 +65,7 @@ def export_command(
     """
     from palimpsest.events.debug.redact import Masks
     from palimpsest.store.bundles.exporting import export
-    from palimpsest.store.bundles.file import check_place
+    from palimpsest.store.output import check_place
 
     masks = Masks(texts, patterns) if texts or patterns else None
     check_place(file, force=force)

@@ -18,6 +18,7 @@ import click
 from palimpsest.actors.links.direct import DirectLog
 from palimpsest.console.called import as_typed
 from palimpsest.console.options import address_option, complain, data_folder, json_option, typed
+from palimpsest.console.preflight import new_notes
 from palimpsest.console.served import remember, served, served_for_file
 from palimpsest.console.settings import HOW_TO_HOST, Flags, bound_said, window_said
 from palimpsest.console.show import many, names_of, one_line, print_json
@@ -29,6 +30,7 @@ from palimpsest.console.zones import unnamed, zone_said
 from palimpsest.events.errors import AgentExists, BadInput, UnknownAgent
 from palimpsest.events.types import OFFLINE
 from palimpsest.questions.plain import plain
+from palimpsest.store.config import around
 from palimpsest.store.folder import expanded
 from palimpsest.store.logs.in_memory import MemoryLog
 from palimpsest.store.logs.sqlite_file import begin
@@ -55,6 +57,7 @@ _EITHER: Final = "Give AGENT, or --file FLEET: one of the two."
 @click.option("--system", metavar="TEXT|@FILE", help="The system text, in place of the usual one.")
 @click.option("--model", default="", metavar="M", help="The model's name. Default: $PALIMPSEST_MODEL, else offline.")
 @click.option("--base-url", default="", metavar="URL", help="An OpenAI-compatible server, with --model.")
+@click.option("--unchecked", is_flag=True, help="Do not ask a server that is named here whether it has the model.")
 @click.option("--window", default=0, type=click.IntRange(min=0), metavar="N", help="The context window in tokens.")
 @click.option("--reserve", default=0, type=click.IntRange(min=0), metavar="N", help="Tokens kept for an answer.")
 @click.option("--fallback", multiple=True, metavar="SERVER", help="Whom to ask where the server fails. Repeatable.")
@@ -98,7 +101,9 @@ def command(agent: str, *, file: Path | None, dry_run: bool, address: str, as_js
 async def _one(agent: str, address: str, given: dict[str, Any], *, dry_run: bool, as_json: bool) -> None:
     wish = _wish(agent, given)
     window = await served(wish.flags)
-    made = birth(wish, os.environ, count, window)
+    made = birth(wish, around(os.environ), count, window)
+    for note in await new_notes(made.born.settings, wish.flags):
+        click.echo(as_typed(note), err=True)
     if not dry_run:
         await _make(made, address)
         for note in remember(data_folder(), wish.flags):

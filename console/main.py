@@ -19,7 +19,9 @@ COMMANDS: Final = {
     },
     "Talk": {
         "chat": ("palimpsest.console.chat:command", "Talk with an agent; it is made if there is none."),
+        "ask": ("palimpsest.console.ask:command", "Say one thing to an agent, and print what it answers."),
         "keys": ("palimpsest.console.keys:command", "Say which model server gets which key."),
+        "config": ("palimpsest.console.config:command", "Show the defaults that count, or set them."),
         "demo": ("palimpsest.console.tour:command", "See it all in a minute: no key, no server."),
     },
     "Agents": {
@@ -44,6 +46,11 @@ COMMANDS: Final = {
     },
     "Look into the log (starts nothing, and works while a chat runs)": {
         "events": ("palimpsest.console.timeline:command", "Tell what ever happened to an agent, turn by turn."),
+        "transcript": ("palimpsest.console.transcript:command", "Write down what was said, by whom and when."),
+        "view": (
+            "palimpsest.console.view:command",
+            "Write a session as one HTML file, for whoever lacks this tool.",
+        ),
         "context": ("palimpsest.console.context:command", "Show an agent's context window, as it was at any event."),
         "state": (
             "palimpsest.console.state:command",

@@ -12,6 +12,7 @@ from difflib import get_close_matches
 from palimpsest.console.show import one_line
 from palimpsest.events.codec import KINDS
 from palimpsest.events.errors import BadInput
+from palimpsest.events.kinds import Kind
 from palimpsest.events.sources import is_source
 from palimpsest.questions.stretch import Bound, Excerpt, of_turn
 from palimpsest.store.logs.contract import LogReader
@@ -49,7 +50,13 @@ def turn_named(log: LogReader, stretch: Excerpt, given: str) -> Excerpt:
     return of_turn(log, stretch, seq=seq)
 
 
-def kind_named(given: str) -> str:
+def bounds(since: str | None, until: str | None) -> tuple[Bound | None, Bound | None]:
+    """What `--since` and `--until` say."""
+    first = bound(since, "--since", ends=False) if since is not None else None
+    return first, bound(until, "--until", ends=True) if until is not None else None
+
+
+def kind_named(given: str) -> Kind:
     """The kind that was meant, in whatever case. Raises BadInput with what it may have meant."""
     found = {kind.lower(): kind for kind in KINDS}
     if given.lower() in found:

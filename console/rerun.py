@@ -88,7 +88,7 @@ def command(agent: str, *, keep: Path | None, as_json: bool, **options: Any) -> 
     What it was given (messages, uploads, timers, …) is given to a fork of it, in virtual time: a week takes seconds.
     The original is not touched. With --recorded no model is asked until a context differs from the recorded one.
     """
-    from palimpsest.store.bundles.file import check_place
+    from palimpsest.store.output import check_place
 
     ours = _prices(options["price"])
     prices = _prices(options["recorded_price"]) or ours, ours

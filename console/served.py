@@ -15,6 +15,7 @@ from palimpsest.actors.parts.process import now_ms
 from palimpsest.console.settings import Flags, servers_named
 from palimpsest.events.addresses import OPENAI_URL
 from palimpsest.events.types import OFFLINE
+from palimpsest.store.config import around
 from palimpsest.store.folder import DataFolder
 
 
@@ -29,7 +30,7 @@ async def served_for_file(flags: Flags) -> Window:
 
 
 async def _window(flags: Flags, *, typed: bool) -> Window:
-    named = servers_named(flags, os.environ, flags.model or OFFLINE)
+    named = servers_named(flags, around(os.environ), flags.model or OFFLINE)
     if flags.model in ("", OFFLINE) or named[0] == OPENAI_URL:
         return UNKNOWN
     from palimpsest.actors.models.hosted.probe import window_of
@@ -46,5 +47,5 @@ def remember(folder: DataFolder, flags: Flags) -> tuple[str, ...]:
 
     if not folder.path.is_dir():  # a cluster's, on another machine
         return ()
-    named = servers_named(flags, os.environ, flags.model or OFFLINE)
+    named = servers_named(flags, around(os.environ), flags.model or OFFLINE)
     return keys_for(folder, os.environ, now_ms(), named)[1]

@@ -18,6 +18,7 @@ from palimpsest.console.fields import FIELDS, split, value_of
 from palimpsest.console.inspect import reading
 from palimpsest.console.meanings import MEANINGS, Told, told
 from palimpsest.console.options import address_option, bundle_option, data_folder, json_option
+from palimpsest.console.preflight import check_model
 from palimpsest.console.served import remember, served
 from palimpsest.console.servers import NONE
 from palimpsest.console.settings import Flags, changes_in_words, check_change, settings_changed, window_said
@@ -149,10 +150,11 @@ async def _change(agent: str, flags: Flags, address: str) -> Set:
         notes: Iterable[str] = ()
         if settings:
             check_change(state, settings, count, window)
+            found = await check_model(flags, chosen(state), settings) if flags.model or flags.base_url else []
             await settings_of.change(log, state, settings)
             changed.append(changes_in_words(chosen(state), settings))
             sized = f"It has a {window_said(settings, window, asked=bool(flags.window))}."
-            notes = (*((sized,) if settings.base_url and flags.model else ()), *missing(settings))
+            notes = (*found, *((sized,) if settings.base_url and flags.model else ()), *missing(settings))
         if flags.timezone:
             change = await zones.change(log, agent, flags.timezone)
             changed += change_said(agent, change)[:1] if change.before != change.after else []

@@ -18,7 +18,7 @@ from msgspec.structs import replace
 
 from palimpsest.console.describe import describe
 from palimpsest.console.inspect import reading
-from palimpsest.console.meant import bound, kind_named, turn_named
+from palimpsest.console.meant import bounds, kind_named, turn_named
 from palimpsest.console.options import bundle_option, given_bundle
 from palimpsest.console.show import Page, one_line, print_json, utc
 from palimpsest.console.story import LABELS, StoryPage
@@ -30,7 +30,7 @@ from palimpsest.events.errors import BadInput
 from palimpsest.events.sources import is_source
 from palimpsest.questions.plain import as_object
 from palimpsest.questions.streams import stretches
-from palimpsest.questions.stretch import Bound, Excerpt, bounded, first_of_last
+from palimpsest.questions.stretch import Excerpt, bounded, first_of_last
 from palimpsest.questions.timelines import later, newest, timeline_from, wanted_events
 from palimpsest.store.logs.contract import LogReader
 
@@ -75,7 +75,7 @@ def command(
         raise BadInput("A bundle does not change: --follow is for an agent in a data folder.")
     chosen = frozenset(map(kind_named, kinds))
     with reading() as log:
-        stretch = bounded(log, agent, *_bounds(since, until))
+        stretch = bounded(log, agent, *bounds(since, until))
         if turn is not None:
             stretch = turn_named(log, stretch, turn)
         wanted = replace(stretch.wanted, kinds=chosen, text=text)
@@ -84,11 +84,6 @@ def command(
         bad = _show_events(log, stretch, as_json=as_json) if flat else _show_story(log, stretch, full=full)
         if bad:
             decode(log.read(agent, bad - 1, bad)[0])  # raises what is wrong with it, after all else was shown
-
-
-def _bounds(since: str | None, until: str | None) -> tuple[Bound | None, Bound | None]:
-    first = bound(since, "--since", ends=False) if since is not None else None
-    return first, bound(until, "--until", ends=True) if until is not None else None
 
 
 # --- the story ----------------------------------------------------------------------------------------------------

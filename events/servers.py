@@ -42,7 +42,7 @@ def chosen(state: State) -> Settings:
     return state.chosen or state.settings
 
 
-def served_by(settings: Settings, server: Server) -> Settings:
+def served(settings: Settings, server: Server) -> Settings:
     """The settings with another server in the place of the agent's own; what the server does not say is as there."""
     reserve_tokens = server.reserve_tokens or settings.reserve_tokens
     if server.window_tokens and not server.reserve_tokens:
@@ -69,7 +69,7 @@ def at(settings: Settings, number: int) -> Settings:
     """
     if not 0 < number <= len(settings.fallbacks):
         return settings
-    return replace(served_by(settings, settings.fallbacks[number - 1]), summarizer="")
+    return replace(served(settings, settings.fallbacks[number - 1]), summarizer="")
 
 
 def all_of(settings: Settings) -> tuple[Settings, ...]:
@@ -80,7 +80,7 @@ def all_of(settings: Settings) -> tuple[Settings, ...]:
 def summarizer(settings: Settings) -> Settings:
     """The settings with which a summary is asked for."""
     if settings.summarizer_at is not None:
-        return served_by(settings, settings.summarizer_at)
+        return served(settings, settings.summarizer_at)
     return replace(settings, model=settings.summarizer or settings.model)
 
 

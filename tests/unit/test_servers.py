@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from palimpsest.events.addresses import addresses_in
 from palimpsest.events.inference import Job, job
 from palimpsest.events.replay import replay
-from palimpsest.events.servers import all_of, chosen, served_by, summarizer
+from palimpsest.events.servers import all_of, chosen, served, summarizer
 from palimpsest.events.settings import flaw
 from palimpsest.events.types import (
     EvictionStarted,
@@ -324,8 +324,8 @@ def test_the_effective_settings_are_those_of_the_chosen_ones_with_the_server_in_
     first, second = all_of(settings)
     assert first == settings
     assert (second.model, second.base_url, second.page_size, second.summarizer) == ("llama3", "http://b/v1", 9, "")
-    assert served_by(settings, Server(model="x", window_tokens=1000)).reserve_tokens == 250
-    assert served_by(settings, Server(model="x")).reserve_tokens == settings.reserve_tokens
+    assert served(settings, Server(model="x", window_tokens=1000)).reserve_tokens == 250
+    assert served(settings, Server(model="x")).reserve_tokens == settings.reserve_tokens
     assert summarizer(settings).base_url == "http://a/v1"
     called = addresses_in(replace(settings, summarizer_at=WRITER))
     assert sorted(called) == ["http://a/v1", "http://b/v1", "http://s/v1"]
