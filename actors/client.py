@@ -20,7 +20,8 @@ from palimpsest.actors.links.protocol import Parts
 from palimpsest.actors.loads.pace import Pace
 from palimpsest.actors.models.protocol import Piece
 from palimpsest.actors.parts.process import now_ms
-from palimpsest.actors.requests import forks, formats, sources, zones
+from palimpsest.actors.requests import births, forks, formats, lifecycle, sources, zones
+from palimpsest.actors.requests.births import Birth
 from palimpsest.actors.requests.checks import (
     check_born,
     check_id,
@@ -33,13 +34,14 @@ from palimpsest.actors.requests.checks import (
     check_timer,
 )
 from palimpsest.actors.requests.forks import Overrides, Place, Undone
+from palimpsest.actors.requests.lifecycle import Retirement, Return, refusal
 from palimpsest.actors.requests.outbox import Outbox
 from palimpsest.actors.requests.previews import Previews
 from palimpsest.actors.requests.turns import Reply, Ticket, Turns
 from palimpsest.events.alarms import cancelling, setting
 from palimpsest.events.codec import decode, draft
-from palimpsest.events.envelope import Envelope, Topic
-from palimpsest.events.errors import AgentExists, AtRest, Overloaded
+from palimpsest.events.envelope import Envelope
+from palimpsest.events.errors import AgentExists, AtRest
 from palimpsest.events.formats import Format
 from palimpsest.events.sources import Document, Source
 from palimpsest.events.state import State
@@ -57,7 +59,8 @@ from palimpsest.events.types import (
     UserLoggedIn,
     UserMessageReceived,
 )
-from palimpsest.store.logs.contract import MUST_EXIST, Append, Appended, StreamHead, agents_of
+from palimpsest.events.vocabulary import Opens
+from palimpsest.store.logs.contract import MUST_EXIST, THERE, Append, Appended, StreamHead, agents_of
 from palimpsest.store.times.schedule import in_zone
 
 if TYPE_CHECKING:
@@ -91,6 +94,24 @@ class Client:
         answers = await self._outbox.append(Append((made,), {agent: 0}))
         if answers[0].outcome == "conflict":
             raise AgentExists(agent)
+
+    async def create_many(self, agents: Sequence[Birth]) -> None:
+        """Make many agents, each with its title and its sources. Raises AgentExists, BadInput, UnknownSource,
+        WindowTooSmall, with none of them made."""
+        await births.create(self._log, agents)
+
+    async def rename(self, agent: str, title: str) -> str:
+        """Give an agent a title ("": none), by which people call it; the one that it had. Raises UnknownAgent."""
+        return await lifecycle.rename(self._log, agent, title)
+
+    async def retire(self, agents: Sequence[str], *, reason: str = "") -> list[Retirement]:
+        """From now on these take no inputs (AgentIsRetired) and ring no timers; what they were sent before is answered.
+        Raises UnknownAgent, with none of them retired."""
+        return await lifecycle.retire(self._log, agents, reason=reason)
+
+    async def reinstate(self, agents: Sequence[str]) -> list[Return]:
+        """Take retired agents back, with their timers. Raises UnknownAgent."""
+        return await lifecycle.reinstate(self._log, agents)
 
     async def agents(self) -> list[StreamHead]:
         return agents_of(await self._log.heads())
@@ -132,7 +153,7 @@ class Client:
         owed = [(state.turn.input, state.turn.input_key)] if state.turn else []
         owed += [(pending.seq, pending.key) for pending in state.pending]
         if owed and not positions:
-            opened = await self._log.open_requests(Topic.TURN, agent)
+            opened = await self._log.open_requests("turn", agent)
             if not opened.envelopes and (await self.state(agent)).seq == state.seq:  # else their turns have ended since
                 raise AtRest(agent)
         return [Ticket(agent, seq, key, again=True, position=positions.get(seq, 0)) for seq, key in owed]
@@ -159,8 +180,8 @@ class Client:
     async def send(self, agent: str, text: str, *, message_id: str = "", name: str = "", at_ms: int = 0) -> Ticket:
         """A user's message; durable when this returns. With a `message_id` that was sent before: that one's ticket.
 
-        Raises BadInput (empty, too large), UnknownAgent, Overloaded (nothing was taken; says when to come back),
-        AgentSetAside (its stream cannot be read; nothing was taken), LogUnavailable (a full disk, say).
+        Raises BadInput (empty, too large), UnknownAgent, AgentIsRetired, Overloaded (nothing was taken; says when to
+        come back), AgentSetAside (its stream cannot be read; nothing was taken), LogUnavailable (a full disk, say).
         """
         check_text(text)
         check_label(name, "user's name")
@@ -187,7 +208,7 @@ class Client:
         check_name(agent)
         check_label(reason, "reason")
         if not input:
-            opened = (await self._log.open_requests(Topic.TURN, agent)).envelopes
+            opened = (await self._log.open_requests("turn", agent)).envelopes
             if not opened:
                 await self.state(agent)  # raises UnknownAgent
                 return False
@@ -201,19 +222,16 @@ class Client:
         check_id(message_id)
         check_time(at_ms)
         await self._turns.follow(agent)
-        answer = await self._put(agent, event, f"in:{message_id}", opens=Topic.TURN, at_ms=at_ms)
+        answer = await self._put(agent, event, f"in:{message_id}", opens="turn", at_ms=at_ms)
         return Ticket(agent, answer.seq, message_id, answer.outcome == "duplicate", answer.position)
 
-    async def _put(self, agent: str, event: Event, key: str, *, opens: str = "", at_ms: int = 0) -> Appended:
+    async def _put(self, agent: str, event: Event, key: str, *, opens: Opens = "", at_ms: int = 0) -> Appended:
         made = draft(agent, at_ms or now_ms(), event, key=key, opens=opens)
         answer = (await self._outbox.append(Append((made,), {agent: MUST_EXIST})))[0]
         if answer.outcome == "conflict":
             raise await unknown(self._log, agent)
         if answer.outcome == "refused":
-            raise Overloaded(
-                f"Agent '{agent}', or the system, has too many inputs waiting, or too large ones.",
-                answer.position / 1000,
-            )
+            raise refusal(agent, answer)
         return answer
 
     # --- turns
@@ -319,7 +337,7 @@ class Client:
         """Set a timer for an agent (see `store.times.schedule`); durable when this returns. It replaces those of its
         id, and goes by the agent's clocks where it names no zone.
 
-        Raises UnknownAgent, BadInput.
+        Raises UnknownAgent, AgentIsRetired, BadInput.
         """
         check_name(agent)
         check_timer(timer)
@@ -334,6 +352,8 @@ class Client:
         answer = (await self._outbox.append(Append((made,), {agent: MUST_EXIST})))[0]
         if answer.outcome == "conflict":
             raise await unknown(self._log, agent)
+        if answer.outcome == "refused":
+            raise refusal(agent, answer)
         return timer
 
     async def timers(self, agent: str) -> list[Timer]:
@@ -348,12 +368,12 @@ class Client:
             made = cancelling(agent, alarm.key, event.timer, now_ms())
             answer = (await self._outbox.append(Append((made,))))[0]
             # Else it fired in the meantime, and one that repeats is set again.
-            found = found or answer.outcome in ("appended", "duplicate")
+            found = found or answer.outcome in THERE
         return found
 
     async def _alarm(self, agent: str, timer_id: str) -> Envelope | None:
         """The event that set a timer of this id, if it is still to fire."""
-        for envelope in (await self._log.open_requests(Topic.ALARM, agent)).envelopes:
+        for envelope in (await self._log.open_requests("alarm", agent)).envelopes:
             event = decode(envelope)
             if isinstance(event, TimerSet) and event.timer.id == timer_id:
                 return envelope
@@ -361,7 +381,7 @@ class Client:
 
     async def _set_timers(self, agent: str) -> list[Timer]:
         """The timers that are to fire."""
-        events = map(decode, (await self._log.open_requests(Topic.ALARM, agent)).envelopes)
+        events = map(decode, (await self._log.open_requests("alarm", agent)).envelopes)
         return [event.timer for event in events if isinstance(event, TimerSet)]
 
     async def close(self) -> None:

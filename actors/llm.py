@@ -23,19 +23,27 @@ from palimpsest.actors.parts.process import Life, now_ms, others_first, until_ta
 from palimpsest.actors.parts.streams import Streams
 from palimpsest.actors.parts.watch import AgentPiece, Watches
 from palimpsest.events.codec import answer, decode
-from palimpsest.events.envelope import Draft, Topic
+from palimpsest.events.envelope import Draft
 from palimpsest.events.errors import BadInput
 from palimpsest.events.inference import InferenceDesk, Job, job
-from palimpsest.events.types import AGENT_EVENTS, AgentCreated, AgentForked, InferenceRequested
+from palimpsest.events.kinds import kinds_of
+from palimpsest.events.types import (
+    AGENT_EVENTS,
+    OFFLINE,
+    AgentCreated,
+    AgentForked,
+    InferenceCancelled,
+    InferenceRequested,
+)
 from palimpsest.store.keys.files import Handed
 from palimpsest.store.keys.keys import keys_in, merged
-from palimpsest.store.logs.contract import Append
+from palimpsest.store.logs.contract import THERE, Append
 
 BATCH = 2000
 WAIT_S = 30.0
-KINDS = tuple(sorted(event.__name__ for event in AGENT_EVENTS if event not in (AgentCreated, AgentForked)))
+KINDS = kinds_of(*AGENT_EVENTS) - kinds_of(AgentCreated, AgentForked)
 """An agent that does nothing costs nothing here: its first event is read when it is first needed."""
-WAKE = ("InferenceRequested", "InferenceCancelled")
+WAKE = kinds_of(InferenceRequested, InferenceCancelled)
 CHUNK = 64
 """Jobs started before the loop looks up: so that answers flow out while more are begun."""
 
@@ -79,7 +87,7 @@ class Processor:
 
     async def _recover(self) -> None:
         """Run again what is open: the answer that was under way when the process died never reached the log."""
-        opened = await until_taken(lambda: self._client.open_requests(Topic.INFERENCE), self._log, "open requests")
+        opened = await until_taken(lambda: self._client.open_requests("inference"), self._log, "open requests")
         self._position = opened.position
         wanted = {envelope.agent: envelope.seq for envelope in opened.envelopes}
         states = {state.agent: state for state in await self._streams.states(wanted)}
@@ -119,7 +127,7 @@ class Processor:
 
     async def _infer(self, each: Job) -> None:
         """One inference, from its bytes to its answer in the outbox."""
-        model = self._offline if each.model == "offline" else self._hosted
+        model = self._offline if each.model == OFFLINE else self._hosted
         on_piece = self.watches.listener(each.agent, each.turn) if each.purpose == "reply" else None
         try:
             made = await infer(each, model, self._log, on_piece, self._tokenizer)
@@ -163,7 +171,7 @@ class Processor:
             overtaken = set(expected)
         else:
             outcomes = zip(drafts, answers, strict=True)
-            refused = {draft.agent for draft, each in outcomes if each.outcome not in ("appended", "duplicate")}
+            refused = {draft.agent for draft, each in outcomes if each.outcome not in THERE}
             overtaken = set(expected) & refused
             alone = []
         alone += [[owed[agent][0][0]] for agent in overtaken]

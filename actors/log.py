@@ -19,12 +19,13 @@ from palimpsest.actors.links import wire
 from palimpsest.actors.parts.door import Door
 from palimpsest.actors.parts.process import Life, ended, until_taken
 from palimpsest.actors.parts.recent import Recent, bounded
-from palimpsest.events.envelope import Envelope, Topic
+from palimpsest.events.envelope import Envelope
 from palimpsest.events.errors import BadInput, Fenced, LogUnavailable, PalimpsestError
+from palimpsest.events.kinds import Kind
+from palimpsest.events.vocabulary import Topic
 from palimpsest.store.folder import DataFolder, FolderLock
-from palimpsest.store.logs.contract import Append, Appended, Committed
-from palimpsest.store.logs.sqlite_log import SqliteLog
-from palimpsest.store.logs.sqlite_reader import SqliteReader
+from palimpsest.store.logs import opening
+from palimpsest.store.logs.contract import Append, Appended, Committed, LogReader, LogStore
 from palimpsest.store.logs.states import stretch
 
 T = TypeVar("T")
@@ -54,8 +55,8 @@ class LogActor:
         self._max_pages = max_pages
         self._holder = holder
         self._lock: FolderLock | None = None
-        self._store: SqliteLog
-        self._reader: SqliteReader
+        self._store: LogStore
+        self._reader: LogReader
         self._door: Door
         self._recent: Recent
         self._epoch = self._position = self._commits = 0
@@ -85,22 +86,24 @@ class LogActor:
             self._tried.set()
         self._trouble = None
         self._door = Door(self._is_known, **self._limits)
-        for envelope in self._reader.open_requests(Topic.TURN):
+        for envelope in self._reader.open_requests("turn"):
             self._door.opened(envelope.agent, envelope.key, len(envelope.body))
+        for envelope in self._reader.open_requests("retirement"):
+            self._door.retired(envelope.agent)
         self._position = self._reader.position()
         self._recent = Recent(self._position)
         self._opened.set()
         self._log.info("started", epoch=self._epoch, position=self._position)
 
-    def _open_files(self) -> tuple[SqliteLog, SqliteReader, int]:
+    def _open_files(self) -> tuple[LogStore, LogReader, int]:
         if self._holder and self._lock is None:
             folder = DataFolder(self._path.parent)
             purpose = f"the cluster at {self._holder}"
             self._lock = folder.lock(purpose, make=False, how="cluster", address=self._holder)
-        store = SqliteLog(self._path, log_id=self._log_id, max_pages=self._max_pages)
+        store = opening.store(self._path, log_id=self._log_id, max_pages=self._max_pages)
         try:
             epoch = store.open_epoch()
-            return store, SqliteLog.open_readonly(self._path), epoch
+            return store, opening.reader(self._path), epoch
         except BaseException:
             store.close()
             raise
@@ -263,7 +266,7 @@ class LogActor:
             await self._woken(deadline)
         return self._pack(after, wanted.limit, wanted.kinds)
 
-    def _pack(self, after: int, limit: int, wanted: frozenset[str]) -> bytes:
+    def _pack(self, after: int, limit: int, wanted: frozenset[Kind]) -> bytes:
         packed = self._packed.get((after, limit, wanted))
         if packed is None:
             found = self._recent.tail(after, limit, wanted) or self._reader.tail(after, limit, wanted or None)
@@ -271,7 +274,7 @@ class LogActor:
             self._packed[after, limit, wanted] = packed
         return packed
 
-    async def open_requests(self, topic: str, agent: str | None = None) -> bytes:
+    async def open_requests(self, topic: Topic, agent: str | None = None) -> bytes:
         """What is open (an `Opened`)."""
         await self._opened.wait()
         # The position is read first: what a commit opens between the two is then told twice, and never not at all.
@@ -293,7 +296,7 @@ class LogActor:
         after: int = 0,
         to: int | None = None,
         limit: int | None = None,
-        kinds: frozenset[str] | None = None,
+        kinds: frozenset[Kind] | None = None,
     ) -> bytes:
         await self._opened.wait()
         return wire.pack(self._reader.read(agent, after, to, limit, kinds))

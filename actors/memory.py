@@ -15,8 +15,8 @@ from palimpsest.actors.links.wire import Batch
 from palimpsest.actors.parts.process import Life, now_ms, until_taken
 from palimpsest.actors.parts.streams import Streams
 from palimpsest.events.context import Count
-from palimpsest.events.envelope import Topic
 from palimpsest.events.errors import BadInput
+from palimpsest.events.kinds import kinds_of
 from palimpsest.events.memory_manager import FOREIGN, OWN, Due, MemoryManager, Plan
 from palimpsest.events.types import AGENT_EVENTS
 from palimpsest.store.logs.contract import DECIDER, Append, Appended, Snapshot
@@ -25,8 +25,8 @@ from palimpsest.store.times.zones import offset_s
 
 BATCH = 2000
 WAIT_S = 30.0
-WAKE = tuple(sorted(FOREIGN))
-KINDS = tuple(sorted({event.__name__ for event in AGENT_EVENTS} - OWN))
+WAKE = FOREIGN
+KINDS = kinds_of(*AGENT_EVENTS) - OWN
 
 
 class Memory:
@@ -57,7 +57,7 @@ class Memory:
     async def _recover(self) -> Batch | None:
         """Take up the agents that are owed a turn; what came next, if that is known."""
         self._manager.position = await until_taken(lambda: self._client.cursor(DECIDER), self._log, "cursor")
-        opened = await until_taken(lambda: self._client.open_requests(Topic.TURN), self._log, "open requests")
+        opened = await until_taken(lambda: self._client.open_requests("turn"), self._log, "open requests")
         owed = dict.fromkeys(envelope.agent for envelope in opened.envelopes)
         for state in await self.streams.states(owed):
             self._manager.owe(state)

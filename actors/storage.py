@@ -28,7 +28,7 @@ from palimpsest.actors.parts.outage import Outage
 from palimpsest.actors.parts.owed import append_owed
 from palimpsest.actors.parts.process import Life, now_ms, until_taken
 from palimpsest.events.codec import answer, decode
-from palimpsest.events.envelope import Draft, Envelope, Topic
+from palimpsest.events.envelope import Draft, Envelope
 from palimpsest.events.errors import (
     BadInput,
     EmbedderChanged,
@@ -39,8 +39,16 @@ from palimpsest.events.errors import (
     StorageDamaged,
     StorageUnavailable,
 )
+from palimpsest.events.kinds import kinds_of
 from palimpsest.events.passages import Page
-from palimpsest.events.types import Event, FunctionCalled, FunctionFailed, FunctionReturned
+from palimpsest.events.types import (
+    Event,
+    FunctionCalled,
+    FunctionFailed,
+    FunctionReturned,
+    PassagesLoaded,
+    UploadFinished,
+)
 from palimpsest.store.index.bearing import BEARING
 from palimpsest.store.index.heads import KeptHeads
 from palimpsest.store.index.points import View
@@ -62,8 +70,8 @@ T = TypeVar("T")
 CarryOut = Callable[[Envelope, FunctionCalled], Event]
 """How a function is carried out. Raises ValueError with a text for the model."""
 
-KINDS = (*sorted(BEARING), "FunctionCalled")
-WAKE = ("FunctionCalled", "PassagesLoaded", "UploadFinished")
+KINDS = BEARING | kinds_of(FunctionCalled)
+WAKE = kinds_of(FunctionCalled, PassagesLoaded, UploadFinished)
 """Who searches waits for it, and so does a load: for its stretches, and for the word of it that ends it."""
 BATCH = 2000
 BITE_BYTES = 64_000
@@ -153,7 +161,7 @@ class Storage:
 
     async def _do_without(self, *, refuse: bool) -> None:
         """What can be done without an index: have documents read; and, if so, refuse the searches that are open."""
-        opened = await until_taken(lambda: self._client.open_requests(Topic.STORAGE), self._log, "open requests")
+        opened = await until_taken(lambda: self._client.open_requests("storage"), self._log, "open requests")
         searches = self._without_documents(opened.envelopes)
         if refuse:
 
@@ -164,7 +172,7 @@ class Storage:
 
     async def _keep(self, index: MemoryIndex) -> None:
         """Catch up, answer what is open, then what is asked."""
-        opened = await until_taken(lambda: self._client.open_requests(Topic.STORAGE), self._log, "open requests")
+        opened = await until_taken(lambda: self._client.open_requests("storage"), self._log, "open requests")
         self._built_for = 0 if index.position else opened.position
         self._heads = KeptHeads(self._reader, index.position)
         self._log.info("started", position=index.position, behind=opened.position - index.position)
@@ -173,7 +181,7 @@ class Storage:
             wait_s = 0.0 if waiting else WAIT_S  # what is waited for is in the log: nothing more need come first
             batch = await until_taken(partial(self._tail, index.position, wait_s), self._log, "tail")
             # Of those that an index being built again passes by, what was not open at the start has its answer.
-            asked = [e for e in batch.envelopes if e.opens == Topic.STORAGE and e.position > opened.position]
+            asked = [e for e in batch.envelopes if e.opens == "storage" and e.position > opened.position]
             waiting |= {envelope.position: envelope for envelope in self._without_documents(asked)}
             for bearing, position in bites_of(batch):
                 await self._in_thread(partial(self._apply, index, bearing, position))

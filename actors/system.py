@@ -34,6 +34,10 @@ from palimpsest.store.logs.sqlite_file import check
 __all__ = ["Options", "System", "boot", "join"]
 
 USUAL_INDEX: Final = IndexSettings()
+_SILENT: Final = (
+    "The system of {folder} does not answer: {holder} has the folder. See system.log there. If that process is stuck, "
+    "end it (`kill`): nothing that was acknowledged is lost."
+)
 ALONE: Final = "it runs without Ray (--local), so that nobody can join it"
 
 
@@ -158,6 +162,10 @@ class System:
             self._stays = True
         return self._on_end is not None
 
+    def look(self) -> None:
+        """End it now where it does not stay, and nobody is in."""
+        self.left(self._door.count if self._door is not None else 0)
+
     def left(self, others: int) -> bool:
         return not others and not self._stays and self.end("")
 
@@ -234,11 +242,11 @@ async def join(folder: DataFolder, purpose: str, options: Options | None = None,
     if options.address or options.local:
         return await boot(folder, purpose, options)
     check(folder.log_path())
+    options, notes = keyed(folder.create(), options)
 
     async def reach() -> Line:
         line = await _reached(folder, purpose, options, stays=stays)
-        keys, _ = keyed(folder, options)
-        await line.ask("llm", "take_keys", (keys.keys,))
+        await line.ask("llm", "take_keys", (options.keys,))
         return line
 
     if (holder := folder.holder()) and holder.how == "cluster" and is_alive(holder.pid):
@@ -250,7 +258,6 @@ async def join(folder: DataFolder, purpose: str, options: Options | None = None,
     except BadInput:
         await joined.stop()
         raise
-    _, notes = keyed(folder, options)
     return System(joined, purpose=purpose, index=line.welcome.index, notes=notes)
 
 
@@ -303,8 +310,10 @@ async def _reached(folder: DataFolder, purpose: str, options: Options, *, stays:
                 await started(folder, purpose, options, stays=stays)
                 continue
             except DataFolderBusy as busy:
-                if busy.how == "alone" or time.monotonic() > until:
+                if busy.how == "alone":
                     raise
+                if time.monotonic() > until:
+                    raise BadInput(_SILENT.format(folder=folder, holder=busy.holder)) from None
         await asyncio.sleep(LOOK_S)
 
 

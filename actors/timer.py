@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 import structlog
 
@@ -19,12 +19,16 @@ from palimpsest.actors.parts.owed import append_owed
 from palimpsest.actors.parts.process import Life, now_ms, until_taken
 from palimpsest.events.alarms import firing, setting
 from palimpsest.events.codec import answer, decode
-from palimpsest.events.envelope import Draft, Envelope, Topic
+from palimpsest.events.envelope import Draft, Envelope
 from palimpsest.events.errors import LogDamaged, NewerFormat
-from palimpsest.events.types import FunctionCalled, Timer, TimerSet
+from palimpsest.events.kinds import kind_of, kinds_of
+from palimpsest.events.types import FunctionCalled, Timer, TimerCancelled, TimerSet
+from palimpsest.events.vocabulary import Opens
 from palimpsest.store.times.schedule import BadTimer, next_of, set_timer
 
-KINDS = ("FunctionCalled", "TimerSet", "TimerCancelled")
+KINDS = kinds_of(FunctionCalled, TimerSet, TimerCancelled)
+_OWED: Final[frozenset[Opens]] = frozenset({"alarm", "timer"})
+_CANCELLED = kind_of(TimerCancelled)
 BATCH = 2000
 MAX_WAIT_S = 30.0
 MAX_WAITING_INPUTS = 20
@@ -61,8 +65,8 @@ class Timers:
 
     async def recover(self) -> None:
         """Read what is owed."""
-        alarms = await until_taken(lambda: self._client.open_requests(Topic.ALARM), self._log, "open requests")
-        asked = await until_taken(lambda: self._client.open_requests(Topic.TIMER), self._log, "open requests")
+        alarms = await until_taken(lambda: self._client.open_requests("alarm"), self._log, "open requests")
+        asked = await until_taken(lambda: self._client.open_requests("timer"), self._log, "open requests")
         self._position = min(alarms.position, asked.position)
         for envelope in alarms.envelopes:
             self._take(envelope)
@@ -72,9 +76,9 @@ class Timers:
     def _take(self, envelope: Envelope) -> list[Draft]:
         """Note a timer that was set or cancelled; answer a call of set_timer. What cannot be read holds up no other
         agent."""
-        if envelope.kind == "TimerCancelled":
+        if envelope.kind == _CANCELLED:
             self._alarms.pop((envelope.agent, envelope.closes), None)
-        if envelope.opens not in (Topic.ALARM, Topic.TIMER):
+        if envelope.opens not in _OWED:
             return []
         try:
             event = decode(envelope)
@@ -116,7 +120,7 @@ class Timers:
             return None
 
     async def _is_swamped(self, agent: str) -> bool:
-        waiting = await until_taken(lambda: self._client.open_requests(Topic.TURN, agent), self._log, "open requests")
+        waiting = await until_taken(lambda: self._client.open_requests("turn", agent), self._log, "open requests")
         return len(waiting.envelopes) >= MAX_WAITING_INPUTS
 
     async def _append(self, groups: list[list[Draft]]) -> None:

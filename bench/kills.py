@@ -41,6 +41,7 @@ from palimpsest.store.index.bearing import BEARING
 from palimpsest.store.index.embeddings import WordLlamaEmbedder
 from palimpsest.store.index.points import Key, Part, View
 from palimpsest.store.index.projection import MemoryIndex
+from palimpsest.store.index.settings import PointKind
 from palimpsest.store.logs.sqlite_reader import SqliteReader
 
 SOURCE: Final = "killed"
@@ -212,7 +213,9 @@ def check(folder: Path, *, seed: int = 1) -> Proof:
             not_once += [f"indexed, not in the log: {key}" for key in listed.keys() - expected.keys()]
             sample = random.Random(seed).sample(sorted(expected), min(SAMPLE, len(expected)))
             not_found = [f"{key}" for key in sample if not _finds(survived, source, key, expected[key])]
-            searches = [(view, "message", text) for view in heads for text in ("locker number", "entry 1x7 say", "")]
+            searches: list[tuple[View, PointKind, str]] = [
+                (view, "message", text) for view in heads for text in ("locker number", "entry 1x7 say", "")
+            ]
             queries = [*(" ".join(corpus.words(n, 6)) for n in range(SAMPLE)), ""]
             searches += [(source, "passage", text) for text in queries]
             unlike = [f"{s}" for s in searches if not alike(_search(survived, *s), _search(rebuilt, *s))]
@@ -263,7 +266,7 @@ def _open(path: Path, log: SqliteReader) -> MemoryIndex:
     return index
 
 
-def _search(index: MemoryIndex, view: View, kind: str, query: str) -> Page:
+def _search(index: MemoryIndex, view: View, kind: PointKind, query: str) -> Page:
     return index.search((view,), kind=kind, query=query, page=0, size=5)
 
 

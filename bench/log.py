@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from palimpsest.events.envelope import Draft, Topic, answer_key
+from palimpsest.events.envelope import Draft, answer_key
 from palimpsest.store.logs.contract import Append, LogStore
 from palimpsest.store.logs.in_memory import MemoryLog
 from palimpsest.store.logs.sqlite_log import SqliteLog
@@ -23,7 +23,7 @@ def draft(agent: int, n: int) -> Draft:
     """Every second event is a request, and the one after it the answer that closes it."""
     name, key = f"agent-{agent:06d}", f"t{n // 2}.inference.{n // 2}"
     if n % 2 == 0:
-        return Draft(name, 1_700_000_000_000 + n, "InferenceRequested", 1, key, BODY, 1, "", Topic.INFERENCE)
+        return Draft(name, 1_700_000_000_000 + n, "InferenceRequested", 1, key, BODY, 1, "", "inference")
     answer = answer_key(key)
     return Draft(name, 1_700_000_000_000 + n, "InferenceCompleted", 1, answer, BODY, 1, key, "", key)
 

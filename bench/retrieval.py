@@ -30,6 +30,7 @@ from bench.retrieval_sets import LOCOMO_CATEGORIES, BadData, Conversation, Looku
 from palimpsest.events.codec import draft
 from palimpsest.events.envelope import GENESIS, Envelope, place
 from palimpsest.events.errors import BadInput
+from palimpsest.events.kinds import Kind
 from palimpsest.events.passages import Hit
 from palimpsest.events.types import (
     AgentCreated,
@@ -101,7 +102,7 @@ class Journal:
             hits, total = [*hits, *shown.hits], shown.total
         return Results([hit.seq for hit in hits][:count], total)
 
-    def read(self, stream: str, after: int, to: int, /, *, kinds: frozenset[str] | None = None) -> Sequence[Envelope]:
+    def read(self, stream: str, after: int, to: int, /, *, kinds: frozenset[Kind] | None = None) -> Sequence[Envelope]:
         found = self._streams[stream][after:to]
         return [each for each in found if kinds is None or each.kind in kinds]
 

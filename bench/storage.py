@@ -19,6 +19,7 @@ from typing import Any
 
 from palimpsest.events.codec import draft
 from palimpsest.events.envelope import GENESIS, Envelope, place
+from palimpsest.events.kinds import Kind
 from palimpsest.events.passages import Page
 from palimpsest.events.types import MessageSent, UserMessageReceived
 from palimpsest.store.index.embeddings import Embedder, Vectors, WordLlamaEmbedder
@@ -163,7 +164,7 @@ def run(path: Path, options: argparse.Namespace) -> None:
     for envelope in log:
         streams.setdefault(envelope.agent, []).append(envelope)
 
-    def read(stream: str, after: int, to: int, /, *, kinds: frozenset[str] | None = None) -> list[Envelope]:
+    def read(stream: str, after: int, to: int, /, *, kinds: frozenset[Kind] | None = None) -> list[Envelope]:
         found = (envelope for envelope in streams[stream] if after < envelope.seq <= to)
         return [envelope for envelope in found if kinds is None or envelope.kind in kinds]
 

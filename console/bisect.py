@@ -6,54 +6,29 @@ import contextlib
 import os
 import signal
 import subprocess
-from collections.abc import Callable
 from math import isnan
 from typing import Any, Final
 
 import click
 import msgspec
 
-from palimpsest.console.describe import as_object, describe
-from palimpsest.console.inspect import agent_head, check_event, reading, stretches
+from palimpsest.console.describe import describe
+from palimpsest.console.inspect import reading
 from palimpsest.console.options import bundle_option, data_folder, given_bundle, json_option, typed
 from palimpsest.console.show import Page, many, one_line, print_json, utc
 from palimpsest.events.codec import decode
 from palimpsest.events.context import reply_request
-from palimpsest.events.debug.bisect import CONTEXT, PLACES, Boundary, bisect, described, says
+from palimpsest.events.debug.bisect import CONTEXT, PLACES, Boundary, described, says
 from palimpsest.events.envelope import Envelope
-from palimpsest.events.errors import BadInput, NoBoundary
-from palimpsest.events.evolve import fold
+from palimpsest.events.errors import BadInput
 from palimpsest.events.state import State
-from palimpsest.store.logs.contract import LogReader
-from palimpsest.store.logs.states import load
+from palimpsest.questions.bisection import first_bad
+from palimpsest.questions.plain import as_object
 
 TIMEOUT_S: Final = 30.0
 LONGEST_S: Final = 86_400.0
 NOT_RUN: Final = (126, 127)
 """How a shell ends that could not run a command."""
-SOON: Final = 8
-"""So many events after a text came up it stands in the window, or not at all."""
-
-
-class States:
-    """An agent's states at some events, each folded on from the nearest one that is held or saved."""
-
-    def __init__(self, log: LogReader, agent: str) -> None:
-        self._log = log
-        self._agent = agent
-        self._held: dict[int, State] = {}
-
-    def at(self, seq: int) -> State:
-        """The state after an event, which is there."""
-        before = max((held for held in self._held if held <= seq), default=0)
-        saved = self._log.snapshots(self._agent, seq, limit=1)
-        if saved and saved[0].seq > before:
-            state = load(self._log, self._agent, seq)
-        else:
-            state = fold(self._log.read(self._agent, before, seq), self._held.get(before))
-        assert state is not None, "a stream with a head has events"
-        self._held[seq] = state
-        return state
 
 
 class CommandCheck:
@@ -168,25 +143,12 @@ def command(
     if isnan(timeout_s):
         raise BadInput("--timeout nan cannot be: give seconds, as --timeout 30.")
     with reading() as log:
-        head = agent_head(log, agent)
-        first, last = 1 if good is None else good, head.seq if bad is None else bad
-        check_event(head, first, "--good")
-        check_event(head, last, "--bad")
-        if first >= last:
-            raise BadInput(
-                f"The good end, event {first}, must come before the bad end, event {last} (--good SEQ, --bad SEQ)."
-            )
-        states, run = States(log, agent), CommandCheck(shell, timeout_s) if shell else None
+        run = CommandCheck(shell, timeout_s) if shell else None
 
-        def is_good(seq: int) -> bool:
-            state = states.at(seq)
+        def is_good(state: State) -> bool:
             return (run(state) if run else says(state, text or "", place)) != inverted
 
-        try:
-            found = bisect(first, last, is_good)
-        except NoBoundary as error:
-            hint = _hint(log, agent, text, last, is_good) if text and good is None and not error.good else ""
-            raise BadInput(f"{error}{hint}") from None
+        found = first_bad(log, agent, is_good, good=good, bad=bad, text=text or "")
         (turned,) = log.read(agent, found.bad - 1, found.bad)
         began = log.read(agent, turned.turn - 1, turned.turn) if turned.turn else []
     if as_json:
@@ -195,16 +157,6 @@ def command(
     else:
         _print(found, turned, began, _meaning(text, shell, place, inverted))
         _print_next(agent, found)
-
-
-def _hint(log: LogReader, agent: str, text: str, bad: int, is_good: Callable[[int], bool]) -> str:
-    """Where a good end may be, for a text that was not there from the beginning on."""
-    wanted, said = text.encode("utf-8", "surrogateescape"), 0
-    for each in stretches(log, agent, 1, bad - 1):
-        if wanted in each.body:
-            said = each.seq
-    near = next((seq for seq in range(said, min(said + SOON, bad)) if said and is_good(seq)), 0)
-    return f" After event {near} it is good: --good {near}." if near else ""
 
 
 def _meaning(text: str | None, shell: str | None, place: str, inverted: bool) -> str:

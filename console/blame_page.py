@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from shlex import quote
 from typing import Final
 
@@ -12,7 +12,9 @@ from palimpsest.console.show import Page, many, one_line, printable, utc
 from palimpsest.events.debug.blame import Account, Blamed, BlamedSaying, BlamedSummary, Sentence
 from palimpsest.events.debug.summaries import Generation, Range
 from palimpsest.events.debug.writers import Hint, Writer
+from palimpsest.events.kinds import Kind, kind_of
 from palimpsest.events.passages import excerpt
+from palimpsest.events.types import SummaryWritten
 
 TEXT_CHARS: Final = 400
 HINT_CHARS: Final = 120
@@ -99,7 +101,7 @@ def _print_sentence(page: Page, typed: str, blamed: Blamed, writers: dict[int, W
 
 def _print_end(page: Page, typed: str, writer: Writer, explained: set[int]) -> None:
     """The event that took a sentence away."""
-    if writer.seq in explained or writer.kind == "SummaryWritten":
+    if writer.seq in explained or writer.kind == _SUMMED:
         _fact(page, "taken away", f"by {writer.seq} {writer.kind}, {utc(writer.time_ms)}")
     else:
         _print_writer(page, typed, writer, "taken away")
@@ -126,7 +128,8 @@ def _print_writer(page: Page, typed: str, writer: Writer, done: str = "written b
         _fact(page, "look", f"{PROGRAM} context {typed} --at {window.seq}")
 
 
-_GIVEN: Final = {
+_SUMMED: Final = kind_of(SummaryWritten)
+_GIVEN: Final[Mapping[Kind, str]] = {
     "AgentCreated": "none: it was given when the agent was made",
     "AgentForked": "none: it was given when the agent was forked",
     "UserMessageReceived": "none: the message was too large for the window, and was archived as it was",

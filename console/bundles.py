@@ -11,14 +11,15 @@ import click
 from msgspec.structs import replace
 
 from palimpsest.console.called import PROGRAM
-from palimpsest.console.describe import plain
-from palimpsest.console.inspect import agent_head, check_event, reading
+from palimpsest.console.inspect import reading
 from palimpsest.console.keys import now_ms
 from palimpsest.console.options import bundle_option, data_folder, json_option, typed
 from palimpsest.console.progress import bar
 from palimpsest.console.show import Page, many, one_line, print_json
 from palimpsest.events.addresses import address_of, public_url
 from palimpsest.events.sources import is_source, source_of
+from palimpsest.questions.plain import plain
+from palimpsest.questions.streams import agent_head, check_event
 from palimpsest.store.folder import DataFolder, expanded
 from palimpsest.store.keys.files import Handed, LiveKeys
 from palimpsest.store.keys.imported import imported
@@ -64,13 +65,13 @@ def export_command(
     """
     from palimpsest.events.debug.redact import Masks
     from palimpsest.store.bundles.exporting import export
-    from palimpsest.store.bundles.file import check_place
+    from palimpsest.store.output import check_place
 
     masks = Masks(texts, patterns) if texts or patterns else None
     check_place(file, force=force)
     with reading() as log:
         head = agent_head(log, agent)
-        check_event(head, at, "--at")
+        check_event(head, at, "at")
         with bar("Exporting") as step:
             done = export(log, agent, at or head.seq, file, masks=masks, force=force, progress=step)
     if as_json:

@@ -18,7 +18,7 @@ import click
 import msgspec
 
 from palimpsest.actors.models.hosted.window import UNKNOWN, Window
-from palimpsest.console.inspect import check_is_owed
+from palimpsest.console.called import as_typed
 from palimpsest.console.joining import at_work, local_option
 from palimpsest.console.not_text import refuse_at_once
 from palimpsest.console.options import (
@@ -29,6 +29,8 @@ from palimpsest.console.options import (
     stdin_is_closed,
 )
 from palimpsest.console.past import still_set, to_look
+from palimpsest.console.preflight import check_model, foresee
+from palimpsest.console.served import served
 from palimpsest.console.settings import (
     HOW_TO_HOST,
     Flags,
@@ -45,15 +47,13 @@ from palimpsest.console.show import one_line, utc
 from palimpsest.console.talk import Talker
 from palimpsest.console.tokenizers import missing
 from palimpsest.console.zones import moved, unnamed, with_zone, zone_said
-from palimpsest.events.addresses import OPENAI_URL
-from palimpsest.events.errors import BadInput, UnknownAgent
+from palimpsest.events.errors import AgentIsRetired, BadInput, UnknownAgent
 from palimpsest.events.formats import BRIEF
 from palimpsest.events.prompts import fitting
 from palimpsest.events.servers import chosen
 from palimpsest.events.types import OFFLINE
+from palimpsest.store.config import around
 from palimpsest.store.folder import DataFolder
-from palimpsest.store.logs.sqlite_log import SqliteLog
-from palimpsest.store.logs.states import load
 from palimpsest.store.times.zones import named
 from palimpsest.store.tokens.counting import count
 
@@ -69,7 +69,7 @@ DEFAULT_AGENT: Final = "palimpsest"
 
 @click.command("chat")
 @click.argument("agent", default=DEFAULT_AGENT)
-@click.option("--model", default="", metavar="M", help="The model's name. Default: $PALIMPSEST_MODEL, else offline.")
+@click.option("--model", default="", metavar="M", help="The model's name. Default: `config`'s, else offline.")
 @click.option(
     "--base-url", default="", metavar="URL", help="An OpenAI-compatible server, as http://localhost:11434/v1."
 )
@@ -122,6 +122,7 @@ DEFAULT_AGENT: Final = "palimpsest"
     metavar="ZONE",
     help="The time zone that the agent's times and timers are in, as Europe/Berlin (a new agent's: yours, by TZ).",
 )
+@click.option("--unchecked", is_flag=True, help="Do not ask a server that is named here whether it has the model.")
 @address_option
 @local_option
 @index_options
@@ -172,15 +173,13 @@ async def _chat(
     if not _interactive():
         refuse_at_once()
     settings = index_settings()
-    served = await _served(flags)
-    if not address:
-        _foresee(folder, agent, flags, served)
-    model = flags.model or os.environ.get("PALIMPSEST_MODEL") or OFFLINE
-    typed = servers_named(flags, os.environ, model)
-    work = at_work(folder, f"chat {agent}", address=address, local=local, index=settings, typed=typed)
+    ahead = await foresee(folder, agent, flags)
+    for note in ahead.notes:
+        click.echo(as_typed(note), err=True)
+    work = at_work(folder, f"chat {agent}", address=address, local=local, index=settings, typed=ahead.typed)
     async with _deaf(work, keyboard) as system:
         client = system.client()
-        for note in await settle(client, agent, flags, served):
+        for note in await settle(client, agent, flags, ahead.served):
             click.echo(note, err=True)
         change = partial(_model, system, folder)
         talk = Talk(folder=folder, change=change, thoughts=thoughts, goes_on=system.goes_on)
@@ -214,43 +213,17 @@ async def _model(system: System, folder: DataFolder, agent: str, name: str) -> l
     model, _, url = name.rpartition("@") if "@http" in name else (name, "", "")
     same = url or (chosen(state).base_url if model != OFFLINE else "")
     flags = Flags(model=model, base_url=same)
-    served = await _served(flags)
-    changed = settings_changed(chosen(state), flags, os.environ, served)
+    environ = around(os.environ)
+    window = await served(flags)
+    changed = settings_changed(chosen(state), flags, environ, window)
     if changed is None:
         return [f"'{agent}' asks that model already."]
-    check_change(state, changed, count, served)
-    keys, notes = keys_for(folder, os.environ, now_ms(), servers_named(flags, os.environ, model))
+    check_change(state, changed, count, window)
+    found = await check_model(flags, chosen(state), changed)
+    keys, notes = keys_for(folder, os.environ, now_ms(), servers_named(flags, environ, model))
     await system.take_keys(keys)
-    settings, said = await _change(client, state, flags, served)
-    return [*notes, *said, *missing(settings)]
-
-
-async def _served(flags: Flags) -> Window:
-    """What the server that the user named just now says of its window. No other is asked: an agent's log, which
-    may have come from elsewhere, sends nothing anywhere here."""
-    named = servers_named(flags, os.environ, flags.model or OFFLINE)
-    if flags.model in ("", OFFLINE) or named[0] == OPENAI_URL:
-        return UNKNOWN
-    from palimpsest.actors.models.hosted.probe import window_of
-    from palimpsest.store.keys.files import LiveKeys, handed
-
-    access, _ = LiveKeys(handed(os.environ, typed=named)).access(named[0])
-    return await window_of(named[0], flags.model, access=access)
-
-
-def _foresee(folder: DataFolder, agent: str, flags: Flags, served: Window) -> None:
-    """Raise now what `settle` would raise once the system is up."""
-    if not folder.log_path().exists():
-        born(settings_for_new(flags, os.environ, served), count, served)
-        return
-    with SqliteLog.open_readonly(folder.log_path()) as log:
-        state = load(log, agent)
-        if state is not None and state.turn:
-            check_is_owed(log, state)
-    if state is None:
-        born(settings_for_new(flags, os.environ, served), count, served)
-    elif changed := settings_changed(chosen(state), flags, os.environ, served):
-        check_change(state, changed, count, served)
+    settings, said = await _change(client, state, flags, window)
+    return [*notes, *found, *said, *missing(settings)]
 
 
 async def settle(client: Talker, agent: str, flags: Flags, served: Window = UNKNOWN) -> list[str]:
@@ -258,21 +231,25 @@ async def settle(client: Talker, agent: str, flags: Flags, served: Window = UNKN
     try:
         state = await client.state(agent)
     except UnknownAgent:
-        event = with_zone(born(settings_for_new(flags, os.environ, served), count, served), flags.timezone)
+        environ = around(os.environ)
+        zone = flags.timezone or ("" if os.environ.get("TZ") else environ.get("TZ", ""))
+        event = with_zone(born(settings_for_new(flags, environ, served), count, served), zone)
         await client.create(agent, event)
         settings = event.settings
         window = window_said(settings, served, asked=bool(flags.window))
         more = bound_said(settings, served) + zone_said(event)
         notes = [f"New agent '{agent}': model {settings.model}, {window}{more}."]
-        notes += [] if flags.timezone else unnamed()
+        notes += [] if zone else unnamed()
     else:
+        if state.retired:
+            raise AgentIsRetired(agent)
         settings, notes = await _change(client, state, flags, served)
     notes += missing(settings)
     return [*notes, HOW_TO_HOST] if settings.model == OFFLINE and not flags.model else notes
 
 
 async def _change(client: Talker, state: State, flags: Flags, served: Window) -> tuple[Settings, list[str]]:
-    changed = settings_changed(chosen(state), flags, os.environ, served)
+    changed = settings_changed(chosen(state), flags, around(os.environ), served)
     settings = changed or chosen(state)
     notes = _elsewhere(state) if changed is None else []
     if changed:
@@ -317,7 +294,9 @@ async def converse(client: Talker, agent: str, talk: Talk, keyboard: Keyboard | 
         return code
     from palimpsest.console.repl import Repl, fit
 
-    click.echo(f"You talk with {one_line(agent)}. /help lists what you can do; Ctrl-D ends.")
+    title = (await client.state(agent)).title
+    called = f"{one_line(agent)} (“{one_line(title)}”)" if title else one_line(agent)
+    click.echo(f"You talk with {called}. /help lists what you can do; Ctrl-D ends.")
     history = talk.folder.path / "chat-history"
     with fit():
         repl = Repl(client, agent, history, count, thoughts=talk.thoughts, change=talk.change, keyboard=keyboard)

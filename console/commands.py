@@ -20,7 +20,7 @@ from typing import Final, Protocol
 import click
 
 from palimpsest.actors.parts.process import now_ms
-from palimpsest.console.context import print_header, print_messages, view
+from palimpsest.console.context import print_header, print_messages
 from palimpsest.console.describe import describe
 from palimpsest.console.heartbeat import TIMER_ID, heartbeat
 from palimpsest.console.past import timers_said
@@ -34,6 +34,7 @@ from palimpsest.events.context import Count
 from palimpsest.events.errors import BadInput
 from palimpsest.events.servers import chosen
 from palimpsest.events.state import State
+from palimpsest.questions.windows import view
 
 HELP: Final[Mapping[str, Mapping[str, str]]] = {
     "Look": {

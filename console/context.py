@@ -6,7 +6,6 @@ counted on request: that takes the tokenizer, whose tables are half a second's w
 
 from __future__ import annotations
 
-import hashlib
 import sys
 from collections.abc import Iterator
 from typing import Any, Final
@@ -15,133 +14,13 @@ import click
 import msgspec
 
 from palimpsest.console.describe import call_text
-from palimpsest.console.inspect import CHUNK, agent_head, check_event, reading, unprovable
+from palimpsest.console.inspect import reading
 from palimpsest.console.options import bundle_option
 from palimpsest.console.show import Page, Part, one_line, printable
-from palimpsest.events.codec import decode
-from palimpsest.events.context import Count, open_request
-from palimpsest.events.debug.window import Share, window, with_recorded
-from palimpsest.events.servers import summarizer
-from palimpsest.events.state import Phase, State
-from palimpsest.events.types import InferenceRequested, Settings
-from palimpsest.store.logs.contract import LogReader
-from palimpsest.store.logs.states import load
+from palimpsest.questions.windows import ContextView, lazy_count, view_at
 
 
-class View(msgspec.Struct, frozen=True, kw_only=True):
-    """A context window. `asked` is the seq of the event that asked for it (0: it was not asked for at this seq).
-
-    `total_tokens` has the margin, and is the least where messages are `uncounted`. `proved`: the bytes have the
-    fingerprint that the log recorded (None: none to hold them against).
-    """
-
-    agent: str
-    seq: int
-    asked: int
-    purpose: str
-    settings: Settings
-    shares: tuple[Share, ...]
-    total_tokens: int
-    uncounted: int
-    request: bytes
-    proved: bool | None
-    redacted: bool = False
-    """Text in it was masked, so that it cannot have the fingerprint."""
-
-    @property
-    def fingerprint(self) -> str:
-        return hashlib.sha256(self.request).hexdigest()
-
-    @property
-    def free_tokens(self) -> int:
-        return self.settings.window_tokens - self.settings.reserve_tokens - self.total_tokens
-
-
-LOOK_AHEAD: Final = 200
-"""So many events after a state are looked through for the counts of its messages."""
-
-
-def lazy_count(encoding: str, text: str) -> int:
-    """`store.tokens.counting.count`, whose tables are loaded (half a second) only where something has to be counted."""
-    from palimpsest.store.tokens.counting import count
-
-    return count(encoding, text)
-
-
-def view(state: State, count: Count | None, asked: tuple[int, InferenceRequested] | None = None) -> View:
-    """The window at a state. `asked`: the seq and event of the inference that is open there, if one is; `count`: what
-    counts what has no count."""
-    request = open_request(state)
-    seq, event = asked or (0, None)
-    purpose = event.purpose if event else "reply"
-    parts = window(state, event, count)
-    return View(
-        agent=state.agent,
-        seq=state.seq,
-        asked=seq,
-        purpose=purpose,
-        settings=summarizer(state.settings) if purpose == "summary" else state.settings,
-        shares=parts.shares,
-        total_tokens=parts.total_tokens,
-        uncounted=parts.uncounted,
-        request=request,
-        proved=hashlib.sha256(request).digest() == event.fingerprint if event else None,
-    )
-
-
-# --- which window -------------------------------------------------------------------------------------------------
-
-
-def view_at(log: LogReader, agent: str, at: int | None, count: Count | None = None) -> View:
-    """The window at event `at` (None: the last one that the model was asked with; where there is none, the next).
-
-    Raises UnknownAgent, and BadInput where the agent has no such event.
-    """
-    head = agent_head(log, agent)
-    state = state_at(log, agent, at if at is not None else last_asked(log, agent, head.seq) or head.seq, option="--at")
-    asked = open_inference(log, state)
-    seen = view(state if asked or count else recorded(log, state), count, asked)
-    return msgspec.structs.replace(seen, redacted=seen.asked in unprovable(log, agent))
-
-
-def state_at(log: LogReader, agent: str, seq: int, option: str = "") -> State:
-    """An agent's state after event `seq`. Raises UnknownAgent, and BadInput where the agent has no such event."""
-    head = agent_head(log, agent)
-    check_event(head, seq, option)
-    state = load(log, agent, seq)
-    assert state is not None, "a stream with a head has events"
-    return state
-
-
-def recorded(log: LogReader, state: State, agent: str = "") -> State:
-    """The state, with the counts that the log recorded soon after it."""
-    return with_recorded(state, log.read(agent or state.agent, after=state.seq, limit=LOOK_AHEAD))
-
-
-def last_asked(log: LogReader, agent: str, to: int) -> int:
-    """The seq of the last inference that was asked for, up to seq `to` (0: none)."""
-    while to > 0:
-        after = max(0, to - CHUNK)
-        for envelope in reversed(log.read(agent, after=after, to=to)):
-            if envelope.kind == "InferenceRequested":
-                return envelope.seq
-        to = after
-    return 0
-
-
-def open_inference(log: LogReader, state: State) -> tuple[int, InferenceRequested] | None:
-    """The inference that is open at a state: its seq, and its event."""
-    if state.turn is None or state.turn.phase not in {Phase.INFERRING, Phase.SUMMARISING}:
-        return None
-    envelope = log.find(state.agent, state.turn.request_key)
-    event = decode(envelope) if envelope else None
-    return (envelope.seq, event) if envelope and isinstance(event, InferenceRequested) else None
-
-
-# --- printing -----------------------------------------------------------------------------------------------------
-
-
-def print_header(page: Page, seen: View) -> None:
+def print_header(page: Page, seen: ContextView) -> None:
     """What the window is, and its tokens by part."""
     settings = seen.settings
     page.line(("agent        ", "dim"), (printable(seen.agent), "bold"))
@@ -154,13 +33,13 @@ def print_header(page: Page, seen: View) -> None:
     page.table(("part", "messages", "tokens", "of the window"), list(_rows(seen)), right=frozenset({1, 2, 3}))
 
 
-def _when(seen: View) -> str:
+def _when(seen: ContextView) -> str:
     if seen.asked:
         return f"event {seen.asked} asked the model for a {seen.purpose}, with this"
     return "no inference is open; the model would be asked with this"
 
 
-def _verdict(seen: View) -> tuple[Part, ...]:
+def _verdict(seen: ContextView) -> tuple[Part, ...]:
     if seen.proved is None:
         return ()
     if seen.proved:
@@ -170,7 +49,7 @@ def _verdict(seen: View) -> tuple[Part, ...]:
     return (("  NOT the one that the log recorded: see `replay --verify`", "bold red"),)
 
 
-def _rows(seen: View) -> Iterator[tuple[str, str, str, str]]:
+def _rows(seen: ContextView) -> Iterator[tuple[str, str, str, str]]:
     settings = seen.settings
 
     def row(name: str, messages: int | None, tokens: int, uncounted: int = 0) -> tuple[str, str, str, str]:

@@ -21,9 +21,10 @@ import click
 from palimpsest.console.called import PROGRAM
 from palimpsest.events.codec import decode
 from palimpsest.events.context import open_request
-from palimpsest.events.envelope import Envelope, Topic
+from palimpsest.events.envelope import Envelope
 from palimpsest.events.errors import PalimpsestError
 from palimpsest.events.functions import CONVERSATION_SEARCH
+from palimpsest.events.kinds import kinds_of
 from palimpsest.events.replay import Proof, replay
 from palimpsest.events.types import (
     FunctionCalled,
@@ -32,6 +33,7 @@ from palimpsest.events.types import (
     MessagesEvicted,
     Settings,
     SummaryWritten,
+    TimerFired,
 )
 
 DAY_MS = 86_400_000
@@ -157,7 +159,7 @@ class _Show:
         position = int((await log.status())["position"])
         asked = await self._client.ask("ben", "Remind me in 0.03 minutes to water the plants.")
         _say("timer", f"ben: {asked.text}")
-        batch = await log.tail(position, 1000, 30.0, kinds=("TimerFired",))
+        batch = await log.tail(position, 1000, 30.0, kinds=kinds_of(TimerFired))
         _claim(len(batch.envelopes) == 1, "the timer fires once")
         fired = batch.envelopes[0]
         reply = await self._client.wait(Ticket(fired.agent, fired.seq, "", again=True), timeout_s=30)
@@ -171,7 +173,7 @@ class _Show:
         texts = [*PARAGRAPHS[:2], "What is my name?"]
         sends = [self._client.send(name, text) for text in texts for name in AGENTS]
         tickets = await asyncio.gather(*sends)
-        owed = len((await LogClient(self._system.parts.log).open_requests(Topic.TURN)).envelopes)
+        owed = len((await LogClient(self._system.parts.log).open_requests("turn")).envelopes)
         os.kill(pid, signal.SIGKILL)
         started = time.perf_counter()
         replies = await asyncio.gather(*(self._client.wait(ticket, timeout_s=60) for ticket in tickets))

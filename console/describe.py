@@ -1,4 +1,4 @@
-"""Each event in a line for people, and in plain data for programs."""
+"""Each event in a line for people."""
 
 from __future__ import annotations
 
@@ -12,13 +12,15 @@ from palimpsest.console.called import as_typed
 from palimpsest.console.servers import server_text
 from palimpsest.console.show import one_line, utc
 from palimpsest.events import margins
-from palimpsest.events.envelope import Envelope
+from palimpsest.events.endings import WHOLE
 from palimpsest.events.times import ahead, stamp
 from palimpsest.events.types import (
     AgentAttached,
     AgentCreated,
     AgentDetached,
     AgentForked,
+    AgentReinstated,
+    AgentRetired,
     AlertRaised,
     AnswerRejected,
     ArchivalMemoryInserted,
@@ -65,6 +67,7 @@ from palimpsest.events.types import (
     TimerFired,
     TimerSet,
     TimeZoneSet,
+    TitleChanged,
     ToolCall,
     TurnEnded,
     TurnStarted,
@@ -169,6 +172,11 @@ def _forked(event: AgentForked) -> str:
     return ", ".join(parts)
 
 
+def _retired(event: AgentRetired) -> str:
+    timers = f", timers off: {len(event.timers)}" if event.timers else ""
+    return (one_line(event.reason, 200) or "no reason given") + timers
+
+
 def timer_text(timer: Timer) -> str:
     """A timer in a line: its id, its note, when it is due, and how it repeats."""
     again = f", every {timer.every_s} s" if timer.every_s else f", cron {timer.cron}" if timer.cron else ""
@@ -188,7 +196,7 @@ def _completed(event: InferenceCompleted) -> str:
         parts.append(f"{'thinks' if event.calls else 'says'} {quoted(event.content)}")
     usage = event.usage
     cached = f" ({usage.cached:,} cached)" if usage.cached else ""
-    cut = f", finish {event.finish}" if event.finish not in {"stop", "tool_calls"} else ""
+    cut = f", finish {event.finish}" if event.finish not in WHOLE else ""
     counted = "tokens by our count" if usage.estimated else "tokens"
     figures = f"[{usage.prompt:,}{cached} + {usage.completion:,} {counted}, {event.duration_ms:,} ms{cut}]"
     if event.reasoning:
@@ -237,6 +245,9 @@ _SAY: Final[dict[type[Event], Callable[[Any], str]]] = {
     AgentForked: _forked,
     TimeZoneSet: lambda e: one_line(e.zone, 40) + (f" ({ahead(e.offset_s)})" if e.offset_s is not None else ""),
     SettingsChanged: lambda e: _settings(e.settings),
+    TitleChanged: lambda e: quoted(e.title) if e.title else "none",
+    AgentRetired: _retired,
+    AgentReinstated: lambda _: "it takes inputs again",
     FormatChanged: _format,
     MarginLearned: _margin,
     CutNoticed: margins.told,
@@ -287,25 +298,3 @@ _SAY: Final[dict[type[Event], Callable[[Any], str]]] = {
     AgentAttached: lambda e: one_line(e.agent),
     AgentDetached: lambda e: one_line(e.agent),
 }
-
-
-def plain(value: Any) -> Any:
-    """A value as JSON has it: all fields of a struct, bytes as hex."""
-    match value:
-        case msgspec.Struct():
-            return {name: plain(getattr(value, name)) for name in value.__struct_fields__}
-        case bytes():
-            return value.hex()
-        case list() | tuple():
-            return [plain(item) for item in value]
-        case dict():
-            return {key: plain(item) for key, item in value.items()}
-        case _:
-            return value
-
-
-def as_object(envelope: Envelope, event: Event | None) -> dict[str, Any]:
-    """An envelope with its body decoded, as plain data. `event` None: the body as hex."""
-    fields = plain(envelope)
-    body = fields.pop("body")
-    return {**fields, "event": plain(event)} if event is not None else {**fields, "body": body}

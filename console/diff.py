@@ -9,18 +9,19 @@ from typing import Any, Final
 
 import click
 
-from palimpsest.console.context import counted, open_inference, recorded, state_at
-from palimpsest.console.describe import plain, seqs, timer_text, value_text
-from palimpsest.console.inspect import agent_head, reading
+from palimpsest.console.context import counted
+from palimpsest.console.describe import seqs, timer_text, value_text
+from palimpsest.console.inspect import reading
 from palimpsest.console.options import bundle_option, json_option
 from palimpsest.console.show import Page, Part, many, one_line, print_json, printable, took, utc
-from palimpsest.events.debug.diff import KINDS, BlockEdit, Moved, Place, StateDiff, diff, pieces
+from palimpsest.events.debug.diff import BlockEdit, Moved, Place, StateDiff, pieces
 from palimpsest.events.debug.window import PARTS, Share, gist
 from palimpsest.events.errors import BadInput
-from palimpsest.events.state import State, Summary, Turn
-from palimpsest.events.types import InferenceRequested
+from palimpsest.events.state import Summary, Turn
+from palimpsest.questions.differences import difference
+from palimpsest.questions.plain import plain
+from palimpsest.questions.streams import agent_head
 from palimpsest.store.logs.contract import LogReader
-from palimpsest.store.logs.states import load
 
 USAGE: Final = "Write `diff AGENT SEQ [SEQ]`, `diff AGENT AGENT`, or `diff AGENT SEQ AGENT SEQ`."
 
@@ -45,53 +46,6 @@ def _is_seq(text: str) -> bool:
 
 def _place(log: LogReader, agent: str, seq: str = "") -> Place:
     return Place(agent=agent, seq=int(seq) if seq else agent_head(log, agent).seq)
-
-
-def difference(log: LogReader, a: Place, b: Place) -> StateDiff:
-    """What makes the state at b of that at a, explained by the events between: those of one agent, or those of two
-    since they parted. Raises UnknownAgent; BadInput where there is no such event, or both are the same."""
-    if (a.agent, a.seq) == (b.agent, b.seq):
-        raise BadInput(f"Both are event {a.seq} of agent '{a.agent}': name two different events.")
-    old, new = state_at(log, a.agent, a.seq), state_at(log, b.agent, b.seq)
-    parted = _parted(_line(log, a, old), _line(log, b, new))
-    start = parted.seq if parted else 0
-    return diff(
-        recorded(log, old, a.agent),
-        recorded(log, new, b.agent),
-        log.read(b.agent, start, b.seq, kinds=KINDS) if parted else (),
-        log.read(a.agent, start, a.seq, kinds=KINDS) if parted else (),
-        parted=parted,
-        asked=(_asked(log, old), _asked(log, new)),
-    )
-
-
-def _asked(log: LogReader, state: State) -> InferenceRequested | None:
-    """The reply that the model is asked for at a state: its event has the exact count of the window."""
-    found = open_inference(log, state)
-    return found[1] if found and found[1].purpose == "reply" else None
-
-
-def _line(log: LogReader, at: Place, state: State) -> list[Place]:
-    """Where a state comes from: the agent itself, what it was forked from, and so on, each with its last seq."""
-    found = [at] if state.agent == at.agent else [at, Place(agent=state.agent, seq=at.seq)]
-    parent = state.parent
-    while parent:
-        found.append(Place(agent=parent.agent, seq=min(parent.seq, at.seq)))
-        before = load(log, parent.agent, parent.seq)
-        parent = before.parent if before else None
-    return found
-
-
-def _parted(first: list[Place], second: list[Place]) -> Place | None:
-    """Where two lines have been one for the last time."""
-    for mine in first:
-        for other in second:
-            if mine.agent == other.agent:
-                return Place(agent=mine.agent, seq=min(mine.seq, other.seq))
-    return None
-
-
-# --- the command --------------------------------------------------------------------------------------------------
 
 
 @click.command("diff")

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import click
 
-from palimpsest.console.describe import plain
 from palimpsest.console.options import address_option, json_option, typed
 from palimpsest.console.show import Page, many, one_line, print_json, utc
 from palimpsest.console.writing import writing
 from palimpsest.events.debug.under_way import Input, UnderWay, under_way
 from palimpsest.events.errors import UnknownAgent
+from palimpsest.events.forks import DROPPED, KEPT
+from palimpsest.questions.plain import plain
 
 if TYPE_CHECKING:
     from palimpsest.actors.requests.forks import Place
@@ -57,7 +58,7 @@ def command(
     *,
     name: str,
     pairs: tuple[str, ...],
-    timers: str,
+    timers: Literal["dropped", "keep"],
     count: int | None,
     address: str,
     as_json: bool,
@@ -66,8 +67,7 @@ def command(
 
     Any event will do, also in the middle of a turn, and of a fork. The fork has its own memory from there on; AGENT is
     not touched. What was under way there rests until the fork is given something (`chat NAME`) or resumed
-    (`resume NAME`): nothing is run twice. While another process has the folder nothing can be forked: stop it, or join
-    its cluster by --address.
+    (`resume NAME`): nothing is run twice.
     """
     names = (name,) if count is None else tuple(f"{name}-{number}" for number in range(1, count + 1))
     place, changed = asyncio.run(_fork(agent, at, names, pairs, keep=timers == "keep", address=address))
@@ -110,7 +110,7 @@ def _overrides(make: Any, changed: Changes | None, keep: bool) -> Any:
 
 
 def _as_object(
-    agent: str, place: Place, names: tuple[str, ...], changed: Changes | None, timers: str
+    agent: str, place: Place, names: tuple[str, ...], changed: Changes | None, timers: Literal["dropped", "keep"]
 ) -> dict[str, object]:
     return {
         "forks": list(names),
@@ -119,7 +119,7 @@ def _as_object(
         "event": place.event.kind,
         "parent": place.state.agent,
         "under_way": plain(under_way(place.state)),
-        "timers": "kept" if timers == "keep" else "dropped",
+        "timers": KEPT if timers == "keep" else DROPPED,
         "set": list(changed.said) if changed else [],
     }
 
@@ -127,7 +127,9 @@ def _as_object(
 # --- what is printed ----------------------------------------------------------------------------------------------
 
 
-def _print(agent: str, place: Place, names: tuple[str, ...], changed: Changes | None, timers: str) -> None:
+def _print(
+    agent: str, place: Place, names: tuple[str, ...], changed: Changes | None, timers: Literal["dropped", "keep"]
+) -> None:
     page = Page()
     state, seq = place.state, place.state.seq
     owner = "" if state.agent == agent else f" (and {one_line(state.agent)}'s, which it goes on from)"

@@ -9,12 +9,13 @@ import asyncio
 
 import click
 
-from palimpsest.console.inspect import agent_head, reading
+from palimpsest.console.inspect import reading
 from palimpsest.console.options import address_option, bundle_option, json_option
 from palimpsest.console.show import Page, one_line, print_json
 from palimpsest.console.writing import writing
 from palimpsest.events.errors import UnknownAgent
 from palimpsest.events.formats import PARTS, Format
+from palimpsest.questions.streams import agent_head
 from palimpsest.store.logs.states import load
 
 

@@ -1,7 +1,4 @@
-"""`replay --against`: stored sessions replayed by this code, and which contexts it renders otherwise than they were.
-
-It is for CI: a change of ours that would change what agents see in sessions that were recorded does not pass unseen.
-"""
+"""What `replay --against` prints, and its exit code."""
 
 from __future__ import annotations
 
@@ -9,37 +6,14 @@ import shlex
 from pathlib import Path
 from typing import Any, Final
 
-import msgspec
-
 from palimpsest.console.called import PROGRAM
-from palimpsest.console.describe import plain
-from palimpsest.console.inspect import unprovable
 from palimpsest.console.options import complain
 from palimpsest.console.show import Page, many, one_line, print_json
-from palimpsest.events.debug.gate import Changes, changes
-from palimpsest.events.errors import BadInput, BundleUnreadable, NewerFormat
-from palimpsest.events.sources import is_source
-from palimpsest.store.bundles.file import SUFFIX
-from palimpsest.store.bundles.log import BundleLog, read_bundle
-from palimpsest.store.bundles.manifest import Versions
-from palimpsest.store.bundles.versions import versions_now
+from palimpsest.events.debug.gate import Changes
+from palimpsest.questions.gate import BundleVerdict, bundles_in, judged
+from palimpsest.questions.plain import plain
 
 SHOWN: Final = 8
-
-
-class Verdict(msgspec.Struct, frozen=True, kw_only=True):
-    """Of one bundle: its histories (the agent's, and its sources'), and what made it differs in from here (name -> then
-    and now). `unreadable` says why it could not be read."""
-
-    bundle: str
-    agent: str = ""
-    histories: tuple[Changes, ...] = ()
-    versions: dict[str, tuple[str, str]] = {}
-    unreadable: str = ""
-
-    @property
-    def sound(self) -> bool:
-        return not self.unreadable and all(each.sound for each in self.histories)
 
 
 def gate(against: Path, *, as_json: bool) -> int:
@@ -61,46 +35,7 @@ def gate(against: Path, *, as_json: bool) -> int:
     return 2 if unreadable else 0
 
 
-def bundles_in(against: Path) -> list[Path]:
-    """The bundles of a folder and its folders, by name; or the one that is named. Raises BadInput where there is none:
-    a gate with nothing to look at would let everything pass."""
-    if against.is_file():
-        return [against]
-    if not against.is_dir():
-        raise BadInput(f"There is no folder {against}: name one that has bundles (--against DIR).")
-    found = sorted(path for path in against.rglob(f"*{SUFFIX}") if path.is_file())
-    if not found:
-        raise BadInput(
-            f"The folder {against} has no bundle (*{SUFFIX}): nothing was replayed. `export AGENT FILE{SUFFIX}` writes "
-            "one."
-        )
-    return found
-
-
-def judged(path: Path) -> Verdict:
-    """A bundle, replayed."""
-    try:
-        log = read_bundle(path)
-    except (BundleUnreadable, NewerFormat) as error:
-        return Verdict(bundle=str(path), unreadable=str(error))
-    manifest = log.manifest
-    names = [manifest.agent, *(each.name for each in manifest.streams if is_source(each.name))]
-    histories = tuple(_replayed(log, name) for name in names)
-    return Verdict(bundle=str(path), agent=manifest.agent, histories=histories, versions=_differing(manifest.versions))
-
-
-def _replayed(log: BundleLog, name: str) -> Changes:
-    return changes(name, log.read(name), unprovable(log, name))
-
-
-def _differing(then: Versions) -> dict[str, tuple[str, str]]:
-    """What is another version here. What hangs on the session (its models) is no version of ours."""
-    now = versions_now(models=then.models, encodings=then.encodings)
-    both = {name: (str(getattr(then, name)), str(getattr(now, name))) for name in Versions.__struct_fields__}
-    return {name: pair for name, pair in both.items() if pair[0] != pair[1]}
-
-
-def _print(page: Page, verdict: Verdict, path: Path) -> None:
+def _print(page: Page, verdict: BundleVerdict, path: Path) -> None:
     name = one_line(verdict.bundle, 200)
     if verdict.unreadable:
         page.line((name, "bold"), (f": NOT READ: {verdict.unreadable}", "yellow"))
@@ -132,7 +67,7 @@ def _print_changes(page: Page, found: Changes, path: Path) -> None:
         page.line((what, "bold red"))
 
 
-def _print_sum(page: Page, verdicts: list[Verdict]) -> None:
+def _print_sum(page: Page, verdicts: list[BundleVerdict]) -> None:
     bad = [each for each in verdicts if not each.sound]
     contexts = sum(history.contexts for each in verdicts for history in each.histories)
     page.line()
@@ -143,5 +78,5 @@ def _print_sum(page: Page, verdicts: list[Verdict]) -> None:
         page.line((f"{what}: all rendered as they were recorded, byte for byte.", "green"))
 
 
-def _as_object(verdicts: list[Verdict]) -> dict[str, Any]:
+def _as_object(verdicts: list[BundleVerdict]) -> dict[str, Any]:
     return {"ok": all(each.sound for each in verdicts), "bundles": [plain(each) for each in verdicts]}

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from palimpsest.console.called import as_typed
 from palimpsest.console.options import rehomed
 from palimpsest.console.options import typed as command
 from palimpsest.console.show import many, terminal
@@ -35,21 +36,22 @@ async def at_work(
     local: bool = False,
     index: IndexSettings | None = None,
     typed: tuple[str, ...] = (),
+    quiet: bool = False,
 ) -> AsyncIterator[System]:
     """The folder's system, for as long as the command works. What its user should know of it is said on standard error.
 
     `purpose` is what others are told that it is joined for; `typed`: the addresses of model servers that the user named
     just now. Raises DataFolderBusy where a program has the folder that nobody can join.
     """
-    with starting(folder, address, local=local):
+    with contextlib.nullcontext() if quiet else starting(folder, address, local=local):
         from palimpsest.actors.system import Options, join
         from palimpsest.store.index.settings import IndexSettings
 
         options = Options(address=address, rehome=rehomed(), local=local, index=index or IndexSettings(), typed=typed)
         system = await join(folder, purpose, options)
     try:
-        for note in system.notes:
-            click.echo(note, err=True)
+        for note in () if quiet else system.notes:
+            click.echo(as_typed(note), err=True)
         yield system
     finally:
         await system.stop()

@@ -19,8 +19,23 @@ COMMANDS: Final = {
     },
     "Talk": {
         "chat": ("palimpsest.console.chat:command", "Talk with an agent; it is made if there is none."),
+        "ask": ("palimpsest.console.ask:command", "Say one thing to an agent, and print what it answers."),
         "keys": ("palimpsest.console.keys:command", "Say which model server gets which key."),
+        "config": ("palimpsest.console.config:command", "Show the defaults that count, or set them."),
         "demo": ("palimpsest.console.tour:command", "See it all in a minute: no key, no server."),
+    },
+    "Agents": {
+        "agents": ("palimpsest.console.agents:command", "List the agents: what they do, and what they said last."),
+        "create": ("palimpsest.console.create:command", "Make an agent, or a whole fleet from a file."),
+        "show": ("palimpsest.console.show_agent:command", "Show an agent: what it runs on, knows, and does."),
+        "set": ("palimpsest.console.set_agent:command", "Show or change an agent's settings."),
+        "rename": ("palimpsest.console.lifecycle:rename_command", "Give an agent a title."),
+        "retire": ("palimpsest.console.lifecycle:retire_command", "Retire agents, or take them back (--undo)."),
+        "timezone": ("palimpsest.console.timezone:command", "Show the time zone of an agent, or move it to another."),
+        "format": (
+            "palimpsest.console.format:command",
+            "Show or change the parts that an agent's contexts are rendered with.",
+        ),
     },
     "Documents": {
         "load": ("palimpsest.console.load:load_command", "Load files and folders for agents to search and read."),
@@ -30,8 +45,12 @@ COMMANDS: Final = {
         "unload": ("palimpsest.console.sources:unload_command", "Remove documents, or a whole source."),
     },
     "Look into the log (starts nothing, and works while a chat runs)": {
-        "agents": ("palimpsest.console.inspect:agents_command", "List the agents."),
         "events": ("palimpsest.console.timeline:command", "Tell what ever happened to an agent, turn by turn."),
+        "transcript": ("palimpsest.console.transcript:command", "Write down what was said, by whom and when."),
+        "view": (
+            "palimpsest.console.view:command",
+            "Write a session as one HTML file, for whoever lacks this tool.",
+        ),
         "context": ("palimpsest.console.context:command", "Show an agent's context window, as it was at any event."),
         "state": (
             "palimpsest.console.state:command",
@@ -44,13 +63,6 @@ COMMANDS: Final = {
         "bisect": ("palimpsest.console.bisect:command", "Find the event after which a check on an agent turns bad."),
         "rerun": ("palimpsest.console.rerun:command", "Run an agent again under other settings, and compare."),
         "replay": ("palimpsest.console.replay:command", "Fold agents from the log alone, and prove every context."),
-    },
-    "Change an agent": {
-        "timezone": ("palimpsest.console.timezone:command", "Show the time zone of an agent, or move it to another."),
-        "format": (
-            "palimpsest.console.format:command",
-            "Show or change the parts that an agent's contexts are rendered with.",
-        ),
     },
     "Fork": {
         "fork": (

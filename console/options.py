@@ -24,7 +24,7 @@ from click.shell_completion import shell_complete
 from palimpsest.console.called import NAME, PROGRAM, as_typed
 from palimpsest.events.errors import BadInput, PalimpsestError
 from palimpsest.store.folder import DataFolder, default_data_folder, expanded
-from palimpsest.store.index.settings import DEFAULT, IndexSettings
+from palimpsest.store.index.settings import DEFAULT, OPENAI, IndexSettings
 
 INTERRUPTED: Final = 130
 NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
@@ -66,7 +66,7 @@ def data_option() -> click.Option:
         type=click.Path(path_type=Path),
         expose_value=False,
         callback=_keeper(_DATA),
-        help="The folder of the log and its indexes. Default: $PALIMPSEST_HOME, else ~/.palimpsest.",
+        help="The folder of the log and its indexes. Default: $PALIMPSEST_HOME, else `config`'s, else ~/.palimpsest.",
     )
 
 
@@ -90,7 +90,12 @@ def given_data() -> Path | None:
 
 
 def data_folder() -> DataFolder:
-    return DataFolder(given_data() or default_data_folder(os.environ))
+    given = given_data()
+    if given:
+        return DataFolder(given)
+    from palimpsest.store.config import around
+
+    return DataFolder(default_data_folder(around(os.environ)))
 
 
 bundle_option = _kept_option(
@@ -148,14 +153,15 @@ _embedder_option = _kept_option(
     _EMBEDDER,
     "NAME",
     "What makes the index's dense vectors: wordllama, minilm or openai:MODEL (its key in $OPENAI_API_KEY, its server "
-    "in $OPENAI_BASE_URL). Default: $PALIMPSEST_EMBEDDER, else wordllama. To change it, `reindex` with it.",
+    "in $OPENAI_BASE_URL). Default: $PALIMPSEST_EMBEDDER, else `config`'s, else wordllama. To change it, `reindex` "
+    "with it.",
 )
 _url_option = _kept_option(
     "--qdrant-url",
     _QDRANT_URL,
     "URL",
-    "Keep the index on this Qdrant server, with the key in $QDRANT_API_KEY. Default: $QDRANT_URL, else in the data "
-    "folder.",
+    "Keep the index on this Qdrant server, with the key in $QDRANT_API_KEY. Default: $QDRANT_URL, else `config`'s, "
+    "else in the data folder.",
 )
 
 
@@ -167,12 +173,14 @@ def index_options(command: Callable[..., object]) -> Callable[..., object]:
 def index_settings() -> IndexSettings:
     """What this call's options and the environment say. Raises BadInput where that can never work."""
     from palimpsest.actors.parts.index import check_settings
+    from palimpsest.store.config import around
 
-    given = click.get_current_context().meta
+    given, said = click.get_current_context().meta, around(os.environ)
+    embedder = given.get(_EMBEDDER) or said.get("PALIMPSEST_EMBEDDER") or DEFAULT
     settings = IndexSettings(
-        embedder=given.get(_EMBEDDER) or os.environ.get("PALIMPSEST_EMBEDDER") or DEFAULT,
-        embedder_url=os.environ.get("OPENAI_BASE_URL", ""),
-        qdrant_url=given.get(_QDRANT_URL, os.environ.get("QDRANT_URL", "")),
+        embedder=embedder,
+        embedder_url=os.environ.get("OPENAI_BASE_URL", "") if embedder.startswith(OPENAI) else "",
+        qdrant_url=given.get(_QDRANT_URL, said.get("QDRANT_URL", "")),
     )
     check_settings(settings)
     return settings
@@ -275,7 +283,9 @@ def run(group: click.Group, arguments: Sequence[str] | None = None) -> int:
         complain(_one_line(error))
         return error.exit_code
     except PalimpsestError as error:
-        complain(str(error))
+        from palimpsest.console.worded import worded
+
+        complain(worded(error))
         return 2
     except BrokenPipeError:
         _let_go_of_output()

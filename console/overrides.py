@@ -29,6 +29,7 @@ from palimpsest.events.servers import chosen
 from palimpsest.events.settings import flaw
 from palimpsest.events.state import State
 from palimpsest.events.types import OFFLINE, Block, Settings
+from palimpsest.store.config import around
 
 _FLAGS: Final = ("model", "base-url", "window", "fallback", "summarizer", "in-flight")
 """These change others with them, as they do for `chat`."""
@@ -65,7 +66,7 @@ def changes(state: State, pairs: Sequence[str], count: Count) -> Changes:
         system=system if system != state.system else None,
         blocks=blocks if blocks != state.blocks else None,
         said=tuple(said),
-        typed=servers_named(_flags(given), os.environ, given.get("model", "").strip() or OFFLINE),
+        typed=servers_named(_flags(given), around(os.environ), given.get("model", "").strip() or OFFLINE),
     )
     if made != Changes(said=made.said, typed=made.typed):
         _check_room(
@@ -109,7 +110,7 @@ def _text(key: str, value: str) -> str:
 def _settings(now: Settings, given: Mapping[str, str]) -> Settings:
     if not given.get("model", "none").strip():
         raise BadInput("model= names no model: give one, as model=offline.")
-    settings = settings_changed(now, _flags(given), os.environ) or now
+    settings = settings_changed(now, _flags(given), around(os.environ)) or now
     settings = with_fields(
         settings, {key: value for key, value in given.items() if key in FIELDS}, given.get("base-url", "").strip()
     )

@@ -11,6 +11,7 @@ from palimpsest.console.options import typed
 from palimpsest.console.show import many, one_line, utc
 from palimpsest.console.zones import due_text
 from palimpsest.events.codec import decode
+from palimpsest.events.kinds import kinds_of
 from palimpsest.events.texts import clip
 from palimpsest.events.types import MessageSent, UserMessageReceived
 
@@ -51,7 +52,7 @@ async def last_said(client: Talker, agent: str) -> list[Said]:
     return found[-SAID:]
 
 
-_KINDS: Final = frozenset({"UserMessageReceived", "MessageSent"})
+_KINDS: Final = kinds_of(UserMessageReceived, MessageSent)
 
 
 def _when(time_ms: int) -> str:

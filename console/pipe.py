@@ -12,7 +12,7 @@ import os
 import sys
 import threading
 from collections.abc import AsyncIterator, Iterator
-from typing import Final
+from typing import Final, assert_never
 
 import click
 import msgspec
@@ -24,6 +24,7 @@ from palimpsest.console.not_text import held_in, kind_of
 from palimpsest.console.options import complain
 from palimpsest.console.show import printable
 from palimpsest.console.talk import Talker, ending, is_failed, notes
+from palimpsest.console.worded import worded
 from palimpsest.events.errors import BadInput
 
 CHUNK_BYTES: Final = 65_536
@@ -103,7 +104,7 @@ async def talk(client: Talker, agent: str, chunks: AsyncIterator[bytes], *, thou
             try:
                 code = max(code, await _turn(client, agent, line.text, thoughts))
             except BadInput as error:
-                complain(f"line {line.number} of the input: {error}")
+                complain(f"line {line.number} of the input: {worded(error)}")
                 code = BAD_INPUT
     return code
 
@@ -120,18 +121,24 @@ async def _lines(chunks: AsyncIterator[bytes]) -> AsyncIterator[Line]:
 async def _turn(client: Talker, agent: str, text: str, thoughts: bool) -> int:
     thought = ""
     async for item in client.stream(agent, text):
-        match item:
-            case Piece(kind="thought", text=piece):
-                thought += piece
-            case Piece(kind="waiting", text=piece):
-                sys.stderr.write(f"({printable(piece)})\n")
+        if isinstance(item, Reply):
+            return finish(item)
+        if not isinstance(item, Piece):
+            continue
+        match item.kind:
+            case "thought":
+                thought += item.text
+            case "waiting":
+                sys.stderr.write(f"({printable(item.text)})\n")
                 sys.stderr.flush()
-            case Piece(kind="end"):
+            case "end":
                 if thought and thoughts:
                     _say(f"(thinks) {thought}")
                 thought = ""
-            case Reply():
-                return finish(item)
+            case "message" | "again":
+                pass  # the log has the message whole
+            case _:
+                assert_never(item.kind)
     return 0
 
 

@@ -32,6 +32,7 @@ from palimpsest.console.not_text import refusal
 from palimpsest.console.past import last_said
 from palimpsest.console.talk import Talker
 from palimpsest.console.voice import Voice
+from palimpsest.console.worded import worded
 from palimpsest.events.context import Count
 from palimpsest.events.errors import BadInput, PalimpsestError
 
@@ -315,7 +316,7 @@ class Repl:
         self._voice.say(text, "dim")
 
     def _trouble(self, error: PalimpsestError) -> None:
-        self._voice.say(str(error), "red")
+        self._voice.say(worded(error), "red")
 
 
 @contextlib.contextmanager

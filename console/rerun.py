@@ -12,7 +12,6 @@ import contextlib
 import os
 import tempfile
 from collections.abc import Iterator, Mapping
-from itertools import takewhile
 from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -21,8 +20,7 @@ import click
 import msgspec
 from msgspec.structs import replace
 
-from palimpsest.console.describe import plain
-from palimpsest.console.inspect import agent_head, check_event, reading, stretches
+from palimpsest.console.inspect import reading
 from palimpsest.console.keys import now_ms, remember
 from palimpsest.console.options import (
     bundle_option,
@@ -37,23 +35,21 @@ from palimpsest.console.progress import bar
 from palimpsest.console.rerun_page import print_next, print_outcome
 from palimpsest.console.search import catch_up
 from palimpsest.console.show import Page, one_line, print_json
-from palimpsest.events.codec import decode
-from palimpsest.events.debug.compare import Comparison, Prices, compare, turns
-from palimpsest.events.errors import AgentExists, BadInput, DataFolderBusy
-from palimpsest.events.forks import KEPT, MOVED, TAKEN_UP
-from palimpsest.events.functions.timers import MAX_TIMERS
-from palimpsest.events.state import State
-from palimpsest.events.types import AgentForked, Event, Parent
+from palimpsest.console.worded import worded
+from palimpsest.events.debug.compare import Prices
+from palimpsest.events.errors import BadInput, DataFolderBusy
+from palimpsest.questions.plain import plain
+from palimpsest.questions.reruns import RecordedPart, compared, name_for, part_of
 from palimpsest.store.keys.files import Handed, handed
 from palimpsest.store.keys.imported import addresses_of, keys_for
 from palimpsest.store.logs.contract import LogReader, LogStore
 from palimpsest.store.logs.sqlite_log import SqliteLog
-from palimpsest.store.logs.states import load
 
 if TYPE_CHECKING:
     from palimpsest.actors.reruns.counterfactual import Outcome
     from palimpsest.actors.reruns.rerun import Plan
     from palimpsest.store.index.projection import MemoryIndex
+
 
 AS_PAIRS: Final = ("model", "base-url", "window", "warn", "evict", "summarizer", "page-size")
 """Options that say what `--set` says too."""
@@ -92,25 +88,26 @@ def command(agent: str, *, keep: Path | None, as_json: bool, **options: Any) -> 
     What it was given (messages, uploads, timers, …) is given to a fork of it, in virtual time: a week takes seconds.
     The original is not touched. With --recorded no model is asked until a context differs from the recorded one.
     """
-    from palimpsest.store.bundles.file import check_place
+    from palimpsest.store.output import check_place
 
     ours = _prices(options["price"])
     prices = _prices(options["recorded_price"]) or ours, ours
     if keep is not None:
         check_place(keep, force=False)
     with reading() as log:
-        state, plan, typed = _plan(log, agent, options)
+        part = part_of(log, agent, options["first"], options["to"])
+        plan, typed = _plan(part, name_for(log, agent, options["name"]), options)
         keys = _keys(log, typed)
         with _workplace(log, plan) as place:
             outcome = asyncio.run(_run(place, plan, keys))
-            compared = _compared(place.log, plan, state, outcome, prices)
+            comparison = compared(place.log, plan, part.before, outcome, prices)
             if keep is not None:
                 _keep(place.log, outcome.fork, keep)
     if as_json:
-        print_json({"outcome": plain(outcome), "comparison": plain(compared), "kept": place.kept})
+        print_json({"outcome": plain(outcome), "comparison": plain(comparison), "kept": place.kept})
     else:
         page = Page()
-        print_outcome(page, plan, outcome, compared)
+        print_outcome(page, plan, outcome, comparison)
         print_next(page, plan, kept=place.kept, file=keep)
     return 1 if outcome.stopped else 0
 
@@ -118,39 +115,19 @@ def command(agent: str, *, keep: Path | None, as_json: bool, **options: Any) -> 
 # --- what is to be run, and where ---------------------------------------------------------------------------------
 
 
-def _plan(log: LogReader, agent: str, options: Mapping[str, Any]) -> tuple[State, Plan, tuple[str, ...]]:
-    """The state that the fork begins from, the plan, and the servers that it names. Raises BadInput, AgentExists,
-    UnknownAgent."""
-    from palimpsest.actors.requests.checks import check_name
+def _plan(part: RecordedPart, fork: str, options: Mapping[str, Any]) -> tuple[Plan, tuple[str, ...]]:
+    """The plan, and the servers that it names. Raises BadInput."""
     from palimpsest.actors.reruns.rerun import Plan
     from palimpsest.store.tokens.counting import count
 
-    head = agent_head(log, agent)
-    to = options["to"] or head.seq
-    first = options["first"] or _beginning(log, agent, to)
-    check_event(head, first, "--from")
-    check_event(head, to, "--to")
-    if to <= first:
-        raise BadInput(f"There is nothing to run again after event {first}: --to is {to}. Give a smaller --from.")
-    if (joint := _beginning(log, agent, to)) > first:
-        raise BadInput(
-            f"At event {joint} '{agent}' was forked with another system text, core memory or timers than its parent's, "
-            f"which no rerun from before does. Give --from {joint} or more, or rerun its parent."
-        )
-    state = load(log, agent, first)
-    assert state is not None, "a stream with a head has events"
     pairs = [f"{name}={value}" for name in AS_PAIRS if (value := options[name.replace("-", "_")]) is not None]
     pairs += [f"system=@{options['prompt']}"] if options["prompt"] else []
-    made = changes(state, [*pairs, *options["given"]], count)
-    name = _free_name(log, agent) if options["name"] is None else options["name"]
-    check_name(name)
-    if log.head(name) is not None:
-        raise AgentExists(name)
+    made = changes(part.before, [*pairs, *options["given"]], count)
     plan = Plan(
-        agent=agent, fork=name, first=first, to=to, settings=made.settings, system=made.system, blocks=made.blocks,
-        recorded_answers=options["recorded"], said=made.said,
+        agent=part.agent, fork=fork, first=part.first, to=part.last, settings=made.settings, system=made.system,
+        blocks=made.blocks, recorded_answers=options["recorded"], said=made.said,
     )  # fmt: skip
-    return state, plan, made.typed
+    return plan, made.typed
 
 
 def _keys(log: LogReader, typed: tuple[str, ...]) -> Handed:
@@ -162,35 +139,6 @@ def _keys(log: LogReader, typed: tuple[str, ...]) -> Handed:
     for note in notes:
         click.echo(note, err=True)
     return keys
-
-
-def _beginning(log: LogReader, agent: str, to: int) -> int:
-    """From which event on an agent can be run again: 1, or, of a fork, where it became what no input made it."""
-    for parent in log.lineage(agent):
-        event = decode(log.read(agent, parent.seq, parent.seq + 1)[0])
-        if parent.seq + 1 < to and isinstance(event, AgentForked) and _is_otherwise(log, parent, event):
-            return min(to, parent.seq + 1 + _moved_here(log, agent, parent.seq + 1, event))
-    return 1
-
-
-def _moved_here(log: LogReader, agent: str, seq: int, event: AgentForked) -> int:
-    """How many timers moved to a fork at its beginning, its event `seq`."""
-    behind = log.read(agent, seq, limit=MAX_TIMERS) if event.timers == MOVED else []
-    return sum(1 for _ in takewhile(lambda each: (each.kind, each.cause) == ("TimerSet", TAKEN_UP), behind))
-
-
-def _is_otherwise(log: LogReader, parent: Parent, event: AgentForked) -> bool:
-    if event.system is not None or event.blocks is not None:
-        return True
-    before = load(log, parent.agent, parent.seq) if event.timers != KEPT else None
-    return bool(before and before.alarms)
-
-
-def _free_name(log: LogReader, agent: str) -> str:
-    number = 1
-    while log.head(f"{agent}.rerun-{number}") is not None:
-        number += 1
-    return f"{agent}.rerun-{number}"
 
 
 class _Place(msgspec.Struct, frozen=True):
@@ -215,7 +163,8 @@ def _workplace(log: LogReader, plan: Plan) -> Iterator[_Place]:
                 return
             except DataFolderBusy as error:
                 click.echo(
-                    f"{error} So this works on a copy of the agent in memory; --keep FILE keeps the fork.", err=True
+                    f"{worded(error)} So this works on a copy of the agent in memory; --keep FILE keeps the fork.",
+                    err=True,
                 )
         from palimpsest.store.bundles.log import held
 
@@ -244,18 +193,6 @@ async def _run(place: _Place, plan: Plan, keys: Handed) -> Outcome:
             return await rerun(place.log, plan, infer=models.infer, functions=functions, count=count, on_progress=step)
         finally:
             await models.aclose()
-
-
-def _compared(
-    log: LogReader, plan: Plan, state: State, outcome: Outcome, prices: tuple[Prices | None, Prices | None]
-) -> Comparison:
-    seqs = [pending.seq for pending in state.pending] + ([state.turn.input] if state.turn else [])
-    inputs: dict[int, Event] = {seq: decode(log.read(plan.agent, seq - 1, seq)[0]) for seq in seqs}
-    head = log.head(outcome.fork)
-    ran = turns(stretches(log, outcome.fork, plan.first + 1, head.seq), inputs) if head else {}
-    recorded = turns(stretches(log, plan.agent, plan.first + 1, plan.to), inputs)
-    paired = dict(zip(seqs, seqs, strict=True)) | dict(outcome.inputs)  # what was open at the fork is the same input
-    return compare(recorded, ran, paired, first_prices=prices[0], second_prices=prices[1])
 
 
 def _keep(log: LogReader, fork: str, file: Path) -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 from palimpsest.console.called import PROGRAM
 from palimpsest.console.options import typed
 from palimpsest.console.show import Page, many, one_line
 from palimpsest.events.debug.compare import Comparison, Pair, Totals
+from palimpsest.events.vocabulary import End
 
 if TYPE_CHECKING:
     from palimpsest.actors.reruns.counterfactual import Outcome
@@ -86,10 +87,10 @@ def _print_pair(page: Page, pair: Pair) -> None:
         page.line((f"  {label:>8}: ", "dim"), (said, style))
 
 
-def _said(said: list[str], ended: str) -> str:
+def _said(said: list[str], ended: End | Literal[""]) -> str:
     if said:
         return one_line(" / ".join(said), ANSWER_CHARS)
-    return "(said nothing)" if ended in ("yielded", "") else f"(said nothing: {ended})"
+    return "(said nothing)" if ended == "yielded" or not ended else f"(said nothing: {ended})"
 
 
 def _rows(first: Totals, second: Totals) -> Iterator[tuple[str, str, str]]:

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 import click
 
 from palimpsest.console.fork import print_turn
-from palimpsest.console.inspect import agent_head, check_is_owed, reading
+from palimpsest.console.inspect import reading
 from palimpsest.console.joining import at_work
 from palimpsest.console.options import address_option, data_folder, index_options, index_settings, typed
 from palimpsest.console.show import Page, one_line
 from palimpsest.events.debug.under_way import under_way
+from palimpsest.events.errors import AgentIsRetired
+from palimpsest.questions.streams import agent_head, check_is_owed
 from palimpsest.store.logs.states import load
 
 if TYPE_CHECKING:
@@ -36,6 +38,8 @@ def command(agent: str, address: str) -> int:
             agent_head(log, agent)
             state = load(log, agent)
             assert state is not None, "the stream has a head"
+            if state.retired:
+                raise AgentIsRetired(agent)
             check_is_owed(log, state)
         way = under_way(state)
         if not (way.turn or way.waiting or state.unadopted):

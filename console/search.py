@@ -8,17 +8,14 @@ temporary folder. All find the same.
 from __future__ import annotations
 
 import contextlib
-import heapq
-import tempfile
-from collections.abc import Iterator, Sequence
-from pathlib import Path
-from typing import Any, Final, Protocol
+from collections.abc import Iterator
+from typing import Any, Final
 
 import click
-from msgspec.structs import asdict, replace
+from msgspec.structs import asdict
 
 from palimpsest.actors.parts.index import drop_index, open_index
-from palimpsest.console.inspect import agent_head, check_event, reading
+from palimpsest.console.inspect import reading
 from palimpsest.console.joining import runs
 from palimpsest.console.options import (
     bundle_option,
@@ -30,55 +27,25 @@ from palimpsest.console.options import (
 )
 from palimpsest.console.progress import bar
 from palimpsest.console.show import Page, many, one_line, print_json, utc
-from palimpsest.events.envelope import Envelope
 from palimpsest.events.errors import BadInput, StorageUnavailable
 from palimpsest.events.passages import Hit, beside, label
 from palimpsest.events.passages import Page as Found
-from palimpsest.events.sources import is_source, stream_of
-from palimpsest.store.index.bearing import BEARING
+from palimpsest.events.sources import is_source
+from palimpsest.questions import searches
+from palimpsest.questions.searches import PAGE_SIZE, STORES, Sayings, Searched, found_in, private_index, sight_after
 from palimpsest.store.index.points import View
 from palimpsest.store.index.projection import MemoryIndex
 from palimpsest.store.index.search import QUERY_CHARS
-from palimpsest.store.library.functions import Sight, bounds_of, sight_of
 from palimpsest.store.logs.contract import LogReader
-from palimpsest.store.logs.states import load
 
-BATCH: Final = 1000
-PART_BYTES: Final = 200_000
-STORES: Final = ("recall", "archival")
 TEXT_CHARS: Final = 600
-PAGE_SIZE: Final = 5
 MOST_PAGE: Final = 1_000_000
 
 
 def catch_up(index: MemoryIndex, log: LogReader) -> None:
-    """Apply to the index what the log has gained, with a bar where that takes a while."""
-    end = log.position()
-    with bar("Indexing", end - index.position) as step:
-        while index.position < end:
-            envelopes, position = log.tail(index.position, BATCH, BEARING)
-            for part in _parts(envelopes):
-                before = index.position
-                index.apply(part, part[-1].position)
-                step(index.position - before)
-            before = index.position
-            index.apply([], position)
-            step(index.position - before)
-    index.flush()
-
-
-def _parts(envelopes: Sequence[Envelope]) -> Iterator[list[Envelope]]:
-    """Some seconds' work at most in each: one stretch of a document holds as much as hundreds of messages."""
-    part: list[Envelope] = []
-    size = 0
-    for envelope in envelopes:
-        part.append(envelope)
-        size += len(envelope.body)
-        if size >= PART_BYTES:
-            yield part
-            part, size = [], 0
-    if part:
-        yield part
+    """Bring an index up to the log, with a bar where that takes a while."""
+    with bar("Indexing", log.position() - index.position) as step:
+        searches.catch_up(index, log, step)
 
 
 # --- search -------------------------------------------------------------------------------------------------------
@@ -121,13 +88,8 @@ def search_command(
     with reading() as log:
         sight = sight_after(log, agent, at)
         with _index(log, sight.all) as index:
-            found: dict[str, Found] = {}
-            if where != "archival":
-                found["recall"] = _recalled(index, sight, query, page, (who, first, last))
-            if where != "recall" and not (who or first or last):
-                found["archival"] = index.search(
-                    sight.all, kind="passage", query=query, page=page, size=PAGE_SIZE, own=len(sight.own)
-                )
+            stores, said = (where,) if where else STORES, Sayings(who, first, last)
+            found = found_in(index, sight, query, stores=stores, page=page, said=said)
     if as_json:
         row: dict[str, Any] = {"agent": agent, "as_of": sight.own[0].as_of, "query": query, "page": page}
         row |= {
@@ -140,53 +102,11 @@ def search_command(
         _print(Page(), name, each, page)
 
 
-def _recalled(index: Searched, sight: Sight, query: str, page: int, only: tuple[str, str, str]) -> Found:
-    """What was said, by whom and from which day to which. Raises BadInput where these are none."""
-    who, first, last = only
-    try:
-        start_ms, end_ms = bounds_of(first, last)
-        return index.search(
-            sight.own, kind="message", query=query, page=page, size=PAGE_SIZE, own=len(sight.own),
-            who=who, start_ms=start_ms, end_ms=end_ms,
-        )  # fmt: skip
-    except ValueError as error:
-        raise BadInput(str(error)) from error
-
-
-def sight_after(log: LogReader, agent: str, at: int | None) -> Sight:
-    """What an agent sees after its event `at` (None: now). Raises UnknownAgent; BadInput if it has no such event."""
-    head = agent_head(log, agent)
-    check_event(head, at, "--at")
-    state = load(log, agent, to=at)
-    assert state is not None, "a stream with a head has events"
-    position = log.position() if at is None else log.read(agent, at - 1, at)[0].position
-    sources = {source: log.seq_at(stream_of(source), position) for source in state.sources}
-    return sight_of(agent, state.seq, log.lineage(agent), sources)
-
-
-class Searched(Protocol):
-    """An index that can be searched: in this process, or a running system's."""
-
-    def search(
-        self,
-        views: Sequence[View],
-        *,
-        kind: str,
-        query: str,
-        page: int,
-        size: int,
-        own: int = 1,
-        who: str = "",
-        start_ms: int | None = None,
-        end_ms: int | None = None,
-    ) -> Found: ...
-
-
 @contextlib.contextmanager
 def _index(log: LogReader, views: tuple[View, ...]) -> Iterator[Searched]:
     settings = index_settings()
     if given_bundle():
-        with private_index(log, views) as private:
+        with private_index(log, views, settings) as private:
             yield private
         return
     if runs(data_folder()):
@@ -200,47 +120,15 @@ def _index(log: LogReader, views: tuple[View, ...]) -> Iterator[Searched]:
         index = open_index(data_folder().index_path(), settings, log)
     except StorageUnavailable as error:
         click.echo(
-            f"{error} So an index of what this agent sees is built from the log, just for this search.", err=True
+            f"{error} So an index of what this agent sees is built from the log, just for this search.",
+            err=True,
         )
-        with private_index(log, views) as private:
+        with private_index(log, views, settings) as private:
             yield private
         return
     with contextlib.closing(index):
         catch_up(index, log)
         yield index
-
-
-@contextlib.contextmanager
-def private_index(log: LogReader, views: tuple[View, ...]) -> Iterator[MemoryIndex]:
-    """An index of just these views, in a temporary folder."""
-    embedded = replace(index_settings(), qdrant_url="")
-    with (
-        tempfile.TemporaryDirectory(prefix="palimpsest-") as folder,
-        contextlib.closing(open_index(Path(folder) / "index", embedded, log)) as private,
-    ):
-        _fill(private, log, views)
-        yield private
-
-
-def _fill(index: MemoryIndex, log: LogReader, views: tuple[View, ...]) -> None:
-    """Apply the events of the streams in view, in the log's order."""
-    merged = heapq.merge(*(_events(log, view) for view in views), key=lambda envelope: envelope.position)
-    batch: list[Envelope] = []
-    for envelope in merged:
-        batch.append(envelope)
-        if len(batch) >= BATCH:
-            index.apply(batch, batch[-1].position)
-            batch = []
-    if batch:
-        index.apply(batch, batch[-1].position)
-
-
-def _events(log: LogReader, view: View) -> Iterator[Envelope]:
-    """The stream's own: what a fork goes on from is another view's."""
-    after = next((parent.seq for parent in log.lineage(view.stream)), 0)
-    while chunk := log.read(view.stream, after, view.as_of, 50, BEARING):
-        yield from chunk
-        after = chunk[-1].seq
 
 
 def _object(hit: Hit, agent: str) -> dict[str, Any]:

@@ -61,6 +61,8 @@ class Flags(msgspec.Struct, frozen=True, kw_only=True):
     pairs: tuple[str, ...] = ()
     """Other settings, as `console.fields` reads them."""
     timezone: str = ""
+    unchecked: bool = False
+    """Take the model and its server as they are named, whatever the server says beforehand."""
 
 
 def settings_for_new(flags: Flags, environ: Mapping[str, str], served: Window = UNKNOWN) -> Settings:

@@ -1,28 +1,24 @@
 """`attach`, `detach`, `sources` and `unload`: which documents there are, and which agents have them.
 
-They write to the log themselves, which must not be in use; with --address they go through the cluster that has it.
+They write to the log themselves where nobody has the folder, and through the system that has it otherwise.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
-from itertools import islice
 from typing import Any, Final
 
 import click
 
-from palimpsest.actors.links.calls import KNOWN
 from palimpsest.console.called import as_typed
-from palimpsest.console.describe import plain
 from palimpsest.console.inspect import reading
 from palimpsest.console.options import address_option, bundle_option, json_option
 from palimpsest.console.show import Page, many, names_of, one_line, print_json
 from palimpsest.console.writing import writing
 from palimpsest.events.errors import UnknownSource
-from palimpsest.events.sources import PREFIX, Document, Source, is_source, source_of
-from palimpsest.store.library.reading import folded
-from palimpsest.store.logs.contract import LogReader
+from palimpsest.events.sources import Document, Source
+from palimpsest.questions.listings import all_sources, source_named
+from palimpsest.questions.plain import plain
 
 # --- attach, detach, unload ---------------------------------------------------------------------------------------
 
@@ -102,7 +98,7 @@ def sources_command(source: str | None, as_json: bool) -> None:
     """List the sources; with SOURCE, its documents. Starts nothing, and works while a load runs."""
     with reading() as log:
         if source is not None:
-            _one(_known(log, source), as_json)
+            _one(source_named(log, source), as_json)
             return
         found = list(all_sources(log))
     if as_json:
@@ -123,23 +119,6 @@ def sources_command(source: str | None, as_json: bool) -> None:
     )  # fmt: skip
     if any(each.loading for each in found):
         click.echo(CUT_OFF, err=True)
-
-
-def all_sources(log: LogReader) -> Iterator[Source]:
-    after = PREFIX
-    while heads := [head for head in log.heads(after, 500) if is_source(head.agent)]:
-        for head in heads:
-            found = folded(log, source_of(head.agent))
-            if found and not found.gone:
-                yield found
-        after = heads[-1].agent
-
-
-def _known(log: LogReader, name: str) -> Source:
-    source = folded(log, name)
-    if source is None or source.gone:
-        raise UnknownSource(name, tuple(each.name for each in islice(all_sources(log), KNOWN)))
-    return source
 
 
 def _outline(source: Source) -> dict[str, Any]:

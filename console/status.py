@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from palimpsest.console.describe import plain
 from palimpsest.console.joining import ago, none_runs
 from palimpsest.console.options import data_folder, json_option, typed
 from palimpsest.console.show import Page, many, one_line, print_json
-from palimpsest.events.envelope import Topic
+from palimpsest.events.vocabulary import Topic
+from palimpsest.questions.plain import plain
 from palimpsest.store.folder import DataFolder, Holder, is_alive
 from palimpsest.store.logs.sqlite_log import SqliteLog
 
@@ -19,12 +20,12 @@ if TYPE_CHECKING:
     from palimpsest.actors.joining.frames import Figures
 
 RUNS_NOT: Final = 1
-_TOPICS: Final = {
-    Topic.TURN: "turn",
-    Topic.INFERENCE: "inference",
-    Topic.STORAGE: "search",
-    Topic.TIMER: "timer to be set",
-    Topic.ALARM: "timer that is set",
+_TOPICS: Final[Mapping[Topic, str]] = {
+    "turn": "turn",
+    "inference": "inference",
+    "storage": "search",
+    "timer": "timer to be set",
+    "alarm": "timer that is set",
 }
 _PLURALS: Final = {
     "search": "searches",

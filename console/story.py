@@ -5,8 +5,8 @@ Rule: what is short and sure (names, figures, seqs) stands first in a line, and 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any, Final
+from collections.abc import Iterator, Mapping
+from typing import Any, Final, Literal, assert_never
 
 import msgspec
 
@@ -25,7 +25,9 @@ from palimpsest.events.debug.moments import (
     TurnBegan,
     TurnClosed,
 )
+from palimpsest.events.endings import WHOLE
 from palimpsest.events.functions import HEARTBEAT, function_named
+from palimpsest.events.kinds import Kind
 from palimpsest.events.types import (
     ArchivalMemoryInserted,
     CoreMemoryAppended,
@@ -37,6 +39,7 @@ from palimpsest.events.types import (
     TimerSet,
     UserMessageReceived,
 )
+from palimpsest.events.vocabulary import Beat
 
 ENDLESS: Final = 10_000_000
 """As many characters as a text may have where nothing is clipped."""
@@ -53,7 +56,7 @@ class Line(msgspec.Struct, frozen=True):
     dim: bool = False
 
 
-LABELS: Final = {
+LABELS: Final[Mapping[Kind, tuple[str, str]]] = {
     "UserMessageReceived": ("user", "bold cyan"),
     "UserLoggedIn": ("login", "bold cyan"),
     "UploadFinished": ("upload", "bold cyan"),
@@ -72,6 +75,9 @@ LABELS: Final = {
     "TimerSet": ("timer", "blue"),
     "TimerCancelled": ("timer", "blue"),
     "TimeZoneSet": ("zone", "blue"),
+    "TitleChanged": ("title", "blue"),
+    "AgentRetired": ("retired", "red"),
+    "AgentReinstated": ("back", "bold"),
     "SourceAttached": ("attached", "blue"),
     "SourceDetached": ("detached", "blue"),
     "MessageSent": ("says", "bold green"),
@@ -85,7 +91,11 @@ LABELS: Final = {
 }
 """What a single event is labelled with."""
 
-WHY: Final = {"failed": "told of the failure", "silent": "told that the user waits", "requested": "a heartbeat"}
+WHY: Final[Mapping[Beat | Literal[""], str]] = {
+    "failed": "told of the failure",
+    "silent": "told that the user waits",
+    "requested": "a heartbeat",
+}
 
 
 def lines(part: Item) -> Iterator[Line]:
@@ -113,6 +123,8 @@ def lines(part: Item) -> Iterator[Line]:
         case Noted():
             for told in part.events:
                 yield _noted(told)
+        case _:
+            assert_never(part)
 
 
 def header(part: TurnBegan) -> str:
@@ -162,7 +174,7 @@ def _answer(part: Step) -> Iterator[str]:
     cached = f" ({usage.cached:,} cached)" if usage.cached else ""
     yield f"model {usage.prompt:,}{cached} + {usage.completion:,} tokens"
     yield took(part.duration_ms or part.wall_ms)
-    if part.finish not in {"stop", "tool_calls"}:
+    if part.finish not in WHOLE:
         yield f"finish {part.finish}"
 
 

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
 from palimpsest.console.called import as_typed
 from palimpsest.console.show import one_line
+from palimpsest.events.vocabulary import CutOrNot
 
 if TYPE_CHECKING:
     from palimpsest.actors.client import Reply, Ticket
     from palimpsest.actors.loads.loading import OnProgress, Report
     from palimpsest.actors.models.protocol import Piece
     from palimpsest.actors.requests.forks import Overrides, Place, Undone
+    from palimpsest.actors.requests.turns import Ending
     from palimpsest.actors.requests.zones import Change
     from palimpsest.events.envelope import Envelope
     from palimpsest.events.formats import Format
@@ -70,10 +72,11 @@ class Talker(Protocol):
     async def undo(self, agent: str) -> Undone: ...
 
 
-_FAILED: Final = frozenset({"inference_failed", "failure_limit", "window_too_small", "repeating"})
+_FAILED: Final[frozenset[Ending]] = frozenset({"inference_failed", "failure_limit", "window_too_small", "repeating"})
 """Reasons of a turn's end that are failures, whatever was said before."""
 
-_ENDS: Final = {
+_WELL: Final[frozenset[Ending]] = frozenset({"yielded", "skipped"})
+_ENDS: Final[Mapping[Ending, str]] = {
     "stopped": "The turn was stopped.",
     "inference_failed": "The model gave no answer.",
     "window_too_small": "The window is too small.",
@@ -85,7 +88,7 @@ _ENDS: Final = {
 }
 
 
-_CUTS: Final = {
+_CUTS: Final[Mapping[CutOrNot, str]] = {
     "length": "The answer above is not whole: it was cut off at the length limit. Ask the agent to go on.",
     "content_filter": "The answer above is not whole: the server's content filter cut it off.",
     "interrupted": "The answer above is not whole: the server broke it off. Ask the agent to go on.",
@@ -96,7 +99,7 @@ def is_failed(reply: Reply, *, asked: bool = True) -> bool:
     """Whether this end is a failure. Where the user `asked` something, so is every end without an answer."""
     if reply.reason in _FAILED:
         return True
-    return not reply.messages and (asked or reply.reason not in {"yielded", "skipped"})
+    return not reply.messages and (asked or reply.reason not in _WELL)
 
 
 def ending(reply: Reply) -> str:

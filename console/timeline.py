@@ -10,27 +10,29 @@ import itertools
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 import click
 from msgspec.structs import replace
 
-from palimpsest.console.describe import as_object, describe
-from palimpsest.console.inspect import find, reading, stretches
+from palimpsest.console.describe import describe
+from palimpsest.console.inspect import reading
+from palimpsest.console.meant import bounds, kind_named, turn_named
 from palimpsest.console.options import bundle_option, given_bundle
 from palimpsest.console.show import Page, one_line, print_json, utc
 from palimpsest.console.story import LABELS, StoryPage
-from palimpsest.console.stretch import Stretch, bounded, first_of_last, kind_named, of_turn
 from palimpsest.events.codec import decode
 from palimpsest.events.debug.choice import Wanted
 from palimpsest.events.debug.moments import Item, TurnBegan, TurnClosed, moment
-from palimpsest.events.debug.timeline import Timeline, under_way
 from palimpsest.events.envelope import Envelope
 from palimpsest.events.errors import BadInput
 from palimpsest.events.sources import is_source
+from palimpsest.questions.plain import as_object
+from palimpsest.questions.streams import stretches
+from palimpsest.questions.stretch import Excerpt, bounded, first_of_last
+from palimpsest.questions.timelines import later, newest, timeline_from, wanted_events
 from palimpsest.store.logs.contract import LogReader
-from palimpsest.store.logs.states import load
 
 POLL_S: Final = 0.2
 
@@ -73,9 +75,9 @@ def command(
         raise BadInput("A bundle does not change: --follow is for an agent in a data folder.")
     chosen = frozenset(map(kind_named, kinds))
     with reading() as log:
-        stretch = bounded(log, agent, since, until)
+        stretch = bounded(log, agent, *bounds(since, until))
         if turn is not None:
-            stretch = of_turn(log, stretch, turn)
+            stretch = turn_named(log, stretch, turn)
         wanted = replace(stretch.wanted, kinds=chosen, text=text)
         stretch = replace(stretch, wanted=wanted, newest=newest or 0, follow=follow)
         flat = flat or as_json or is_source(agent)
@@ -90,11 +92,8 @@ def command(
 class _Teller:
     """Prints the wanted parts of a story, and remembers the first event that cannot be read."""
 
-    def __init__(self, log: LogReader, stretch: Stretch, *, full: bool) -> None:
-        before = load(log, stretch.agent, stretch.first - 1) if stretch.first > 1 else None
-        keys = under_way(before) if before else ()
-        opened = [find(log, stretch.agent, key, stretch.first) for key in keys]
-        self._timeline = Timeline(before, [each for each in opened if each])
+    def __init__(self, log: LogReader, stretch: Excerpt, *, full: bool) -> None:
+        self._timeline = timeline_from(log, stretch.agent, stretch.first)
         self._wanted = stretch.wanted
         self._page = StoryPage(Page(), full=full)
         self.bad = 0
@@ -120,7 +119,7 @@ class _Teller:
                 self.told += 1
 
 
-def _show_story(log: LogReader, stretch: Stretch, *, full: bool) -> int:
+def _show_story(log: LogReader, stretch: Excerpt, *, full: bool) -> int:
     """Print the story; the seq of the first event that cannot be read (0: none)."""
     if stretch.newest and stretch.wanted == Wanted():
         stretch = replace(stretch, first=first_of_last(log, stretch), newest=0)
@@ -134,37 +133,9 @@ def _show_story(log: LogReader, stretch: Stretch, *, full: bool) -> int:
     return teller.bad
 
 
-def _say_if_none(told: int, stretch: Stretch) -> None:
+def _say_if_none(told: int, stretch: Excerpt) -> None:
     if not told and not stretch.follow:
         click.echo(f"None of events {stretch.first} to {stretch.last} is what was asked for.", err=True)
-
-
-def newest(parts: Iterable[Item], wanted: Wanted, turns: int) -> Iterator[Item]:
-    """The wanted parts of the last so many turns that have any, each turn with its beginning. What happened between
-    turns goes with the turn before it."""
-    groups: deque[list[Item]] = deque(maxlen=turns)
-    began: TurnBegan | None = None
-    group: list[Item] | None = None
-    for part in parts:
-        if isinstance(part, TurnBegan):
-            began, group = part, None
-        if not wanted.takes(part):
-            continue
-        if group is None:
-            group = [began] if began and began is not part else []
-            groups.append(group)
-        group.append(part)
-    return (part for each in groups for part in each)
-
-
-def later(log: LogReader, agent: str, last: int, pause: Callable[[], None]) -> Iterator[Envelope]:
-    """What comes after event `last`, as it comes; a pause before each look."""
-    while True:
-        pause()
-        head = log.head(agent)
-        if head and head.seq > last:
-            yield from stretches(log, agent, last + 1, head.seq)
-            last = head.seq
 
 
 def _pause() -> None:
@@ -175,9 +146,9 @@ def _pause() -> None:
 # --- event by event -----------------------------------------------------------------------------------------------
 
 
-def _show_events(log: LogReader, stretch: Stretch, *, as_json: bool) -> int:
+def _show_events(log: LogReader, stretch: Excerpt, *, as_json: bool) -> int:
     """Print a line an event; the seq of the first that cannot be read (0: none)."""
-    found: Iterable[Envelope] = _wanted_events(log, stretch)
+    found: Iterable[Envelope] = wanted_events(log, stretch)
     if stretch.newest:
         found = deque(found, maxlen=stretch.newest)
     if stretch.follow:
@@ -193,15 +164,6 @@ def _show_events(log: LogReader, stretch: Stretch, *, as_json: bool) -> int:
             print_event(page, envelope, describe(told.event) if told.event else told.problem)
     _say_if_none(number, stretch)
     return bad
-
-
-def _wanted_events(log: LogReader, stretch: Stretch) -> Iterator[Envelope]:
-    first = stretch.first
-    if stretch.newest and stretch.wanted == Wanted():
-        first = max(first, stretch.last - stretch.newest + 1)
-    for envelope in stretches(log, stretch.agent, first, stretch.last):
-        if stretch.wanted.takes_event(moment(envelope)):
-            yield envelope
 
 
 def print_event(page: Page, envelope: Envelope, text: str) -> None:

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from palimpsest.console.inspect import agent_head, reading
+from palimpsest.console.inspect import reading
 from palimpsest.console.options import address_option, bundle_option, json_option
 from palimpsest.console.show import print_json
 from palimpsest.console.writing import writing
 from palimpsest.console.zones import change_said, told_of
 from palimpsest.events.errors import UnknownAgent
 from palimpsest.events.times import zone_of
+from palimpsest.questions.streams import agent_head
 from palimpsest.store.logs.states import load
 from palimpsest.store.times import zones
 

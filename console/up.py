@@ -14,6 +14,7 @@ from palimpsest.store.folder import DataFolder
 
 if TYPE_CHECKING:
     from palimpsest.actors.joining.frames import Figures
+    from palimpsest.actors.system import System
     from palimpsest.store.index.settings import IndexSettings
 
 PURPOSE = "up"
@@ -61,11 +62,12 @@ async def _in_front(folder: DataFolder, settings: IndexSettings) -> None:
         from palimpsest.actors.joining.start import Errand
         from palimpsest.actors.system import Options
 
-    def up(notes: tuple[str, ...]) -> None:
-        for note in notes:
+    def up(system: System) -> bool:
+        for note in system.notes:
             click.echo(note, err=True)
         click.echo(f"The system of {folder} runs in this process (pid {os.getpid()}). Ctrl-C ends it.")
+        return True
 
     errand = Errand(str(folder), PURPOSE, True, Options(index=settings))
-    await host(errand, lambda system: up(system.notes))
+    await host(errand, up)
     click.echo(has_ended(folder))

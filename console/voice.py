@@ -7,8 +7,8 @@ began is dim, with its time.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Final, Literal, assert_never
 
 from rich.console import Console
 from rich.text import Text
@@ -19,7 +19,7 @@ from palimpsest.console.wrapping import Wrapper, wrapped
 
 if TYPE_CHECKING:
     from palimpsest.actors.client import Reply
-    from palimpsest.actors.models.protocol import Piece
+    from palimpsest.actors.models.protocol import Piece, PieceKind
     from palimpsest.console.past import Said
 
 
@@ -29,7 +29,7 @@ class Voice:
     def __init__(self, console: Console, agent: str, *, thoughts: bool) -> None:
         self.thoughts = thoughts
         self._console = console
-        self._kind = ""
+        self._kind: PieceKind | Literal[""] = ""
         """The kind of the piece that stands open on the line."""
         self._waits = False
         self._streamed = ""
@@ -49,19 +49,27 @@ class Voice:
         self._console.print(Text(f"{self._name}…", "dim"), end="")
 
     def piece(self, piece: Piece) -> None:
-        if piece.kind == "again":
-            self.silence()
-            self._withdraw()
-        if piece.kind == "waiting":
-            self._wait(piece.text)
-        if piece.kind == "end" and self._kind:
-            self.silence()
-        if piece.kind not in {"message", "thought"} or (piece.kind == "thought" and not self.thoughts):
-            return
+        match piece.kind:
+            case "again":
+                self.silence()
+                self._withdraw()
+            case "waiting":
+                self._wait(piece.text)
+            case "end":
+                if self._kind:
+                    self.silence()
+            case "thought":
+                if self.thoughts:
+                    self._speak(piece)
+            case "message":
+                self._speak(piece)
+                self._streamed += piece.text
+            case _:
+                assert_never(piece.kind)
+
+    def _speak(self, piece: Piece) -> None:
         if piece.kind != self._kind:
             self._open(piece.kind)
-        if piece.kind == "message":
-            self._streamed += piece.text
         self._write(self._lines.feed(printable(piece.text.replace("\r", "")), self._console.width))
 
     def _write(self, text: str) -> None:
@@ -74,7 +82,7 @@ class Voice:
         self._waits = True
         self._console.print(Text(f"({printable(text)})", "dim"), end="", soft_wrap=True)
 
-    def _open(self, kind: str) -> None:
+    def _open(self, kind: PieceKind) -> None:
         self.silence()
         self._kind = kind
         name, style = (self._name, "bold green") if kind == "message" else ("(thinks) ", "dim")
@@ -132,4 +140,4 @@ class Voice:
         self._console.print(Text.assemble((name, style), (lines, text_style)), soft_wrap=True)
 
 
-_STYLES: Final = {"thought": "dim italic"}
+_STYLES: Final[Mapping[PieceKind | Literal[""], str]] = {"thought": "dim italic"}

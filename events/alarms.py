@@ -10,7 +10,7 @@ import hashlib
 from msgspec.structs import replace
 
 from palimpsest.events.codec import draft
-from palimpsest.events.envelope import Draft, Topic, answer_key
+from palimpsest.events.envelope import Draft, answer_key
 from palimpsest.events.forks import TAKEN_UP
 from palimpsest.events.types import Timer, TimerCancelled, TimerFired, TimerSet
 
@@ -18,13 +18,13 @@ from palimpsest.events.types import Timer, TimerCancelled, TimerFired, TimerSet
 def setting(agent: str, timer: Timer, time_ms: int, *, cause: str = "") -> Draft:
     """The draft that sets a timer: it opens the request whose answer is the firing."""
     key = f"alarm:{timer.id}:{timer.due_ms}"
-    return draft(agent, time_ms, TimerSet(timer=timer), key=key, cause=cause, opens=Topic.ALARM)
+    return draft(agent, time_ms, TimerSet(timer=timer), key=key, cause=cause, opens="alarm")
 
 
 def firing(agent: str, timer: Timer, key: str, now_ms: int, then: Timer | None = None) -> list[Draft]:
     """The drafts by which the alarm `key` fires; and is set again as `then`, where its timer repeats."""
     fired = TimerFired(timer=timer)
-    drafts = [draft(agent, now_ms, fired, key=answer_key(key), cause=key, opens=Topic.TURN, closes=key)]
+    drafts = [draft(agent, now_ms, fired, key=answer_key(key), cause=key, opens="turn", closes=key)]
     if then:
         # A key of its own: a timer of this id may have been set for that moment before, and cancelled since.
         again = setting(agent, then, now_ms, cause=key)
@@ -41,4 +41,4 @@ def cancelling(agent: str, key: str, timer: Timer, now_ms: int, *, moved_to: str
 
 def taking_up(agent: str, key: str, timer: Timer, now_ms: int) -> Draft:
     """The draft by which a fork sets a timer that its parent has or had, under the same key."""
-    return draft(agent, now_ms, TimerSet(timer=timer), key=key, cause=TAKEN_UP, opens=Topic.ALARM)
+    return draft(agent, now_ms, TimerSet(timer=timer), key=key, cause=TAKEN_UP, opens="alarm")

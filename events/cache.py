@@ -9,10 +9,11 @@ from typing import Final
 from palimpsest.events.codec import decode
 from palimpsest.events.envelope import Envelope
 from palimpsest.events.evolve import evolve
+from palimpsest.events.kinds import kind_of
 from palimpsest.events.state import State
 from palimpsest.events.types import AgentForked, Event
 
-_FORKED: Final = AgentForked.__name__
+_FORKED: Final = kind_of(AgentForked)
 
 
 class StateCache:

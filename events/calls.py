@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
+from typing import Final
 
 import msgspec
 
 from palimpsest.events.context import Count, entry_tokens, head_tokens, summary_cap_tokens, with_margin
+from palimpsest.events.endings import cut_of
 from palimpsest.events.eviction import STATUS_TOKENS, budget_tokens
-from palimpsest.events.functions import BadCall, Call, Declined, Invocation, check, functions_of
+from palimpsest.events.functions import BadCall, Call, Invocation, check, functions_of
 from palimpsest.events.repetition import times_done
 from palimpsest.events.state import UNCOUNTED, State, Turn
 from palimpsest.events.texts import clip
 from palimpsest.events.types import Block, Event, FunctionCalled, FunctionFailed, Settings, ToolCall
+from palimpsest.events.vocabulary import CutOrNot, FinishOrNone
 
 MIN_RESULT_CHARS = 200
 SHOWN_CALL_CHARS = 160
@@ -26,15 +30,12 @@ def carry_out(state: State, turn: Turn, call: ToolCall, count: Count) -> Event:
     function, most = checked.function, state.settings.repeats_ended
     if not function.speaks and 0 < most <= times_done(turn.acts, call):
         return _fail(call, f"You made this very call {most} times in this turn. It was not carried out again.")
-    try:
-        if function.at_once:
-            return function.at_once(_invocation(state, turn, call, checked, count))
-        return _ask(state, turn, call, checked)
-    except Declined as why:
-        return _fail(call, str(why))
+    if function.at_once:
+        return function.at_once(_invocation(state, turn, call, checked, count))
+    return _ask(state, turn, call, checked)
 
 
-_ENDED = {
+_ENDED: Final[Mapping[FinishOrNone, str]] = {
     "content_filter": " (The server's content filter ended your answer.)",
     "interrupted": " (The server ended your answer in its middle.)",
 }
@@ -74,7 +75,7 @@ def _invocation(state: State, turn: Turn, call: ToolCall, checked: Call, count: 
 def _ask(state: State, turn: Turn, call: ToolCall, checked: Call) -> Event:
     refusal = checked.function.refusal
     if refusal and (why := refusal(state)):
-        raise Declined(why)
+        return _fail(call, why)
     settings = state.settings
     return FunctionCalled(
         call=call.id,
@@ -96,10 +97,10 @@ def _max_chars(settings: Settings, calls: int) -> int:
     return max(MIN_RESULT_CHARS, min(settings.result_chars, budget_tokens(settings) // 2 // max(1, calls)))
 
 
-def _cut(turn: Turn) -> str:
+def _cut(turn: Turn) -> CutOrNot:
     """How the server ended the answer behind its last call. A limit came behind a closed text; what was cut off
     otherwise, the server may have closed."""
-    return turn.finish if turn.finish in _ENDED and turn.done == len(turn.calls) - 1 else ""
+    return cut_of(turn.finish) if turn.finish in _ENDED and turn.done == len(turn.calls) - 1 else ""
 
 
 def _no_room(state: State, count: Count, blocks: tuple[Block, ...]) -> str:

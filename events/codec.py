@@ -12,22 +12,20 @@ import msgspec
 
 from palimpsest.events.envelope import Draft, Envelope, answer_key
 from palimpsest.events.errors import LogDamaged, NewerFormat
+from palimpsest.events.kinds import Kind, kind_of
 from palimpsest.events.types import ALL_EVENTS, Event
+from palimpsest.events.vocabulary import Opens
 
 Upcaster = Callable[[dict[str, Any]], dict[str, Any]]
 
-UPCASTERS: Mapping[tuple[str, int], Upcaster] = {}
+UPCASTERS: Mapping[tuple[Kind, int], Upcaster] = {}
 """(kind, version) -> a function from that version's fields to the next version's."""
 
-KINDS: Mapping[str, type[Event]] = {event.__name__: event for event in ALL_EVENTS}
+KINDS: Mapping[Kind, type[Event]] = {kind_of(event): event for event in ALL_EVENTS}
 
 _encoder = msgspec.msgpack.Encoder()
-_decoders: Mapping[str, msgspec.msgpack.Decoder[Any]] = {k: msgspec.msgpack.Decoder(t) for k, t in KINDS.items()}
-_versions: Mapping[str, int] = {kind: event.version for kind, event in KINDS.items()}
-
-
-def kind_of(event: Event) -> str:
-    return type(event).__name__
+_decoders: Mapping[Kind, msgspec.msgpack.Decoder[Any]] = {k: msgspec.msgpack.Decoder(t) for k, t in KINDS.items()}
+_versions: Mapping[Kind, int] = {kind: event.version for kind, event in KINDS.items()}
 
 
 def encode(event: Event) -> bytes:
@@ -80,7 +78,7 @@ def draft(
     key: str,
     turn: int = 0,
     cause: str = "",
-    opens: str = "",
+    opens: Opens = "",
     closes: str = "",
 ) -> Draft:
     """An event made ready for the log."""

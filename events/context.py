@@ -11,7 +11,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import lru_cache
 from math import ceil
-from typing import Any, Final
+from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
 
@@ -21,13 +21,14 @@ from palimpsest.events.encodings import is_own
 from palimpsest.events.formats import BRIEF, DESCRIBED_BLOCKS, TEXT_CALLS, Format
 from palimpsest.events.functions import USUAL, Functions, Labels, function_named, functions_of, schemas
 from palimpsest.events.own_fields import own_texts, with_own
-from palimpsest.events.rendering import alone, rendered, shapes
+from palimpsest.events.rendering import MessageKind, alone, rendered, shapes
 from palimpsest.events.servers import summarizer
-from palimpsest.events.state import UNCOUNTED, Entry, Phase, State, Summary
+from palimpsest.events.state import UNCOUNTED, Entry, State, Summary
 from palimpsest.events.text_calls import functions_text
 from palimpsest.events.texts import clip
 from palimpsest.events.times import Moment, now, stamp, zone_of
 from palimpsest.events.types import Block, Settings
+from palimpsest.events.vocabulary import Role
 
 Count = Callable[[str, str], int]
 """(encoding, text) -> tokens."""
@@ -45,11 +46,15 @@ _json = msgspec.json.encode
 # --- pieces -------------------------------------------------------------------------------------------------------
 
 
-def message(role: str, content: str) -> bytes:
+def message(role: Role, content: str) -> bytes:
     return _json({"role": role, "content": content})
 
 
-def package(type: str, at: Moment, **fields: str) -> bytes:
+PackageType: TypeAlias = Literal["user_message", "login", "upload", "system_alert", "heartbeat", "timer"]
+"""What a packaged event says that it is."""
+
+
+def package(type: PackageType, at: Moment, **fields: str) -> bytes:
     """A packaged event as MemGPT has it: a user message whose content is JSON."""
     return message("user", _json({"type": type, **fields, "time": stamp(*at)}).decode())
 
@@ -160,7 +165,7 @@ def reply_request(state: State) -> bytes:
     """The request for the model's next message: the agent's main context."""
     model = state.settings.model
     system, tools = head_wires(state)
-    pieces = [("system", system)]
+    pieces: list[tuple[MessageKind, bytes]] = [("system", system)]
     if state.summary:
         pieces.append(("summary", summary_message(state.summary)))
     pieces += [(entry.kind, _sent(state, entry)) for entry in state.queue]
@@ -197,7 +202,7 @@ def summary_request(state: State, seqs: tuple[int, ...], clip_chars: int) -> byt
 
 def open_request(state: State) -> bytes:
     """The bytes of an inference, from the fold up to and with its request: what the LLM processor must send."""
-    if state.turn and state.turn.phase == Phase.SUMMARISING and state.eviction:
+    if state.turn and state.turn.phase == "summarising" and state.eviction:
         return summary_request(state, state.eviction.seqs, state.eviction.clip_chars)
     return reply_request(state)
 

@@ -6,7 +6,8 @@ conflict, and gives the same answer. Everything that it wants of another part it
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Mapping
+from typing import Final, assert_never
 
 from msgspec.structs import replace
 
@@ -22,16 +23,18 @@ from palimpsest.events.context import (
     summary_cap_tokens,
     with_margin,
 )
-from palimpsest.events.endings import CUT
-from palimpsest.events.envelope import Draft, Envelope, Topic, answer_key
+from palimpsest.events.endings import cut_of
+from palimpsest.events.envelope import Draft, Envelope, answer_key
 from palimpsest.events.evolve import evolve
 from palimpsest.events.forks import TAKEN_UP, adoptions, is_awake
 from palimpsest.events.formats import BRIEF, ordered
 from palimpsest.events.functions import functions_of, named, topic
 from palimpsest.events.inputs import first_page, on_clock, text_of
+from palimpsest.events.kinds import kind_of
+from palimpsest.events.lifecycle import RETIRED, is_late, late
 from palimpsest.events.own_fields import at_server
 from palimpsest.events.passages import PASSAGE_TOKENS, split
-from palimpsest.events.state import Pending, Phase, State, Turn
+from palimpsest.events.state import Pending, State, Turn
 from palimpsest.events.times import Offset, no_zones, zone_of
 from palimpsest.events.types import (
     AnswerRejected,
@@ -51,13 +54,15 @@ from palimpsest.events.types import (
     TimerSet,
     TurnEnded,
     TurnStarted,
+    UserMessageReceived,
 )
+from palimpsest.events.vocabulary import Beat, End, FinishOrNone, Opens
 
 
 def decide(state: State, count: Count, offset: Offset = no_zones) -> tuple[Event, ...]:
     """The next events of this agent, or () if it waits: for an input, or for another part's answer."""
     if state.unadopted:
-        return adoptions(state) if is_awake(state) else ()
+        return _skip(late(state)) or (adoptions(state) if is_awake(state) else ())
     turn = state.turn
     if turn is None:
         return _start_turn(state, count, offset) if state.pending else ()
@@ -66,17 +71,19 @@ def decide(state: State, count: Count, offset: Offset = no_zones) -> tuple[Event
     if any(part not in at_server(state) for part in turn.mended_by):
         return (FormatChanged(parts=ordered((*state.format, *turn.mended_by)), reason=turn.detail),)
     match turn.phase:
-        case Phase.INFERRING | Phase.SUMMARISING | Phase.CALLING:
+        case "inferring" | "summarising" | "calling":
             return ()
-        case Phase.FAILED:
+        case "failed":
             return _after_failure(state, turn, count)
-        case Phase.ACTING:
+        case "acting":
             return _act(state, turn, count)
-        case _ if state.eviction:
+        case "ready" if state.eviction:
             switched = servers.fail_over_summary(state)
             return (switched,) if switched else eviction.proceed(state, count)
-        case _:
+        case "ready":
             return _request(state, turn, count)
+        case _:
+            assert_never(turn.phase)
 
 
 # --- the beginning of a turn --------------------------------------------------------------------------------------
@@ -84,6 +91,8 @@ def decide(state: State, count: Count, offset: Offset = no_zones) -> tuple[Event
 
 def _start_turn(state: State, count: Count, offset: Offset) -> tuple[Event, ...]:
     waiting = state.pending[0]
+    if is_late(state, waiting):
+        return _skip(waiting)
     if waiting.heartbeat and waiting.time_ms < state.heartbeats_paused_until_ms:
         return (InputSkipped(input=waiting.seq, reason="timed heartbeats are paused"),)
     back = servers.way_back(state, waiting.time_ms)
@@ -98,6 +107,11 @@ def _start_turn(state: State, count: Count, offset: Offset) -> tuple[Event, ...]
     if len(waiting.wire) <= room_tokens or message_tokens(waiting.wire, state.settings, count) <= room_tokens:
         return (TurnStarted(input=waiting.seq, offset_s=ahead_s),)
     return _archive_input(state, waiting, room_tokens, count, ahead_s)
+
+
+def _skip(waiting: Pending | None) -> tuple[Event, ...]:
+    """An input of a retired agent that did not come by the log's door."""
+    return (InputSkipped(input=waiting.seq, reason=RETIRED),) if waiting else ()
 
 
 def _in_few_words(state: State) -> FormatChanged:
@@ -189,7 +203,7 @@ def _cap(state: State, turn: Turn) -> TurnEnded | None:
     return None
 
 
-_LAST: Final = {
+_LAST: Final[Mapping[FinishOrNone, str]] = {
     "content_filter": " The server's content filter ended its last answer.",
     "length": " Its last answer was cut off at its length limit.",
     "interrupted": " The server ended its last answer in its middle.",
@@ -207,7 +221,7 @@ def _after_failure(state: State, turn: Turn, count: Count) -> tuple[Event, ...]:
     return (servers.fail_over(state, why) or _end(turn, "inference_failed", servers.failures(turn, why)),)
 
 
-def _end(turn: Turn, reason: str, detail: str = "") -> TurnEnded:
+def _end(turn: Turn, reason: End, detail: str = "") -> TurnEnded:
     return TurnEnded(input=turn.input, reason=reason, detail=detail, steps=turn.steps, tokens=turn.tokens)
 
 
@@ -221,8 +235,7 @@ def _act(state: State, turn: Turn, count: Count) -> tuple[Event, ...]:
         if noticed:
             return (noticed,)
     if not turn.calls and turn.done == 0:
-        cut = turn.finish if turn.finish in CUT else ""
-        return (MessageSent(text=turn.content, cut=cut) if turn.content.strip() else _reject(turn),)
+        return (MessageSent(text=turn.content, cut=cut_of(turn.finish)) if turn.content.strip() else _reject(turn),)
     if turn.done < len(turn.calls):
         return (calls.carry_out(state, turn, turn.calls[turn.done], count),)
     return (_after_calls(state, turn),)
@@ -234,7 +247,7 @@ def _reject(turn: Turn) -> AnswerRejected:
     return AnswerRejected(reason=f"Your last answer was empty.{cut} Call send_message to speak to the user.")
 
 
-_EMPTY: Final = {
+_EMPTY: Final[Mapping[FinishOrNone, str]] = {
     "length": " It was cut off at its length limit.",
     "content_filter": " The server's content filter held it back: say it otherwise.",
     "interrupted": " The server broke it off.",
@@ -243,7 +256,7 @@ _EMPTY: Final = {
 
 def _after_calls(state: State, turn: Turn) -> Event:
     reason, settings = _goes_on(state, turn), state.settings
-    if not reason:
+    if reason is None:
         return _end(turn, "yielded")
     if repetition.is_ended(turn, settings):
         call = turn.calls[turn.repeating]
@@ -256,15 +269,16 @@ def _after_calls(state: State, turn: Turn) -> Event:
     return HeartbeatRaised(reason=reason)
 
 
-def _goes_on(state: State, turn: Turn) -> str:
-    """Why the model is called again ("": it yields)."""
+def _goes_on(state: State, turn: Turn) -> Beat | None:
+    """Why the model is called again (None: it yields)."""
     if turn.step_failed:
         return "failed"
     if any(calls.wants_heartbeat(state, call) for call in turn.calls):
         return "requested"
-    return "silent" if turn.sent == 0 and turn.input_kind == "UserMessageReceived" else ""
+    return "silent" if turn.sent == 0 and turn.input_kind == _SPOKEN else None
 
 
+_SPOKEN: Final = kind_of(UserMessageReceived)
 _REPEATS: Final = (
     "You called {name} {times} times in this turn with the same arguments, and each time the result was the same. It "
     "will not be another one: do something else, or answer the user with send_message."
@@ -281,12 +295,17 @@ def _stop(turn: Turn) -> tuple[Event, ...]:
     """
     reason = f"stopped by the user{': ' + turn.stop if turn.stop else ''}"
     events: list[Event] = []
-    if turn.phase in {Phase.INFERRING, Phase.SUMMARISING}:
-        events.append(InferenceCancelled(reason=reason))
-    elif turn.phase == Phase.ACTING and not turn.calls and turn.done == 0:
-        events.append(AnswerRejected(reason=reason))
-    elif turn.phase in {Phase.ACTING, Phase.CALLING}:
-        events += [FunctionFailed(call=c.id, name=c.name, error=reason) for c in turn.calls[turn.done :]]
+    match turn.phase:
+        case "inferring" | "summarising":
+            events.append(InferenceCancelled(reason=reason))
+        case "acting" if not turn.calls and turn.done == 0:
+            events.append(AnswerRejected(reason=reason))
+        case "acting" | "calling":
+            events += [FunctionFailed(call=c.id, name=c.name, error=reason) for c in turn.calls[turn.done :]]
+        case "ready" | "failed":
+            pass
+        case _:
+            assert_never(turn.phase)
     return (*events, _end(turn, "stopped", reason))
 
 
@@ -328,27 +347,29 @@ def _draft(state: State, event: Event, now_ms: int) -> Draft:
     turn = state.turn
     cause = (turn.request_key or turn.input_key) if turn else ""
     number = turn.input if turn else getattr(event, "input", 0)
-    opens, closes, key = "", "", f"m{state.seq + 1}"
+    opens: Opens = ""
+    closes, key = "", f"m{state.seq + 1}"
     match event:
         case InferenceRequested():
-            opens = Topic.INFERENCE
+            opens = "inference"
         case FunctionCalled():
             opens = topic(named(functions_of(state), event.name))
         case InferenceCancelled() if turn:
             closes, key = turn.request_key, answer_key(turn.request_key)
-        case FunctionFailed() if turn and turn.phase == Phase.CALLING:
+        case FunctionFailed() if turn and turn.phase == "calling":
             closes = turn.request_key
         case TimerCancelled():
             closes = calls.alarm_key(state, event.timer_id)
         case TurnEnded() if turn:
             closes = turn.input_key
         case InputAdopted():
-            opens, number, cause = Topic.TURN, event.input, ""
+            opens, number, cause = "turn", event.input, ""
         case TimerSet() if state.unadopted:
-            opens, number, cause, key = Topic.ALARM, 0, TAKEN_UP, state.unadopted.alarms[0]
+            opens, number, cause, key = "alarm", 0, TAKEN_UP, state.unadopted.alarms[0]
         case InputArchived() | InputSkipped() | TurnStarted():
             cause = next(p.key for p in state.pending if p.seq == event.input)
             closes = cause if isinstance(event, InputSkipped) else ""
+            number = event.input
         case _:
             pass
     return draft(state.agent, now_ms, event, key=key, turn=number, cause=cause, opens=opens, closes=closes)

@@ -3,8 +3,8 @@
 A `Draft` is an event on its way in; the log gives it its place (`seq` in its stream, gapless from 1,
 and `position` in its partition) and makes it an `Envelope`. The log reads no body.
 
-`opens` names the part that owes an answer to this event (see `Topic`); `closes` is the key of the request that this
-event answers. `opens` and `closes` take effect in the same commit as the event.
+`opens` names the part that owes an answer to this event; `closes` is the key of the request that this event answers.
+`opens` and `closes` take effect in the same commit as the event.
 """
 
 from __future__ import annotations
@@ -14,18 +14,11 @@ from typing import Final
 
 import msgspec
 
+from palimpsest.events.kinds import Kind
+from palimpsest.events.vocabulary import Logged, Opens
+
 GENESIS: Final = b"\x00" * 32
 """The hash before a stream's first event."""
-
-
-class Topic:
-    """The parts that can owe an answer; the values of `opens`."""
-
-    TURN: Final = "turn"  # an input, owed a turn by the memory manager; closed by TurnEnded
-    INFERENCE: Final = "inference"  # owed by the LLM processor
-    STORAGE: Final = "storage"  # a storage function, owed by the storage actor
-    TIMER: Final = "timer"  # a timer function, owed by the timer actor
-    ALARM: Final = "alarm"  # a timer that is set: the timer actor owes its firing
 
 
 class Draft(msgspec.Struct, frozen=True, array_like=True):
@@ -36,13 +29,13 @@ class Draft(msgspec.Struct, frozen=True, array_like=True):
 
     agent: str
     time: int
-    kind: str
+    kind: Logged[Kind]
     version: int
     key: str
     body: bytes
     turn: int = 0
     cause: str = ""
-    opens: str = ""
+    opens: Logged[Opens] = ""
     closes: str = ""
 
 
@@ -53,13 +46,13 @@ class Envelope(msgspec.Struct, frozen=True, array_like=True):
     seq: int
     position: int
     time: int
-    kind: str
+    kind: Logged[Kind]
     version: int
     key: str
     body: bytes
     turn: int
     cause: str
-    opens: str
+    opens: Logged[Opens]
     closes: str
     hash: bytes
 

@@ -40,6 +40,7 @@ from palimpsest.events.types import (
     Settings,
     SummaryWritten,
 )
+from palimpsest.events.vocabulary import Author, EntryKind, Pressure
 
 SUMMARY_ATTEMPTS: Final = 2
 OVERFLOW_ATTEMPTS: Final = 3
@@ -83,11 +84,14 @@ def warn(state: State, tokens: int, count: Count) -> MemoryPressureWarned | None
     return MemoryPressureWarned(tokens=tokens, window_tokens=settings.window_tokens) if with_warning <= mark else None
 
 
+_BEGINS: Final[frozenset[EntryKind]] = frozenset({"input", "assistant"})
+
+
 def pieces(queue: tuple[Entry, ...]) -> Iterator[tuple[Entry, ...]]:
     """The queue in pieces that leave as one: an input, or an answer with its results; each with the notes behind it."""
     piece: list[Entry] = []
     for entry in queue:
-        if piece and entry.kind in {"input", "assistant"}:
+        if piece and entry.kind in _BEGINS:
             yield tuple(piece)
             piece = []
         piece.append(entry)
@@ -95,7 +99,7 @@ def pieces(queue: tuple[Entry, ...]) -> Iterator[tuple[Entry, ...]]:
         yield tuple(piece)
 
 
-def start(state: State, measured: Measure, reason: str) -> EvictionStarted | None:
+def start(state: State, measured: Measure, reason: Pressure) -> EvictionStarted | None:
     """Cut the oldest pieces until the rest fits the target (with a summary of full size). None: nothing can go.
 
     The turn's last step holds the results that the model waits for: it goes only where no context fits with it.
@@ -121,7 +125,7 @@ def start(state: State, measured: Measure, reason: str) -> EvictionStarted | Non
     return EvictionStarted(seqs=tuple(gone), reason=reason, tokens=tokens_before, target_tokens=target_tokens)
 
 
-def _target_tokens(settings: Settings, measured: Measure, reason: str) -> int:
+def _target_tokens(settings: Settings, measured: Measure, reason: Pressure) -> int:
     """What to shrink to. Where the provider says that the window is smaller than we hold it to be: a share of this."""
     if reason == "overflow":
         return int(with_margin(measured.total, settings) * min(settings.evict_to, settings.evict_at))
@@ -176,7 +180,7 @@ class _Messages(msgspec.Struct):
     messages: list[msgspec.Raw]
 
 
-def _written(state: State, text: str, author: str, count: Count, note: str = "") -> SummaryWritten:
+def _written(state: State, text: str, author: Author, count: Count, note: str = "") -> SummaryWritten:
     """The summary's event, counted as it will stand in the context."""
     seqs = state.eviction.seqs if state.eviction else ()
     hidden = len(seqs) + (state.summary.hidden if state.summary else 0)

@@ -5,13 +5,13 @@ Every limit, choice and count was made by `decide` and stands in the event; so o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 import msgspec
 from msgspec.structs import replace
 
-from palimpsest.events import counting, margins
+from palimpsest.events import counting, lifecycle, margins
 from palimpsest.events.answers import named, package_answer, rewired
 from palimpsest.events.codec import decode
 from palimpsest.events.context import SENT, package, package_result, pressure_warning
@@ -25,12 +25,14 @@ from palimpsest.events.functions.core_memory import appended
 from palimpsest.events.inputs import first_page, on_clock, packaged
 from palimpsest.events.own_fields import slimmed, wanting
 from palimpsest.events.repetition import acted
-from palimpsest.events.state import UNCOUNTED, Down, Entry, Eviction, Pending, Phase, State, Summary, Turn
+from palimpsest.events.state import UNCOUNTED, Down, Entry, Eviction, Pending, State, Summary, Turn, moved
 from palimpsest.events.times import now as _now
 from palimpsest.events.times import zone_of
 from palimpsest.events.types import (
     AgentCreated,
     AgentForked,
+    AgentReinstated,
+    AgentRetired,
     AlertRaised,
     AnswerRejected,
     ArchivalMemoryInserted,
@@ -68,12 +70,14 @@ from palimpsest.events.types import (
     TimerFired,
     TimerSet,
     TimeZoneSet,
+    TitleChanged,
     TurnEnded,
     TurnStarted,
     UploadFinished,
     UserLoggedIn,
     UserMessageReceived,
 )
+from palimpsest.events.vocabulary import Beat, CutOrNot, EntryKind, Phase
 
 
 def fold(envelopes: Iterable[Envelope], state: State | None = None) -> State | None:
@@ -146,8 +150,7 @@ def _server_switched(state: State, _at: Envelope, event: ServerSwitched) -> Stat
     turn, eviction = state.turn, state.eviction
     if turn is not None and event.reason:
         down = (*turn.down, Down(server=state.server, why=event.reason))
-        phase = Phase.READY if turn.phase == Phase.FAILED else turn.phase
-        turn = replace(turn, phase=phase, down=down, overflows=0, error="", detail="")
+        turn = moved(turn, _asks_again(turn), down=down, overflows=0, error="", detail="")
     state = replace(
         asked_with(state, event.settings),
         server=event.server,
@@ -177,8 +180,11 @@ def _format_changed(state: State, at: Envelope, event: FormatChanged) -> State:
     turn = state.turn
     if turn is None or not turn.mended_by:
         return state
-    phase = Phase.READY if turn.phase == Phase.FAILED else turn.phase
-    return replace(state, turn=replace(turn, phase=phase, mended_by=()))
+    return replace(state, turn=moved(turn, _asks_again(turn), mended_by=()))
+
+
+def _asks_again(turn: Turn) -> Phase:
+    return "ready" if turn.phase == "failed" else turn.phase
 
 
 # --- inputs -------------------------------------------------------------------------------------------------------
@@ -206,8 +212,9 @@ def _stop_requested(state: State, _at: Envelope, event: StopRequested) -> State:
 # --- a turn -------------------------------------------------------------------------------------------------------
 
 
-def _turn(state: State, **changes: Any) -> State:
-    return replace(state, turn=replace(_turn_of(state), **changes))
+def _turn(state: State, phase: Phase | None = None, **changes: Any) -> State:
+    turn = _turn_of(state)
+    return replace(state, turn=moved(turn, phase or turn.phase, **changes))
 
 
 def _turn_of(state: State) -> Turn:
@@ -260,17 +267,17 @@ def _turn_ended(state: State, _at: Envelope, event: TurnEnded) -> State:
 def _heartbeat_raised(state: State, at: Envelope, event: HeartbeatRaised) -> State:
     failures = 0 if event.reason == "requested" else _turn_of(state).failures + 1
     wire = package("heartbeat", _now(state), reason=_HEARTBEAT_REASONS.get(event.reason, event.reason))
-    return _enqueue(_turn(state, phase=Phase.READY, failures=failures), at, "alert", wire)
+    return _enqueue(_turn(state, phase="ready", failures=failures), at, "alert", wire)
 
 
-_HEARTBEAT_REASONS: Final = {
+_HEARTBEAT_REASONS: Final[Mapping[Beat, str]] = {
     "requested": "Function called using request_heartbeat=true, returning control",
     "failed": "Function call failed, returning control",
     "silent": "You yielded without a message to the user, who waits for one: call send_message, returning control",
 }
 
 
-def _enqueue(state: State, at: Envelope, kind: str, wire: bytes, own: Own | None = None) -> State:
+def _enqueue(state: State, at: Envelope, kind: EntryKind, wire: bytes, own: Own | None = None) -> State:
     return replace(state, queue=(*state.queue, Entry(seq=at.seq, kind=kind, wire=wire, own=own)))
 
 
@@ -291,7 +298,7 @@ def _inference_requested(state: State, at: Envelope, event: InferenceRequested) 
         state = replace(state, summary=replace(state.summary, tokens=event.summary_tokens))
     counted = int(event.tokens / state.settings.margin)
     steps = _turn_of(state).steps + 1
-    return _turn(state, phase=Phase.INFERRING, request_key=at.key, steps=steps, asked_tokens=counted)
+    return _turn(state, phase="inferring", request_key=at.key, steps=steps, asked_tokens=counted)
 
 
 def _summary_requested(state: State, at: Envelope, event: InferenceRequested) -> State:
@@ -299,23 +306,23 @@ def _summary_requested(state: State, at: Envelope, event: InferenceRequested) ->
     if under_way is None:
         raise LogDamaged(state.agent, at.seq, "it asks for a summary, and no eviction is under way")
     eviction = Eviction(seqs=under_way.seqs, clip_chars=event.clip_chars, attempts=under_way.attempts + 1)
-    return _turn(replace(state, eviction=eviction), phase=Phase.SUMMARISING, request_key=at.key)
+    return _turn(replace(state, eviction=eviction), phase="summarising", request_key=at.key)
 
 
 def _inference_completed(state: State, at: Envelope, event: InferenceCompleted) -> State:
     turn = _turn_of(state)
     tokens = turn.tokens + event.usage.prompt + event.usage.completion
-    if turn.phase == Phase.SUMMARISING and state.eviction:
+    if turn.phase == "summarising" and state.eviction:
         eviction = replace(state.eviction, answered=True, text="" if event.finish in CUT else event.content)
         state = replace(state, eviction=eviction)
-        return _turn(state, phase=Phase.READY, request_key="", tokens=tokens)
+        return _turn(state, phase="ready", request_key="", tokens=tokens)
     state = margins.taken(state, margins.reading(event, _counted_tokens(state, event)))
     state = counting.counted(state, event.counted)
     calls = tuple(named(event.calls, at.seq - state.shift))
     wire = package_answer(event.content, calls, state.format)
     state = _turn(
         state,
-        phase=Phase.ACTING,
+        phase="acting",
         request_key="",
         tokens=tokens,
         calls=calls,
@@ -347,15 +354,15 @@ def _cut_noticed(state: State, _at: Envelope, event: CutNoticed) -> State:
 
 def _inference_failed(state: State, _at: Envelope, event: InferenceFailed) -> State:
     turn = _turn_of(state)
-    if turn.phase == Phase.SUMMARISING and state.eviction:
+    if turn.phase == "summarising" and state.eviction:
         note = f"{event.error}: {event.detail}"[:300]
         eviction = replace(state.eviction, answered=True, text="", note=note, error=event.error)
         state = replace(state, eviction=eviction)
-        return _turn(state, phase=Phase.READY, request_key="", detail=event.detail, mended_by=event.mended_by)
+        return _turn(state, phase="ready", request_key="", detail=event.detail, mended_by=event.mended_by)
     overflows = turn.overflows + (event.error == "overflow")
     return _turn(
         counting.counted(state, event.counted),
-        phase=Phase.FAILED,
+        phase="failed",
         request_key="",
         error=event.error,
         detail=event.detail,
@@ -365,14 +372,14 @@ def _inference_failed(state: State, _at: Envelope, event: InferenceFailed) -> St
 
 
 def _inference_cancelled(state: State, _at: Envelope, _event: InferenceCancelled) -> State:
-    return _turn(state, phase=Phase.READY, request_key="")
+    return _turn(state, phase="ready", request_key="")
 
 
 def _answer_rejected(state: State, _at: Envelope, event: AnswerRejected) -> State:
     turn = _turn_of(state)
     return _turn(
         replace(state, queue=state.queue[:-1]),
-        phase=Phase.READY,
+        phase="ready",
         calls=(),
         content="",
         note=event.reason,
@@ -398,7 +405,7 @@ def _result(state: State, at: Envelope, call: str, text: str = SENT, *, ok: bool
         acts=acts,
         repeats=repeats,
         repeating=repeating,
-        phase=Phase.ACTING,
+        phase="acting",
         request_key="",
         number=0,
         done=turn.done + 1,
@@ -417,7 +424,7 @@ def _message_sent(state: State, at: Envelope, event: MessageSent) -> State:
     return _enqueue(state, at, "alert", package("system_alert", _now(state), message=cut)) if cut else state
 
 
-_CUTS: Final = {
+_CUTS: Final[Mapping[CutOrNot, str]] = {
     "length": "The message was cut off at the length limit of your answers; the user got it as far as it went.",
     "content_filter": "The server's content filter cut the message off; the user got it as far as it went.",
     "interrupted": "The server ended the message in its middle; the user got it as far as it went.",
@@ -448,7 +455,7 @@ def _heartbeats_paused(state: State, at: Envelope, event: HeartbeatsPaused) -> S
 
 
 def _function_called(state: State, at: Envelope, event: FunctionCalled) -> State:
-    return _turn(asked_again(state), phase=Phase.CALLING, request_key=at.key, number=event.number)
+    return _turn(asked_again(state), phase="calling", request_key=at.key, number=event.number)
 
 
 def _function_returned(state: State, at: Envelope, event: FunctionReturned) -> State:
@@ -508,7 +515,7 @@ def _pressure_warned(state: State, at: Envelope, _event: MemoryPressureWarned) -
 
 def _eviction_started(state: State, _at: Envelope, event: EvictionStarted) -> State:
     state = replace(state, eviction=Eviction(seqs=event.seqs))
-    return _turn(state, phase=Phase.READY)
+    return _turn(state, phase="ready")
 
 
 def _messages_evicted(state: State, _at: Envelope, event: MessagesEvicted) -> State:
@@ -540,6 +547,9 @@ _EVOLVE: Final[dict[type[Event], Callable[[State, Envelope, Any], State]]] = {
     AgentForked: forked,
     TimeZoneSet: _time_zone_set,
     SettingsChanged: _settings_changed,
+    TitleChanged: lifecycle.titled,
+    AgentRetired: lifecycle.retired,
+    AgentReinstated: lifecycle.reinstated,
     FormatChanged: _format_changed,
     MarginLearned: _margin_learned,
     CutNoticed: _cut_noticed,

@@ -10,7 +10,7 @@ them out, so that with the same inputs, settings and answers a fork's contexts a
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final
+from typing import Final, assert_never
 
 from msgspec.structs import replace
 
@@ -18,8 +18,9 @@ from palimpsest.events.encodings import is_servers
 from palimpsest.events.envelope import Envelope
 from palimpsest.events.errors import LogDamaged
 from palimpsest.events.margins import asks
+from palimpsest.events.phases import AT_MODEL
 from palimpsest.events.rendering import shapes
-from palimpsest.events.state import UNCOUNTED, Alarm, Eviction, Phase, State, Turn, Unadopted
+from palimpsest.events.state import UNCOUNTED, Alarm, Eviction, State, Turn, Unadopted, moved
 from palimpsest.events.types import (
     AgentForked,
     Event,
@@ -37,8 +38,6 @@ DROPPED: Final = "dropped"
 KEPT: Final = "kept"
 MOVED: Final = "moved"
 
-_ASKED: Final = frozenset({Phase.INFERRING, Phase.SUMMARISING, Phase.CALLING})
-
 
 def forked(state: State, at: Envelope, event: AgentForked) -> State:
     """The state of a fork at its first own event, from its parent's."""
@@ -46,7 +45,7 @@ def forked(state: State, at: Envelope, event: AgentForked) -> State:
     if (parent.agent, parent.seq) != (state.agent, state.seq) or at.agent == state.agent:
         why = f"it forks agent '{parent.agent}' at {parent.seq}, and stands behind '{state.agent}' at {state.seq}"
         raise LogDamaged(at.agent, at.seq, why)
-    state = replace(_rewound(state), agent=at.agent, parent=parent, shift=state.shift + 1)
+    state = replace(_rewound(state), agent=at.agent, parent=parent, shift=state.shift + 1, retired=None)
     if event.timers != KEPT:
         state = replace(state, alarms=())
     if event.settings is not None:
@@ -61,17 +60,21 @@ def forked(state: State, at: Envelope, event: AgentForked) -> State:
 def _rewound(state: State) -> State:
     """What is open at another part was not asked yet: so that `decide` asks again, from the same context."""
     turn = state.turn
-    if turn is None or turn.phase not in _ASKED:
+    if turn is None:
         return state
-    ready = replace(turn, phase=Phase.READY, request_key="", rewound=turn.phase)
+    ready = moved(turn, "ready", request_key="", rewound=turn.phase)
     match turn.phase:
-        case Phase.INFERRING:
+        case "inferring":
             return replace(state, turn=replace(ready, steps=turn.steps - 1))
-        case Phase.SUMMARISING:
+        case "summarising":
             return replace(state, turn=ready, eviction=_asked_once_less(state.eviction))
-        case _:
+        case "calling":
             number = turn.number or int(turn.request_key.removeprefix("m"))  # a call's key is its seq
-            return replace(state, turn=replace(ready, phase=Phase.ACTING, number=number))
+            return replace(state, turn=moved(ready, "acting", number=number))
+        case "ready" | "acting" | "failed":
+            return state
+        case _:
+            assert_never(turn.phase)
 
 
 def _asked_once_less(eviction: Eviction | None) -> Eviction | None:
@@ -167,7 +170,7 @@ def asked_again(state: State) -> State:
 
 def stopped(state: State, turn: Turn) -> State:
     """A turn was stopped. What was open at the parent, and was not asked for again, has no InferenceCancelled here."""
-    return replace(state, shift=state.shift - 1) if turn.rewound in {Phase.INFERRING, Phase.SUMMARISING} else state
+    return replace(state, shift=state.shift - 1) if turn.rewound in AT_MODEL else state
 
 
 # --- timers that move ---------------------------------------------------------------------------------------------

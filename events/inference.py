@@ -29,6 +29,7 @@ from palimpsest.events.types import (
     InferenceCancelled,
     InferenceRequested,
 )
+from palimpsest.events.vocabulary import Purpose
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,7 +38,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     agent: str
     key: str
     turn: int
-    purpose: str
+    purpose: Purpose
     model: str
     base_url: str
     request: bytes

@@ -13,7 +13,7 @@ harmony's tokens, not their text, and fetches its vocabulary; vLLM's and SGLang'
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import Final, assert_never
 
 import msgspec
 
@@ -172,9 +172,11 @@ class Splitter:
                 return self._channel(at, final)
             case "call":
                 return self._wait(at) if not final else self._block(tag, at)
-            case _:
+            case "stray":
                 self._given.mark()
                 return end
+            case _:
+                assert_never(tag.kind)
 
     def _is_quoted(self, tag: Tag, end: int) -> bool:
         """Whether a quotation mark stands before the tag, and for a token its like behind it too."""

@@ -12,7 +12,7 @@ from typing import Final, Literal
 
 import msgspec
 
-Kind = Literal["thinks", "thought", "call", "channel", "stray"]
+TagKind = Literal["thinks", "thought", "call", "channel", "stray"]
 """What a tag begins: a thought, the end of one (all text before it was thought), a call, a header of harmony's; or it
 is nothing, and left out."""
 
@@ -22,7 +22,7 @@ class Tag(msgspec.Struct, frozen=True):
     `inner`: its own text belongs to the body."""
 
     text: str
-    kind: Kind
+    kind: TagKind
     closes: tuple[str, ...] = ()
     models: str = ""
     token: bool = False

@@ -17,17 +17,25 @@ from palimpsest.events.context import Count
 from palimpsest.events.decide import advance
 from palimpsest.events.envelope import Draft, Envelope
 from palimpsest.events.errors import PalimpsestError
+from palimpsest.events.kinds import kinds_of
 from palimpsest.events.state import State
 from palimpsest.events.times import Offset, no_zones
 from palimpsest.events.types import (
     INPUTS,
+    AgentCreated,
+    AgentForked,
+    AgentReinstated,
+    AgentRetired,
     Event,
+    EvictionStarted,
     FormatChanged,
     FunctionFailed,
     FunctionReturned,
     InferenceCompleted,
     InferenceFailed,
+    InferenceRequested,
     InputAdopted,
+    MemoryPressureWarned,
     SettingsChanged,
     SourceAttached,
     SourceDetached,
@@ -35,13 +43,19 @@ from palimpsest.events.types import (
     TimerCancelled,
     TimerSet,
     TimeZoneSet,
+    TitleChanged,
+    TurnStarted,
 )
+from palimpsest.events.vocabulary import DraftOutcome
 
 _FOREIGN: Final[tuple[type[Event], ...]] = (
     *INPUTS,
     InputAdopted,
     StopRequested,
     SettingsChanged,
+    TitleChanged,
+    AgentRetired,
+    AgentReinstated,
     TimeZoneSet,
     FormatChanged,
     InferenceCompleted,
@@ -54,13 +68,11 @@ _FOREIGN: Final[tuple[type[Event], ...]] = (
     SourceDetached,
 )
 
-FOREIGN: Final = frozenset(event.__name__ for event in _FOREIGN)
+FOREIGN: Final = kinds_of(*_FOREIGN)
 """The kinds that others write: what the memory manager waits for. Its own it folds at once; but what follows from an
 answer may come with it, decided by the LLM processor (`InferenceDesk.followed`)."""
 
-OWN: Final = frozenset(
-    {"AgentCreated", "AgentForked", "TurnStarted", "InferenceRequested", "MemoryPressureWarned", "EvictionStarted"}
-)
+OWN: Final = kinds_of(AgentCreated, AgentForked, TurnStarted, InferenceRequested, MemoryPressureWarned, EvictionStarted)
 """Those that never come with an answer (`InferenceDesk.followed`): an agent's first, and what is counted for."""
 
 
@@ -178,8 +190,8 @@ class MemoryManager:
         """Whether there are agents to decide for that the last plan left out."""
         return bool(self._dirty)
 
-    def settle(self, outcomes: Sequence[tuple[str, str]]) -> list[str]:
-        """Learn what became of the plan: (agent, outcome) for each draft, as `store.logs.contract.Appended` has it.
+    def settle(self, outcomes: Sequence[tuple[str, DraftOutcome]]) -> list[str]:
+        """Learn what became of the plan: (agent, outcome) for each draft.
 
         A stream whose drafts were all appended is where the plan left it. Any other has moved on, by another's event
         or by a predecessor's append under the same keys (which need not be the plan that was made here): those agents

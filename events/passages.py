@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import Callable, Iterator, Sequence
 from datetime import date
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple, TypeAlias
 
 import msgspec
 
@@ -42,11 +42,17 @@ _WINDOW_CHARS_PER_TOKEN: Final = 8
 """No piece of more characters a token is counted at once: it would not fit, and tokenisers are slow on giant words."""
 
 
-class Told(msgspec.Struct, frozen=True, array_like=True):
-    """What is told beside a hit. `kind`: "repeated" (it was said again so many `times`, last at `time_ms`), "corrected"
-    or "corrects" (by, or of, what was said at `time_ms`; `text` "": that is the hit behind, or before)."""
+BesideHit: TypeAlias = Literal[
+    "repeated",  # it was said again so many `times`, last at `time_ms`
+    "corrected",  # by what was said at `time_ms` (`text` "": that is the hit behind)
+    "corrects",  # what was said at `time_ms` (`text` "": that is the hit before)
+]
 
-    kind: str
+
+class Told(msgspec.Struct, frozen=True, array_like=True):
+    """What is told beside a hit."""
+
+    kind: BesideHit
     time_ms: int
     text: str = ""
     times: int = 0

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
 
@@ -18,6 +18,7 @@ from palimpsest.events.formats import ALTERNATING, BARE_CALLS, NO_CONTENT, NO_SY
 from palimpsest.events.functions import longest_name
 from palimpsest.events.text_calls import call_text, result_text
 from palimpsest.events.types import OFFLINE
+from palimpsest.events.vocabulary import EntryKind, Role
 
 SHAPES: Final = frozenset({ALTERNATING, NO_SYSTEM, SHORT_IDS, BARE_CALLS, NO_CONTENT, TEXT_CALLS})
 """The parts that give messages another form than the queue's."""
@@ -29,15 +30,20 @@ with it, so no model is asked to write it."""
 _DIGITS: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
 
-class Message(msgspec.Struct):
-    """A message on its way out. `kind`: that of its entry; "system", "summary" or "status" beside the queue."""
+MessageKind: TypeAlias = EntryKind | Literal["system", "summary", "status", "bridge"]
+"""What a message is: that of its entry, or what stands beside the queue."""
 
-    kind: str
+
+class Message(msgspec.Struct):
+    """A message on its way out."""
+
+    kind: MessageKind
     body: dict[str, Any]
 
     @property
-    def role(self) -> str:
-        return str(self.body["role"])
+    def role(self) -> Role:
+        role: Role = self.body["role"]
+        return role
 
     def join(self, text: str, between: str = "\n") -> None:
         self.body["content"] = f"{self.body['content']}{between}{text}" if self.body.get("content") else text
@@ -48,7 +54,7 @@ def shapes(format: Format, model: str) -> frozenset[str]:
     return SHAPES.intersection(format) if model != OFFLINE else frozenset()
 
 
-def rendered(messages: Iterable[tuple[str, bytes]], wanted: frozenset[str]) -> list[bytes]:
+def rendered(messages: Iterable[tuple[MessageKind, bytes]], wanted: frozenset[str]) -> list[bytes]:
     """The messages (kind, JSON) of a request in the forms that are `wanted` (see `shapes`)."""
     if not wanted:
         return [wire for _, wire in messages]
@@ -68,7 +74,7 @@ def rendered(messages: Iterable[tuple[str, bytes]], wanted: frozenset[str]) -> l
     return [msgspec.json.encode(each.body) for each in made]
 
 
-def alone(kind: str, wire: bytes, wanted: frozenset[str]) -> list[bytes]:
+def alone(kind: MessageKind, wire: bytes, wanted: frozenset[str]) -> list[bytes]:
     """What a message of the queue adds to a request at most: for its count, which must not hang on its neighbours."""
     sent = rendered([(kind, wire)], wanted - {ALTERNATING, NO_SYSTEM})
     if ALTERNATING in wanted and kind == "assistant" and b'"tool_calls"' in wire:

@@ -14,8 +14,11 @@ from msgspec.structs import replace
 
 from palimpsest.events.state import State, Turn
 from palimpsest.events.types import Server, ServerSwitched, Settings
+from palimpsest.events.vocabulary import NoAnswerOrNone
 
-_DOWN: Final = frozenset({"unreachable", "timeout", "server_error", "rate_limited", "wrong_key", "not_allowed"})
+_DOWN: Final[frozenset[NoAnswerOrNone]] = frozenset(
+    {"unreachable", "timeout", "server_error", "rate_limited", "wrong_key", "not_allowed"}
+)
 """Failures of a summary that the agent's own server is to blame for, whichever of its models was asked."""
 _WHY_CHARS: Final = 400
 _LINE_CHARS: Final = 240
@@ -39,7 +42,7 @@ def chosen(state: State) -> Settings:
     return state.chosen or state.settings
 
 
-def served_by(settings: Settings, server: Server) -> Settings:
+def served(settings: Settings, server: Server) -> Settings:
     """The settings with another server in the place of the agent's own; what the server does not say is as there."""
     reserve_tokens = server.reserve_tokens or settings.reserve_tokens
     if server.window_tokens and not server.reserve_tokens:
@@ -66,7 +69,7 @@ def at(settings: Settings, number: int) -> Settings:
     """
     if not 0 < number <= len(settings.fallbacks):
         return settings
-    return replace(served_by(settings, settings.fallbacks[number - 1]), summarizer="")
+    return replace(served(settings, settings.fallbacks[number - 1]), summarizer="")
 
 
 def all_of(settings: Settings) -> tuple[Settings, ...]:
@@ -77,7 +80,7 @@ def all_of(settings: Settings) -> tuple[Settings, ...]:
 def summarizer(settings: Settings) -> Settings:
     """The settings with which a summary is asked for."""
     if settings.summarizer_at is not None:
-        return served_by(settings, settings.summarizer_at)
+        return served(settings, settings.summarizer_at)
     return replace(settings, model=settings.summarizer or settings.model)
 
 

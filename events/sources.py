@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from typing import Final
+from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
 from msgspec.structs import replace
@@ -19,6 +19,7 @@ from msgspec.structs import replace
 from palimpsest.events.codec import decode
 from palimpsest.events.envelope import Envelope
 from palimpsest.events.errors import LogDamaged, NewerFormat
+from palimpsest.events.kinds import kinds_of
 from palimpsest.events.types import (
     SOURCE_EVENTS,
     AgentAttached,
@@ -37,8 +38,8 @@ PREFIX: Final = "source:"
 PAST_SOURCES: Final = PREFIX + "\U0010ffff"
 """The streams of sources come before this, in the order of names; those of the agents whose names come later, after."""
 FORMAT: Final = 1
-KINDS: Final = frozenset(event.__name__ for event in SOURCE_EVENTS)
-OUTLINE: Final = KINDS - {PassagesLoaded.__name__}
+KINDS: Final = kinds_of(*SOURCE_EVENTS)
+OUTLINE: Final = KINDS - kinds_of(PassagesLoaded)
 """The kinds that a source's fold needs; they are few, and small."""
 
 
@@ -62,13 +63,10 @@ def document_id(path: str, sha256: str, load: int = 0) -> str:
     return hashlib.sha256(named.encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
 
-class Status:
-    """What has become of a document."""
+DocumentStatus: TypeAlias = Literal["loading", "loaded", "refused", "removed"]
+"""What has become of a document."""
 
-    LOADING: Final = "loading"
-    LOADED: Final = "loaded"
-    REFUSED: Final = "refused"
-    REMOVED: Final = "removed"
+_THERE: Final[frozenset[DocumentStatus]] = frozenset({"loading", "loaded"})
 
 
 class Document(msgspec.Struct, frozen=True, kw_only=True):
@@ -78,7 +76,7 @@ class Document(msgspec.Struct, frozen=True, kw_only=True):
 
     id: str
     path: str
-    status: str
+    status: DocumentStatus
     media_type: str = ""
     size_bytes: int = 0
     sha256: str = ""
@@ -91,6 +89,10 @@ class Document(msgspec.Struct, frozen=True, kw_only=True):
     origin: str = ""
     reason: str = ""
     notes: tuple[str, ...] = ()
+
+    def become(self, status: DocumentStatus, **changes: Any) -> Document:
+        """The document with another status, and further changes. (`replace` takes any word for a status.)"""
+        return replace(self, status=status, **changes)
 
 
 class Source:
@@ -116,11 +118,11 @@ class Source:
     @property
     def loaded(self) -> list[Document]:
         """The documents that are there whole, by path."""
-        return sorted((d for d in self.documents.values() if d.status == Status.LOADED), key=lambda d: d.path)
+        return sorted((d for d in self.documents.values() if d.status == "loaded"), key=lambda d: d.path)
 
     @property
     def loading(self) -> list[Document]:
-        return [document for document in self.documents.values() if document.status == Status.LOADING]
+        return [document for document in self.documents.values() if document.status == "loading"]
 
     @property
     def cut_off(self) -> list[Document]:
@@ -136,7 +138,7 @@ class Source:
 
     def at_path(self, path: str) -> list[Document]:
         """What is there, or begun, at a path: where a file was changed and not all was cleared up, more than one."""
-        return [d for d in self.documents.values() if d.path == path and d.status in (Status.LOADING, Status.LOADED)]
+        return [d for d in self.documents.values() if d.path == path and d.status in _THERE]
 
     def named(self, wanted: str) -> list[Document]:
         """The loaded documents that a path, its end, or an id can mean."""
@@ -147,7 +149,7 @@ class Source:
     def free_id(self, path: str, sha256: str) -> str:
         """The id of these bytes at this path: that of the document that is there or begun, or of the next one."""
         load = 0
-        while (before := self.documents.get(id := document_id(path, sha256, load))) and before.status == Status.REMOVED:
+        while (before := self.documents.get(id := document_id(path, sha256, load))) and before.status == "removed":
             load += 1
         return id
 
@@ -165,13 +167,13 @@ class Source:
                 self._open(at, event)
             case PassagesLoaded():
                 document = self._of(at, event.document)
-                if document.status == Status.LOADING:
+                if document.status == "loading":
                     self._put(replace(document, passages=max(document.passages, event.first + event.count)))
             case DocumentLoaded():
                 self._close(at, event)
             case DocumentRefused(path=path, reason=reason, sha256=sha256):
                 self.gone = False
-                refused = Document(id="", path=path, status=Status.REFUSED, reason=reason, sha256=sha256, opened=at.seq)
+                refused = Document(id="", path=path, status="refused", reason=reason, sha256=sha256, opened=at.seq)
                 self.refused[path] = refused
             case DocumentRemoved(document=id, reason=reason, last=last):
                 self._remove(at, self._of(at, id), reason, last=last)
@@ -193,7 +195,7 @@ class Source:
         document = Document(
             id=event.document,
             path=event.path,
-            status=Status.LOADING,
+            status="loading",
             media_type=event.media_type,
             size_bytes=event.size_bytes,
             sha256=event.sha256,
@@ -207,19 +209,19 @@ class Source:
     def _close(self, at: Envelope, event: DocumentLoaded) -> None:
         """A document is whole, unless it was removed while it was loaded: then it stays removed."""
         document = self._of(at, event.document)
-        if document.status != Status.LOADING:
+        if document.status != "loading":
             return
-        whole = replace(document, status=Status.LOADED, passages=event.passages, chars=event.chars, notes=event.notes)
+        whole = document.become("loaded", passages=event.passages, chars=event.chars, notes=event.notes)
         self._put(replace(whole, closed=at.seq))
         self.refused.pop(whole.path, None)
         self.changed = at.seq
 
     def _remove(self, at: Envelope, document: Document, reason: str, *, last: bool = False) -> None:
-        there = document.status != Status.REMOVED
-        gone = replace(document, status=Status.REMOVED, removals=document.removals + 1, closed=at.seq)
-        cut_off = not last and (document.cut_off or document.status == Status.LOADING)
+        there = document.status != "removed"
+        gone = document.become("removed", removals=document.removals + 1, closed=at.seq)
+        cut_off = not last and (document.cut_off or document.status == "loading")
         self._put(replace(gone, reason=reason if there else document.reason, cut_off=cut_off))
-        if document.status == Status.LOADED:
+        if document.status == "loaded":
             self.changed = at.seq
 
     def _of(self, at: Envelope, id: str) -> Document:

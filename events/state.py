@@ -5,11 +5,14 @@ The queue keeps each message as the JSON that goes on the wire, so that a contex
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final, Literal
 
 import msgspec
+from msgspec.structs import replace
 
+from palimpsest.events.kinds import Kind
 from palimpsest.events.types import Block, Own, Parent, Settings, Timer, ToolCall
+from palimpsest.events.vocabulary import EntryKind, FinishOrNone, Logged, NoAnswerOrNone, Phase
 
 FOLD: Final = "2"
 """The version of this state and of its fold; snapshots of another version are thrown away."""
@@ -22,13 +25,10 @@ class Part(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Entry(Part, frozen=True, kw_only=True):
-    """One message of the FIFO queue. `seq` is that of the event which bore it; `wire` its JSON; `tokens` its count.
-
-    `kind`: "input" (a packaged input), "alert" (a packaged note of the kernel), "assistant", or "tool" (a result).
-    """
+    """One message of the FIFO queue. `seq` is that of the event which bore it; `wire` its JSON; `tokens` its count."""
 
     seq: int
-    kind: str
+    kind: EntryKind
     wire: bytes
     tokens: int = UNCOUNTED
     own: Own | None = None
@@ -40,7 +40,7 @@ class Pending(Part, frozen=True, kw_only=True):
 
     seq: int
     key: str
-    kind: str
+    kind: Logged[Kind]
     time_ms: int
     wire: bytes
     heartbeat: bool = False
@@ -72,20 +72,9 @@ class Eviction(Part, frozen=True, kw_only=True):
     answered: bool = False
     text: str = ""
     note: str = ""
-    error: str = ""
+    error: Logged[NoAnswerOrNone] = ""
     """Why the model gave no summary, in InferenceFailed's word."""
     gone: tuple[Entry, ...] = ()
-
-
-class Phase:
-    """Where a turn stands."""
-
-    READY: Final = "ready"  # a request is due
-    INFERRING: Final = "inferring"  # an inference is open
-    ACTING: Final = "acting"  # calls of the last answer are to be carried out
-    CALLING: Final = "calling"  # a function is open at another part
-    SUMMARISING: Final = "summarising"  # a summary inference is open
-    FAILED: Final = "failed"  # the last inference failed
 
 
 class Alarm(Part, frozen=True, kw_only=True):
@@ -112,8 +101,8 @@ class Act(Part, frozen=True, kw_only=True):
 
 
 class Turn(Part, frozen=True, kw_only=True):
-    """A turn under way. `time_ms` is the one time that the model is shown in it: that of its input; on the clock of
-    `zone`, which is `offset_s` ahead of UTC (None: in UTC).
+    """A turn under way, in one of its phases (`events.phases`). `time_ms` is the one time that the model is shown in
+    it: that of its input; on the clock of `zone`, which is `offset_s` ahead of UTC (None: in UTC).
 
     `request_key` is that of the open request, if there is one. `calls` are those of the last answer, and the first
     `done` of them have their results; where it was plain text, `content`, `done` is 1 once that was sent.
@@ -124,9 +113,9 @@ class Turn(Part, frozen=True, kw_only=True):
 
     input: int
     input_key: str
-    input_kind: str
+    input_kind: Logged[Kind]
     time_ms: int
-    phase: str = Phase.READY
+    phase: Phase = "ready"
     request_key: str = ""
     steps: int = 0
     tokens: int = 0
@@ -136,17 +125,17 @@ class Turn(Part, frozen=True, kw_only=True):
     step_failed: bool = False
     calls: tuple[ToolCall, ...] = ()
     done: int = 0
-    finish: str = ""
+    finish: Logged[FinishOrNone] = ""
     content: str = ""
     note: str = ""
-    error: str = ""
+    error: Logged[NoAnswerOrNone] = ""
     detail: str = ""
     mended_by: tuple[str, ...] = ()
     """What would have the server take the request that it refused: parts of the format."""
     asked_tokens: int = 0
     """Our count of the last request, without margin."""
     stop: str | None = None
-    rewound: str = ""
+    rewound: Phase | Literal[""] = ""
     number: int = 0
     down: tuple[Down, ...] = ()
     """The servers that are not asked again in this turn."""
@@ -158,6 +147,11 @@ class Turn(Part, frozen=True, kw_only=True):
     """The step after which the model was last told that it repeats itself."""
     zone: str = ""
     offset_s: int | None = None
+
+
+def moved(turn: Turn, phase: Phase, **changes: Any) -> Turn:
+    """The turn in this phase, with further changes. (`replace` takes any word for a phase.)"""
+    return replace(turn, phase=phase, **changes)
 
 
 class Reading(Part, frozen=True, kw_only=True):
@@ -178,6 +172,16 @@ class Learned(Part, frozen=True, kw_only=True):
     base_url: str
     encoding: str
     margin: float
+
+
+class Retired(Part, frozen=True, kw_only=True):
+    """A retirement: the event that began it, and the timers that were set then."""
+
+    seq: int
+    key: str
+    time_ms: int
+    reason: str = ""
+    timers: tuple[Timer, ...] = ()
 
 
 class Unadopted(Part, frozen=True, kw_only=True):
@@ -216,7 +220,8 @@ class State(Part, frozen=True, kw_only=True):
     next_sources: tuple[str, ...] | None = None
     """Those that are attached once the running turn has ended, where that makes a difference: a turn sees one set."""
     shift: int = 0
-    """How many events a fork has more than its parent would have, had it gone on: ids made of seqs leave them out."""
+    """How many events a fork has more than its parent would have, had it gone on, and how many titles and retirements
+    there were: ids made of seqs leave them out."""
     server: int = 0
     """Who is asked: 0 is the server of the chosen settings, then come its fallbacks; `settings` are those to ask it
     with."""
@@ -238,6 +243,9 @@ class State(Part, frozen=True, kw_only=True):
     """How far its clock was ahead of UTC when it was last asked for."""
     unadopted: Unadopted | None = None
     """What a fork takes up again as soon as it has anything to do; until then it is at rest."""
+    title: str = ""
+    """What people call it ("": by its name)."""
+    retired: Retired | None = None
 
 
 _encoder = msgspec.msgpack.Encoder()

@@ -2,7 +2,8 @@
 
 Rules. (1) A field is only ever added, with a default; anything else is a new version with an upcaster in `codec`.
 (2) An event carries every outcome of a policy (what was cut, counted, refused), so that folding needs no policy.
-(3) Nothing secret and nothing unbounded: keys and headers never, contexts as fingerprints.
+(3) Nothing secret and nothing unbounded: keys and headers never, contexts as fingerprints. (4) A word of a closed set
+is one of `events.vocabulary`.
 """
 
 from __future__ import annotations
@@ -10,6 +11,19 @@ from __future__ import annotations
 from typing import ClassVar, Final
 
 import msgspec
+
+from palimpsest.events.vocabulary import (
+    Author,
+    Beat,
+    CutOrNot,
+    End,
+    Finish,
+    Logged,
+    NoAnswer,
+    Pressure,
+    Purpose,
+    TimersGo,
+)
 
 OFFLINE: Final = "offline"
 """The built-in model's name."""
@@ -217,6 +231,25 @@ class SettingsChanged(Event, frozen=True, kw_only=True):
     settings: Settings
 
 
+class TitleChanged(Event, frozen=True, kw_only=True):
+    """What people call the agent from here on ("": by its name again). The stream's name stands in its chain, and
+    stays."""
+
+    title: str = ""
+
+
+class AgentRetired(Event, frozen=True, kw_only=True):
+    """From here on the agent takes no input; what came before is answered. It opens a request, which AgentReinstated
+    closes. `timers` were set, and are cancelled in the same append: they are remembered for that day."""
+
+    reason: str = ""
+    timers: tuple[Timer, ...] = ()
+
+
+class AgentReinstated(Event, frozen=True, kw_only=True):
+    """The agent takes inputs again. Its timers are set again by the events that follow."""
+
+
 class ServerSwitched(Event, frozen=True, kw_only=True):
     """From here on another server is asked, with these settings: the first (0), or a fallback by its number (from 1).
 
@@ -265,8 +298,7 @@ class AgentForked(Event, frozen=True, kw_only=True):
     which is not copied. `hash` is the parent's chain there.
 
     What is None goes on as it was. What was open at the parent is not run twice: an open inference or call is asked
-    for again, once the fork is given something to do. `timers`: "dropped", "kept" (those of the parent are set here
-    too, from then on), or "moved" (those that go over are set here by the events that follow, and cancelled there).
+    for again, once the fork is given something to do.
     """
 
     parent: Parent
@@ -274,7 +306,7 @@ class AgentForked(Event, frozen=True, kw_only=True):
     settings: Settings | None = None
     system: str | None = None
     blocks: tuple[Block, ...] | None = None
-    timers: str = "dropped"
+    timers: Logged[TimersGo] = "dropped"
 
 
 class InputAdopted(Event, frozen=True, kw_only=True):
@@ -354,7 +386,7 @@ class InferenceRequested(Event, frozen=True, kw_only=True):
     message and the functions' schemas, and `summary_tokens` the summary's (0: it has its count, or there is none).
     """
 
-    purpose: str  # "reply" or "summary"
+    purpose: Logged[Purpose]
     fingerprint: bytes
     tokens: int
     counted: tuple[int, ...] = ()
@@ -383,7 +415,7 @@ class InferenceCompleted(Event, frozen=True, kw_only=True):
 
     content: str = ""
     calls: tuple[ToolCall, ...] = ()
-    finish: str = "stop"  # "stop", "tool_calls", "length", "content_filter", "interrupted" (by the server)
+    finish: Logged[Finish] = "stop"
     model: str = ""
     usage: Usage = Usage()
     sent: bytes = b""
@@ -395,11 +427,9 @@ class InferenceCompleted(Event, frozen=True, kw_only=True):
 
 
 class InferenceFailed(Event, frozen=True, kw_only=True):
-    """`error` is one of: wrong_key, not_allowed (an address that came with an import), unknown_model, overflow,
-    rate_limited, timeout, unreachable, server_error, bad_request, bad_answer. `detail` says what to do; it never holds
-    a key."""
+    """`detail` says what to do; it never holds a key."""
 
-    error: str
+    error: Logged[NoAnswer]
     detail: str
     sent: bytes = b""
     attempts: int = 1
@@ -428,17 +458,14 @@ class RepetitionNoted(Event, frozen=True, kw_only=True):
 
 
 class HeartbeatRaised(Event, frozen=True, kw_only=True):
-    """Control goes back to the model. `reason`: requested, failed, or silent (the user waits, and got no message)."""
+    """Control goes back to the model."""
 
-    reason: str
+    reason: Logged[Beat]
 
 
 class TurnEnded(Event, frozen=True, kw_only=True):
-    """`reason`: yielded, stopped, step_limit, token_limit, failure_limit, repeating, inference_failed,
-    window_too_small."""
-
     input: int
-    reason: str = "yielded"
+    reason: Logged[End] = "yielded"
     detail: str = ""
     steps: int = 0
     tokens: int = 0
@@ -449,12 +476,11 @@ class TurnEnded(Event, frozen=True, kw_only=True):
 
 class MessageSent(Event, frozen=True, kw_only=True):
     """What the user sees. `call` is empty where the model answered in plain text. `cut`: the server ended the answer
-    in its middle, at its limit ("length"), by its filter ("content_filter") or for a reason of its own ("interrupted");
-    the user and the model are told."""
+    in its middle; the user and the model are told."""
 
     text: str
     call: str = ""
-    cut: str = ""
+    cut: Logged[CutOrNot] = ""
 
 
 class CoreMemoryAppended(Event, frozen=True, kw_only=True):
@@ -551,11 +577,11 @@ class MemoryPressureWarned(Event, frozen=True, kw_only=True):
 
 
 class EvictionStarted(Event, frozen=True, kw_only=True):
-    """These seqs are to leave the queue. `reason`: pressure or overflow; `tokens` the context's count before, and
-    `target_tokens` what it is to shrink to."""
+    """These seqs are to leave the queue. `tokens` is the context's count before, and `target_tokens` what it is to
+    shrink to."""
 
     seqs: tuple[int, ...]
-    reason: str
+    reason: Logged[Pressure]
     tokens: int
     target_tokens: int
 
@@ -568,12 +594,12 @@ class MessagesEvicted(Event, frozen=True, kw_only=True):
 
 class SummaryWritten(Event, frozen=True, kw_only=True):
     """The recursive summary. `covers` are the newly evicted seqs, `previous` the seq of the summary that this one
-    swallowed (0: none): together they name every seq it covers. `author`: model, extractive or bare (the ladder)."""
+    swallowed (0: none): together they name every seq it covers."""
 
     text: str
     covers: tuple[int, ...]
     previous: int
-    author: str
+    author: Logged[Author]
     tokens: int
     note: str = ""
 
@@ -702,6 +728,9 @@ AGENT_EVENTS: tuple[type[Event], ...] = (
     AgentForked,
     TimeZoneSet,
     SettingsChanged,
+    TitleChanged,
+    AgentRetired,
+    AgentReinstated,
     FormatChanged,
     MarginLearned,
     CutNoticed,

@@ -17,7 +17,7 @@ from typing import Final, Literal, Self
 import msgspec
 from msgspec.structs import replace
 
-from palimpsest.events.errors import BadInput, DataFolderBusy, LogUnavailable
+from palimpsest.events.errors import BadInput, DataFolderBusy, DataFolderUnusable, LogUnavailable
 
 How = Literal["free", "brief", "starting", "door", "cluster", "alone"]
 """What whoever finds the folder taken can do: wait until it is let go, or until there is a system to join; join it at
@@ -67,7 +67,8 @@ class FolderLock:
     def release(self) -> None:
         """Let go. The file stays: to delete it would let two processes lock two files of one name."""
         if self._descriptor is not None:
-            self.tell(how="free")
+            with contextlib.suppress(OSError):  # a disk that is full keeps nobody's lock
+                self.tell(how="free")
             fcntl.flock(self._descriptor, fcntl.LOCK_UN)  # also for a copy that a fork may have made
             os.close(self._descriptor)
             self._descriptor = None
@@ -108,17 +109,11 @@ class DataFolder:
                 self.path.mkdir(mode=0o700)
                 _sync_folder(self.path.parent)
         except OSError as error:
-            raise BadInput(
-                f"The data folder {self.path} cannot be made: {error.strerror} ({error.filename}). "
-                "Give another one with --data DIR, or in PALIMPSEST_HOME."
-            ) from error
+            raise DataFolderUnusable(str(self.path), "unmade", f"{error.strerror} ({error.filename})") from error
         if not self.path.is_dir():
-            raise BadInput(f"The data folder {self.path} is a file. Give a folder with --data DIR.")
+            raise DataFolderUnusable(str(self.path), "file")
         if not os.access(self.path, os.R_OK | os.W_OK | os.X_OK):
-            raise BadInput(
-                f"The data folder {self.path} cannot be written to. "
-                "Change its rights (`chmod u+rwx`), or give another one with --data DIR."
-            )
+            raise DataFolderUnusable(str(self.path), "closed")
         return self
 
     def lock(self, purpose: str, *, make: bool = True, how: How = "brief", address: str = "") -> FolderLock:
@@ -174,7 +169,7 @@ def is_alive(pid: int) -> bool:
 def default_data_folder(environ: Mapping[str, str]) -> Path:
     """$PALIMPSEST_HOME, else ~/.palimpsest. Raises BadInput where there is neither."""
     if not environ.get("PALIMPSEST_HOME") and os.path.expanduser("~") == "~":  # noqa: PTH111 (never raises)
-        raise BadInput("This user has no home folder: give the data folder with --data DIR, or in PALIMPSEST_HOME.")
+        raise DataFolderUnusable("", "homeless")
     return expanded(Path(environ.get("PALIMPSEST_HOME") or "~/.palimpsest"))
 
 

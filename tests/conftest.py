@@ -37,6 +37,7 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ["TZ"] = "UTC"  # a new agent's zone is this process's: that of the tests is the same everywhere
     keys = tempfile.mkdtemp(prefix="palimpsest-keys-")
     os.environ["PALIMPSEST_KEYS"] = str(Path(keys) / "keys.json")
+    os.environ["XDG_CONFIG_HOME"] = str(Path(keys) / "config")  # where this user's defaults are not
     config.add_cleanup(lambda: shutil.rmtree(keys, ignore_errors=True))
     if os.access(IN_MEMORY, os.W_OK) and shutil.disk_usage(IN_MEMORY).free > ROOM_BYTES:
         os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(IN_MEMORY))

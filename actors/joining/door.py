@@ -63,6 +63,11 @@ class Door:
     def path(self) -> Path:
         return self._folder.path / _NAME
 
+    @property
+    def count(self) -> int:
+        """How many have joined."""
+        return len(self._joined())
+
     def open(self) -> Path:
         """Let others in from now on; where."""
         self._thread.start()
@@ -127,7 +132,7 @@ class Door:
         return self._served.left(len(self._joined()))
 
     def _joined(self) -> tuple[Seat, ...]:
-        return tuple(guest.seat for guest in self._guests if guest.seat is not None)
+        return tuple(guest.seat for guest in list(self._guests) if guest.seat is not None)
 
     async def _answer(self, guest: _Guest, ask: Ask) -> None:
         try:

@@ -6,7 +6,6 @@ It ends when it is told to (`down`, SIGTERM, SIGINT), or, where it does not stay
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import signal
 import sys
@@ -24,8 +23,11 @@ FIRST_S = 30.0
 """So long a system that does not stay waits for the first who joins."""
 
 
-async def host(errand: Errand, on_up: Callable[[System], None]) -> None:
-    """Have the system until it is to end. Raises as `boot` does."""
+async def host(errand: Errand, on_up: Callable[[System], bool]) -> None:
+    """Have the system until it is to end. `on_up` tells who wanted it; False: nobody is there any more.
+
+    Raises as `boot` does.
+    """
     ended = asyncio.Event()
     loop = asyncio.get_running_loop()
     system = await boot(DataFolder(Path(errand.folder)), errand.purpose, errand.options)
@@ -37,15 +39,16 @@ async def host(errand: Errand, on_up: Callable[[System], None]) -> None:
             loop.call_soon_threadsafe(ended.set)
 
         system.hosted(stays=errand.stays, on_end=end)
-        if not errand.stays:
-            loop.call_later(FIRST_S, system.left, 0)
-        on_up(system)
+        loop.call_later(FIRST_S, system.look)
+        if not on_up(system):
+            system.look()
         await ended.wait()
     finally:
         await system.stop()
 
 
 def main() -> int:
+    signal.signal(signal.SIGTERM, _ended)  # also while Ray starts: whoever wanted the system may be gone by then
     pipe = int(sys.argv[2])
     errand = msgspec.msgpack.decode(sys.stdin.buffer.read(), type=Errand)
 
@@ -58,11 +61,18 @@ def main() -> int:
     return 0
 
 
-def _tell(pipe: int, outcome: Outcome) -> None:
-    """Say once, to whoever started this process and may be gone, what became of it."""
-    with contextlib.suppress(OSError):
+def _ended(number: int, _frame: object) -> None:
+    raise SystemExit(128 + number)
+
+
+def _tell(pipe: int, outcome: Outcome) -> bool:
+    """Say once, to whoever started this process, what became of it; False where that one is gone."""
+    try:
         os.write(pipe, msgspec.msgpack.encode(outcome, enc_hook=str))
         os.close(pipe)
+    except OSError:
+        return False
+    return True
 
 
 if __name__ == "__main__":

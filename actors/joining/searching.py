@@ -15,6 +15,7 @@ from palimpsest.events.errors import ActorLost
 from palimpsest.events.passages import Page
 from palimpsest.store.folder import DataFolder
 from palimpsest.store.index.points import View
+from palimpsest.store.index.settings import PointKind
 
 T = TypeVar("T")
 
@@ -33,7 +34,7 @@ class RunningIndex:
         self,
         views: Sequence[View],
         *,
-        kind: str,
+        kind: PointKind,
         query: str,
         page: int,
         size: int,

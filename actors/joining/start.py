@@ -64,8 +64,9 @@ async def started(folder: DataFolder, purpose: str, options: Options, *, stays: 
 def _process(errand: Errand, pipe: int) -> subprocess.Popen[bytes]:
     home = str(Path(palimpsest.__path__[0]).absolute().parent)
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([home, os.environ.get("PYTHONPATH", "")])}
+    # -P: what lies in the user's folder is no module of ours.
     descriptor = os.open(Path(errand.folder) / LOG, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    command = [sys.executable, "-m", "palimpsest.actors.joining.host", errand.folder, str(pipe)]
+    command = [sys.executable, "-P", "-m", "palimpsest.actors.joining.host", errand.folder, str(pipe)]
     try:
         process = subprocess.Popen(
             command,

@@ -11,6 +11,7 @@ from typing import Final, Protocol
 
 from palimpsest.events.envelope import Envelope
 from palimpsest.events.errors import UnknownAgent
+from palimpsest.events.kinds import Kind
 from palimpsest.events.sources import PAST_SOURCES
 from palimpsest.events.state import State
 from palimpsest.store.logs.contract import Append, Appended, StreamHead, agents_of, unknown_agent
@@ -30,7 +31,7 @@ class Log(Protocol):
         after: int = 0,
         to: int | None = None,
         limit: int | None = None,
-        kinds: frozenset[str] | None = None,
+        kinds: frozenset[Kind] | None = None,
     ) -> list[Envelope]: ...
 
     async def heads(self, after: str = "", limit: int | None = None) -> list[StreamHead]: ...

@@ -10,7 +10,9 @@ from collections.abc import Mapping
 
 from palimpsest.actors.links import wire
 from palimpsest.events.envelope import Envelope
+from palimpsest.events.kinds import Kind
 from palimpsest.events.state import State
+from palimpsest.events.vocabulary import Topic
 from palimpsest.store.logs.contract import Append, Appended, LogStore, StreamHead
 from palimpsest.store.logs.states import load
 
@@ -30,11 +32,11 @@ class DirectLog:
         after: int = 0,
         to: int | None = None,
         limit: int | None = None,
-        kinds: frozenset[str] | None = None,
+        kinds: frozenset[Kind] | None = None,
     ) -> list[Envelope]:
         return await asyncio.to_thread(self._store.read, agent, after, to, limit, kinds)
 
-    async def open_requests(self, topic: str, agent: str | None = None) -> wire.Opened:
+    async def open_requests(self, topic: Topic, agent: str | None = None) -> wire.Opened:
         found = await asyncio.to_thread(self._store.open_requests, topic, agent)
         return wire.Opened(found, await asyncio.to_thread(self._store.position))
 

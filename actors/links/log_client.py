@@ -11,7 +11,9 @@ from palimpsest.actors.links import wire
 from palimpsest.actors.links.protocol import LogPart
 from palimpsest.events.envelope import Draft, Envelope
 from palimpsest.events.errors import LogDamaged, NewerFormat, PalimpsestError
+from palimpsest.events.kinds import Kind
 from palimpsest.events.state import State
+from palimpsest.events.vocabulary import Topic
 from palimpsest.store.logs.contract import Append, Appended, StreamHead
 from palimpsest.store.logs.states import rebuild
 
@@ -45,12 +47,12 @@ class LogClient:
         limit: int,
         wait_s: float,
         *,
-        kinds: tuple[str, ...] = (),
-        wake: tuple[str, ...] = (),
+        kinds: frozenset[Kind] = frozenset(),
+        wake: frozenset[Kind] = frozenset(),
         linger_s: float = 0.0,
     ) -> wire.Batch:
         """As `LogActor.tail`."""
-        wanted = wire.Wanted(after, limit, wait_s, frozenset(kinds), frozenset(wake), linger_s)
+        wanted = wire.Wanted(after, limit, wait_s, kinds, wake, linger_s)
         return wire.unpack_batch(await self._part.tail(wire.pack(wanted)))
 
     async def exchange(
@@ -60,18 +62,18 @@ class LogClient:
         limit: int,
         wait_s: float,
         *,
-        kinds: tuple[str, ...] = (),
-        wake: tuple[str, ...] = (),
+        kinds: frozenset[Kind] = frozenset(),
+        wake: frozenset[Kind] = frozenset(),
     ) -> tuple[list[Appended], wire.Batch | None]:
         """As `LogActor.exchange`. Raises what the log does; nothing of the append was taken then."""
-        asked = wire.Exchange(append, wire.Wanted(after, limit, wait_s, frozenset(kinds), frozenset(wake)))
+        asked = wire.Exchange(append, wire.Wanted(after, limit, wait_s, kinds, wake))
         answer = await self._part.exchange(bytes(wire.packed(asked)))
         outcome, batch = wire.unpack_exchanged(answer)
         if isinstance(outcome, PalimpsestError):
             raise outcome
         return outcome, batch
 
-    async def open_requests(self, topic: str, agent: str | None = None) -> wire.Opened:
+    async def open_requests(self, topic: Topic, agent: str | None = None) -> wire.Opened:
         return wire.unpack_opened(await self._part.open_requests(topic, agent))
 
     async def cursor(self, consumer: str) -> int:
@@ -108,7 +110,7 @@ class LogClient:
         after: int = 0,
         to: int | None = None,
         limit: int | None = None,
-        kinds: frozenset[str] | None = None,
+        kinds: frozenset[Kind] | None = None,
     ) -> list[Envelope]:
         return wire.unpack_envelopes(await self._part.read(agent, after, to, limit, kinds))
 

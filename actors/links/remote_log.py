@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from palimpsest.actors.links import wire
 from palimpsest.actors.links.protocol import LogPart
 from palimpsest.events.envelope import Envelope
+from palimpsest.events.kinds import Kind
 from palimpsest.events.types import Parent
 
 T = TypeVar("T")
@@ -31,7 +32,7 @@ class RemoteLog:
         after: int = 0,
         to: int | None = None,
         limit: int | None = None,
-        kinds: frozenset[str] | None = None,
+        kinds: frozenset[Kind] | None = None,
     ) -> list[Envelope]:
         return wire.unpack_envelopes(self._waited(self._log.read(agent, after, to, limit, kinds)))
 

@@ -11,8 +11,11 @@ import msgspec
 
 from palimpsest.events.envelope import Envelope
 from palimpsest.events.errors import BadInput, PalimpsestError, rebuilt
+from palimpsest.events.kinds import Kind
 from palimpsest.events.passages import Page
 from palimpsest.events.types import Parent
+from palimpsest.events.vocabulary import Logged
+from palimpsest.store.index.settings import PointKind
 from palimpsest.store.logs.contract import Append, Appended, StreamHead
 from palimpsest.store.logs.states import Stretch
 
@@ -30,8 +33,8 @@ class Wanted(msgspec.Struct, frozen=True, array_like=True):
     after: int
     limit: int
     wait_s: float
-    kinds: frozenset[str] = frozenset()
-    wake: frozenset[str] = frozenset()
+    kinds: frozenset[Logged[Kind]] = frozenset()
+    wake: frozenset[Logged[Kind]] = frozenset()
     linger_s: float = 0.0
 
 
@@ -70,7 +73,7 @@ class Sought(msgspec.Struct, frozen=True, array_like=True):
 
     views: tuple[tuple[str, int], ...]
     """Streams, each as of a seq (`store.index.points.View`)."""
-    kind: str
+    kind: PointKind
     query: str
     page: int
     size: int

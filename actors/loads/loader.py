@@ -30,6 +30,7 @@ from palimpsest.actors.loads.loading import (
     told_of,
 )
 from palimpsest.actors.loads.pace import Pace
+from palimpsest.actors.parts.door import NEVER
 from palimpsest.actors.parts.process import now_ms
 from palimpsest.actors.requests.sources import (
     AGENTS_AT_ONCE,
@@ -42,12 +43,12 @@ from palimpsest.actors.requests.sources import (
 )
 from palimpsest.events.codec import decode, draft
 from palimpsest.events.documents import Passage
-from palimpsest.events.envelope import Draft, Topic
+from palimpsest.events.envelope import Draft
 from palimpsest.events.errors import ActorLost, DocumentUnreadable, LogUnavailable
+from palimpsest.events.kinds import kinds_of
 from palimpsest.events.sources import (
     Document,
     Source,
-    Status,
     loaded_key,
     opened_key,
     passages_key,
@@ -77,7 +78,7 @@ LOOKS_AFTER: Final = 20
 PATIENCE_S: Final = 60.0
 """So long the log may be away, or full, before a load gives up."""
 UNLOADED: Final = "It was unloaded while it was loaded. Load it again if it is to be there."
-_PASSAGES: Final = frozenset({PassagesLoaded.__name__})
+_PASSAGES: Final = kinds_of(PassagesLoaded)
 
 
 class _Unloaded(Exception):
@@ -168,7 +169,7 @@ class Loader:
             await self._refuse(found.path, reason_of(error, found.real))
             return
         document = self._source.documents.get(self._source.free_id(found.path, sha256))
-        if document is not None and document.status == Status.LOADED:
+        if document is not None and document.status == "loaded":
             self._skipped.append(found.path)
             await self._replace(document)
             return
@@ -232,7 +233,7 @@ class Loader:
     def _living(self, id: str) -> Document:
         """The document, as it was when the source was looked at. Raises _Unloaded."""
         document = self._source.documents[id]
-        if document.status == Status.REMOVED:
+        if document.status == "removed":
             raise _Unloaded
         return document
 
@@ -244,9 +245,9 @@ class Loader:
         while True:
             await self._look_again()
             document = self._source.documents.get(id)
-            if document is None or document.status == Status.LOADED:
+            if document is None or document.status == "loaded":
                 return
-            if document.status == Status.REMOVED and document.closed > self._written:
+            if document.status == "removed" and document.closed > self._written:
                 return
             await self._remove(document, reason)
 
@@ -313,12 +314,12 @@ class Loader:
         if others:
             await self._patiently(lambda: remove(self._log, self._name, others, f"replaced by {document.id}"))
             await self._look_again()
-        return [other for other in others if other.status == Status.LOADED]
+        return [other for other in others if other.status == "loaded"]
 
     async def _refuse(self, path: str, reason: str, sha256: str = "") -> None:
         """Note that a file was not loaded, and take back what was loaded of it before that showed."""
         self._refused.append(Refused(path, reason))
-        begun = [document for document in self._source.at_path(path) if document.status == Status.LOADING]
+        begun = [document for document in self._source.at_path(path) if document.status == "loading"]
         await self._patiently(lambda: remove(self._log, self._name, begun, clip(reason, 200)))
         known = self._source.refused.get(path)
         if known is None or (known.reason, known.sha256) != (reason, sha256):
@@ -329,7 +330,8 @@ class Loader:
     # --- the end
 
     async def _tell(self) -> list[str]:
-        """One upload event for each agent that has the source, of what it holds now; those that had not got it yet."""
+        """One upload event for each agent that has the source, of what it holds now; those that had not got it yet. One
+        that is retired hears of nothing."""
         told: list[str] = []
         if not self._source.loaded:
             return told
@@ -338,13 +340,14 @@ class Loader:
         key = f"in:load:{self._name}:{self._source.changed}"
         while waiting:
             part, waiting = waiting[:AGENTS_AT_ONCE], waiting[AGENTS_AT_ONCE:]
-            drafts = [draft(agent, now_ms(), event, key=key, opens=Topic.TURN) for agent in part]
+            drafts = [draft(agent, now_ms(), event, key=key, opens="turn") for agent in part]
             answers = await self._append(drafts, dict.fromkeys(part, MUST_EXIST))
             told += [agent for agent, answer in zip(part, answers, strict=True) if answer.outcome == "appended"]
             refused = [(agent, a.position) for agent, a in zip(part, answers, strict=True) if a.outcome == "refused"]
-            if refused:
+            later = [agent for agent, wait_ms in refused if wait_ms != NEVER]
+            if later:
                 await asyncio.sleep(max(wait_ms for _, wait_ms in refused) / 1000)
-                waiting += [agent for agent, _ in refused]
+                waiting += later
         return told
 
     # --- the log

@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from palimpsest.events.errors import BadInput
+from palimpsest.events.errors import PassagesFixed, PassagesUnusable
 from palimpsest.events.sources import Source
 from palimpsest.events.texts import clip
 from palimpsest.store.documents import OVERLAP_TOKENS, PASSAGE_TOKENS, Refused
@@ -67,11 +67,7 @@ def sizes_of_new(passage_tokens: int, overlap_tokens: int) -> tuple[int, int]:
     tokens = passage_tokens or PASSAGE_TOKENS
     overlap = min(OVERLAP_TOKENS, tokens // 2) if overlap_tokens == -1 else overlap_tokens
     if not LEAST_TOKENS <= tokens <= MOST_TOKENS or not 0 <= overlap <= tokens // 2:
-        raise BadInput(
-            f"Passages of {tokens} tokens with an overlap of {overlap} cannot be made: give --passage-tokens "
-            f"{LEAST_TOKENS} to {MOST_TOKENS} (without it: {PASSAGE_TOKENS}), and --overlap-tokens of at most half of "
-            "that."
-        )
+        raise PassagesUnusable(tokens, overlap, LEAST_TOKENS, MOST_TOKENS, PASSAGE_TOKENS)
     return tokens, overlap
 
 
@@ -79,10 +75,7 @@ def check_sizes(source: Source, passage_tokens: int, overlap_tokens: int) -> Non
     """Raises BadInput where other sizes are asked for than those that a source has."""
     had = source.passage_tokens, source.overlap_tokens
     if (passage_tokens or had[0], had[1] if overlap_tokens == -1 else overlap_tokens) != had:
-        raise BadInput(
-            f"Source '{source.name}' has passages of {had[0]} tokens with an overlap of {had[1]}, for good. Leave "
-            "--passage-tokens and --overlap-tokens out, or load into a source of another name."
-        )
+        raise PassagesFixed(source.name, *had)
 
 
 def same_bytes(source: Source, paths: Collection[str]) -> tuple[tuple[str, str], ...]:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Final, Protocol
+from typing import Final, Literal, Protocol, TypeAlias, get_args
 
 import msgspec
 
 from palimpsest.events.types import Own, ToolCall, Usage
+from palimpsest.events.vocabulary import Finish, NoAnswer
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
-    """A finished answer. `finish`: stop, tool_calls, length, content_filter or interrupted. Tool calls may lack an id
+    """A finished answer. Tool calls may lack an id
     (""), and `arguments` is the text as the model wrote it. `reasoning` came beside the content; `notes` say what was
     odd in how the answer came, and was read all the same."""
 
@@ -19,7 +20,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     reasoning: str = ""
     notes: tuple[str, ...] = ()
     calls: tuple[ToolCall, ...] = ()
-    finish: str = "stop"
+    finish: Finish = "stop"
     model: str = ""
     usage: Usage = Usage()
     own: Own | None = None
@@ -52,7 +53,7 @@ class ModelFailed(Exception):
     """The model gave no answer. Fields as in `InferenceFailed`; `detail` is safe to log and says what to do.
     `mended_by`: parts of the format that may mend it, to be tried one after the other."""
 
-    def __init__(self, error: str, detail: str, attempts: int = 1, *, mended_by: tuple[str, ...] = ()) -> None:
+    def __init__(self, error: NoAnswer, detail: str, attempts: int = 1, *, mended_by: tuple[str, ...] = ()) -> None:
         super().__init__(detail)
         self.mended_by = mended_by
         self.error = error
@@ -60,10 +61,21 @@ class ModelFailed(Exception):
         self.attempts = attempts
 
 
-class Piece(msgspec.Struct, frozen=True, array_like=True):
-    """Streamed text. `kind`: message (what the user will see), thought, or waiting (a line that says for what)."""
+PieceKind: TypeAlias = Literal[
+    "message",  # what the user will see
+    "thought",
+    "waiting",  # a line that says for what
+    "again",  # what was shown of the turn so far is void
+    "end",  # of an answer
+]
 
-    kind: str
+PIECE_KINDS: Final[frozenset[PieceKind]] = frozenset(get_args(PieceKind))
+
+
+class Piece(msgspec.Struct, frozen=True, array_like=True):
+    """Streamed text."""
+
+    kind: PieceKind
     text: str
 
 

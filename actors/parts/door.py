@@ -3,7 +3,8 @@
 Rules. (1) Only inputs are refused, before anything is acknowledged; what answers a request makes less owed, and passes.
 (2) An input counts from the moment that it is let in: a burst cannot slip through while a commit is under way. What the
 log then does not take counts no more. (3) An input that the log has already is let in: it gets its old answer.
-(4) Bytes are bounded like numbers; where nothing waits, one input is let in whatever its size.
+(4) Bytes are bounded like numbers; where nothing waits, one input is let in whatever its size. (5) A retired agent gets
+no input and no timer, whoever sends it: the log tells who is retired, at the start and by each commit.
 """
 
 from __future__ import annotations
@@ -13,13 +14,19 @@ from collections.abc import Callable, Sequence
 
 from msgspec.structs import replace
 
-from palimpsest.events.envelope import Draft, Topic
+from palimpsest.events.envelope import Draft
+from palimpsest.events.kinds import kind_of, kinds_of
+from palimpsest.events.types import AgentReinstated, AgentRetired, InputAdopted, InputSkipped, TurnEnded
 from palimpsest.store.logs.contract import Append, Appended
 
 LATER_MS = 1000
 LATER_AN_AGENT_MS = 5000
-ENDS = frozenset({"TurnEnded", "InputSkipped"})
-OWED = frozenset({"InputAdopted"})
+ENDS = kinds_of(TurnEnded, InputSkipped)
+NEVER = 0
+"""The wait of what a retired agent is sent."""
+RETIRED = kind_of(AgentRetired)
+REINSTATED = kind_of(AgentReinstated)
+OWED = kinds_of(InputAdopted)
 """A fork's input, which was let in at its parent."""
 
 
@@ -52,12 +59,17 @@ class Door:
         self._total_bytes = 0
         self._sizes: dict[tuple[str, str], int] = {}
         """The bytes of each input that the log has, and that is owed a turn."""
+        self._retired: set[str] = set()
 
     def admit(self, append: Append) -> tuple[Append, dict[str, int]]:
-        """The append without the streams whose inputs are refused, and these with their waits in milliseconds."""
+        """The append without the streams whose inputs are refused, and these with their waits in milliseconds (NEVER:
+        they are retired)."""
         refused: dict[str, int] = {}
         for draft in append.drafts:
-            if draft.opens == Topic.TURN and not draft.closes and draft.kind not in OWED:
+            if draft.agent in self._retired:
+                if self._is_barred(draft, append):
+                    refused[draft.agent] = NEVER
+            elif draft.opens == "turn" and not draft.closes and draft.kind not in OWED:
                 wait_ms = self._wait_ms(draft.agent, len(draft.body))
                 if wait_ms and not self._is_known(draft.agent, draft.key):
                     refused[draft.agent] = wait_ms
@@ -65,9 +77,17 @@ class Door:
             kept = tuple(draft for draft in append.drafts if draft.agent not in refused)
             append = replace(append, drafts=kept)
         for draft in append.drafts:
-            if draft.opens == Topic.TURN:
+            if draft.opens == "turn":
                 self._count(draft.agent, len(draft.body))
         return append, refused
+
+    def _is_barred(self, draft: Draft, append: Append) -> bool:
+        """Whether this is new to a retired agent, which the append does not take back."""
+        is_new = (draft.opens == "turn" and not draft.closes and draft.kind not in OWED) or (
+            draft.opens == "alarm" and not draft.cause
+        )
+        returns = any(each.kind == REINSTATED and each.agent == draft.agent for each in append.drafts)
+        return is_new and not returns and not self._is_known(draft.agent, draft.key)
 
     def _wait_ms(self, agent: str, size: int) -> int:
         """0: come in."""
@@ -83,6 +103,10 @@ class Door:
         """An input of the log's that is owed a turn."""
         self._count(agent, size)
         self._sizes[agent, key] = size
+
+    def retired(self, agent: str) -> None:
+        """An agent that the log has as retired."""
+        self._retired.add(agent)
 
     def queued(self, drafts: Sequence[Draft]) -> None:
         """These wait for a commit."""
@@ -112,10 +136,14 @@ class Door:
         """Learn from a commit which inputs were not taken after all, and which were answered."""
         for draft, answer in zip(drafts, answers, strict=True):
             taken = answer.outcome == "appended"
-            if draft.opens == Topic.TURN and taken:
+            if draft.opens == "turn" and taken:
                 self._sizes[draft.agent, draft.key] = len(draft.body)
-            elif draft.opens == Topic.TURN:
+            elif draft.opens == "turn":
                 self._closed(draft.agent, len(draft.body))
+            if draft.kind == RETIRED and taken:
+                self._retired.add(draft.agent)
+            elif draft.kind == REINSTATED and taken:
+                self._retired.discard(draft.agent)
             if draft.kind in ENDS and taken:
                 size = self._sizes.pop((draft.agent, draft.closes), None)
                 if size is not None:  # an input that rests (of an import, say) was never counted
@@ -124,7 +152,7 @@ class Door:
     def failed(self, drafts: Sequence[Draft]) -> None:
         """A commit failed: nothing of it was taken."""
         for draft in drafts:
-            if draft.opens == Topic.TURN:
+            if draft.opens == "turn":
                 self._closed(draft.agent, len(draft.body))
 
 

@@ -6,6 +6,7 @@ Rule: both what is kept and what is handed out at once are bounded in bytes, not
 from __future__ import annotations
 
 from palimpsest.events.envelope import Envelope
+from palimpsest.events.kinds import Kind
 
 MAX_RECENT = 8_000
 MAX_RECENT_BYTES = 4_000_000
@@ -33,14 +34,14 @@ class Recent:
             self._start = gone[-1].position
             self._bytes -= sum(len(envelope.body) for envelope in gone)
 
-    def has(self, after: int, kinds: frozenset[str]) -> bool:
+    def has(self, after: int, kinds: frozenset[Kind]) -> bool:
         """Whether there is an event after this position, of these kinds (none: of any). Yes, if it is too far back."""
         if after < self._start:
             return True
         later = self._envelopes[after - self._start :]
         return bool(later) and (not kinds or any(envelope.kind in kinds for envelope in later))
 
-    def tail(self, after: int, limit: int, kinds: frozenset[str]) -> tuple[list[Envelope], int] | None:
+    def tail(self, after: int, limit: int, kinds: frozenset[Kind]) -> tuple[list[Envelope], int] | None:
         """As `LogReader.tail`; None if it is too far back."""
         if after < self._start:
             return None

@@ -12,8 +12,9 @@ import asyncio
 import time
 from collections.abc import Iterable
 from contextlib import suppress
+from typing import Final
 
-from palimpsest.actors.models.protocol import OnPiece, Piece
+from palimpsest.actors.models.protocol import OnPiece, Piece, PieceKind
 
 FORGOTTEN_AFTER_S = 60.0
 MAX_PIECES = 20_000
@@ -22,10 +23,10 @@ PAUSE_AN_AGENT_S = 0.0001
 LONGEST_PAUSE_S = 0.025
 """Between two answers to a watcher: what comes meanwhile comes together, and the more are watched the more it is."""
 
-AgentPiece = tuple[str, int, str, str]
+AgentPiece = tuple[str, int, PieceKind, str]
 """The agent ("": all), its turn (the seq of the input; 0: all), the kind, and the text."""
 AGAIN: AgentPiece = ("", 0, "again", "")
-_JOINED = ("message", "thought")
+_JOINED: Final[frozenset[PieceKind]] = frozenset({"message", "thought"})
 
 
 class Watcher:

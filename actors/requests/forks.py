@@ -25,16 +25,27 @@ from palimpsest.events.alarms import cancelling, taking_up
 from palimpsest.events.codec import decode, draft
 from palimpsest.events.decide import resumption
 from palimpsest.events.envelope import Draft, Envelope
-from palimpsest.events.errors import AgentExists, BadInput, PalimpsestError
+from palimpsest.events.errors import AgentExists, AgentIsRetired, BadInput, PalimpsestError
 from palimpsest.events.forks import DROPPED, KEPT, MOVED, moving
+from palimpsest.events.kinds import kinds_of
 from palimpsest.events.servers import chosen
 from palimpsest.events.sources import is_source
 from palimpsest.events.state import Alarm, State
-from palimpsest.events.types import AgentForked, Block, Parent, Settings, Timer, UserMessageReceived
-from palimpsest.store.logs.contract import Append
+from palimpsest.events.types import (
+    AgentForked,
+    Block,
+    Parent,
+    Settings,
+    Timer,
+    TimerCancelled,
+    TimerFired,
+    TimerSet,
+    UserMessageReceived,
+)
+from palimpsest.store.logs.contract import THERE, Append
 
-ASKED: Final = frozenset({UserMessageReceived.__name__})
-ALARMS: Final = frozenset({"AgentForked", "TimerSet", "TimerFired", "TimerCancelled"})
+ASKED: Final = kinds_of(UserMessageReceived)
+ALARMS: Final = kinds_of(AgentForked, TimerSet, TimerFired, TimerCancelled)
 LOOKED_BACK: Final = 2_000
 """So many events are read at once where the last message is looked for."""
 FORKS_AT_ONCE: Final = 200
@@ -75,7 +86,7 @@ async def place(log: Log, agent: str, seq: int | None = None) -> Place:
 async def fork(log: Log, at: Place, names: Sequence[str], overrides: Overrides) -> None:
     """Begin forks of these names there. Raises AgentExists, BadInput."""
     _check(names, overrides)
-    await _check_free(log, names)
+    await check_free(log, names)
     event = AgentForked(
         parent=Parent(agent=at.state.agent, seq=at.state.seq),
         hash=at.event.hash,
@@ -92,7 +103,7 @@ async def fork(log: Log, at: Place, names: Sequence[str], overrides: Overrides) 
         for name, answer in zip(part, answers, strict=True):
             if answer.outcome == "conflict":
                 raise AgentExists(name)
-            assert answer.outcome in ("appended", "duplicate"), "the parent was read a moment ago"
+            assert answer.outcome in THERE, "the parent was read a moment ago"
 
 
 def _check(names: Iterable[str], overrides: Overrides) -> None:
@@ -107,7 +118,7 @@ def _check(names: Iterable[str], overrides: Overrides) -> None:
         check_text(block.value + block.description, "core memory", may_be_empty=True)
 
 
-async def _check_free(log: Log, names: Sequence[str]) -> None:
+async def check_free(log: Log, names: Sequence[str]) -> None:
     """Raises AgentExists for the first name that is taken: so that of many forks none is made."""
     left = iter(names)
     while part := list(islice(left, READS_AT_ONCE)):
@@ -128,10 +139,12 @@ class Resumed(msgspec.Struct, frozen=True):
 async def resume(log: Log, agent: str) -> Resumed:
     """Let a fork take up what it has of its parent's: the turn that was running, inputs that wait, timers that it kept.
 
-    Whatever other agent it is, it goes on by itself, and nothing is written. Raises UnknownAgent.
+    Whatever other agent it is, it goes on by itself, and nothing is written. Raises UnknownAgent, AgentIsRetired.
     """
     while True:
         state = (await place(log, agent)).state
+        if state.retired:
+            raise AgentIsRetired(agent)
         drafts = resumption(state, now_ms())
         if not drafts:
             return Resumed(state, {})
@@ -205,7 +218,7 @@ async def _move(log: Log, state: State, before: Place, name: str, alarms: Sequen
     left += [cancelling(state.agent, a.key, a.timer, now, moved_to=name) for a in state.alarms]
     expected = {name: 0, state.agent: state.seq}
     answers = await log.append(Append((*begun, *left), expected, forks={name: parent}, together=True))
-    if not all(answer.outcome in ("appended", "duplicate") for answer in answers):
+    if not all(answer.outcome in THERE for answer in answers):
         raise _Moved
 
 

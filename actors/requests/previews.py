@@ -15,7 +15,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import TypeVar
 
 from palimpsest.actors.links.protocol import LLMPart
-from palimpsest.actors.models.protocol import Piece
+from palimpsest.actors.models.protocol import PIECE_KINDS, Piece
 from palimpsest.actors.parts.watch import AGAIN, AgentPiece
 from palimpsest.events.errors import ActorLost, PalimpsestError
 
@@ -165,6 +165,8 @@ class Previews:
 
     def _dispatch(self, piece: AgentPiece) -> None:
         agent, turn, kind, text = piece
+        if kind not in PIECE_KINDS:
+            return  # of a later system: a preview may be lost
         for place in self._places.get(agent, ()) if agent else self._everywhere():
             place.put((turn, Piece(kind, text)))
 

@@ -19,7 +19,8 @@ from palimpsest.actors.links.calls import KNOWN, Log, unknown
 from palimpsest.actors.parts.process import now_ms
 from palimpsest.events.codec import draft
 from palimpsest.events.envelope import Draft
-from palimpsest.events.errors import BadInput, UnknownSource, WindowTooSmall
+from palimpsest.events.errors import BadInput, NoSuchDocument, UnknownSource, WindowTooSmall
+from palimpsest.events.kinds import kinds_of
 from palimpsest.events.prompts import least_window_of, most_reserve_tokens
 from palimpsest.events.servers import chosen
 from palimpsest.events.sources import (
@@ -51,7 +52,7 @@ MAX_NAME_CHARS: Final = 64
 READ_EVENTS: Final = 1000
 AGENTS_AT_ONCE: Final = 100
 HEADS_AT_ONCE: Final = 500
-UNLOADED: Final = frozenset({SourceUnloaded.__name__})
+UNLOADED: Final = kinds_of(SourceUnloaded)
 
 
 def check_source(name: str) -> None:
@@ -215,10 +216,7 @@ def _named(source: Source, wanted: str) -> Document:
         each = ", ".join(f"{document.path} ({document.id})" for document in found[:5])
         raise BadInput(f"'{clip(wanted, 80)}' can be {len(found)} documents: {each}. Name one by its id.")
     near = get_close_matches(wanted, [document.path for document in source.loaded][:5000], n=3)
-    hint = f" Did you mean {' or '.join(near)}?" if near else ""
-    raise BadInput(
-        f"There is no document '{clip(wanted, 80)}' in source '{source.name}'.{hint} `sources {source.name}` lists all."
-    )
+    raise NoSuchDocument(clip(wanted, 80), source.name, tuple(near))
 
 
 async def remove(log: Log, name: str, documents: Sequence[Document], reason: str) -> None:

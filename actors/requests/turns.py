@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Literal, TypeAlias
 
 import msgspec
 
@@ -17,10 +18,12 @@ from palimpsest.actors.parts.process import others_first
 from palimpsest.events.codec import decode
 from palimpsest.events.envelope import Envelope
 from palimpsest.events.errors import ActorLost, AgentSetAside, LogDamaged, LogUnavailable, NewerFormat, PalimpsestError
+from palimpsest.events.kinds import kinds_of
 from palimpsest.events.margins import told
 from palimpsest.events.types import CutNoticed, InputSkipped, MessageSent, ServerSwitched, TurnEnded
+from palimpsest.events.vocabulary import CutOrNot, End
 
-KINDS = ("MessageSent", "ServerSwitched", "CutNoticed", "TurnEnded", "InputSkipped")
+KINDS = kinds_of(MessageSent, ServerSwitched, CutNoticed, TurnEnded, InputSkipped)
 BATCH = 4000
 WAIT_S = 30.0
 RETRY_S = 0.5
@@ -44,6 +47,10 @@ class Ticket(msgspec.Struct, frozen=True):
     position: int = 0
 
 
+Ending: TypeAlias = End | Literal["skipped"]
+"""How a turn ended, or that there was none."""
+
+
 class Reply(msgspec.Struct, frozen=True, kw_only=True):
     """How a turn ended. `reason` as in TurnEnded ("yielded": all is well); `detail` says what went wrong, and `notes`
     what did not go as usual and went well in the end."""
@@ -51,11 +58,11 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
     agent: str
     input: int
     messages: tuple[str, ...]
-    reason: str
+    reason: Ending
     detail: str = ""
     steps: int = 0
     tokens: int = 0
-    cut: str = ""
+    cut: CutOrNot = ""
     """What cut the last message off: as in MessageSent."""
     notes: tuple[str, ...] = ()
 

@@ -16,13 +16,14 @@ from palimpsest.actors.links.calls import Log, unknown
 from palimpsest.actors.parts.process import now_ms
 from palimpsest.events.alarms import cancelling, setting
 from palimpsest.events.codec import draft
-from palimpsest.events.envelope import Draft, Topic
+from palimpsest.events.envelope import Draft
 from palimpsest.events.errors import BadInput
 from palimpsest.events.formats import NAMED, ZONED, changed
 from palimpsest.events.sources import is_source
 from palimpsest.events.state import Alarm, State
 from palimpsest.events.times import is_utc
 from palimpsest.events.types import AgentCreated, FormatChanged, Timer, TimeZoneSet
+from palimpsest.events.vocabulary import Topic
 from palimpsest.store.logs.contract import MUST_EXIST, Append
 from palimpsest.store.times import zones
 from palimpsest.store.times.schedule import BadTimer, goes_by_clocks, moved
@@ -31,7 +32,7 @@ from palimpsest.store.times.schedule import BadTimer, goes_by_clocks, moved
 class AlarmLog(Log, Protocol):
     """What is called of a log."""
 
-    async def open_requests(self, topic: str, agent: str | None = None) -> wire.Opened: ...
+    async def open_requests(self, topic: Topic, agent: str | None = None) -> wire.Opened: ...
 
 
 class Change(msgspec.Struct, frozen=True):
@@ -81,7 +82,7 @@ async def change(log: AlarmLog, agent: str, zone: str) -> Change:
 
 async def _by_clocks(log: AlarmLog, state: State) -> list[Alarm]:
     """The agent's timers that are to fire, and go by clocks. Those that rest (a fork's, an import's) stay so."""
-    opened = {envelope.key for envelope in (await log.open_requests(Topic.ALARM, state.agent)).envelopes}
+    opened = {envelope.key for envelope in (await log.open_requests("alarm", state.agent)).envelopes}
     return [alarm for alarm in state.alarms if alarm.key in opened and goes_by_clocks(alarm.timer)]
 
 

@@ -12,24 +12,28 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, Final, Protocol
+from typing import Any, Final, Literal
 
 import msgspec
 from msgspec.structs import replace
 
+from palimpsest.actors.reruns.functions import Functions
 from palimpsest.actors.reruns.ledger import Ledger
 from palimpsest.events.alarms import firing, setting
 from palimpsest.events.codec import answer, decode, draft
 from palimpsest.events.context import Count
 from palimpsest.events.debug.recording import Recorded, content, is_beginning, otherwise, paired, timer_content
 from palimpsest.events.decide import advance, placed, resumption
-from palimpsest.events.envelope import Draft, Envelope, Topic, answer_key
+from palimpsest.events.envelope import Draft, Envelope, answer_key
 from palimpsest.events.errors import ModelUnavailable
 from palimpsest.events.evolve import evolve
 from palimpsest.events.inference import Job, job
+from palimpsest.events.kinds import Kind
+from palimpsest.events.lifecycle import taking_back
 from palimpsest.events.servers import next_server
 from palimpsest.events.state import Alarm, State
 from palimpsest.events.types import (
+    AgentReinstated,
     Event,
     FunctionCalled,
     FunctionFailed,
@@ -45,16 +49,17 @@ from palimpsest.events.types import (
     TimerSet,
     TurnStarted,
 )
+from palimpsest.events.vocabulary import NoAnswer, Purpose
 from palimpsest.store.times.schedule import BadTimer, next_of, set_timer
 from palimpsest.store.times.zones import offset_s
 
 AT_ONCE: Final = 512
 """As many drafts are written at once."""
 _ANSWERS: Final = (InferenceCompleted, InferenceFailed, FunctionReturned, FunctionFailed)
-HOPELESS: Final = frozenset({"wrong_key", "not_allowed", "unknown_model", "unreachable"})
+HOPELESS: Final[frozenset[NoAnswer]] = frozenset({"wrong_key", "not_allowed", "unknown_model", "unreachable"})
 """Failures of a model after which asking it again, a thousand times, makes no sense."""
 
-SERVERS: Final = {"reply": ("base_url",), "summary": ("base_url", "summarizer_at")}
+SERVERS: Final[Mapping[Purpose, tuple[str, ...]]] = {"reply": ("base_url",), "summary": ("base_url", "summarizer_at")}
 """Settings that say which server answers, and stand in no request."""
 
 Asked = tuple[State, Envelope, InferenceRequested | FunctionCalled]
@@ -63,21 +68,14 @@ Asked = tuple[State, Envelope, InferenceRequested | FunctionCalled]
 Infer = Callable[[Job], Awaitable[InferenceCompleted | InferenceFailed]]
 
 
-class Functions(Protocol):
-    """What carries out searches and the functions on documents: as of the call's seq, and the sources as they were at
-    its position."""
-
-    def carry_out(self, asked: Envelope, call: FunctionCalled) -> Event: ...
-
-
 class Divergence(msgspec.Struct, frozen=True, kw_only=True):
     """Where the rerun left the recorded path: the event that was recorded there (`recorded_seq` 0: none any more), and
     the one that came instead. `otherwise` says how they differ, where they are of one kind and it is known."""
 
     recorded_seq: int
-    recorded_kind: str
+    recorded_kind: Kind
     seq: int
-    kind: str
+    kind: Kind | Literal[""]
     otherwise: str = ""
 
 
@@ -147,6 +145,8 @@ class Counterfactual:
             while not self._stopped and await self._goes_on():
                 pass
             await self._ring(self._recording[-1].envelope.time)
+        for made in taking_back(self._state, self._now_ms):
+            self._put(made, decode(made), own=False)
         self._ledger.commit()
         return Outcome(
             fork=self._state.agent,
@@ -202,7 +202,7 @@ class Counterfactual:
         changed = next((name for name in SERVERS[event.purpose] if name in self._changes), "")
         return f"another {changed}" if changed else ""
 
-    def _diverge(self, there: Recorded, kind: str, seq: int, how: str = "") -> None:
+    def _diverge(self, there: Recorded, kind: Kind | Literal[""], seq: int, how: str = "") -> None:
         self._divergence = Divergence(
             recorded_seq=there.envelope.seq, recorded_kind=there.envelope.kind, seq=seq, kind=kind, otherwise=how
         )
@@ -267,7 +267,7 @@ class Counterfactual:
             self._taken += 1
             self._put(answer(envelope, there.event, self._now_ms), there.event)
             self._set_as_recorded(envelope)
-        elif isinstance(event, FunctionCalled) and envelope.opens == Topic.TIMER:
+        elif isinstance(event, FunctionCalled) and envelope.opens == "timer":
             self._set_timer(envelope, event)
         elif isinstance(event, FunctionCalled):
             self._ledger.commit()
@@ -302,7 +302,7 @@ class Counterfactual:
     def _set_as_recorded(self, asked: Envelope) -> None:
         """The timer that was set with the answer to a call."""
         there = self._there
-        if asked.opens == Topic.TIMER and isinstance(there, TimerSet):
+        if asked.opens == "timer" and isinstance(there, TimerSet):
             self._put(setting(asked.agent, there.timer, self._now_ms, cause=asked.key), there)
 
     # --- what it is given
@@ -365,6 +365,10 @@ class Counterfactual:
                 if not closes:
                     self._skipped[envelope.seq] = f"the cancelling of timer {id}, which is not set here"
                     return
+            case AgentReinstated():
+                if self._state.retired is None:
+                    return
+                closes = self._state.retired.key
             case StopRequested(input=input):
                 event = replace(event, input=self._inputs.get(input, input))
             case SettingsChanged(settings=settings):

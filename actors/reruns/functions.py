@@ -6,7 +6,7 @@ Rule: the index is opened when the first search is asked, and brought up to the 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from palimpsest.events.envelope import Envelope
 from palimpsest.events.errors import PalimpsestError
@@ -17,6 +17,13 @@ from palimpsest.store.logs.contract import LogReader
 
 if TYPE_CHECKING:
     from palimpsest.store.index.projection import MemoryIndex
+
+
+class Functions(Protocol):
+    """What carries out searches and the functions on documents: as of the call's seq, and the sources as they were at
+    its position."""
+
+    def carry_out(self, asked: Envelope, call: FunctionCalled) -> Event: ...
 
 
 class DirectFunctions:

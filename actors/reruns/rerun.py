@@ -10,17 +10,20 @@ import msgspec
 from palimpsest.actors.models.hosted.lazy import LazyHosted
 from palimpsest.actors.models.offline.model import MODEL, OfflineModel
 from palimpsest.actors.parts.inferring import infer
-from palimpsest.actors.reruns.counterfactual import Counterfactual, Functions, Infer, Outcome
+from palimpsest.actors.reruns.counterfactual import Counterfactual, Infer, Outcome
+from palimpsest.actors.reruns.functions import Functions
 from palimpsest.actors.reruns.ledger import Ledger
-from palimpsest.events.codec import draft
+from palimpsest.events.codec import decode, draft
 from palimpsest.events.context import Count
 from palimpsest.events.debug.recording import Recorded, recorded
 from palimpsest.events.decide import placed
 from palimpsest.events.evolve import evolve
 from palimpsest.events.forks import KEPT
 from palimpsest.events.inference import Job
+from palimpsest.events.lifecycle import retiring_again
+from palimpsest.events.phases import WAITING
 from palimpsest.events.servers import chosen
-from palimpsest.events.state import Phase, State
+from palimpsest.events.state import State
 from palimpsest.events.types import (
     AgentForked,
     Block,
@@ -70,7 +73,10 @@ async def rerun(
     )
     made = draft(plan.fork, before.time_ms, event, key="fork")
     state = evolve(before, placed(made, before.seq + 1), event)
-    begin = Append((made,), {plan.fork: 0}, forks={plan.fork: parent}, at_rest=True)
+    again = retiring_again(before, plan.fork, before.time_ms)
+    for each in again:
+        state = evolve(state, placed(each, state.seq + 1), decode(each))
+    begin = Append((made, *again), {plan.fork: 0}, forks={plan.fork: parent}, at_rest=True)
     recording = _recording(log, plan, before)
     run = Counterfactual(
         Ledger(log, state, begin),
@@ -88,16 +94,16 @@ async def rerun(
 def _recording(log: LogStore, plan: Plan, before: State) -> list[Recorded]:
     """What is given again, and done again. What was open where the fork begins is asked again; but not where its turn
     was to be stopped: there is nothing to be cancelled then, either."""
-    rest = log.read(plan.agent, plan.first, plan.to)
+    rest, retired = log.read(plan.agent, plan.first, plan.to), before.retired is not None
     turn = before.turn
-    if turn is None or turn.phase not in {Phase.INFERRING, Phase.SUMMARISING, Phase.CALLING}:
-        return recorded(rest)
+    if turn is None or turn.phase not in WAITING:
+        return recorded(rest, retired=retired)
     if turn.stop is not None:
-        return [each for each in recorded(rest) if not isinstance(each.event, InferenceCancelled)
+        return [each for each in recorded(rest, retired=retired) if not isinstance(each.event, InferenceCancelled)
                 or each.envelope.closes != turn.request_key]  # fmt: skip
     asked = log.find(before.agent, turn.request_key)
     assert asked is not None, "what a turn waits for was asked for"
-    return recorded([asked, *rest])
+    return recorded([asked, *rest], retired=retired)
 
 
 def _changes(before: Settings, after: Settings | None) -> dict[str, Any]:

@@ -8,7 +8,7 @@ explains those.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, Literal, TypeAlias
 
 import msgspec
 
@@ -19,11 +19,15 @@ from palimpsest.events.debug.summaries import KINDS as SUMMARY_KINDS
 from palimpsest.events.debug.summaries import Chain, Generation, Range, Saying
 from palimpsest.events.debug.writers import Hint, Writer
 from palimpsest.events.envelope import Envelope
+from palimpsest.events.kinds import kinds_of
 from palimpsest.events.passages import chunks
 from palimpsest.events.types import ArchivalMemoryInserted, Event, InputArchived, SummaryWritten
 
-ARCHIVAL_KINDS: Final = frozenset({"ArchivalMemoryInserted", "InputArchived"})
+ARCHIVAL_KINDS: Final = kinds_of(ArchivalMemoryInserted, InputArchived)
 KINDS: Final = CORE_KINDS | SUMMARY_KINDS | ARCHIVAL_KINDS
+
+
+StandsIn: TypeAlias = Literal["core memory", "summary", "archival"]
 
 
 class Sentence(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,7 +37,7 @@ class Sentence(msgspec.Struct, frozen=True, kw_only=True):
     it away.
     """
 
-    place: str
+    place: StandsIn
     text: str
     pieces: tuple[Run, ...]
     label: str = ""
@@ -157,11 +161,11 @@ class Sentences:
 _CORE: Final = "core memory, "
 
 
-def _found(wanted: Wanted, written: Written, place: str, seq: int, label: str = "") -> list[Sentence]:
+def _found(wanted: Wanted, written: Written, place: StandsIn, seq: int, label: str = "") -> list[Sentence]:
     return [_sentence(written, span, place, label, seq) for span in wanted.where(written.value)]
 
 
-def _sentence(written: Written, span: Span, place: str, label: str = "", since: int = 0) -> Sentence:
+def _sentence(written: Written, span: Span, place: StandsIn, label: str = "", since: int = 0) -> Sentence:
     start, end = span
     pieces = tuple(cut(written.runs, span))
     return Sentence(place=place, text=written.value[start:end], pieces=pieces, label=label, since=since)

@@ -7,13 +7,14 @@ from collections.abc import Iterable
 import msgspec
 
 from palimpsest.events.debug.moments import Item, Moment, texts_in
+from palimpsest.events.kinds import Kind
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     """A choice of parts, or of single events: all that is given must hold. Kinds are events' names, `text` is looked
     for in what was said, whatever its case; times are milliseconds, both inclusive; `turn` is the seq of its input."""
 
-    kinds: frozenset[str] = frozenset()
+    kinds: frozenset[Kind] = frozenset()
     text: str = ""
     turn: int = 0
     since_ms: int | None = None

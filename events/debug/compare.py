@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 
@@ -30,6 +30,7 @@ from palimpsest.events.types import (
     TurnEnded,
     Usage,
 )
+from palimpsest.events.vocabulary import End
 
 _TIMER: Final = re.compile(r"\btimer-\d+\b")
 
@@ -49,7 +50,7 @@ class TurnRun(msgspec.Struct, kw_only=True):
     failures: int = 0
     context_tokens: int = 0
     usage: Usage = Usage()
-    ended: str = ""
+    ended: End | Literal[""] = ""
     ended_seq: int = 0
 
 

@@ -24,8 +24,10 @@ from palimpsest.events.debug.timeline import changes
 from palimpsest.events.debug.window import Window, window
 from palimpsest.events.envelope import Envelope
 from palimpsest.events.formats import Format
+from palimpsest.events.kinds import kinds_of
 from palimpsest.events.state import Entry, State
 from palimpsest.events.types import (
+    AgentForked,
     AnswerRejected,
     CoreMemoryAppended,
     CoreMemoryReplaced,
@@ -36,9 +38,9 @@ from palimpsest.events.types import (
     Timer,
 )
 
-KINDS: Final = frozenset({
-    "AgentForked", "AnswerRejected", "CoreMemoryAppended", "CoreMemoryReplaced", "MessagesEvicted", "SummaryWritten",
-})  # fmt: skip
+KINDS: Final = kinds_of(
+    AgentForked, AnswerRejected, CoreMemoryAppended, CoreMemoryReplaced, MessagesEvicted, SummaryWritten
+)
 """What of the events on the way is looked at."""
 
 

@@ -7,13 +7,18 @@ recorded (a broken chain, an event that cannot be read) does.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Final, Literal
 
 import msgspec
 
 from palimpsest.events.codec import decode
 from palimpsest.events.envelope import Envelope
+from palimpsest.events.kinds import kind_of
 from palimpsest.events.replay import Difference, Replayer
 from palimpsest.events.types import InferenceRequested
+from palimpsest.events.vocabulary import Purpose
+
+_ASKED: Final = kind_of(InferenceRequested)
 
 
 class Changes(msgspec.Struct, frozen=True, kw_only=True):
@@ -26,7 +31,7 @@ class Changes(msgspec.Struct, frozen=True, kw_only=True):
     same: int
     changed: tuple[int, ...]
     redacted: int = 0
-    purpose: str = ""
+    purpose: Purpose | Literal[""] = ""
     difference: Difference | None = None
 
     @property
@@ -43,13 +48,14 @@ def changes(agent: str, envelopes: Iterable[Envelope], redacted: frozenset[int] 
     replayer = Replayer(agent)
     changed: list[int] = []
     asked = masked = 0
-    purpose, ended = "", None
+    purpose: Purpose | Literal[""] = ""
+    ended = None
     for envelope in envelopes:
         difference = replayer.feed(envelope)
         if difference and not difference.context:
             ended = difference
             break
-        if envelope.kind != InferenceRequested.__name__:
+        if envelope.kind != _ASKED:
             continue
         asked += 1
         if difference and envelope.seq in redacted:
@@ -68,6 +74,6 @@ def changes(agent: str, envelopes: Iterable[Envelope], redacted: frozenset[int] 
     )
 
 
-def _purpose(at: Envelope) -> str:
+def _purpose(at: Envelope) -> Purpose | Literal[""]:
     event = decode(at)
     return event.purpose if isinstance(event, InferenceRequested) else ""

@@ -7,14 +7,16 @@ whoever prints. (3) A part says what it can of events that are missing or cannot
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import msgspec
 
 from palimpsest.events.codec import decode
 from palimpsest.events.envelope import Envelope
 from palimpsest.events.errors import LogDamaged, NewerFormat
+from palimpsest.events.kinds import Kind
 from palimpsest.events.types import Event, Found, ToolCall, Usage
+from palimpsest.events.vocabulary import Author, Beat, End, FinishOrNone, NoAnswer, Pressure, Purpose
 
 
 class Moment(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -22,7 +24,7 @@ class Moment(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     seq: int
     time_ms: int
-    kind: str
+    kind: Kind
     turn: int = 0
     event: Event | None = None
     problem: str = ""
@@ -54,25 +56,36 @@ class TurnBegan(Told, frozen=True, kw_only=True):
     first_chars: int = 0
 
 
+StepOutcome: TypeAlias = (
+    Literal[
+        "answered",
+        "open",  # no answer yet
+        "left to the parent",  # by a fork
+        "cancelled",
+    ]
+    | NoAnswer
+)
+"""What became of an inference."""
+
+
 class Step(Told, frozen=True, kw_only=True):
     """An inference: `seq` asked for it (so `context --at seq` is what the model saw), `answered` is its answer's seq.
 
-    `number` counts the turn's replies, `why` is the reason of the heartbeat that led to it. `outcome`: answered, open
-    (no answer yet), left to the parent (by a fork), cancelled, or InferenceFailed's error. `tokens` is the context's
+    `number` counts the turn's replies, `why` is the reason of the heartbeat that led to it. `tokens` is the context's
     count, `usage` the provider's.
     `duration_ms` is the model's time, `wall_ms` that between the two events.
     """
 
     number: int
-    purpose: str
+    purpose: Purpose
     tokens: int
     window_tokens: int = 0
-    why: str = ""
+    why: Beat | Literal[""] = ""
     answered: int = 0
-    outcome: str = "answered"
+    outcome: StepOutcome = "answered"
     detail: str = ""
     model: str = ""
-    finish: str = ""
+    finish: FinishOrNone = ""
     content: str = ""
     calls: tuple[ToolCall, ...] = ()
     usage: Usage = Usage()
@@ -110,7 +123,7 @@ class EvictionBegan(Told, frozen=True, kw_only=True):
     """These messages are to leave the window."""
 
     seqs: tuple[int, ...]
-    reason: str
+    reason: Pressure
     tokens: int
     target_tokens: int
 
@@ -120,7 +133,7 @@ class Evicted(Told, frozen=True, kw_only=True):
     `previous` stood for. `seq` is the summary's."""
 
     seqs: tuple[int, ...]
-    author: str
+    author: Author
     text: str
     tokens: int
     previous: int = 0
@@ -145,7 +158,7 @@ class TurnClosed(Told, frozen=True, kw_only=True):
     """`wall_ms` is from the turn's start to its end. `tokens` are all that the provider counted for it: of them
     `prompt_tokens` and `completion_tokens` are those of the steps that were read."""
 
-    reason: str
+    reason: End
     detail: str = ""
     steps: int = 0
     tokens: int = 0

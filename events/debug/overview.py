@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Final
 
 import msgspec
 
@@ -12,9 +13,10 @@ from palimpsest.events.debug.timeline import changes
 from palimpsest.events.debug.window import Window, gist, in_words, window
 from palimpsest.events.envelope import Envelope
 from palimpsest.events.servers import chosen
-from palimpsest.events.state import UNCOUNTED, Phase, State
+from palimpsest.events.state import UNCOUNTED, State
 from palimpsest.events.times import zone_of
 from palimpsest.events.types import Event, InferenceRequested, Parent, Settings, SummaryWritten, Timer, ToolCall
+from palimpsest.events.vocabulary import Phase
 
 
 class BlockUse(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,12 +62,15 @@ class Waiting(msgspec.Struct, frozen=True, kw_only=True):
     stopped: str | None = None
 
 
+_WITH_CALLS: Final[frozenset[Phase]] = frozenset({"acting", "calling"})
+
+
 class Running(msgspec.Struct, frozen=True, kw_only=True):
     """The turn under way. `asked` is the seq of the request that is open (0: none is), `open_calls` those calls of the
     last answer that have no result yet."""
 
     input: int
-    phase: str
+    phase: Phase
     steps: int
     tokens: int
     failures: int = 0
@@ -194,7 +199,7 @@ def _running(state: State, opened: Envelope | None) -> Running | None:
         failures=turn.failures,
         asked=opened.seq if opened else 0,
         asked_ms=opened.time if opened else 0,
-        open_calls=turn.calls[turn.done :] if turn.phase in {Phase.ACTING, Phase.CALLING} else (),
+        open_calls=turn.calls[turn.done :] if turn.phase in _WITH_CALLS else (),
         stopped=turn.stop,
     )
 

@@ -15,9 +15,10 @@ import msgspec
 from palimpsest.events.debug.phrases import Span
 from palimpsest.events.envelope import Envelope
 from palimpsest.events.functions.core_memory import appended
+from palimpsest.events.kinds import kinds_of
 from palimpsest.events.types import AgentCreated, AgentForked, Block, CoreMemoryAppended, CoreMemoryReplaced, Event
 
-KINDS: Final = frozenset({"AgentCreated", "AgentForked", "CoreMemoryAppended", "CoreMemoryReplaced"})
+KINDS: Final = kinds_of(AgentCreated, AgentForked, CoreMemoryAppended, CoreMemoryReplaced)
 """The kinds that write core memory."""
 
 

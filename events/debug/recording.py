@@ -14,13 +14,15 @@ from typing import Final
 import msgspec
 
 from palimpsest.events.codec import decode
-from palimpsest.events.envelope import Draft, Envelope, Topic
+from palimpsest.events.envelope import Draft, Envelope
 from palimpsest.events.forks import TAKEN_UP
 from palimpsest.events.functions import function_named, topic
 from palimpsest.events.texts import clip
 from palimpsest.events.types import (
     INPUTS,
     AgentForked,
+    AgentReinstated,
+    AgentRetired,
     AnswerRejected,
     ArchivalMemoryInserted,
     CoreMemoryAppended,
@@ -52,6 +54,7 @@ from palimpsest.events.types import (
     TimerFired,
     TimerSet,
     TimeZoneSet,
+    TitleChanged,
     TurnEnded,
     TurnStarted,
 )
@@ -60,6 +63,9 @@ _OUTSIDE: Final[tuple[type[Event], ...]] = (
     *INPUTS,
     StopRequested,
     SettingsChanged,
+    TitleChanged,
+    AgentRetired,
+    AgentReinstated,
     TimeZoneSet,
     SourceAttached,
     SourceDetached,
@@ -90,14 +96,18 @@ def came_from_outside(envelope: Envelope, event: Event) -> bool:
             return isinstance(event, _OUTSIDE)
 
 
-def recorded(envelopes: Iterable[Envelope]) -> list[Recorded]:
-    """The stretch, without what began a fork in it."""
+def recorded(envelopes: Iterable[Envelope], *, retired: bool = False) -> list[Recorded]:
+    """The stretch, without what began a fork in it. `retired`: the agent was, before it; a fork is not."""
     found: list[Recorded] = []
     asked: Recorded | None = None
     is_asked_again = False
     for envelope in envelopes:
         each = Recorded(envelope, decode(envelope))
+        retired = isinstance(each.event, AgentRetired) or (retired and not isinstance(each.event, AgentReinstated))
         if isinstance(each.event, AgentForked):
+            if retired:
+                found.append(Recorded(envelope, AgentReinstated()))
+                retired = False
             is_asked_again = asked is not None
             if each.event.settings is not None:
                 found.append(Recorded(envelope, SettingsChanged(settings=each.event.settings)))
@@ -167,7 +177,7 @@ _ON_STORAGE: Final = ("page_size", "max_chars", "page_chars", "sources", "zone")
 
 def _hangs_on(call: FunctionCalled) -> tuple[str, ...]:
     """What the result of a call hangs on besides its arguments: a timer is set alike, whatever may be shown of it."""
-    return _ON_STORAGE if topic(function_named(call.name)) == Topic.STORAGE else ("zone",)
+    return _ON_STORAGE if topic(function_named(call.name)) == "storage" else ("zone",)
 
 
 def otherwise(there: Event, here: Event) -> str:

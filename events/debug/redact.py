@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import accumulate
 from typing import Any, Final
 
@@ -21,7 +21,8 @@ from msgspec.structs import replace
 from palimpsest.events.codec import decode, encode
 from palimpsest.events.documents import pack_passages, unpack_passages
 from palimpsest.events.envelope import GENESIS, Envelope, chain
-from palimpsest.events.errors import BadInput, LogDamaged
+from palimpsest.events.errors import BadInput, LogDamaged, NoPattern, NothingToMask
+from palimpsest.events.kinds import Kind
 from palimpsest.events.replay import Replayer
 from palimpsest.events.sources import is_source
 from palimpsest.events.types import AgentForked
@@ -31,7 +32,7 @@ BLOCK: Final = "█"
 _OURS: Final = frozenset(
     {"purpose", "finish", "cut", "author", "encoding", "output_parameter", "timers", "agent", "stream"}
 )
-_OURS_IN: Final = {
+_OURS_IN: Final[Mapping[Kind, frozenset[str]]] = {
     "TurnEnded": frozenset({"reason"}),
     "HeartbeatRaised": frozenset({"reason"}),
     "EvictionStarted": frozenset({"reason"}),
@@ -58,7 +59,7 @@ class Masks:
             try:
                 compiled = re.compile(pattern)
             except re.error as error:
-                raise BadInput(f"'{pattern}' is no regular expression ({error}). Mend it, or use --redact.") from None
+                raise NoPattern(pattern, str(error)) from None
             if compiled.search(""):
                 raise BadInput(f"The pattern '{pattern}' matches where nothing is: it would mask nothing, or all.")
             self._wanted.append(compiled)
@@ -78,7 +79,7 @@ class Masks:
 def _in_any_form(text: str) -> str:
     """A pattern for a text as it stands, or as JSON has it, or JSON in JSON."""
     if not text.strip():
-        raise BadInput("There is nothing to mask in an empty text (--redact TEXT).")
+        raise NothingToMask
     return "".join(map(_letter, text))
 
 
@@ -115,7 +116,7 @@ def mask_event(at: Envelope, masks: Masks) -> tuple[bytes, int]:
 class _Walk:
     """Goes through an event's fields."""
 
-    def __init__(self, kind: str, masks: Masks) -> None:
+    def __init__(self, kind: Kind, masks: Masks) -> None:
         self.places = 0
         self._masks = masks
         self._ours = _OURS | _OURS_IN.get(kind, frozenset())

@@ -15,9 +15,11 @@ import msgspec
 
 from palimpsest.events.debug.phrases import Terms, plain, sentences
 from palimpsest.events.envelope import Envelope
+from palimpsest.events.kinds import kinds_of
 from palimpsest.events.types import Event, MessagesEvicted, SummaryWritten
+from palimpsest.events.vocabulary import Author
 
-KINDS: Final = frozenset({"MessagesEvicted", "SummaryWritten"})
+KINDS: Final = kinds_of(MessagesEvicted, SummaryWritten)
 LIKENESS: Final = 0.5
 """The share of two sentences' words that they must have in common, for one to be the other's ancestor."""
 
@@ -30,7 +32,7 @@ class Covered(msgspec.Struct, frozen=True, kw_only=True):
     written."""
 
     seq: int
-    author: str
+    author: Author
     covers: tuple[int, ...]
 
 

@@ -23,6 +23,7 @@ from palimpsest.events.debug.moments import (
     Noted,
     SettingsMoved,
     Step,
+    StepOutcome,
     TurnBegan,
     TurnClosed,
     moment,
@@ -220,19 +221,17 @@ class Timeline:
         yield step
 
     def _failed(self, at: Moment, event: InferenceFailed) -> Parts:
-        held = (*self._request(), at)
-        yield self._step(held, outcome=event.error, detail=event.detail)
+        yield self._step((*self._request(), at), event.error, detail=event.detail)
 
     def _cancelled(self, at: Moment, event: InferenceCancelled) -> Parts:
-        held = (*self._request(), at)
-        yield self._step(held, outcome="cancelled", detail=event.reason)
+        yield self._step((*self._request(), at), "cancelled", detail=event.reason)
 
-    def _step(self, told: tuple[Moment, ...], **fields: Any) -> Step:
+    def _step(self, told: tuple[Moment, ...], outcome: StepOutcome = "answered", **fields: Any) -> Step:
         """The step of these events; what was asked may lie before what was read."""
         last = told[-1]
         asked = next((each for each in told if isinstance(each.event, InferenceRequested)), None)
         request = asked.event if asked and isinstance(asked.event, InferenceRequested) else None
-        why = next((each.event.reason for each in told if isinstance(each.event, HeartbeatRaised)), "")
+        beat = next((each.event for each in told if isinstance(each.event, HeartbeatRaised)), None)
         is_summary = request is not None and request.purpose == "summary"
         asked_with = summarizer(self._settings) if self._settings and is_summary else self._settings
         return Step(
@@ -244,8 +243,9 @@ class Timeline:
             purpose=request.purpose if request else "reply",
             tokens=request.tokens if request else 0,
             window_tokens=asked_with.window_tokens if asked_with else 0,
-            why=why,
+            why=beat.reason if beat else "",
             answered=0 if last is asked else last.seq,
+            outcome=outcome,
             wall_ms=max(0, last.time_ms - asked.time_ms) if asked else 0,
             **fields,
         )

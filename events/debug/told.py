@@ -1,14 +1,14 @@
 """What an agent was ever told, event by event, and where it could find it again.
 
 Rules. (1) A text counts where it states what is looked for: a sentence that asks tells nothing (unless what is looked
-for is a question itself). (2) `store` names where a search of the agent's finds it: "recall", "archival", "documents",
-or "" where none does. (3) What only repeats others (search results, the agent's thoughts) is told apart by `REPEATING`.
+for is a question itself). (2) `store` names where a search of the agent's finds it. (3) What only repeats others
+(search results, the agent's thoughts) is told apart by `REPEATING`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final
+from typing import Final, Literal, TypeAlias
 
 import msgspec
 
@@ -16,6 +16,7 @@ from palimpsest.events.debug.phrases import Match, Wanted, without_questions
 from palimpsest.events.debug.windows import hits_of
 from palimpsest.events.documents import unpacked
 from palimpsest.events.envelope import Envelope
+from palimpsest.events.kinds import Kind, kinds_of
 from palimpsest.events.passages import chunks, input_text
 from palimpsest.events.types import (
     INPUTS,
@@ -28,35 +29,40 @@ from palimpsest.events.types import (
     Event,
     FunctionReturned,
     InferenceCompleted,
+    InputArchived,
     MessageSent,
     PassagesLoaded,
     UserMessageReceived,
 )
 
-INPUT_KINDS: Final = frozenset(kind.__name__ for kind in INPUTS)
-TELLING: Final = INPUT_KINDS | {
-    "AgentCreated",
-    "AgentForked",
-    "MessageSent",
-    "CoreMemoryAppended",
-    "CoreMemoryReplaced",
-    "ArchivalMemoryInserted",
-    "InputArchived",
-}
+INPUT_KINDS: Final = kinds_of(*INPUTS)
+TELLING: Final = INPUT_KINDS | kinds_of(
+    AgentCreated,
+    AgentForked,
+    MessageSent,
+    CoreMemoryAppended,
+    CoreMemoryReplaced,
+    ArchivalMemoryInserted,
+    InputArchived,
+)
 """The kinds by which something is told (that of InputArchived was told by its input)."""
-REPEATING: Final = frozenset({"FunctionReturned", "InferenceCompleted"})
+REPEATING: Final = kinds_of(FunctionReturned, InferenceCompleted)
 """The kinds that repeat what was told, in other words perhaps."""
+
+
+Store: TypeAlias = Literal["recall", "archival", "documents", ""]
+"""Where a search of the agent's finds a text ("": none does)."""
 
 
 class Told(msgspec.Struct, frozen=True, kw_only=True):
     """A text that has what is looked for: told by the event `seq` of `stream` ("": the agent's own). `who` said it."""
 
     seq: int
-    kind: str
+    kind: Kind
     time_ms: int
     who: str
     text: str
-    store: str = ""
+    store: Store = ""
     stream: str = ""
     chunk: int = -1
     asks: bool = False
@@ -70,7 +76,7 @@ class Text(msgspec.Struct, frozen=True):
 
     who: str
     text: str
-    store: str = ""
+    store: Store = ""
     chunk: int = -1
     path: str = ""
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from typing import Final, Protocol
+from enum import StrEnum
+from typing import Protocol
 
 import msgspec
 
@@ -13,21 +14,21 @@ from palimpsest.events.envelope import Envelope
 from palimpsest.events.types import Event
 
 
-class Cause:
+class Cause(StrEnum):
     """What it was. The first five are the question's own; the others are what else there can be."""
 
-    NEVER_SAID: Final = "never said"
-    NOT_SEARCHED: Final = "said, but evicted, and not searched for"
-    NOT_ON_PAGE: Final = "searched for, and not on the page that came back"
-    PUSHED_OUT: Final = "seen in this turn, and pushed out before the answer"
-    IGNORED: Final = "in the window, and ignored"
-    CUT_OFF: Final = "on the page that came back, but cut out of the excerpt"
-    UNREAD: Final = "found, but the answer was given before the page was read"
-    UNSEARCHABLE: Final = "known once, and kept where no search looks"
-    WAITING: Final = "said, but its input still waited for its turn"
-    NOT_ATTACHED: Final = "in a document of a source that was not attached"
-    SAID_LATER: Final = "known only later"
-    ANSWERED: Final = "nothing was missed: the answer has it"
+    NEVER_SAID = "never said"
+    NOT_SEARCHED = "said, but evicted, and not searched for"
+    NOT_ON_PAGE = "searched for, and not on the page that came back"
+    PUSHED_OUT = "seen in this turn, and pushed out before the answer"
+    IGNORED = "in the window, and ignored"
+    CUT_OFF = "on the page that came back, but cut out of the excerpt"
+    UNREAD = "found, but the answer was given before the page was read"
+    UNSEARCHABLE = "known once, and kept where no search looks"
+    WAITING = "said, but its input still waited for its turn"
+    NOT_ATTACHED = "in a document of a source that was not attached"
+    SAID_LATER = "known only later"
+    ANSWERED = "nothing was missed: the answer has it"
 
 
 class Evidence(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,7 +68,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     input: int
     answer: int
     request: int
-    cause: str
+    cause: Cause
     says: str
     evidence: tuple[Evidence, ...]
     more: int = 0

@@ -266,7 +266,7 @@ class _Judge:
 
     # --- pieces
 
-    def _is(self, cause: str, says: str, evidence: Sequence[Evidence], *nexts: Next, more: int = 0) -> Verdict:
+    def _is(self, cause: Cause, says: str, evidence: Sequence[Evidence], *nexts: Next, more: int = 0) -> Verdict:
         return Verdict(
             agent=self._agent,
             text=self._wanted.text,

@@ -7,7 +7,7 @@ tells it nothing, and is left out; so is the system text, which says how to work
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Literal, TypeAlias, assert_never
 
 import msgspec
 
@@ -16,14 +16,16 @@ from palimpsest.events.functions import arguments_of, function_named
 from palimpsest.events.inputs import text_of
 from palimpsest.events.state import Entry, State
 
+HeldIn: TypeAlias = Literal["core memory", "summary", "queue"]
+
 
 class Held(msgspec.Struct, frozen=True, kw_only=True):
     """A text that stood in a window, by the event that brought it there.
 
-    `place`: "core memory" (then `label` is the block's), "summary" or "queue"; `what`: who or what says it there.
+    `label` is the block's, in core memory; `what`: who or what says it there.
     """
 
-    place: str
+    place: HeldIn
     seq: int
     what: str
     text: str
@@ -56,6 +58,10 @@ def told(entry: Entry) -> Iterator[tuple[str, str]]:
             text = msgspec.json.decode(parsed["content"])["message"]
             if text != SENT:
                 yield from (("a function's result", each) for each in hits_of(text))
+        case "alert":
+            pass
+        case _:
+            assert_never(entry.kind)
 
 
 def _of_input(wire: bytes, fields: dict[str, Any]) -> Iterator[tuple[str, str]]:

@@ -19,20 +19,28 @@ from palimpsest.events.debug.told import INPUT_KINDS
 from palimpsest.events.debug.windows import held
 from palimpsest.events.envelope import Envelope
 from palimpsest.events.functions import function_named
+from palimpsest.events.kinds import Kind, kind_of, kinds_of
 from palimpsest.events.passages import input_text
 from palimpsest.events.state import State
-from palimpsest.events.types import Event, InferenceCompleted, InferenceRequested, SummaryWritten, ToolCall
+from palimpsest.events.types import (
+    Event,
+    InferenceCompleted,
+    InferenceRequested,
+    SummaryWritten,
+    ToolCall,
+)
 
-TURN_KINDS: Final = INPUT_KINDS | {"InferenceRequested", "InferenceCompleted"}
+TURN_KINDS: Final = INPUT_KINDS | kinds_of(InferenceRequested, InferenceCompleted)
 """What `writer` needs of a turn."""
 HINTS: Final = 3
+_ANSWERED: Final = kind_of(InferenceCompleted)
 
 
 class Input(msgspec.Struct, frozen=True, kw_only=True):
     """The input of a turn."""
 
     seq: int
-    kind: str
+    kind: Kind
     text: str
 
 
@@ -50,7 +58,7 @@ class Writer(msgspec.Struct, frozen=True, kw_only=True):
     event put its text in the place of. Without `window` no model wrote it: it was given."""
 
     seq: int
-    kind: str
+    kind: Kind
     time_ms: int
     input: Input | None = None
     answer: int = 0
@@ -74,7 +82,7 @@ class Hint(msgspec.Struct, frozen=True, kw_only=True):
 def writer(at: Envelope, event: Event, turn: Iterable[Envelope], over: Over | None = None) -> Writer:
     """The event, explained by the events of its turn (TURN_KINDS) that came before it."""
     before = [envelope for envelope in turn if envelope.seq < at.seq]
-    answer = next((e for e in reversed(before) if e.kind == "InferenceCompleted" and e.turn == at.turn), None)
+    answer = next((e for e in reversed(before) if e.kind == _ANSWERED and e.turn == at.turn), None)
     explained = Writer(seq=at.seq, kind=at.kind, time_ms=at.time, over=over, input=_input(at, event, before))
     if answer is None or at.kind in INPUT_KINDS or isinstance(event, SummaryWritten):
         return explained
@@ -104,10 +112,10 @@ def _call(at: Envelope, completed: InferenceCompleted, id: str, answer: int) -> 
     return next((call for call in calls if id and call.id == id), by_name[0] if len(by_name) == 1 else None)
 
 
-def _writes(name: str, kind: str) -> bool:
+def _writes(name: str, kind: Kind) -> bool:
     """Whether events of this kind come of a function."""
     function = function_named(name)
-    return bool(function and function.remembers and function.remembers.__name__ == kind)
+    return bool(function and function.remembers and kind_of(function.remembers) == kind)
 
 
 def _window(asked: Envelope) -> Window:

@@ -21,7 +21,7 @@ from palimpsest.events.functions.catalogue import (
 from palimpsest.events.functions.control import SEND_MESSAGE
 from palimpsest.events.functions.core_memory import CORE_MEMORY_APPEND, CORE_MEMORY_REPLACE
 from palimpsest.events.functions.documents import GREP_DOCUMENTS, LIST_DOCUMENTS, OPEN_DOCUMENT
-from palimpsest.events.functions.entry import HEARTBEAT, PAGE, Call, Declined, Function, Invocation, Parameter
+from palimpsest.events.functions.entry import HEARTBEAT, PAGE, Call, Function, Invocation, Parameter
 from palimpsest.events.functions.recall import CONVERSATION_SEARCH, CONVERSATION_SEARCH_DATE
 from palimpsest.events.functions.schema import USUAL, Labels, schemas
 from palimpsest.events.functions.timers import CANCEL_TIMER, LIST_TIMERS, SET_TIMER
@@ -46,7 +46,6 @@ __all__ = [
     "USUAL",
     "BadCall",
     "Call",
-    "Declined",
     "Function",
     "Functions",
     "Invocation",

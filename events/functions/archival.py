@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from palimpsest.events.functions.entry import PAGE, Declined, Function, Invocation, Parameter
+from palimpsest.events.functions.entry import PAGE, Function, Invocation, Parameter
 from palimpsest.events.passages import PASSAGE_TOKENS, split
 from palimpsest.events.types import ArchivalMemoryInserted, Event
 
@@ -12,7 +12,7 @@ from palimpsest.events.types import ArchivalMemoryInserted, Event
 def _insert(asked: Invocation) -> Event:
     text = asked.text("content")
     if not text.strip():
-        raise Declined("content is empty. Write what is to be remembered.")
+        return asked.declined("content is empty. Write what is to be remembered.")
     return ArchivalMemoryInserted(call=asked.id, text=text, ends=split(text, asked.count, PASSAGE_TOKENS))
 
 

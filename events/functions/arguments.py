@@ -11,13 +11,14 @@ from typing import Any, Final
 
 import msgspec
 
-from palimpsest.events.endings import CUT
+from palimpsest.events.endings import CUT, cut_of
 from palimpsest.events.formats import Format
 from palimpsest.events.functions.catalogue import Functions, named
 from palimpsest.events.functions.entry import HEARTBEAT, Call, Function, JsonType, Scalar
 from palimpsest.events.functions.schema import offers
 from palimpsest.events.loose_json import MAX_DEPTH, Flaw, has_a_key_twice, read_object
 from palimpsest.events.types import ToolCall
+from palimpsest.events.vocabulary import FinishOrNone
 
 
 class BadCall(msgspec.Struct, frozen=True):
@@ -32,13 +33,13 @@ UNREAD: Final = "unread_call"
 _UNREAD_CHARS: Final = 80
 
 
-def check(call: ToolCall, functions: Functions, format: Format, *, finish: str = "") -> Call | BadCall:
+def check(call: ToolCall, functions: Functions, format: Format, *, finish: FinishOrNone = "") -> Call | BadCall:
     """The call with its arguments in order, or the error for the model. `functions`: those that the agent has;
     `finish`: how the answer ended."""
-    function = named(functions, call.name)
+    function, ended = named(functions, call.name), cut_of(finish)
     if call.name == UNREAD:
         begins = " ".join(call.arguments[: 2 * _UNREAD_CHARS].split())[:_UNREAD_CHARS]
-        cut = f"{CUT[finish].capitalize()}. " if finish in CUT else ""
+        cut = f"{CUT[ended].capitalize()}. " if ended else ""
         return BadCall(
             f"A call in the text of your answer could not be read, and nothing was done. It begins: {begins}\n{cut}"
             'Write a call whole, as <tool_call>{"name": "…", "arguments": {…}}</tool_call>.'
@@ -50,8 +51,8 @@ def check(call: ToolCall, functions: Functions, format: Format, *, finish: str =
     if isinstance(given, str) or has_a_key_twice(call.arguments):
         flaw = read_object(call.arguments)
         why = str(flaw) if isinstance(flaw, Flaw) else str(given)
-        if finish in CUT:
-            why = f"{CUT[finish]}; {why}"
+        if ended:
+            why = f"{CUT[ended]}; {why}"
         return BadCall(
             f"The arguments of {call.name} are not a JSON object ({why}). Nothing was done. "
             f"Give one JSON object: {_usage(function)}."

@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Final
 
-from palimpsest.events.envelope import Topic
 from palimpsest.events.formats import Format
 from palimpsest.events.functions.archival import ARCHIVAL_MEMORY_INSERT, ARCHIVAL_MEMORY_SEARCH
 from palimpsest.events.functions.control import PAUSE_HEARTBEATS, SEND_MESSAGE
@@ -21,6 +20,7 @@ from palimpsest.events.functions.entry import HEARTBEAT, Carrier, Function, Json
 from palimpsest.events.functions.recall import CONVERSATION_SEARCH, CONVERSATION_SEARCH_DATE
 from palimpsest.events.functions.timers import CANCEL_TIMER, LIST_TIMERS, SET_TIMER
 from palimpsest.events.state import State
+from palimpsest.events.vocabulary import Opens
 
 Functions = tuple[Function, ...]
 
@@ -42,11 +42,11 @@ FUNCTIONS: Final[Functions] = (
 )
 """Names, parameters and meaning of the first eight are MemGPT's."""
 
-_TOPICS: Final[Mapping[Carrier, str]] = {
+_TOPICS: Final[Mapping[Carrier, Opens]] = {
     "kernel": "",
-    "storage": Topic.STORAGE,
-    "documents": Topic.STORAGE,
-    "timer": Topic.TIMER,
+    "storage": "storage",
+    "documents": "storage",
+    "timer": "timer",
 }
 
 
@@ -78,7 +78,7 @@ def _by_name(functions: Functions) -> Mapping[str, Function]:
     return {function.name: function for function in functions}
 
 
-def topic(function: Function | None) -> str:
+def topic(function: Function | None) -> Opens:
     """The part that is asked to carry a function out ("": none is)."""
     return _TOPICS[function.carrier] if function else ""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from palimpsest.events.functions.entry import Declined, Function, Invocation, Parameter
+from palimpsest.events.functions.entry import Function, Invocation, Parameter
 from palimpsest.events.times import now
 from palimpsest.events.types import Event, HeartbeatsPaused, MessageSent
 
@@ -14,14 +14,14 @@ MAX_PAUSE_MINUTES: Final = 360
 def _send_message(asked: Invocation) -> Event:
     text = asked.text("message")
     if not text.strip():
-        raise Declined("The message is empty. Write what the user is to read.")
+        return asked.declined("The message is empty. Write what the user is to read.")
     return MessageSent(text=text, call=asked.id, cut=asked.cut)
 
 
 def _pause_heartbeats(asked: Invocation) -> Event:
     minutes = asked.call.integer("minutes")
     if minutes < 0:
-        raise Declined("minutes must be 0 or more (at most 360).")
+        return asked.declined("minutes must be 0 or more (at most 360).")
     minutes = min(minutes, MAX_PAUSE_MINUTES)
     until_ms = now(asked.state).time_ms + minutes * 60_000
     return HeartbeatsPaused(call=asked.id, until_ms=until_ms, minutes=minutes)

@@ -13,7 +13,8 @@ from typing import Final, Literal, TypeAlias
 import msgspec
 
 from palimpsest.events.state import State
-from palimpsest.events.types import Block, Event
+from palimpsest.events.types import Block, Event, FunctionFailed
+from palimpsest.events.vocabulary import CutOrNot
 
 Scalar = str | int | float | bool
 JsonType: TypeAlias = Literal["string", "integer", "number", "boolean"]
@@ -100,7 +101,7 @@ class Invocation(msgspec.Struct, frozen=True, kw_only=True):
     call: Call
     max_chars: int
     """The most that the result may have."""
-    cut: str
+    cut: CutOrNot
     """How the server ended the answer behind this call, its last one ("": it did not)."""
     count: Callable[[str], int]
     """Tokens of a text, as the agent's model counts."""
@@ -110,9 +111,9 @@ class Invocation(msgspec.Struct, frozen=True, kw_only=True):
     def text(self, name: str) -> str:
         return self.call.text(name)
 
-
-class Declined(Exception):
-    """A call that cannot be carried out as it stands; the message tells the model why, and what to do."""
+    def declined(self, error: str) -> FunctionFailed:
+        """It cannot be carried out as it stands: `error` tells the model why, and what to do."""
+        return FunctionFailed(call=self.id, name=self.call.function.name, error=error)
 
 
 HEARTBEAT: Final = Parameter(

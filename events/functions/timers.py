@@ -5,18 +5,21 @@ from __future__ import annotations
 from typing import Final
 
 from palimpsest.events.formats import TIMED_HEARTBEATS
-from palimpsest.events.functions.entry import Declined, Function, Invocation, Parameter
+from palimpsest.events.functions.entry import Function, Invocation, Parameter
 from palimpsest.events.state import State
 from palimpsest.events.texts import clip
 from palimpsest.events.times import stamp
 from palimpsest.events.types import Event, FunctionReturned, TimerCancelled
 
 MAX_TIMERS: Final = 50
+NO_TIMER: Final = "This agent is being retired: no timer can be set any more. Tell the user so."
 _SHOWN_CHARS: Final = 400
 """An error shows so much of the list."""
 
 
-def _too_many(state: State) -> str:
+def _not_now(state: State) -> str:
+    if state.retired:
+        return NO_TIMER
     if len(state.alarms) < MAX_TIMERS:
         return ""
     return f"{MAX_TIMERS} timers are set, which is the limit. Cancel one with cancel_timer first."
@@ -25,7 +28,7 @@ def _too_many(state: State) -> str:
 def _cancel_timer(asked: Invocation) -> Event:
     wanted = asked.text("timer")
     if all(alarm.timer.id != wanted for alarm in asked.state.alarms):
-        raise Declined(f"There is no timer '{wanted[:40]}'. {clip(_listed(asked.state), _SHOWN_CHARS)}")
+        return asked.declined(f"There is no timer '{wanted[:40]}'. {clip(_listed(asked.state), _SHOWN_CHARS)}")
     return TimerCancelled(timer_id=wanted, call=asked.id)
 
 
@@ -67,7 +70,7 @@ SET_TIMER: Final = Function(
         ),
     ),
     carrier="timer",
-    refusal=_too_many,
+    refusal=_not_now,
     label="timer",
     tells="note",
 )

@@ -1,9 +1,13 @@
 """Palimpsest: MemGPT as an event-sourced actor system on Ray.
 
-What users need of it, each imported when it is first named: `boot` a system on a `DataFolder` or `join`
-the one that runs there, talk by its `Client`,
-make agents by `newborn` with `Settings`; every error is a `PalimpsestError`. The rooms are `palimpsest.events` (the
-pure core), `palimpsest.store`, `palimpsest.actors` and `palimpsest.console`.
+What users need of it, each imported when it is first named: `boot` a system on a `DataFolder` or `join` the one that
+runs there, talk by its `Client`, make agents by `newborn` with `Settings`; every error is a `PalimpsestError`.
+
+The debugger's questions are functions of a log, which `open_log` opens, of a data folder or a bundle: `state_at`,
+`context_at`, `why`, `why_not`, `blame`, `diff`, `first_bad`, `search`, `verify`. They need no running system.
+
+The rooms are `palimpsest.events` (the pure core), `palimpsest.store`, `palimpsest.actors`, `palimpsest.questions` and
+`palimpsest.console`.
 """
 
 from __future__ import annotations
@@ -20,6 +24,7 @@ if TYPE_CHECKING:
     from palimpsest.events.errors import (
         ActorLost,
         AgentExists,
+        AgentIsRetired,
         AgentSetAside,
         AtRest,
         BadInput,
@@ -33,6 +38,12 @@ if TYPE_CHECKING:
         LogUnreadable,
         ModelUnavailable,
         NewerFormat,
+        NoBoundary,
+        NoBundle,
+        NoLog,
+        NoSuchEvent,
+        NotAnAgent,
+        NotAnswered,
         Overloaded,
         PalimpsestError,
         StorageUnavailable,
@@ -42,11 +53,24 @@ if TYPE_CHECKING:
     )
     from palimpsest.events.prompts import newborn
     from palimpsest.events.types import Settings
+    from palimpsest.questions.bisection import first_bad
+    from palimpsest.questions.debugger import (
+        blame,
+        context_at,
+        diff,
+        open_log,
+        search,
+        state_at,
+        verify,
+        why,
+        why_not,
+    )
     from palimpsest.store.folder import DataFolder, default_data_folder
 
 __all__ = [
     "ActorLost",
     "AgentExists",
+    "AgentIsRetired",
     "AgentSetAside",
     "AtRest",
     "BadInput",
@@ -62,6 +86,12 @@ __all__ = [
     "LogUnreadable",
     "ModelUnavailable",
     "NewerFormat",
+    "NoBoundary",
+    "NoBundle",
+    "NoLog",
+    "NoSuchEvent",
+    "NotAnAgent",
+    "NotAnswered",
     "Options",
     "Overloaded",
     "PalimpsestError",
@@ -71,10 +101,20 @@ __all__ = [
     "UnknownAgent",
     "UnknownSource",
     "WindowTooSmall",
+    "blame",
     "boot",
+    "context_at",
     "default_data_folder",
+    "diff",
+    "first_bad",
     "join",
     "newborn",
+    "open_log",
+    "search",
+    "state_at",
+    "verify",
+    "why",
+    "why_not",
 ]
 
 _AT = {
@@ -87,6 +127,11 @@ _AT = {
     "Settings": "events.types",
     "DataFolder": "store.folder",
     "default_data_folder": "store.folder",
+    "first_bad": "questions.bisection",
+    **dict.fromkeys(
+        ("blame", "context_at", "diff", "open_log", "search", "state_at", "verify", "why", "why_not"),
+        "questions.debugger",
+    ),
 }
 """Where a name is; the errors are all in one place."""
 

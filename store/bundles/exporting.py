@@ -18,7 +18,8 @@ import msgspec
 from palimpsest.events.codec import decode
 from palimpsest.events.debug.redact import Masks, Redactor
 from palimpsest.events.envelope import Envelope
-from palimpsest.events.errors import BadInput, LogDamaged
+from palimpsest.events.errors import BadInput, EventMissing, LogDamaged
+from palimpsest.events.kinds import kinds_of
 from palimpsest.events.servers import all_of, summarizer
 from palimpsest.events.sources import is_source, stream_of
 from palimpsest.events.types import (
@@ -40,8 +41,8 @@ CHUNK: Final = 2000
 STRETCHES: Final = 20
 """So many events of a source at once: each may hold hundreds of passages."""
 
-_BIRTHS: Final = frozenset({AgentCreated.__name__, AgentForked.__name__})
-_TELLING: Final = _BIRTHS | {"SettingsChanged", "ServerSwitched", "SourceAttached", "InferenceCompleted"}
+_BIRTHS: Final = kinds_of(AgentCreated, AgentForked)
+_TELLING: Final = _BIRTHS | kinds_of(SettingsChanged, ServerSwitched, SourceAttached, InferenceCompleted)
 
 
 class Exported(msgspec.Struct, frozen=True, kw_only=True):
@@ -163,7 +164,7 @@ def manifest_of(log: LogReader, agent: str, at: int) -> Manifest:
         after = chunk[-1].seq
     last = log.read(agent, at - 1, at)
     if not last or not survey.born:
-        raise LogDamaged(agent, at, f"the log lacks it, or the stream's first: `replay {agent} --verify` shows more")
+        raise EventMissing(agent, at, "the log lacks it, or the stream's first")
     streams = [*_line(log, agent, at, survey.born), *_sources(log, survey.sources, last[0].position)]
     versions = versions_now(models=tuple(survey.models), encodings=tuple(survey.encodings))
     redactions = tuple(_carried(log, streams))
@@ -217,4 +218,4 @@ def _stretches(log: LogReader, agent: str, last: int, chunk: int) -> Iterator[En
             after = each.seq
             yield each
         if not found or found[-1].seq != after:
-            raise LogDamaged(agent, after + 1, f"the log lacks it; what is before it can be exported (--at {after})")
+            raise EventMissing(agent, after + 1, "the log lacks it", whole=after)

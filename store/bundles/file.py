@@ -10,11 +10,8 @@ equal bytes.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import os
 import struct
-import tempfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -23,8 +20,11 @@ from typing import IO, Any, Final, Self
 import msgspec
 
 from palimpsest.events.envelope import Envelope
-from palimpsest.events.errors import BadInput, BundleUnreadable, BundleUnwritable, NewerFormat
+from palimpsest.events.errors import BadInput, BundleUnreadable, BundleUnwritable, NewerFormat, NoBundle
+from palimpsest.events.kinds import Kind
+from palimpsest.events.vocabulary import Logged, Opens
 from palimpsest.store.bundles.manifest import Manifest
+from palimpsest.store.output import whole
 
 FORMAT: Final = 1
 SUFFIX: Final = ".palimpsest"
@@ -47,13 +47,13 @@ class _Row(msgspec.Struct, frozen=True, array_like=True):
     stream: int
     seq: int
     time: int
-    kind: str
+    kind: Logged[Kind]
     version: int
     key: str
     body: bytes
     turn: int
     cause: str
-    opens: str
+    opens: Logged[Opens]
     closes: str
     hash: bytes
 
@@ -83,56 +83,12 @@ def write_bundle(
 ) -> int:
     """Write a bundle of these events, which come in the partition's order; the file's size. Raises BadInput where the
     path is taken (and not `force`) or is no place for a file, BundleUnwritable where the disk refuses."""
-    check_place(path, force=force)
     try:
-        with _beside(path) as file:
+        with whole(path, force=force) as file:
             size = _write(file, manifest, envelopes, progress)
-            file.flush()
-            os.fsync(file.fileno())
-            _put(Path(file.name), path, force=force)
     except OSError as error:
         raise BundleUnwritable(str(path), error.strerror or str(error)) from error
     return size
-
-
-def check_place(path: Path, *, force: bool) -> None:
-    """Raises BadInput where a bundle cannot be written to this path."""
-    if path.is_dir():
-        raise BadInput(f"{path} is a folder: name a file in it, as {path / f'agent{SUFFIX}'}.")
-    if path.exists() and not path.is_file():
-        raise BadInput(f"{path} is no plain file, and nothing is written over it: name another one.")
-    if path.exists() and not force:
-        raise BadInput(f"There is a file {path} already: give another name, or --force to write over it.")
-    if not path.parent.is_dir():
-        raise BadInput(f"There is no folder {path.parent} to write {path.name} into: make it, or name another one.")
-
-
-@contextlib.contextmanager
-def _beside(path: Path) -> Iterator[IO[bytes]]:
-    """A new file in the path's folder, for this user alone, which goes away unless it was renamed."""
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name[:80]}.", delete=False) as file:
-        try:
-            yield file
-        finally:
-            Path(file.name).unlink(missing_ok=True)
-
-
-def _put(made: Path, path: Path, *, force: bool) -> None:
-    """Give the file its name, at once; without `force` never over another file that came meanwhile."""
-    if force:
-        made.replace(path)
-    else:
-        try:
-            path.hardlink_to(made)
-        except FileExistsError:
-            raise BadInput(f"There is a file {path} already: give another name, or --force to write over it.") from None
-        except OSError:  # a file system without links
-            made.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
 
 
 def _write(file: IO[bytes], manifest: Manifest, envelopes: Iterable[Envelope], progress: Progress) -> int:
@@ -230,11 +186,11 @@ class BundleReader:
         self.unpacked = 0
         """So many bytes were unpacked."""
         if path.is_dir():
-            raise BadInput(f"{path} is a folder: name a bundle, the file that `export` writes.")
+            raise NoBundle(str(path), folder=True)
         try:
             self._file: IO[bytes] = path.open("rb")
         except FileNotFoundError:
-            raise BadInput(f"There is no file {path}. Check the path; `export AGENT FILE` writes a bundle.") from None
+            raise NoBundle(str(path)) from None
         except OSError as error:
             raise BadInput(f"{path} cannot be opened: {error.strerror}. Check its rights.") from error
         self._sha = hashlib.sha256()

@@ -15,12 +15,13 @@ from typing import Final
 import msgspec
 
 from palimpsest.events.addresses import addresses_in
-from palimpsest.events.envelope import GENESIS, Draft, Envelope, Topic, chain
-from palimpsest.events.errors import BadInput, LogDamaged, NameTaken
+from palimpsest.events.envelope import GENESIS, Draft, Envelope, chain
+from palimpsest.events.errors import BundleNotProved, LogDamaged, NameInBundle, NameTaken
 from palimpsest.events.replay import Replayer
 from palimpsest.events.sources import is_source
 from palimpsest.events.state import State
 from palimpsest.events.types import Parent, Settings
+from palimpsest.events.vocabulary import TOPICS
 from palimpsest.store.bundles.file import BundleReader, Progress, no_progress
 from palimpsest.store.bundles.manifest import Manifest, Redacted, Stream
 from palimpsest.store.logs.contract import DECIDER, SNAPSHOT_EVENTS, Append, LogStore, Snapshot
@@ -119,7 +120,7 @@ class _Proof:
         """By the bundle's name for a stream, and by seq: what the log here is to have there."""
         self._names = {manifest.agent: name or manifest.agent}
         if any(stream.name == name for stream in manifest.streams if stream.name != manifest.agent):
-            raise BadInput(f"'{name}' is the name of another stream in {path}: give another one with --as NAME.")
+            raise NameInBundle(name, str(path))
         self._path = path
         self._excused = {(each.stream, seq) for each in manifest.redactions for seq in each.unprovable}
         self._line = Replayer(manifest.agent)
@@ -145,13 +146,12 @@ class _Proof:
         self._wanted |= {(stream.name, seq), (stream.name, stream.last)}
 
     def take(self, at: Envelope) -> None:
-        """The next event. Raises LogDamaged where it is not proved."""
+        """The next event. Raises BundleNotProved where it is not."""
         difference = self._sources.get(at.agent, self._line).feed(at)
         if difference and difference.context and (at.agent, at.seq) in self._excused:
             self.redacted += 1
         elif difference:
-            why = f"{difference.what} (`replay --all --verify --bundle {self._path}` shows more; nothing was imported)"
-            raise LogDamaged(at.agent, at.seq, why)
+            raise BundleNotProved(at.agent, at.seq, difference.what, str(self._path))
         if at.agent not in self._sources and self.state.settings is not self._settings:
             self._settings = self.state.settings
             self.addresses |= dict.fromkeys(addresses_in(self._settings))
@@ -200,8 +200,7 @@ def _taken(log: LogStore, stream: Stream, proof: _Proof) -> Taken:
 
 
 def _at_work(log: LogStore, name: str) -> bool:
-    topics = (Topic.TURN, Topic.INFERENCE, Topic.STORAGE, Topic.TIMER, Topic.ALARM)
-    return any(log.open_requests(topic, name) for topic in topics)
+    return any(log.open_requests(topic, name) for topic in TOPICS)
 
 
 def _write(log: LogStore, path: Path, proof: _Proof, there: Mapping[str, int]) -> None:

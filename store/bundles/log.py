@@ -16,7 +16,8 @@ from typing import Final
 from msgspec.structs import replace
 
 from palimpsest.events.envelope import Envelope
-from palimpsest.events.errors import BadInput
+from palimpsest.events.errors import BundleTooLarge
+from palimpsest.events.kinds import Kind
 from palimpsest.store.bundles.exporting import manifest_of, merged
 from palimpsest.store.bundles.file import BundleReader, Progress, no_progress
 from palimpsest.store.bundles.manifest import Manifest
@@ -44,7 +45,7 @@ class BundleLog(MemoryLog):
         after: int = 0,
         to: int | None = None,
         limit: int | None = None,
-        kinds: frozenset[str] | None = None,
+        kinds: frozenset[Kind] | None = None,
     ) -> list[Envelope]:
         wanted = (e for e in islice(self._whole(agent), after, to) if kinds is None or e.kind in kinds)
         return list(islice(wanted, limit))
@@ -74,7 +75,7 @@ def read_bundle(path: Path, progress: Progress = no_progress) -> BundleLog:
         for each in reader.envelopes():
             _put(memory, each, reader.manifest.agent)
             if reader.unpacked > MOST_BYTES:
-                raise BadInput(f"The bundle {path} is too large to be read in place: `import {path}` takes it in.")
+                raise BundleTooLarge(str(path))
             if each.position % 1000 == 0:
                 progress(1000)
         return BundleLog(reader.manifest, memory)

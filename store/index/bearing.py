@@ -12,6 +12,7 @@ from typing import Final
 from palimpsest.events.codec import decode
 from palimpsest.events.documents import unpacked
 from palimpsest.events.envelope import Envelope
+from palimpsest.events.kinds import kinds_of
 from palimpsest.events.passages import chunks, input_text
 from palimpsest.events.sources import is_source, source_of
 from palimpsest.events.types import (
@@ -33,19 +34,12 @@ from palimpsest.store.index.surroundings import Said, Surroundings, around, piec
 from palimpsest.store.words import lexical
 from palimpsest.store.words.terms import Sparse, Tokenizer, saturated_rows, together
 
-INPUT_KINDS: Final = frozenset(event.__name__ for event in INPUTS)
+INPUT_KINDS: Final = kinds_of(*INPUTS)
 
 BEARING: Final = (
     INPUT_KINDS
     | ZONING
-    | {
-        "MessageSent",
-        "ArchivalMemoryInserted",
-        "InputArchived",
-        "PassagesLoaded",
-        "DocumentRemoved",
-        "SourceUnloaded",
-    }
+    | kinds_of(MessageSent, ArchivalMemoryInserted, InputArchived, PassagesLoaded, DocumentRemoved, SourceUnloaded)
 )
 """The kinds of events that bear points, or say of which day these are: all that an index needs to be shown
 (`LogReader.tail(kinds=BEARING)`)."""

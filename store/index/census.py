@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from palimpsest.store.index.points import Burial, Entry, Key, Listed, Part, Scope, listed
 from palimpsest.store.index.postings import Postings
+from palimpsest.store.index.settings import PointKind
 
 _FIRST: Final = 16
 """More points of a stream than can have others before it in their context."""
@@ -215,7 +216,7 @@ class Matched:
 class Census:
     """The shelves of the streams lately searched. `listing` reads one from the engine."""
 
-    def __init__(self, listing: Callable[[str, str], Iterable[Listed]]) -> None:
+    def __init__(self, listing: Callable[[str, PointKind], Iterable[Listed]]) -> None:
         self._listing = listing
         self._shelves: OrderedDict[tuple[str, str], Shelf] = OrderedDict()
 
@@ -255,7 +256,7 @@ class Census:
             if held is not None:
                 held.add(one)
 
-    def _shelf(self, stream: str, kind: str) -> Shelf:
+    def _shelf(self, stream: str, kind: PointKind) -> Shelf:
         name = (stream, kind)
         shelf = self._shelves.pop(name, None)
         if shelf is None:

@@ -16,11 +16,12 @@ from palimpsest.events.codec import decode
 from palimpsest.events.envelope import Envelope
 from palimpsest.events.errors import LogDamaged, NewerFormat
 from palimpsest.events.formats import ZONED
+from palimpsest.events.kinds import Kind, kinds_of
 from palimpsest.events.types import AgentCreated, FormatChanged, TimeZoneSet
 from palimpsest.store.times import zones
 from palimpsest.store.words import lexical
 
-ZONING: Final = frozenset({"AgentCreated", "TimeZoneSet", "FormatChanged"})
+ZONING: Final = kinds_of(AgentCreated, TimeZoneSet, FormatChanged)
 """The kinds of events that say by which clocks an agent goes."""
 STREAMS: Final = 4096
 """How many streams' zones are held."""
@@ -32,7 +33,7 @@ class Read(Protocol):
     (`LogReader.read`)."""
 
     def __call__(
-        self, stream: str, after: int, to: int, /, *, kinds: frozenset[str] | None = None
+        self, stream: str, after: int, to: int, /, *, kinds: frozenset[Kind] | None = None
     ) -> Sequence[Envelope]: ...
 
 

@@ -16,8 +16,9 @@ from typing import Final
 
 import msgspec
 
-from palimpsest.events.passages import Told
+from palimpsest.events.passages import BesideHit, Told
 from palimpsest.store.index.corrections import CORRECTS, NEAR_SEQS, SHORT_CHARS
+from palimpsest.store.index.forms import STATING
 from palimpsest.store.index.points import Match, Stored
 from palimpsest.store.index.surroundings import PAUSE_MS
 
@@ -85,7 +86,7 @@ class _Said:
         self.place = Place(match, stored)
         self.at, self.by_user = (stored.time_ms, match.key.seq), stored.speaker != "assistant"
         self.terms, self.rank = terms, rank
-        self.states = stored.form in {"", "asking"}
+        self.states = stored.form in STATING
         self.text = stored.text
         self.short = len(stored.text) <= SHORT_CHARS
 
@@ -245,7 +246,8 @@ def told_of(places: Sequence[Place], first: int, size: int) -> list[tuple[Told, 
         beside = list[Told]()
         if place.copies:
             beside.append(Told("repeated", place.last_ms, times=place.copies))
-        for kind, at in (("corrected", place.later), ("corrects", place.earlier)):
+        links: tuple[tuple[BesideHit, int], ...] = (("corrected", place.later), ("corrects", place.earlier))
+        for kind, at in links:
             if at >= 0 and (other := places[at].stored):
                 shown = first <= at < first + size
                 beside.append(Told(kind, other.time_ms, text="" if shown else other.text))

@@ -28,6 +28,7 @@ from palimpsest.store.index import layout
 from palimpsest.store.index.embeddings import Vectors
 from palimpsest.store.index.folder import IndexFolder
 from palimpsest.store.index.points import Ask, Burial, Entry, Key, Listed, Mark, Match, Part, Stored
+from palimpsest.store.index.settings import PointKind
 from palimpsest.store.words.terms import Sparse
 
 PREFIX: Final = "palimpsest-"
@@ -174,7 +175,7 @@ class ServerEngine:
             )
         return [Match(_key(point, names), float(point.order_value or 0)) for point in found]
 
-    def listed(self, stream: str, kind: str) -> Iterator[Listed]:
+    def listed(self, stream: str, kind: PointKind) -> Iterator[Listed]:
         names, offset = layout.names_of({stream}), None
         while True:
             with _asking(self._url):

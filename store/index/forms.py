@@ -12,6 +12,7 @@ from typing import Final, Literal
 
 Form = Literal["", "asking", "question", "nothing"]
 """States; states and asks at the end; asks only; says only that nothing was found."""
+STATING: Final[frozenset[Form]] = frozenset({"", "asking"})
 
 STATED_WORDS: Final = 3
 """So many words beside are a greeting or a name, and no statement."""

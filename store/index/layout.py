@@ -18,7 +18,20 @@ from uuid import UUID
 import msgspec
 
 from palimpsest.events.sources import is_source, source_of
-from palimpsest.store.index.points import NOWHERE, Burial, Entry, Key, Listed, Mark, Part, Place, Stored, death, listed
+from palimpsest.store.index.points import (
+    NOWHERE,
+    Burial,
+    Entry,
+    Key,
+    Listed,
+    Mark,
+    Part,
+    Place,
+    Stored,
+    death,
+    listed,
+)
+from palimpsest.store.index.settings import PointKind
 
 DENSE: Final = "dense"
 WORDS: Final = "words"
@@ -37,7 +50,7 @@ SCORE_DIGITS: Final = 6
 _SEQ_BITS, _CHUNK_BITS = 40, 24
 
 
-def shelf(stream: str, kind: str) -> str:
+def shelf(stream: str, kind: PointKind) -> str:
     return f"{kind}/{stream}"
 
 
@@ -119,11 +132,11 @@ class Where(msgspec.Struct, frozen=True):
     must_not: tuple[Condition, ...] = ()
 
 
-def on_shelf(stream: str, kind: str) -> Where:
+def on_shelf(stream: str, kind: PointKind) -> Where:
     return Where((Condition(field=TENANT, equals=shelf(stream, kind)),))
 
 
-def on_roll(stream: str, kind: str) -> Where:
+def on_roll(stream: str, kind: PointKind) -> Where:
     """Those points of a shelf that say what a census counts of all."""
     return Where((Condition(field=ROLL, equals=shelf(stream, kind)),))
 

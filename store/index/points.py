@@ -15,6 +15,7 @@ import msgspec
 
 from palimpsest.store.index.embeddings import Vectors
 from palimpsest.store.index.forms import Form
+from palimpsest.store.index.settings import PointKind
 from palimpsest.store.words.terms import Sparse
 
 
@@ -43,12 +44,10 @@ NOWHERE = Place()
 class Entry(msgspec.Struct, frozen=True):
     """What is to be indexed. `text` is what a search shows; `words` are its terms with BM25's weights but for the
     IDF, those of what was said before it (`reach` points back) included; `own` are the terms of its own text.
-
-    `kind`: message (said by user or agent), passage (archival storage), notice (what the system told the agent).
     """
 
     key: Key
-    kind: str
+    kind: PointKind
     speaker: str
     time_ms: int
     text: str
@@ -127,7 +126,7 @@ class Scope(msgspec.Struct, frozen=True):
     """
 
     views: tuple[View, ...]
-    kind: str
+    kind: PointKind
     hidden: frozenset[int] = frozenset()
     """Seqs of the agent's own that are left out, though they are born: the input that is being answered, and those
     that still wait."""
@@ -148,7 +147,7 @@ class Part(msgspec.Struct, frozen=True, array_like=True):
     """A scope's view as an engine has to look for it. `as_of` None: all points of it are born by then."""
 
     stream: str
-    kind: str
+    kind: PointKind
     as_of: int | None = None
     mortal: bool = False
     """Some of its points have died."""
@@ -232,7 +231,7 @@ class Engine(Protocol):
         """The first `limit` in the order of time (`latest`: the last); the time is the score."""
         ...
 
-    def listed(self, stream: str, kind: str) -> Iterator[Listed]:
+    def listed(self, stream: str, kind: PointKind) -> Iterator[Listed]:
         """All points of a kind that a stream ever had, in any order."""
         ...
 

@@ -25,6 +25,7 @@ from palimpsest.store.index.engine_edge import EdgeHome
 from palimpsest.store.index.points import Engine, Home, Mark, Scope, Stored, Tip, View
 from palimpsest.store.index.ranking import SMOOTHING
 from palimpsest.store.index.search import Found, Searches
+from palimpsest.store.index.settings import PointKind
 from palimpsest.store.times import zones
 from palimpsest.store.words import lexical
 from palimpsest.store.words.terms import Tokenizer
@@ -111,7 +112,7 @@ class MemoryIndex:
         self,
         views: Sequence[View],
         *,
-        kind: str,
+        kind: PointKind,
         query: str,
         page: int,
         size: int,

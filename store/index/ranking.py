@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import Final
 
 from palimpsest.store.index.points import Blend
-from palimpsest.store.index.settings import OPENAI
+from palimpsest.store.index.settings import OPENAI, PointKind
 
 PASSAGE_K1: Final = 1.2
 PASSAGE_B: Final = 0.75
@@ -40,7 +40,7 @@ _TURNS_OF_ENCODERS: Final = Blend(half=40.0, dense=0.5, floor=0.3, speaker=0.12,
 _PASSAGES: Final = Blend(half=20.0, dense=1.0, floor=0.3)
 
 
-def blend_of(kind: str, embedder: str) -> Blend:
+def blend_of(kind: PointKind, embedder: str) -> Blend:
     """Of sentence encoders, which were measured by MiniLM, those on a server are taken to be."""
     if kind == "passage":
         return _PASSAGES

@@ -1,8 +1,8 @@
-"""What an index is opened with. Light to import: whoever only joins a system has it too."""
+"""What an index is opened with, and what lies in it. Light to import: whoever only joins a system has it too."""
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Literal, TypeAlias
 
 import msgspec
 
@@ -18,3 +18,11 @@ class IndexSettings(msgspec.Struct, frozen=True, kw_only=True):
     embedder: str = DEFAULT
     embedder_url: str = ""
     qdrant_url: str = ""
+
+
+PointKind: TypeAlias = Literal[
+    "message",  # said by user or agent
+    "passage",  # of archival storage
+    "notice",  # what the system told the agent
+]
+"""What a point is."""

@@ -18,11 +18,12 @@ from msgspec.structs import replace
 from palimpsest.events.codec import decode
 from palimpsest.events.envelope import Envelope
 from palimpsest.events.errors import LogDamaged, NewerFormat
+from palimpsest.events.kinds import kind_of, kinds_of
 from palimpsest.events.passages import chunks, split
 from palimpsest.events.types import MessageSent, UserLoggedIn, UserMessageReceived
 from palimpsest.store.index.clocks import STREAMS, Clocks, Read
 from palimpsest.store.index.corrections import KEPT, NEAR_SEQS, SHORT_CHARS, Told, corrected
-from palimpsest.store.index.forms import form_of
+from palimpsest.store.index.forms import STATING, form_of
 from palimpsest.store.index.ranking import AROUND, AROUND_WORDS, MESSAGE_B, MESSAGE_K1, MESSAGE_WORDS
 from palimpsest.store.words import lexical
 from palimpsest.store.words.terms import Counts, Tokenizer, saturated, together
@@ -33,7 +34,8 @@ PAUSE_MS: Final = 2 * 3_600_000
 MESSAGE_CHARS: Final = 1200
 """A longer message is kept in pieces of at most so many characters, so that a page of hits stays readable."""
 
-_SPOKEN: Final = ("UserMessageReceived", "MessageSent", "UserLoggedIn")
+_SPOKEN: Final = kinds_of(UserMessageReceived, MessageSent, UserLoggedIn)
+_BY_USER: Final = kind_of(UserMessageReceived)
 LINKED: Final = 0.5
 """What a word of what it corrects counts in a correction."""
 _NEAR: Final = 2
@@ -124,9 +126,9 @@ class Surroundings:
         """Its words, who said it, and the day."""
         words, day = self._tokenizer, self._clocks.day(envelope)
         spoken = words.counts(lexical.ready(piece))
-        if envelope.kind == "UserMessageReceived" and len(piece) <= SHORT_CHARS:
+        if envelope.kind == _BY_USER and len(piece) <= SHORT_CHARS:
             told, mine = self._told[envelope.agent], Told(envelope.seq, name, piece, spoken)
-            states = form_of(piece, by_agent=False) in {"", "asking"}
+            states = form_of(piece, by_agent=False) in STATING
             meant = corrected(mine, reversed(told)) if states and not piece.rstrip().endswith("?") else None
             if states:
                 told.append(mine)

@@ -139,11 +139,17 @@ def key_files(environ: Mapping[str, str]) -> KeyFiles:
     """This user's, by what the environment says."""
     if environ.get(PLACE, "").strip():
         return KeyFiles(expanded(Path(environ[PLACE].strip())).absolute())
+    folder = config_folder(environ)
+    return KeyFiles(folder / "keys.json" if folder else None)
+
+
+def config_folder(environ: Mapping[str, str]) -> Path | None:
+    """Where a user's own files lie, whatever the data folder; None: this user has no home."""
     try:
         folder = Path(environ.get("XDG_CONFIG_HOME") or "~/.config").expanduser()
     except RuntimeError:  # no HOME, and no entry of this user's that names one
-        return KeyFiles(None)
-    return KeyFiles(folder / "palimpsest" / "keys.json") if folder.is_absolute() else KeyFiles(None)
+        return None
+    return folder / "palimpsest" if folder.is_absolute() else None
 
 
 class Handed(msgspec.Struct, frozen=True, kw_only=True):
@@ -247,11 +253,15 @@ def read(path: Path, kind: type[_T], none: _T) -> _T:
 
 
 def write_whole(path: Path, content: msgspec.Struct) -> None:
+    put_whole(path, msgspec.json.format(msgspec.json.encode(content), indent=2) + b"\n")
+
+
+def put_whole(path: Path, data: bytes) -> None:
     """Whole or not at all, for this user alone from its first byte on."""
     descriptor, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)  # mode 600
     try:
         with os.fdopen(descriptor, "wb") as file:
-            file.write(msgspec.json.format(msgspec.json.encode(content), indent=2) + b"\n")
+            file.write(data)
             file.flush()
             os.fsync(file.fileno())
         Path(name).replace(path)

@@ -18,17 +18,16 @@ import msgspec
 
 from palimpsest.events.addresses import NOWHERE, address_of, addresses_in, is_openai
 from palimpsest.events.codec import decode
-from palimpsest.events.envelope import Topic
 from palimpsest.events.errors import BadInput
+from palimpsest.events.kinds import kinds_of
 from palimpsest.events.types import AgentCreated, AgentForked, ServerSwitched, SettingsChanged
+from palimpsest.events.vocabulary import TOPICS
 from palimpsest.store.folder import DataFolder
 from palimpsest.store.keys.files import Handed, KeyFiles, handed, key_files, read, write_whole
-from palimpsest.store.logs.admission import RESTING
-from palimpsest.store.logs.contract import LogReader
+from palimpsest.store.logs.contract import LogReader, resting
 from palimpsest.store.logs.sqlite_log import SqliteLog
 
-_KINDS: Final = frozenset(each.__name__ for each in (AgentCreated, SettingsChanged, AgentForked, ServerSwitched))
-_TOPICS: Final = (Topic.TURN, Topic.INFERENCE, Topic.STORAGE, Topic.TIMER, Topic.ALARM)
+_KINDS: Final = kinds_of(AgentCreated, SettingsChanged, AgentForked, ServerSwitched)
 _BATCH: Final = 2_000
 
 
@@ -110,5 +109,5 @@ def addresses_of(log: LogReader, *, but_for: frozenset[str] = frozenset()) -> tu
 
 def _strangers(log: LogReader) -> frozenset[str]:
     """The agents of which a sign is left that they were imported."""
-    resting = {each.agent for topic in _TOPICS for each in log.open_requests(topic + RESTING)}
-    return frozenset(resting | {head.agent for head in log.heads() if log.redaction(head.agent) is not None})
+    imported = {each.agent for topic in TOPICS for each in log.open_requests(resting(topic))}
+    return frozenset(imported | {head.agent for head in log.heads() if log.redaction(head.agent) is not None})

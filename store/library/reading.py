@@ -18,6 +18,7 @@ import msgspec
 from palimpsest.events.codec import decode
 from palimpsest.events.documents import Passage, unpacked
 from palimpsest.events.envelope import Envelope
+from palimpsest.events.kinds import Kind, kinds_of
 from palimpsest.events.passages import Hit, place_text
 from palimpsest.events.sources import OUTLINE, Document, Source, fold_source, stream_of
 from palimpsest.events.texts import clip
@@ -31,7 +32,7 @@ OUTLINES_KEPT: Final = 64
 SOURCES_KEPT: Final = 64
 DOCUMENTS_KEPT: Final = 100_000
 """No more folded sources, nor documents in them, are held; but always the one read last."""
-_STRETCHES: Final = frozenset({PassagesLoaded.__name__})
+_STRETCHES: Final = kinds_of(PassagesLoaded)
 _PLACE: Final = re.compile(r"\s*(lines?|pages?)\s*(\d{1,9})\b", re.I)
 _NAMED: Final = 5
 
@@ -45,7 +46,7 @@ class Reads(Protocol):
         after: int = 0,
         to: int | None = None,
         limit: int | None = None,
-        kinds: frozenset[str] | None = None,
+        kinds: frozenset[Kind] | None = None,
     ) -> list[Envelope]: ...
 
 

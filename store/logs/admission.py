@@ -12,7 +12,8 @@ The rules, for the drafts of one stream in one append:
     at n, it knew of them, and the rest follows; if the stream has gone on, it decided upon a past, and must read again.
 (3) Then every request that a draft closes must be open: opened in the log or by an earlier draft, and closed by none.
     An append `at_rest` is not asked: it tells what was open elsewhere. What it opens rests: no part owes an answer, but
-    whoever has one may give it (a turn that rests can be stopped, a timer called off).
+    whoever has one may give it (a turn that rests can be stopped, a timer called off). A retirement is owed by no part,
+    and holds wherever it came from.
 (4) A stream that is to be begun as a fork must not be there, and its parent must have the seq that it goes on from. Who
     forks where the parent is a fork itself, and has inherited that event, forks the stream that really has it.
 (5) Of an append that is to be taken together nothing is taken where one of its streams is refused.
@@ -29,10 +30,7 @@ import msgspec
 from palimpsest.events.envelope import GENESIS, Draft, Envelope, place
 from palimpsest.events.types import Parent
 from palimpsest.store.bundles.manifest import Redacted
-from palimpsest.store.logs.contract import MUST_EXIST, Append, Appended, Snapshot
-
-RESTING: Final = ":resting"
-"""What stands behind the topic of a request that rests: so no part finds it among those that it owes."""
+from palimpsest.store.logs.contract import MUST_EXIST, Append, Appended, Snapshot, resting
 
 
 class Request(msgspec.Struct, frozen=True, array_like=True):
@@ -178,7 +176,7 @@ class Batch:
         if draft.closes and (not at_rest or self._request(draft.agent, draft.closes)):
             self._close(draft.agent, draft.closes)
         if draft.opens:
-            topic = draft.opens + RESTING * at_rest
+            topic = resting(draft.opens) if at_rest and draft.opens != "retirement" else draft.opens
             self._open(Request(draft.agent, draft.key, topic, self.position))
         return Appended("appended", seq, self.position)
 

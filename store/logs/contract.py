@@ -10,14 +10,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
-from typing import Final, Protocol
+from typing import Final, NewType, Protocol, Self
 
 import msgspec
 
 from palimpsest.events.envelope import Draft, Envelope
 from palimpsest.events.errors import UnknownAgent
+from palimpsest.events.kinds import Kind
 from palimpsest.events.sources import is_source
 from palimpsest.events.types import Parent
+from palimpsest.events.vocabulary import DraftOutcome, Opens, Topic
 from palimpsest.store.bundles.manifest import Redacted
 
 MUST_EXIST: Final = -1
@@ -25,6 +27,15 @@ MUST_EXIST: Final = -1
 
 DECIDER: Final = "memory"
 """The memory manager as a consumer: its cursor says up to where it has decided."""
+
+
+Resting = NewType("Resting", str)
+"""The topic of a request that rests: no part finds it among those that it owes."""
+RESTING: Final = ":resting"
+
+
+def resting(topic: Opens) -> Resting:
+    return Resting(topic + RESTING)
 
 
 class Append(msgspec.Struct, frozen=True, array_like=True):
@@ -53,21 +64,15 @@ class Append(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Appended(msgspec.Struct, frozen=True, array_like=True):
-    """What became of one draft. `outcome`:
+    """What became of one draft, and where it is, or its stream."""
 
-    - "appended": it is durable at `seq` and `position`;
-    - "duplicate": the stream had this key already, at `seq` and `position`;
-    - "conflict": the stream was not at the expected seq (`seq` is the one it has), or is there and was to be begun as a
-      fork; none of its drafts was taken;
-    - "no parent": the stream was to be begun as a fork at a seq that its parent does not have (`seq` is 0); likewise;
-    - "closed": one of the stream's drafts closes a request that is not open (any more): none of them was taken
-      (`seq` is the stream's);
-    - "withheld": the append is to be taken together, and another stream of it could not be (`seq` is the stream's).
-    """
-
-    outcome: str
+    outcome: DraftOutcome
     seq: int
     position: int = 0
+
+
+THERE: Final[frozenset[DraftOutcome]] = frozenset({"appended", "duplicate"})
+"""The draft's event is in the log, from now on or from before."""
 
 
 class Snapshot(msgspec.Struct, frozen=True, array_like=True):
@@ -157,12 +162,12 @@ class LogReader(Protocol):
         after: int = 0,
         to: int | None = None,
         limit: int | None = None,
-        kinds: frozenset[str] | None = None,
+        kinds: frozenset[Kind] | None = None,
     ) -> list[Envelope]:
         """Events of one stream with after < seq <= to, in order, of the wanted kinds. An unknown stream has none."""
         ...
 
-    def tail(self, after: int, limit: int, kinds: frozenset[str] | None = None) -> tuple[list[Envelope], int]:
+    def tail(self, after: int, limit: int, kinds: frozenset[Kind] | None = None) -> tuple[list[Envelope], int]:
         """Events of the partition with position > after, in order, at most `limit` of the wanted kinds; and the
         position that has been scanned to (a caller's next cursor; `after` itself if there is nothing new)."""
         ...
@@ -183,7 +188,7 @@ class LogReader(Protocol):
         """The position of the partition's last event (0: empty)."""
         ...
 
-    def open_requests(self, topic: str, agent: str | None = None) -> list[Envelope]:
+    def open_requests(self, topic: Topic | Resting, agent: str | None = None) -> list[Envelope]:
         """The events that opened what is still open, by position."""
         ...
 
@@ -211,6 +216,10 @@ class LogReader(Protocol):
 
     def close(self) -> None: ...
 
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *_: object) -> None: ...
+
 
 class LogStore(LogReader, Protocol):
     """Reading and writing."""
@@ -219,7 +228,16 @@ class LogStore(LogReader, Protocol):
         """Make this the partition's one writer: every earlier writer is fenced off."""
         ...
 
-    def append(self, appends: Sequence[Append]) -> list[list[Appended]]:
+    def commit(self, appends: Sequence[Append]) -> Committed:
         """One durable transaction (group commit). Raises Fenced, LogReadOnly where no epoch was opened, or
         LogUnavailable with nothing written. Each append sees what those before it did."""
+        ...
+
+    def append(self, appends: Sequence[Append]) -> list[list[Appended]]:
+        """The answers of such a commit."""
+        ...
+
+    def limit_pages(self, max_pages: int | None) -> None:
+        """Let the log grow to so many pages of 4 KiB (None: as the disk allows), from now on, where the backend can
+        hold that; a full one refuses appends."""
         ...

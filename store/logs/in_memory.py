@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from typing import Self
 
 from palimpsest.events.envelope import GENESIS, Envelope
 from palimpsest.events.errors import Fenced, LogReadOnly
+from palimpsest.events.kinds import Kind
 from palimpsest.events.types import Parent
+from palimpsest.events.vocabulary import Topic
 from palimpsest.store.bundles.manifest import Redacted
 from palimpsest.store.logs.admission import Batch, Request
-from palimpsest.store.logs.contract import Append, Appended, Committed, Snapshot, StreamHead, parts, superseded
+from palimpsest.store.logs.contract import Append, Appended, Committed, Resting, Snapshot, StreamHead, parts, superseded
 
 
 class Memory:
@@ -111,6 +114,9 @@ class MemoryLog:
             self._memory.write(batch)
             return Committed(answers, batch.envelopes)
 
+    def limit_pages(self, max_pages: int | None) -> None:
+        """Memory has no pages."""
+
     def _check_epoch(self) -> None:
         if self._epoch == 0:
             raise LogReadOnly("the log in memory")
@@ -125,13 +131,13 @@ class MemoryLog:
         after: int = 0,
         to: int | None = None,
         limit: int | None = None,
-        kinds: frozenset[str] | None = None,
+        kinds: frozenset[Kind] | None = None,
     ) -> list[Envelope]:
         with self._memory.lock:
             stretch = [e for e in self._memory.whole(agent) if after < e.seq and (to is None or e.seq <= to)]
         return [envelope for envelope in stretch if kinds is None or envelope.kind in kinds][:limit]
 
-    def tail(self, after: int, limit: int, kinds: frozenset[str] | None = None) -> tuple[list[Envelope], int]:
+    def tail(self, after: int, limit: int, kinds: frozenset[Kind] | None = None) -> tuple[list[Envelope], int]:
         found: list[Envelope] = []
         with self._memory.lock:
             scanned_to = after
@@ -161,7 +167,7 @@ class MemoryLog:
         with self._memory.lock:
             return len(self._memory.events)
 
-    def open_requests(self, topic: str, agent: str | None = None) -> list[Envelope]:
+    def open_requests(self, topic: Topic | Resting, agent: str | None = None) -> list[Envelope]:
         with self._memory.lock:
             requests = self._memory.requests.values()
             positions = sorted(r.position for r in requests if r.topic == topic and agent in (None, r.agent))
@@ -196,6 +202,12 @@ class MemoryLog:
     def find(self, agent: str, key: str) -> Envelope | None:
         with self._memory.lock:
             return self._memory.keys.get((agent, key))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def close(self) -> None:
         """Nothing to let go: the bytes are `Memory`'s."""

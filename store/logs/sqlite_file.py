@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
-from palimpsest.events.errors import BadInput, LogUnavailable, LogUnreadable, NewerFormat
+from palimpsest.events.errors import LogUnavailable, LogUnreadable, NewerFormat, NoLog
 
 FORMAT: Final = 1
 """`PRAGMA user_version` of the files that this code writes."""
@@ -303,10 +303,8 @@ def _create(connection: sqlite3.Connection) -> None:
         raise
 
 
-def _no_log(path: Path) -> BadInput:
-    return BadInput(
-        f"There is no log at {path}. Check the path (--data DIR); the first `chat`, `load` or `import` makes one."
-    )
+def _no_log(path: Path) -> NoLog:
+    return NoLog(str(path))
 
 
 def _nothing() -> None:

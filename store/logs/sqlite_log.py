@@ -19,8 +19,8 @@ from msgspec.structs import astuple
 from palimpsest.events.envelope import GENESIS, Envelope
 from palimpsest.events.errors import Fenced, LogReadOnly
 from palimpsest.events.types import Parent
-from palimpsest.store.logs.admission import RESTING, Batch, Request
-from palimpsest.store.logs.contract import Append, Appended, Committed, superseded
+from palimpsest.store.logs.admission import Batch, Request
+from palimpsest.store.logs.contract import RESTING, Append, Appended, Committed, superseded
 from palimpsest.store.logs.sqlite_file import limit_pages, open_reader, open_writer, reported, roll_back
 from palimpsest.store.logs.sqlite_reader import SqliteReader
 

@@ -15,9 +15,11 @@ from typing import Any, Final, Self
 import msgspec
 
 from palimpsest.events.envelope import Envelope
+from palimpsest.events.kinds import Kind
 from palimpsest.events.types import Parent
+from palimpsest.events.vocabulary import Topic
 from palimpsest.store.bundles.manifest import Redacted
-from palimpsest.store.logs.contract import Part, Snapshot, StreamHead, parts
+from palimpsest.store.logs.contract import Part, Resting, Snapshot, StreamHead, parts
 from palimpsest.store.logs.sqlite_file import open_reader, reported
 
 _ALL: Final = -1  # as a LIMIT
@@ -78,7 +80,7 @@ class SqliteReader:
         after: int = 0,
         to: int | None = None,
         limit: int | None = None,
-        kinds: frozenset[str] | None = None,
+        kinds: frozenset[Kind] | None = None,
     ) -> list[Envelope]:
         query = _READ.format(wanted=_wanted(kinds))
         found: list[Envelope] = []
@@ -90,7 +92,7 @@ class SqliteReader:
                 found += self._envelopes(query, values)
         return found
 
-    def tail(self, after: int, limit: int, kinds: frozenset[str] | None = None) -> tuple[list[Envelope], int]:
+    def tail(self, after: int, limit: int, kinds: frozenset[Kind] | None = None) -> tuple[list[Envelope], int]:
         # The end is read first: what is committed between the two queries is left to the next call, not skipped.
         end = max(after, self.position())
         found = self._envelopes(_TAIL.format(wanted=_wanted(kinds)), (after, end, *sorted(kinds or ()), limit))
@@ -111,7 +113,7 @@ class SqliteReader:
         row = self._row("SELECT max(position) FROM events", ())
         return (row[0] if row else None) or 0
 
-    def open_requests(self, topic: str, agent: str | None = None) -> list[Envelope]:
+    def open_requests(self, topic: Topic | Resting, agent: str | None = None) -> list[Envelope]:
         if agent is None:
             return self._envelopes(_OPEN.format(one=""), (topic,))
         return self._envelopes(_OPEN.format(one=f"AND r.{_OF_STREAM}"), (topic, agent))
@@ -196,6 +198,6 @@ class SqliteReader:
         return rows[0] if rows else None
 
 
-def _wanted(kinds: frozenset[str] | None) -> str:
+def _wanted(kinds: frozenset[Kind] | None) -> str:
     """The condition that an event is of one of so many kinds (none: "IN ()", which nothing fulfils)."""
     return "" if kinds is None else f"AND e.kind IN ({', '.join('?' * len(kinds))})"

@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Final
 
 from palimpsest.events.encodings import FILE, is_servers
 from palimpsest.events.errors import BadInput
+from palimpsest.events.types import OFFLINE
 from palimpsest.store.tokens import tokenizers as tokenizer_file
 from palimpsest.store.tokens.scripts import SUFFIX, weighed
 
@@ -64,7 +65,7 @@ def encoding_for(model: str) -> tuple[str, float]:
     A model that tiktoken does not know gets the newest encoding, weighed by script, and UNKNOWN_MARGIN. May read
     files; for OpenAI's retired models it may try a download of at most 20 s.
     """
-    if model == "offline":
+    if model == OFFLINE:
         return DEFAULT_ENCODING, 1.0
     from tiktoken.model import encoding_name_for_model
 

@@ -13,7 +13,6 @@ from pathlib import Path
 import psutil
 import pytest
 
-from palimpsest.events.envelope import Topic
 from palimpsest.store.folder import DataFolder
 from tests.cluster.world import (
     HOME,
@@ -98,4 +97,4 @@ def test_every_message_is_answered_once_whatever_died(
 def unanswered(folder: DataFolder) -> list[tuple[str, str]]:
     """The (agent, message id) of every turn that the log owes."""
     with log_of(folder) as log:
-        return [(envelope.agent, envelope.key.removeprefix("in:")) for envelope in log.open_requests(Topic.TURN)]
+        return [(envelope.agent, envelope.key.removeprefix("in:")) for envelope in log.open_requests("turn")]

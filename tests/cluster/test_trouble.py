@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from contextlib import closing
+from typing import cast
 
 import psutil
 import pytest
@@ -22,6 +23,7 @@ from palimpsest.events.errors import (
     LogUnavailable,
     NewerFormat,
 )
+from palimpsest.events.kinds import Kind
 from palimpsest.events.prompts import newborn
 from palimpsest.events.types import Settings
 from palimpsest.store.folder import DataFolder
@@ -153,7 +155,7 @@ def test_streams_that_cannot_be_read_stop_nobody_else(folder: DataFolder, stub_u
             assert status["memory"]["aside"] == len(DAMAGE)
             await client.create("later", newborn(Settings()))
             await client.ask("later", "Hello!")
-            made = Draft("later", 0, "ThoughtRead", 1, "from a newer version", b"\x80")
+            made = Draft("later", 0, cast(Kind, "ThoughtRead"), 1, "from a newer version", b"\x80")
             await LogClient(system.parts.log).append_drafts([made])
             await refused(client, "later")
             assert (await client.ask("well", "Thanks!")).reason == "yielded"

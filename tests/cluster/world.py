@@ -26,6 +26,7 @@ from palimpsest.events.codec import decode
 from palimpsest.events.context import open_request
 from palimpsest.events.envelope import Envelope
 from palimpsest.events.evolve import evolve
+from palimpsest.events.kinds import Kind
 from palimpsest.events.prompts import newborn
 from palimpsest.events.state import State
 from palimpsest.events.types import Event, InferenceRequested, Settings, TurnEnded
@@ -73,12 +74,12 @@ async def born(system: System, agent: str, settings: Settings | None = None) -> 
     return client
 
 
-async def waited_for(system: System, agent: str, kind: str, *, after: int = 0) -> Envelope:
+async def waited_for(system: System, agent: str, kind: Kind, *, after: int = 0) -> Envelope:
     """The first event of this kind in an agent's stream (with seq > after), as soon as it is there."""
     log = LogClient(system.parts.log)
     position = 0
     while True:
-        batch = await log.tail(position, 1000, 10.0, kinds=(kind,))
+        batch = await log.tail(position, 1000, 10.0, kinds=frozenset({kind}))
         position = batch.position
         for envelope in batch.envelopes:
             if envelope.agent == agent and envelope.seq > after:

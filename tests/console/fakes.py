@@ -6,11 +6,14 @@ import asyncio
 from collections.abc import AsyncIterator, Iterable, Sequence
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from palimpsest.actors.client import Reply, Ticket
 from palimpsest.actors.loads.loading import Loaded, OnProgress, Report
 from palimpsest.actors.models.protocol import Piece
 from palimpsest.actors.requests.checks import check_text
 from palimpsest.actors.requests.forks import Overrides, Place, Undone
+from palimpsest.actors.requests.turns import Ending
 from palimpsest.actors.requests.zones import Change
 from palimpsest.events.codec import draft
 from palimpsest.events.envelope import GENESIS, Envelope, place
@@ -18,15 +21,16 @@ from palimpsest.events.errors import BadInput, PalimpsestError, UnknownAgent
 from palimpsest.events.evolve import evolve
 from palimpsest.events.formats import Format, changed
 from palimpsest.events.prompts import newborn
-from palimpsest.events.state import State
+from palimpsest.events.state import Retired, State
 from palimpsest.events.types import AgentCreated, Settings, Timer
+from palimpsest.events.vocabulary import CutOrNot
 from palimpsest.store.logs.contract import StreamHead
 from palimpsest.store.times.zones import named
 
 Script = list[Piece | Reply]
 
 
-def reply(*messages: str, input: int = 2, reason: str = "yielded", detail: str = "", cut: str = "") -> Reply:
+def reply(*messages: str, input: int = 2, reason: Ending = "yielded", detail: str = "", cut: CutOrNot = "") -> Reply:
     return Reply(agent="ada", input=input, messages=messages, reason=reason, detail=detail, cut=cut)
 
 
@@ -47,6 +51,7 @@ class FakeClient:
         self.heard: asyncio.Queue[Reply] = asyncio.Queue()
         self.alarms: list[Timer] = []
         self.born: dict[str, AgentCreated] = {}
+        self.retired: set[str] = set()
         self.loaded: dict[str, list[str]] = {}
         """Sources, with the agents that have them."""
         self.read: list[Path] = []
@@ -59,7 +64,9 @@ class FakeClient:
         if agent not in self.born:
             raise UnknownAgent(agent)
         (envelope,) = await self.events(agent)
-        return evolve(None, envelope, self.born[agent])
+        state = evolve(None, envelope, self.born[agent])
+        since = Retired(seq=1, key="retire", time_ms=1) if agent in self.retired else None
+        return replace(state, retired=since)
 
     async def change_settings(self, agent: str, settings: Settings) -> None:  # noqa: ARG002 - the client's signature
         self.changed.append(settings)

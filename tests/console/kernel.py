@@ -10,7 +10,7 @@ import msgspec
 from palimpsest.events.alarms import firing
 from palimpsest.events.codec import answer, decode, draft
 from palimpsest.events.decide import advance
-from palimpsest.events.envelope import Draft, Topic
+from palimpsest.events.envelope import Draft
 from palimpsest.events.inference import Job, job, sent
 from palimpsest.events.prompts import newborn
 from palimpsest.events.state import State
@@ -64,19 +64,19 @@ class Kernel:
         for text in texts:
             now = self._state(agent)
             event = UserMessageReceived(text=text)
-            made = draft(agent, START_MS + now.seq * 1000, event, key=f"in:{now.seq}", opens=Topic.TURN)
+            made = draft(agent, START_MS + now.seq * 1000, event, key=f"in:{now.seq}", opens="turn")
             self._append(made)
             self._turn(agent)
 
     def ask(self, agent: str, text: str) -> None:
         """An input whose turn stops where the model is asked: the inference stays open."""
         now = self._state(agent)
-        self._append(draft(agent, START_MS, UserMessageReceived(text=text), key=f"in:{now.seq}", opens=Topic.TURN))
+        self._append(draft(agent, START_MS, UserMessageReceived(text=text), key=f"in:{now.seq}", opens="turn"))
         _, drafts = advance(self._state(agent), count, START_MS, offset_s)
         self._append(*drafts)
 
     def sets(self, agent: str, timer: Timer) -> None:
-        self._append(draft(agent, START_MS, TimerSet(timer=timer), key=f"alarm:{timer.id}", opens=Topic.ALARM))
+        self._append(draft(agent, START_MS, TimerSet(timer=timer), key=f"alarm:{timer.id}", opens="alarm"))
 
     def rings(self, agent: str) -> None:
         """All that is set rings now, and each has its turn."""
@@ -90,7 +90,7 @@ class Kernel:
         chain = self.log.hash_at(agent, state.seq)
         assert chain is not None, "the state has a last event"
         taken = snapshot_of(msgspec.structs.replace(state, turns=999) if spoiled else state, chain)
-        made = draft(agent, START_MS, UserMessageReceived(text="hm"), key=f"in:{state.seq}", opens=Topic.TURN)
+        made = draft(agent, START_MS, UserMessageReceived(text="hm"), key=f"in:{state.seq}", opens="turn")
         self.log.append([Append((made,), snapshots=(taken,))])
         self._turn(agent)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -9,7 +10,6 @@ import msgspec
 import pytest
 
 from palimpsest.events.codec import draft
-from palimpsest.events.envelope import Topic
 from palimpsest.events.types import Timer, TimerSet
 from palimpsest.store.bundles.log import read_bundle
 from palimpsest.store.folder import DataFolder
@@ -111,13 +111,15 @@ def test_a_folder_that_is_in_use_says_so(launched: Launch, kernel: Kernel, bundl
 
 def test_what_rests_is_said(launched: Launch, elsewhere: Launch, kernel: Kernel, tmp_path: Path) -> None:
     timer = TimerSet(timer=Timer(id="tea", due_ms=START_MS))
-    kernel.log.append([Append((draft("ada", START_MS, timer, key="alarm", opens=Topic.ALARM),))])
+    kernel.log.append([Append((draft("ada", START_MS, timer, key="alarm", opens="alarm"),))])
     kernel.ask("ada", "Are you there?")
     path = tmp_path / "bundle"
     launched("export", "ada", str(path))
-    assert "waiting 1  timers 1" in elsewhere("agents", "--bundle", str(path)).text
+    (row,) = [json.loads(line) for line in elsewhere("agents", "--bundle", str(path), "--json").lines]
+    assert (row["state"], row["waiting"], row["timers"]) == ("in a turn", 1, 1)
     assert "a turn under way and 1 timer, at rest here" in elsewhere("import", str(path)).text
-    assert "waiting 0  timers 0" in elsewhere("agents").text
+    (row,) = [json.loads(line) for line in elsewhere("agents", "--json").lines]
+    assert (row["state"], row["waiting"], row["timers"]) == ("at rest", 0, 0)
 
 
 @pytest.mark.parametrize("kind", ["InferenceRequested", "UserMessageReceived"])

@@ -108,12 +108,15 @@ def test_data_stands_before_or_after_the_command_or_in_the_environment(
         ("context", "ada", "--json"),
         ("context", "ada", "--at", "9"),
         ("state", "ada"),
+        ("transcript", "ada"),
+        ("view", "ada", "-o", "{folder}/page.html"),
+        ("config",),
         ("diff", "ada", "9", "40"),
         ("replay", "--all", "--verify"),
     ],
 )
 def test_looking_things_up_imports_nothing_heavy(kernel: Kernel, command: tuple[str, ...]) -> None:
-    script = [sys.executable, "-c", IMPORTED % (HEAVY,), *command]
+    script = [sys.executable, "-c", IMPORTED % (HEAVY,), *(each.format(folder=kernel.folder) for each in command)]
     done = subprocess.run(
         script, env=environment(PALIMPSEST_HOME=str(kernel.folder)), capture_output=True, text=True, check=True
     )

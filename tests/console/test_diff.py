@@ -7,8 +7,8 @@ import re
 import msgspec
 
 from palimpsest.events.codec import draft
-from palimpsest.events.envelope import Topic
 from palimpsest.events.types import Settings, SettingsChanged, SourceAttached, Timer, TimerSet, UserMessageReceived
+from palimpsest.events.vocabulary import Opens
 from palimpsest.store.logs.contract import Append
 from tests.console.conftest import Launch
 from tests.console.kernel import START_MS, Kernel
@@ -61,7 +61,8 @@ def test_what_else_changed_is_told(launched: Launch, kernel: Kernel) -> None:
         TimerSet(timer=timer),
         UserMessageReceived(text="Wait for me."),
     )):  # fmt: skip
-        opens = {TimerSet: Topic.ALARM, UserMessageReceived: Topic.TURN}.get(type(event), "")
+        opens: Opens = "alarm" if isinstance(event, TimerSet) else ""
+        opens = "turn" if isinstance(event, UserMessageReceived) else opens
         made = draft("ada", START_MS, event, key=f"given-{number}", opens=opens)
         kernel.log.append([Append((made,))])
     text = launched("diff", "ada", str(last)).text

@@ -9,10 +9,12 @@ from collections.abc import AsyncIterator
 import pytest
 
 from palimpsest.actors.models.protocol import Piece
+from palimpsest.actors.requests.turns import Ending
 from palimpsest.console.chat import settle
 from palimpsest.console.pipe import Lines, finish, standard_input, talk
 from palimpsest.console.settings import HOW_TO_HOST, Flags
 from palimpsest.events.errors import BadInput
+from palimpsest.events.vocabulary import CutOrNot
 from tests.console.fakes import FakeClient, Script, reply
 
 Captured = pytest.CaptureFixture[str]
@@ -111,7 +113,7 @@ def test_a_silent_model_is_told_beside_the_replies(capsys: Captured) -> None:
     ],
 )
 def test_a_turn_that_ends_badly_says_why_and_the_chat_goes_on(
-    reason: str, code: int, said: str, capsys: Captured
+    reason: Ending, code: int, said: str, capsys: Captured
 ) -> None:
     client = FakeClient({"Hi": [reply(reason=reason, detail="wrong_key: check OPENAI_API_KEY")]})
     assert told(client, b"Hi\nStill there?\n") == code
@@ -124,7 +126,7 @@ def test_a_turn_that_ends_badly_says_why_and_the_chat_goes_on(
     ("reason", "code"),
     [("yielded", 0), ("step_limit", 0), ("token_limit", 0), ("stopped", 0), ("inference_failed", 1), ("repeating", 1)],
 )
-def test_a_turn_with_an_answer_failed_only_where_its_end_says_so(reason: str, code: int, capsys: Captured) -> None:
+def test_a_turn_with_an_answer_failed_only_where_its_end_says_so(reason: Ending, code: int, capsys: Captured) -> None:
     assert told(FakeClient({"Hi": [reply("Well.", reason=reason)]}), b"Hi\n") == code
     printed = capsys.readouterr()
     assert printed.out == "Well.\n"
@@ -132,12 +134,12 @@ def test_a_turn_with_an_answer_failed_only_where_its_end_says_so(reason: str, co
 
 
 @pytest.mark.parametrize(("reason", "code"), [("yielded", 0), ("skipped", 0), ("step_limit", 1), ("stopped", 1)])
-def test_where_nobody_asked_a_turn_may_end_without_a_word(reason: str, code: int) -> None:
+def test_where_nobody_asked_a_turn_may_end_without_a_word(reason: Ending, code: int) -> None:
     assert finish(reply(reason=reason), asked=False) == code
 
 
 @pytest.mark.parametrize(("cut", "by"), [("content_filter", "content filter"), ("length", "length limit")])
-def test_half_an_answer_is_said_to_be_one(cut: str, by: str, capsys: Captured) -> None:
+def test_half_an_answer_is_said_to_be_one(cut: CutOrNot, by: str, capsys: Captured) -> None:
     assert told(FakeClient({"Hi": [reply("The pass", cut=cut)]}), b"Hi\n") == 0
     printed = capsys.readouterr()
     assert printed.out == "The pass\n"

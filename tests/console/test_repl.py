@@ -16,7 +16,7 @@ from prompt_toolkit.output import DummyOutput
 from rich.console import Console
 
 from palimpsest.actors.client import Reply, Ticket
-from palimpsest.actors.models.protocol import Piece
+from palimpsest.actors.models.protocol import Piece, PieceKind
 from palimpsest.console.heartbeat import heartbeat
 from palimpsest.console.repl import Repl
 from palimpsest.console.voice import Voice
@@ -122,7 +122,7 @@ def spoken(*items: Callable[[Voice], None], thoughts: bool = False) -> str:
     return out.getvalue()
 
 
-def piece(kind: str, text: str = "") -> Callable[[Voice], None]:
+def piece(kind: PieceKind, text: str = "") -> Callable[[Voice], None]:
     return lambda voice: voice.piece(Piece(kind, text))
 
 

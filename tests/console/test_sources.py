@@ -239,7 +239,7 @@ def test_a_slow_reindex_says_how_much_it_has_to_do(
     assert shelf.exists()
     quick = launched("reindex")
     monkeypatch.setattr("palimpsest.console.progress.SLOW_S", -1.0)
-    monkeypatch.setattr("palimpsest.console.search.PART_BYTES", 1)
+    monkeypatch.setattr("palimpsest.questions.searches.PART_BYTES", 1)
     slow = launched("reindex")
     assert (quick.err, quick.lines) == ("", slow.lines), "built in small parts it is the same"
     assert slow.err.count("Indexing ") == 1

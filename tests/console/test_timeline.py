@@ -10,11 +10,6 @@ import pytest
 
 from palimpsest.console.show import took
 from palimpsest.console.story import ordinal
-from palimpsest.console.stretch import seq_before
-from palimpsest.console.timeline import later, newest
-from palimpsest.events.debug.choice import Wanted
-from palimpsest.events.debug.moments import TurnBegan
-from palimpsest.events.debug.timeline import story
 from tests.console.conftest import Launch, file_of
 from tests.console.kernel import START_MS, Kernel
 
@@ -107,12 +102,6 @@ def test_times_bound_the_story(launched: Launch, kernel: Kernel) -> None:
     )
 
 
-def test_a_time_is_found_by_halving(kernel: Kernel) -> None:
-    last = kernel.log.read("ada")[-1].seq
-    assert seq_before(kernel.log, "ada", last, 0) == 1
-    assert seq_before(kernel.log, "ada", last, START_MS * 2) == last
-
-
 REFUSED = [
     (("--since", "yesterday"), "neither a seq nor a time"),
     (("--since", "9", "--until", "3"), "the end lies before the beginning"),
@@ -145,23 +134,6 @@ def test_an_event_that_cannot_be_read_stands_in_the_story(launched: Launch, kern
     assert (printed.code, printed.err.count("\n")) == (2, 1)
 
 
-def test_what_comes_later_is_followed(kernel: Kernel) -> None:
-    last = kernel.log.read("ada")[-1].seq
-    looks = itertools.count()
-
-    def pause() -> None:
-        look = next(looks)
-        if look == 1:
-            kernel.talk("ada", ["One more thing."])
-        if look == 3:
-            raise KeyboardInterrupt
-
-    seen: list[int] = []
-    with pytest.raises(KeyboardInterrupt):
-        seen.extend(each.seq for each in later(kernel.log, "ada", last, pause))
-    assert seen == list(range(last + 1, kernel.log.read("ada")[-1].seq + 1))
-
-
 def test_following_prints_whole_parts_until_ctrl_c(
     launched: Launch, kernel: Kernel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -186,12 +158,6 @@ def test_a_bundle_cannot_be_followed(launched: Launch, tmp_path: Path) -> None:
     printed = launched("events", "ada", "--follow", "--bundle", str(tmp_path / "a.palimpsest"))
     assert (printed.code, printed.out) == (2, b"")
     assert "A bundle does not change" in printed.err
-
-
-def test_a_newest_turn_with_nothing_wanted_is_not_counted(kernel: Kernel) -> None:
-    parts = list(newest(story(kernel.log.read("ada")), Wanted(kinds=frozenset({"CoreMemoryAppended"})), 1))
-    assert len(parts) == 2
-    assert isinstance(parts[0], TurnBegan)
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from palimpsest.events.envelope import Draft
 from palimpsest.events.types import Parent
+from palimpsest.events.vocabulary import DraftOutcome
 from palimpsest.store.logs.contract import Append, Appended, Snapshot
 
 
@@ -65,7 +66,7 @@ class Oracle:
                 self.snapshots[snapshot.agent, snapshot.seq] = snapshot
         return answers
 
-    def _verdict(self, agent: str, append: Append) -> str:
+    def _verdict(self, agent: str, append: Append) -> DraftOutcome:
         new: list[Draft] = []
         for draft in append.drafts:
             known = self.place(agent, draft.key) or any(d.key == draft.key for d in new)

@@ -13,14 +13,16 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from palimpsest.events.envelope import Draft
 from palimpsest.events.errors import Fenced
 from palimpsest.events.types import Parent
+from palimpsest.events.vocabulary import Topic
 from palimpsest.store.logs.contract import Append, LogStore, Snapshot
 from palimpsest.store.logs.sqlite_log import SqliteLog
 from tests.contract.backends import BACKENDS, InSqlite
 from tests.contract.oracle import Oracle
-from tests.contract.words import assert_sound, event, keys, outcomes
+from tests.contract.words import assert_sound, event, keys, kinds, outcomes
 
-AGENTS, KEYS, TOPICS, KINDS = ("ada", "bob", "zoë"), tuple("pqrstuvw"), ("inference", "timer"), ("Asked", "Told")
-TOLD = frozenset({"Told"})
+AGENTS, KEYS, KINDS = ("ada", "bob", "zoë"), tuple("pqrstuvw"), ("Asked", "Told")
+TOPICS: tuple[Topic, ...] = ("inference", "timer")
+TOLD = kinds(("Told",))
 FORKS = ("fay", "gus", "hal")
 STREAMS = (*AGENTS, *FORKS)
 FEW_HEADS = 2  # so that heads are dropped and read again

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import pytest
 
-from palimpsest.events.envelope import Draft, Topic
+from palimpsest.events.envelope import Draft
+from palimpsest.events.kinds import Kind
 from palimpsest.store.logs.contract import MUST_EXIST, Append, Appended, LogStore
 from tests.contract.backends import Backend
 from tests.contract.words import add, assert_sound, event, events, keys, outcomes, snapshot
@@ -19,7 +22,9 @@ def test_an_append_answers_each_draft_with_its_place(log: LogStore) -> None:
 
 
 def test_every_field_comes_back(log: LogStore, backend: Backend) -> None:
-    draft = Draft("zoë/1", 1_790_000_000_123, "Kind", 7, "k\x00ey 'x'", bytes(range(256)), 5, "cause", "inference", "")
+    draft = Draft(
+        "zoë/1", 1_790_000_000_123, cast(Kind, "Kind"), 7, "k\x00ey 'x'", bytes(range(256)), 5, "cause", "inference", ""
+    )
     assert outcomes(add(log, draft)) == ["appended"]
     (envelope,) = log.read("zoë/1")
     fields = Draft.__struct_fields__
@@ -88,7 +93,7 @@ def test_a_retry_is_answered_before_any_expectation(log: LogStore, expected: int
 
 
 def test_a_retry_is_answered_before_any_request(log: LogStore) -> None:
-    add(log, event("ask", opens=Topic.INFERENCE))
+    add(log, event("ask", opens="inference"))
     assert outcomes(add(log, event("answer", closes="ask"))) == ["appended"]
     assert outcomes(add(log, event("answer", closes="ask"))) == ["duplicate"]
 
@@ -146,23 +151,23 @@ def test_a_conflict_comes_before_a_closed_request(log: LogStore) -> None:
 
 
 def test_a_request_is_open_until_it_is_answered(log: LogStore) -> None:
-    add(log, event("ask", opens=Topic.INFERENCE), event("more", opens=Topic.STORAGE))
-    assert keys(log.open_requests(Topic.INFERENCE)) == ["ask"]
-    assert log.open_requests(Topic.INFERENCE) == log.read("ada", to=1)
+    add(log, event("ask", opens="inference"), event("more", opens="storage"))
+    assert keys(log.open_requests("inference")) == ["ask"]
+    assert log.open_requests("inference") == log.read("ada", to=1)
     add(log, event("answer", closes="ask"))
-    assert log.open_requests(Topic.INFERENCE) == []
-    assert keys(log.open_requests(Topic.STORAGE)) == ["more"]
+    assert log.open_requests("inference") == []
+    assert keys(log.open_requests("storage")) == ["more"]
 
 
 def test_open_requests_stand_by_position_and_can_be_had_for_one_agent(log: LogStore) -> None:
-    add(log, *(event(f"{n}", agent, opens=Topic.TIMER) for n, agent in enumerate(["bob", "ada", "bob"])))
-    assert [(e.agent, e.key) for e in log.open_requests(Topic.TIMER)] == [("bob", "0"), ("ada", "1"), ("bob", "2")]
-    assert keys(log.open_requests(Topic.TIMER, "bob")) == ["0", "2"]
-    assert log.open_requests(Topic.TIMER, "nobody") == []
+    add(log, *(event(f"{n}", agent, opens="timer") for n, agent in enumerate(["bob", "ada", "bob"])))
+    assert [(e.agent, e.key) for e in log.open_requests("timer")] == [("bob", "0"), ("ada", "1"), ("bob", "2")]
+    assert keys(log.open_requests("timer", "bob")) == ["0", "2"]
+    assert log.open_requests("timer", "nobody") == []
 
 
 def test_a_second_answer_is_closed_out_with_all_of_its_append(log: LogStore) -> None:
-    add(log, event("ask", opens=Topic.INFERENCE))
+    add(log, event("ask", opens="inference"))
     add(log, event("answer", closes="ask"))
     answers = add(log, event("note"), event("answer-2", closes="ask"), event("1", "bob"))
     assert answers == [Appended("closed", 2), Appended("closed", 2), Appended("appended", 1, 3)]
@@ -172,40 +177,40 @@ def test_a_second_answer_is_closed_out_with_all_of_its_append(log: LogStore) -> 
 @pytest.mark.parametrize("closes", ["never-opened", "note", "self"])
 def test_what_is_no_request_cannot_be_closed(log: LogStore, closes: str) -> None:
     add(log, event("note"))
-    assert outcomes(add(log, event("self", opens=Topic.INFERENCE, closes=closes))) == ["closed"]
-    assert log.open_requests(Topic.INFERENCE) == []
+    assert outcomes(add(log, event("self", opens="inference", closes=closes))) == ["closed"]
+    assert log.open_requests("inference") == []
 
 
 def test_a_request_of_another_stream_cannot_be_closed(log: LogStore) -> None:
-    add(log, event("ask", opens=Topic.INFERENCE))
+    add(log, event("ask", opens="inference"))
     assert outcomes(add(log, event("answer", "bob", closes="ask"))) == ["closed"]
-    assert keys(log.open_requests(Topic.INFERENCE)) == ["ask"]
+    assert keys(log.open_requests("inference")) == ["ask"]
 
 
 def test_a_request_may_be_answered_in_the_append_that_opens_it_but_not_before(log: LogStore) -> None:
-    ask, answer = event("ask", opens=Topic.INFERENCE), event("answer", closes="ask")
+    ask, answer = event("ask", opens="inference"), event("answer", closes="ask")
     assert outcomes(add(log, answer, ask)) == ["closed", "closed"]
     assert outcomes(add(log, ask, answer)) == ["appended", "appended"]
-    assert log.open_requests(Topic.INFERENCE) == []
+    assert log.open_requests("inference") == []
     assert outcomes(add(log, event("again", closes="ask"))) == ["closed"]
 
 
 def test_two_answers_in_one_append_are_refused_together(log: LogStore) -> None:
-    add(log, event("ask", opens=Topic.INFERENCE))
+    add(log, event("ask", opens="inference"))
     assert outcomes(add(log, event("a", closes="ask"), event("b", closes="ask"))) == ["closed", "closed"]
-    assert keys(log.open_requests(Topic.INFERENCE)) == ["ask"]
+    assert keys(log.open_requests("inference")) == ["ask"]
 
 
 def test_requests_are_opened_and_closed_across_the_appends_of_a_transaction(log: LogStore) -> None:
     answers = log.append(
         [
-            Append((event("ask", opens=Topic.INFERENCE),)),
-            Append((event("a", closes="ask"), event("next", opens=Topic.INFERENCE))),
+            Append((event("ask", opens="inference"),)),
+            Append((event("a", closes="ask"), event("next", opens="inference"))),
             Append((event("b", closes="ask"),)),
         ]
     )
     assert [outcomes(a) for a in answers] == [["appended"], ["appended", "appended"], ["closed"]]
-    assert keys(log.open_requests(Topic.INFERENCE)) == ["next"]
+    assert keys(log.open_requests("inference")) == ["next"]
 
 
 # --- what is committed with it
@@ -237,3 +242,13 @@ def test_a_snapshot_is_not_saved_with_a_refusal_or_a_retry(log: LogStore) -> Non
     add(log, event("2", closes="nothing"), snapshots=[snapshot(2)])
     add(log, event("1"), snapshots=[snapshot(1)])
     assert log.snapshots("ada") == []
+
+
+def test_a_commit_tells_what_it_wrote_in_its_place(log: LogStore) -> None:
+    committed = log.commit([Append((event("a"), event("b", "bob"))), Append((event("a"),)), Append((event("c"),))])
+    assert [[each.outcome for each in answers] for answers in committed.answers] == [
+        ["appended", "appended"],
+        ["duplicate"],
+        ["appended"],
+    ]
+    assert committed.envelopes == log.tail(0, 10)[0]

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from palimpsest.events.envelope import Topic
 from palimpsest.events.errors import Fenced, LogReadOnly, LogUnavailable
 from palimpsest.store.logs.contract import Append, LogStore
 from tests.contract import writer
@@ -23,13 +22,13 @@ ROOT = Path(__file__).parents[2]
 
 
 def test_everything_is_there_after_reopening(log: LogStore, open_store: Open) -> None:
-    add(log, *events(3), event("ask", opens=Topic.TURN), cursor=("memory", 2), snapshots=[snapshot(4)])
+    add(log, *events(3), event("ask", opens="turn"), cursor=("memory", 2), snapshots=[snapshot(4)])
     before = log.tail(0, 99)
     log.close()
     again = open_store()
     assert again.tail(0, 99) == before
     assert (again.cursor("memory"), again.snapshots("ada")) == (2, [snapshot(4)])
-    assert keys(again.open_requests(Topic.TURN)) == ["ask"]
+    assert keys(again.open_requests("turn")) == ["ask"]
     again.open_epoch()
     assert outcomes(add(again, event("e3"), event("answer", closes="ask"), expected={"ada": 4})) == [
         "duplicate",
@@ -57,7 +56,7 @@ def test_what_was_acknowledged_survives_kill_9(backend: Backend, open_store: Ope
     assert len(stored) - len(acknowledged) <= 2 * 3  # of each round, the transaction in flight at most
     for agent in writer.AGENTS:  # a transaction is there whole or not at all
         assert {e.key for e in log.read(agent) if not e.opens} == stored
-    assert {f"{key}-ask" for key in stored} == set(keys(log.open_requests(Topic.INFERENCE)))
+    assert {f"{key}-ask" for key in stored} == set(keys(log.open_requests("inference")))
 
 
 # --- fault
@@ -108,7 +107,7 @@ def test_a_replaced_writer_can_no_longer_write(log: LogStore, open_store: Open) 
 
 
 def test_a_writer_that_comes_back_sees_what_was_written_meanwhile(log: LogStore, open_store: Open) -> None:
-    add(log, event("1"), event("ask", opens=Topic.TURN))
+    add(log, event("1"), event("ask", opens="turn"))
     other = open_store()
     other.open_epoch()
     add(other, event("2"), event("3", "new"), event("answer", closes="ask"))

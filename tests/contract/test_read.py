@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from palimpsest.events.envelope import Topic
 from palimpsest.store.logs.contract import LogStore
-from tests.contract.words import add, assert_sound, event, events, keys, snapshot
+from tests.contract.words import add, assert_sound, event, events, keys, kinds, snapshot
 
 # --- read
 
@@ -41,7 +40,7 @@ def test_an_unknown_stream_has_nothing(log: LogStore) -> None:
 
 
 def test_an_empty_log(log: LogStore) -> None:
-    assert (log.position(), log.heads(), log.tail(0, 10), log.open_requests(Topic.TURN)) == (0, [], ([], 0), [])
+    assert (log.position(), log.heads(), log.tail(0, 10), log.open_requests("turn")) == (0, [], ([], 0), [])
 
 
 def test_one_event_by_key_and_one_hash_by_seq(log: LogStore) -> None:
@@ -88,14 +87,14 @@ def test_a_tail_walks_the_partition_in_batches(log: LogStore) -> None:
 
 def test_a_tail_of_kinds_says_how_far_it_looked(log: LogStore) -> None:
     add(log, *(event(f"{n}", kind=kind) for n, kind in enumerate("abacaab")))
-    wanted = frozenset("bc")
+    wanted = kinds("bc")
     assert [e.position for e in log.tail(0, 9, wanted)[0]] == [2, 4, 7]
     assert log.tail(0, 9, wanted)[1] == 7
     found, cursor = log.tail(0, 2, wanted)
     assert ([e.position for e in found], cursor) == ([2, 4], 4)
-    assert log.tail(0, 9, frozenset("x")) == ([], 7)
+    assert log.tail(0, 9, kinds("x")) == ([], 7)
     assert log.tail(3, 9, frozenset()) == ([], 7)
-    assert log.tail(4, 1, frozenset("c")) == ([], 7)
+    assert log.tail(4, 1, kinds("c")) == ([], 7)
 
 
 def test_a_cursor_beyond_the_end_stays(log: LogStore) -> None:
@@ -109,7 +108,7 @@ def test_a_cursor_beyond_the_end_stays(log: LogStore) -> None:
 def test_a_read_of_kinds_passes_the_others_over(log: LogStore) -> None:
     add(log, *(event(f"{n}", kind=kind) for n, kind in enumerate("abacaab")))
     add(log, event("x", "bob", kind="b"))
-    wanted = frozenset("bc")
+    wanted = kinds("bc")
     assert [e.seq for e in log.read("ada", kinds=wanted)] == [2, 4, 7]
     assert [e.seq for e in log.read("ada", after=2, to=6, kinds=wanted)] == [4]
     assert [e.seq for e in log.read("ada", limit=2, kinds=wanted)] == [2, 4]

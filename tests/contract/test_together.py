@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from palimpsest.events.envelope import Topic
 from palimpsest.events.types import Parent
 from palimpsest.store.logs.contract import LogStore
 from tests.contract.words import add, assert_sound, event, events, keys, outcomes
@@ -13,10 +12,10 @@ FAY = {"fay": Parent(agent="ada", seq=2)}
 
 
 def test_what_can_be_taken_is_taken(log: LogStore) -> None:
-    add(log, event("tea", opens=Topic.ALARM), event("more"))
-    moved = (event("fork", "fay"), event("tea", "fay", opens=Topic.ALARM), event("gone", closes="tea"))
+    add(log, event("tea", opens="alarm"), event("more"))
+    moved = (event("fork", "fay"), event("tea", "fay", opens="alarm"), event("gone", closes="tea"))
     assert outcomes(add(log, *moved, forks=FAY, expected={"ada": 2}, together=True)) == ["appended"] * 3
-    assert [(each.agent, each.key) for each in log.open_requests(Topic.ALARM)] == [("fay", "tea")]
+    assert [(each.agent, each.key) for each in log.open_requests("alarm")] == [("fay", "tea")]
     assert outcomes(add(log, *moved, forks=FAY, expected={"ada": 2}, together=True)) == ["duplicate"] * 3
     assert_sound(log)
 

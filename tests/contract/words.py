@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import cast
 
 from palimpsest.events.envelope import GENESIS, Draft, Envelope, chain
+from palimpsest.events.kinds import Kind
 from palimpsest.events.types import Parent
+from palimpsest.events.vocabulary import Opens
 from palimpsest.store.logs.contract import Append, Appended, LogReader, LogStore, Snapshot
 
 
 def event(
-    key: str, agent: str = "ada", *, opens: str = "", closes: str = "", kind: str = "Noted", body: bytes = b"text"
+    key: str, agent: str = "ada", *, opens: Opens = "", closes: str = "", kind: str = "Noted", body: bytes = b"text"
 ) -> Draft:
-    return Draft(agent, 1000 + len(key), kind, 1, key, body, 0, "", opens, closes)
+    return Draft(agent, 1000 + len(key), cast(Kind, kind), 1, key, body, 0, "", opens, closes)
+
+
+def kinds(names: Iterable[str]) -> frozenset[Kind]:
+    """Kinds that no event has: the log's contract reads none of them."""
+    return frozenset(cast(Kind, name) for name in names)
 
 
 def events(count: int, agent: str = "ada", prefix: str = "e") -> list[Draft]:

@@ -10,7 +10,7 @@ import os
 import sys
 from pathlib import Path
 
-from palimpsest.events.envelope import Draft, Topic
+from palimpsest.events.envelope import Draft
 from palimpsest.store.logs.contract import Append
 from tests.contract.backends import BACKENDS
 from tests.contract.words import event
@@ -20,7 +20,7 @@ AGENTS = ("ada", "bob", "carol")
 
 def batch(name: str) -> tuple[Draft, ...]:
     """An event for each agent, and a request that is opened and never answered."""
-    return (*(event(name, agent) for agent in AGENTS), event(f"{name}-ask", opens=Topic.INFERENCE))
+    return (*(event(name, agent) for agent in AGENTS), event(f"{name}-ask", opens="inference"))
 
 
 def main(backend: str, folder: str, round_: str) -> None:

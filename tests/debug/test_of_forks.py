@@ -6,11 +6,11 @@ from itertools import pairwise
 
 import pytest
 
-from palimpsest.console.diff import difference
-from palimpsest.console.state import overview_at
 from palimpsest.events.debug.diff import Place, apply, diff
 from palimpsest.events.debug.moments import Noted, Step, TurnBegan
 from palimpsest.events.debug.timeline import story
+from palimpsest.questions.differences import difference
+from palimpsest.questions.overviews import overview_at
 from palimpsest.store.logs.states import load
 from tests.simulation.forking import Continuation, replayed
 from tests.simulation.world import World

@@ -6,14 +6,14 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from palimpsest.console.state import ARCHIVAL, RECALL, events_of, kept, open_request
 from palimpsest.events.codec import decode
 from palimpsest.events.context import entry_tokens, measure, with_margin
 from palimpsest.events.debug.overview import overview
 from palimpsest.events.debug.window import gist, window, with_recorded
 from palimpsest.events.encodings import is_servers
-from palimpsest.events.state import UNCOUNTED, Phase, State
+from palimpsest.events.state import UNCOUNTED, State
 from palimpsest.events.types import Event, InferenceRequested, MessagesEvicted
+from palimpsest.questions.overviews import ARCHIVAL, RECALL, events_of, kept, open_request
 from palimpsest.store.logs.contract import LogReader
 from palimpsest.store.logs.states import load
 from tests.debug.sessions import SEEDS, session
@@ -46,7 +46,7 @@ def test_the_overview_says_what_the_log_says(seed: int, data: st.DataObject) -> 
     if seen.summary and state.eviction is None:
         assert list(seen.summary.seqs) == evicted(log, state)
         assert seen.summary.messages == len(seen.summary.seqs)
-    if state.turn and state.turn.phase in {Phase.INFERRING, Phase.SUMMARISING, Phase.CALLING}:
+    if state.turn and state.turn.phase in {"inferring", "summarising", "calling"}:
         assert seen.running is not None
         assert opened is not None
         assert seen.running.asked == opened.seq

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -23,7 +25,8 @@ from palimpsest.events.debug.moments import (
 )
 from palimpsest.events.debug.timeline import Timeline, story, under_way
 from palimpsest.events.envelope import GENESIS, Envelope, place
-from palimpsest.events.types import AgentCreated, Settings, SettingsChanged, TurnEnded, UserMessageReceived
+from palimpsest.events.kinds import Kind, kinds_of
+from palimpsest.events.types import AgentCreated, MessageSent, Settings, SettingsChanged, TurnEnded, UserMessageReceived
 from palimpsest.store.logs.states import load
 from tests.debug.sessions import SEEDS, session
 
@@ -114,7 +117,7 @@ def test_an_open_request_is_told_at_the_end() -> None:
 
 
 def test_what_nobody_knows_is_told_as_it_stands() -> None:
-    unknown = Envelope("a", 1, 1, 5, "Sneezed", 1, "k", b"", 0, "", "", "", GENESIS)
+    unknown = Envelope("a", 1, 1, 5, cast(Kind, "Sneezed"), 1, "k", b"", 0, "", "", "", GENESIS)
     (part,) = story([unknown])
     assert isinstance(part, Noted)
     assert "'Sneezed' is unknown" in part.events[0].problem
@@ -138,7 +141,7 @@ def test_a_change_of_settings_says_what_changed() -> None:
 def test_a_choice_of_parts_takes_those_whose_events_fit(seed: int) -> None:
     log, agent = session(seed)
     parts = list(story(log.read(agent)))
-    kinds = frozenset({"MessageSent"})
+    kinds = kinds_of(MessageSent)
     assert [p.seq for p in parts if Wanted(kinds=kinds).takes(p)] == [
         each.seq for each in log.read(agent) if each.kind == "MessageSent"
     ]

@@ -17,7 +17,6 @@ import msgspec
 from palimpsest.events.codec import answer, decode, draft
 from palimpsest.events.decide import advance
 from palimpsest.events.documents import Passage, pack_passages
-from palimpsest.events.envelope import Topic
 from palimpsest.events.evolve import fold
 from palimpsest.events.inference import job, sent
 from palimpsest.events.sources import document_id, stream_of
@@ -65,7 +64,7 @@ def timers() -> Story:
     story.says("Remind me of the tea.").answers(call("set_timer", "c1", note="tea", every_minutes=5), say("Yes.", "c2"))
     tea = Timer(id="timer-1", due_ms=story.now_ms + 5 * MINUTE_MS, note="tea", every_s=300)
     key = f"alarm:{tea.id}:{tea.due_ms}"
-    story.returns("Timer timer-1 is set.", draft(AGENT, story.now_ms, TimerSet(timer=tea), key=key, opens=Topic.ALARM))
+    story.returns("Timer timer-1 is set.", draft(AGENT, story.now_ms, TimerSet(timer=tea), key=key, opens="alarm"))
     story.fires(tea).answers(say("Tea!"))
     beat = Timer(id="beat", due_ms=story.now_ms, note="look around", heartbeat=True)
     story.says("Hush.").answers(call("pause_heartbeats", minutes=60), say("I am quiet.", "c2"))
@@ -114,7 +113,7 @@ def fork() -> Story:
     parent = Parent(agent=AGENT, seq=state.seq)
     forked = AgentForked(parent=parent, hash=hash, settings=settings)
     story.log.append([Append((draft(FORK, story.now_ms, forked, key="fork"),), forks={FORK: parent})])
-    asked = draft(FORK, story.now_ms, UserMessageReceived(text="And before?"), key="in:1", opens=Topic.TURN)
+    asked = draft(FORK, story.now_ms, UserMessageReceived(text="And before?"), key="in:1", opens="turn")
     story.log.append([Append((asked,))])
     for text in ("You live in Oslo.", "I do not know."):
         _decide(story)
@@ -131,7 +130,7 @@ def _decide(story: Story) -> None:
 
 
 def _answer(story: Story, text: str) -> None:
-    (asked,) = story.log.open_requests(Topic.INFERENCE, FORK)
+    (asked,) = story.log.open_requests("inference", FORK)
     state, event = fold(story.log.read(FORK, to=asked.seq)), decode(asked)
     assert state is not None
     assert isinstance(event, InferenceRequested)

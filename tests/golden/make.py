@@ -17,9 +17,9 @@ from typing import Any
 import msgspec
 
 from palimpsest.events.codec import draft
-from palimpsest.events.envelope import Envelope, Topic
+from palimpsest.events.envelope import Envelope
 from palimpsest.events.formats import EMPTY_CONTENT, NEWBORN, TEXT_CALLS, ordered
-from palimpsest.events.state import FOLD, Phase, to_bytes
+from palimpsest.events.state import FOLD, to_bytes
 from palimpsest.events.types import (
     AlertRaised,
     FormatChanged,
@@ -30,6 +30,7 @@ from palimpsest.events.types import (
     Timer,
     TimerSet,
     TimeZoneSet,
+    TitleChanged,
     ToolCall,
     UploadFinished,
     Usage,
@@ -61,6 +62,7 @@ def session(part: str = EMPTY_CONTENT) -> Story:
     _large_and_late(story)
     _counts(story)
     _servers(story)
+    _retirement(story)
     _pressure(story)
     return story
 
@@ -101,9 +103,7 @@ def _abroad(story: Story) -> None:
         id="timer-0", due_ms=nine_ms, note="wake", cron="0 9 * * *", zone="America/New_York", offset_s=-5 * 3600
     )
     key = f"alarm:{timer.id}:{timer.due_ms}"
-    story.returns(
-        "Timer timer-0 is set.", draft(AGENT, story.now_ms, TimerSet(timer=timer), key=key, opens=Topic.ALARM)
-    )
+    story.returns("Timer timer-0 is set.", draft(AGENT, story.now_ms, TimerSet(timer=timer), key=key, opens="alarm"))
     story.answers(say("I will."))
     story.fires(timer).answers(say("Good morning."))
 
@@ -111,7 +111,7 @@ def _abroad(story: Story) -> None:
 def _circle(story: Story) -> None:
     story.says("I like tea.")
     while "RepetitionNoted" not in story.kinds:
-        if story.phase == Phase.SUMMARISING:
+        if story.phase == "summarising":
             story.answers(content="Eve lives in Bergen.")
         else:
             story.answers(call("core_memory_append", name="human", content="Likes tea.", request_heartbeat=True))
@@ -124,9 +124,7 @@ def _timers(story: Story) -> None:
     )
     timer = Timer(id="timer-1", due_ms=story.now_ms + 5 * MINUTE_MS, note="tea", every_s=300)
     key = f"alarm:{timer.id}:{timer.due_ms}"
-    story.returns(
-        "Timer timer-1 is set.", draft(AGENT, story.now_ms, TimerSet(timer=timer), key=key, opens=Topic.ALARM)
-    )
+    story.returns("Timer timer-1 is set.", draft(AGENT, story.now_ms, TimerSet(timer=timer), key=key, opens="alarm"))
     story.fires(timer).answers(say("Tea!"))
     story.sets(msgspec.structs.replace(timer, due_ms=timer.due_ms + 5 * MINUTE_MS))
     story.says("No more tea.").answers(call("cancel_timer", timer="timer-1"), say("Cancelled.", "c2"))
@@ -136,7 +134,7 @@ def _timers(story: Story) -> None:
     look = Timer(id="timer-2", due_ms=story.now_ms + 60 * MINUTE_MS, note="look", every_s=3600, heartbeat=True)
     key = f"alarm:{look.id}:{look.due_ms}"
     story.returns(
-        "Timed heartbeat timer-2 is set.", draft(AGENT, story.now_ms, TimerSet(timer=look), key=key, opens=Topic.ALARM)
+        "Timed heartbeat timer-2 is set.", draft(AGENT, story.now_ms, TimerSet(timer=look), key=key, opens="alarm")
     )
     story.fires(look).answers(content="All is quiet.")
     story.says("Hush.").answers(call("pause_heartbeats", minutes=60), say("I am quiet.", "c2"))
@@ -158,12 +156,23 @@ def _large_and_late(story: Story) -> None:
 def _counts(story: Story) -> None:
     """A server that counts more than we do, and then one that cuts what it gets."""
     story.says("Count this.")
-    while story.phase == Phase.SUMMARISING:
+    while story.phase == "summarising":
         story.answers(content="Eve and I talked.")
     turn = story.state.turn
     story.answers(say("One."), usage=Usage(prompt=int(1.6 * turn.asked_tokens) if turn else 0, completion=9))
     for number in range(4):
         story.says(f"And this, {number}.").settles(usage=Usage(prompt=500, completion=9))
+
+
+def _retirement(story: Story) -> None:
+    """She gets a title, is retired with a timer set and an input on its way, and is taken back."""
+    story.happens(TitleChanged(title="Ada, of the front desk"))
+    water = Timer(id="water", due_ms=story.now_ms + 24 * 60 * MINUTE_MS, note="the plants", every_s=86_400)
+    story.sets(water).retires("on holiday")
+    story.says("Are you still there?")
+    story.now_ms += 3 * 24 * 60 * MINUTE_MS
+    story.returns_to_work(msgspec.structs.replace(water, due_ms=story.now_ms + 60 * MINUTE_MS))
+    story.says("Welcome back.").settles()
 
 
 def _sources(story: Story) -> None:
@@ -192,7 +201,7 @@ def _pressure(story: Story) -> None:
     for number in range(60):
         story.says(f"Day {number}. " + "I went for a walk and thought of many things. " * 4)
         while story.state.turn:
-            if story.phase != Phase.SUMMARISING:
+            if story.phase != "summarising":
                 story.answers(say("How nice."))
             elif (how := bad[len(story.requested("summary")) % 3]) == "fails":
                 story.fails("timeout", "No answer in 60 s.")
@@ -207,7 +216,8 @@ def read(path: Path) -> list[Envelope]:
 
 
 def main(path: Path) -> None:
-    story = session(path.stem.removeprefix("part-"))
+    name = path.stem
+    story = session(name.removeprefix("part-")) if name.startswith("part-") else session()
     path.write_bytes(msgspec.msgpack.encode(story.log.read(AGENT)))
     sys.stdout.write(f"{story.state.seq} events; fold {FOLD}: {hashlib.sha256(to_bytes(story.state)).hexdigest()}\n")
 

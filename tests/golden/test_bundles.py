@@ -10,7 +10,6 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from palimpsest.console.gate import bundles_in, judged
 from palimpsest.console.main import main
 from palimpsest.events.codec import decode, encode
 from palimpsest.events.debug.gate import changes
@@ -23,6 +22,7 @@ from palimpsest.events.types import (
     SummaryWritten,
     TimerFired,
 )
+from palimpsest.questions.gate import bundles_in, judged
 from palimpsest.store.bundles.file import SUFFIX, write_bundle
 from palimpsest.store.bundles.log import BundleLog, read_bundle
 from tests.golden.bundles import SESSIONS

@@ -22,6 +22,7 @@ FORMATS = sorted(FOLDER.glob("*.msgpack"))
 AGENTS = {event.__name__ for event in AGENT_EVENTS} - {"AgentForked", "InputAdopted"}
 """The kinds in a stream that is no fork's; `tests/simulation/test_forks.py` has those that are."""
 STATES = {
+    ("event-AgentRetired", "2"): "ae2c1a660b6bc3e10d6d8ab26ed53a5ca58dd8e00126619df0f5a87ff643be4c",
     ("event-MarginLearned", "2"): "7e601c7d59be931afb8b9cd7da3cc53d56a81148e7d71dd358c6399362be42b8",
     ("event-RepetitionNoted", "2"): "f8a0130db16f6828cc8b9f590c14d949c0be12426e4b392ea85a1dcc9852b94b",
     ("event-ServerSwitched", "2"): "f0057e893834e8e4a41a452569b10c8cab4c44596f16244621bf044f98faac03",

@@ -21,7 +21,7 @@ from palimpsest.actors.requests import sources
 from palimpsest.events.codec import decode
 from palimpsest.events.envelope import Envelope
 from palimpsest.events.errors import BadInput, UnknownSource
-from palimpsest.events.sources import Source, Status, fold_source
+from palimpsest.events.sources import Source, fold_source
 from palimpsest.events.types import DocumentRemoved, PassagesLoaded, SourceUnloaded
 from palimpsest.store.library.reading import Library
 from palimpsest.store.logs.contract import Append, Appended
@@ -111,7 +111,7 @@ class Scene:
                     found.clear()
         source = fold_source(envelopes)
         assert source is not None
-        whole = [document for document in source.documents.values() if document.status == Status.LOADED]
+        whole = [document for document in source.documents.values() if document.status == "loaded"]
         assert found == Counter((document.id, n) for document in whole for n in range(document.passages))
         assert source.loading == []
         assert len({document.path for document in whole}) == len(whole), "one document a path"
@@ -176,6 +176,6 @@ def test_a_document_that_another_version_began_is_cut_anew(tmp_path: Path, monke
     asyncio.run(scene.load())
     source = scene.check()
     assert [document.path for document in source.loaded] == ["a.txt", "b.txt"]
-    assert [document.reason for document in source.documents.values() if document.status == Status.REMOVED] == [
+    assert [document.reason for document in source.documents.values() if document.status == "removed"] == [
         "cut anew, by another version than began it"
     ]

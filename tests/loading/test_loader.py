@@ -307,7 +307,7 @@ def test_a_window_that_cannot_hold_the_functions_on_documents_is_refused_with_th
     small = newborn(Settings(window_tokens=1400, reserve_tokens=600))
     place.log.append([Append((draft("small", 0, small, key="create"),))])
     log = DirectLog(place.log)
-    with pytest.raises(WindowTooSmall, match=r"`chat small --window \d+` gives it one") as refused:
+    with pytest.raises(WindowTooSmall, match=r"a window of at least [\d,]+ tokens, and has one of 1,400") as refused:
         run(sources.attach(log, "manuals", ["ada", "small"]))
     assert attached(place, "ada") == (), "nothing was attached"
     with pytest.raises(WindowTooSmall):
@@ -347,7 +347,7 @@ def test_an_attachment_stands_in_both_streams(place: Place) -> None:
 
 def test_what_there_is_not_cannot_be_attached(place: Place) -> None:
     log = DirectLog(place.log)
-    with pytest.raises(UnknownSource, match=r"There is no source yet\. `load nothing PATH` makes one"):
+    with pytest.raises(UnknownSource, match=r"no source 'nothing'\. There is no source yet"):
         run(sources.attach(log, "nothing", ["ada"]))
     place.write("a.txt", prose(3))
     place.load()

@@ -164,7 +164,7 @@ def shown(*deltas: dict[str, Any], plain: bool) -> list[tuple[str, str]]:
     read = Reading(pieces.append, plain=plain)
     for delta in deltas:
         read.feed(chunk(delta))
-    pieces.append(Piece("-", ""))
+    pieces.append(Piece("end", ""))
     read.feed(chunk({}, "stop"))
     read.end()
     return [(piece.kind, piece.text) for piece in pieces]
@@ -172,13 +172,13 @@ def shown(*deltas: dict[str, Any], plain: bool) -> list[tuple[str, str]]:
 
 def test_plain_text_is_shown_once_and_as_the_message() -> None:
     text = ({"content": "Hel"}, {"content": "lo"})
-    assert shown(*text, plain=False) == [("-", ""), ("message", "Hello")]
-    assert shown(*text, plain=True) == [("message", "Hel"), ("message", "lo"), ("-", "")]
+    assert shown(*text, plain=False) == [("end", ""), ("message", "Hello")]
+    assert shown(*text, plain=True) == [("message", "Hel"), ("message", "lo"), ("end", "")]
 
 
 def test_content_before_a_call_is_a_thought() -> None:
     calling = {"tool_calls": [{"function": {"name": "send_message", "arguments": '{"message":"Hi"}'}}]}
-    assert shown({"content": "Hm."}, calling, plain=False) == [("thought", "Hm."), ("message", "Hi"), ("-", "")]
+    assert shown({"content": "Hm."}, calling, plain=False) == [("thought", "Hm."), ("message", "Hi"), ("end", "")]
 
 
 # --- no answer ------------------------------------------------------------------------------------------------------

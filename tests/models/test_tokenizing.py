@@ -19,7 +19,6 @@ from palimpsest.console.tokenizers import encoding_named
 from palimpsest.events.codec import decode
 from palimpsest.events.context import PER_MESSAGE, head_wires
 from palimpsest.events.counting import parts
-from palimpsest.events.envelope import Topic
 from palimpsest.events.errors import BadInput
 from palimpsest.events.inference import job
 from palimpsest.events.replay import replay
@@ -204,11 +203,11 @@ def story(**changes: Any) -> Story:
 
 def inferred(told: Story, model: Model, counter: Tokenizer | None) -> InferenceCompleted | InferenceFailed:
     """The open inference, carried out as the LLM processor does it."""
-    opened = told.log.open_requests(Topic.INFERENCE, AGENT)[0]
+    opened = told.log.open_requests("inference", AGENT)[0]
     event = decode(opened)
     assert isinstance(event, InferenceRequested)
     made = asyncio.run(infer(job(told.state, opened, event), model, structlog.get_logger(), tokenizer=counter))
-    told._close(made, Topic.INFERENCE)
+    told._close(made, "inference")
     return made
 
 
@@ -292,7 +291,7 @@ def test_an_estimate_of_what_the_server_was_to_count_teaches_no_margin() -> None
 
 def test_where_nothing_can_be_cut_the_turn_ends_and_says_why() -> None:
     told = story(window_tokens=3000).says("Hello!")
-    while told.log.open_requests(Topic.INFERENCE, AGENT):
+    while told.log.open_requests("inference", AGENT):
         inferred(told, Model(), Each(4.0))
     assert told.the(TurnEnded).reason in {"inference_failed", "window_too_small"}
     assert "larger window" in told.the(TurnEnded).detail
@@ -315,5 +314,5 @@ def test_counts_of_what_is_gone_are_passed_over() -> None:
     told = story().says("Hello!")
     before = told.state
     odd = Counted(tokens=9, summary=7, entries=((999, 3), (-4, 3)))
-    told._close(InferenceCompleted(calls=(say(),), sent=told._handed(), counted=odd), Topic.INFERENCE)
+    told._close(InferenceCompleted(calls=(say(),), sent=told._handed(), counted=odd), "inference")
     assert (told.state.head_tokens, told.state.summary) == (before.head_tokens, None)

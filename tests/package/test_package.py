@@ -19,7 +19,8 @@ import pytest
 import palimpsest
 
 ROOT: Final = Path(__file__).parents[2]
-OF_THE_PACKAGE: Final = ("actors", "console", "events", "store", "src", "pyproject.toml", "README.md", "LICENSE")
+ROOMS: Final = ("actors", "console", "events", "questions", "store")
+OF_THE_PACKAGE: Final = (*ROOMS, "src", "pyproject.toml", "README.md", "LICENSE")
 PROJECT: Final = """\
 from pathlib import Path
 
@@ -74,7 +75,7 @@ def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def elsewhere(tmp_path: Path) -> Path:
     """An application's folder, with modules that have the names of our rooms."""
-    for name in ("store", "events", "actors", "console"):
+    for name in ROOMS:
         (tmp_path / f"{name}.py").write_text("MINE = True\n")
     return tmp_path
 

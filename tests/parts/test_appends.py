@@ -20,8 +20,9 @@ from palimpsest.actors.parts.owed import append_owed
 from palimpsest.actors.parts.process import until_taken
 from palimpsest.actors.requests.outbox import AT_ONCE_BYTES, Outbox
 from palimpsest.events.codec import draft
-from palimpsest.events.envelope import Draft, Topic
+from palimpsest.events.envelope import Draft
 from palimpsest.events.errors import BadInput, Fenced, LogUnavailable, Overloaded, PalimpsestError
+from palimpsest.events.kinds import kinds_of
 from palimpsest.events.types import AlertRaised, Event, StopRequested, Timer
 from palimpsest.store.logs.contract import Append, Appended
 from palimpsest.store.logs.sqlite_log import SqliteLog
@@ -67,8 +68,8 @@ def test_who_waits_for_what_comes_is_told_that_the_log_is_closed(tmp_path: Path)
 
 async def exchanged(log: LogClient, append: Append, wait_s: float) -> tuple[list[str], list[str] | None]:
     """The outcomes of an append, and the kinds of what came then."""
-    answers, batch = await log.exchange(append, 0, 100, wait_s, kinds=("AlertRaised",))
-    kinds = None if batch is None else [envelope.kind for envelope in batch.envelopes]
+    answers, batch = await log.exchange(append, 0, 100, wait_s, kinds=kinds_of(AlertRaised))
+    kinds: list[str] | None = None if batch is None else [envelope.kind for envelope in batch.envelopes]
     return [answer.outcome for answer in answers], kinds
 
 
@@ -251,7 +252,7 @@ def test_an_agent_whose_next_events_no_log_can_hold_is_set_aside_alone(
         async with parts(tmp_path) as here:
             await here.born("bad", "good")
             drafts = [
-                draft(agent, 1, AlertRaised(text="Wake up."), key="in:1", opens=Topic.TURN) for agent in ("bad", "good")
+                draft(agent, 1, AlertRaised(text="Wake up."), key="in:1", opens="turn") for agent in ("bad", "good")
             ]
             await here.log.append_drafts(drafts)
             assert (await here.says("good", "Hello.")).text == "I am here."

@@ -9,7 +9,7 @@ import pytest
 
 from palimpsest.actors.client import Ticket
 from palimpsest.events.codec import draft
-from palimpsest.events.envelope import Draft, Topic
+from palimpsest.events.envelope import Draft
 from palimpsest.events.errors import BadInput, Overloaded
 from palimpsest.events.functions.timers import MAX_TIMERS
 from palimpsest.events.types import Timer, TimerSet
@@ -64,7 +64,7 @@ def test_a_burst_and_what_is_sent_again_at_the_door(tmp_path: Path) -> None:
 
 def a_set_timer(number: int) -> Draft:
     timer = Timer(id=f"t{number}", due_ms=START_MS + 10**9)
-    return draft("ada", START_MS, TimerSet(timer=timer), key=f"alarm:{number}", opens=Topic.ALARM)
+    return draft("ada", START_MS, TimerSet(timer=timer), key=f"alarm:{number}", opens="alarm")
 
 
 def test_an_agents_timers_are_bounded_for_clients_too(tmp_path: Path) -> None:
@@ -86,7 +86,7 @@ def test_all_timers_of_an_id_are_cancelled(tmp_path: Path) -> None:
         async with parts(tmp_path) as here:
             await here.born("ada")
             twins = [draft("ada", START_MS, TimerSet(timer=Timer(id="t", due_ms=START_MS + 10**9 + n)), key=f"k{n}",
-                           opens=Topic.ALARM) for n in range(2)]  # fmt: skip
+                           opens="alarm") for n in range(2)]  # fmt: skip
             await here.log.append_drafts([*twins, a_set_timer(9)])
             assert await here.client.cancel_timer("ada", "t")
             assert [timer.id for timer in await here.client.timers("ada")] == ["t9"]

@@ -90,7 +90,7 @@ def test_a_late_turn_costs_what_an_early_one_did(
             for agent in agents:
                 await here.client.create(agent, newborn(Settings(window_tokens=4096, reserve_tokens=400)))
                 await here.says(agent, "Hi.")
-            here.log_actor._reader = CountingReader(here.log_actor._reader, counts)  # type: ignore[assignment]
+            here.log_actor._reader = CountingReader(here.log_actor._reader, counts)
             await lived(here, agents, EARLY)
             early = await cost(here, counts, agents)
             await lived(here, agents, LATE - EARLY - TURNS)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from typing import Any
+from typing import Any, cast
 
-from palimpsest.actors.models.protocol import Piece
+from palimpsest.actors.models.protocol import Piece, PieceKind
 from palimpsest.actors.parts.watch import AgentPiece, Watches
 from palimpsest.actors.requests.previews import Previews
 from tests.parts.world import run
@@ -75,6 +75,21 @@ def test_one_that_is_started_anew_is_watched_again() -> None:
             assert place.disturbed
             speaker.says("a", 1, "Said anew.")
             assert [await anext(pieces), await anext(pieces)] == [Piece("message", "Said anew."), Piece("end", "")]
+        await previews.close()
+
+    run(listen())
+
+
+def test_a_piece_of_a_kind_that_is_not_known_here_is_passed_over() -> None:
+    async def listen() -> None:
+        speaker = Speaker()
+        previews = Previews(local(speaker))
+        async with previews.hear("a") as place:
+            on_piece = speaker.watches.listener("a", 1)
+            assert on_piece is not None
+            on_piece(Piece(cast(PieceKind, "hummed"), "Hm hm."))
+            speaker.says("a", 1, "One.")
+            assert await anext(place.of_turn(1)) == Piece("message", "One.")
         await previews.close()
 
     run(listen())

@@ -8,9 +8,11 @@ from typing import Any
 from palimpsest.actors.log import LogActor
 from palimpsest.actors.timer import Timers
 from palimpsest.events.codec import draft
-from palimpsest.events.envelope import Draft, Topic
+from palimpsest.events.envelope import Draft
+from palimpsest.events.kinds import kinds_of
 from palimpsest.events.types import (
     Event,
+    FunctionCalled,
     InferenceFailed,
     InferenceRequested,
     Timer,
@@ -44,7 +46,7 @@ class Racing:
             found = read(*args)
             if not self._committed:
                 self._committed = True
-                late = Append((made(UserMessageReceived(text="Late."), "in:late", opens=Topic.TURN),))
+                late = Append((made(UserMessageReceived(text="Late."), "in:late", opens="turn"),))
                 self._actor._thread.submit(lambda: self._actor._store.commit([late])).result()
             return found
 
@@ -55,8 +57,8 @@ def test_what_is_opened_while_open_requests_are_read_is_told_now_or_by_the_tail(
     async def live() -> None:
         async with parts(tmp_path) as here:
             await here.born("ada")
-            here.log_actor._reader = Racing(here.log_actor)  # type: ignore[assignment]
-            opened = await here.log.open_requests(Topic.TURN)
+            here.log_actor._reader = Racing(here.log_actor)
+            opened = await here.log.open_requests("turn")
             late = (await here.envelopes("ada", "UserMessageReceived"))[0]
             assert late in opened.envelopes or late.position > opened.position
 
@@ -73,9 +75,9 @@ def test_a_repeating_timer_goes_on_where_a_timer_of_its_id_was_once_set_for_that
             await here.born("ada")
             await here.log.append_drafts(
                 [
-                    made(TimerSet(timer=gone), key_of_gone, opens=Topic.ALARM),
+                    made(TimerSet(timer=gone), key_of_gone, opens="alarm"),
                     made(TimerCancelled(timer_id="t"), f"cancel:{key_of_gone}", closes=key_of_gone),
-                    made(TimerSet(timer=first), key, opens=Topic.ALARM),
+                    made(TimerSet(timer=first), key, opens="alarm"),
                 ]
             )
             for fired in (1, 2):
@@ -117,8 +119,8 @@ def test_a_timer_whose_setting_was_stopped_is_not_set(tmp_path: Path) -> None:
             await here.born("ada")
             await here.says("ada", "Hello.")
             ticket = await here.client.send("ada", "Remind me.")
-            await here.log.tail(ticket.position, 100, 10.0, kinds=("FunctionCalled",))
-            (asked,) = (await here.log.open_requests(Topic.TIMER)).envelopes
+            await here.log.tail(ticket.position, 100, 10.0, kinds=kinds_of(FunctionCalled))
+            (asked,) = (await here.log.open_requests("timer")).envelopes
             await here.client.stop("ada")
             assert (await here.client.wait(ticket)).reason == "stopped"
             await here.timers._append([here.timers._take(asked)])  # the answer that was under way
@@ -135,9 +137,9 @@ def test_a_request_that_is_not_the_one_asked_for_is_not_sent(tmp_path: Path) -> 
             await here.born("ada")
             await here.log.append_drafts(
                 [
-                    made(UserMessageReceived(text="Hi."), "in:1", opens=Topic.TURN),
+                    made(UserMessageReceived(text="Hi."), "in:1", opens="turn"),
                     made(TurnStarted(input=2), "m3", turn=2),
-                    made(asked, "m4", turn=2, opens=Topic.INFERENCE),
+                    made(asked, "m4", turn=2, opens="inference"),
                 ]
             )
             reply = await here.ended(await here.last_input("ada"))

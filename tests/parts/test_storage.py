@@ -17,10 +17,11 @@ from palimpsest.actors.links import wire
 from palimpsest.actors.parts.outage import Outage
 from palimpsest.actors.storage import BITE_BYTES, Storage, bites_of
 from palimpsest.events.codec import draft
-from palimpsest.events.envelope import GENESIS, Draft, Envelope, Topic, place
+from palimpsest.events.envelope import GENESIS, Draft, Envelope, place
 from palimpsest.events.errors import EmbedderChanged, StorageAway, StorageDamaged
+from palimpsest.events.kinds import Kind, kinds_of
 from palimpsest.events.passages import Page
-from palimpsest.events.types import Parent, UploadFinished
+from palimpsest.events.types import FunctionCalled, Parent, UploadFinished
 from palimpsest.store.index.projection import MemoryIndex
 from tests.parts.world import LIMIT_S, Parts, parts, run
 from tests.unit.story import call, say
@@ -172,7 +173,7 @@ def test_another_embedder_is_told_to_whoever_boots_and_never_tried_again(tmp_pat
     async def live() -> None:
         door = Door(EmbedderChanged("here", "wordllama (256 dimensions)", "minilm (384 dimensions)"))
         async with parts(tmp_path, SCRIPT) as here, kept(here, door) as storage:
-            with pytest.raises(EmbedderChanged, match=r"palimpsest reindex --embedder minilm`"):
+            with pytest.raises(EmbedderChanged, match=r"and minilm \(384 dimensions\) is set"):
                 await storage.check()
             await here.born("ada")
             assert (await here.says("ada", "Look for bread.")).text == "That cannot be searched for."
@@ -181,7 +182,7 @@ def test_another_embedder_is_told_to_whoever_boots_and_never_tried_again(tmp_pat
     run(live())
 
 
-def _bearing(position: int, size: int, kind: str = "PassagesLoaded") -> Envelope:
+def _bearing(position: int, size: int, kind: Kind = "PassagesLoaded") -> Envelope:
     drawn = Draft("source:bread", 0, kind, 1, f"k{position}", b"x" * size)
     return place(drawn, position, position, GENESIS)
 
@@ -249,7 +250,7 @@ def test_a_search_waits_for_the_bites_that_come_before_it(tmp_path: Path) -> Non
                 [Draft("source:bread", 0, "PassagesLoaded", 1, f"k{n}", bytes(BITE_BYTES)) for n in range(3)]
             )
             ticket = await here.client.send("ada", "Look for bread.")
-            (asked,) = (await here.log.tail(0, 1000, LIMIT_S, kinds=("FunctionCalled",))).envelopes
+            (asked,) = (await here.log.tail(0, 1000, LIMIT_S, kinds=kinds_of(FunctionCalled))).envelopes
             index = Looking()
             storage = Storage(here.log, here.log_actor._reader, lambda: index)  # type: ignore[arg-type, return-value]
             serving = asyncio.create_task(storage.run())
@@ -301,7 +302,7 @@ def test_the_word_that_ends_a_load_is_indexed_at_once(tmp_path: Path, monkeypatc
             await here.born("ada")
             storage = Storage(here.log, here.log_actor._reader, Brittle)  # type: ignore[arg-type]
             serving = asyncio.create_task(storage.run())
-            word = draft("ada", 0, UploadFinished(source="bread", detail="a loaf"), key="in:load", opens=Topic.TURN)
+            word = draft("ada", 0, UploadFinished(source="bread", detail="a loaf"), key="in:load", opens="turn")
             (answer,) = await here.log.append_drafts([word])
             assert await storage.indexed(answer.position, LIMIT_S / 2) == answer.position
             serving.cancel()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import weakref
 from pathlib import Path
@@ -10,10 +11,11 @@ import pytest
 
 from palimpsest.actors.client import Client
 from palimpsest.actors.links.protocol import Parts
-from palimpsest.actors.system import System
+from palimpsest.actors.system import System, find
 from palimpsest.events.errors import ActorLost
 from palimpsest.events.prompts import newborn
 from palimpsest.events.types import Settings
+from palimpsest.store.folder import DataFolder
 from tests.parts.world import parts, run
 
 
@@ -55,5 +57,51 @@ def test_a_client_is_forgotten_once_it_is_closed_and_closed_with_the_system_at_t
             assert client is not None
             with pytest.raises(ActorLost, match="no longer follows the log"):
                 await client.ask("ada", "Are you there?")
+
+    run(live())
+
+
+def test_a_system_that_does_not_stay_ends_with_the_last_who_leaves_and_not_while_one_is_in(tmp_path: Path) -> None:
+    async def live() -> None:
+        async with parts(tmp_path) as here:
+            folder = DataFolder(tmp_path / "data")
+            system = System(Standing(here.parts), folder.lock("a test", how="starting"), purpose="a test")
+            ended = asyncio.Event()
+            loop = asyncio.get_running_loop()
+
+            def end() -> None:
+                loop.call_soon_threadsafe(ended.set)
+
+            system.hosted(stays=False, on_end=end)
+            system.open_door()
+            guest = await find(folder, "a guest")
+            assert guest is not None
+            system.look()
+            await asyncio.sleep(0)
+            assert not ended.is_set(), "somebody is in"
+            leaving = asyncio.create_task(guest.stop())
+            await ended.wait()
+            await system.stop()
+            await leaving
+            folder.lock("the next one").release()
+
+    run(live())
+
+
+def test_a_system_that_stays_is_not_ended_by_who_leaves(tmp_path: Path) -> None:
+    async def live() -> None:
+        async with parts(tmp_path) as here:
+            folder = DataFolder(tmp_path / "data")
+            system = System(Standing(here.parts), folder.lock("a test", how="starting"), purpose="a test")
+            ends: list[str] = []
+            system.hosted(stays=False, on_end=lambda: ends.append("ended"))
+            system.open_door()
+            guest = await find(folder, "a guest")
+            assert guest is not None
+            assert await guest.stay()
+            await guest.stop()
+            system.look()
+            assert not ends
+            await system.stop()
 
     run(live())

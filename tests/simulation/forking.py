@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from palimpsest.events.codec import answer, decode, draft
 from palimpsest.events.decide import advance, resumption
-from palimpsest.events.envelope import Draft, Envelope, Topic
+from palimpsest.events.envelope import Draft, Envelope
 from palimpsest.events.forks import KEPT
 from palimpsest.events.inference import job
 from palimpsest.events.memory_manager import FOREIGN
 from palimpsest.events.replay import Proved, Replayer
-from palimpsest.events.state import Phase, State
+from palimpsest.events.state import State
 from palimpsest.events.types import (
     AgentForked,
     FunctionCalled,
@@ -19,6 +19,7 @@ from palimpsest.events.types import (
     SettingsChanged,
     TimerSet,
 )
+from palimpsest.events.vocabulary import Topic
 from palimpsest.store.logs.contract import Append
 from palimpsest.store.logs.in_memory import MemoryLog
 from palimpsest.store.logs.states import load
@@ -112,7 +113,7 @@ class Continuation:
             done = job(state, asked, event)
             return answer(done, sound_model(done), theirs.time)
         assert isinstance(event, FunctionCalled)
-        result = searched(self.log, asked, event) if asked.opens == Topic.STORAGE else _set(asked, event)
+        result = searched(self.log, asked, event) if asked.opens == "storage" else _set(asked, event)
         return answer(asked, result, theirs.time)
 
     def changed_since_asked(self) -> bool:
@@ -127,13 +128,13 @@ class Continuation:
         """The fingerprints of the requests that the parent made after the fork, and of the one that was open there."""
         found = []
         open_ = self.places[self.seq].state
-        if open_.turn and open_.turn.phase in (Phase.INFERRING, Phase.SUMMARISING):
+        if open_.turn and open_.turn.phase in ("inferring", "summarising"):
             found.append(_fingerprint_at(self.log, self.parent, open_.turn.request_key, self.seq))
         events = map(decode, self.log.read(self.parent, after=self.seq))
         return found + [event.fingerprint for event in events if isinstance(event, InferenceRequested)]
 
 
-_ASKED = (Topic.INFERENCE, Topic.STORAGE, Topic.TIMER)
+_ASKED: tuple[Topic, ...] = ("inference", "storage", "timer")
 
 
 def _fingerprint_at(log: MemoryLog, agent: str, key: str, to: int) -> bytes:

@@ -5,11 +5,16 @@ A `Watch` follows a log and takes each event once, so that it can look after eve
 
 from __future__ import annotations
 
+from typing import assert_never
+
 import msgspec
 
 from palimpsest.events.codec import decode
-from palimpsest.events.envelope import Envelope, Topic
+from palimpsest.events.envelope import Envelope
 from palimpsest.events.eviction import budget_tokens
+from palimpsest.events.kinds import kind_of
+from palimpsest.events.lifecycle import RETIRED
+from palimpsest.events.phases import WAITING, after
 from palimpsest.events.replay import Replayer
 from palimpsest.events.state import State, Unadopted
 from palimpsest.events.types import (
@@ -22,12 +27,13 @@ from palimpsest.events.types import (
     MessagesEvicted,
     StopRequested,
     SummaryWritten,
+    TimerFired,
+    TimerSet,
     TurnEnded,
     TurnStarted,
 )
+from palimpsest.events.vocabulary import TOPICS, Phase
 from palimpsest.store.logs.contract import LogReader
-
-TOPICS = (Topic.TURN, Topic.INFERENCE, Topic.STORAGE, Topic.TIMER, Topic.ALARM)
 
 
 class Watch:
@@ -64,6 +70,8 @@ class Stream:
         """The fingerprints of all requests, in order."""
         self.ended: dict[int, str] = {}
         """The inputs whose turn has ended, and how."""
+        self.skipped: set[int] = set()
+        """The inputs that came after the agent was retired."""
         self._keys: set[str] = set()
         self._meant: set[int] = set()
         """The inputs whose turns were to be stopped (0: whichever ran)."""
@@ -79,13 +87,16 @@ class Stream:
     def take(self, envelope: Envelope) -> None:
         self.seq += 1
         assert envelope.seq == self.seq, f"section 3: gapless seqs; {envelope.seq} stands at {self.seq}"
+        before = phase_of(self.replayer.state)
         difference = self.replayer.feed(envelope)
         assert difference is None, f"promise 2, at {self.agent}/{envelope.seq}: {difference}"
         self._check_once(envelope)
         if self.replayer.source is not None:
             return
         assert self.replayer.state is not None, "an event was folded"
-        self._check(envelope, decode(envelope), self.replayer.state)
+        event = decode(envelope)
+        check_phase(before, event, self.replayer.state)
+        self._check(envelope, event, self.replayer.state)
 
     def _check_once(self, envelope: Envelope) -> None:
         where = f"at {self.agent}/{envelope.seq}"
@@ -101,11 +112,12 @@ class Stream:
             assert self._open.pop(envelope.closes, None), f"section 3: what it closes was not open {where}"
         if envelope.opens:
             self._open[envelope.key] = envelope.opens
-        flying = sum(topic == Topic.INFERENCE for topic in self._open.values())
+        flying = sum(topic == "inference" for topic in self._open.values())
         assert flying <= 1, f"promise 4: two inferences in flight {where}"
 
     def _check(self, envelope: Envelope, event: Event, state: State) -> None:
         seq = envelope.seq
+        self._check_retired(seq, event, state)
         match event:
             case TurnEnded():
                 assert event.input not in self.ended, f"promise 3: input {event.input} led to two turns"
@@ -137,6 +149,18 @@ class Stream:
                 self._covered += event.covers
                 assert self._evicted == self._covered, f"promise 6: the summary at {seq} does not name what was evicted"
 
+    def _check_retired(self, seq: int, event: Event, state: State) -> None:
+        """What a retired agent may do: end what came before its retirement, and skip what came after."""
+        since = state.retired
+        match event:
+            case TurnStarted() if since:
+                assert event.input < since.seq, f"a retired agent began a turn on input {event.input} at {seq}"
+            case TimerFired() | TimerSet():
+                assert not since, f"a timer of a retired agent was set, or rang, at {seq}"
+            case InputSkipped(reason=reason) if reason == RETIRED:
+                assert since and event.input > since.seq, f"input {event.input} was skipped at {seq}"
+                self.skipped.add(event.input)
+
     def check_open(self, kept: dict[str, str]) -> None:
         """What the log holds for open is what the events opened, and what the fold knows of."""
         assert kept == self._open, f"section 3: the open requests of {self.agent} are not those of its stream"
@@ -148,13 +172,44 @@ class Stream:
         theirs = state.unadopted or Unadopted()
         owed = {pending.key for pending in state.pending if pending.seq not in theirs.inputs}
         owed |= {state.turn.input_key} if state.turn and state.turn.input not in theirs.inputs else set()
-        assert owed == _of(Topic.TURN, kept), f"promise 3: the inputs owed by {self.agent}'s state are not those open"
+        assert owed == _of("turn", kept), f"promise 3: the inputs owed by {self.agent}'s state are not those open"
+        retired = {state.retired.key} if state.retired else set()
+        assert retired == _of("retirement", kept), f"{self.agent} is retired in its stream, or in the log, alone"
         set_ = {alarm.key for alarm in state.alarms} - set(theirs.alarms)
-        assert set_ == _of(Topic.ALARM, kept), f"section 6: the timers of {self.agent}'s state are not those open"
+        assert set_ == _of("alarm", kept), f"section 6: the timers of {self.agent}'s state are not those open"
 
 
 def _of(topic: str, kept: dict[str, str]) -> set[str]:
     return {key for key, opens in kept.items() if opens == topic}
+
+
+def phase_of(state: State | None) -> Phase | None:
+    """Where the turn stands (None: there is none)."""
+    return state.turn.phase if state and state.turn else None
+
+
+def check_phase(before: Phase | None, event: Event, state: State) -> None:
+    """A turn moves as the table says, and has in each phase what belongs to that."""
+    turn, where = state.turn, f"at {state.agent}/{state.seq}"
+    now = turn.phase if turn else None
+    assert now in after(before, event), f"section 5: {before} --{kind_of(event)}--> {now} is no move of a turn, {where}"
+    if turn is None:
+        assert state.eviction is None, f"section 6: an eviction is under way outside of a turn, {where}"
+        return
+    assert bool(turn.request_key) == (now in WAITING), f"section 5: a request is open in {now}, {where}"
+    match turn.phase:
+        case "calling":
+            assert turn.done < len(turn.calls), f"section 5: no call is open, {where}"
+        case "failed":
+            assert turn.error, f"section 5: it failed of nothing, {where}"
+        case "summarising":
+            assert state.eviction, f"section 6: nothing is to be summed up, {where}"
+        case "inferring":
+            assert state.eviction is None, f"section 6: a reply is asked for in the middle of an eviction, {where}"
+        case "ready" | "acting":
+            pass
+        case _:
+            assert_never(turn.phase)
 
 
 def check_request(agent: str, seq: int, event: InferenceRequested, state: State) -> None:

@@ -25,7 +25,7 @@ def fork_everywhere(seed: int) -> set[str]:
     (parent,) = world.names
     before = world.log.read(parent)
     places = replayed(world.log, parent)
-    kinds = set()
+    kinds: set[str] = set()
     for envelope in before:
         fork = Continuation(world.log, parent, envelope.seq, f"fork-{envelope.seq}", places)
         if fork.changed_since_asked():

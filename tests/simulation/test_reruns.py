@@ -17,7 +17,7 @@ from palimpsest.actors.reruns.rerun import Plan, rerun
 from palimpsest.events.alarms import firing
 from palimpsest.events.codec import decode, draft
 from palimpsest.events.debug.compare import compare, turns
-from palimpsest.events.envelope import Envelope, Topic
+from palimpsest.events.envelope import Envelope
 from palimpsest.events.forks import KEPT
 from palimpsest.events.inference import Job
 from palimpsest.events.prompts import newborn
@@ -127,7 +127,7 @@ def test_sources_are_seen_as_they_were_when_the_recorded_call_was_made(seed: int
     before, watched = log.position(), Watched(log)
     plan = Plan(agent=agent, fork="again", first=first, to=end, recorded_answers=False)
     outcome = asyncio.run(rerun(log, plan, infer=sound, functions=watched, count=count))
-    calls = [each.position for each in log.read(agent, after=first) if each.opens == Topic.STORAGE]
+    calls = [each.position for each in log.read(agent, after=first) if each.opens == "storage"]
     assert all(position <= before for position in watched.positions)
     if outcome.divergence is None:
         assert watched.positions[-len(calls) :] == calls or not calls
@@ -174,7 +174,9 @@ def test_the_memory_manager_has_nothing_to_decide_in_what_was_run_again(recorded
 
 
 def _given(agent: str, event: Event, key: str) -> Append:
-    return Append((draft(agent, START_MS, event, key=key, opens=Topic.TURN * isinstance(event, UserMessageReceived)),))
+    return Append(
+        (draft(agent, START_MS, event, key=key, opens="turn" if isinstance(event, UserMessageReceived) else ""),)
+    )
 
 
 def test_an_input_of_one_key_that_a_fork_and_its_parent_had_is_given_twice() -> None:
@@ -267,7 +269,7 @@ def test_a_rerun_that_is_cut_off_leaves_no_fork_that_would_go_on_by_itself(monke
         run(story.log, plan)
     left = load(story.log, "again")
     assert left is not None and left.unadopted is None
-    assert story.log.open_requests(Topic.ALARM, "again") == story.log.open_requests(Topic.TURN, "again") == []
+    assert story.log.open_requests("alarm", "again") == story.log.open_requests("turn", "again") == []
 
 
 # --- what is another step -----------------------------------------------------------------------------------------
@@ -339,9 +341,7 @@ def test_a_timer_that_rings_after_the_runs_have_parted_is_the_same_input_in_both
     assert story.state.turn is not None
     asked, now_ms = story.state.turn.request_key, story.now_ms
     tea = Timer(id=f"timer-{story.state.seq}", due_ms=now_ms + 300_000, note="tea")
-    alarm = draft(
-        "ada", now_ms, TimerSet(timer=tea), key=f"alarm:{tea.id}:{tea.due_ms}", cause=asked, opens=Topic.ALARM
-    )
+    alarm = draft("ada", now_ms, TimerSet(timer=tea), key=f"alarm:{tea.id}:{tea.due_ms}", cause=asked, opens="alarm")
     story.returns(f"Timer {tea.id} is set for then: tea", alarm).answers(content=f"I set {tea.id}.")
     fired = story.state.seq + 1
     story.now_ms = tea.due_ms - 60_000

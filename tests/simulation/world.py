@@ -16,10 +16,11 @@ import msgspec
 
 from palimpsest.events.codec import answer, decode, draft
 from palimpsest.events.counting import compared
-from palimpsest.events.envelope import Draft, Envelope, Topic, answer_key
+from palimpsest.events.envelope import Draft, Envelope, answer_key
 from palimpsest.events.errors import Fenced
 from palimpsest.events.formats import NEWBORN, PARTS
 from palimpsest.events.inference import InferenceDesk, Job, job, sent
+from palimpsest.events.lifecycle import reinstating, retiring
 from palimpsest.events.memory_manager import FOREIGN, MemoryManager
 from palimpsest.events.prompts import newborn
 from palimpsest.events.types import (
@@ -41,12 +42,14 @@ from palimpsest.events.types import (
     TimerFired,
     TimerSet,
     TimeZoneSet,
+    TitleChanged,
     ToolCall,
     UploadFinished,
     Usage,
     UserLoggedIn,
     UserMessageReceived,
 )
+from palimpsest.events.vocabulary import Opens
 from palimpsest.store.logs.contract import MUST_EXIST, Append, Appended
 from palimpsest.store.logs.in_memory import Memory, MemoryLog
 from palimpsest.store.logs.states import load, snapshot_of
@@ -75,6 +78,9 @@ ACCIDENTS = (
     "a client stopped whatever ran",
     "a client's stop came too late",
     "a client cancelled a timer",
+    "a client retired an agent",
+    "a client took an agent back",
+    "an input came to a retired agent",
     "the manager died before its append",
     "the manager died after its append",
     "a dead manager's append arrived",
@@ -114,7 +120,7 @@ def sound_model(asked: Job) -> InferenceCompleted | InferenceFailed:
     return InferenceCompleted(content=content, calls=calls, usage=_usage(asked), sent=sent(asked), counted=found)
 
 
-_NO_TURN = (SettingsChanged, TimeZoneSet, SourceAttached, SourceDetached)
+_NO_TURN = (SettingsChanged, TimeZoneSet, SourceAttached, SourceDetached, TitleChanged)
 ZONES = ("America/New_York", "Australia/Lord_Howe", "UTC", "Asia/Kolkata")
 MODELS = ("offline", "counts", "cuts")
 """The last two say what they counted: one more than we do, one never more than so many tokens."""
@@ -228,7 +234,7 @@ class World:
         for number in range(inputs):
             time_ms = START_MS + 60_000 * (number + 1)
             event = self._sent(script, number, time_ms)
-            opens = Topic.ALARM if isinstance(event, TimerSet) else "" if isinstance(event, _NO_TURN) else Topic.TURN
+            opens: Opens = "alarm" if isinstance(event, TimerSet) else "" if isinstance(event, _NO_TURN) else "turn"
             made.append(draft(name, time_ms, event, key=f"in:{number}", opens=opens))
         return made
 
@@ -253,6 +259,8 @@ class World:
         if roll < 0.28:
             zone = ZONES[number % len(ZONES)]
             return TimeZoneSet(zone=zone, offset_s=offset_s(zone, time_ms))
+        if roll < 0.30:
+            return TitleChanged(title=f"Title {number}")
         return UserMessageReceived(text=text)
 
     # --- the parts
@@ -351,24 +359,46 @@ class World:
             assert envelope is not None, "promise 1: what was acknowledged is there"
             again = draft(agent, self.now_ms, decode(envelope), key=key, opens="turn")
             assert self._append(again)[0].outcome == "duplicate", "promise 3: a client's retry was taken twice"
-        alarms = self.log.open_requests(Topic.ALARM) if self.stops else []
+        alarms = self.log.open_requests("alarm") if self.stops else []
         if alarms and self._chance(0.05, "a client cancelled a timer"):
             self._cancel(self.random.choice(alarms))
         ready = [name for name in ready if self._may_send(name)]
         if not ready:
             return False
         name = self.random.choice(ready)
+        if self.stops and self._retires(name):
+            return True
         made = self.scripts[name].pop(0)
         if self.stops:
             self._stop(name, made.key)
         self._append(made, expected=MUST_EXIST)
-        if made.opens == Topic.TURN:
+        if made.opens == "turn":
             self.acknowledged.append((name, made.key))
+        return True
+
+    def _retires(self, name: str) -> bool:
+        """A client retires the agent, or takes it back; or sends to a retired one what the door did not see, which
+        cannot be a timer. Whether it did either."""
+        state = load(self.log, name)
+        assert state is not None, "promise 1: the stream is there"
+        if state.retired is None:
+            if not self._chance(0.04, "a client retired an agent"):
+                return False
+            opened = {envelope.key for envelope in self.log.open_requests("alarm", name)}
+            drafts = retiring(state, self.now_ms, opened=opened)
+        elif self.scripts[name][0].opens == "turn" and self._chance(0.5, "an input came to a retired agent"):
+            return False
+        else:
+            self.accidents["a client took an agent back"] += 1
+            timers = [msgspec.structs.replace(timer, due_ms=self.now_ms) for timer in state.retired.timers]
+            drafts = reinstating(state, self.now_ms, timers)
+        outcomes = {answer.outcome for answer in self._append(*drafts, expected=state.seq)}
+        assert outcomes == {"appended"}, f"the state was read a moment ago: {outcomes}"
         return True
 
     def _stop(self, name: str, key: str) -> None:
         """A client stops the turn that it sees, whatever runs, or a turn that has ended by the time."""
-        owed = self.log.open_requests(Topic.TURN, name)
+        owed = self.log.open_requests("turn", name)
         ended = list(self.watch.streams[name].ended) if name in self.watch.streams else []
         if owed and self._chance(0.05, "a client stopped a turn"):
             meant = self.random.choice(owed).seq

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from palimpsest.events.codec import draft
 from palimpsest.events.envelope import GENESIS, Envelope, place
+from palimpsest.events.kinds import Kind
 from palimpsest.events.passages import Page
 from palimpsest.events.types import (
     ArchivalMemoryInserted,
@@ -20,6 +21,7 @@ from palimpsest.events.types import (
 from palimpsest.store.index.embeddings import WordLlamaEmbedder
 from palimpsest.store.index.points import View
 from palimpsest.store.index.projection import MemoryIndex
+from palimpsest.store.index.settings import PointKind
 
 START_MS = 1_795_361_055_000  # 2026-11-22 15:24:15 UTC
 EVERYTHING = 1 << 30
@@ -67,7 +69,7 @@ class Journal:
     def archive(self, agent: str, text: str, *ends: int) -> Envelope:
         return self.add(agent, ArchivalMemoryInserted(call="c", text=text, ends=ends or (len(text),)))
 
-    def read(self, stream: str, after: int, to: int, /, *, kinds: frozenset[str] | None = None) -> list[Envelope]:
+    def read(self, stream: str, after: int, to: int, /, *, kinds: frozenset[Kind] | None = None) -> list[Envelope]:
         found = [e for e in self._streams.get(stream, ()) if after < e.seq <= to]
         return [e for e in found if kinds is None or e.kind in kinds]
 
@@ -109,7 +111,9 @@ def own(agent: str, as_of: int = EVERYTHING) -> tuple[View, ...]:
     return (View(agent, as_of),)
 
 
-def all_pages(index: MemoryIndex, agent: str, query: str, kind: str = "message", as_of: int = EVERYTHING) -> list[Page]:
+def all_pages(
+    index: MemoryIndex, agent: str, query: str, kind: PointKind = "message", as_of: int = EVERYTHING
+) -> list[Page]:
     views = own(agent, as_of)
     first = index.search(views, kind=kind, query=query, page=0, size=5)
     pages = range(1, -(-first.total // 5))

@@ -14,14 +14,14 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from palimpsest import __version__
-from palimpsest.console.inspect import unprovable
 from palimpsest.events.codec import draft
 from palimpsest.events.debug.redact import Masks
-from palimpsest.events.envelope import Envelope, Topic
+from palimpsest.events.envelope import Envelope
 from palimpsest.events.errors import (
     BadInput,
     BundleUnreadable,
     BundleUnwritable,
+    FileExists,
     LogDamaged,
     LogUnavailable,
     NameTaken,
@@ -33,6 +33,8 @@ from palimpsest.events.replay import Replayer, replay
 from palimpsest.events.sources import stream_of
 from palimpsest.events.state import State
 from palimpsest.events.types import Parent, Settings, SourceAttached, UserMessageReceived
+from palimpsest.events.vocabulary import TOPICS
+from palimpsest.questions.streams import unprovable
 from palimpsest.store.bundles.exporting import Exported, export
 from palimpsest.store.bundles.file import BundleReader
 from palimpsest.store.bundles.importing import import_bundle
@@ -43,7 +45,6 @@ from palimpsest.store.logs.in_memory import MemoryLog
 from palimpsest.store.logs.sqlite_log import SqliteLog
 from palimpsest.store.logs.states import is_good, load, snapshot_of
 from tests.simulation.forking import Continuation, replayed
-from tests.simulation.promises import TOPICS
 from tests.simulation.world import World
 from tests.store.library_world import Desk, lines
 
@@ -128,7 +129,7 @@ def test_what_the_agent_waits_for_is_open_in_a_bundle(tmp_path: Path) -> None:
     log = MemoryLog()
     log.open_epoch()
     log.append([Append((draft("ada", 1, newborn(Settings()), key="create"),))])
-    made = [draft("ada", 2, UserMessageReceived(text="?"), key=f"in:{n}", opens=Topic.TURN) for n in range(2)]
+    made = [draft("ada", 2, UserMessageReceived(text="?"), key=f"in:{n}", opens="turn") for n in range(2)]
     log.append([Append(tuple(made))])
     path = exported(log, tmp_path)
     assert opened(read_bundle(path)) == opened(log) == [("ada", "in:0"), ("ada", "in:1")]
@@ -230,7 +231,7 @@ def test_what_was_masked_is_known_where_it_was_imported(here: LogStore, tmp_path
         replace(each, stream=imported) if each.stream == agent else each for each in done.manifest.redactions
     )
     parent = here.lineage(imported)[0]
-    begun = draft("zoe", 0, UserMessageReceived(text="Go on."), key="k", opens=Topic.TURN)
+    begun = draft("zoe", 0, UserMessageReceived(text="Go on."), key="k", opens="turn")
     fork = Parent(agent=parent.agent, seq=min(unprovable(here, parent.agent)) - 1)
     here.append([Append((begun,), {"zoe": 0}, forks={"zoe": fork})])
     assert unprovable(here, "zoe") == frozenset(), "what comes after the fork is its parent's own"
@@ -329,7 +330,7 @@ def test_a_folder_and_a_missing_file_are_told_apart(tmp_path: Path) -> None:
 def test_a_file_that_is_there_is_left_alone_without_force(desk: Desk, tmp_path: Path) -> None:
     path = tmp_path / "ada"
     path.write_text("mine")
-    with pytest.raises(BadInput, match="--force"):
+    with pytest.raises(FileExists, match="give another name"):
         export(desk, "ada", 1, path)
     assert path.read_text() == "mine"
     export(desk, "ada", 1, path, force=True)
@@ -410,7 +411,7 @@ def test_an_import_that_was_interrupted_goes_on(desk: Desk, here: MemoryLog, tmp
 
 def test_a_name_that_is_taken_is_refused(desk: Desk, here: MemoryLog, bundle: Path) -> None:
     here.append([Append((draft("ada", 1, newborn(Settings()), key="create"),))])
-    with pytest.raises(NameTaken, match="--as NAME"):
+    with pytest.raises(NameTaken, match="give the agent another name"):
         import_bundle(here, bundle)
     assert here.position() == 1
     done = import_bundle(here, bundle, name="ada the second")
@@ -422,7 +423,7 @@ def test_an_agent_that_works_here_is_not_written_to(desk: Desk, here: MemoryLog,
     """It has the bundle's beginning, and something to do."""
     events = [replace(each, position=0) for each in desk.read("ada")]
     import_bundle(here, exported(desk, tmp_path, at=2))
-    asked = draft("ada", 5, UserMessageReceived(text="?"), key="mine", opens=Topic.TURN)
+    asked = draft("ada", 5, UserMessageReceived(text="?"), key="mine", opens="turn")
     here.append([Append((asked,))])
     with pytest.raises(NameTaken, match="or it is at work"):
         import_bundle(here, exported(desk, tmp_path))
@@ -433,7 +434,7 @@ def test_a_source_that_is_another_here_is_refused(bundle: Path) -> None:
     other = Desk()
     other.source("manuals")
     other.document("manuals", "other.txt", lines(1, 4))
-    with pytest.raises(NameTaken, match=r"source:manuals.*--data DIR"):
+    with pytest.raises(NameTaken, match=r"source:manuals.*another folder"):
         import_bundle(other, bundle)
     assert other.head("ada") is None
 

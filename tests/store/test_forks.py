@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from palimpsest.events.envelope import Envelope
+from palimpsest.events.kinds import Kind
 from palimpsest.events.passages import Page
 from palimpsest.events.types import (
     ArchivalMemoryInserted,
@@ -57,7 +58,7 @@ class Family(Journal):
                 said = UserMessageReceived(text=f"Elsewhere {agent} says: the painter has a dog in Oslo, {number}")
                 self.add(agent, said, time_ms=START_MS, seq=seq + number)
 
-    def read(self, stream: str, after: int, to: int, /, *, kinds: frozenset[str] | None = None) -> list[Envelope]:
+    def read(self, stream: str, after: int, to: int, /, *, kinds: frozenset[Kind] | None = None) -> list[Envelope]:
         return [
             envelope
             for part in parts(stream, self.lineages.get(stream, []))

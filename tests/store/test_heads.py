@@ -9,11 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from palimpsest.events.envelope import GENESIS, Draft, Envelope, place
-from palimpsest.events.types import Parent
+from palimpsest.events.kinds import Kind, kind_of
+from palimpsest.events.types import DocumentOpened, Parent, PassagesLoaded
 from palimpsest.store.index.heads import EVENTS_KEPT, KeptHeads
 
 STREAMS = ("source:a", "source:b", "ada")
-SHOWN = "PassagesLoaded"
+SHOWN = kind_of(PassagesLoaded)
 
 
 @dataclass
@@ -23,7 +24,7 @@ class Log:
     events: list[Envelope] = field(default_factory=list)
     asked: int = 0
 
-    def add(self, stream: str, kind: str) -> None:
+    def add(self, stream: str, kind: Kind) -> None:
         seq = sum(event.agent == stream for event in self.events) + 1
         position = len(self.events) + 1
         self.events.append(place(Draft(stream, 0, kind, 1, f"k{position}", b""), seq, position, GENESIS))
@@ -51,7 +52,7 @@ def test_what_a_search_finds_is_the_same(
 ) -> None:
     log = Log()
     for stream, bears in events:
-        log.add(stream, SHOWN if bears else "DocumentOpened")
+        log.add(stream, SHOWN if bears else kind_of(DocumentOpened))
     position = min(since, len(events))
     kept = KeptHeads(log, position)
     for number, size in enumerate(bites):

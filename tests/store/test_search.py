@@ -16,6 +16,7 @@ from palimpsest.store.index.engine_edge import EdgeEngine
 from palimpsest.store.index.points import Burial, Engine, Entry, Key, Mark, Place, Scope, View
 from palimpsest.store.index.ranking import blend_of
 from palimpsest.store.index.search import Found, Searches, nameless
+from palimpsest.store.index.settings import PointKind
 from palimpsest.store.words.terms import Sparse, Tokenizer, saturated
 from tests.store.engines import Homes
 
@@ -54,7 +55,7 @@ def both(words: str) -> tuple[Sparse, list[int]]:
     return sparse, sparse.terms
 
 
-def entry(seq: int, words: str, agent: str = "ann", kind: str = "message", chunk: int = 0) -> Entry:
+def entry(seq: int, words: str, agent: str = "ann", kind: PointKind = "message", chunk: int = 0) -> Entry:
     return Entry(Key(agent, seq, chunk), kind, "someone", 1000 * seq, words, *both(words))
 
 
@@ -64,7 +65,7 @@ def put(engine: Engine, entries: Sequence[Entry], vectors: Sequence[Sequence[flo
     engine.put(entries, rows.reshape(-1, DIMENSION), Mark(mark.position + 1, mark.points + len(entries), mark.stamp))
 
 
-def seen(as_of: int, stream: str = "ann", kind: str = "message") -> Scope:
+def seen(as_of: int, stream: str = "ann", kind: PointKind = "message") -> Scope:
     return Scope((View(stream, as_of),), kind)
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from palimpsest.events.envelope import Envelope
 from palimpsest.events.formats import NAMED, ZONED
+from palimpsest.events.kinds import Kind
 from palimpsest.events.passages import Hit, Page
 from palimpsest.events.types import (
     AgentCreated,
@@ -129,7 +130,7 @@ def test_clocks_of_so_many_streams_are_held_and_no_more(monkeypatch: pytest.Monk
     for number in range(9):
         tell(journal, f"a{number}", born(NEW_YORK, ZONED))
 
-    def reading(stream: str, after: int, to: int, *, kinds: frozenset[str] | None = None) -> Sequence[Envelope]:
+    def reading(stream: str, after: int, to: int, *, kinds: frozenset[Kind] | None = None) -> Sequence[Envelope]:
         read.append(stream)
         return journal.read(stream, after, to, kinds=kinds)
 
@@ -158,7 +159,7 @@ def test_what_was_said_before_a_move_keeps_its_day(tmp_path: Path) -> None:
 
 def test_a_fork_goes_by_its_parents_clock(tmp_path: Path) -> None:
     class Forked(Journal):
-        def read(self, stream: str, after: int, to: int, /, *, kinds: frozenset[str] | None = None) -> list[Envelope]:
+        def read(self, stream: str, after: int, to: int, /, *, kinds: frozenset[Kind] | None = None) -> list[Envelope]:
             before = super().read("ada", after, min(to, 1), kinds=kinds) if stream == "fay" else []
             return before + super().read(stream, after, to, kinds=kinds)
 

@@ -11,19 +11,21 @@ that keys, open requests and expected seqs are checked as in earnest. `watch` ch
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import msgspec
 
 from palimpsest.events.codec import answer, decode, draft
 from palimpsest.events.context import fingerprint, measure, open_request, with_margin
 from palimpsest.events.decide import advance
-from palimpsest.events.envelope import Draft, Topic, answer_key
+from palimpsest.events.envelope import Draft, answer_key
 from palimpsest.events.evolve import fold
 from palimpsest.events.formats import NAMED, NEWBORN, Format
+from palimpsest.events.kinds import Kind, kind_of
+from palimpsest.events.lifecycle import reinstating, retiring
 from palimpsest.events.prompts import newborn
 from palimpsest.events.servers import chosen
-from palimpsest.events.state import Phase, State
+from palimpsest.events.state import State
 from palimpsest.events.types import (
     INPUTS,
     Event,
@@ -45,6 +47,7 @@ from palimpsest.events.types import (
     Usage,
     UserMessageReceived,
 )
+from palimpsest.events.vocabulary import FinishOrNone, NoAnswer, Opens, Phase, Purpose, Topic
 from palimpsest.store.logs.contract import MUST_EXIST, Append
 from palimpsest.store.logs.in_memory import MemoryLog
 from palimpsest.store.times.zones import offset_s
@@ -111,7 +114,7 @@ class Story:
 
     # --- when
 
-    def happens(self, event: Event, *, key: str = "", opens: str = "", closes: str = "") -> Story:
+    def happens(self, event: Event, *, key: str = "", opens: Opens = "", closes: str = "") -> Story:
         """An event of another part; then the agent decides."""
         self._named += 1
         made = draft(AGENT, self.now_ms, event, key=key or f"x:{self._named}", opens=opens, closes=closes)
@@ -136,7 +139,7 @@ class Story:
         """An input, a minute after what came before."""
         assert isinstance(event, INPUTS), "an input"
         self.now_ms += MINUTE_MS
-        return self.happens(event, opens=Topic.TURN, **options)
+        return self.happens(event, opens="turn", **options)
 
     def says(self, text: str, name: str = "") -> Story:
         return self.comes(UserMessageReceived(text=text, name=name))
@@ -148,7 +151,16 @@ class Story:
         return self.happens(SettingsChanged(settings=msgspec.structs.replace(chosen(self.state), **changes)))
 
     def sets(self, timer: Timer) -> Story:
-        return self.happens(TimerSet(timer=timer), key=f"alarm:{timer.id}:{timer.due_ms}", opens=Topic.ALARM)
+        return self.happens(TimerSet(timer=timer), key=f"alarm:{timer.id}:{timer.due_ms}", opens="alarm")
+
+    def retires(self, reason: str = "") -> Story:
+        """A client retires the agent."""
+        opened = {envelope.key for envelope in self.log.open_requests("alarm", AGENT)}
+        return self.appends(*retiring(self.state, self.now_ms, opened=opened, reason=reason))
+
+    def returns_to_work(self, *timers: Timer) -> Story:
+        """A client takes it back, with these timers set."""
+        return self.appends(*reinstating(self.state, self.now_ms, timers))
 
     def fires(self, timer: Timer) -> Story:
         key = f"alarm:{timer.id}:{timer.due_ms}"
@@ -158,7 +170,7 @@ class Story:
         self,
         *calls: ToolCall,
         content: str = "",
-        finish: str = "",
+        finish: FinishOrNone = "",
         usage: Usage | None = None,
         own: Own | None = None,
         stopped: bool = False,
@@ -173,15 +185,17 @@ class Story:
             own=own,
         )
         stop = draft(AGENT, self.now_ms, StopRequested(), key=f"stop:{self.state.seq}")
-        return self._close(event, Topic.INFERENCE, *((stop,) if stopped else ()))
+        return self._close(event, "inference", *((stop,) if stopped else ()))
 
-    def fails(self, error: str = "timeout", detail: str = "No answer came.", mended_by: tuple[str, ...] = ()) -> Story:
+    def fails(
+        self, error: NoAnswer = "timeout", detail: str = "No answer came.", mended_by: tuple[str, ...] = ()
+    ) -> Story:
         event = InferenceFailed(error=error, detail=detail, sent=self._handed(), mended_by=mended_by)
-        return self._close(event, Topic.INFERENCE)
+        return self._close(event, "inference")
 
     def _handed(self) -> bytes:
         """The fingerprint of the open inference's bytes, folded up to its request as the LLM processor does it."""
-        asked = self.log.open_requests(Topic.INFERENCE, AGENT)[0]
+        asked = self.log.open_requests("inference", AGENT)[0]
         state = fold(self.log.read(AGENT, to=asked.seq))
         assert state is not None, "a request stands in a stream"
         return fingerprint(open_request(state))
@@ -196,7 +210,7 @@ class Story:
         asked = self.the(FunctionCalled)
         return self._close(FunctionFailed(call=asked.call, name=asked.name, error=error), self.owed)
 
-    def _close(self, event: Event, topic: str, *more: Draft) -> Story:
+    def _close(self, event: Event, topic: Topic, *more: Draft) -> Story:
         asked = next(e for e in self.log.open_requests(topic, AGENT))
         return self.appends(answer(asked, event, self.now_ms), *more)
 
@@ -210,9 +224,9 @@ class Story:
     def settles(self, summary: str = "I talked.", usage: Usage | None = None) -> Story:
         """Whatever is open is answered soundly until the turn is over."""
         while self.state.turn:
-            if self.phase == Phase.SUMMARISING:
+            if self.phase == "summarising":
                 self.answers(content=summary)
-            elif self.phase == Phase.INFERRING:
+            elif self.phase == "inferring":
                 self.answers(say(), usage=usage)
             else:
                 self.returns()
@@ -225,14 +239,14 @@ class Story:
         return self.watch.state(AGENT)
 
     @property
-    def phase(self) -> str:
+    def phase(self) -> Phase | Literal[""]:
         """Where the turn stands ("": there is none)."""
         return self.state.turn.phase if self.state.turn else ""
 
     @property
-    def owed(self) -> str:
+    def owed(self) -> Topic:
         """The part that a function call waits for."""
-        return next(t for t in (Topic.STORAGE, Topic.TIMER) if self.log.open_requests(t, AGENT))
+        return "storage" if self.log.open_requests("storage", AGENT) else "timer"
 
     @property
     def events(self) -> list[Event]:
@@ -240,8 +254,8 @@ class Story:
         return [decode(envelope) for envelope in self.log.read(AGENT, after=self.mark)]
 
     @property
-    def kinds(self) -> list[str]:
-        return [type(event).__name__ for event in self.events]
+    def kinds(self) -> list[Kind]:
+        return [kind_of(event) for event in self.events]
 
     def all(self, kind: type[E]) -> list[E]:
         return [event for event in self.events if isinstance(event, kind)]
@@ -260,7 +274,7 @@ class Story:
     @property
     def request(self) -> bytes:
         """The bytes of the inference that is open."""
-        assert self.phase in {Phase.INFERRING, Phase.SUMMARISING}, f"no inference is open: {self.phase or 'no turn'}"
+        assert self.phase in {"inferring", "summarising"}, f"no inference is open: {self.phase or 'no turn'}"
         return open_request(self.state)
 
     @property
@@ -283,5 +297,5 @@ class Story:
         """The count of the context as it stands."""
         return with_margin(measure(self.state, self.count).total, self.state.settings)
 
-    def requested(self, purpose: str = "reply") -> list[InferenceRequested]:
+    def requested(self, purpose: Purpose = "reply") -> list[InferenceRequested]:
         return [event for event in self.all(InferenceRequested) if event.purpose == purpose]

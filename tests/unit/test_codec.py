@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import pytest
 
 from palimpsest.events import codec
-from palimpsest.events.codec import KINDS, decode, draft, encode, kind_of
+from palimpsest.events.codec import KINDS, decode, draft, encode
 from palimpsest.events.envelope import GENESIS, Draft, Envelope, place
 from palimpsest.events.errors import LogDamaged, NewerFormat
+from palimpsest.events.kinds import Kind, kind_of
 from palimpsest.events.types import (
     ALL_EVENTS,
     INPUTS,
@@ -133,8 +134,11 @@ def third_version(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(codec, "UPCASTERS", {("Said", 1): second, ("Said", 2): third})
 
 
+SAID = cast(Kind, "Said")
+
+
 def said(version: int, **fields: object) -> Draft:
-    return Draft("ada", 0, "Said", version, "k", msgspec.msgpack.encode(fields))
+    return Draft("ada", 0, SAID, version, "k", msgspec.msgpack.encode(fields))
 
 
 @pytest.mark.usefixtures("third_version")
@@ -154,7 +158,7 @@ def test_older_bytes_that_do_not_lift_are_damage(made: Draft) -> None:
 @pytest.mark.usefixtures("third_version")
 def test_an_old_body_that_is_no_object_is_damage() -> None:
     with pytest.raises(LogDamaged, match="version 1 is unreadable"):
-        decode(Draft("ada", 0, "Said", 1, "k", b"\x90"))
+        decode(Draft("ada", 0, SAID, 1, "k", b"\x90"))
 
 
 def test_a_call_of_a_model_is_kept_with_its_own_text() -> None:

@@ -6,7 +6,6 @@ import pytest
 
 from palimpsest.events.codec import draft
 from palimpsest.events.debug.compare import Prices, TurnRun, compare, turns
-from palimpsest.events.envelope import Topic
 from palimpsest.events.types import Timer, TimerSet, Usage
 from tests.unit.story import AGENT, Story, call, say
 
@@ -66,7 +65,7 @@ def test_timers_that_are_the_same_are_not_told_apart_by_ids_that_are_made_of_seq
         after = story.state.seq
         story.says("Remind me.").answers(call("set_timer", note=note, in_minutes=5, request_heartbeat=True))
         timer = Timer(id=f"timer-{story.state.seq}", due_ms=story.now_ms + 300_000, note=note)
-        alarm = draft(AGENT, story.now_ms, TimerSet(timer=timer), key="alarm:1", opens=Topic.ALARM)
+        alarm = draft(AGENT, story.now_ms, TimerSet(timer=timer), key="alarm:1", opens="alarm")
         story.returns(f"Timer {timer.id} is set.", alarm)
         story.answers(say(f"Done: {timer.id} is set; timer-999 is not."))
         runs.append((turns(story.log.read(AGENT, after=after)), after + 1))

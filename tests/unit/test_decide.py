@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 from palimpsest.events.codec import draft
 from palimpsest.events.context import message_tokens
 from palimpsest.events.decide import advance, decide
-from palimpsest.events.envelope import Topic, answer_key
+from palimpsest.events.envelope import answer_key
 from palimpsest.events.eviction import budget_tokens
 from palimpsest.events.evolve import fold
 from palimpsest.events.inputs import text_of
 from palimpsest.events.passages import chunks, input_text
-from palimpsest.events.state import Phase, State
+from palimpsest.events.state import State
 from palimpsest.events.types import (
     AlertRaised,
     AnswerRejected,
@@ -41,6 +41,7 @@ from palimpsest.events.types import (
     UserLoggedIn,
     UserMessageReceived,
 )
+from palimpsest.events.vocabulary import Cut, NoAnswer
 from palimpsest.store.logs.contract import Append
 from tests.unit.story import AGENT, MINUTE_MS, START_MS, Story, call, octets, quarter, say
 
@@ -54,7 +55,7 @@ def test_a_message_leads_to_an_answer_and_the_end() -> None:
     ]  # fmt: skip
     assert story.the(MessageSent) == MessageSent(text="Well.", call="say")
     assert story.the(TurnEnded) == TurnEnded(input=story.mark + 1, steps=1)
-    assert not story.log.open_requests(Topic.TURN)
+    assert not story.log.open_requests("turn")
 
 
 def test_every_event_of_a_turn_names_its_input_and_its_cause() -> None:
@@ -64,7 +65,7 @@ def test_every_event_of_a_turn_names_its_input_and_its_cause() -> None:
     assert {e.turn for e in envelopes[1:]} == {said.seq}
     assert (started.cause, asked.cause, called.cause) == (said.key, said.key, said.key)
     assert (answered.closes, returned.closes, envelopes[-1].closes) == (asked.key, called.key, said.key)
-    assert (asked.opens, called.opens) == (Topic.INFERENCE, Topic.STORAGE)
+    assert (asked.opens, called.opens) == ("inference", "storage")
 
 
 def test_plain_text_counts_as_a_message_to_the_user() -> None:
@@ -123,7 +124,7 @@ def test_a_requested_heartbeat_gives_control_back() -> None:
     story = Story().says("I am Eve.")
     story.answers(call("core_memory_append", name="human", content="Eve.", request_heartbeat=True))
     assert story.the(HeartbeatRaised).reason == "requested"
-    assert story.phase == Phase.INFERRING
+    assert story.phase == "inferring"
     story.answers(say())
     assert story.the(TurnEnded).steps == 2
 
@@ -154,7 +155,7 @@ def test_a_failed_call_is_told_at_once_also_without_a_heartbeat() -> None:
 def test_failures_in_a_row_are_capped() -> None:
     story = Story(max_failures=2).says("Fly!")
     for _ in range(3):
-        assert story.phase == Phase.INFERRING
+        assert story.phase == "inferring"
         story.answers(call("fly"))
     assert story.the(TurnEnded).reason == "failure_limit"
     assert "3 times in a row" in story.the(TurnEnded).detail
@@ -165,7 +166,7 @@ def test_a_good_call_ends_the_row_of_failures() -> None:
     for _ in range(4):
         story.answers(call("fly"))
         story.answers(call("list_timers", request_heartbeat=True))
-    assert story.phase == Phase.INFERRING
+    assert story.phase == "inferring"
 
 
 def test_a_user_who_gets_no_word_is_brought_to_mind() -> None:
@@ -214,7 +215,7 @@ def test_a_first_answer_may_look_something_up_before_it_speaks() -> None:
     ("finish", "by"),
     [("content_filter", "content filter"), ("length", "length limit"), ("interrupted", "server ended the message")],
 )
-def test_plain_text_that_was_cut_off_is_delivered_as_such_and_the_model_knows(finish: str, by: str) -> None:
+def test_plain_text_that_was_cut_off_is_delivered_as_such_and_the_model_knows(finish: Cut, by: str) -> None:
     story = Story().says("Tell me.").answers(content="The pass", finish=finish)
     assert story.the(MessageSent) == MessageSent(text="The pass", cut=finish)
     assert story.the(TurnEnded).reason == "yielded"
@@ -224,7 +225,7 @@ def test_plain_text_that_was_cut_off_is_delivered_as_such_and_the_model_knows(fi
 
 
 @pytest.mark.parametrize("finish", ["content_filter", "interrupted"])
-def test_a_message_behind_which_the_server_ended_the_answer_may_be_half_of_one(finish: str) -> None:
+def test_a_message_behind_which_the_server_ended_the_answer_may_be_half_of_one(finish: Cut) -> None:
     story = Story().says("Tell me.")
     story.answers(say("First.", "c1"), say("The pass", "c2"), finish=finish)
     assert [event.cut for event in story.all(MessageSent)] == ["", finish]
@@ -323,7 +324,7 @@ def test_a_circle_of_several_calls_is_one(loop: list[list[tuple[str, dict[str, s
         for answer in loop:
             if story.phase:
                 story.answers(*(call(name, f"{name}-1", **given, request_heartbeat=True) for name, given in answer))
-            while story.phase == Phase.CALLING:
+            while story.phase == "calling":
                 story.returns("Nothing.")
     assert story.all(RepetitionNoted)
     assert story.the(TurnEnded).reason == "repeating"
@@ -383,7 +384,7 @@ def test_steps_are_capped() -> None:
     assert story.the(TurnEnded).reason == "step_limit"
     assert story.the(TurnEnded).steps == 3
     story.says("And now?")
-    assert story.phase == Phase.INFERRING
+    assert story.phase == "inferring"
 
 
 def test_tokens_are_capped() -> None:
@@ -396,11 +397,11 @@ def test_tokens_are_capped() -> None:
 
 
 @pytest.mark.parametrize("error", ["wrong_key", "unknown_model", "timeout", "bad_answer"])
-def test_a_failed_inference_ends_the_turn_and_says_why(error: str) -> None:
+def test_a_failed_inference_ends_the_turn_and_says_why(error: NoAnswer) -> None:
     story = Story().says("Hello?").fails(error, "Set OPENAI_API_KEY.")
     assert story.the(TurnEnded).reason == "inference_failed"
     assert story.the(TurnEnded).detail == f"{error}: Set OPENAI_API_KEY."
-    assert story.says("Again?").phase == Phase.INFERRING
+    assert story.says("Again?").phase == "inferring"
 
 
 # --- stops --------------------------------------------------------------------------------------------------------
@@ -408,22 +409,22 @@ def test_a_failed_inference_ends_the_turn_and_says_why(error: str) -> None:
 
 def test_a_stop_cancels_the_open_inference() -> None:
     story = Story().says("Hello?")
-    asked = story.log.open_requests(Topic.INFERENCE)[0].key
+    asked = story.log.open_requests("inference")[0].key
     story.stops("enough")
     assert story.the(InferenceCancelled).reason == "stopped by the user: enough"
     assert story.the(TurnEnded).reason == "stopped"
     assert story.log.find(AGENT, answer_key(asked)) is not None, "no answer may come after"
-    assert story.says("Next.").phase == Phase.INFERRING
+    assert story.says("Next.").phase == "inferring"
 
 
 def test_a_stop_while_a_function_is_open_gives_every_call_a_result() -> None:
     story = Story().says("Search.")
     story.answers(say("Wait.", "c0"), call("conversation_search", "c1", query="x"), call("list_timers", "c2"))
-    assert story.phase == Phase.CALLING
+    assert story.phase == "calling"
     story.stops()
     assert [event.call for event in story.all(FunctionFailed)] == ["c1", "c2"]
-    assert not story.log.open_requests(Topic.STORAGE)
-    assert story.says("Next.").phase == Phase.INFERRING
+    assert not story.log.open_requests("storage")
+    assert story.says("Next.").phase == "inferring"
 
 
 def test_a_stop_that_comes_with_the_answer_leaves_its_calls_undone() -> None:
@@ -448,19 +449,19 @@ def test_a_stop_while_a_summary_is_written_leaves_the_queue_whole() -> None:
     assert story.the(InferenceCancelled)
     assert story.state.queue == queue
     assert story.state.eviction is None
-    assert story.says("Next.").phase == Phase.SUMMARISING
+    assert story.says("Next.").phase == "summarising"
 
 
 def test_a_stop_without_a_turn_changes_nothing() -> None:
     story = Story().stops()
     assert story.kinds == ["StopRequested"]
-    assert story.says("Next.").phase == Phase.INFERRING
+    assert story.says("Next.").phase == "inferring"
 
 
 def test_a_stop_that_comes_before_the_manager_has_begun_stops_that_turn() -> None:
     story = Story()
-    said = draft(AGENT, story.now_ms, UserMessageReceived(text="Oh no"), key="in:1", opens=Topic.TURN)
-    also = draft(AGENT, story.now_ms, UserMessageReceived(text="Next"), key="in:2", opens=Topic.TURN)
+    said = draft(AGENT, story.now_ms, UserMessageReceived(text="Oh no"), key="in:1", opens="turn")
+    also = draft(AGENT, story.now_ms, UserMessageReceived(text="Next"), key="in:2", opens="turn")
     story.appends(said, also, draft(AGENT, story.now_ms, StopRequested(), key="stop"))
     assert [event.reason for event in story.all(TurnEnded)] == ["stopped"]
     assert story.state.turn is not None and story.state.turn.input_key == "in:2"
@@ -469,7 +470,7 @@ def test_a_stop_that_comes_before_the_manager_has_begun_stops_that_turn() -> Non
 def test_a_stop_is_for_one_turn_only() -> None:
     story = Story().says("One.").says("Two.").stops()
     assert [event.reason for event in story.all(TurnEnded)] == ["stopped"]
-    assert story.phase == Phase.INFERRING
+    assert story.phase == "inferring"
 
 
 def test_a_stop_that_names_an_ended_turn_changes_nothing() -> None:
@@ -478,7 +479,7 @@ def test_a_stop_that_names_an_ended_turn_changes_nothing() -> None:
     first = story.state.turn.input
     story.answers(say()).says("Two.").says("Three.").stops(input=first)
     assert [event.reason for event in story.all(TurnEnded)] == ["yielded"]
-    assert story.phase == Phase.INFERRING
+    assert story.phase == "inferring"
     assert [pending.stop for pending in story.state.pending] == [None]
 
 
@@ -520,16 +521,16 @@ def test_timed_heartbeats_are_skipped_while_they_are_paused() -> None:
     story.sets(beat).marks().fires(beat)
     assert story.kinds == ["TimerFired", "InputSkipped"]
     assert "paused" in story.the(InputSkipped).reason
-    assert not story.log.open_requests(Topic.TURN)
+    assert not story.log.open_requests("turn")
     story.now_ms += 30 * MINUTE_MS
     late = msgspec.structs.replace(beat, due_ms=story.now_ms)
-    assert story.sets(late).fires(late).phase == Phase.INFERRING
+    assert story.sets(late).fires(late).phase == "inferring"
 
 
 def test_other_timers_are_not_paused() -> None:
     story = Story().says("Quiet, please.").answers(call("pause_heartbeats", minutes=30), say())
     timer = Timer(id="t1", due_ms=story.now_ms, note="tea")
-    assert story.sets(timer).fires(timer).phase == Phase.INFERRING
+    assert story.sets(timer).fires(timer).phase == "inferring"
 
 
 @pytest.mark.parametrize(
@@ -586,7 +587,7 @@ def test_any_input_in_any_window_leads_to_a_context_that_fits(text: str, window:
         story.sets(timer).fires(timer)
     else:
         story.comes(event)
-    assert story.phase == Phase.INFERRING, story.the(TurnEnded)
+    assert story.phase == "inferring", story.the(TurnEnded)
     assert story.requested()[-1].tokens <= budget_tokens(story.state.settings)
     archived = story.all(InputArchived)
     if archived:
@@ -602,7 +603,7 @@ def test_a_window_too_small_for_the_system_text_ends_the_turn_and_says_what_to_d
     assert "larger window" in ended.detail
     assert not story.requested()
     story.changes(window_tokens=32_768)
-    assert story.says("Hi again.").phase == Phase.INFERRING
+    assert story.says("Hi again.").phase == "inferring"
 
 
 def test_a_window_that_is_made_too_small_in_the_middle_is_told_too() -> None:
@@ -620,12 +621,12 @@ def test_a_memory_edit_never_pushes_the_turns_own_input_out_of_the_window() -> N
     for number in range(20):
         content = f"{number % 10}" * 900
         story.answers(call("core_memory_append", name="human", content=content, request_heartbeat=True))
-        while story.phase == Phase.SUMMARISING:
+        while story.phase == "summarising":
             story.answers(content="Short.")
         if story.all(FunctionFailed):
             break
     assert "Condense core memory" in story.the(FunctionFailed).error
-    assert story.phase == Phase.INFERRING, story.the(TurnEnded)
+    assert story.phase == "inferring", story.the(TurnEnded)
 
 
 # --- purity -------------------------------------------------------------------------------------------------------
@@ -658,7 +659,7 @@ def test_a_providers_overflow_is_answered_with_an_eviction_and_another_try() -> 
     assert story.the(EvictionStarted).reason == "overflow"
     before = story.the(EvictionStarted).tokens
     story.answers(content="We talked.")
-    assert story.phase == Phase.INFERRING
+    assert story.phase == "inferring"
     assert story.requested()[-1].tokens < before
     assert story.answers(say()).the(TurnEnded).reason == "yielded"
 
@@ -667,7 +668,7 @@ def test_overflows_without_end_end_the_turn() -> None:
     story = Story().chats(8).says("And?").marks()
     overflows = 0
     while story.phase:
-        if story.phase == Phase.SUMMARISING:
+        if story.phase == "summarising":
             story.answers(content="We talked.")
         else:
             overflows += 1
@@ -682,7 +683,7 @@ def test_overflows_without_end_end_the_turn() -> None:
 def _waiting() -> State:
     """An agent with an input that nobody has looked at yet."""
     story = Story()
-    said = draft(AGENT, START_MS, UserMessageReceived(text="Hi."), key="in:1", opens=Topic.TURN)
+    said = draft(AGENT, START_MS, UserMessageReceived(text="Hi."), key="in:1", opens="turn")
     story.log.append([Append((said,))])
     return fold(story.log.read(AGENT)) or story.state
 
@@ -691,7 +692,7 @@ def _until_summarising() -> Story:
     story = Story()
     for number in range(60):
         story.says(f"{number}: " + "words " * 60)
-        if story.phase == Phase.SUMMARISING:
+        if story.phase == "summarising":
             return story.marks()
         story.answers(say())
     raise AssertionError("the window never filled up")
@@ -699,7 +700,7 @@ def _until_summarising() -> Story:
 
 def test_a_late_return_after_a_stop_is_refused_by_the_log() -> None:
     story = Story().says("Search.").answers(call("conversation_search", query="x"))
-    asked = story.log.open_requests(Topic.STORAGE)[0]
+    asked = story.log.open_requests("storage")[0]
     story.stops()
     late = FunctionReturned(call="c1", result="found")
     made = draft(AGENT, story.now_ms, late, key=answer_key(asked.key), closes=asked.key)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from palimpsest.actors.parts.door import Door
-from palimpsest.events.envelope import Draft, Topic
+from palimpsest.actors.parts.door import NEVER, Door
+from palimpsest.events.envelope import Draft
+from palimpsest.events.kinds import Kind
+from palimpsest.events.vocabulary import DraftOutcome, Opens
 from palimpsest.store.logs.contract import Append, Appended
 
 
 def an_input(agent: str, key: str) -> Draft:
-    return Draft(agent, 0, "UserMessageReceived", 1, key, b"", opens=Topic.TURN)
+    return Draft(agent, 0, "UserMessageReceived", 1, key, b"", opens="turn")
 
 
 def an_end(agent: str, key: str) -> Draft:
@@ -24,7 +26,7 @@ def sent(to: Door, agent: str, key: str) -> bool:
     return not to.admit(Append((an_input(agent, key),)))[1]
 
 
-def noted(to: Door, *drafts: Draft, outcome: str = "appended") -> None:
+def noted(to: Door, *drafts: Draft, outcome: DraftOutcome = "appended") -> None:
     to.note(drafts, [Appended(outcome, 1, 1) for _ in drafts])
 
 
@@ -62,7 +64,7 @@ def test_what_was_acknowledged_is_let_in_when_it_is_sent_again() -> None:
 def test_what_answers_a_request_passes_and_is_counted() -> None:
     here = door(max_open_an_agent=1)
     here.opened("a", "0", 0)
-    fired = Draft("a", 0, "TimerFired", 1, "a:alarm", b"", opens=Topic.TURN, closes="alarm")
+    fired = Draft("a", 0, "TimerFired", 1, "a:alarm", b"", opens="turn", closes="alarm")
     assert here.admit(Append((fired, an_end("a", "0")))) == (Append((fired, an_end("a", "0"))), {})
     noted(here, fired, an_end("a", "0"))
     assert not sent(here, "a", "2")
@@ -98,7 +100,7 @@ def test_the_end_of_what_was_never_owed_here_gives_no_room() -> None:
 
 
 def a_large_input(agent: str, key: str, size: int) -> Draft:
-    return Draft(agent, 0, "UserMessageReceived", 1, key, b"x" * size, opens=Topic.TURN)
+    return Draft(agent, 0, "UserMessageReceived", 1, key, b"x" * size, opens="turn")
 
 
 def is_let_in(to: Door, agent: str, key: str, size: int) -> bool:
@@ -146,3 +148,51 @@ def test_what_waits_for_a_commit_is_bounded_in_bytes() -> None:
     here.begun(waiting)
     assert (here.waiting, here.waiting_bytes) == (0, 0)
     assert is_let_in(here, "b", "1", 20)
+
+
+# --- the retired
+
+
+def an_event(agent: str, kind: Kind, *, opens: Opens = "", closes: str = "", cause: str = "") -> Draft:
+    return Draft(agent, 0, kind, 1, f"{kind}:{closes}", b"", cause=cause, opens=opens, closes=closes)
+
+
+def refused(to: Door, *drafts: Draft) -> dict[str, int]:
+    return to.admit(Append(drafts))[1]
+
+
+def test_a_retired_agent_gets_no_input_until_it_is_taken_back() -> None:
+    here = door(("a", "old"))
+    noted(here, an_event("a", "AgentRetired", opens="retirement"))
+    assert refused(here, an_input("a", "1"), an_input("b", "1")) == {"a": NEVER}
+    assert sent(here, "a", "old"), "what was acknowledged gets its old answer"
+    noted(here, an_event("a", "AgentReinstated", closes="retire:1"))
+    assert sent(here, "a", "2")
+
+
+def test_who_is_retired_is_known_from_the_start() -> None:
+    here = door()
+    here.retired("a")
+    assert not sent(here, "a", "1")
+
+
+def test_a_retirement_that_was_not_taken_bars_nobody() -> None:
+    here = door()
+    noted(here, an_event("a", "AgentRetired", opens="retirement"), outcome="conflict")
+    assert sent(here, "a", "1")
+
+
+def test_a_retired_agent_gets_no_timer_but_with_its_return() -> None:
+    here = door()
+    here.retired("a")
+    timer = an_event("a", "TimerSet", opens="alarm")
+    assert refused(here, timer) == {"a": NEVER}
+    assert refused(here, an_event("a", "AgentReinstated", closes="retire:1"), timer) == {}
+    assert refused(here, an_event("a", "TurnEnded", closes="1")) == {}, "what came before is answered"
+
+
+def test_what_is_refused_is_not_counted() -> None:
+    here = door(max_open=1)
+    here.retired("a")
+    assert not sent(here, "a", "1")
+    assert sent(here, "b", "1")

@@ -120,7 +120,7 @@ def test_a_folder_in_the_place_of_a_lock_is_said(tmp_path: Path) -> None:
 def test_a_user_without_a_home_is_told_to_name_a_folder(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("HOME", raising=False)
     monkeypatch.setattr("os.path.expanduser", lambda path: path)  # as where the user has no entry either
-    with pytest.raises(BadInput, match="has no home folder: give the data folder with --data DIR"):
+    with pytest.raises(BadInput, match="has no home folder: say where the data folder is to be"):
         default_data_folder({})
     assert default_data_folder({"PALIMPSEST_HOME": "/data"}) == Path("/data")
     with pytest.raises(BadInput, match="begins at a home folder that is not known"):

@@ -10,12 +10,12 @@ from msgspec.structs import replace
 from palimpsest.events.codec import decode, draft
 from palimpsest.events.context import reply_request
 from palimpsest.events.decide import decide, resumption
-from palimpsest.events.envelope import GENESIS, Draft, Envelope, Topic, place
+from palimpsest.events.envelope import GENESIS, Draft, Envelope, place
 from palimpsest.events.errors import LogDamaged
 from palimpsest.events.evolve import evolve
 from palimpsest.events.forks import KEPT, is_awake
 from palimpsest.events.replay import Replayer, replay
-from palimpsest.events.state import UNCOUNTED, Phase, State
+from palimpsest.events.state import UNCOUNTED, State
 from palimpsest.events.types import (
     AgentForked,
     Block,
@@ -31,6 +31,7 @@ from palimpsest.events.types import (
     TurnEnded,
     UserMessageReceived,
 )
+from palimpsest.events.vocabulary import Opens
 from tests.unit.story import AGENT, START_MS, Story, call, quarter
 
 FORK = "fay"
@@ -47,7 +48,7 @@ class Fork:
         parent = Parent(agent=state.agent, seq=state.seq)
         self.happens(AgentForked(parent=parent, hash=b"", **overrides))
 
-    def happens(self, event: Event, *, opens: str = "", key: str = "") -> Fork:
+    def happens(self, event: Event, *, opens: Opens = "", key: str = "") -> Fork:
         self.number += 1
         made = draft(self.name, START_MS, event, key=key or f"x:{self.number}", opens=opens)
         self.take(made)
@@ -106,12 +107,12 @@ def test_another_encoding_makes_the_counts_void() -> None:
 def test_a_fork_in_the_middle_of_a_turn_is_at_rest_until_it_is_given_an_input() -> None:
     fork = Fork(Story().says("Look.").state)
     assert fork.state.turn is not None
-    assert (fork.state.turn.phase, fork.state.turn.rewound) == (Phase.READY, Phase.INFERRING)
+    assert (fork.state.turn.phase, fork.state.turn.rewound) == ("ready", "inferring")
     for event in (SettingsChanged(settings=fork.state.settings), TimerSet(timer=TIMER)):
         fork.happens(event)
         assert not is_awake(fork.state)
         assert fork.next() == []
-    fork.happens(UserMessageReceived(text="Go on."), opens=Topic.TURN)
+    fork.happens(UserMessageReceived(text="Go on."), opens="turn")
     assert fork.next() == ["InputAdopted"]
 
 
@@ -129,9 +130,9 @@ def test_what_is_taken_up_is_opened_in_the_forks_own_stream() -> None:
     fork = Fork(story.state, timers=KEPT)
     drafts = fork.resumes()
     assert [(d.kind, d.opens) for d in drafts] == [
-        ("InputAdopted", Topic.TURN),
-        ("InputAdopted", Topic.TURN),
-        ("TimerSet", Topic.ALARM),
+        ("InputAdopted", "turn"),
+        ("InputAdopted", "turn"),
+        ("TimerSet", "alarm"),
     ]
     assert [decode(d) for d in drafts[:2]] == [InputAdopted(input=first.input), InputAdopted(input=story.state.seq)]
     assert [d.turn for d in drafts] == [first.input, story.state.seq, 0]
@@ -165,7 +166,7 @@ def test_an_open_inference_is_asked_for_again_with_the_same_bytes() -> None:
     assert (again.fingerprint, again.tokens) == (asked.fingerprint, asked.tokens)
     assert reply_request(fork.state) == reply_request(story.state)
     before = story.state.turn
-    fork.happens(again, opens=Topic.INFERENCE)
+    fork.happens(again, opens="inference")
     assert before is not None
     assert fork.state.turn is not None
     assert fork.state.turn.steps == before.steps
@@ -182,7 +183,7 @@ def test_an_open_call_is_made_again_under_its_first_number() -> None:
     assert isinstance(again, FunctionCalled)
     assert again.number == called
     assert again.arguments == story.the(FunctionCalled).arguments
-    fork.happens(again, opens=Topic.TIMER)
+    fork.happens(again, opens="timer")
     turn = Fork(fork.state, "gus").state.turn
     assert turn is not None
     assert turn.number == called, "in a fork of the fork too"

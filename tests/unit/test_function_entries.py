@@ -21,10 +21,8 @@ from palimpsest.events.debug.moments import Called
 from palimpsest.events.debug.timeline import story as told
 from palimpsest.events.debug.turns import looks_in
 from palimpsest.events.debug.windows import held
-from palimpsest.events.envelope import Topic
 from palimpsest.events.formats import BRIEF, NEWBORN, SEARCH_FILTERS, changed
 from palimpsest.events.functions import (
-    Declined,
     Function,
     Invocation,
     Parameter,
@@ -56,7 +54,7 @@ CATALOGUE: Final = "palimpsest.events.functions.catalogue.FUNCTIONS"
 def _count(asked: Invocation) -> Event:
     word = asked.text("word").lower()
     if not word:
-        raise Declined("word is empty. Name the word that is to be counted.")
+        return asked.declined("word is empty. Name the word that is to be counted.")
     times = sum(block.value.lower().split().count(word) for block in asked.state.blocks)
     return FunctionReturned(call=asked.id, result=f"{word}: {times}"[: asked.max_chars])
 
@@ -171,7 +169,7 @@ def test_search_atlas_is_asked_of_its_part_and_told_by_its_entry() -> None:
     assert story.the(FunctionFailed).error == "The atlas is empty."
     story.answers(call("archival_memory_insert", content="Norway: page 7.", request_heartbeat=True))
     story.answers(call("search_atlas", query="Oslo", request_heartbeat=True))
-    assert (story.the(FunctionCalled).name, story.owed) == ("search_atlas", Topic.STORAGE)
+    assert (story.the(FunctionCalled).name, story.owed) == ("search_atlas", "storage")
     story.returns("Norway, page 7").answers(say("In Norway."))
     assert labels(story)[-2] == ("atlas", 'search_atlas(query="Oslo") -> Norway, page 7')
     assert looks_in("search_atlas") == {"archival"}

@@ -5,9 +5,8 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from palimpsest.events.codec import answer, draft
-from palimpsest.events.envelope import Topic, answer_key
+from palimpsest.events.envelope import answer_key
 from palimpsest.events.inference import InferenceDesk, Job, job, sent
-from palimpsest.events.state import Phase
 from palimpsest.events.types import InferenceCompleted, InferenceFailed, InferenceRequested, UserMessageReceived
 from palimpsest.store.logs.contract import Append
 from tests.unit.story import AGENT, Story, call, say
@@ -20,7 +19,7 @@ def desk_on(story: Story) -> tuple[list[Job], list[tuple[str, str]]]:
 def test_a_request_becomes_a_job_with_the_very_bytes_that_were_asked_for() -> None:
     story = Story(model="gpt-x", base_url="http://localhost:1").says("Hi.")
     jobs, cancelled = desk_on(story)
-    asked = story.log.open_requests(Topic.INFERENCE)[0]
+    asked = story.log.open_requests("inference")[0]
     last = jobs[-1]
     assert cancelled == []
     assert (last.agent, last.key, last.turn, last.purpose) == (AGENT, asked.key, asked.turn, "reply")
@@ -41,9 +40,9 @@ def test_a_job_knows_its_count_and_whether_the_model_spoke_in_plain_text() -> No
 
 def test_a_summary_goes_to_its_own_model() -> None:
     story = Story(model="big", summarizer="small")
-    while story.phase != Phase.SUMMARISING:
+    while story.phase != "summarising":
         story.says("words " * 60)
-        if story.phase == Phase.INFERRING:
+        if story.phase == "inferring":
             story.answers(say())
     jobs, _ = desk_on(story)
     assert (jobs[-1].purpose, jobs[-1].model, jobs[0].model) == ("summary", "small", "big")
@@ -64,7 +63,7 @@ def test_an_answer_closes_its_request_and_a_second_one_is_dropped() -> None:
 
 def test_a_cancelled_inference_is_named() -> None:
     story = Story().says("Hi.")
-    key = story.log.open_requests(Topic.INFERENCE)[0].key
+    key = story.log.open_requests("inference")[0].key
     assert desk_on(story.stops())[1] == [(AGENT, key)]
 
 
@@ -110,7 +109,7 @@ def test_a_job_is_rendered_from_the_fold_up_to_its_request() -> None:
     story = Story().says("Hi.")
     before = desk_on(story)[0][-1]
     story.says("Another.").changes(model="other")
-    asked = story.log.open_requests(Topic.INFERENCE)[0]
+    asked = story.log.open_requests("inference")[0]
     desk = InferenceDesk()
     desk.take(story.log.read(AGENT, to=asked.seq))
     state = desk.states.get(AGENT)
@@ -120,7 +119,7 @@ def test_a_job_is_rendered_from_the_fold_up_to_its_request() -> None:
 
 def test_an_input_alone_asks_for_nothing() -> None:
     story = Story()
-    made = draft(AGENT, story.now_ms, UserMessageReceived(text="Hi."), key="in:9", opens=Topic.TURN)
+    made = draft(AGENT, story.now_ms, UserMessageReceived(text="Hi."), key="in:9", opens="turn")
     story.log.append([Append((made,))])
     desk = InferenceDesk()
     desk.take(story.log.read(AGENT, to=story.mark))
@@ -153,7 +152,7 @@ def test_a_search_is_asked_for_with_the_answer_that_calls_it() -> None:
     desk, done = desk_and_job(story)
     event = InferenceCompleted(calls=(call("conversation_search", query="x"),), sent=sent(done))
     drafts, expected = desk.followed(answer(done, event, 7), event, 7)
-    assert [(draft.kind, draft.opens) for draft in drafts[1:]] == [("FunctionCalled", Topic.STORAGE)]
+    assert [(draft.kind, draft.opens) for draft in drafts[1:]] == [("FunctionCalled", "storage")]
     assert expected is not None
 
 

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from palimpsest.events.codec import draft
-from palimpsest.events.envelope import Topic
 from palimpsest.events.errors import BadInput
 from palimpsest.events.prompts import newborn
 from palimpsest.events.types import Settings, Timer, TimerSet
@@ -267,7 +266,7 @@ def test_an_agent_with_a_sign_of_an_import_is_not_taken_for_one_made_here(folder
         log.open_epoch()
         drafts = (
             draft("eve", 1, newborn(Settings(model="m", base_url=OTHER)), key="create"),
-            draft("eve", 1, TimerSet(timer=timer), key="alarm:t", opens=Topic.ALARM),
+            draft("eve", 1, TimerSet(timer=timer), key="alarm:t", opens="alarm"),
         )
         log.append([Append(drafts, at_rest=True)])
     assert adopt(folder, files, EVER) == (ONE,)

@@ -13,10 +13,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from palimpsest.events.context import with_margin
 from palimpsest.events.decide import decide
-from palimpsest.events.envelope import Topic
 from palimpsest.events.evolve import fold
-from palimpsest.events.state import Phase
 from palimpsest.events.types import AlertRaised, Timer, ToolCall, TurnEnded, UploadFinished, UserLoggedIn
+from palimpsest.events.vocabulary import FinishOrNone, NoAnswer
 from tests.unit.story import AGENT, Story, call, octets, quarter, say
 
 TEXTS = st.one_of(
@@ -95,40 +94,40 @@ class Agent(RuleBasedStateMachine):
 
     # --- what may happen to what is open: sound answers have rules of their own, so that turns get on
 
-    @precondition(lambda self: self.story.phase in {Phase.INFERRING, Phase.SUMMARISING})
+    @precondition(lambda self: self.story.phase in {"inferring", "summarising"})
     @rule(times=st.integers(1, 60))
     def the_model_speaks(self, times: int) -> None:
         words = "So it is. " * times
-        self.story.answers(say(words)) if self.story.phase == Phase.INFERRING else self.story.answers(content=words)
+        self.story.answers(say(words)) if self.story.phase == "inferring" else self.story.answers(content=words)
 
-    @precondition(lambda self: self.story.phase == Phase.INFERRING)
+    @precondition(lambda self: self.story.phase == "inferring")
     @rule(more=st.lists(CALLS, max_size=2))
     def the_model_searches(self, more: list[ToolCall]) -> None:
         self.story.answers(call("archival_memory_search", query="x", request_heartbeat=True), *more)
 
-    @precondition(lambda self: self.story.phase == Phase.CALLING)
+    @precondition(lambda self: self.story.phase == "calling")
     @rule(times=st.integers(0, 1000))
     def a_search_finds_something(self, times: int) -> None:
         self.story.returns("found " * times)
 
-    @precondition(lambda self: self.story.phase in {Phase.INFERRING, Phase.SUMMARISING})
+    @precondition(lambda self: self.story.phase in {"inferring", "summarising"})
     @rule(text=TEXTS)
     def the_model_speaks_plainly(self, text: str) -> None:
         self.story.answers(content=text)
 
-    @precondition(lambda self: self.story.phase in {Phase.INFERRING, Phase.SUMMARISING})
+    @precondition(lambda self: self.story.phase in {"inferring", "summarising"})
     @rule(
         calls=st.lists(CALLS, max_size=4), content=TEXTS, finish=st.sampled_from(["", "length"]), stopped=st.booleans()
     )
-    def the_model_answers(self, calls: list[ToolCall], content: str, finish: str, stopped: bool) -> None:
+    def the_model_answers(self, calls: list[ToolCall], content: str, finish: FinishOrNone, stopped: bool) -> None:
         self.story.answers(*calls, content=content, finish=finish, stopped=stopped and finish == "")
 
-    @precondition(lambda self: self.story.phase in {Phase.INFERRING, Phase.SUMMARISING})
+    @precondition(lambda self: self.story.phase in {"inferring", "summarising"})
     @rule(error=st.sampled_from(["overflow", "timeout", "wrong_key"]))
-    def the_model_fails(self, error: str) -> None:
+    def the_model_fails(self, error: NoAnswer) -> None:
         self.story.fails(error)
 
-    @precondition(lambda self: self.story.phase == Phase.CALLING)
+    @precondition(lambda self: self.story.phase == "calling")
     @rule(result=TEXTS, works=st.booleans())
     def a_part_answers(self, result: str, works: bool) -> None:
         self.story.returns(result) if works else self.story.refuses("It is down.")
@@ -139,7 +138,7 @@ class Agent(RuleBasedStateMachine):
     def an_agent_with_something_to_do_waits_for_somebody(self) -> None:
         state = self.story.state
         assert decide(state, self.story.count) == ()
-        waits = sum(len(self.story.log.open_requests(t, AGENT)) for t in (Topic.INFERENCE, Topic.STORAGE, Topic.TIMER))
+        waits = sum(len(self.story.log.open_requests(t, AGENT)) for t in ("inference", "storage", "timer"))
         assert waits == (1 if state.turn else 0), "one thing is in flight in a turn, and nothing outside of one"
         assert state.turn or not state.pending, "an input waits, and nobody works"
 
@@ -155,7 +154,7 @@ class Agent(RuleBasedStateMachine):
 
     @invariant()
     def a_request_is_counted_as_it_is(self) -> None:
-        if self.story.phase == Phase.INFERRING and self.story.kinds[-1] == "InferenceRequested":
+        if self.story.phase == "inferring" and self.story.kinds[-1] == "InferenceRequested":
             assert self.story.requested()[-1].tokens == self.story.tokens >= with_margin(0, self.story.state.settings)
 
 

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from palimpsest.events.codec import draft
-from palimpsest.events.envelope import Draft, Envelope, Topic
+from palimpsest.events.envelope import Draft, Envelope
 from palimpsest.events.memory_manager import FOREIGN, MemoryManager, Plan
 from palimpsest.events.prompts import newborn
 from palimpsest.events.state import State
@@ -40,7 +40,7 @@ class Partition:
 
     def say(self, agent: str, text: str = "Hi.") -> None:
         key = f"in:{self.log.position()}"
-        self.put(draft(agent, START_MS, UserMessageReceived(text=text), key=key, opens=Topic.TURN))
+        self.put(draft(agent, START_MS, UserMessageReceived(text=text), key=key, opens="turn"))
 
     def put(self, *drafts: Draft) -> list[Appended]:
         return self.log.append([Append(drafts)])[0]

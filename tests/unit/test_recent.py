@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,12 +11,13 @@ from hypothesis import strategies as st
 from palimpsest.actors.parts import recent
 from palimpsest.actors.parts.recent import Recent, bounded
 from palimpsest.events.envelope import Envelope
+from palimpsest.events.kinds import Kind
 
-NONE: frozenset[str] = frozenset()
+NONE: frozenset[Kind] = frozenset()
 
 
 def event(position: int, kind: str = "A", size: int = 1) -> Envelope:
-    return Envelope("agent", position, position, 0, kind, 1, str(position), b"x" * size, 0, "", "", "", b"")
+    return Envelope("agent", position, position, 0, cast(Kind, kind), 1, str(position), b"x" * size, 0, "", "", "", b"")
 
 
 @given(
@@ -24,7 +27,7 @@ def event(position: int, kind: str = "A", size: int = 1) -> Envelope:
     st.frozensets(st.sampled_from("ABC")),
 )
 def test_a_tail_is_that_of_the_log_or_there_is_none(
-    commits: list[list[str]], after: int, limit: int, kinds: frozenset[str]
+    commits: list[list[str]], after: int, limit: int, kinds: frozenset[Kind]
 ) -> None:
     kept, log = Recent(7), [event(position) for position in range(1, 8)]
     for commit in commits:

@@ -1,8 +1,9 @@
-"""The house rules as tests: three rooms in one direction, small modules, nothing at import time."""
+"""The house rules as tests: five rooms in one direction, small modules, nothing at import time."""
 
 from __future__ import annotations
 
 import ast
+import subprocess
 import sys
 from collections.abc import Iterator
 from functools import cache
@@ -11,11 +12,13 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-ROOMS = ("events", "store", "actors", "console", "bench", "tests")
+SHIPPED = ("events", "store", "actors", "questions", "console")
+ROOMS = (*SHIPPED, "bench", "tests")
 MAX_FUNCTION_LINES = 60
 MAX_MODULE_LINES = 400
 
 LONG_MODULES = {
+    "events/errors.py": "the catalogue of all errors: a class each, and no code",
     "events/types.py": "the catalogue of all events: a type each, and hardly any code",
     "events/evolve.py": "the fold: one small function a kind of event, and the table of them",
 }
@@ -96,12 +99,32 @@ def test_the_core_has_no_clock_no_chance_and_no_files(path: Path) -> None:
 
 @pytest.mark.parametrize("path", modules("store"), ids=name_of)
 def test_the_store_knows_the_core_alone(path: Path) -> None:
-    assert not packages(path) & {"actors", "console", "launch", "tests", "ray"}
+    assert not packages(path) & {"actors", "questions", "console", "launch", "tests", "ray"}
 
 
 @pytest.mark.parametrize("path", modules("actors"), ids=name_of)
 def test_the_shell_does_not_know_who_calls_it(path: Path) -> None:
-    assert not packages(path) & {"console", "launch", "tests", "bench"}
+    assert not packages(path) & {"questions", "console", "launch", "tests", "bench"}
+
+
+@pytest.mark.parametrize("path", modules("questions"), ids=name_of)
+def test_questions_know_the_rooms_below_and_print_nothing(path: Path) -> None:
+    assert packages(path) <= sys.stdlib_module_names | {"msgspec", "events", "store", "actors", "questions"}
+    names = {getattr(node, "id", getattr(node, "attr", "")) for node in ast.walk(parsed(path))}
+    assert not names & {"print", "stdout", "stderr", "echo"}
+
+
+def test_questions_load_no_ray_and_nothing_that_prints() -> None:
+    named = [
+        name_of(path).removesuffix(".py").removesuffix("/__init__").replace("/", ".") for path in modules("questions")
+    ]
+    lines = [f"import {OURS}{name}" for name in named]
+    lines += ["import sys", "print({'ray', 'click', 'rich', 'structlog'} & set(sys.modules))"]
+    assert len(lines) > 15
+    done = subprocess.run(
+        [sys.executable, "-c", "\n".join(lines)], capture_output=True, text=True, check=True, cwd=ROOT / "src"
+    )
+    assert done.stdout == "set()\n"
 
 
 @pytest.mark.parametrize("path", modules("launch.py", "console"), ids=name_of)
@@ -109,9 +132,9 @@ def test_what_ships_does_not_import_tests(path: Path) -> None:
     assert "tests" not in packages(path)
 
 
-def test_ray_stays_in_the_shell() -> None:
-    users = {name_of(path).split("/")[0] for path in modules("launch.py", *ROOMS) if "ray" in packages(path)}
-    assert users <= {"actors", "launch.py", "console", "tests", "bench"}
+def test_ray_is_behind_its_seam() -> None:
+    users = {name_of(path) for path in modules("launch.py", *ROOMS[:5]) if "ray" in packages(path)}
+    assert {Path(name).parent.as_posix() for name in users} == {"actors/on_ray"}
 
 
 def test_models_do_not_know_ray() -> None:
@@ -120,7 +143,7 @@ def test_models_do_not_know_ray() -> None:
 
 @pytest.mark.parametrize(("library", "where"), ONE_MODULE_EACH.items())
 def test_a_library_is_imported_in_its_own_module(library: str, where: set[str]) -> None:
-    shipped = modules("launch.py", "events", "store", "actors", "console")
+    shipped = modules("launch.py", *SHIPPED)
     assert {name_of(path) for path in shipped if library in packages(path)} == where
 
 
@@ -133,7 +156,9 @@ def test_no_module_imports_itself_in_a_circle() -> None:
 
 def _graph() -> dict[str, set[str]]:
     """Who imports whom when it is imported itself (not within functions)."""
-    paths = {name_of(path).removesuffix(".py").replace("/", "."): path for path in modules("launch.py", *ROOMS[:5])}
+    paths = {
+        name_of(path).removesuffix(".py").replace("/", "."): path for path in modules("launch.py", *SHIPPED, "bench")
+    }
     graph: dict[str, set[str]] = {}
     for name, path in paths.items():
         wanted = {each for node in parsed(path).body for each in imported(node)}
@@ -152,7 +177,7 @@ def _walk(name: str, graph: dict[str, set[str]], above: tuple[str, ...], done: s
 # --- sizes and names ----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("path", modules("events", "store", "actors", "console"), ids=name_of)
+@pytest.mark.parametrize("path", modules(*SHIPPED), ids=name_of)
 def test_functions_are_small(path: Path) -> None:
     long = {
         node.name: node.end_lineno - node.lineno + 1
@@ -163,14 +188,12 @@ def test_functions_are_small(path: Path) -> None:
 
 
 def test_modules_are_small_or_say_why() -> None:
-    lines = {
-        name_of(path): len(path.read_text().splitlines()) for path in modules("events", "store", "actors", "console")
-    }
+    lines = {name_of(path): len(path.read_text().splitlines()) for path in modules(*SHIPPED)}
     long = {name for name, count in lines.items() if count > MAX_MODULE_LINES}
     assert long == set(LONG_MODULES), "split what is new here; strike out what is not long any more"
 
 
-@pytest.mark.parametrize("path", modules("launch.py", "events", "store", "actors", "console"), ids=name_of)
+@pytest.mark.parametrize("path", modules("launch.py", *SHIPPED), ids=name_of)
 def test_modules_open_with_what_they_are_for(path: Path) -> None:
     assert ast.get_docstring(parsed(path)), "a module opens with a docstring"
 
@@ -178,7 +201,7 @@ def test_modules_open_with_what_they_are_for(path: Path) -> None:
 def test_names_are_of_the_field() -> None:
     bad = [
         name_of(path)
-        for path in modules("events", "store", "actors", "console")
+        for path in modules(*SHIPPED)
         if set(path.stem.split("_")) & set(FORBIDDEN_NAMES) and name_of(path) not in MAY_BE_NAMED
     ]
     assert bad == []
@@ -192,7 +215,7 @@ DOES_NOTHING = (
 NEVER_AT_IMPORT = {"open", "print", "getenv", "environ", "init", "connect", "remote", "read_text", "run", "Popen"}
 
 
-@pytest.mark.parametrize("path", modules("launch.py", "events", "store", "actors", "console"), ids=name_of)
+@pytest.mark.parametrize("path", modules("launch.py", *SHIPPED), ids=name_of)
 def test_nothing_happens_at_import_time(path: Path) -> None:
     for statement in parsed(path).body:
         if isinstance(statement, ast.Expr):
@@ -211,7 +234,7 @@ def _is_a_guard(test: ast.expr) -> bool:
     return bool({node.id for node in ast.walk(test) if isinstance(node, ast.Name)} & {"TYPE_CHECKING", "__name__"})
 
 
-@pytest.mark.parametrize("path", modules("launch.py", "events", "store", "actors", "console"), ids=name_of)
+@pytest.mark.parametrize("path", modules("launch.py", *SHIPPED), ids=name_of)
 def test_nothing_is_caught_to_be_forgotten(path: Path) -> None:
     for node in ast.walk(parsed(path)):
         if isinstance(node, ast.ExceptHandler):

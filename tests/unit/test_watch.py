@@ -6,12 +6,12 @@ import asyncio
 
 import pytest
 
-from palimpsest.actors.models.protocol import Piece
+from palimpsest.actors.models.protocol import Piece, PieceKind
 from palimpsest.actors.parts import watch
 from palimpsest.actors.parts.watch import AGAIN, Watches
 
 
-def spoken(watches: Watches, agent: str, turn: int, *words: str, kind: str = "message") -> None:
+def spoken(watches: Watches, agent: str, turn: int, *words: str, kind: PieceKind = "message") -> None:
     on_piece = watches.listener(agent, turn)
     assert on_piece is not None
     for word in words:

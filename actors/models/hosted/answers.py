@@ -9,6 +9,7 @@ where an answer has calls of its own, those in its content are thoughts.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 from palimpsest.actors.models.hosted.completions import (
@@ -27,16 +28,17 @@ from palimpsest.actors.models.hosted.completions import (
 from palimpsest.actors.models.hosted.failures import Failure, from_error, from_text, strange_body
 from palimpsest.actors.models.hosted.own import OwnFields
 from palimpsest.actors.models.hosted.pieces import Halves, ObjectEnd, StreamedArgument
-from palimpsest.actors.models.protocol import Answer, OnPiece, Piece
+from palimpsest.actors.models.protocol import Answer, OnPiece, Piece, PieceKind
 from palimpsest.events.functions import SEND_MESSAGE, parameter_types
 from palimpsest.events.markup import Reading, Splitter
 from palimpsest.events.markup_calls import function_name
 from palimpsest.events.markup_given import TextPiece
 from palimpsest.events.types import ToolCall, Usage
+from palimpsest.events.vocabulary import Finish
 
 SPOKEN: Final = (SEND_MESSAGE.name, SEND_MESSAGE.tells)
 """The function and the argument that the user sees."""
-_FINISHES: Final = {
+_FINISHES: Final[Mapping[str, Finish]] = {
     "tool_calls": "tool_calls",
     "function_call": "tool_calls",
     "length": "length",
@@ -369,19 +371,19 @@ class AnswerBuilder:
             return text
         return self._halves.setdefault(channel, Halves()).feed(text)
 
-    def _say(self, kind: str) -> None:
+    def _say(self, kind: PieceKind) -> None:
         """Hand on the content that was kept back, as what it turned out to be."""
         if self._unsaid:
             text = "".join(self._unsaid)
             self._unsaid.clear()
             self._emit(kind, text)
 
-    def _emit(self, kind: str, text: str) -> None:
+    def _emit(self, kind: PieceKind, text: str) -> None:
         if text and self._on_piece is not None:
             self._on_piece(Piece(kind, text))
 
 
-def only_reasoning(reasoning: str, finish: str, tokens: int) -> Failure:
+def only_reasoning(reasoning: str, finish: Finish, tokens: int) -> Failure:
     """What is said where a model thought, and did not speak."""
     if finish == "length":
         took = f" ({tokens:,} tokens)" if tokens else ""

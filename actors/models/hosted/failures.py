@@ -19,11 +19,12 @@ from typing import Any, Final
 import msgspec
 
 from palimpsest.actors.models.hosted.remedies import remedies
+from palimpsest.events.vocabulary import NoAnswer
 
 MAX_QUOTE_CHARS: Final = 300
 BUSY: Final = frozenset({429, 503, 529})
 """The statuses of a server that has too much to do (529 is Anthropic's)."""
-NO_REFUSAL: Final = frozenset({"overflow", "rate_limited", "wrong_key"})
+NO_REFUSAL: Final[frozenset[NoAnswer]] = frozenset({"overflow", "rate_limited", "wrong_key"})
 UNTAKEN: Final = (
     "The server does not take messages of this form; `palimpsest format AGENT` shows the forms that there are."
 )
@@ -81,7 +82,7 @@ class Failure(msgspec.Struct, frozen=True):
     be tried one after the other.
     """
 
-    error: str
+    error: NoAnswer
     detail: str
     quote: str = ""
     again: bool = False
@@ -177,7 +178,7 @@ def classify(status: int, told: Told) -> Failure:
     return Failure(error, detail, quote, again, busy=again and status in BUSY)
 
 
-def _sorted(status: int, said: str) -> tuple[str, str, bool]:
+def _sorted(status: int, said: str) -> tuple[NoAnswer, str, bool]:
     if status == 413 or (status in (400, 422, 429, 500) and _OVERFLOW.search(said)):
         return "overflow", "The request is longer than the model's context window.", False
     if status == 402 or _NO_CREDIT.search(said):

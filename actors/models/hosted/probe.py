@@ -78,10 +78,11 @@ async def said(
     async with client.stream(method, url, content=body, headers={**headers, **about}) as response:
         if response.status_code != httpx2.codes.OK:
             raise ValueError(f"status {response.status_code}")
-        return msgspec.json.decode(await _read(response))
+        return msgspec.json.decode(await read(response))
 
 
-async def _read(response: httpx2.Response) -> bytes:
+async def read(response: httpx2.Response) -> bytes:
+    """The answer's body. Raises ValueError where it is longer than any that is read here."""
     data = bytearray()
     async for received in response.aiter_bytes():
         data += received

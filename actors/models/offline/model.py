@@ -17,7 +17,7 @@ from palimpsest.actors.models.offline.reply import Call, Reply
 from palimpsest.actors.models.offline.request import View
 from palimpsest.actors.models.offline.summary import summarize
 from palimpsest.actors.models.offline.turn import reply
-from palimpsest.actors.models.protocol import USUAL, Answer, OnPiece, Piece, Terms
+from palimpsest.actors.models.protocol import USUAL, Answer, OnPiece, Piece, PieceKind, Terms
 from palimpsest.events.functions import SEND_MESSAGE
 from palimpsest.events.types import ToolCall, Usage
 
@@ -74,7 +74,7 @@ def _tool_call(messages: int, at: int, call: Call) -> ToolCall:
 
 def _stream(answer: Answer, on_piece: OnPiece) -> None:
     """Hand the answer over word by word: the thoughts, then the message (or the plain text, which is the message)."""
-    kind = "thought" if answer.calls else "message"
+    kind: PieceKind = "thought" if answer.calls else "message"
     for word in _PIECE.findall(answer.content):
         on_piece(Piece(kind, word))
     for call in answer.calls:

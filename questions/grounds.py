@@ -1,4 +1,4 @@
-"""`why` without a text: why an agent said what it said, by what it was asked, looked up, and had in its window.
+"""Why an agent said what it said: by what it was asked, looked up, and had in its window.
 
 Rule: the log says what happened, and no more is claimed: a text of the window that shares words with the answer is
 where it may be from.
@@ -11,34 +11,29 @@ from typing import Final
 
 import msgspec
 
-from palimpsest.console.describe import call_text, describe, quoted
-from palimpsest.console.inspect import CHUNK, agent_head, check_event, stretches
-from palimpsest.console.options import typed
-from palimpsest.console.show import Page, many, one_line, utc
-from palimpsest.console.words import search_terms
 from palimpsest.events.codec import decode
 from palimpsest.events.debug.told import INPUT_KINDS
 from palimpsest.events.debug.writers import TURN_KINDS, Hint, Writer, hints, writer
 from palimpsest.events.envelope import Envelope
 from palimpsest.events.errors import BadInput
-from palimpsest.events.passages import excerpt
-from palimpsest.events.types import FunctionCalled, FunctionFailed, FunctionReturned, MessageSent
+from palimpsest.events.kinds import kinds_of
+from palimpsest.events.types import FunctionCalled, FunctionFailed, FunctionReturned, MessageSent, TurnEnded
+from palimpsest.questions.streams import CHUNK, agent_head, check_event, stretches
+from palimpsest.questions.words import search_terms
 from palimpsest.store.logs.contract import LogReader
 from palimpsest.store.logs.states import load
 
-TEXT_CHARS: Final = 600
-HINT_CHARS: Final = 160
-_SENT: Final = frozenset({"MessageSent"})
-_ENDS: Final = frozenset({"MessageSent", "TurnEnded"})
-_STEPS: Final = frozenset({"FunctionCalled", "FunctionReturned", "FunctionFailed"})
+_SENT: Final = kinds_of(MessageSent)
+_ENDS: Final = kinds_of(MessageSent, TurnEnded)
+_STEPS: Final = kinds_of(FunctionCalled, FunctionReturned, FunctionFailed)
 
 
 class Look(msgspec.Struct, frozen=True, kw_only=True):
     """What the agent looked up, or did, before it answered; and what came of it, at event `seq`."""
 
     seq: int
-    call: str
-    result: str
+    call: FunctionCalled
+    result: FunctionReturned | FunctionFailed
 
 
 class Grounds(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,11 +47,11 @@ class Grounds(msgspec.Struct, frozen=True, kw_only=True):
     hints: tuple[Hint, ...] = ()
 
 
-def grounds(log: LogReader, agent: str, at: int | None) -> Grounds:
+def grounds(log: LogReader, agent: str, at: int | None = None) -> Grounds:
     """Why an agent said what it said at event `at`, or in the turn there (None: last). Raises UnknownAgent; BadInput
     where it said nothing."""
     head = agent_head(log, agent)
-    check_event(head, at, "--at")
+    check_event(head, at, "at")
     sent = _sent(log, agent, at, head.seq)
     event = decode(sent)
     assert isinstance(event, MessageSent), "only these are looked for"
@@ -83,7 +78,7 @@ def _sent(log: LogReader, agent: str, at: int | None, head: int) -> Envelope:
         (here,) = log.read(agent, at - 1, at)
         turn = here.seq if here.kind in INPUT_KINDS else here.turn
         for each in stretches(log, agent, at, head, _ENDS) if turn else ():
-            if each.turn == turn and each.kind == "MessageSent":
+            if each.turn == turn and each.kind in _SENT:
                 return each
             if each.turn == turn:
                 break
@@ -102,42 +97,8 @@ def _looks(steps: Iterable[Envelope]) -> Iterator[Look]:
         match decode(envelope):
             case FunctionCalled() as call:
                 asked[call.call] = call
-            case FunctionReturned(call=id) | FunctionFailed(call=id) as event:
-                if call_ := asked.pop(id, None):
-                    text = call_text(call_.name, msgspec.json.encode(call_.arguments).decode())
-                    yield Look(seq=envelope.seq, call=text, result=describe(event))
+            case FunctionReturned() | FunctionFailed() as event:
+                if made := asked.pop(event.call, None):
+                    yield Look(seq=envelope.seq, call=made, result=event)
             case _:
                 pass
-
-
-# --- what is printed ----------------------------------------------------------------------------------------------
-
-
-def print_grounds(page: Page, found: Grounds) -> None:
-    said, agent = found.writer, found.agent
-    _fact(page, "said", f"{said.seq}  {quoted(found.text, TEXT_CHARS)}, {utc(said.time_ms)[:19]} UTC")
-    if said.input:
-        _fact(page, "asked", f"{said.input.seq}  {said.input.kind} {quoted(said.input.text, HINT_CHARS)}")
-    if not said.answer:
-        _fact(page, "thought", "no model wrote it")
-        return
-    _fact(page, "thought", quoted(said.reasons, TEXT_CHARS) if said.reasons.strip() else "the model stated no reasons")
-    for look in found.looks:
-        _fact(page, "looked up", f"{look.seq}  {look.call}: {one_line(look.result, HINT_CHARS)}")
-    for hint in found.hints:
-        whose = f"{hint.seq}  " * bool(hint.seq) + one_line(hint.what, 60)
-        text = quoted(excerpt(hint.text, " ".join(hint.words), HINT_CHARS), HINT_CHARS)
-        _fact(page, "may be from", f"{whose}: {text} ({one_line(', '.join(hint.words), 80)})")
-    if not found.hints:
-        _fact(page, "may be from", "nothing in the window shares its words but the question")
-    if said.window:
-        window = said.window
-        figures = f"{many(window.tokens, 'token')}, {many(window.messages, 'message')} in the queue"
-        _fact(page, "window", f"asked by event {window.seq}: {figures}")
-        _fact(page, "look", typed("context", agent, "--at", str(window.seq)))
-    if said.input:
-        _fact(page, "", typed("events", agent, "--turn", str(said.input.seq)))
-
-
-def _fact(page: Page, name: str, text: str) -> None:
-    page.line((f"{name:<12} ", "dim"), text)

@@ -1,0 +1,21 @@
+"""How a log is opened: the one place that knows which backend keeps it. Today each is an SQLite file, by its path."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from palimpsest.store.logs.contract import LogReader, LogStore
+from palimpsest.store.logs.sqlite_log import SqliteLog
+from palimpsest.store.logs.sqlite_reader import SqliteReader
+
+
+def reader(log: Path) -> LogReader:
+    """A log for reading, its writer alive or not. Raises BadInput where there is none, NewerFormat, LogUnreadable."""
+    return SqliteReader.open_readonly(log)
+
+
+def store(log: Path, *, log_id: str = "", max_pages: int | None = None) -> LogStore:
+    """A log for writing, which is made where there is none; with an id only that one is opened, and nothing is made.
+    `max_pages`: it may grow to so many pages of 4 KiB (None: as the disk allows). Raises as `reader`, and
+    LogUnavailable."""
+    return SqliteLog(log, log_id=log_id, max_pages=max_pages)

@@ -1,0 +1,172 @@
+"""`transcript`: who said what when, in text, Markdown and JSON; of forks, stretches and bundles; in bounded memory."""
+
+from __future__ import annotations
+
+import json
+import tracemalloc
+from pathlib import Path
+
+from palimpsest.console.meant import bounds
+from palimpsest.console.spoken import Extras, Utterance, spoken
+from palimpsest.events.codec import draft
+from palimpsest.events.prompts import newborn
+from palimpsest.events.types import (
+    MessageSent,
+    Settings,
+    Timer,
+    TimeZoneSet,
+    TurnEnded,
+    TurnStarted,
+    UserMessageReceived,
+)
+from palimpsest.questions.stretch import bounded
+from palimpsest.store.logs.contract import Append
+from tests.console.conftest import Launch
+from tests.console.kernel import START_MS, Kernel
+
+
+def said(kernel: Kernel, agent: str = "ada", *, extras: Extras = Extras()) -> list[Utterance]:  # noqa: B008
+    return list(spoken(kernel.log, bounded(kernel.log, agent, None, None), extras))
+
+
+def test_it_has_every_message_once_and_in_order(kernel: Kernel) -> None:
+    told = said(kernel)
+    assert [each.who for each in told] == ["user", "agent"] * 25
+    log = {each.seq: each.kind for each in kernel.log.read("ada")}
+    assert [each.seq for each in told if each.who == "user"] == [
+        s for s, k in log.items() if k == "UserMessageReceived"
+    ]
+    assert [each.seq for each in told if each.who == "agent"] == [s for s, k in log.items() if k == "MessageSent"]
+    assert {each.name for each in told} == {"user", "ada"}
+    assert told[1].text == "Heard you."
+
+
+def test_thoughts_and_calls_only_where_they_are_asked_for(kernel: Kernel) -> None:
+    whole = said(kernel, extras=Extras(thoughts=True, calls=True))
+    assert sum(each.who == "thought" for each in whole) == 25
+    calls = [each.text for each in whole if each.who == "call"]
+    assert calls[0].startswith('core_memory_append(name="human", content="Kind.") -> ')
+
+
+def test_the_text_says_who_and_when_and_drives_no_terminal(launched: Launch) -> None:
+    printed = launched("transcript", "ben o'neil")
+    assert printed.code == 0
+    first, blank, *lines = printed.lines
+    assert first == "Transcript of ben o'neil, events 1 to 13, on its own clock."
+    assert blank == ""
+    assert lines[0] == "[2025-11-22 08:26:41 UTC] user: Hello!"
+    assert lines[1] == "[2025-11-22 08:26:40 UTC] ben o'neil: Heard you."
+    assert lines[2:4] == ["[2025-11-22 08:26:47 UTC] user: My name", "    is \\x1b[31mBen\\x1b[0m."]
+
+
+def test_markdown_quotes_what_was_said_and_shows_markup(kernel: Kernel, launched: Launch, tmp_path: Path) -> None:
+    kernel.create("*star*")
+    kernel.talk("*star*", ["# Not a heading\n<script>x</script> `<b>`\n```\n<i>\n```"])
+    file = tmp_path / "t.md"
+    assert launched("transcript", "*star*", "--markdown", "-o", str(file)).text.startswith(
+        "2 entries of *star* are in "
+    )
+    text = file.read_text()
+    assert text.startswith("# Transcript of \\*star\\*, events 1 to ")
+    assert "**user** · 2025-11-22 08:26:41 UTC · event 2\n\n> # Not a heading\n" in text
+    assert "> &lt;script>x&lt;/script> `<b>`\n> ```\n> <i>\n> ```\n" in text
+    assert "**\\*star\\*** · " in text
+    again = launched("transcript", "*star*", "-o", str(file))
+    assert (again.code, file.read_text()) == (2, text)
+    assert launched("transcript", "*star*", "-o", str(file), "--force").code == 0
+
+
+def test_a_stretch_by_seq_and_by_time(launched: Launch, kernel: Kernel) -> None:
+    lines = [json.loads(line) for line in launched("transcript", "ada", "--json").lines]
+    head, told = lines[0], lines[1:]
+    assert head == {
+        "type": "transcript", "agent": "ada", "first": 1, "last": kernel.log.read("ada")[-1].seq,
+        "forked_from": [], "masked": False,
+    }  # fmt: skip
+    middle = told[21]["seq"]
+    cut = [json.loads(line) for line in launched("transcript", "ada", "--from", str(middle), "--json").lines[1:]]
+    assert cut == told[21:]
+    until = launched("transcript", "ada", "--to", str(middle), "--json").lines[1:]
+    assert [json.loads(line) for line in until] == told[:22]
+    nothing = launched("transcript", "ada", "--since", "2030-01-01", "--json")
+    assert len(nothing.lines) <= 1
+
+
+def test_what_interrupts_stands_between(kernel: Kernel) -> None:
+    kernel.sets("ada", Timer(id="tea", due_ms=START_MS + 10_000_000, note="water"))
+    kernel.rings("ada")
+    told = said(kernel)
+    assert told[-2].who == "interrupt"
+    assert told[-2].text.startswith('timer fired: tea "water", due ')
+    assert told[-1].who == "agent"
+
+
+def test_times_are_the_agents_clocks(kernel: Kernel) -> None:
+    born = newborn(Settings(window_tokens=4096, reserve_tokens=400))
+    at_home = draft("eve", START_MS, TimeZoneSet(zone="America/New_York", offset_s=-18_000), key="zone")
+    kernel.log.append([Append((draft("eve", START_MS, born, key="create"), at_home))])
+    kernel.talk("eve", ["Hi"])
+    assert said(kernel, "eve")[0].time == "2025-11-22 03:26:42 -05:00"
+    part = list(spoken(kernel.log, bounded(kernel.log, "eve", *bounds("6", None)), Extras()))
+    assert part[0].who == "agent"
+    assert part[0].time == "2025-11-22 03:26:40 -05:00", "from the middle on it is the same clock"
+
+
+def test_a_fork_begins_with_its_parents_part(kernel: Kernel, launched: Launch) -> None:
+    at = kernel.log.read("ada")[-1].seq
+    assert launched("fork", "ada", "--as", "eva").code == 0
+    kernel.log.open_epoch()
+    kernel.talk("eva", ["And now?"])
+    printed = launched("transcript", "eva").text
+    assert f"Up to event {at} it is ada's, which it was forked from." in printed
+    assert f"(note): forked from ada at its event {at}: what stands above was said with that one" in printed
+    assert printed.count("user: Message") == 25
+    assert printed.index("(note): forked") < printed.index("user: And now?")
+    own = launched("transcript", "eva", "--from", str(at + 1), "--json").lines
+    assert json.loads(own[0])["forked_from"] == []
+
+
+def test_a_bundle_gives_the_same_and_a_masked_one_says_so(launched: Launch, call: Launch, tmp_path: Path) -> None:
+    whole, masked = str(tmp_path / "a.palimpsest"), str(tmp_path / "b.palimpsest")
+    launched("export", "ada", whole)
+    launched("export", "ada", masked, "--redact", "Message 7")
+    assert call("transcript", "ada", "--bundle", whole).out == launched("transcript", "ada").out
+    printed = call("transcript", "ada", "--bundle", masked).text
+    assert "were masked" in printed
+    assert "Message 7" not in printed
+
+
+def test_an_unknown_agent_a_source_and_two_forms_are_refused(launched: Launch) -> None:
+    for arguments in (("nobody",), ("ada", "--json", "--markdown"), ("ada", "--from", "9999"), ("ada", "-o", "/no/x")):
+        printed = launched("transcript", *arguments)
+        assert (printed.code, printed.out) == (2, b"")
+
+
+def turns(kernel: Kernel, agent: str, number: int) -> None:
+    """Turns without a model, written at once."""
+    head = kernel.log.head(agent)
+    assert head is not None, "it was made"
+    made = []
+    for input in range(head.seq + 1, head.seq + 1 + 4 * number, 4):
+        said = (UserMessageReceived(text="x" * 400), TurnStarted(input=input), MessageSent(text="y" * 400))
+        events = (*said, TurnEnded(input=input))
+        made += [draft(agent, START_MS, each, key=f"{input}-{n}", turn=input) for n, each in enumerate(events)]
+    kernel.log.append([Append(tuple(made))])
+
+
+def test_a_long_history_takes_no_more_memory_than_a_short_one(kernel: Kernel) -> None:
+    kernel.create("long")
+    turns(kernel, "long", 1_250)
+
+    def peak() -> int:
+        tracemalloc.start()
+        number = sum(1 for _ in spoken(kernel.log, bounded(kernel.log, "long", None, None), Extras()))
+        size = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert number == 2 * (bounded(kernel.log, "long", None, None).last // 4)
+        return size
+
+    peak()
+    short = peak()
+    turns(kernel, "long", 5_000)
+    assert peak() < 1.5 * short, "a chunk of 2,000 events, whatever comes after it"

@@ -1,0 +1,201 @@
+"""`view`: one page that needs nothing else, shows texts as texts, and says what was proved and what is left out."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from palimpsest.console.elements import element, joined, text
+from palimpsest.console.session import session
+from palimpsest.console.session_page import PageFacts, page
+from palimpsest.console.story import lines
+from palimpsest.events.debug.moments import Step
+from palimpsest.events.debug.timeline import story
+from palimpsest.events.debug.window import gist
+from palimpsest.store.logs.states import load
+from tests.console.conftest import Launch, file_of
+from tests.console.kernel import Kernel
+
+EVIL = '<script>alert(1)</script> "&<img src=x onerror=y> \x1b[31m \u202eright'
+SHOWN = '<script>alert(1)</script> "&<img src=x onerror=y> \\x1b[31m \\x202eright'
+
+
+class Parsed(HTMLParser):
+    """The page's elements, attributes and texts."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.tags: set[str] = set()
+        self.attributes: list[tuple[str, str]] = []
+        self.open: list[str] = []
+        self.text = ""
+        self.style = ""
+        self.feed(page)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        self.attributes += [(name, value or "") for name, value in attrs]
+        if tag != "meta":
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag, "elements are closed in their order"
+
+    def handle_data(self, data: str) -> None:
+        if self.open and self.open[-1] == "style":
+            self.style += data
+        else:
+            self.text += data
+
+    def all(self, name: str) -> list[str]:
+        return [value for each, value in self.attributes if each == name]
+
+
+def made(kernel: Kernel, agent: str = "ada", *, last: int = 0, most_bytes: int = 20_000_000) -> Parsed:
+    facts = PageFacts("0", "2026-01-01 00:00:00", most_bytes)
+    whole = "".join(page(session(kernel.log, agent, last=last), facts))
+    parsed = Parsed(whole)
+    assert parsed.open == []
+    return parsed
+
+
+def test_it_loads_nothing_and_runs_nothing(kernel: Kernel) -> None:
+    kernel.talk("ada", [EVIL])
+    found = made(kernel)
+    assert not found.tags & {"script", "img", "link", "iframe", "object", "form", "input", "base"}
+    assert not [name for name, _ in found.attributes if name.startswith("on") or name in ("src", "style")]
+    assert all(value.startswith("#") for value in found.all("href"))
+    policy = next(value for value in found.all("content") if "default-src" in value)
+    style = base64.b64encode(hashlib.sha256(found.style.encode()).digest()).decode()
+    assert policy == f"default-src 'none'; style-src 'sha256-{style}'; base-uri 'none'; form-action 'none'"
+    assert "url(" not in found.style
+    assert "@import" not in found.style
+
+
+def test_texts_are_shown_as_texts(kernel: Kernel) -> None:
+    kernel.talk("ada", [EVIL])
+    kernel.create("<b>&\u202e".replace("\u202e", ""))
+    found = made(kernel)
+    assert found.text.count(SHOWN) >= 2, "in the story, and as the model read it"
+    assert "\x1b" not in found.text
+    assert "\u202e" not in found.text
+    assert "<b>&: a session of 1 event" in made(kernel, "<b>&").text
+
+
+def test_every_link_leads_somewhere_and_no_place_is_there_twice(kernel: Kernel) -> None:
+    found = made(kernel)
+    places = found.all("id")
+    assert len(places) == len(set(places))
+    assert {value[1:] for value in found.all("href")} <= set(places)
+
+
+def test_it_has_every_line_of_the_story(kernel: Kernel) -> None:
+    told = session(kernel.log, "ada")
+    wanted = [line for part in story(kernel.log.read("ada")) for line in lines(part)]
+    assert [line for scene in told.scenes for line, _ in scene.told] == wanted
+    shown = made(kernel).text
+    assert all(line.text in shown for line in wanted)
+
+
+def test_a_window_names_the_very_messages_that_the_model_read(kernel: Kernel) -> None:
+    told = session(kernel.log, "ada")
+    windows = {seen.seq: seen for scene in told.scenes for _, seen in scene.told if seen}
+    steps = [part for part in story(kernel.log.read("ada")) if isinstance(part, Step)]
+    assert list(windows) == [step.seq for step in steps]
+    for step in steps[::5]:
+        seen, state = windows[step.seq], load(kernel.log, "ada", step.seq)
+        assert state is not None
+        if step.purpose == "reply":
+            read = [(told.messages[number].who, told.messages[number].text) for number in seen.messages]
+            assert read == [gist(entry) for entry in state.queue]
+            assert sum(share.messages for share in seen.shares) == len(seen.messages) + 2 + (seen.summary > 0)
+        assert seen.tokens == step.tokens
+        assert seen.proof == "proved"
+
+
+def test_evictions_and_core_memory_stand_in_it(kernel: Kernel) -> None:
+    told, found = session(kernel.log, "ada"), made(kernel)
+    kinds = [each.kind for each in kernel.log.read("ada")]
+    assert len(told.evictions) == kinds.count("SummaryWritten") > 0
+    assert [each.how for each in told.memory] == ["begins"] * 2 + ["adds"] * kinds.count("CoreMemoryAppended")
+    assert "We talked about many things." in found.text
+    assert "Evictions and summaries" in found.text
+
+
+def test_it_says_that_the_log_was_proved(kernel: Kernel, launched: Launch, tmp_path: Path) -> None:
+    proved = kernel.log.read("ada")[-1].seq
+    file = tmp_path / "page.html"
+    printed = launched("view", "ada", "-o", str(file))
+    assert printed.code == 0
+    contexts = [each.kind for each in kernel.log.read("ada")].count("InferenceCompleted")
+    said = f"{proved} events by the hash chain, and {contexts} contexts byte for byte"
+    assert f"proved when this page was written: {said}" in Parsed(file.read_text()).text
+    assert launched("view", "ada", "-o", str(file)).code == 2, "no file is written over"
+    assert launched("view", "ada", "-o", str(file), "--force").code == 0
+
+
+def test_a_log_that_was_altered_is_told_as_far_as_it_goes(kernel: Kernel, launched: Launch, tmp_path: Path) -> None:
+    seq = next(each.seq for each in kernel.log.read("ada", after=60) if each.kind == "UserMessageReceived")
+    with file_of(kernel) as file:
+        file.execute("UPDATE events SET time = time + 1 WHERE stream = 1 AND seq = ?", (seq,))
+    place = tmp_path / "page.html"
+    printed = launched("view", "ada", "-o", str(place))
+    assert printed.code == 1
+    assert f"NOT proved: event {seq}: " in printed.err
+    shown = Parsed(place.read_text()).text
+    assert f"NOT proved when this page was written: event {seq}" in shown
+    assert "Message 24" in shown, "the story goes on"
+    windows = [seen.seq for scene in session(kernel.log, "ada").scenes for _, seen in scene.told if seen]
+    assert max(windows) < seq, "and windows end"
+
+
+def test_the_last_turns_alone(kernel: Kernel) -> None:
+    whole, some = session(kernel.log, "ada"), session(kernel.log, "ada", last=3)
+    assert some.scenes == whole.scenes[-3:]
+    assert some.left_out == 22
+    assert some.proof == whole.proof, "the proof is of all of it"
+    shown = made(kernel, last=3).text
+    assert "The first 22 turns" in shown
+    assert "Message 21:" not in re.sub(r"(?s)Messages of the windows.*", "", shown)
+
+
+def test_a_page_has_a_bound_and_says_what_it_left_out(kernel: Kernel) -> None:
+    kernel.talk("ada", ["x" * 30_000])
+    facts = PageFacts("0", "2026-01-01 00:00:00", 60_000)
+    whole = "".join(page(session(kernel.log, "ada"), facts))
+    assert len(whole) < 120_000, "what stands beside the turns is not counted"
+    left = re.search(r"The first (\d+) turns", Parsed(whole).text)
+    assert left is not None
+    assert 10 < int(left[1]) < 26
+    assert "10,002 characters more are left out here" in whole
+
+
+def test_a_bundle_and_a_masked_one(launched: Launch, call: Launch, tmp_path: Path) -> None:
+    bundle, place = str(tmp_path / "a.palimpsest"), tmp_path / "page.html"
+    launched("export", "ada", bundle, "--redact", "Message 7")
+    assert call("view", "--bundle", bundle, "-o", str(place)).code == 0
+    shown = Parsed(place.read_text()).text
+    assert "Message 7" not in shown
+    assert "texts, before this log had them" in shown
+    assert re.search(r"; \d+ contexts? with masked texts cannot be", shown)
+    assert "(masked: cannot be proved)" in shown
+
+
+def test_without_an_agent_or_a_bundle_it_asks_for_one(launched: Launch, tmp_path: Path) -> None:
+    printed = launched("view", "-o", str(tmp_path / "p.html"))
+    assert printed.code == 2
+    assert "There are: ada, ben o'neil." in printed.err
+
+
+@pytest.mark.parametrize("said", ["<", "&lt;", '"', "a\x00b", "\u2066x\u2069"])
+def test_elements_escape_all_that_is_not_one(said: str) -> None:
+    found = Parsed(element("p", said, title=said))
+    assert found.tags == {"p"}
+    assert Parsed(joined("a", element("b", said), text(said))).tags == {"b"}
+    assert (found.text, found.all("title")) == (Parsed(text(said)).text, [Parsed(text(said)).text])
