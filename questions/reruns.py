@@ -37,6 +37,9 @@ class RecordedPart(msgspec.Struct, frozen=True):
     before: State
 
 
+_SET: Final = kind_of(TimerSet)
+
+
 def part_of(log: LogReader, agent: str, first: int | None = None, last: int | None = None) -> RecordedPart:
     """The part of an agent's recording after event `first` (None: from where it can be run again) up to `last` (None:
     all). Raises UnknownAgent, NoSuchEvent, NothingToRerun, ForkedOtherwise."""
@@ -72,13 +75,10 @@ def _beginning(log: LogReader, agent: str, to: int) -> int:
     return 1
 
 
-_SET: Final = kind_of(TimerSet)
-
-
 def _moved_here(log: LogReader, agent: str, seq: int, event: AgentForked) -> int:
     """How many timers moved to a fork at its beginning, its event `seq`."""
     behind = log.read(agent, seq, limit=MAX_TIMERS) if event.timers == MOVED else []
-    return sum(1 for _ in takewhile(lambda each: (each.kind, each.cause) == (_SET, TAKEN_UP), behind))
+    return sum(1 for _ in takewhile(lambda each: each.kind == _SET and each.cause == TAKEN_UP, behind))
 
 
 def _is_otherwise(log: LogReader, parent: Parent, event: AgentForked) -> bool:
