@@ -93,6 +93,7 @@ class Client:
             raise AgentExists(agent)
 
     async def agents(self) -> list[StreamHead]:
+        """All agents, each with its last seq."""
         return agents_of(await self._log.heads())
 
     async def state(self, agent: str) -> State:
@@ -167,15 +168,22 @@ class Client:
         return await self._input(agent, UserMessageReceived(text=text, name=name), message_id, at_ms)
 
     async def login(self, agent: str, *, last_login: str = "") -> Ticket:
+        """The user has come back, an input that wakes the agent; `last_login` says when they last were there, in words.
+        Durable when this returns. Raises as `send` does."""
         check_label(last_login, "time of the last login")
         return await self._input(agent, UserLoggedIn(last_login=last_login))
 
     async def upload(self, agent: str, source: str, detail: str = "", *, message_id: str = "") -> Ticket:
+        """Something was uploaded, an input that wakes the agent: what (`source`), and what there is to know of it.
+        Durable when this returns; with a `message_id` that was sent before, that one's ticket. Raises as `send` does.
+        """
         check_label(source, "upload's source", may_be_empty=False)
         check_text(detail, "upload's detail", may_be_empty=True)
         return await self._input(agent, UploadFinished(source=source, detail=detail), message_id)
 
     async def alert(self, agent: str, text: str, *, message_id: str = "") -> Ticket:
+        """A system alert, an input that wakes the agent. Durable when this returns; with a `message_id` that was sent
+        before, that one's ticket. Raises as `send` does."""
         check_text(text, "alert")
         return await self._input(agent, AlertRaised(text=text), message_id)
 
@@ -226,7 +234,7 @@ class Client:
         return await self._turns.end(ticket, timeout_s)
 
     async def ask(self, agent: str, text: str, *, message_id: str = "", timeout_s: float | None = None) -> Reply:
-        """Send, and wait for the turn's end."""
+        """Send, and wait for the turn's end. Raises as `send` and `wait` do."""
         return await self.wait(await self.send(agent, text, message_id=message_id), timeout_s=timeout_s)
 
     async def stream(self, agent: str, text: str, *, message_id: str = "") -> AsyncIterator[Ticket | Piece | Reply]:
@@ -288,6 +296,7 @@ class Client:
         return await sources.attach(self._log, source, agents)
 
     async def detach(self, source: str, agents: Sequence[str]) -> list[str]:
+        """Let agents see a source no longer; those that did. Raises UnknownSource, UnknownAgent."""
         return await sources.detach(self._log, source, agents)
 
     async def unload(self, source: str, documents: Sequence[str] = ()) -> list[Document]:
@@ -337,6 +346,7 @@ class Client:
         return timer
 
     async def timers(self, agent: str) -> list[Timer]:
+        """The agent's timers that are to fire. Raises UnknownAgent."""
         return [alarm.timer for alarm in (await self.state(agent)).alarms]
 
     async def cancel_timer(self, agent: str, timer_id: str) -> bool:
@@ -365,6 +375,7 @@ class Client:
         return [event.timer for event in events if isinstance(event, TimerSet)]
 
     async def close(self) -> None:
+        """Let go of what the client holds. Turns go on; who waits for one gets ActorLost."""
         self._outbox.close()
         await self._turns.close()
         await self._previews.close()

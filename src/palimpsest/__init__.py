@@ -15,7 +15,11 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from palimpsest.actors.client import Client
+    from palimpsest.actors.loads.loading import Report
+    from palimpsest.actors.models.protocol import Piece
     from palimpsest.actors.options import Options
+    from palimpsest.actors.requests.forks import Overrides
+    from palimpsest.actors.requests.turns import Reply, Ticket
     from palimpsest.actors.system import System, boot, join
     from palimpsest.events.errors import (
         ActorLost,
@@ -41,15 +45,18 @@ if TYPE_CHECKING:
         WindowTooSmall,
     )
     from palimpsest.events.prompts import newborn
-    from palimpsest.events.types import Settings
+    from palimpsest.events.types import AgentCreated, Block, Server, Settings, Timer
     from palimpsest.store.folder import DataFolder, default_data_folder
+    from palimpsest.store.index.settings import IndexSettings
 
 __all__ = [
     "ActorLost",
+    "AgentCreated",
     "AgentExists",
     "AgentSetAside",
     "AtRest",
     "BadInput",
+    "Block",
     "BundleUnreadable",
     "Client",
     "DataFolder",
@@ -57,6 +64,7 @@ __all__ = [
     "DocumentUnreadable",
     "EmbedderChanged",
     "Fenced",
+    "IndexSettings",
     "LogDamaged",
     "LogUnavailable",
     "LogUnreadable",
@@ -64,10 +72,17 @@ __all__ = [
     "NewerFormat",
     "Options",
     "Overloaded",
+    "Overrides",
     "PalimpsestError",
+    "Piece",
+    "Reply",
+    "Report",
+    "Server",
     "Settings",
     "StorageUnavailable",
     "System",
+    "Ticket",
+    "Timer",
     "UnknownAgent",
     "UnknownSource",
     "WindowTooSmall",
@@ -79,14 +94,20 @@ __all__ = [
 
 _AT = {
     "Client": "actors.client",
+    "Report": "actors.loads.loading",
+    "Piece": "actors.models.protocol",
+    "Overrides": "actors.requests.forks",
+    "Reply": "actors.requests.turns",
+    "Ticket": "actors.requests.turns",
     "Options": "actors.options",
     "System": "actors.system",
     "boot": "actors.system",
     "join": "actors.system",
     "newborn": "events.prompts",
-    "Settings": "events.types",
+    **dict.fromkeys(("AgentCreated", "Block", "Server", "Settings", "Timer"), "events.types"),
     "DataFolder": "store.folder",
     "default_data_folder": "store.folder",
+    "IndexSettings": "store.index.settings",
 }
 """Where a name is; the errors are all in one place."""
 
