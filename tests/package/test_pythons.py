@@ -10,6 +10,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -47,14 +48,24 @@ def _candidates(version: str) -> Iterator[Path]:
 
 def environment(python: Path, place: Path) -> Path:
     """An environment of that Python, with the versions that the tests pin. Skips where they cannot be had."""
-    subprocess.run((python, "-m", "venv", place), check=True, timeout=120)
-    quietly = ("--quiet", "--disable-pip-version-check", "--only-binary", ":all:", "-c", ROOT / "constraints.txt")
-    pip = (place / "bin/python", "-m", "pip", "install", *quietly, *PACKAGES)
-    done = subprocess.run(pip, capture_output=True, text=True, timeout=300, check=False)
+    subprocess.run((python, "-m", "venv", "--without-pip", place), check=True, timeout=120)
+    pip = (sys.executable, "-m", "pip", "--disable-pip-version-check", "--python", place / "bin/python", "install")
+    pinned = ("--quiet", "--no-compile", "--only-binary", ":all:", "-c", ROOT / "constraints.txt", *PACKAGES)
+    done = subprocess.run((*pip, *pinned), capture_output=True, text=True, timeout=300, check=False)
     if done.returncode:
         said = [line for line in done.stderr.splitlines() if line.startswith("ERROR")] or ["pip failed"]
         pytest.skip(f"{', '.join(PACKAGES)} cannot be had for this Python here: {said[-1]}")
     return place / "bin/python"
+
+
+def test_the_package_and_its_page_say_which_pythons() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    of_python = "Programming Language :: Python :: "
+    named = [each.removeprefix(of_python) for each in project["classifiers"] if each.startswith(of_python)]
+    assert named == list(PYTHONS)
+    assert project["requires-python"] == f">={PYTHONS[0]}"
+    platforms = (ROOT / "docs/platforms.md").read_text()
+    assert all(version in platforms for version in PYTHONS)
 
 
 @pytest.mark.parametrize("version", [each for each in PYTHONS if each != ITSELF])

@@ -82,4 +82,4 @@ def test_the_readmes_figures_are_those_of_the_page() -> None:
     section = README.partition("## What it costs")[2].partition("\n## ")[0]
     figures = re.findall(r"\d[\d,.]*\d(?= (?:s|ms|MB|KB|to|turns)\b)|\d[\d,.]*\d(?= of CPU)", section)
     assert len(figures) >= 8
-    assert [figure for figure in figures if figure not in PERFORMANCE] == []
+    assert set(figures) <= set(re.findall(r"\d[\d,.]*\d", PERFORMANCE))
