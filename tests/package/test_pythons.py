@@ -49,8 +49,8 @@ def _candidates(version: str) -> Iterator[Path]:
 def environment(python: Path, place: Path) -> Path:
     """An environment of that Python, with the versions that the tests pin. Skips where they cannot be had."""
     subprocess.run((python, "-m", "venv", "--without-pip", place), check=True, timeout=120)
-    pip = (sys.executable, "-m", "pip", "--disable-pip-version-check", "--python", place / "bin/python", "install")
-    pinned = ("--quiet", "--no-compile", "--only-binary", ":all:", "-c", ROOT / "constraints.txt", *PACKAGES)
+    pip = (sys.executable, "-m", "pip", "--disable-pip-version-check", "--python", str(place / "bin/python"), "install")
+    pinned = ("--quiet", "--no-compile", "--only-binary", ":all:", "-c", str(ROOT / "constraints.txt"), *PACKAGES)
     done = subprocess.run((*pip, *pinned), capture_output=True, text=True, timeout=300, check=False)
     if done.returncode:
         said = [line for line in done.stderr.splitlines() if line.startswith("ERROR")] or ["pip failed"]
@@ -73,17 +73,8 @@ def test_the_pure_core_does_the_same(version: str, tmp_path: Path) -> None:
     python = installed(version)
     if python is None:
         pytest.skip(f"Python {version} is not installed here")
-    run = (
-        environment(python, tmp_path / "env"),
-        "-B",
-        "-m",
-        "pytest",
-        "-o",
-        "addopts=",
-        "-p",
-        "no:cacheprovider",
-        *SMOKE,
-    )
+    tests = ("-B", "-m", "pytest", "-o", "addopts=", "-p", "no:cacheprovider", *SMOKE)
+    run = (str(environment(python, tmp_path / "env")), *tests)
     done = subprocess.run(run, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr
     passed = re.search(r"(\d+) passed", done.stdout)
