@@ -6,7 +6,7 @@ Rule: the log is only read; `actors.reruns` carries a plan out.
 from __future__ import annotations
 
 from itertools import takewhile
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -16,8 +16,9 @@ from palimpsest.events.codec import decode
 from palimpsest.events.debug.compare import Comparison, Prices, compare, turns
 from palimpsest.events.errors import AgentExists, ForkedOtherwise, NothingToRerun
 from palimpsest.events.forks import KEPT, MOVED, TAKEN_UP
+from palimpsest.events.kinds import kind_of
 from palimpsest.events.state import State
-from palimpsest.events.types import AgentForked, Event, Parent
+from palimpsest.events.types import AgentForked, Event, Parent, TimerSet
 from palimpsest.questions.streams import agent_head, check_event, stretches
 from palimpsest.store.logs.contract import LogReader
 from palimpsest.store.logs.states import load
@@ -34,6 +35,9 @@ class RecordedPart(msgspec.Struct, frozen=True):
     first: int
     last: int
     before: State
+
+
+_SET: Final = kind_of(TimerSet)
 
 
 def part_of(log: LogReader, agent: str, first: int | None = None, last: int | None = None) -> RecordedPart:
@@ -74,7 +78,7 @@ def _beginning(log: LogReader, agent: str, to: int) -> int:
 def _moved_here(log: LogReader, agent: str, seq: int, event: AgentForked) -> int:
     """How many timers moved to a fork at its beginning, its event `seq`."""
     behind = log.read(agent, seq, limit=MAX_TIMERS) if event.timers == MOVED else []
-    return sum(1 for _ in takewhile(lambda each: (each.kind, each.cause) == ("TimerSet", TAKEN_UP), behind))
+    return sum(1 for _ in takewhile(lambda each: each.kind == _SET and each.cause == TAKEN_UP, behind))
 
 
 def _is_otherwise(log: LogReader, parent: Parent, event: AgentForked) -> bool:

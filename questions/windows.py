@@ -14,6 +14,8 @@ import msgspec
 from palimpsest.events.codec import decode
 from palimpsest.events.context import Count, open_request
 from palimpsest.events.debug.window import Share, window, with_recorded
+from palimpsest.events.kinds import kind_of
+from palimpsest.events.phases import AT_MODEL
 from palimpsest.events.servers import summarizer
 from palimpsest.events.state import State
 from palimpsest.events.types import InferenceRequested, Settings
@@ -51,6 +53,7 @@ class ContextView(msgspec.Struct, frozen=True, kw_only=True):
         return self.settings.window_tokens - self.settings.reserve_tokens - self.total_tokens
 
 
+_ASKED: Final = kind_of(InferenceRequested)
 LOOK_AHEAD: Final = 200
 """So many events after a state are looked through for the counts of its messages."""
 
@@ -117,7 +120,7 @@ def last_asked(log: LogReader, agent: str, to: int) -> int:
     while to > 0:
         after = max(0, to - CHUNK)
         for envelope in reversed(log.read(agent, after=after, to=to)):
-            if envelope.kind == "InferenceRequested":
+            if envelope.kind == _ASKED:
                 return envelope.seq
         to = after
     return 0
@@ -125,7 +128,7 @@ def last_asked(log: LogReader, agent: str, to: int) -> int:
 
 def open_inference(log: LogReader, state: State) -> tuple[int, InferenceRequested] | None:
     """The inference that is open at a state: its seq, and its event."""
-    if state.turn is None or state.turn.phase not in {"inferring", "summarising"}:
+    if state.turn is None or state.turn.phase not in AT_MODEL:
         return None
     envelope = log.find(state.agent, state.turn.request_key)
     event = decode(envelope) if envelope else None

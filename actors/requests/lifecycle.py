@@ -25,7 +25,7 @@ from palimpsest.events.lifecycle import reinstating, retiring
 from palimpsest.events.sources import is_source
 from palimpsest.events.state import State
 from palimpsest.events.types import Timer, TitleChanged
-from palimpsest.store.logs.contract import MUST_EXIST, Append, Appended
+from palimpsest.store.logs.contract import MUST_EXIST, THERE, Append, Appended
 from palimpsest.store.times.schedule import BadTimer, next_of
 
 T = TypeVar("T")
@@ -153,7 +153,7 @@ def _again(timer: Timer, now: int) -> Timer | None:
 
 async def _is_taken(log: Log, state: State, drafts: Iterable[Draft]) -> bool:
     answers = await log.append(Append(tuple(drafts), {state.agent: state.seq}))
-    return all(answer.outcome in ("appended", "duplicate") for answer in answers)
+    return all(answer.outcome in THERE for answer in answers)
 
 
 def _restless(agent: str) -> BadInput:
