@@ -4,13 +4,14 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: help venv demo chat test lint types pytest bench clean
+.PHONY: help venv demo chat test lint types pytest bench docs clean
 
 help:
 	@echo "make demo    four agents, evictions, recall, a timer, a kill -9, and the proof of it all (no key, no server)"
 	@echo "make chat    talk to an agent (offline model; see README for a real one)"
 	@echo "make test    linters, type checker and all tests"
 	@echo "make bench   what a turn costs on this machine"
+	@echo "make docs    the page of the Python API, into build/docs"
 	@echo "make venv    only the environment"
 
 venv: $(INSTALLED)
@@ -32,6 +33,9 @@ chat: venv
 
 bench: venv
 	@$(BIN)/python launch.py bench
+
+docs: venv
+	@$(BIN)/python docs/api/page.py
 
 test: lint types pytest
 

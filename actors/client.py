@@ -114,6 +114,7 @@ class Client:
         return await lifecycle.reinstate(self._log, agents)
 
     async def agents(self) -> list[StreamHead]:
+        """All agents, each with its last seq."""
         return agents_of(await self._log.heads())
 
     async def state(self, agent: str) -> State:
@@ -188,15 +189,20 @@ class Client:
         return await self._input(agent, UserMessageReceived(text=text, name=name), message_id, at_ms)
 
     async def login(self, agent: str, *, last_login: str = "") -> Ticket:
+        """The user has come back, an input that wakes the agent; `last_login` says when they last were there, in words.
+        Durable when this returns. Raises as `send` does."""
         check_label(last_login, "time of the last login")
         return await self._input(agent, UserLoggedIn(last_login=last_login))
 
     async def upload(self, agent: str, source: str, detail: str = "", *, message_id: str = "") -> Ticket:
+        """Something was uploaded, an input that wakes the agent: `source` names it, and `detail` says what there is to
+        know. Durable, sent again and refused as `send` is."""
         check_label(source, "upload's source", may_be_empty=False)
         check_text(detail, "upload's detail", may_be_empty=True)
         return await self._input(agent, UploadFinished(source=source, detail=detail), message_id)
 
     async def alert(self, agent: str, text: str, *, message_id: str = "") -> Ticket:
+        """A system alert, an input that wakes the agent. Durable, sent again and refused as `send` is."""
         check_text(text, "alert")
         return await self._input(agent, AlertRaised(text=text), message_id)
 
@@ -244,7 +250,7 @@ class Client:
         return await self._turns.end(ticket, timeout_s)
 
     async def ask(self, agent: str, text: str, *, message_id: str = "", timeout_s: float | None = None) -> Reply:
-        """Send, and wait for the turn's end."""
+        """Send, and wait for the turn's end. Raises as `send` and `wait` do."""
         return await self.wait(await self.send(agent, text, message_id=message_id), timeout_s=timeout_s)
 
     async def stream(self, agent: str, text: str, *, message_id: str = "") -> AsyncIterator[Ticket | Piece | Reply]:
@@ -306,6 +312,7 @@ class Client:
         return await sources.attach(self._log, source, agents)
 
     async def detach(self, source: str, agents: Sequence[str]) -> list[str]:
+        """Let agents see a source no longer; those that did. Raises UnknownSource, UnknownAgent."""
         return await sources.detach(self._log, source, agents)
 
     async def unload(self, source: str, documents: Sequence[str] = ()) -> list[Document]:
@@ -357,6 +364,7 @@ class Client:
         return timer
 
     async def timers(self, agent: str) -> list[Timer]:
+        """The agent's timers that are to fire. Raises UnknownAgent."""
         return [alarm.timer for alarm in (await self.state(agent)).alarms]
 
     async def cancel_timer(self, agent: str, timer_id: str) -> bool:
@@ -385,6 +393,7 @@ class Client:
         return [event.timer for event in events if isinstance(event, TimerSet)]
 
     async def close(self) -> None:
+        """Let go of what the client holds. Turns go on; who waits for one gets ActorLost."""
         self._outbox.close()
         await self._turns.close()
         await self._previews.close()

@@ -19,7 +19,7 @@ LOG: Final = "system.log"
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
-    """What a system is booted with. `model` are the hosted model's options (base_url, timeout_s, max_in_flight …)."""
+    """What a system is booted with."""
 
     address: str = ""
     """Of the Ray cluster that is to have the parts ("": a Ray of our own)."""
@@ -28,13 +28,17 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     local: bool = False
     """Without Ray: all parts in this process. Nobody can join it."""
     model: Mapping[str, Any] = {}
+    """For the client of model servers: base_url, timeout_s, max_in_flight …"""
     limits: Mapping[str, int] = {}
     """Of the log's door: max_open, max_open_an_agent, max_waiting, and the same in bytes (see `actors.parts.door`)."""
     max_pages: int | None = None
     """The log's file may grow to so many pages of 4 KiB (None: as the disk allows)."""
     capacity: int = 4096
+    """So many agents' states are held in memory; the others' are read when they are needed."""
     snapshot_every: int = 500
+    """Events of an agent between two snapshots of its state."""
     index: IndexSettings = IndexSettings()
+    """How recall and archival memory are indexed, and where."""
     keys: Handed | None = None
     """What model servers are given (None: what this user has, by the files and the environment)."""
     typed: tuple[str, ...] = ()

@@ -139,12 +139,14 @@ class System:
         self._on_end = on_end
 
     def welcome(self) -> Welcome:
+        """What whoever joins is told of the system."""
         from palimpsest import __version__
 
         pid = self._lock.holder.pid if self._lock is not None else 0
         return Welcome(pid, self._purpose, __version__, self._index, self.notes)
 
     async def figures(self, joined: tuple[Seat, ...]) -> Figures:
+        """The system in figures, with those who joined it."""
         welcome = self.welcome()
         return Figures(
             pid=welcome.pid,
@@ -158,6 +160,7 @@ class System:
         )
 
     def stay(self) -> bool:
+        """Do not end when the last who joined leaves. False: this process ends the system, when it will."""
         if self._on_end is not None:
             self._stays = True
         return self._on_end is not None
@@ -167,6 +170,7 @@ class System:
         self.left(self._door.count if self._door is not None else 0)
 
     def left(self, others: int) -> bool:
+        """Somebody has left, and so many others are there; whether the system ends now."""
         return not others and not self._stays and self.end("")
 
     def end(self, why: str) -> bool:

@@ -8,11 +8,11 @@ folder may be named, with a `questions.json` in it: a list of [question, regular
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import json
 import re
 import shutil
-import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -115,5 +115,10 @@ def main(of: Path, *, talkative: bool) -> None:
 
 
 if __name__ == "__main__":
-    given = [Path(each) for each in sys.argv[1:] if each != "-v"]
-    main(given[0] if given else HERE, talkative="-v" in sys.argv[1:])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument(
+        "folder", nargs="?", type=Path, default=HERE, help="another folder, with a questions.json in it"
+    )
+    parser.add_argument("-v", action="store_true", dest="talkative", help="print what failed, with the answer")
+    given = parser.parse_args()
+    main(given.folder, talkative=given.talkative)

@@ -54,10 +54,11 @@ class Set(msgspec.Struct, frozen=True, kw_only=True):
 @click.command("set")
 @click.argument("agent")
 @click.argument("pairs", nargs=-1, metavar="[KEY=VALUE]...")
+@click.option("--unchecked", is_flag=True, help="Do not ask a server that is named here whether it has the model.")
 @address_option
 @bundle_option
 @json_option
-def command(agent: str, pairs: tuple[str, ...], address: str, as_json: bool) -> None:
+def command(agent: str, pairs: tuple[str, ...], unchecked: bool, address: str, as_json: bool) -> None:
     """Change settings of AGENT, from its next request on; with none given, list them with what each means.
 
     \b
@@ -69,7 +70,7 @@ def command(agent: str, pairs: tuple[str, ...], address: str, as_json: bool) -> 
     if not pairs:
         _show(agent, as_json)
         return
-    flags = flags_of(pairs)
+    flags = msgspec.structs.replace(flags_of(pairs), unchecked=unchecked)
     done = asyncio.run(_change(agent, flags, address))
     if as_json:
         print_json(plain(done))

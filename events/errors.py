@@ -34,6 +34,8 @@ def _rebuild(kind: type[PalimpsestError], args: tuple[object, ...], fields: dict
 
 
 class UnknownAgent(PalimpsestError):
+    """There is no agent of this name; `known` ones are named in the message."""
+
     def __init__(self, agent: str, known: tuple[str, ...] = ()) -> None:
         more = f" and {len(known) - NAMED} more" if len(known) > NAMED else ""
         named = f"Known agents: {', '.join(known[:NAMED])}{more}." if known else "There is no agent yet."
@@ -43,6 +45,8 @@ class UnknownAgent(PalimpsestError):
 
 
 class UnknownSource(PalimpsestError):
+    """There is no source of documents of this name."""
+
     def __init__(self, source: str, known: tuple[str, ...] = ()) -> None:
         there = f"Known sources: {', '.join(known)}." if known else "There is no source yet."
         super().__init__(f"There is no source '{source}'. {there}")
@@ -51,6 +55,8 @@ class UnknownSource(PalimpsestError):
 
 
 class AgentExists(PalimpsestError):
+    """There is an agent of this name already; nothing was made."""
+
     def __init__(self, agent: str) -> None:
         super().__init__(f"There is an agent '{agent}' already. Choose another name, or use it.")
         self.agent = agent
@@ -379,6 +385,8 @@ class EndsSwapped(BadInput):
 
 
 class NoLog(BadInput):
+    """There is no log at this path."""
+
     def __init__(self, path: str) -> None:
         super().__init__(f"There is no log at {path}. Check the path.")
         self.path = path

@@ -56,17 +56,25 @@ class Settings(Value, frozen=True, kw_only=True):
     """
 
     model: str = OFFLINE
+    """By its server's name for it; "offline": the built-in one."""
     base_url: str = ""
+    """Of the model's server ("": OpenAI's own)."""
     summarizer: str = ""
     """The model that writes summaries, at the agent's own server; empty: `model`."""
     window_tokens: int = 8192
+    """The context window: what is sent, and what is kept free for the answer."""
     reserve_tokens: int = 1024
     """Kept free for the model's answer."""
     warn_at: float = 0.75
+    """So full, the agent is told to save what matters."""
     evict_at: float = 0.90
+    """So full, messages leave the window for a summary …"""
     evict_to: float = 0.50
+    """… until it is no fuller than this."""
     summary_words: int = 100
+    """So many words a summary may have."""
     max_steps: int = 50
+    """Requests to the model that one turn may make before it is ended."""
     max_turn_tokens: int = 500_000
     """Prompt and completion tokens that one turn may use before it is ended."""
     max_failures: int = 5
@@ -74,12 +82,17 @@ class Settings(Value, frozen=True, kw_only=True):
     first_message_attempts: int = 5
     """No longer used: a first answer is carried out like any other. It stands here for the logs that have it."""
     page_size: int = 5
+    """Results on a page of a search."""
     result_chars: int = 3000
     """Cap on a function's result; search pages are exempt."""
     temperature: float | None = None
+    """None: not said, so that the server's own holds."""
     output_parameter: str = "max_completion_tokens"
+    """The name under which the server takes `reserve_tokens`."""
     encoding: str = "o200k_base"
+    """How tokens are counted: the name of a tokenizer, or where it is."""
     token_margin: float = 1.0
+    """The factor by which these counts may be too low."""
     margin_learned: float = 0.0
     """What the server's own counts showed that `token_margin` should be, where that is more (0: nothing)."""
     in_flight: int = 0
@@ -104,10 +117,13 @@ class Settings(Value, frozen=True, kw_only=True):
     """"auto", "required", "none" or a function's name; empty: not said. This and what follows is for the agent's own
     server (see `events.body`), not for its fallbacks."""
     parallel_tool_calls: bool | None = None
+    """Whether an answer may call several functions; None: not said."""
     response_format: str = ""
     """A JSON object."""
     seed: int | None = None
+    """None: not said."""
     reasoning_effort: str = ""
+    """As the server takes it ("low", "high" …); empty: not said."""
     extra_body: str = ""
     """Further fields of the body: a JSON object."""
     headers: str = ""

@@ -10,13 +10,14 @@ import contextlib
 import fcntl
 import os
 import shutil
+import sys
 import tempfile
 from pathlib import Path
 from typing import Final
 
 from palimpsest.events.errors import BadInput
 
-SOCKET_CHARS: Final = 107
+SOCKET_CHARS: Final = 103 if sys.platform == "darwin" else 107
 """A socket's path has no more."""
 _OWN_CHARS: Final = 20
 """Of the folder's own name."""

@@ -19,7 +19,11 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from palimpsest.actors.client import Client
+    from palimpsest.actors.loads.loading import Report
+    from palimpsest.actors.models.protocol import Piece
     from palimpsest.actors.options import Options
+    from palimpsest.actors.requests.forks import Overrides
+    from palimpsest.actors.requests.turns import Reply, Ticket
     from palimpsest.actors.system import System, boot, join
     from palimpsest.events.errors import (
         ActorLost,
@@ -32,6 +36,7 @@ if TYPE_CHECKING:
         DataFolderBusy,
         DocumentUnreadable,
         EmbedderChanged,
+        EndsSwapped,
         Fenced,
         LogDamaged,
         LogUnavailable,
@@ -52,7 +57,7 @@ if TYPE_CHECKING:
         WindowTooSmall,
     )
     from palimpsest.events.prompts import newborn
-    from palimpsest.events.types import Settings
+    from palimpsest.events.types import AgentCreated, Block, Server, Settings, Timer
     from palimpsest.questions.bisection import first_bad
     from palimpsest.questions.debugger import (
         blame,
@@ -66,21 +71,26 @@ if TYPE_CHECKING:
         why_not,
     )
     from palimpsest.store.folder import DataFolder, default_data_folder
+    from palimpsest.store.index.settings import IndexSettings
 
 __all__ = [
     "ActorLost",
+    "AgentCreated",
     "AgentExists",
     "AgentIsRetired",
     "AgentSetAside",
     "AtRest",
     "BadInput",
+    "Block",
     "BundleUnreadable",
     "Client",
     "DataFolder",
     "DataFolderBusy",
     "DocumentUnreadable",
     "EmbedderChanged",
+    "EndsSwapped",
     "Fenced",
+    "IndexSettings",
     "LogDamaged",
     "LogUnavailable",
     "LogUnreadable",
@@ -94,10 +104,17 @@ __all__ = [
     "NotAnswered",
     "Options",
     "Overloaded",
+    "Overrides",
     "PalimpsestError",
+    "Piece",
+    "Reply",
+    "Report",
+    "Server",
     "Settings",
     "StorageUnavailable",
     "System",
+    "Ticket",
+    "Timer",
     "UnknownAgent",
     "UnknownSource",
     "WindowTooSmall",
@@ -119,12 +136,17 @@ __all__ = [
 
 _AT = {
     "Client": "actors.client",
+    "Report": "actors.loads.loading",
+    "Piece": "actors.models.protocol",
+    "Overrides": "actors.requests.forks",
+    "Reply": "actors.requests.turns",
+    "Ticket": "actors.requests.turns",
     "Options": "actors.options",
     "System": "actors.system",
     "boot": "actors.system",
     "join": "actors.system",
     "newborn": "events.prompts",
-    "Settings": "events.types",
+    **dict.fromkeys(("AgentCreated", "Block", "Server", "Settings", "Timer"), "events.types"),
     "DataFolder": "store.folder",
     "default_data_folder": "store.folder",
     "first_bad": "questions.bisection",
@@ -132,6 +154,7 @@ _AT = {
         ("blame", "context_at", "diff", "open_log", "search", "state_at", "verify", "why", "why_not"),
         "questions.debugger",
     ),
+    "IndexSettings": "store.index.settings",
 }
 """Where a name is; the errors are all in one place."""
 

@@ -335,7 +335,7 @@ def test_an_address_that_is_typed_is_remembered_and_one_in_a_file_is_not(
     )
     data = ("--data", str(tmp_path / "new"))
     assert call("create", "--file", str(tmp_path / "fleet.toml"), *data).code == 0
-    assert call("create", "b", "--model", "m", "--base-url", "http://127.0.0.1:10/v1", *data).code == 0
-    assert call("set", "b", "model=n", "base-url=http://127.0.0.1:11/v1", *data).code == 0
+    assert call("create", "b", "--unchecked", "--model", "m", "--base-url", "http://127.0.0.1:10/v1", *data).code == 0
+    assert call("set", "b", "--unchecked", "model=n", "base-url=http://127.0.0.1:11/v1", *data).code == 0
     remembered = "".join(path.read_text() for path in (tmp_path / "config").rglob("servers.json"))
     assert [port for port in (9, 10, 11) if f":{port}/v1" in remembered] == [10, 11]

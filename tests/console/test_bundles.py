@@ -103,7 +103,7 @@ def test_a_name_that_is_taken_by_another_history_is_refused(launched: Launch, bu
 
 
 def test_a_folder_that_is_in_use_says_so(launched: Launch, kernel: Kernel, bundle: Path) -> None:
-    with DataFolder(kernel.folder).lock("chat ada"):
+    with DataFolder(kernel.folder).lock("chat ada", how="alone"):
         printed = launched("import", str(bundle))
     assert printed.code == 2
     assert "is in use by pid" in printed.err

@@ -207,7 +207,7 @@ def test_chat_refuses_at_once(tmp_path: Path, call: Launch, arguments: tuple[str
 
 
 def test_two_launches_on_one_folder_are_told_of_each_other(tmp_path: Path, call: Launch) -> None:
-    with DataFolder(tmp_path).lock("chat sam"):
+    with DataFolder(tmp_path).lock("chat sam", how="alone"):
         printed = call("chat", "--data", str(tmp_path))
     assert printed.code == 2
     assert f"is in use by pid {os.getpid()} (chat sam, since" in printed.err

@@ -139,7 +139,7 @@ def test_of_many_forks_none_is_made_where_one_cannot_be(kernel: Kernel, launched
 
 def test_a_folder_that_is_in_use_is_left_alone(kernel: Kernel, launched: Launch) -> None:
     before = kernel.log.position()
-    with DataFolder(kernel.folder).lock("chat ada"):
+    with DataFolder(kernel.folder).lock("chat ada", how="alone"):
         printed = launched("fork", "ada", "--as", "fay")
     assert printed.code == 2
     assert "is in use by pid" in printed.err

@@ -106,7 +106,7 @@ def test_a_bundle_is_run_again_in_memory_and_kept_as_a_bundle(home: Home, tmp_pa
 
 def test_a_folder_that_is_in_use_is_left_alone(home: Home) -> None:
     before = home.streams()
-    with home.folder.lock("chat"):
+    with home.folder.lock("chat", how="alone"):
         printed = home.run("rerun", "ines", "--window", "16000")
     assert printed.code == 0
     assert "works on a copy" in printed.err

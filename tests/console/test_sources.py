@@ -144,7 +144,7 @@ def test_an_unknown_source_or_agent_is_an_error_that_says_what_to_do(
 
 def test_a_folder_in_use_is_left_alone(launched: Launch, shelf: Path, kernel: Kernel) -> None:
     assert shelf.exists()
-    with DataFolder(kernel.folder).lock("chat ada"):
+    with DataFolder(kernel.folder).lock("chat ada", how="alone"):
         printed = launched("attach", "manuals", "ada")
         assert printed.code == 2
         assert "chat ada" in printed.err

@@ -1,9 +1,12 @@
-"""What the README and the architecture page name is there: commands, options, files and the example's imports."""
+"""What the README and the pages name is there: commands, options, files, measurements and the example's imports."""
 
 from __future__ import annotations
 
 import ast
 import re
+import subprocess
+import sys
+from functools import cache
 from pathlib import Path
 
 import click
@@ -14,8 +17,10 @@ from palimpsest.console.options import LazyGroup
 
 HOME = Path(__file__).resolve().parents[2]
 README = (HOME / "README.md").read_text()
-PAGES = ("README.md", "docs/architecture.md", "docs/debugging.md", "CHANGELOG.md")
-COMMAND_LINES = re.findall(r"(?<![\w-])palimpsest ([a-z]+)([^\n|`]*)", README)
+PERFORMANCE = (HOME / "docs/performance.md").read_text()
+PAGES = ("README.md", "CHANGELOG.md", *(f"docs/{page.name}" for page in sorted((HOME / "docs").glob("*.md"))))
+COMMAND_LINES = re.findall(r"(?<![\w-])palimpsest ([a-z]+)([^\n|`]*)", README + PERFORMANCE)
+MEASUREMENTS = sorted(set(re.findall(r"`python -m (bench\.\w+)([^\n|`]*)", PERFORMANCE)))
 
 
 def test_there_are_commands_to_check() -> None:
@@ -52,3 +57,29 @@ def test_the_examples_imports_are_there() -> None:
         if isinstance(node, ast.ImportFrom) and node.module != "pathlib":
             module = __import__(str(node.module), fromlist=["_"])
             assert all(hasattr(module, alias.name) for alias in node.names), node.module
+
+
+def test_there_are_measurements_to_check() -> None:
+    assert len({module for module, _ in MEASUREMENTS}) >= 7
+
+
+@cache
+def help_of(module: str) -> str:
+    asked = (sys.executable, "-m", module, "--help")
+    done = subprocess.run(asked, cwd=HOME, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize(("module", "rest"), MEASUREMENTS)
+def test_every_measurement_is_there_and_takes_what_it_is_given(module: str, rest: str) -> None:
+    known = set(re.findall(r"--[a-z-]+", help_of(module)))
+    assert "--help" in known
+    assert set(re.findall(r"--[a-z-]+", rest)) <= known
+
+
+def test_the_readmes_figures_are_those_of_the_page() -> None:
+    section = README.partition("## What it costs")[2].partition("\n## ")[0]
+    figures = re.findall(r"\d[\d,.]*\d(?= (?:s|ms|MB|KB|to|turns)\b)|\d[\d,.]*\d(?= of CPU)", section)
+    assert len(figures) >= 8
+    assert set(figures) <= set(re.findall(r"\d[\d,.]*\d", PERFORMANCE))
