@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from palimpsest.actors.parts.door import NEVER, Door
+import pytest
+
+from palimpsest.actors.parts.door import AGAIN_S, LATER_AN_AGENT_MS, NEVER, Door
 from palimpsest.events.envelope import Draft
 from palimpsest.events.kinds import Kind
 from palimpsest.events.vocabulary import DraftOutcome, Opens
@@ -176,10 +178,26 @@ def test_who_is_retired_is_known_from_the_start() -> None:
     assert not sent(here, "a", "1")
 
 
-def test_a_retirement_that_was_not_taken_bars_nobody() -> None:
-    here = door()
-    noted(here, an_event("a", "AgentRetired", opens="retirement"), outcome="conflict")
-    assert sent(here, "a", "1")
+def test_what_comes_while_an_agent_is_retired_is_not_acknowledged(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would stand behind the retirement, and have no answer."""
+    now = [100.0]
+    monkeypatch.setattr("palimpsest.actors.parts.door.time.monotonic", lambda: now[0])
+    here = door(("a", "old"))
+    retirement = an_event("a", "AgentRetired", opens="retirement")
+    assert refused(here, retirement) == {}
+    assert refused(here, an_input("a", "1"), an_input("b", "1")) == {"a": LATER_AN_AGENT_MS}
+    assert sent(here, "a", "old"), "what was acknowledged gets its old answer"
+    noted(here, retirement, outcome="conflict")
+    assert refused(here, an_input("a", "2")) == {"a": LATER_AN_AGENT_MS}, "it is tried again, and a busy one would win"
+    now[0] += AGAIN_S
+    assert sent(here, "a", "3"), "it was not tried again"
+    assert refused(here, retirement) == {}
+    here.failed([retirement])
+    now[0] += AGAIN_S
+    assert sent(here, "a", "4")
+    assert refused(here, retirement) == {}
+    noted(here, retirement)
+    assert refused(here, an_input("a", "5")) == {"a": NEVER}
 
 
 def test_a_retired_agent_gets_no_timer_but_with_its_return() -> None:
