@@ -21,7 +21,7 @@ from palimpsest.events.errors import ActorLost, BadInput, DataFolderBusy
 from palimpsest.events.prompts import newborn
 from palimpsest.events.types import Settings
 from palimpsest.store.folder import DataFolder, Holder
-from tests.cluster.world import HOME, PYTHONPATH, check_answered_once, check_promises, log_of, run
+from tests.worlds.crowd import HOME, PYTHONPATH, check_answered_once, check_promises, log_of, run
 
 LIMIT_S = 240.0
 SLOW = Options(model={"offline_latency_s": 0.5})

@@ -12,7 +12,7 @@ import pytest
 
 from palimpsest.console.main import main
 from palimpsest.store.folder import DataFolder
-from tests.console.kernel import Kernel
+from tests.worlds.kernel import Kernel
 
 
 class Printed(msgspec.Struct, frozen=True):

@@ -23,8 +23,8 @@ from palimpsest.events.errors import BadInput
 from palimpsest.questions.asked import TurnPlaces, places, text_at
 from palimpsest.store.folder import DataFolder
 from tests.console.conftest import Launch
-from tests.console.fakes import Script, reply
-from tests.console.kernel import Kernel
+from tests.worlds.kernel import Kernel
+from tests.worlds.scripted_client import Script, reply
 
 Captured = pytest.CaptureFixture[str]
 

@@ -14,7 +14,7 @@ import pytest
 from palimpsest.events.codec import decode
 from palimpsest.events.types import MessagesEvicted
 from tests.console.conftest import Launch
-from tests.console.kernel import Kernel
+from tests.worlds.kernel import Kernel
 
 
 @pytest.fixture

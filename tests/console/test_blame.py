@@ -7,7 +7,7 @@ import pytest
 
 from palimpsest.store.logs.states import load
 from tests.console.conftest import Launch
-from tests.console.kernel import Kernel
+from tests.worlds.kernel import Kernel
 
 
 def test_it_prints_who_wrote_what(launched: Launch, kernel: Kernel) -> None:

@@ -11,7 +11,7 @@ from palimpsest.events.types import Settings, SettingsChanged, SourceAttached, T
 from palimpsest.events.vocabulary import Opens
 from palimpsest.store.logs.contract import Append
 from tests.console.conftest import Launch
-from tests.console.kernel import START_MS, Kernel
+from tests.worlds.kernel import START_MS, Kernel
 
 
 def test_an_eviction_is_told_with_where_everything_went(launched: Launch, kernel: Kernel) -> None:

@@ -15,7 +15,7 @@ from palimpsest.events.sources import stream_of
 from palimpsest.events.types import SourceCreated
 from palimpsest.store.logs.contract import Append
 from tests.console.conftest import Launch
-from tests.console.kernel import Kernel
+from tests.worlds.kernel import Kernel
 
 FLEET = """
 [defaults]

@@ -20,7 +20,7 @@ from palimpsest.store.folder import DataFolder
 from palimpsest.store.index.folder import IndexFolder
 from palimpsest.store.logs.contract import Append
 from tests.console.conftest import Launch
-from tests.console.kernel import Kernel
+from tests.worlds.kernel import Kernel
 
 
 @pytest.fixture

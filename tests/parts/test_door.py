@@ -20,7 +20,7 @@ from palimpsest.events.errors import ActorLost, BadInput, Fenced
 from palimpsest.store.index.settings import IndexSettings
 from palimpsest.store.keys.files import Handed
 from palimpsest.store.keys.keys import Keys, Server
-from tests.parts.world import run
+from tests.worlds.one_process import run
 
 
 class Log:

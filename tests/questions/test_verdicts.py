@@ -44,9 +44,9 @@ from palimpsest.questions.verdicts import turn_at, verdict_at
 from palimpsest.questions.words import search_terms
 from palimpsest.store.logs.contract import Append
 from palimpsest.store.logs.states import load
-from tests.simulation.world import World
-from tests.unit.story import AGENT, Story, say
-from tests.unit.story import call as ask
+from tests.worlds.simulated import World
+from tests.worlds.story import AGENT, Story, say
+from tests.worlds.story import call as ask
 
 FACT = "My sister Ana paints bridges."
 TEXT = "sister Ana painting"
