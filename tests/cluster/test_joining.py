@@ -144,12 +144,15 @@ async def _words(system: System, agent: str, text: str, message_id: str) -> str:
     return "".join([str(piece) async for piece in system.client().stream(agent, text, message_id=message_id)])
 
 
-def test_two_starts_at_the_same_moment_are_one_system(tmp_path: Path) -> None:
+def test_two_starts_at_the_same_moment_are_one_system_with_one_index(tmp_path: Path) -> None:
     folder = DataFolder(tmp_path / "data")
+    index = msgspec.structs.replace(Options().index, embedder="openai:text-embedding-3-small")
 
     async def live() -> None:
         systems = await asyncio.gather(*(join(folder, f"start {number}") for number in range(3)))
         assert len({host_of(system).pid for system in systems}) == 1
+        with pytest.raises(BadInput, match="has its index with the embedder wordllama, and this call asks for"):
+            await join(folder, "one more", Options(index=index))
         await asyncio.gather(*(system.stop() for system in systems))
 
     run(live(), LIMIT_S)
@@ -248,16 +251,3 @@ def test_a_signal_ends_it_in_order(tmp_path: Path) -> None:
     assert (program.returncode, complaints) == (0, "Starting Ray …\n")
     assert "has ended" in said
     DataFolder(folder).lock("the next one").release()
-
-
-def test_another_index_than_the_running_one_is_refused(tmp_path: Path) -> None:
-    folder = DataFolder(tmp_path / "data")
-
-    async def live() -> None:
-        system = await join(folder, "the first")
-        index = msgspec.structs.replace(Options().index, embedder="openai:text-embedding-3-small")
-        with pytest.raises(BadInput, match="has its index with the embedder wordllama, and this call asks for"):
-            await join(folder, "the second", Options(index=index))
-        await system.stop()
-
-    run(live(), LIMIT_S)

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from palimpsest.store.logs.states import load
-from tests.console.conftest import Launch
+from tests.worlds.command_line import Launch
 from tests.worlds.kernel import Kernel
 
 

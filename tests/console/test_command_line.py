@@ -13,7 +13,7 @@ import pytest
 
 from palimpsest.console import main as launch
 from palimpsest.store.folder import DataFolder
-from tests.console.conftest import Launch
+from tests.worlds.command_line import Launch
 from tests.worlds.kernel import Kernel
 from tests.worlds.terminal import PYTHONPATH
 

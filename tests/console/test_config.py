@@ -10,7 +10,7 @@ import pytest
 from palimpsest.console.settings import Flags, settings_for_new
 from palimpsest.events.types import OFFLINE
 from palimpsest.store.config import around
-from tests.console.conftest import Launch
+from tests.worlds.command_line import Launch
 from tests.worlds.kernel import Kernel
 
 OLLAMA = "http://localhost:11434/v1"

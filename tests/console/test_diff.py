@@ -10,7 +10,7 @@ from palimpsest.events.codec import draft
 from palimpsest.events.types import Settings, SettingsChanged, SourceAttached, Timer, TimerSet, UserMessageReceived
 from palimpsest.events.vocabulary import Opens
 from palimpsest.store.logs.contract import Append
-from tests.console.conftest import Launch
+from tests.worlds.command_line import Launch
 from tests.worlds.kernel import START_MS, Kernel
 
 

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from palimpsest.events.replay import replay
-from tests.console.conftest import Launch, Printed, file_of
+from tests.worlds.command_line import Launch, Printed, file_of
 from tests.worlds.kernel import Kernel
 
 

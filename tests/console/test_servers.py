@@ -33,8 +33,8 @@ from palimpsest.store.folder import DataFolder
 from palimpsest.store.logs.contract import Append
 from palimpsest.store.logs.sqlite_log import SqliteLog
 from palimpsest.store.tokens.counting import count
-from tests.console.conftest import Launch
 from tests.store.tokens.test_tokenizer_file import LLAMA
+from tests.worlds.command_line import Launch
 from tests.worlds.story import AGENT, Story, say
 
 OLLAMA = "http://localhost:11434/v1"

@@ -19,7 +19,7 @@ from palimpsest.events.types import DocumentOpened
 from palimpsest.store.folder import DataFolder
 from palimpsest.store.index.folder import IndexFolder
 from palimpsest.store.logs.contract import Append
-from tests.console.conftest import Launch
+from tests.worlds.command_line import Launch
 from tests.worlds.kernel import Kernel
 
 

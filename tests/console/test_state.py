@@ -6,7 +6,7 @@ import re
 
 import msgspec
 
-from tests.console.conftest import Launch
+from tests.worlds.command_line import Launch
 from tests.worlds.kernel import Kernel
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from palimpsest.console.show import took
 from palimpsest.console.story import ordinal
-from tests.console.conftest import Launch, file_of
+from tests.worlds.command_line import Launch, file_of
 from tests.worlds.kernel import START_MS, Kernel
 
 LINE = re.compile(r" *\d+  \d\d:\d\d:\d\d  [a-z0-9 ]{9,}\S.*")

@@ -21,7 +21,7 @@ from palimpsest.events.types import (
 )
 from palimpsest.questions.stretch import bounded
 from palimpsest.store.logs.contract import Append
-from tests.console.conftest import Launch
+from tests.worlds.command_line import Launch
 from tests.worlds.kernel import START_MS, Kernel
 
 

@@ -12,8 +12,8 @@ from palimpsest.events.envelope import Draft
 from palimpsest.store.folder import DataFolder
 from palimpsest.store.logs.contract import Append
 from palimpsest.store.logs.sqlite_log import SqliteLog
-from tests.console.conftest import Launch
 from tests.questions.test_verdicts import QUESTION, TEXT, forgotten
+from tests.worlds.command_line import Launch
 from tests.worlds.kernel import Kernel
 from tests.worlds.story import AGENT, Story, say
 from tests.worlds.story import call as ask

@@ -35,7 +35,7 @@ from palimpsest import (
 from palimpsest.events.codec import draft
 from palimpsest.events.types import FunctionReturned, SourceCreated
 from palimpsest.store.logs.contract import Append
-from tests.console.conftest import file_of
+from tests.worlds.command_line import file_of
 from tests.worlds.kernel import Kernel
 from tests.worlds.story import AGENT, Story, call, say
 

@@ -3,20 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 
 import pytest
 
-from tests.actors.models.test_openai import Server
-
-
-@contextmanager
-def running() -> Iterator[Server]:
-    server = Server()
-    try:
-        yield server
-    finally:
-        server.close()
+from tests.worlds.stub_server import Server, running
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ import pytest
 
 from palimpsest.actors.models.hosted.openai import OpenAIModel
 from palimpsest.actors.models.protocol import ModelFailed, Terms
-from tests.actors.models.test_openai import Server, Waits, ask, run
+from tests.worlds.stub_server import Server, Waits, ask, run
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ import pytest
 from bench.openai_stub import Reply
 from palimpsest.actors.models.hosted.listing import Listing, key_problem, listed, listing_of, problem
 from palimpsest.store.keys.keys import Access
-from tests.actors.models.test_openai import Server
+from tests.worlds.stub_server import Server
 
 URL = "http://host/v1"
 KEYED = Access(key="sk-1", whence="what is kept for https://host")

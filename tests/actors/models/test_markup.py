@@ -10,9 +10,7 @@ from bench.openai_stub import WRITTEN
 from palimpsest.actors.parts.inferring import completed
 from palimpsest.events.functions import UNREAD
 from palimpsest.events.types import InferenceCompleted
-from tests.actors.models.test_openai import Server, ask, both_ways, complete, server
-
-__all__ = ["server"]
+from tests.worlds.stub_server import Server, ask, both_ways, complete
 
 
 @both_ways

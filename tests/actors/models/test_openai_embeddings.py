@@ -14,8 +14,8 @@ from palimpsest.actors.models.hosted.embeddings import BATCH_TEXTS, OpenAIEmbedd
 from palimpsest.events.errors import BadInput, EmbedderChanged, StorageAway
 from palimpsest.store.index.embeddings import TEXT_CHARS
 from palimpsest.store.index.projection import MemoryIndex
-from tests.actors.models.test_openai import KEY, Server, keys_of
 from tests.worlds.journal import chatter, feed, own
+from tests.worlds.stub_server import KEY, Server, keys_of
 
 
 @pytest.fixture(scope="module")

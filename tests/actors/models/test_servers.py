@@ -15,7 +15,7 @@ from palimpsest.events.errors import StorageAway
 from palimpsest.store.keys.files import Handed, LiveKeys
 from palimpsest.store.keys.keys import Keys, OpenAI, Trusted, keys_in
 from palimpsest.store.keys.keys import Server as Keyed
-from tests.actors.models.test_openai import Server, ask, both_ways
+from tests.worlds.stub_server import Server, ask, both_ways
 
 OPENAI_KEY = "sk-openai-0123456789"
 ONE, OTHER = "sk-one-0123456789ab", "sk-other-9876543210"

@@ -35,8 +35,8 @@ from palimpsest.events.types import (
 from palimpsest.store.keys.files import Handed, LiveKeys
 from palimpsest.store.keys.keys import Keys
 from palimpsest.store.keys.keys import Server as KeyOf
-from tests.actors.models.test_openai import Server
 from tests.worlds.story import AGENT, Story, say
+from tests.worlds.stub_server import Server
 
 KEY = "sk-tokenizer-0123456789"
 

@@ -20,8 +20,7 @@ from palimpsest.actors.models.hosted.window import (
     read_ollama_show,
 )
 from palimpsest.store.keys.keys import Access
-from tests.actors.models.conftest import running
-from tests.actors.models.test_openai import Server
+from tests.worlds.stub_server import Server, running
 
 KEY = "sk-window-0123456789"
 
