@@ -66,6 +66,7 @@ def test_an_address_covers_what_lies_below_it_and_nothing_else() -> None:
     assert at("https://gateway.example").covers(gateway)
 
 
+@pytest.mark.slow
 @given(st.text(max_size=40))
 def test_any_text_is_an_address_or_none(text: str) -> None:
     for url in (text, "http://" + text, "https://x/" + text):

@@ -63,6 +63,7 @@ def test_the_warning_is_a_system_alert_in_the_queue() -> None:
     assert "Make sure to save any important information" in alert["message"]
 
 
+@pytest.mark.slow
 @runs(max_examples=25, deadline=None)
 @given(
     window=st.integers(2000, 30_000),
@@ -298,6 +299,7 @@ class Window(NamedTuple):
         )
 
 
+@pytest.mark.slow
 @runs(max_examples=40, deadline=None)
 @given(
     window=st.builds(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from hypothesis import settings as runs
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -158,5 +159,5 @@ class Agent(RuleBasedStateMachine):
             assert self.story.requested()[-1].tokens == self.story.tokens >= with_margin(0, self.story.state.settings)
 
 
-TestAgent = Agent.TestCase
+TestAgent = pytest.mark.slow(Agent.TestCase)
 TestAgent.settings = runs(max_examples=40, stateful_step_count=40, deadline=None)

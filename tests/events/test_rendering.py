@@ -179,6 +179,7 @@ def test_what_is_counted_is_never_less_than_what_is_sent(parts: Format) -> None:
 STEPS = st.sampled_from(["says", "alerts", "chains", "speaks", "talks", "fails", "stops"])
 
 
+@pytest.mark.slow
 @given(st.lists(STEPS, max_size=14))
 def test_whatever_happens_strict_servers_take_it(steps: list[str]) -> None:
     story = story_of(ALTERNATING, SHORT_IDS, BARE_CALLS)
@@ -191,6 +192,7 @@ def test_whatever_happens_strict_servers_take_it(steps: list[str]) -> None:
     assert replay(AGENT, story.log.read(AGENT)).difference is None
 
 
+@pytest.mark.slow
 @given(st.lists(STEPS, max_size=14))
 def test_whatever_happens_templates_without_tools_take_it(steps: list[str]) -> None:
     story = story_of(ALTERNATING, TEXT_CALLS, NO_SYSTEM)

@@ -101,6 +101,7 @@ def test_a_snapshot_with_a_phase_that_is_not_known_here_is_no_good() -> None:
     assert thaw(data, digest, FOLD, state.agent, state.seq) is None, "it is folded from the log again"
 
 
+@pytest.mark.slow
 def test_membership_is_asked_of_sets_that_have_a_type() -> None:
     found = [f"{path}:{line}" for path in _modules() for line in untyped(path.read_text())]
     assert found == [], "name the set, with its type: Final[frozenset[Phase]]"

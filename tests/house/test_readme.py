@@ -71,6 +71,7 @@ def help_of(module: str) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("module", "rest"), MEASUREMENTS)
 def test_every_measurement_is_there_and_takes_what_it_is_given(module: str, rest: str) -> None:
     known = set(re.findall(r"--[a-z-]+", help_of(module)))

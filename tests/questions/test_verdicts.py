@@ -397,6 +397,7 @@ def test_in_an_attached_document_that_was_not_searched() -> None:
 # --- any session
 
 
+@pytest.mark.slow
 @settings(max_examples=12, deadline=None)
 @given(st.integers(0, 10_000), st.integers(0, 13), st.floats(0, 1))
 def test_in_any_session_the_verdict_is_what_the_log_says(seed: int, number: int, share: float) -> None:

@@ -24,6 +24,7 @@ def drawn(seed: int, data: st.DataObject) -> tuple[LogReader, State]:
     return log, state
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(SEED, st.data())
 def test_applied_to_one_state_it_gives_the_other(seed: int, data: st.DataObject) -> None:

@@ -34,6 +34,7 @@ def evicted(log: LogReader, state: State) -> list[int]:
     return sorted(seq for event in events if isinstance(event, MessagesEvicted) for seq in event.seqs)
 
 
+@pytest.mark.slow
 @settings(max_examples=80, deadline=None)
 @given(SEED, st.data())
 def test_the_overview_says_what_the_log_says(seed: int, data: st.DataObject) -> None:

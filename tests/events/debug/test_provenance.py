@@ -25,6 +25,7 @@ def letters(text: str) -> set[int]:
 # --- any session
 
 
+@pytest.mark.slow
 @settings(max_examples=12, deadline=None)
 @given(st.integers(min_value=0, max_value=10_000))
 def test_at_every_seq_the_runs_are_the_blocks_and_the_chain_covers_what_was_evicted(seed: int) -> None:

@@ -38,6 +38,7 @@ def redacted(events: Iterable[Envelope], masks: Masks) -> tuple[list[Envelope], 
     return [redactor.take(each) for each in events], redactor
 
 
+@pytest.mark.slow
 @settings(max_examples=40)
 @given(st.text(min_size=1, max_size=8).filter(str.strip), st.integers(0, 3), st.booleans())
 def test_a_text_is_masked_however_often_it_was_escaped(secret: str, times: int, ascii_only: bool) -> None:
