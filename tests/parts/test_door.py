@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -253,5 +254,8 @@ def test_nobody_behind_a_door_is_told_from_somebody(tmp_path: Path) -> None:
         assert await connected(tmp_path / "none", "a guest") is None
         (tmp_path / "file").touch()
         assert await connected(tmp_path / "file", "a guest") is None
+        with socket.socket(socket.AF_UNIX) as left:
+            left.bind(str(tmp_path / "left"))
+            assert await connected(tmp_path / "left", "a guest") is None, "its process was killed: it lies there still"
 
     run(live())

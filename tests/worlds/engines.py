@@ -46,13 +46,13 @@ class Homes:
     def __init__(self, kind: str, url: str) -> None:
         if kind == "server" and not url:
             pytest.skip(NO_SERVER)
-        self._kind = kind
+        self.kind = kind
         self._url = url
         self._used: set[Path] = set()
         self.memory = Memory() if kind == "local" else None
 
     def home(self, path: Path) -> Home:
-        if self._kind == "edge":
+        if self.kind == "edge":
             return EdgeHome(path)
         self._used.add(path)
         return ServerHome(path, self.memory or self._client(), self._url or "http://local")
@@ -61,7 +61,7 @@ class Homes:
         return connected(self._url, os.environ.get("QDRANT_API_KEY", ""))
 
     def sweep(self) -> None:
-        for path in self._used if self._kind == "server" else ():
+        for path in self._used if self.kind == "server" else ():
             home = self.home(path)
             home.clear()
             home.release()
