@@ -56,7 +56,7 @@ def test_a_place_where_no_file_can_be_is_refused(tmp_path: Path) -> None:
     for path, force, says in (
         (tmp_path, True, "is a folder: name a file in it"),
         (tmp_path / "pipe", True, "is no plain file"),
-        (tmp_path / "there", False, "--force to write over it"),
+        (tmp_path / "there", False, "There is a file .*there already"),
         (tmp_path / "none" / "page.html", True, "There is no folder .*none to write page.html into"),
     ):
         with pytest.raises(BadInput, match=says):
