@@ -21,8 +21,8 @@ from palimpsest.events.types import (
 )
 from palimpsest.questions.stretch import bounded
 from palimpsest.store.logs.contract import Append
-from tests.console.conftest import Launch
-from tests.console.kernel import START_MS, Kernel
+from tests.worlds.command_line import Launch
+from tests.worlds.kernel import START_MS, Kernel
 
 
 def said(kernel: Kernel, agent: str = "ada", *, extras: Extras = Extras()) -> list[Utterance]:  # noqa: B008

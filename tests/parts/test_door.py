@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -20,7 +21,7 @@ from palimpsest.events.errors import ActorLost, BadInput, Fenced
 from palimpsest.store.index.settings import IndexSettings
 from palimpsest.store.keys.files import Handed
 from palimpsest.store.keys.keys import Keys, Server
-from tests.parts.world import run
+from tests.worlds.one_process import run
 
 
 class Log:
@@ -253,6 +254,9 @@ def test_nobody_behind_a_door_is_told_from_somebody(tmp_path: Path) -> None:
         assert await connected(tmp_path / "none", "a guest") is None
         (tmp_path / "file").touch()
         assert await connected(tmp_path / "file", "a guest") is None
+        with socket.socket(socket.AF_UNIX) as left:
+            left.bind(str(tmp_path / "left"))
+            assert await connected(tmp_path / "left", "a guest") is None, "its process was killed: it lies there still"
 
     run(live())
 

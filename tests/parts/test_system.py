@@ -17,7 +17,7 @@ from palimpsest.events.errors import ActorLost, BadInput
 from palimpsest.events.prompts import newborn
 from palimpsest.events.types import Settings
 from palimpsest.store.folder import DataFolder
-from tests.parts.world import parts, run
+from tests.worlds.one_process import parts, run
 
 
 class Standing:
