@@ -113,7 +113,7 @@ def _address(name: str, value: str) -> str:
 def _read(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):  # there is none, nor a place for one
         return ""
     except OSError as error:
         raise BadInput(f"{path} cannot be read: {error.strerror}. Mend its rights, or move it away.") from None
