@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import structlog
 
 from palimpsest.actors.links import wire
-from palimpsest.actors.parts.door import Door
+from palimpsest.actors.parts.door import Backlog
 from palimpsest.actors.parts.process import Life, ended, until_taken
 from palimpsest.actors.parts.recent import Recent, bounded
 from palimpsest.events.envelope import Envelope
@@ -57,7 +57,7 @@ class LogActor:
         self._lock: FolderLock | None = None
         self._store: LogStore
         self._reader: LogReader
-        self._door: Door
+        self._door: Backlog
         self._recent: Recent
         self._epoch = self._position = self._commits = 0
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="commit")
@@ -85,7 +85,7 @@ class LogActor:
         finally:
             self._tried.set()
         self._trouble = None
-        self._door = Door(self._is_known, **self._limits)
+        self._door = Backlog(self._is_known, **self._limits)
         for envelope in self._reader.open_requests("turn"):
             self._door.opened(envelope.agent, envelope.key, len(envelope.body))
         for envelope in self._reader.open_requests("retirement"):
@@ -239,7 +239,7 @@ class LogActor:
     # --- reading
 
     async def tail(self, data: bytes) -> bytes:
-        """A `Batch` of the events after a position, of the kinds that are `Wanted` (none named: all).
+        """A `Batch` of the events after a position, of the kinds that are wanted (`TailRequest`; none named: all).
 
         Waits up to `wait_s` seconds until there is one of the kinds in `wake` (none named: of those in `kinds`), or
         `limit` events of any kind: so that nobody is woken for what does not concern him. With `linger_s`, once there
@@ -249,7 +249,7 @@ class LogActor:
         await self._opened.wait()
         return await self._tail(wire.unpack_wanted(data))
 
-    async def _tail(self, wanted: wire.Wanted) -> bytes:
+    async def _tail(self, wanted: wire.TailRequest) -> bytes:
         after, linger_s, waking = wanted.after, wanted.linger_s, wanted.wake or wanted.kinds
         clock = asyncio.get_running_loop().time
         deadline, seen = clock() + wanted.wait_s, after
@@ -286,7 +286,7 @@ class LogActor:
         return self._reader.cursor(consumer)
 
     async def stretches(self, wanted: list[tuple[str, int | None]]) -> bytes:
-        """What it takes to have the states of these agents at these seqs (a list of `Stretch`)."""
+        """What it takes to have the states of these agents at these seqs (a list of `StateBasis`)."""
         await self._opened.wait()
         return wire.pack([stretch(self._reader, agent, to) for agent, to in wanted])
 

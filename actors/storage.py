@@ -40,7 +40,7 @@ from palimpsest.events.errors import (
     StorageUnavailable,
 )
 from palimpsest.events.kinds import kinds_of
-from palimpsest.events.passages import Page
+from palimpsest.events.passages import HitPage
 from palimpsest.events.types import (
     Event,
     FunctionCalled,
@@ -266,7 +266,7 @@ class Storage:
 
         return self._thread.submit(lambda: [one(*each) for each in calls]).result()
 
-    async def look(self, sought: wire.Sought) -> Page:
+    async def look(self, sought: wire.MemorySearch) -> HitPage:
         """As `MemoryIndex.search`, in its thread. Raises BadInput, StorageUnavailable."""
         index = self._index
         if index is None:
@@ -316,7 +316,7 @@ class Storage:
         return {"position": self._position, "searches": self._searches, "trouble": str(why) if why else ""}
 
 
-def _found(index: MemoryIndex, sought: wire.Sought) -> Page:
+def _found(index: MemoryIndex, sought: wire.MemorySearch) -> HitPage:
     return index.search(
         [View(*each) for each in sought.views],
         kind=sought.kind,
@@ -363,8 +363,8 @@ class StorageActor:
         return await self._life.until_ending(self._storage.indexed(position, wait_s))
 
     async def search(self, data: bytes) -> bytes:
-        """A `Sought`, by somebody who looks into an agent's memory: a `Page` of what is indexed by now. Raises BadInput
-        where nobody is called so; StorageUnavailable where there is no index now."""
+        """A `MemorySearch`, by somebody who looks into an agent's memory: a `HitPage` of what is indexed by now. Raises
+        BadInput where nobody is called so; StorageUnavailable where there is no index now."""
         return wire.pack(await self._storage.look(wire.unpack_sought(data)))
 
     async def flush_and_close(self) -> None:

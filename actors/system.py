@@ -20,7 +20,7 @@ import msgspec
 from palimpsest.actors.client import Client
 from palimpsest.actors.joining.door import Door
 from palimpsest.actors.joining.frames import Figures, Seat, Welcome
-from palimpsest.actors.joining.joined import Joined, Line, connected
+from palimpsest.actors.joining.joined import Connection, Joined, connected
 from palimpsest.actors.joining.start import started
 from palimpsest.actors.links.protocol import PARTS, Parts
 from palimpsest.actors.options import Options, keyed
@@ -248,7 +248,7 @@ async def join(folder: DataFolder, purpose: str, options: Options | None = None,
     check(folder.log_path())
     options, notes = keyed(folder.create(), options)
 
-    async def reach() -> Line:
+    async def reach() -> Connection:
         line = await _reached(folder, purpose, options, stays=stays)
         await line.ask("llm", "take_keys", (options.keys,))
         return line
@@ -291,17 +291,17 @@ async def find(folder: DataFolder, purpose: str) -> Joined | None:
     if line is None:
         return None
 
-    async def again() -> Line:
+    async def again() -> Connection:
         raise BadInput("The system has ended.")
 
     return Joined(line, again)
 
 
-async def _at_door(holder: Holder, purpose: str) -> Line | None:
+async def _at_door(holder: Holder, purpose: str) -> Connection | None:
     return await connected(Path(holder.door), purpose) if holder.how == "door" else None
 
 
-async def _reached(folder: DataFolder, purpose: str, options: Options, *, stays: bool) -> Line:
+async def _reached(folder: DataFolder, purpose: str, options: Options, *, stays: bool) -> Connection:
     """A line to the folder's system, which is started if need be. Raises DataFolderBusy where nobody can join it."""
     until = time.monotonic() + FREE_S
     while True:

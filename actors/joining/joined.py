@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from palimpsest.actors.joining import frames
-from palimpsest.actors.joining.frames import Figures, Goodbye, Hello, Told, Welcome
+from palimpsest.actors.joining.frames import CallResult, Figures, Goodbye, Hello, Welcome
 from palimpsest.actors.links.protocol import PARTS, parts_of, waits_s
 from palimpsest.events.errors import ActorLost, BadInput
 
@@ -30,7 +30,7 @@ class LineLostError(Exception):
     """The other side is gone. (It never leaves this module's callers.)"""
 
 
-class Line:
+class Connection:
     """A connection to a door. Raises nothing of its own but LineLostError."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, welcome: Welcome) -> None:
@@ -39,7 +39,7 @@ class Line:
         """Why the system ends, once that was said."""
         self._writer = writer
         self._ids = itertools.count(1)
-        self._asked: dict[int, asyncio.Future[Told]] = {}
+        self._asked: dict[int, asyncio.Future[CallResult]] = {}
         self._hearing = asyncio.create_task(self._hear(reader))
 
     @property
@@ -49,7 +49,7 @@ class Line:
     async def _hear(self, reader: asyncio.StreamReader) -> None:
         try:
             while (frame := await frames.received(reader)) is not None:
-                if isinstance(frame, Told) and (future := self._asked.pop(frame.id, None)) and not future.done():
+                if isinstance(frame, CallResult) and (future := self._asked.pop(frame.id, None)) and not future.done():
                     future.set_result(frame)
                 elif isinstance(frame, Goodbye):
                     self.goodbye = frame.why
@@ -81,7 +81,7 @@ class Line:
         await asyncio.wait([self._hearing])
 
 
-async def connected(door: Path, purpose: str) -> Line | None:
+async def connected(door: Path, purpose: str) -> Connection | None:
     """A connection to this door; None where nobody opens it. Raises BadInput where it is of another version."""
     try:
         reader, writer = await asyncio.open_unix_connection(door)
@@ -98,22 +98,22 @@ async def connected(door: Path, purpose: str) -> Line | None:
     if welcome.refusal:
         writer.close()
         raise BadInput(welcome.refusal)
-    return Line(reader, writer, welcome)
+    return Connection(reader, writer, welcome)
 
 
-Reach = Callable[[], Awaitable[Line]]
+Reach = Callable[[], Awaitable[Connection]]
 """Finds the system, or starts it, and joins it."""
 
 
 class Joined:
     """The parts of a system that another process has."""
 
-    def __init__(self, line: Line, reach: Reach) -> None:
-        self.parts = parts_of({name: _Part(self, name) for name in PARTS})
+    def __init__(self, line: Connection, reach: Reach) -> None:
+        self.parts = parts_of({name: _JoinedPart(self, name) for name in PARTS})
         self.notes = line.welcome.notes
         self._current = line
         self._reach = reach
-        self._reaching: asyncio.Task[Line] | None = None
+        self._reaching: asyncio.Task[Connection] | None = None
         self._is_over = False
 
     @property
@@ -129,7 +129,7 @@ class Joined:
                 if waits_s(method, arguments):
                     raise ActorLost("The system is being started anew. Try again.", for_good=False) from None
 
-    async def _line(self) -> Line:
+    async def _line(self) -> Connection:
         """A connection that holds; all who need one wait for the same. Raises ActorLost after a goodbye, and what kept
         the system from being started again."""
         while self._current.is_lost:
@@ -141,7 +141,7 @@ class Joined:
             await asyncio.shield(self._reaching)
         return self._current
 
-    async def _again(self) -> Line:
+    async def _again(self) -> Connection:
         try:
             self._current = await self._reach()
             return self._current
@@ -179,7 +179,7 @@ class Joined:
         await line.close()
 
 
-class _Part:
+class _JoinedPart:
     """A link to a part by a joined system."""
 
     def __init__(self, joined: Joined, name: str) -> None:

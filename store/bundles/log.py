@@ -21,18 +21,18 @@ from palimpsest.events.kinds import Kind
 from palimpsest.store.bundles.exporting import manifest_of, merged
 from palimpsest.store.bundles.file import BundleReader, Progress, no_progress
 from palimpsest.store.bundles.manifest import Manifest
-from palimpsest.store.logs.admission import Request
+from palimpsest.store.logs.admission import OpenRequest
 from palimpsest.store.logs.contract import LogReader
-from palimpsest.store.logs.in_memory import Memory, MemoryLog
+from palimpsest.store.logs.in_memory import InMemoryLog, Volume
 
 MOST_BYTES: Final = 2 * 1024**3
 """As much is held in memory; a larger bundle is imported first."""
 
 
-class BundleLog(MemoryLog):
+class BundleLog(InMemoryLog):
     """What a bundle has, for reading only."""
 
-    def __init__(self, manifest: Manifest, memory: Memory) -> None:
+    def __init__(self, manifest: Manifest, memory: Volume) -> None:
         super().__init__(memory)
         self.manifest = manifest
         self._wholes: dict[str, list[Envelope]] = {}
@@ -70,7 +70,7 @@ def read_bundle(path: Path, progress: Progress = no_progress) -> BundleLog:
     """The log that a bundle holds. Raises BundleUnreadable, NewerFormat; BadInput where there is no such file, or it
     is too large to be held in memory."""
     with BundleReader(path) as reader:
-        memory = Memory()
+        memory = Volume()
         _know(memory, reader.manifest)
         for each in reader.envelopes():
             _put(memory, each, reader.manifest.agent)
@@ -81,26 +81,26 @@ def read_bundle(path: Path, progress: Progress = no_progress) -> BundleLog:
         return BundleLog(reader.manifest, memory)
 
 
-def held(log: LogReader, agent: str, at: int) -> MemoryLog:
+def held(log: LogReader, agent: str, at: int) -> InMemoryLog:
     """An agent of a log as its bundle would hold it up to an event: a copy in memory that may be written to."""
-    manifest, memory = manifest_of(log, agent, at), Memory()
+    manifest, memory = manifest_of(log, agent, at), Volume()
     _know(memory, manifest)
     for each in merged(log, manifest):
         _put(memory, replace(each, position=len(memory.events) + 1), agent)
-    return MemoryLog(memory)
+    return InMemoryLog(memory)
 
 
-def _know(memory: Memory, manifest: Manifest) -> None:
+def _know(memory: Volume, manifest: Manifest) -> None:
     """What a manifest says of streams: what they go on from, and what was masked."""
     memory.forks = {each.name: each.parent for each in manifest.streams if each.parent}
     memory.redactions = {each.stream: each for each in manifest.redactions}
 
 
-def _put(memory: Memory, each: Envelope, agent: str) -> None:
+def _put(memory: Volume, each: Envelope, agent: str) -> None:
     memory.events.append(each)
     memory.streams.setdefault(each.agent, []).append(each)
     memory.keys[each.agent, each.key] = each
     if each.agent == agent and each.closes:
         memory.requests.pop((agent, each.closes), None)
     if each.agent == agent and each.opens:
-        memory.requests[agent, each.key] = Request(agent, each.key, each.opens, each.position)
+        memory.requests[agent, each.key] = OpenRequest(agent, each.key, each.opens, each.position)

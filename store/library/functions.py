@@ -19,13 +19,13 @@ from palimpsest.events.context import clip
 from palimpsest.events.envelope import Envelope
 from palimpsest.events.errors import PalimpsestError
 from palimpsest.events.functions import FUNCTIONS
-from palimpsest.events.passages import Hit, Page, beside, excerpt, label, search_page
+from palimpsest.events.passages import Hit, HitPage, beside, excerpt, label, search_page
 from palimpsest.events.sources import Source, stream_of
 from palimpsest.events.types import Found, FunctionCalled, FunctionFailed, FunctionReturned, Parent
 from palimpsest.store.index.heads import Heads
 from palimpsest.store.index.points import View
 from palimpsest.store.index.projection import MemoryIndex
-from palimpsest.store.library.reading import Library, Reads, Shelf
+from palimpsest.store.library.reading import Library, Reads, ShelvedDocument
 from palimpsest.store.logs.contract import parts
 from palimpsest.store.times import zones
 
@@ -74,7 +74,7 @@ def sight_at(call: FunctionCalled, at: Envelope, log: Heads) -> Sight:
 # --- searches -------------------------------------------------------------------------------------------------------
 
 
-def search(index: MemoryIndex, call: FunctionCalled, sight: Sight) -> Page:
+def search(index: MemoryIndex, call: FunctionCalled, sight: Sight) -> HitPage:
     """The page that a search asks for: the agent as of the call's own seq, and its sources as of theirs."""
     page, own = _page_of(call), len(sight.own)
     hidden, size = frozenset(call.hidden), call.page_size
@@ -113,7 +113,7 @@ def _page_of(call: FunctionCalled) -> int:
     return page
 
 
-def returned(agent: str, call: FunctionCalled, page: Page) -> FunctionReturned:
+def returned(agent: str, call: FunctionCalled, page: HitPage) -> FunctionReturned:
     """The page as the model reads it: of each hit an excerpt, so that the whole stays under the call's cap."""
     room = max(40, (call.max_chars - 60) // max(1, len(page.hits)) - (53 if call.zone else 50))
     hits = [_clipped(hit, str(call.arguments.get("query", "")), room) for hit in page.hits]
@@ -161,7 +161,7 @@ def look_up(library: Library, asked: Envelope, call: FunctionCalled, log: Source
 
 
 def _listed(sources: list[Source], call: FunctionCalled) -> str:
-    shelves = [Shelf(source, document) for source in sources for document in source.loaded]
+    shelves = [ShelvedDocument(source, document) for source in sources for document in source.loaded]
     page, size = _page_of(call), max(1, min(LISTED, (call.page_chars - 160) // LISTED_CHARS))
     heads = ", ".join(_counted(source) for source in sources) or "none"
     if not shelves:
@@ -180,7 +180,7 @@ def _counted(source: Source) -> str:
     return f"{clip(source.name, 40)} ({len(source.loaded)} documents{loading})"
 
 
-def _line(shelf: Shelf) -> str:
+def _line(shelf: ShelvedDocument) -> str:
     source, document = shelf
     size = f"{document.passages} passages, {document.chars} characters"
     return f"{document.id} {clip(source.name, 20)}: {clip(document.path, 40)}, {size}"

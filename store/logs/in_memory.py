@@ -1,7 +1,7 @@
 """The event log in plain dicts: the same contract as on disk, for tests, simulations and trying things out.
 
-It is written to be obviously right, not to be fast. `Memory` stands for the disk, a `MemoryLog` for one process that
-has it open: several over one `Memory` fence each other off as several processes would.
+It is written to be obviously right, not to be fast. `Volume` stands for the disk, an `InMemoryLog` for one process that
+has it open: several over one `Volume` fence each other off as several processes would.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from palimpsest.events.kinds import Kind
 from palimpsest.events.types import Parent
 from palimpsest.events.vocabulary import Topic
 from palimpsest.store.bundles.manifest import Redacted
-from palimpsest.store.logs.admission import Batch, Request
+from palimpsest.store.logs.admission import Admission, OpenRequest
 from palimpsest.store.logs.contract import Append, Appended, Committed, Resting, Snapshot, StreamHead, parts, superseded
 
 
-class Memory:
+class Volume:
     """What a partition holds; it answers what an admission asks."""
 
     def __init__(self) -> None:
@@ -31,7 +31,7 @@ class Memory:
         self.streams: dict[str, list[Envelope]] = {}
         """By agent: its own events, in order."""
         self.keys: dict[tuple[str, str], Envelope] = {}
-        self.requests: dict[tuple[str, str], Request] = {}
+        self.requests: dict[tuple[str, str], OpenRequest] = {}
         self.cursors: dict[str, int] = {}
         self.snapshots: dict[str, dict[int, Snapshot]] = {}
         self.forks: dict[str, Parent] = {}
@@ -67,10 +67,10 @@ class Memory:
         envelope = self.keys.get((agent, key))
         return (envelope.seq, envelope.position) if envelope else None
 
-    def request(self, agent: str, key: str) -> Request | None:
+    def request(self, agent: str, key: str) -> OpenRequest | None:
         return self.requests.get((agent, key))
 
-    def write(self, batch: Batch) -> None:
+    def write(self, batch: Admission) -> None:
         for envelope in batch.envelopes:
             self.events.append(envelope)
             self.streams.setdefault(envelope.agent, []).append(envelope)
@@ -88,11 +88,11 @@ class Memory:
                 del self.snapshots[agent][seq]
 
 
-class MemoryLog:
-    """A `LogStore` over a `Memory`; without one, over its own. Safe to use from several threads."""
+class InMemoryLog:
+    """A `LogStore` over a `Volume`; without one, over its own. Safe to use from several threads."""
 
-    def __init__(self, memory: Memory | None = None) -> None:
-        self._memory = memory or Memory()
+    def __init__(self, memory: Volume | None = None) -> None:
+        self._memory = memory or Volume()
         self._epoch = 0
 
     # --- writing
@@ -109,7 +109,7 @@ class MemoryLog:
     def commit(self, appends: Sequence[Append]) -> Committed:
         with self._memory.lock:
             self._check_epoch()
-            batch = Batch(self._memory, len(self._memory.events))
+            batch = Admission(self._memory, len(self._memory.events))
             answers = [batch.admit(append) for append in appends]
             self._memory.write(batch)
             return Committed(answers, batch.envelopes)
@@ -210,7 +210,7 @@ class MemoryLog:
         self.close()
 
     def close(self) -> None:
-        """Nothing to let go: the bytes are `Memory`'s."""
+        """Nothing to let go: the bytes are `Volume`'s."""
 
 
 def _head(stream: list[Envelope]) -> StreamHead:

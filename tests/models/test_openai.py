@@ -30,8 +30,7 @@ from palimpsest.actors.models.offline.model import OfflineModel
 from palimpsest.actors.models.protocol import Answer, ModelFailed, Piece, Terms
 from palimpsest.events.types import ToolCall, Usage
 from palimpsest.store.keys.files import Handed, LiveKeys
-from palimpsest.store.keys.keys import Keys
-from palimpsest.store.keys.keys import Server as Keyed
+from palimpsest.store.keys.keys import Credentials, Keys
 
 ROOT = Path(__file__).parents[2]
 ENDS = {
@@ -102,7 +101,7 @@ class Waits:
 
 def keys_of(url: str, key: str, headers: dict[str, str] | None) -> LiveKeys:
     """What one server is given."""
-    servers = (Keyed(url=url, key=key, headers=headers or {}),) if key or headers else ()
+    servers = (Credentials(url=url, key=key, headers=headers or {}),) if key or headers else ()
     return LiveKeys(Handed(environment=Keys(servers=servers)))
 
 

@@ -26,7 +26,7 @@ from palimpsest.events.context import (
 from palimpsest.events.envelope import Envelope
 from palimpsest.events.formats import NEWBORN
 from palimpsest.events.replay import Replayer
-from palimpsest.events.times import Moment, stamp
+from palimpsest.events.times import ShownTime, stamp
 from palimpsest.events.types import InferenceRequested, Settings, ToolCall
 from tests.simulation.world import World
 from tests.unit.story import AGENT, Story, call, octets, quarter, say
@@ -183,7 +183,7 @@ def test_clip_keeps_its_limit_and_marks_the_cut(text: str, chars: int) -> None:
 
 @given(text=st.text())
 def test_a_message_survives_its_packages(text: str) -> None:
-    content = msgspec.json.decode(package("user_message", Moment(0), message=text))["content"]
+    content = msgspec.json.decode(package("user_message", ShownTime(0), message=text))["content"]
     assert msgspec.json.decode(content)["message"] == text
 
 
