@@ -33,7 +33,7 @@ from palimpsest.actors.requests.checks import (
     check_time,
     check_timer,
 )
-from palimpsest.actors.requests.forks import ForkPoint, Overrides, Undone
+from palimpsest.actors.requests.forks import Origin, Overrides, Undone
 from palimpsest.actors.requests.lifecycle import Retirement, Return, refusal
 from palimpsest.actors.requests.outbox import Outbox
 from palimpsest.actors.requests.previews import Previews
@@ -124,9 +124,7 @@ class Client:
             raise await unknown(self._log, agent)
         return states[agent]
 
-    async def fork(
-        self, agent: str, name: str, *, at: int | None = None, overrides: Overrides | None = None
-    ) -> ForkPoint:
+    async def fork(self, agent: str, name: str, *, at: int | None = None, overrides: Overrides | None = None) -> Origin:
         """Make an agent whose history up to event `at` (None: all so far) is this one's, without a copy; where it was.
 
         It is at rest until it is given an input, or resumed. Raises UnknownAgent, AgentExists, BadInput.

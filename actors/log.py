@@ -48,7 +48,7 @@ class LogActor:
     ) -> None:
         """Opens the log with this id, which its driver made, or none: no folder and no file is made here. With `holder`
         the folder is locked in its name, by this process; without, whoever made it has the lock."""
-        self._log = structlog.get_logger("log")
+        self._logger = structlog.get_logger("log")
         self._path = path
         self._log_id = log_id
         self._limits = limits or {}
@@ -93,7 +93,7 @@ class LogActor:
         self._position = self._reader.position()
         self._recent = Recent(self._position)
         self._opened.set()
-        self._log.info("started", epoch=self._epoch, position=self._position)
+        self._logger.info("started", epoch=self._epoch, position=self._position)
 
     def _open_files(self) -> tuple[LogStore, LogReader, int]:
         if self._holder and self._lock is None:
@@ -155,7 +155,7 @@ class LogActor:
         ]
 
     async def _run(self) -> None:
-        await until_taken(self._open, self._log, "open")
+        await until_taken(self._open, self._logger, "open")
         while self._queue or not self._closing:
             await self._wanted.wait()
             await self._commit(self._next_group())
@@ -183,7 +183,7 @@ class LogActor:
             self._wake()
             raise
         except PalimpsestError as error:
-            self._log.error("append failed", detail=str(error), appends=len(group))
+            self._logger.error("append failed", detail=str(error), appends=len(group))
             self._refuse(group, error)
         except (ValueError, TypeError, ArithmeticError) as error:
             # A value that no backend can hold (a time of 2**63, say): whoever sent it is told, and the others go on.
@@ -191,7 +191,7 @@ class LogActor:
                 for item in group:
                     await self._commit([item])
                 return
-            self._log.error("append refused", detail=repr(error))
+            self._logger.error("append refused", detail=repr(error))
             self._refuse(group, BadInput(f"The log cannot hold this event ({error}): nothing of it was written."))
         else:
             self._answer(group, committed)

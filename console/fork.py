@@ -16,7 +16,7 @@ from palimpsest.events.forks import DROPPED, KEPT
 from palimpsest.questions.plain import plain
 
 if TYPE_CHECKING:
-    from palimpsest.actors.requests.forks import ForkPoint
+    from palimpsest.actors.requests.forks import Origin
     from palimpsest.console.overrides import Changes
 
 SHOWN: Final = 10
@@ -79,7 +79,7 @@ def command(
 
 async def _fork(
     agent: str, at: int | None, names: tuple[str, ...], pairs: tuple[str, ...], *, keep: bool, address: str
-) -> tuple[ForkPoint, Changes | None]:
+) -> tuple[Origin, Changes | None]:
     from palimpsest.actors.requests.forks import Overrides, fork, place
 
     async with writing(address, f"fork {agent}", UnknownAgent(agent)) as log:
@@ -93,7 +93,7 @@ async def _fork(
     return where, changed
 
 
-def _changed(where: ForkPoint, pairs: tuple[str, ...]) -> Changes | None:
+def _changed(where: Origin, pairs: tuple[str, ...]) -> Changes | None:
     """What `--set` says; with none given, what it takes to count tokens is not imported."""
     if not pairs:
         return None
@@ -110,7 +110,7 @@ def _overrides(make: Any, changed: Changes | None, keep: bool) -> Any:
 
 
 def _as_object(
-    agent: str, place: ForkPoint, names: tuple[str, ...], changed: Changes | None, timers: Literal["dropped", "keep"]
+    agent: str, place: Origin, names: tuple[str, ...], changed: Changes | None, timers: Literal["dropped", "keep"]
 ) -> dict[str, object]:
     return {
         "forks": list(names),
@@ -128,7 +128,7 @@ def _as_object(
 
 
 def _print(
-    agent: str, place: ForkPoint, names: tuple[str, ...], changed: Changes | None, timers: Literal["dropped", "keep"]
+    agent: str, place: Origin, names: tuple[str, ...], changed: Changes | None, timers: Literal["dropped", "keep"]
 ) -> None:
     page = Page()
     state, seq = place.state, place.state.seq

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from palimpsest.actors.client import Reply, Ticket
     from palimpsest.actors.loads.loading import OnProgress, Report
     from palimpsest.actors.models.protocol import Piece
-    from palimpsest.actors.requests.forks import ForkPoint, Overrides, Undone
+    from palimpsest.actors.requests.forks import Origin, Overrides, Undone
     from palimpsest.actors.requests.turns import Ending
     from palimpsest.actors.requests.zones import ZoneChange
     from palimpsest.events.envelope import Envelope
@@ -67,7 +67,7 @@ class Talker(Protocol):
 
     async def fork(
         self, agent: str, name: str, *, at: int | None = None, overrides: Overrides | None = None
-    ) -> ForkPoint: ...
+    ) -> Origin: ...
 
     async def undo(self, agent: str) -> Undone: ...
 

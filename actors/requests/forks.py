@@ -61,14 +61,14 @@ class Overrides(msgspec.Struct, frozen=True, kw_only=True):
     keep_timers: bool = False
 
 
-class ForkPoint(msgspec.Struct, frozen=True):
+class Origin(msgspec.Struct, frozen=True):
     """Where an agent can be forked: its state at a seq, and the event there."""
 
     state: State
     event: Envelope
 
 
-async def place(log: StreamLog, agent: str, seq: int | None = None) -> ForkPoint:
+async def place(log: StreamLog, agent: str, seq: int | None = None) -> Origin:
     """Where an agent stood at a seq (None: stands now). Raises UnknownAgent, BadInput where it has no such event."""
     if is_source(agent):
         raise BadInput(f"'{agent}' is a source, and has no state of its own to fork: name an agent.")
@@ -80,10 +80,10 @@ async def place(log: StreamLog, agent: str, seq: int | None = None) -> ForkPoint
     if seq is not None and state.seq != seq:
         raise BadInput(f"Agent '{agent}' has events 1 to {state.seq}: there is none at {seq}. Nothing was changed.")
     (event,) = await log.read(agent, state.seq - 1, state.seq)
-    return ForkPoint(state, event)
+    return Origin(state, event)
 
 
-async def fork(log: StreamLog, at: ForkPoint, names: Sequence[str], overrides: Overrides) -> None:
+async def fork(log: StreamLog, at: Origin, names: Sequence[str], overrides: Overrides) -> None:
     """Begin forks of these names there. Raises AgentExists, BadInput."""
     _check(names, overrides)
     await check_free(log, names)
@@ -207,7 +207,7 @@ async def _last_message(log: StreamLog, state: State) -> Envelope:
     raise BadInput(f"Agent '{state.agent}' was not told anything yet: there is nothing to undo.")
 
 
-async def _move(log: StreamLog, state: State, before: ForkPoint, name: str, alarms: Sequence[Alarm]) -> None:
+async def _move(log: StreamLog, state: State, before: Origin, name: str, alarms: Sequence[Alarm]) -> None:
     now, parent = now_ms(), Parent(agent=before.state.agent, seq=before.state.seq)
     settings = chosen(state) if chosen(state) != chosen(before.state) else None
     event = AgentForked(parent=parent, hash=before.event.hash, settings=settings, timers=MOVED)

@@ -252,6 +252,6 @@ def _engine(home: Home, dimension: int, stamp: str, read: Read) -> Engine:
     except StorageDamaged as error:
         why = str(error)
     if why:
-        log = structlog.get_logger("storage")
-        log.warning("index is built again from the log", index=home.name, why=why, before=home.clear())
+        logger = structlog.get_logger("storage")
+        logger.warning("index is built again from the log", index=home.name, why=why, before=home.clear())
     return home.create(dimension, stamp)

@@ -91,27 +91,27 @@ class Volume:
 class InMemoryLog:
     """A `LogStore` over a `Volume`; without one, over its own. Safe to use from several threads."""
 
-    def __init__(self, memory: Volume | None = None) -> None:
-        self._memory = memory or Volume()
+    def __init__(self, volume: Volume | None = None) -> None:
+        self._volume = volume or Volume()
         self._epoch = 0
 
     # --- writing
 
     def open_epoch(self) -> int:
-        with self._memory.lock:
-            self._memory.epoch += 1
-            self._epoch = self._memory.epoch
+        with self._volume.lock:
+            self._volume.epoch += 1
+            self._epoch = self._volume.epoch
             return self._epoch
 
     def append(self, appends: Sequence[Append]) -> list[list[Appended]]:
         return self.commit(appends).answers
 
     def commit(self, appends: Sequence[Append]) -> Committed:
-        with self._memory.lock:
+        with self._volume.lock:
             self._check_epoch()
-            batch = Admission(self._memory, len(self._memory.events))
+            batch = Admission(self._volume, len(self._volume.events))
             answers = [batch.admit(append) for append in appends]
-            self._memory.write(batch)
+            self._volume.write(batch)
             return Committed(answers, batch.envelopes)
 
     def limit_pages(self, max_pages: int | None) -> None:
@@ -120,8 +120,8 @@ class InMemoryLog:
     def _check_epoch(self) -> None:
         if self._epoch == 0:
             raise LogReadOnly("the log in memory")
-        if self._epoch != self._memory.epoch:
-            raise Fenced(self._epoch, self._memory.epoch)
+        if self._epoch != self._volume.epoch:
+            raise Fenced(self._epoch, self._volume.epoch)
 
     # --- reading
 
@@ -133,15 +133,15 @@ class InMemoryLog:
         limit: int | None = None,
         kinds: frozenset[Kind] | None = None,
     ) -> list[Envelope]:
-        with self._memory.lock:
-            stretch = [e for e in self._memory.whole(agent) if after < e.seq and (to is None or e.seq <= to)]
+        with self._volume.lock:
+            stretch = [e for e in self._volume.whole(agent) if after < e.seq and (to is None or e.seq <= to)]
         return [envelope for envelope in stretch if kinds is None or envelope.kind in kinds][:limit]
 
     def tail(self, after: int, limit: int, kinds: frozenset[Kind] | None = None) -> tuple[list[Envelope], int]:
         found: list[Envelope] = []
-        with self._memory.lock:
+        with self._volume.lock:
             scanned_to = after
-            for envelope in self._memory.events[after:]:
+            for envelope in self._volume.events[after:]:
                 if len(found) == limit:
                     break
                 scanned_to = envelope.position
@@ -150,58 +150,58 @@ class InMemoryLog:
         return found, scanned_to
 
     def head(self, agent: str) -> StreamHead | None:
-        with self._memory.lock:
-            stream = self._memory.streams.get(agent)
+        with self._volume.lock:
+            stream = self._volume.streams.get(agent)
             return _head(stream) if stream else None
 
     def heads(self, after: str = "", limit: int | None = None) -> list[StreamHead]:
-        with self._memory.lock:
-            agents = sorted(agent for agent in self._memory.streams if agent > after)
-            return [_head(self._memory.streams[agent]) for agent in agents[:limit]]
+        with self._volume.lock:
+            agents = sorted(agent for agent in self._volume.streams if agent > after)
+            return [_head(self._volume.streams[agent]) for agent in agents[:limit]]
 
     def lineage(self, agent: str) -> list[Parent]:
-        with self._memory.lock:
-            return self._memory.lineage(agent)
+        with self._volume.lock:
+            return self._volume.lineage(agent)
 
     def position(self) -> int:
-        with self._memory.lock:
-            return len(self._memory.events)
+        with self._volume.lock:
+            return len(self._volume.events)
 
     def open_requests(self, topic: Topic | Resting, agent: str | None = None) -> list[Envelope]:
-        with self._memory.lock:
-            requests = self._memory.requests.values()
+        with self._volume.lock:
+            requests = self._volume.requests.values()
             positions = sorted(r.position for r in requests if r.topic == topic and agent in (None, r.agent))
-            return [self._memory.events[position - 1] for position in positions]
+            return [self._volume.events[position - 1] for position in positions]
 
     def cursor(self, consumer: str) -> int:
-        with self._memory.lock:
-            return self._memory.cursors.get(consumer, 0)
+        with self._volume.lock:
+            return self._volume.cursors.get(consumer, 0)
 
     def snapshots(self, agent: str, to: int | None = None, limit: int | None = None) -> list[Snapshot]:
-        with self._memory.lock:
+        with self._volume.lock:
             found = {
                 seq: snapshot
-                for part in parts(agent, self._memory.lineage(agent))
-                for seq, snapshot in self._memory.snapshots.get(part.agent, {}).items()
+                for part in parts(agent, self._volume.lineage(agent))
+                for seq, snapshot in self._volume.snapshots.get(part.agent, {}).items()
                 if part.after < seq <= part.to
             }
             return [found[seq] for seq in sorted(found, reverse=True) if to is None or seq <= to][:limit]
 
     def redaction(self, agent: str) -> Redacted | None:
-        with self._memory.lock:
-            return self._memory.redactions.get(agent)
+        with self._volume.lock:
+            return self._volume.redactions.get(agent)
 
     def hash_at(self, agent: str, seq: int) -> bytes | None:
-        with self._memory.lock:
-            return next((envelope.hash for envelope in self._memory.whole(agent) if envelope.seq == seq), None)
+        with self._volume.lock:
+            return next((envelope.hash for envelope in self._volume.whole(agent) if envelope.seq == seq), None)
 
     def seq_at(self, agent: str, position: int) -> int:
-        with self._memory.lock:
-            return max((e.seq for e in self._memory.whole(agent) if e.position <= position), default=0)
+        with self._volume.lock:
+            return max((e.seq for e in self._volume.whole(agent) if e.position <= position), default=0)
 
     def find(self, agent: str, key: str) -> Envelope | None:
-        with self._memory.lock:
-            return self._memory.keys.get((agent, key))
+        with self._volume.lock:
+            return self._volume.keys.get((agent, key))
 
     def __enter__(self) -> Self:
         return self

@@ -12,7 +12,7 @@ from palimpsest.actors.client import Reply, Ticket
 from palimpsest.actors.loads.loading import Loaded, OnProgress, Report
 from palimpsest.actors.models.protocol import Piece
 from palimpsest.actors.requests.checks import check_text
-from palimpsest.actors.requests.forks import ForkPoint, Overrides, Undone
+from palimpsest.actors.requests.forks import Origin, Overrides, Undone
 from palimpsest.actors.requests.turns import Ending
 from palimpsest.actors.requests.zones import ZoneChange
 from palimpsest.events.codec import draft
@@ -149,16 +149,9 @@ class FakeClient:
     async def free_name(self, agent: str) -> str:
         return f"{agent}-2"
 
-    async def fork(
-        self,
-        agent: str,
-        name: str,
-        *,
-        at: int | None = None,  # noqa: ARG002
-        overrides: Overrides | None = None,  # noqa: ARG002
-    ) -> ForkPoint:
+    async def fork(self, agent: str, name: str, *, at: int | None = None, overrides: Overrides | None = None) -> Origin:  # noqa: ARG002
         self.born[name] = self.born[agent]
-        return ForkPoint(await self.state(agent), (await self.events(agent))[0])
+        return Origin(await self.state(agent), (await self.events(agent))[0])
 
     async def undo(self, agent: str) -> Undone:
         if not self.sent:

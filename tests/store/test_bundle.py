@@ -361,7 +361,7 @@ def test_a_disk_that_is_full_leaves_no_half_file(desk: Desk, tmp_path: Path) -> 
 
 
 def test_events_that_the_log_lacks_are_named(desk: Desk, tmp_path: Path) -> None:
-    del desk._memory.streams["ada"][2]
+    del desk._volume.streams["ada"][2]
     with pytest.raises(LogDamaged, match="Event 3 of agent 'ada'"):
         export(desk, "ada", 3, tmp_path / "ada")
     assert list(tmp_path.iterdir()) == []
@@ -454,8 +454,8 @@ def altered(log: LogStore, agent: str, seq: int) -> BundleLog:
     memory = InMemoryLog()
     for each in log.read(agent):
         made = replace(each, time=each.time + 1) if each.seq == seq else each
-        memory._memory.events.append(made)
-        memory._memory.streams.setdefault(agent, []).append(made)
+        memory._volume.events.append(made)
+        memory._volume.streams.setdefault(agent, []).append(made)
     return memory  # type: ignore[return-value]
 
 
