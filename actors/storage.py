@@ -54,7 +54,15 @@ from palimpsest.store.index.heads import KeptHeads
 from palimpsest.store.index.points import View
 from palimpsest.store.index.projection import MemoryIndex
 from palimpsest.store.index.settings import IndexSettings
-from palimpsest.store.library.functions import ON_DOCUMENTS, SourceLog, look_up, returned, search, sight_at, unavailable
+from palimpsest.store.library.functions import (
+    SourceLog,
+    look_up,
+    reads_documents,
+    returned,
+    search,
+    sight_at,
+    unavailable,
+)
 from palimpsest.store.library.reading import Library
 
 T = TypeVar("T")
@@ -209,7 +217,7 @@ class Storage:
         for envelope in asked:
             try:
                 call = decode(envelope)
-                on_documents = isinstance(call, FunctionCalled) and call.name in ON_DOCUMENTS
+                on_documents = isinstance(call, FunctionCalled) and reads_documents(call)
             except (LogDamaged, NewerFormat):
                 on_documents = False  # its agent is set aside; `_answers` says so
             if on_documents:

@@ -23,6 +23,7 @@ from palimpsest.events.codec import decode
 from palimpsest.events.context import open_request
 from palimpsest.events.envelope import Envelope
 from palimpsest.events.errors import PalimpsestError
+from palimpsest.events.functions import CONVERSATION_SEARCH
 from palimpsest.events.kinds import kinds_of
 from palimpsest.events.replay import Proof, replay
 from palimpsest.events.types import (
@@ -144,7 +145,7 @@ class _Show:
         _say("recall", f"{QUESTION}  ->  {found.text}")
         turn = await self._client.events("ada", after=found.input)
         searches = [event.name for event in map(decode, turn) if isinstance(event, FunctionCalled)]
-        _claim("conversation_search" in searches, "the question led to a search of recall")
+        _claim(CONVERSATION_SEARCH.name in searches, "the question led to a search of recall")
         _claim("flowerpot" in found.text, "a fact that left the window is answered from recall")
         _say(
             "", f"({found.steps} steps: said nine days ago, long out of the window, found by {' and '.join(searches)})"

@@ -11,8 +11,8 @@ from palimpsest.console.options import typed
 from palimpsest.console.show import many, one_line, utc
 from palimpsest.console.zones import due_text
 from palimpsest.events.codec import decode
-from palimpsest.events.context import clip
 from palimpsest.events.kinds import kinds_of
+from palimpsest.events.texts import clip
 from palimpsest.events.types import MessageSent, UserMessageReceived
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, TextIO
 
 import msgspec
 
-from palimpsest.events.context import clip
+from palimpsest.events.texts import clip
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -26,6 +26,7 @@ from palimpsest.events.debug.moments import (
     TurnClosed,
 )
 from palimpsest.events.endings import WHOLE
+from palimpsest.events.functions import HEARTBEAT, function_named
 from palimpsest.events.kinds import Kind
 from palimpsest.events.types import (
     ArchivalMemoryInserted,
@@ -89,19 +90,6 @@ LABELS: Final[Mapping[Kind, tuple[str, str]]] = {
     "MessagesEvicted": ("evicted", "magenta"),
 }
 """What a single event is labelled with."""
-
-FUNCTIONS: Final = {
-    "conversation_search": "recall",
-    "conversation_search_date": "recall",
-    "archival_memory_search": "archival",
-    "list_documents": "document",
-    "open_document": "document",
-    "grep_documents": "document",
-    "set_timer": "timer",
-    "cancel_timer": "timer",
-    "list_timers": "timer",
-}
-"""What a function that finds or does something is labelled with."""
 
 WHY: Final[Mapping[Beat | Literal[""], str]] = {
     "failed": "told of the failure",
@@ -192,7 +180,7 @@ def _answer(part: Step) -> Iterator[str]:
 
 def _called(part: Called) -> Line:
     event = part.events[-1].event
-    label, style = LABELS.get(part.events[-1].kind, (FUNCTIONS.get(part.name, "call"), "bold blue"))
+    label, style = LABELS.get(part.events[-1].kind, (_label(part.name), "bold blue"))
     if not part.ok:
         label, style = "failed", "red"
         text = f"{call_text(part.name, part.arguments, ENDLESS)}: {part.result}"
@@ -201,6 +189,12 @@ def _called(part: Called) -> Line:
     if part.raw:
         text += f" (repaired; the model wrote: {part.raw})"
     return Line(part.seq, part.time_ms, label, text, style)
+
+
+def _label(name: str) -> str:
+    """What a function that finds or does something is labelled with."""
+    function = function_named(name)
+    return function.label if function else "call"
 
 
 def _outcome(part: Called, event: Event | None) -> str:
@@ -227,7 +221,7 @@ def _arguments(part: Called) -> str:
         given = msgspec.json.decode(part.arguments or "{}", type=dict[str, Any])
     except (msgspec.DecodeError, UnicodeError):
         return call_text(part.name, part.arguments, 200)
-    given.pop("request_heartbeat", None)
+    given.pop(HEARTBEAT.name, None)
     return call_text(part.name, msgspec.json.encode(given).decode(), 200)
 
 

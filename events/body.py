@@ -13,7 +13,7 @@ from typing import Any, Final
 import msgspec
 
 from palimpsest.events.addresses import looks_secret
-from palimpsest.events.functions import FUNCTIONS
+from palimpsest.events.functions import all_functions
 from palimpsest.events.types import Settings
 
 CHOICES: Final = ("auto", "required", "none")
@@ -75,7 +75,7 @@ def headers(settings: Settings) -> dict[str, str]:
 
 def flaw(settings: Settings) -> str:
     """What is wrong with these settings, and how to mend it ("": nothing)."""
-    if settings.tool_choice and settings.tool_choice not in {*CHOICES, *(each.name for each in FUNCTIONS)}:
+    if settings.tool_choice and settings.tool_choice not in {*CHOICES, *(each.name for each in all_functions())}:
         return f"tool_choice is '{settings.tool_choice[:40]}': give {', '.join(CHOICES)}, or a function's name."
     if settings.seed is not None and not -(2**63) <= settings.seed < 2**63:
         return f"seed is {settings.seed}: give a number of 64 bits."

@@ -1,60 +1,16 @@
-"""What is said in fewer words to a model with a small window: the functions, and the system text that agents are born
-with.
+"""What is said in fewer words to a model with a small window: the system text that agents are born with. The functions
+have theirs in their entries (`events.functions`).
 
 Rules. (1) It is a part of the format (`formats.BRIEF`): nothing here may change what an agent that has it was sent
-before. (2) Every function is there with all its parameters, but for those that narrow a search
-down; what is said of them is shorter. (3) A system text
-that a user wrote is left as it is.
+before. (2) Every function is there with all its parameters, but for those that narrow a search down; what is said of
+them is shorter. (3) A system text that a user wrote is left as it is.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
 from functools import lru_cache
 from typing import Final
-
-from palimpsest.events.formats import BRIEF, ZONED, Format
-
-FUNCTIONS: Final[Mapping[str, str]] = {
-    "send_message": "Speak to the user: all that they see.",
-    "pause_heartbeats": "Ignore timed heartbeats.",
-    "core_memory_append": "Add to a section of core memory.",
-    "core_memory_replace": 'Edit core memory; new_content "" deletes.',
-    "conversation_search": "Search past conversation.",
-    "conversation_search_date": "Search it by days, YYYY-MM-DD.",
-    "archival_memory_insert": "Add to archival memory.",
-    "archival_memory_search": "Search archival memory.",
-    "set_timer": "Be woken later. Give one of in_minutes, at, every_minutes, cron. UTC.",
-    "cancel_timer": "",
-    "list_timers": "",
-    "list_documents": "List the attached documents.",
-    "open_document": "Read a document by pages.",
-    "grep_documents": "Find a text word for word in the documents.",
-}
-"""What each function is for."""
-
-_UTC: Final[Mapping[str, str]] = {
-    " Times are UTC.": " Times are in your time zone, and days keep their hour when its clocks are changed.",
-    " UTC.": " Local time.",
-}
-"""How a function's times are told, and how to an agent that has a zone."""
-
-
-def of_function(name: str, text: str, format: Format) -> str:
-    """What is said of a function whose full text is this."""
-    said = FUNCTIONS[name] if BRIEF in format else text
-    utc = next((each for each in _UTC if said.endswith(each)), "") if ZONED in format else ""
-    return said.removesuffix(utc) + _UTC[utc] if utc else said
-
-
-PARAMETERS: Final[Mapping[tuple[str, str], str]] = {
-    ("pause_heartbeats", "minutes"): "At most 360.",
-    ("core_memory_replace", "old_content"): "An exact match, found once.",
-    ("set_timer", "at"): "YYYY-MM-DD HH:MM",
-    ("open_document", "place"): "'line 120' or 'page 7'",
-}
-"""(function, parameter) -> what cannot be read from the names; of all others nothing is said."""
 
 SYSTEM: Final = """\
 You are an agent with a memory that outlasts your small context window. Events come as JSON and wake you. Text outside

@@ -19,12 +19,13 @@ from palimpsest.events.body import fields
 from palimpsest.events.brief import system_text
 from palimpsest.events.encodings import is_own
 from palimpsest.events.formats import BRIEF, DESCRIBED_BLOCKS, TEXT_CALLS, Format
-from palimpsest.events.functions import USUAL, Labels, schemas
+from palimpsest.events.functions import USUAL, Functions, Labels, function_named, functions_of, schemas
 from palimpsest.events.own_fields import own_texts, with_own
 from palimpsest.events.rendering import MessageKind, alone, rendered, shapes
 from palimpsest.events.servers import summarizer
 from palimpsest.events.state import UNCOUNTED, Entry, State, Summary
 from palimpsest.events.text_calls import functions_text
+from palimpsest.events.texts import clip
 from palimpsest.events.times import ShownTime, now, stamp, zone_of
 from palimpsest.events.types import Block, Settings
 from palimpsest.events.vocabulary import Role
@@ -75,9 +76,9 @@ def pressure_warning(at: ShownTime) -> bytes:
 
 
 @lru_cache(maxsize=256)
-def tools_json(format: Format, *, documents: bool = False, labels: Labels = USUAL) -> bytes:
-    """The functions as they are offered; with those for documents, where a source is attached."""
-    return _json(schemas(format, documents=documents, labels=labels))
+def tools_json(functions: Functions, format: Format, labels: Labels = USUAL) -> bytes:
+    """The functions as they are offered."""
+    return _json(schemas(functions, format, labels))
 
 
 def _labels(state: State) -> Labels:
@@ -115,7 +116,7 @@ def _tells_in_text(state: State) -> bool:
 
 
 def _functions_text(state: State) -> str:
-    return functions_text(schemas(state.format, documents=bool(state.sources), labels=_labels(state)))
+    return functions_text(schemas(functions_of(state), state.format, _labels(state)))
 
 
 def summary_message(summary: Summary) -> bytes:
@@ -249,15 +250,11 @@ def _event_lines(event: dict[str, Any]) -> list[str]:
 
 
 def _call_line(function: dict[str, str]) -> str:
-    if function["name"] == "send_message":
+    known = function_named(function["name"])
+    if known and known.speaks:
         with suppress(msgspec.DecodeError, KeyError, TypeError):
-            return f"assistant: {msgspec.json.decode(function['arguments'])['message']}"
+            return f"assistant: {msgspec.json.decode(function['arguments'])[known.tells]}"
     return f"assistant called {function['name']}({function['arguments']})"
-
-
-def clip(text: str, chars: int) -> str:
-    """The text's beginning, at most so many characters, marked where it was cut."""
-    return text if len(text) <= chars else text[: max(0, chars - 2)] + " …"
 
 
 # --- counts -------------------------------------------------------------------------------------------------------
@@ -289,19 +286,17 @@ def sent_wires(state: State, entry: Entry) -> tuple[bytes, ...]:
     return tuple(alone(entry.kind, wire, wanted)) if wanted else (wire,)
 
 
-def tools_tokens(
-    encoding: str, count: Count, format: Format, *, documents: bool = False, labels: Labels = USUAL
-) -> int:
+def tools_tokens(encoding: str, count: Count, functions: Functions, format: Format, labels: Labels = USUAL) -> int:
     """Tokens of the functions' schemas: as OpenAI's models read them, others as JSON."""
     if is_own(encoding):
-        return PER_FUNCTION + count(encoding, tools_json(format, documents=documents, labels=labels).decode())
-    return _openais_tools_tokens(encoding, count, format, documents=documents, labels=labels)
+        return PER_FUNCTION + count(encoding, tools_json(functions, format, labels).decode())
+    return _openais_tools_tokens(encoding, count, functions, format, labels)
 
 
 @lru_cache(maxsize=256)
-def _openais_tools_tokens(encoding: str, count: Count, format: Format, *, documents: bool, labels: Labels) -> int:
+def _openais_tools_tokens(encoding: str, count: Count, functions: Functions, format: Format, labels: Labels) -> int:
     total = 0
-    for schema in schemas(format, documents=documents, labels=labels):
+    for schema in schemas(functions, format, labels):
         function = schema["function"]
         total += PER_FUNCTION + count(encoding, f"{function['name']}:{function['description']}")
         for name, parameter in function["parameters"]["properties"].items():
@@ -318,15 +313,14 @@ def head_tokens(state: State, count: Count) -> int:
     head = message_tokens(system_message(state), settings, count)
     if _tells_in_text(state):
         return head
-    documents = bool(state.sources)
-    return head + tools_tokens(settings.encoding, count, state.format, documents=documents, labels=_labels(state))
+    return head + tools_tokens(settings.encoding, count, functions_of(state), state.format, _labels(state))
 
 
 def head_wires(state: State) -> tuple[bytes, bytes]:
     """The system message, and the functions (b"": they are told in the text)."""
     if _tells_in_text(state):
         return system_message(state), b""
-    return system_message(state), tools_json(state.format, documents=bool(state.sources), labels=_labels(state))
+    return system_message(state), tools_json(functions_of(state), state.format, _labels(state))
 
 
 def with_margin(tokens: int, settings: Settings) -> int:

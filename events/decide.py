@@ -27,13 +27,13 @@ from palimpsest.events.endings import cut_of
 from palimpsest.events.envelope import Draft, Envelope, answer_key
 from palimpsest.events.evolve import evolve
 from palimpsest.events.forks import TAKEN_UP, adoptions, is_awake
-from palimpsest.events.formats import BRIEF, Format, ordered
-from palimpsest.events.functions import topic
+from palimpsest.events.formats import BRIEF, ordered
+from palimpsest.events.functions import functions_of, named, topic
 from palimpsest.events.inputs import first_page, on_clock, text_of
 from palimpsest.events.kinds import kind_of
 from palimpsest.events.lifecycle import RETIRED, is_late, late
 from palimpsest.events.own_fields import at_server
-from palimpsest.events.passages import split
+from palimpsest.events.passages import PASSAGE_TOKENS, split
 from palimpsest.events.state import Pending, State, Turn
 from palimpsest.events.times import Offset, no_zones, zone_of
 from palimpsest.events.types import (
@@ -50,7 +50,6 @@ from palimpsest.events.types import (
     InputSkipped,
     MessageSent,
     RepetitionNoted,
-    Settings,
     TimerCancelled,
     TimerSet,
     TurnEnded,
@@ -134,7 +133,7 @@ def _archive_input(
 
     It is there already in a fork from between the two.
     """
-    passage_tokens = min(calls.PASSAGE_TOKENS, room_tokens)
+    passage_tokens = min(PASSAGE_TOKENS, room_tokens)
     text = text_of(waiting.wire)
     ends = waiting.ends or split(text, lambda piece: count(state.settings.encoding, piece), passage_tokens)
     if not ends:
@@ -239,7 +238,7 @@ def _act(state: State, turn: Turn, count: Count) -> tuple[Event, ...]:
         return (MessageSent(text=turn.content, cut=cut_of(turn.finish)) if turn.content.strip() else _reject(turn),)
     if turn.done < len(turn.calls):
         return (calls.carry_out(state, turn, turn.calls[turn.done], count),)
-    return (_after_calls(turn, state.format, state.settings),)
+    return (_after_calls(state, turn),)
 
 
 def _reject(turn: Turn) -> AnswerRejected:
@@ -255,8 +254,8 @@ _EMPTY: Final[Mapping[FinishOrNone, str]] = {
 }
 
 
-def _after_calls(turn: Turn, format: Format, settings: Settings) -> Event:
-    reason = _goes_on(turn, format)
+def _after_calls(state: State, turn: Turn) -> Event:
+    reason, settings = _goes_on(state, turn), state.settings
     if reason is None:
         return _end(turn, "yielded")
     if repetition.is_ended(turn, settings):
@@ -270,11 +269,11 @@ def _after_calls(turn: Turn, format: Format, settings: Settings) -> Event:
     return HeartbeatRaised(reason=reason)
 
 
-def _goes_on(turn: Turn, format: Format) -> Beat | None:
+def _goes_on(state: State, turn: Turn) -> Beat | None:
     """Why the model is called again (None: it yields)."""
     if turn.step_failed:
         return "failed"
-    if any(calls.wants_heartbeat(call, format) for call in turn.calls):
+    if any(calls.wants_heartbeat(state, call) for call in turn.calls):
         return "requested"
     return "silent" if turn.sent == 0 and turn.input_kind == _SPOKEN else None
 
@@ -354,7 +353,7 @@ def _draft(state: State, event: Event, now_ms: int) -> Draft:
         case InferenceRequested():
             opens = "inference"
         case FunctionCalled():
-            opens = topic(event.name)
+            opens = topic(named(functions_of(state), event.name))
         case InferenceCancelled() if turn:
             closes, key = turn.request_key, answer_key(turn.request_key)
         case FunctionFailed() if turn and turn.phase == "calling":

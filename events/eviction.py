@@ -17,7 +17,6 @@ from palimpsest.events.context import (
     PRIMING,
     Count,
     Measure,
-    clip,
     fingerprint,
     message_tokens,
     pressure_warning,
@@ -30,6 +29,7 @@ from palimpsest.events.context import (
 from palimpsest.events.formats import BRIEF
 from palimpsest.events.servers import summarizer
 from palimpsest.events.state import Entry, Eviction, State, Summary
+from palimpsest.events.texts import clip
 from palimpsest.events.times import now
 from palimpsest.events.types import (
     Event,

@@ -21,6 +21,7 @@ from palimpsest.events.envelope import Envelope
 from palimpsest.events.errors import LogDamaged, NewerFormat
 from palimpsest.events.forks import adopted, asked_again, asked_with, forked, stopped, timer_set, with_settings
 from palimpsest.events.formats import NAMED, NUMBERED, Format, ordered, unknown_parts
+from palimpsest.events.functions.core_memory import appended
 from palimpsest.events.inputs import first_page, on_clock, packaged
 from palimpsest.events.own_fields import slimmed, wanting
 from palimpsest.events.repetition import acted
@@ -437,11 +438,6 @@ def _edit(state: State, label: str, edit: Callable[[str], str]) -> State:
 
 def _core_appended(state: State, at: Envelope, event: CoreMemoryAppended) -> State:
     return _result(_edit(state, event.label, lambda value: appended(value, event.text)), at, event.call)
-
-
-def appended(value: str, text: str) -> str:
-    """A block's value after an append: old text, newline, new text."""
-    return f"{value}\n{text}" if value else text
 
 
 def _core_replaced(state: State, at: Envelope, event: CoreMemoryReplaced) -> State:

@@ -10,7 +10,8 @@ from typing import Any, Final
 
 import msgspec
 
-from palimpsest.events.context import clip, message, package
+from palimpsest.events.context import message, package
+from palimpsest.events.texts import clip
 from palimpsest.events.times import ShownTime, stamp
 from palimpsest.events.types import AlertRaised, Event, TimerFired, UploadFinished, UserLoggedIn, UserMessageReceived
 

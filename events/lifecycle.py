@@ -17,13 +17,13 @@ from msgspec.structs import replace
 from palimpsest.events.alarms import cancelling
 from palimpsest.events.codec import draft
 from palimpsest.events.envelope import Draft, Envelope
-from palimpsest.events.functions import topic
+from palimpsest.events.functions import functions_of, named, topic
+from palimpsest.events.functions.timers import NO_TIMER
 from palimpsest.events.state import Pending, Retired, State
 from palimpsest.events.types import AgentReinstated, AgentRetired, FunctionFailed, Timer, TimerSet, TitleChanged
 
 RETIRED: Final = "the agent is retired"
 """Why an input was skipped."""
-NO_TIMER: Final = "This agent is being retired: no timer can be set any more. Tell the user so."
 
 
 # --- the fold -----------------------------------------------------------------------------------------------------
@@ -82,9 +82,11 @@ def _unset(state: State, now_ms: int) -> Iterable[Draft]:
     """What fails the call that is about to set a timer. It has not the answer's key (see `decide`): the answer comes
     with the timer, and has to find the call closed."""
     turn = state.turn
-    if turn is None or turn.phase != "calling" or topic(turn.calls[turn.done].name) != "timer":
+    if turn is None or turn.phase != "calling":
         return ()
     call, asked = turn.calls[turn.done], turn.request_key
+    if topic(named(functions_of(state), call.name)) != "timer":
+        return ()
     event = FunctionFailed(call=call.id, name=call.name, error=NO_TIMER)
     key = f"retired:{asked}"
     return (draft(state.agent, now_ms, event, key=key, turn=turn.input, cause=asked, closes=asked),)

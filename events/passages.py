@@ -14,7 +14,7 @@ from typing import Final, Literal, NamedTuple, TypeAlias
 
 import msgspec
 
-from palimpsest.events.context import clip
+from palimpsest.events.texts import clip
 from palimpsest.events.times import Offset, no_zones, stamp
 from palimpsest.events.types import AlertRaised, Event, TimerFired, UploadFinished, UserLoggedIn, UserMessageReceived
 
@@ -29,6 +29,9 @@ _WORD: Final = re.compile(r"\w+")
 
 BESIDE_CHARS: Final = 80
 """What is shown of a correction, or of what it corrects, beside a hit."""
+
+PASSAGE_TOKENS: Final = 300
+"""What an agent keeps, and an input too large for its window, is cut into passages of so many tokens, at most."""
 
 EXCERPTS: Final = 200
 """So many places where an excerpt might begin are looked at."""
@@ -136,7 +139,7 @@ class _PassagePiece(NamedTuple):
     paragraph: bool
 
 
-def split(text: str, count: Callable[[str], int], limit_tokens: int = 300) -> tuple[int, ...]:
+def split(text: str, count: Callable[[str], int], limit_tokens: int = PASSAGE_TOKENS) -> tuple[int, ...]:
     """The end offsets of chunks of at most `limit_tokens`, cut after paragraphs, else sentences, words, characters.
 
     Each part of the text is counted two or three times whatever the text's length. Only a single character that alone

@@ -15,7 +15,7 @@ from typing import Any, Final, Literal, TypeAlias
 import msgspec
 
 from palimpsest.events.formats import ALTERNATING, BARE_CALLS, NO_CONTENT, NO_SYSTEM, SHORT_IDS, TEXT_CALLS, Format
-from palimpsest.events.functions import FUNCTIONS
+from palimpsest.events.functions import longest_name
 from palimpsest.events.text_calls import call_text, result_text
 from palimpsest.events.types import OFFLINE
 from palimpsest.events.vocabulary import EntryKind, Role
@@ -26,9 +26,6 @@ ID_CHARS: Final = 9
 BRIDGE: Final = "I wait for the next event."
 """What stands between a function's result and the next input, where the two may not be neighbours. No request ends
 with it, so no model is asked to write it."""
-
-LONGEST_NAME: Final = max((function.name for function in FUNCTIONS), key=len)
-"""Stands for the name of a function whose call is not there: where a result is counted alone."""
 
 _DIGITS: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
@@ -102,7 +99,7 @@ def _as_text(messages: list[Message]) -> None:
             written = [call_text(call["function"]["name"], call["function"]["arguments"]) for call in calls]
             each.body["content"] = "\n".join([*filter(None, (each.body["content"],)), *written])
         elif each.role == "tool":
-            name = names.get(each.body["tool_call_id"], LONGEST_NAME)
+            name = names.get(each.body["tool_call_id"], longest_name())
             each.body = {"role": "user", "content": result_text(name, each.body["content"])}
 
 

@@ -12,7 +12,7 @@ from typing import Final
 
 import msgspec
 
-from palimpsest.events.functions import arguments_of
+from palimpsest.events.functions import HEARTBEAT, arguments_of
 from palimpsest.events.state import Act, Turn
 from palimpsest.events.types import Settings, ToolCall
 
@@ -51,7 +51,7 @@ def _plain(arguments: str) -> bytes:
     given = arguments_of(arguments or "{}")
     if isinstance(given, str):
         return arguments.encode(errors="surrogatepass")
-    given.pop("request_heartbeat", None)
+    given.pop(HEARTBEAT.name, None)
     return msgspec.json.encode(given, order="sorted")
 
 

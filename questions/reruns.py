@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from palimpsest.actors.requests.checks import check_name
-from palimpsest.events.calls import MAX_TIMERS
 from palimpsest.events.codec import decode
 from palimpsest.events.debug.compare import Comparison, Prices, compare, turns
 from palimpsest.events.errors import AgentExists, ForkedOtherwise, NothingToRerun
 from palimpsest.events.forks import KEPT, MOVED, TAKEN_UP
+from palimpsest.events.functions.timers import MAX_TIMERS
 from palimpsest.events.kinds import kind_of
 from palimpsest.events.state import State
 from palimpsest.events.types import AgentForked, Event, Parent, TimerSet

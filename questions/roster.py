@@ -18,13 +18,13 @@ from typing import Any, Final, Literal, get_args
 import msgspec
 
 from palimpsest.events.codec import decode
-from palimpsest.events.context import clip
 from palimpsest.events.debug.window import window
 from palimpsest.events.envelope import Envelope
 from palimpsest.events.errors import LogDamaged, NewerFormat
 from palimpsest.events.kinds import Kind, kinds_of
 from palimpsest.events.servers import chosen
 from palimpsest.events.state import UNCOUNTED, State
+from palimpsest.events.texts import clip
 from palimpsest.events.types import (
     AgentCreated,
     AgentForked,

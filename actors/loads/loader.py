@@ -42,7 +42,6 @@ from palimpsest.actors.requests.sources import (
     remove,
 )
 from palimpsest.events.codec import decode, draft
-from palimpsest.events.context import clip
 from palimpsest.events.documents import Passage
 from palimpsest.events.envelope import Draft
 from palimpsest.events.errors import ActorLost, DocumentUnreadable, LogUnavailable
@@ -56,6 +55,7 @@ from palimpsest.events.sources import (
     removed_key,
     stream_of,
 )
+from palimpsest.events.texts import clip
 from palimpsest.events.types import (
     DocumentLoaded,
     DocumentOpened,

@@ -7,9 +7,9 @@ from typing import Final
 
 import msgspec
 
-from palimpsest.events.context import clip
 from palimpsest.events.errors import PassagesFixed, PassagesUnusable
 from palimpsest.events.sources import Source
+from palimpsest.events.texts import clip
 from palimpsest.store.documents import OVERLAP_TOKENS, PASSAGE_TOKENS, Refused
 from palimpsest.store.documents.document import LEAST_TOKENS
 

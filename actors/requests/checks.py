@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from palimpsest.events.calls import MAX_TIMERS
 from palimpsest.events.codec import encode
 from palimpsest.events.errors import BadInput
+from palimpsest.events.functions.timers import MAX_TIMERS
 from palimpsest.events.settings import flaw
 from palimpsest.events.sources import is_source
 from palimpsest.events.types import AgentCreated, Settings, Timer

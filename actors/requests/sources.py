@@ -18,7 +18,6 @@ from msgspec.structs import replace
 from palimpsest.actors.links.calls import KNOWN, StreamLog, unknown
 from palimpsest.actors.parts.process import now_ms
 from palimpsest.events.codec import draft
-from palimpsest.events.context import clip
 from palimpsest.events.envelope import Draft
 from palimpsest.events.errors import BadInput, NoSuchDocument, UnknownSource, WindowTooSmall
 from palimpsest.events.kinds import kinds_of
@@ -36,6 +35,7 @@ from palimpsest.events.sources import (
     stream_of,
 )
 from palimpsest.events.state import State
+from palimpsest.events.texts import clip
 from palimpsest.events.types import (
     AgentAttached,
     AgentDetached,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 from palimpsest.events.envelope import Envelope
 from palimpsest.events.errors import PalimpsestError
 from palimpsest.events.types import Event, FunctionCalled, FunctionFailed
-from palimpsest.store.library.functions import ON_DOCUMENTS, look_up, returned, search, sight_at, unavailable
+from palimpsest.store.library.functions import look_up, reads_documents, returned, search, sight_at, unavailable
 from palimpsest.store.library.reading import Library
 from palimpsest.store.logs.contract import LogReader
 
@@ -41,7 +41,7 @@ class DirectFunctions:
     def carry_out(self, asked: Envelope, call: FunctionCalled) -> Event:
         """The call's result; what is wrong with the call, or with the index, is a FunctionFailed."""
         try:
-            if call.name in ON_DOCUMENTS:
+            if reads_documents(call):
                 return look_up(self._library, asked, call, self._log)
             if self._index is None:
                 self._index = self._opened()

@@ -14,6 +14,7 @@ import msgspec
 from palimpsest.events.codec import decode
 from palimpsest.events.debug.recording import timer_content
 from palimpsest.events.envelope import Envelope
+from palimpsest.events.functions import function_named
 from palimpsest.events.passages import input_text
 from palimpsest.events.types import (
     INPUTS,
@@ -30,11 +31,6 @@ from palimpsest.events.types import (
     Usage,
 )
 from palimpsest.events.vocabulary import End
-
-SEARCHES: Final = frozenset(
-    {"conversation_search", "conversation_search_date", "archival_memory_search", "grep_documents"}
-)
-
 
 _TIMER: Final = re.compile(r"\btimer-\d+\b")
 
@@ -141,7 +137,7 @@ def _note(run: TurnRun, envelope: Envelope, event: Event, timers: Mapping[str, s
         case MessageSent():
             run.said.append(event.text)
             run.meant.append(_TIMER.sub(lambda found: timers.get(found[0], found[0]), event.text))
-        case FunctionCalled() if event.name in SEARCHES:
+        case FunctionCalled() if is_search(event.name):
             run.searches.append(f"{event.name}({_asked(event)})")
         case MessagesEvicted():
             run.evicted += len(event.seqs)
@@ -149,6 +145,12 @@ def _note(run: TurnRun, envelope: Envelope, event: Event, timers: Mapping[str, s
             run.ended, run.ended_seq = event.reason, envelope.seq
         case _:
             pass
+
+
+def is_search(name: str) -> bool:
+    """Whether a function gives a page of hits."""
+    function = function_named(name)
+    return bool(function and function.finds)
 
 
 def _asked(call: FunctionCalled) -> str:

@@ -14,7 +14,7 @@ import msgspec
 
 from palimpsest.events.debug.phrases import Span
 from palimpsest.events.envelope import Envelope
-from palimpsest.events.evolve import appended
+from palimpsest.events.functions.core_memory import appended
 from palimpsest.events.kinds import kinds_of
 from palimpsest.events.types import AgentCreated, AgentForked, Block, CoreMemoryAppended, CoreMemoryReplaced, Event
 

@@ -14,10 +14,10 @@ from typing import Final
 import msgspec
 
 from palimpsest.events.codec import decode
-from palimpsest.events.context import clip
 from palimpsest.events.envelope import Draft, Envelope
 from palimpsest.events.forks import TAKEN_UP
-from palimpsest.events.functions import topic
+from palimpsest.events.functions import function_named, topic
+from palimpsest.events.texts import clip
 from palimpsest.events.types import (
     INPUTS,
     AgentForked,
@@ -177,7 +177,7 @@ _ON_STORAGE: Final = ("page_size", "max_chars", "page_chars", "sources", "zone")
 
 def _hangs_on(call: FunctionCalled) -> tuple[str, ...]:
     """What the result of a call hangs on besides its arguments: a timer is set alike, whatever may be shown of it."""
-    return _ON_STORAGE if topic(call.name) == "storage" else ("zone",)
+    return _ON_STORAGE if topic(function_named(call.name)) == "storage" else ("zone",)
 
 
 def otherwise(there: Event, here: Event) -> str:

@@ -7,13 +7,14 @@ Where no answer was given by then, it is the window as it stood at the end that 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final
 
 import msgspec
 
 from palimpsest.events.codec import decode
 from palimpsest.events.envelope import Envelope
 from palimpsest.events.evolve import evolve
+from palimpsest.events.functions import PAGE, function_named
+from palimpsest.events.functions.entry import Store
 from palimpsest.events.state import State
 from palimpsest.events.types import (
     Event,
@@ -24,17 +25,6 @@ from palimpsest.events.types import (
     InferenceRequested,
     MessageSent,
 )
-
-LOOKS_IN: Final = {
-    "conversation_search": frozenset({"recall"}),
-    "conversation_search_date": frozenset({"recall"}),
-    "archival_memory_search": frozenset({"archival", "documents"}),
-    "grep_documents": frozenset({"documents"}),
-    "open_document": frozenset({"documents"}),
-}
-"""The functions that look for something, and where."""
-RANKED: Final = frozenset({"conversation_search", "conversation_search_date", "archival_memory_search"})
-"""Those that give pages of results in an order of their own."""
 
 
 class Search(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,7 +45,23 @@ class Search(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def query(self) -> str:
-        return ", ".join(str(value) for name, value in self.call.arguments.items() if name != "page")
+        return ", ".join(str(value) for name, value in self.call.arguments.items() if name != PAGE.name)
+
+    @property
+    def looks_in(self) -> frozenset[Store]:
+        return looks_in(self.call.name)
+
+    @property
+    def is_ranked(self) -> bool:
+        """Whether it gave its page in an order of its own."""
+        function = function_named(self.call.name)
+        return function is not None and function.finds == "ranking"
+
+
+def looks_in(name: str) -> frozenset[Store]:
+    """Where a function looks for something (nowhere: it is no search)."""
+    function = function_named(name)
+    return function.looks_in if function else frozenset()
 
 
 class JudgedTurn(msgspec.Struct, frozen=True, kw_only=True):
@@ -114,7 +120,7 @@ def _searches(events: Iterable[tuple[Envelope, Event]], input: int) -> list[Sear
     found: dict[str, Search] = {}
     for at, event in events:
         match event:
-            case FunctionCalled(name=name) if name in LOOKS_IN and at.turn == input:
+            case FunctionCalled(name=name) if looks_in(name) and at.turn == input:
                 found[at.key] = Search(asked=at, call=event)
             case FunctionReturned() if at.closes in found:
                 found[at.closes] = msgspec.structs.replace(

@@ -15,9 +15,10 @@ import msgspec
 
 from palimpsest.events.debug.phrases import Phrase
 from palimpsest.events.debug.told import INPUT_KINDS, Told, states
-from palimpsest.events.debug.turns import LOOKS_IN, RANKED, JudgedTurn, Search
+from palimpsest.events.debug.turns import JudgedTurn, Search
 from palimpsest.events.debug.verdict import Cause, Evidence, Next, Verdict, VerdictFacts
 from palimpsest.events.debug.windows import Held, held, hits_of
+from palimpsest.events.functions import CONVERSATION_SEARCH_DATE
 from palimpsest.events.passages import day_bounds
 from palimpsest.events.sources import is_source
 from palimpsest.events.state import State
@@ -180,7 +181,7 @@ class _Judge:
         pages = [Evidence(seq=search.seq, what=what, text=search.query) for search, what in looked]
         search = looked[-1][0]
         nexts = []
-        if search.call.name in RANKED and "query" in search.call.arguments:
+        if search.is_ranked and "query" in search.call.arguments:
             again = ("search", self._agent, str(search.call.arguments["query"]), "--at", str(search.seq))
             nexts.append(Next(command=again, shows="the same search as of then; --page P for further pages"))
         times = "once" if len(looked) == 1 else f"{len(looked)} times"
@@ -193,7 +194,7 @@ class _Judge:
         name = search.call.name
         if search.error:
             return f"{name}: it failed ({search.error})", 0
-        if name not in RANKED:
+        if not search.is_ranked:
             return f"{name}: what it gave did not have it", 0
         page, size = int(search.call.arguments.get("page", 0)), search.call.page_size
         asked = f"{name}: page {page} ({len(search.found)} of {search.total} results) did not have it"
@@ -361,14 +362,14 @@ def _takes(event: Event, seen: Held) -> bool:
 
 def _sees(search: Search, told: Told) -> bool:
     """Whether a search looks where this is, and was not told to pass it over."""
-    if told.store not in LOOKS_IN[search.call.name]:
+    if told.store not in search.looks_in:
         return False
     return told.store != "recall" or told.seq not in search.call.hidden
 
 
 def _is_for(wanted: Phrase, search: Search, known: Iterable[Told]) -> bool:
     """Whether a search was for what is known: by a word of its query, or by the days that it names."""
-    if search.call.name != "conversation_search_date":
+    if search.call.name != CONVERSATION_SEARCH_DATE.name:
         return any(wanted.shares(search.query, each.text) for each in known)
     given = search.call.arguments
     try:

@@ -7,24 +7,14 @@ tells it nothing, and is left out; so is the system text, which says how to work
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Final, Literal, TypeAlias, assert_never
+from typing import Any, Literal, TypeAlias, assert_never
 
 import msgspec
 
 from palimpsest.events.context import SENT
-from palimpsest.events.functions import arguments_of
+from palimpsest.events.functions import arguments_of, function_named
 from palimpsest.events.inputs import text_of
 from palimpsest.events.state import Entry, State
-
-TELLING: Final = {
-    "send_message": "message",
-    "core_memory_append": "content",
-    "core_memory_replace": "new_content",
-    "archival_memory_insert": "content",
-    "set_timer": "note",
-}
-"""The argument of a call that says something, by the function's name."""
-
 
 HeldIn: TypeAlias = Literal["core memory", "summary", "queue"]
 
@@ -87,12 +77,12 @@ def _of_answer(parsed: dict[str, Any]) -> Iterator[tuple[str, str]]:
     if parsed.get("content"):
         yield ("the agent's thought" if calls else "the agent"), parsed["content"]
     for call in calls:
-        name = call["function"]["name"]
+        function = function_named(call["function"]["name"])
         arguments = arguments_of(call["function"]["arguments"])
-        if name in TELLING and isinstance(arguments, dict):
-            text = str(arguments.get(TELLING[name], ""))
+        if function and function.tells and isinstance(arguments, dict):
+            text = str(arguments.get(function.tells, ""))
             if text:
-                yield ("the agent" if name == "send_message" else f"the agent's {name}"), text
+                yield ("the agent" if function.speaks else f"the agent's {function.name}"), text
 
 
 def hits_of(result: str) -> list[str]:

@@ -6,7 +6,7 @@ where it had it from.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
 from typing import Final
 
 import msgspec
@@ -18,13 +18,11 @@ from palimpsest.events.debug.provenance import Over
 from palimpsest.events.debug.told import INPUT_KINDS
 from palimpsest.events.debug.windows import held
 from palimpsest.events.envelope import Envelope
+from palimpsest.events.functions import function_named
 from palimpsest.events.kinds import Kind, kind_of, kinds_of
 from palimpsest.events.passages import input_text
 from palimpsest.events.state import State
 from palimpsest.events.types import (
-    ArchivalMemoryInserted,
-    CoreMemoryAppended,
-    CoreMemoryReplaced,
     Event,
     InferenceCompleted,
     InferenceRequested,
@@ -110,15 +108,14 @@ def _input(at: Envelope, event: Event, before: Iterable[Envelope]) -> TurnInput 
 def _call(at: Envelope, completed: InferenceCompleted, id: str, answer: int) -> ToolCall | None:
     """The call that led to an event, by its id; where a fork has numbered them anew, the only one that can be meant."""
     calls = list(named(completed.calls, answer))
-    by_name = [call for call in calls if call.name == _FUNCTIONS.get(at.kind)]
+    by_name = [call for call in calls if _writes(call.name, at.kind)]
     return next((call for call in calls if id and call.id == id), by_name[0] if len(by_name) == 1 else None)
 
 
-_FUNCTIONS: Final[Mapping[Kind, str]] = {
-    kind_of(CoreMemoryAppended): "core_memory_append",
-    kind_of(CoreMemoryReplaced): "core_memory_replace",
-    kind_of(ArchivalMemoryInserted): "archival_memory_insert",
-}
+def _writes(name: str, kind: Kind) -> bool:
+    """Whether events of this kind come of a function."""
+    function = function_named(name)
+    return bool(function and function.remembers and kind_of(function.remembers) == kind)
 
 
 def _window(asked: Envelope) -> AskedWindow:

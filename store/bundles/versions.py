@@ -10,6 +10,7 @@ from typing import Final
 from palimpsest import __version__
 from palimpsest.events.context import tools_json
 from palimpsest.events.formats import NAMED, NEWBORN, NUMBERED
+from palimpsest.events.functions import given_by
 from palimpsest.events.prompts import PERSONA, SYSTEM
 from palimpsest.events.state import FOLD
 from palimpsest.store.bundles.manifest import Versions
@@ -38,7 +39,7 @@ def prompts_digest() -> str:
     """Of the texts of ours that contexts have: what agents are born with, and the functions' descriptions."""
     texts = [SYSTEM.encode(), PERSONA.encode()]
     formats = (*NUMBERED.values(), NEWBORN)
-    texts += [tools_json(format, documents=documents) for format in formats for documents in (False, True)]
+    texts += [tools_json(given_by(format, sources=sources), format) for format in formats for sources in (False, True)]
     return hashlib.sha256(b"\0".join(texts)).hexdigest()[:16]
 
 

@@ -8,19 +8,27 @@ ValueError, written for the model.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Final, Protocol
+from typing import Any, Final, Protocol, TypeVar
 
 import msgspec
 from msgspec.structs import replace
 
-from palimpsest.events.context import clip
 from palimpsest.events.envelope import Envelope
 from palimpsest.events.errors import PalimpsestError
-from palimpsest.events.functions import FUNCTIONS
+from palimpsest.events.functions import (
+    ARCHIVAL_MEMORY_SEARCH,
+    CONVERSATION_SEARCH,
+    CONVERSATION_SEARCH_DATE,
+    GREP_DOCUMENTS,
+    LIST_DOCUMENTS,
+    OPEN_DOCUMENT,
+    function_named,
+)
 from palimpsest.events.passages import Hit, HitPage, beside, excerpt, label, search_page
 from palimpsest.events.sources import Source, stream_of
+from palimpsest.events.texts import clip
 from palimpsest.events.types import Found, FunctionCalled, FunctionFailed, FunctionReturned, Parent
 from palimpsest.store.index.heads import Heads
 from palimpsest.store.index.points import View
@@ -29,14 +37,19 @@ from palimpsest.store.library.reading import Library, Reads, ShelvedDocument
 from palimpsest.store.logs.contract import parts
 from palimpsest.store.times import zones
 
-ON_DOCUMENTS: Final = frozenset(function.name for function in FUNCTIONS if function.documents)
-"""The functions that read sources in the log, and need no index."""
 FIRST_DAY, LAST_DAY = "0001-01-01", "9999-12-31"
 LISTED: Final = 20
 """So many documents are listed on a page, at most."""
 LISTED_CHARS: Final = 120
 """What one of them takes."""
+Code = TypeVar("Code", bound=Callable[..., Any])
 _NONE: Final[Mapping[str, int]] = MappingProxyType({})
+
+
+def reads_documents(call: FunctionCalled) -> bool:
+    """Whether a call reads sources in the log, and needs no index."""
+    function = function_named(call.name)
+    return function is not None and function.carrier == "documents"
 
 
 class SourceLog(Reads, Heads, Protocol):
@@ -76,20 +89,47 @@ def sight_at(call: FunctionCalled, at: Envelope, log: Heads) -> Sight:
 
 def search(index: MemoryIndex, call: FunctionCalled, sight: Sight) -> HitPage:
     """The page that a search asks for: the agent as of the call's own seq, and its sources as of theirs."""
-    page, own = _page_of(call), len(sight.own)
-    hidden, size = frozenset(call.hidden), call.page_size
-    if call.name == "conversation_search_date":
-        first_ms, last_ms = days(call)
-        return index.by_date(sight.own, start_ms=first_ms, end_ms=last_ms, page=page, size=size, hidden=hidden, own=own)
-    query = str(call.arguments["query"])
-    if call.name == "conversation_search":
-        who, first, last = (str(call.arguments.get(name, "")).strip() for name in ("who", "start_date", "end_date"))
-        start_ms, end_ms = bounds_of(first, last, call.zone)
-        return index.search(
-            sight.own, kind="message", query=query, page=page, size=size, hidden=hidden, own=own,
-            who=who, start_ms=start_ms, end_ms=end_ms,
-        )  # fmt: skip
-    return index.search(sight.all, kind="passage", query=query, page=page, size=size, hidden=hidden, own=own)
+    return _code(SEARCHES, call)(index, call, sight)
+
+
+def _of_words(index: MemoryIndex, call: FunctionCalled, sight: Sight) -> HitPage:
+    page = _page_of(call)
+    who, first, last = (str(call.arguments.get(name, "")).strip() for name in ("who", "start_date", "end_date"))
+    start_ms, end_ms = bounds_of(first, last, call.zone)
+    return index.search(
+        sight.own, kind="message", query=str(call.arguments["query"]), page=page, size=call.page_size,
+        hidden=frozenset(call.hidden), own=len(sight.own), who=who, start_ms=start_ms, end_ms=end_ms,
+    )  # fmt: skip
+
+
+def _of_days(index: MemoryIndex, call: FunctionCalled, sight: Sight) -> HitPage:
+    page, (first_ms, last_ms) = _page_of(call), days(call)
+    return index.by_date(
+        sight.own, start_ms=first_ms, end_ms=last_ms, page=page, size=call.page_size,
+        hidden=frozenset(call.hidden), own=len(sight.own),
+    )  # fmt: skip
+
+
+def _of_passages(index: MemoryIndex, call: FunctionCalled, sight: Sight) -> HitPage:
+    return index.search(
+        sight.all, kind="passage", query=str(call.arguments["query"]), page=_page_of(call), size=call.page_size,
+        hidden=frozenset(call.hidden), own=len(sight.own),
+    )  # fmt: skip
+
+
+SEARCHES: Final[Mapping[str, Callable[[MemoryIndex, FunctionCalled, Sight], HitPage]]] = {
+    CONVERSATION_SEARCH.name: _of_words,
+    CONVERSATION_SEARCH_DATE.name: _of_days,
+    ARCHIVAL_MEMORY_SEARCH.name: _of_passages,
+}
+"""The code of the functions that storage carries out in its index."""
+
+
+def _code(of: Mapping[str, Code], call: FunctionCalled) -> Code:
+    code = of.get(call.name)
+    if code is None:  # a later Palimpsest's
+        raise ValueError(f"This Palimpsest has no function '{call.name[:80]}'.")
+    return code
 
 
 def bounds_of(start: str, end: str, zone: str = "") -> tuple[int | None, int | None]:
@@ -122,7 +162,7 @@ def returned(agent: str, call: FunctionCalled, page: HitPage) -> FunctionReturne
         result=search_page(hits, page.total, _page_of(call), call.page_size, zone=call.zone, offset=zones.offset_s),
         found=tuple(found(agent, hit) for hit in page.hits),
         total=page.total,
-        between=days(call) if call.zone and call.name == "conversation_search_date" else None,
+        between=days(call) if call.zone and call.name == CONVERSATION_SEARCH_DATE.name else None,
     )
 
 
@@ -150,14 +190,16 @@ def found(agent: str, hit: Hit) -> Found:
 def look_up(library: Library, asked: Envelope, call: FunctionCalled, log: SourceLog) -> FunctionReturned:
     """The result of a function on documents."""
     sources = library.sources(seqs_of(call, asked, log))
-    match call.name:
-        case "list_documents":
-            result = FunctionReturned(call=call.call, result=_listed(sources, call))
-        case "open_document":
-            result = FunctionReturned(call=call.call, result=_opened(library, sources, call))
-        case _:
-            result = _grepped(library, sources, asked, call)
+    result = _code(READINGS, call)(library, sources, asked, call)
     return replace(result, result=clip(result.result, call.max_chars))
+
+
+def _list(_library: Library, sources: list[Source], _asked: Envelope, call: FunctionCalled) -> FunctionReturned:
+    return FunctionReturned(call=call.call, result=_listed(sources, call))
+
+
+def _open(library: Library, sources: list[Source], _asked: Envelope, call: FunctionCalled) -> FunctionReturned:
+    return FunctionReturned(call=call.call, result=_opened(library, sources, call))
 
 
 def _listed(sources: list[Source], call: FunctionCalled) -> str:
@@ -209,7 +251,7 @@ def _opened(library: Library, sources: list[Source], call: FunctionCalled) -> st
     return f"{head}\n{reading.text}"[: max(0, call.max_chars - len(cut))] + cut
 
 
-def _grepped(library: Library, sources: list[Source], asked: Envelope, call: FunctionCalled) -> FunctionReturned:
+def _grep(library: Library, sources: list[Source], asked: Envelope, call: FunctionCalled) -> FunctionReturned:
     page, size = _page_of(call), call.page_size
     wanted = str(call.arguments.get("document", "")).strip()
     only = library.find(sources, wanted) if wanted else None
@@ -235,3 +277,11 @@ def _grepped(library: Library, sources: list[Source], asked: Envelope, call: Fun
         found=tuple(found(asked.agent, hit) for hit in matches.hits),
         total=matches.total,
     )
+
+
+READINGS: Final[Mapping[str, Callable[[Library, list[Source], Envelope, FunctionCalled], FunctionReturned]]] = {
+    LIST_DOCUMENTS.name: _list,
+    OPEN_DOCUMENT.name: _open,
+    GREP_DOCUMENTS.name: _grep,
+}
+"""The code of the functions that read documents."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from difflib import get_close_matches
 
-from palimpsest.events.context import clip
 from palimpsest.events.sources import Source
+from palimpsest.events.texts import clip
 
 
 def bare(source: Source, wanted: str) -> str:

@@ -16,12 +16,12 @@ from typing import Final, NamedTuple, Protocol
 import msgspec
 
 from palimpsest.events.codec import decode
-from palimpsest.events.context import clip
 from palimpsest.events.documents import Passage, unpacked
 from palimpsest.events.envelope import Envelope
 from palimpsest.events.kinds import Kind, kinds_of
 from palimpsest.events.passages import Hit, place_text
 from palimpsest.events.sources import OUTLINE, Document, Source, fold_source, stream_of
+from palimpsest.events.texts import clip
 from palimpsest.events.types import PassagesLoaded
 from palimpsest.store.library.grep import TEXT_CHARS, GrepMatch, SoughtText, in_order, sought
 from palimpsest.store.library.naming import bare, unknown

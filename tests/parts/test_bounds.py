@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from palimpsest.actors.client import Ticket
-from palimpsest.events.calls import MAX_TIMERS
 from palimpsest.events.codec import draft
 from palimpsest.events.envelope import Draft
 from palimpsest.events.errors import BadInput, Overloaded
+from palimpsest.events.functions.timers import MAX_TIMERS
 from palimpsest.events.types import Timer, TimerSet
 from tests.parts.world import parts, run
 from tests.unit.story import START_MS

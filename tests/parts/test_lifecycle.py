@@ -41,7 +41,7 @@ def test_a_retired_agent_refuses_every_input_and_is_taken_back(tmp_path: Path) -
                 here.client.login("ada"),
                 here.client.alert("ada", "Fire!"),
             ):
-                with pytest.raises(AgentIsRetired, match="retire --undo ada"):
+                with pytest.raises(AgentIsRetired, match="Take it back, or fork it"):
                     await sending
             assert (await here.client.send("ada", "Hello.", message_id="1")).seq == first.seq, "it was acknowledged"
             assert (await here.says("bob", "Hello.")).text == "Here."

@@ -10,9 +10,9 @@ from palimpsest.actors.models.offline.model import respond
 from palimpsest.actors.models.protocol import Answer
 from palimpsest.events.context import PRESSURE_WARNING
 from palimpsest.events.formats import NEWBORN
-from palimpsest.events.functions import FUNCTIONS, schemas
+from palimpsest.events.functions import all_functions, given_by, schemas
 
-TOOLS: Final = tuple(function.name for function in FUNCTIONS)
+TOOLS: Final = tuple(function.name for function in all_functions())
 START: Final = "2026-11-22 15:24:15 UTC"
 SYSTEM: Final = "You are an agent with a memory that outlasts your context window.\n\n### Core memory\nLimited in size."
 
@@ -93,7 +93,7 @@ class World:
             {
                 "model": "offline",
                 "messages": messages,
-                "tools": schemas(NEWBORN, documents=bool(self.sources)),
+                "tools": schemas(given_by(NEWBORN, sources=bool(self.sources)), NEWBORN),
                 "max_completion_tokens": 1024,
             }
         )

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from palimpsest.events.context import (
     PRIMING,
-    clip,
     fingerprint,
     head_tokens,
     measure,
@@ -25,7 +24,9 @@ from palimpsest.events.context import (
 )
 from palimpsest.events.envelope import Envelope
 from palimpsest.events.formats import NEWBORN
+from palimpsest.events.functions import given_by
 from palimpsest.events.replay import Replayer
+from palimpsest.events.texts import clip
 from palimpsest.events.times import ShownTime, stamp
 from palimpsest.events.types import InferenceRequested, Settings, ToolCall
 from tests.simulation.world import World
@@ -49,7 +50,7 @@ def test_a_request_is_what_the_chat_completions_protocol_takes() -> None:
     assert (request["model"], request["temperature"], request["max_tokens"]) == ("gpt-x", 0.5, 512)
     roles = [message["role"] for message in request["messages"]]
     assert roles == ["system", "user", "assistant", "tool", "user", "user"]
-    assert request["tools"] == msgspec.json.decode(tools_json(NEWBORN))
+    assert request["tools"] == msgspec.json.decode(tools_json(given_by(NEWBORN), NEWBORN))
 
 
 def test_the_system_message_holds_instructions_and_core_memory_with_its_sizes() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from palimpsest.actors.models.offline.request import RequestView
 from palimpsest.events.formats import BRIEF, DESCRIBED_BLOCKS, NEWBORN, TEXT_CALLS, changed
-from palimpsest.events.functions import SECTION
+from palimpsest.events.functions.entry import SECTION
 from palimpsest.events.replay import replay
 from palimpsest.events.types import AgentCreated, Block, FormatChanged
 from tests.unit.story import AGENT, Story, call, say

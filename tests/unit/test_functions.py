@@ -10,10 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from palimpsest.events.answers import MAX_ID_CHARS, named, package_answer
-from palimpsest.events.calls import MAX_TIMERS
 from palimpsest.events.codec import draft
 from palimpsest.events.formats import BRIEF, NEWBORN, NUMBERED, SEARCH_FILTERS, Format
-from palimpsest.events.functions import FUNCTIONS, BadCall, Call, arguments_of, check, schemas, topic
+from palimpsest.events.functions import BadCall, Call, arguments_of, check, function_named, given_by, schemas, topic
+from palimpsest.events.functions.catalogue import FUNCTIONS
+from palimpsest.events.functions.timers import MAX_TIMERS
 from palimpsest.events.loose_json import MAX_DEPTH
 from palimpsest.events.passages import chunks
 from palimpsest.events.types import (
@@ -45,26 +46,31 @@ def error_of(*calls: ToolCall, **options: str) -> str:
     return story.all(FunctionFailed)[0].error
 
 
+def parameters(format: Format, *, sources: bool = False) -> dict[str, list[str]]:
+    """The functions that an agent of this format is offered, each with its parameters."""
+    listed = (each["function"] for each in schemas(given_by(format, sources=sources), format))
+    return {each["name"]: list(each["parameters"]["properties"]) for each in listed}
+
+
 # --- schemas ------------------------------------------------------------------------------------------------------
 
 
 def test_who_said_it_and_when_are_for_those_whose_format_has_it() -> None:
     def offered(*parts: str) -> list[str]:
-        (search,) = (f["function"] for f in schemas(parts) if f["function"]["name"] == "conversation_search")
-        return list(search["parameters"]["properties"])
+        return parameters(parts)["conversation_search"]
 
     filters = {"who": "user", "start_date": "2026-11-01", "end_date": "2026-11-22"}
     call = ToolCall(id="c", name="conversation_search", arguments=json.dumps({"query": "tea", **filters}))
     assert offered() == offered(BRIEF, SEARCH_FILTERS) == ["query", "page", "request_heartbeat"]
     assert offered(SEARCH_FILTERS) == ["query", "who", "start_date", "end_date", "page", "request_heartbeat"]
     for parts, taken in (((), {}), ((SEARCH_FILTERS,), filters), ((BRIEF, SEARCH_FILTERS), {})):
-        checked = check(call, parts)
+        checked = check(call, FUNCTIONS, parts)
         assert isinstance(checked, Call)
         assert checked.arguments == {"query": "tea", **taken}
 
 
 def test_names_and_parameters_are_memgpts() -> None:
-    listed = {f["function"]["name"]: list(f["function"]["parameters"]["properties"]) for f in schemas(NEWBORN)}
+    listed = parameters(NEWBORN)
     beat = "request_heartbeat"
     assert {name: listed[name] for name in list(listed)[:8]} == {
         "send_message": ["message"],
@@ -80,19 +86,15 @@ def test_names_and_parameters_are_memgpts() -> None:
 
 
 def test_functions_for_documents_are_offered_only_where_a_source_is_attached() -> None:
-    always = [f["function"]["name"] for f in schemas(NEWBORN)]
-    attached = [f["function"]["name"] for f in schemas(NEWBORN, documents=True)]
-    assert attached == [*always, "list_documents", "open_document", "grep_documents"]
-    listed = {
-        f["function"]["name"]: list(f["function"]["parameters"]["properties"]) for f in schemas(NEWBORN, documents=True)
-    }
+    listed = parameters(NEWBORN, sources=True)
+    assert list(listed) == [*parameters(NEWBORN), "list_documents", "open_document", "grep_documents"]
     assert listed["list_documents"] == ["page", "request_heartbeat"]
     assert listed["open_document"] == ["document", "page", "place", "request_heartbeat"]
     assert listed["grep_documents"] == ["text", "document", "page", "request_heartbeat"]
 
 
 def test_every_function_has_its_part() -> None:
-    asked = {function.name: topic(function.name) for function in FUNCTIONS if function.topic}
+    asked = {function.name: topic(function) for function in FUNCTIONS if topic(function)}
     assert asked == {
         "conversation_search": "storage",
         "conversation_search_date": "storage",
@@ -102,13 +104,12 @@ def test_every_function_has_its_part() -> None:
         "grep_documents": "storage",
         "set_timer": "timer",
     }
-    assert topic("send_message") == topic("no_such_function") == ""
+    assert topic(function_named("send_message")) == topic(function_named("no_such_function")) == ""
 
 
 def test_timed_heartbeats_are_offered_from_format_2_on() -> None:
     def offered(format: Format) -> list[str]:
-        function = next(f["function"] for f in schemas(format) if f["function"]["name"] == "set_timer")
-        return list(function["parameters"]["properties"])
+        return parameters(format)["set_timer"]
 
     assert offered(NUMBERED[2]) == [
         "note",
@@ -352,7 +353,7 @@ def test_timers_are_limited() -> None:
 def test_an_unknown_function_is_answered_with_those_there_are() -> None:
     error = error_of(call("fly_to_the_moon"), say())
     assert "There is no function 'fly_to_the_moon'" in error
-    assert all(function.name in error for function in FUNCTIONS if not function.documents)
+    assert all(function.name in error for function in FUNCTIONS if not function.sources)
 
 
 @pytest.mark.parametrize(
@@ -396,14 +397,14 @@ def test_numbers_and_booleans_are_taken_as_text() -> None:
     [(True, True), ("true", True), (" True ", True), (False, False), ("no", False), (1, False), ([], False)],
 )
 def test_a_heartbeat_may_be_spelled_as_text(spelled: object, beats: bool) -> None:
-    checked = check(call("list_timers", request_heartbeat=spelled), NEWBORN)
+    checked = check(call("list_timers", request_heartbeat=spelled), FUNCTIONS, NEWBORN)
     assert isinstance(checked, Call)
     assert checked.heartbeat is beats
 
 
 @given(name=st.sampled_from([*(f.name for f in FUNCTIONS), "other"]), text=st.text(max_size=200))
 def test_no_text_whatever_breaks_the_check(name: str, text: str) -> None:
-    assert isinstance(check(raw(name, text), NEWBORN), (Call, BadCall))
+    assert isinstance(check(raw(name, text), FUNCTIONS, NEWBORN), (Call, BadCall))
 
 
 JSON = st.recursive(
@@ -416,7 +417,7 @@ NAMES = sorted({parameter.name for function in FUNCTIONS for parameter in functi
 
 @given(name=st.sampled_from([f.name for f in FUNCTIONS]), given_=st.dictionaries(st.sampled_from(NAMES), JSON))
 def test_a_checked_call_has_what_it_needs_with_its_type(name: str, given_: dict[str, object]) -> None:
-    checked = check(raw(name, msgspec.json.encode(given_).decode()), NEWBORN)
+    checked = check(raw(name, msgspec.json.encode(given_).decode()), FUNCTIONS, NEWBORN)
     if isinstance(checked, Call):
         types: dict[str, type | tuple[type, ...]] = {"string": str, "integer": int, "number": (int, float)}
         for parameter in checked.function.parameters:

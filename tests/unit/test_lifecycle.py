@@ -9,7 +9,8 @@ from palimpsest.events.decide import advance
 from palimpsest.events.envelope import GENESIS, place
 from palimpsest.events.evolve import evolve
 from palimpsest.events.forks import DROPPED, KEPT
-from palimpsest.events.lifecycle import NO_TIMER, RETIRED, reinstating, retiring
+from palimpsest.events.functions.timers import NO_TIMER
+from palimpsest.events.lifecycle import RETIRED, reinstating, retiring
 from palimpsest.events.state import State, from_bytes, to_bytes
 from palimpsest.events.types import (
     AgentForked,

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from palimpsest.events.formats import NEWBORN
-from palimpsest.events.functions import UNREAD, BadCall, Call, check, parameter_types
+from palimpsest.events.functions import UNREAD, BadCall, Call, all_functions, check, parameter_types
 from palimpsest.events.markup import MarkupReading, Splitter, read
 from palimpsest.events.markup_calls import function_name
 from palimpsest.events.markup_forms import TAGS
@@ -128,7 +128,7 @@ def test_a_call_that_is_cut_off_is_never_carried_out(form: str) -> None:
     message = text.rindex("Hi from markup")
     for end in range(1, message + len("Hi from mark")):
         reading = read(text[:end], FUNCTIONS)
-        good = [call for call in reading.calls if isinstance(check(call, NEWBORN), Call)]
+        good = [call for call in reading.calls if isinstance(check(call, all_functions(), NEWBORN), Call)]
         assert len(good) < len(wanted), text[:end]
         assert "Hi" not in reading.text
 
@@ -207,13 +207,13 @@ def test_what_cannot_be_read_is_a_call_that_fails(text: str) -> None:
     assert reading.text == "One moment."
     (call,) = reading.calls
     assert len(reading.unread) == 1
-    checked = check(call, NEWBORN)
+    checked = check(call, all_functions(), NEWBORN)
     assert isinstance(checked, BadCall)
     assert "othing was done" in checked.error
 
 
 def test_an_unread_call_is_told_with_its_text() -> None:
-    checked = check(ToolCall(id="", name=UNREAD, arguments="send it\nto them"), NEWBORN)
+    checked = check(ToolCall(id="", name=UNREAD, arguments="send it\nto them"), all_functions(), NEWBORN)
     assert isinstance(checked, BadCall)
     assert "It begins: send it to them" in checked.error
     assert "<tool_call>" in checked.error

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from palimpsest.actors.models.repair import repair
 from palimpsest.events.formats import NEWBORN
-from palimpsest.events.functions import BadCall, Call, check
+from palimpsest.events.functions import BadCall, Call, all_functions, check
 from palimpsest.events.types import ToolCall
 
 
@@ -32,7 +32,7 @@ def test_mends(broken: str, meant: dict[str, object]) -> None:
     assert json.loads(mended.arguments) == meant
     assert mended.raw == broken
     assert (mended.id, mended.name) == ("1", "send_message")
-    assert isinstance(check(mended, NEWBORN), Call)
+    assert isinstance(check(mended, all_functions(), NEWBORN), Call)
 
 
 @pytest.mark.parametrize("fine", ['{"message":"hi"}', "{}", ' {"a": {"b": [1, 2.5, null]}} ', '{"message":"true"}'])
@@ -61,14 +61,14 @@ def test_leaves_what_is_an_object(fine: str) -> None:
 def test_what_is_not_sure_is_told(name: str, broken: str, told: str) -> None:
     kept = repair(call(broken, name))
     assert kept == call(broken, name) or kept.raw == broken
-    checked = check(kept, NEWBORN)
+    checked = check(kept, all_functions(), NEWBORN)
     assert isinstance(checked, BadCall)
     assert told in checked.error
     assert "Nothing was done." in checked.error
 
 
 def test_what_was_cut_off_at_the_limit_is_told_so() -> None:
-    checked = check(repair(call('{"message": "so it')), NEWBORN, finish="length")
+    checked = check(repair(call('{"message": "so it')), all_functions(), NEWBORN, finish="length")
     assert isinstance(checked, BadCall)
     assert "cut off at its length limit" in checked.error
 
@@ -87,6 +87,6 @@ def test_the_result_is_the_call_itself_or_an_object(text: str) -> None:
 
 
 def test_what_the_filter_cut_off_is_told_so() -> None:
-    checked = check(call('{"message": "so it'), NEWBORN, finish="content_filter")
+    checked = check(call('{"message": "so it'), all_functions(), NEWBORN, finish="content_filter")
     assert isinstance(checked, BadCall)
     assert "the server's content filter ended the answer here" in checked.error

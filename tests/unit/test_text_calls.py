@@ -8,12 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from palimpsest.events.formats import Format
-from palimpsest.events.functions import schemas
+from palimpsest.events.functions import all_functions, schemas
 from palimpsest.events.text_calls import call_text, functions_text, result_text
 
 
 def test_the_functions_stand_one_a_line_with_an_example_of_a_call() -> None:
-    offered = schemas(Format(), documents=True)
+    offered = schemas(all_functions(), Format())
     lines = functions_text(offered).split("\n")
     start, end = lines.index("<tools>"), lines.index("</tools>")
     assert [json.loads(line) for line in lines[start + 1 : end]] == offered

@@ -14,6 +14,7 @@ from tokenizers import Tokenizer
 from palimpsest.events.context import tools_json, tools_tokens
 from palimpsest.events.errors import BadInput
 from palimpsest.events.formats import NEWBORN
+from palimpsest.events.functions import given_by
 from palimpsest.store.tokens import counting as tokens
 from palimpsest.store.tokens import tokenizers as tokenizer_file
 from palimpsest.store.tokens.tokenizers import check
@@ -107,12 +108,16 @@ def test_a_file_that_is_gone_is_said_once_and_counts_go_by_estimate_until_it_is_
     file.write_bytes(llama_file().read_bytes())
     long = "12345 67 " * 20
     assert tokens.count(f"hf:{file}", long) == tokens.estimated(long)
-    assert tools_tokens(f"hf:{file}", tokens.count, NEWBORN) != tools_tokens(LLAMA, tokens.count, NEWBORN)
+    assert tools_tokens(f"hf:{file}", tokens.count, given_by(NEWBORN), NEWBORN) != tools_tokens(
+        LLAMA, tokens.count, given_by(NEWBORN), NEWBORN
+    )
     now += tokenizer_file.RETRY_S
     assert tokens.count(f"hf:{file}", long) == tokens.count(LLAMA, long) != tokens.estimated(long)
-    assert tools_tokens(f"hf:{file}", tokens.count, NEWBORN) == tools_tokens(LLAMA, tokens.count, NEWBORN)
+    assert tools_tokens(f"hf:{file}", tokens.count, given_by(NEWBORN), NEWBORN) == tools_tokens(
+        LLAMA, tokens.count, given_by(NEWBORN), NEWBORN
+    )
 
 
 def test_functions_are_counted_as_the_json_that_templates_write_them_as() -> None:
-    text = tools_json(NEWBORN).decode()
-    assert tools_tokens(LLAMA, tokens.count, NEWBORN) >= tokens.count(LLAMA, text)
+    text = tools_json(given_by(NEWBORN), NEWBORN).decode()
+    assert tools_tokens(LLAMA, tokens.count, given_by(NEWBORN), NEWBORN) >= tokens.count(LLAMA, text)

@@ -29,14 +29,14 @@ from palimpsest.actors.models.hosted.failures import Failure, from_error, from_t
 from palimpsest.actors.models.hosted.own import OwnFields
 from palimpsest.actors.models.hosted.pieces import Halves, ObjectEnd, StreamedArgument
 from palimpsest.actors.models.protocol import Answer, OnPiece, Piece, PieceKind
-from palimpsest.events.functions import parameter_types
+from palimpsest.events.functions import SEND_MESSAGE, parameter_types
 from palimpsest.events.markup import MarkupReading, Splitter
 from palimpsest.events.markup_calls import function_name
 from palimpsest.events.markup_given import TextPiece
 from palimpsest.events.types import ToolCall, Usage
 from palimpsest.events.vocabulary import Finish
 
-SPOKEN: Final = ("send_message", "message")
+SPOKEN: Final = (SEND_MESSAGE.name, SEND_MESSAGE.tells)
 """The function and the argument that the user sees."""
 _FINISHES: Final[Mapping[str, Finish]] = {
     "tool_calls": "tool_calls",

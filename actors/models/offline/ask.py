@@ -43,13 +43,19 @@ from palimpsest.actors.models.offline.search import (
     with_later,
 )
 from palimpsest.actors.models.offline.words import KIN, READ_CHARS, clip, sentences, stem, stems
+from palimpsest.events.functions import (
+    ARCHIVAL_MEMORY_SEARCH,
+    CONVERSATION_SEARCH,
+    CONVERSATION_SEARCH_DATE,
+    LIST_DOCUMENTS,
+)
 
 PAGES: Final = 3
 NOTHING: Final = "I found nothing about that"
 _PAUSE_S: Final = 180
 _SURE: Final = 0.8
 """What covers so much of a question needs no search for something better."""
-SEARCHES: Final = ("conversation_search", "archival_memory_search")
+SEARCHES: Final = (CONVERSATION_SEARCH.name, ARCHIVAL_MEMORY_SEARCH.name)
 _ABOUT_ME: Final = re.compile(
     r"(?i)\bwhat (?:all |else )?do you (?:still )?(?:know|remember)(?: about (?:me|us|myself))?(?: so far)?\W*$"
     r"|\bwhat(?:['’]s| is) in your (?:core )?memory\b|\bwhat (?:have|did) i (?:told|tell) you(?: about (?:me"
@@ -77,7 +83,7 @@ def ask(view: RequestView, text: str) -> ReplyPart:
     """The answer to a question, or the searches that it needs."""
     if _ABOUT_ME.search(text):
         return _about_user(view)
-    if "list_documents" in view.tools and _LIST.search(text):
+    if LIST_DOCUMENTS.name in view.tools and _LIST.search(text):
         return _documents(view)
     dated = _dated(view, text)
     if dated is not None:
@@ -183,9 +189,9 @@ def _about_user(view: RequestView) -> ReplyPart:
 
 
 def _documents(view: RequestView) -> ReplyPart:
-    asked = [done for done in view.done if done.name == "list_documents"]
+    asked = [done for done in view.done if done.name == LIST_DOCUMENTS.name]
     if not asked:
-        return ReplyPart("I list what is attached.", calls=(PlannedCall("list_documents", {"page": 0}),), waits=True)
+        return ReplyPart("I list what is attached.", calls=(PlannedCall(LIST_DOCUMENTS.name, {"page": 0}),), waits=True)
     return ReplyPart("These are attached.", clip(asked[-1].result, 1000))
 
 
@@ -286,7 +292,7 @@ def _of_messages(
     sure = found and found[0].coverage >= _SURE and found[0].item.who != "summary"
     if found and not searched and (sure or not view.summary):
         return ReplyPart("The visible conversation answers this.", said)
-    passage = answer(question, [read_page(d.result).items for d in pages["archival_memory_search"] if d.ok])
+    passage = answer(question, [read_page(d.result).items for d in pages[ARCHIVAL_MEMORY_SEARCH.name] if d.ok])
     if passage and (not found or found[0].coverage < passage.coverage):
         return ReplyPart("A document has the answer.", told(passage))
     if found and searched:
@@ -323,7 +329,7 @@ def _next_page(view: RequestView, name: str, asked: list[DoneCall], question: Qu
 
 def _is_empty(view: RequestView, name: str) -> bool:
     """Whether a storage holds nothing that could be found."""
-    if name == "archival_memory_search":
+    if name == ARCHIVAL_MEMORY_SEARCH.name:
         return view.status.archival_passages == 0 and not view.status.attached_sources
     return view.status.recall_messages == 0 or view.is_first
 
@@ -348,16 +354,16 @@ def _nothing(question: Question, view: RequestView, heard: _Heard) -> ReplyPart:
 def _dated(view: RequestView, text: str) -> ReplyPart | None:
     """A question of what was said on some day, by the search for dates."""
     now = moment(view.time)
-    if now is None or "conversation_search_date" not in view.tools or not _TALKED.search(text):
+    if now is None or CONVERSATION_SEARCH_DATE.name not in view.tools or not _TALKED.search(text):
         return None
     days = past_days(text, now.date())
     if days is None:
         return None
-    done = [d for d in view.done if d.name == "conversation_search_date"]
+    done = [d for d in view.done if d.name == CONVERSATION_SEARCH_DATE.name]
     first, last = (day.isoformat() for day in days)
     span = f"on {first}" if first == last else f"from {first} to {last}"
     if not done:
-        call = PlannedCall("conversation_search_date", {"start_date": first, "end_date": last, "page": 0})
+        call = PlannedCall(CONVERSATION_SEARCH_DATE.name, {"start_date": first, "end_date": last, "page": 0})
         return ReplyPart(f"I look up what was said {span}.", calls=(call,), waits=True)
     if not done[-1].ok:
         return ReplyPart("The search failed.", f"I could not search {span}: {clip(done[-1].result, 200)}")

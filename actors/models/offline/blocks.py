@@ -9,6 +9,7 @@ from __future__ import annotations
 from palimpsest.actors.models.offline.lines import MARK, holds
 from palimpsest.actors.models.offline.reply import PlannedCall
 from palimpsest.actors.models.offline.request import RequestView, ShownBlock
+from palimpsest.events.functions import ARCHIVAL_MEMORY_INSERT, CORE_MEMORY_APPEND, CORE_MEMORY_REPLACE
 
 
 def block_for(view: RequestView, label: str = "human") -> ShownBlock | None:
@@ -23,7 +24,7 @@ def written(view: RequestView, block: ShownBlock | None, lines: list[str], cells
     """The calls that turn the lines of a block into what their cells hold; the last cell holds what is added. What
     cannot be edited (this turn has tried, or there is no room) is added, and what cannot be added is archived."""
     failed = {d.name for d in view.done if not d.ok}
-    archived = {d.name for d in view.done if d.name == "archival_memory_insert"}
+    archived = {d.name for d in view.done if d.name == ARCHIVAL_MEMORY_INSERT.name}
     calls: list[PlannedCall] = []
     text, room = (block.text, block.limit - len(block.text)) if block else ("", 0)
     added = list(cells[-1])
@@ -34,19 +35,21 @@ def written(view: RequestView, block: ShownBlock | None, lines: list[str], cells
         if len(new) - len(lines[at]) > room:
             new = "\n".join(line for line in cells[at] if holds(line))  # rather the fact than what it was before
         if (
-            failed & {"core_memory_replace"}
+            failed & {CORE_MEMORY_REPLACE.name}
             or len(new) - len(lines[at]) > room
-            or "core_memory_replace" not in view.tools
+            or CORE_MEMORY_REPLACE.name not in view.tools
         ):
             added += [line for line in cells[at] if holds(line) and line != lines[at]]
             continue
         was, now, text = edit(text, at, new)
         room -= len(now) - len(was)
-        calls.append(PlannedCall("core_memory_replace", {"name": block.label, "old_content": was, "new_content": now}))
-    some = fitting(added, room) if block and not failed & {"core_memory_append", "archival_memory_insert"} else []
-    if some and block and "core_memory_append" in view.tools:
-        calls.append(PlannedCall("core_memory_append", {"name": block.label, "content": "\n".join(some)}))
-    if "archival_memory_insert" in view.tools and not archived:
+        calls.append(
+            PlannedCall(CORE_MEMORY_REPLACE.name, {"name": block.label, "old_content": was, "new_content": now})
+        )
+    some = fitting(added, room) if block and not failed & {CORE_MEMORY_APPEND.name, ARCHIVAL_MEMORY_INSERT.name} else []
+    if some and block and CORE_MEMORY_APPEND.name in view.tools:
+        calls.append(PlannedCall(CORE_MEMORY_APPEND.name, {"name": block.label, "content": "\n".join(some)}))
+    if ARCHIVAL_MEMORY_INSERT.name in view.tools and not archived:
         calls += [_to_archive(view, line) for line in added if line not in some and not line.startswith(MARK)]
     return calls
 
@@ -71,16 +74,18 @@ def edit(text: str, at: int, new: str) -> tuple[str, str, str]:
 
 
 def _to_archive(view: RequestView, line: str) -> PlannedCall:
-    return PlannedCall("archival_memory_insert", {"content": f"[{view.time[:10] or 'undated'}] About the user: {line}"})
+    return PlannedCall(
+        ARCHIVAL_MEMORY_INSERT.name, {"content": f"[{view.time[:10] or 'undated'}] About the user: {line}"}
+    )
 
 
 def without(view: RequestView, block: ShownBlock, gone: list[int], mark: str) -> list[PlannedCall]:
     """The calls that take lines out of a block and put a mark in. Where there is no room for it others make it: what
     was before goes, and then the first lines move to archival storage."""
     lines = block.text.split("\n")
-    tries = [d for d in view.done if d.name == "archival_memory_insert"]
+    tries = [d for d in view.done if d.name == ARCHIVAL_MEMORY_INSERT.name]
     kept = {d.arguments.get("content") for d in tries if d.ok}
-    able = "archival_memory_insert" in view.tools and all(d.ok for d in tries)
+    able = ARCHIVAL_MEMORY_INSERT.name in view.tools and all(d.ok for d in tries)
     need = len(block.text) + len(mark) + 1 - block.limit - sum(len(lines[at]) + 1 for at in gone)
     moved = []
     for at in sorted(set(range(len(lines))) - {*gone}, key=lambda at: (holds(lines[at]), at)):

@@ -18,6 +18,7 @@ from palimpsest.actors.models.offline.reply import PlannedCall, ReplyPart
 from palimpsest.actors.models.offline.request import RequestView, ShownMessage
 from palimpsest.actors.models.offline.unsay import ForgetRequest
 from palimpsest.actors.models.offline.words import alike, sentences, stems, words
+from palimpsest.events.functions import ARCHIVAL_MEMORY_INSERT, CONVERSATION_SEARCH, CORE_MEMORY_REPLACE
 
 _NAMED: Final = 3
 _LONG: Final = 4
@@ -47,9 +48,9 @@ def forget(view: RequestView, request: ForgetRequest) -> ReplyPart | None:
     gone = _lines_meant(lines, meant, topics)
     done = not gone and any(each.time == time and {*meant.groups} <= {*each.groups} for each in forgotten_in(lines))
     query = " ".join(topics).strip("*")
-    searched = [d for d in view.done if d.name == "conversation_search" and d.arguments.get("query") == query]
-    if query and view.summary and "conversation_search" in view.tools and not (searched or done):
-        call = PlannedCall("conversation_search", {"query": query, "page": 0})
+    searched = [d for d in view.done if d.name == CONVERSATION_SEARCH.name and d.arguments.get("query") == query]
+    if query and view.summary and CONVERSATION_SEARCH.name in view.tools and not (searched or done):
+        call = PlannedCall(CONVERSATION_SEARCH.name, {"query": query, "page": 0})
         return ReplyPart("I look for what tells of it.", calls=(call,), waits=True)
     items = [(one.text, one.time) for one in theirs]
     items += [(i.text, i.time) for d in searched if d.ok for i in read_page(d.result).items if i.who == "user"]
@@ -64,13 +65,13 @@ def forget(view: RequestView, request: ForgetRequest) -> ReplyPart | None:
         told |= {at: stated for text, at in items if meant.covers(" ".join(stated := statements(text)), at)}
         gone = sorted({*gone, *(at for at, line in enumerate(lines) if _gives_away(line, meant))})
     if gone and (
-        "core_memory_replace" not in view.tools or any(d.name == "core_memory_replace" for d in view.failures)
+        CORE_MEMORY_REPLACE.name not in view.tools or any(d.name == CORE_MEMORY_REPLACE.name for d in view.failures)
     ):
         return ReplyPart(
             "I cannot edit core memory.", f"I cannot take “{meant.label}” out of my core memory: no edit is possible."
         )
     calls = without(view, block, gone, meant.line) if block and not done else []
-    if calls and all(call.name == "archival_memory_insert" for call in calls):
+    if calls and all(call.name == ARCHIVAL_MEMORY_INSERT.name for call in calls):
         return ReplyPart("I make room for what I am not to say.", calls=tuple(calls), waits=True)
     marked = done or any(
         MARK in str(call.arguments.get("content", call.arguments.get("new_content"))) for call in calls

@@ -18,6 +18,7 @@ from palimpsest.actors.models.offline.reply import PlannedCall, ReplyPart
 from palimpsest.actors.models.offline.request import RequestView, ShownEntry
 from palimpsest.actors.models.offline.summary import extract
 from palimpsest.actors.models.offline.words import plain
+from palimpsest.events.functions import ARCHIVAL_MEMORY_INSERT, CORE_MEMORY_APPEND
 
 _EXTRACT_HEAD: Final = "Extract of our conversation:"
 _EXTRACT_CHARS: Final = 800
@@ -64,16 +65,16 @@ def save(view: RequestView) -> tuple[PlannedCall, ...]:
     new = [line for line in cells[0] if holds(line) and known.isdisjoint({plain(line), slot_of(line) or line})]
     calls = []
     some = fitting(new[-_SAVED_LINES:], block.limit - len(block.text) if block else 0)
-    if some and block is not None and "core_memory_append" in view.tools:
-        calls.append(PlannedCall("core_memory_append", {"name": block.label, "content": "\n".join(some)}))
+    if some and block is not None and CORE_MEMORY_APPEND.name in view.tools:
+        calls.append(PlannedCall(CORE_MEMORY_APPEND.name, {"name": block.label, "content": "\n".join(some)}))
     else:
         some = []
     telling = extract([e for e in entries if not states(e.message)], _EXTRACT_CHARS)
     day = view.time[:10] or "undated"
     rest = [f"[{day}] About the user: {line}" for line in new if line not in some]
-    if (telling or rest) and "archival_memory_insert" in view.tools:
+    if (telling or rest) and ARCHIVAL_MEMORY_INSERT.name in view.tools:
         content = "\n".join([_EXTRACT_HEAD, *rest, *([telling] if telling else [])])
-        calls.append(PlannedCall("archival_memory_insert", {"content": content}))
+        calls.append(PlannedCall(ARCHIVAL_MEMORY_INSERT.name, {"content": content}))
     return tuple(calls)
 
 
@@ -81,7 +82,7 @@ def _users_entries(view: RequestView) -> list[ShownEntry]:
     """What users said since the last extract that is visible, oldest first, the present message included; without
     what was asked to be forgotten."""
     entries = [view.entry] if view.entry.type == "user_message" else []
-    since = view.last_call("archival_memory_insert", _EXTRACT_HEAD)
+    since = view.last_call(ARCHIVAL_MEMORY_INSERT.name, _EXTRACT_HEAD)
     quiet = hushed(view)
     for said in view.said():
         if said.at <= since:

@@ -18,6 +18,7 @@ from palimpsest.actors.models.offline.request import RequestView
 from palimpsest.actors.models.offline.summary import summarize
 from palimpsest.actors.models.offline.turn import reply
 from palimpsest.actors.models.protocol import USUAL, Answer, OnPiece, Piece, PieceKind, Terms
+from palimpsest.events.functions import SEND_MESSAGE
 from palimpsest.events.types import ToolCall, Usage
 
 MODEL: Final = "offline"
@@ -77,6 +78,6 @@ def _stream(answer: Answer, on_piece: OnPiece) -> None:
     for word in _PIECE.findall(answer.content):
         on_piece(Piece(kind, word))
     for call in answer.calls:
-        told = msgspec.json.decode(call.arguments)["message"] if call.name == "send_message" else ""
+        told = msgspec.json.decode(call.arguments)["message"] if call.name == SEND_MESSAGE.name else ""
         for word in _PIECE.findall(told):
             on_piece(Piece("message", word))

@@ -13,6 +13,7 @@ from palimpsest.actors.models.offline.clock import When, ahead, moment, span, wh
 from palimpsest.actors.models.offline.reply import Argument, PlannedCall, ReplyPart
 from palimpsest.actors.models.offline.request import DoneCall, RequestView
 from palimpsest.actors.models.offline.words import STOP, clip, stems
+from palimpsest.events.functions import CANCEL_TIMER, LIST_TIMERS, SET_TIMER
 
 ASK_WHEN: Final = "When should I remind you?"
 _NOTE_CHARS: Final = 300
@@ -74,11 +75,13 @@ def remind(view: RequestView, text: str, *, at_once: bool) -> ReplyPart:
         example = f"Say for example “in 10 minutes”, “tomorrow at 9” or “every day at 9”{utc}."
         return ReplyPart("A reminder needs a time.", f"{ASK_WHEN} {example}")
     note = note_of(found.rest) or "Time is up."
-    done = [d for d in view.done if d.name == "set_timer" and d.arguments.get("note") == note]
+    done = [d for d in view.done if d.name == SET_TIMER.name and d.arguments.get("note") == note]
     if not done:
         arguments: dict[str, Argument] = {"note": note, found.argument: found.value}
         promise = _promise(note, found) if at_once else ""
-        return ReplyPart("A reminder is asked for.", promise, (PlannedCall("set_timer", arguments),), waits=not at_once)
+        return ReplyPart(
+            "A reminder is asked for.", promise, (PlannedCall(SET_TIMER.name, arguments),), waits=not at_once
+        )
     if not done[-1].ok:
         return ReplyPart("The timer was refused.", f"I am sorry, I could not set it: {clip(done[-1].result, 200)}")
     how = "" if done[-1].result in ("", "None") else f" ({clip(done[-1].result, 200)})"
@@ -90,27 +93,29 @@ def _promise(note: str, found: When) -> str:
 
 
 def list_all(view: RequestView) -> ReplyPart:
-    done = _last(view, "list_timers")
+    done = _last(view, LIST_TIMERS.name)
     if done is None:
-        return ReplyPart("The timers have to be looked up.", calls=(PlannedCall("list_timers", {}),), waits=True)
+        return ReplyPart("The timers have to be looked up.", calls=(PlannedCall(LIST_TIMERS.name, {}),), waits=True)
     return ReplyPart("The timers are listed.", f"Your reminders: {clip(done.result, 1500)}")
 
 
 def cancel(view: RequestView, text: str) -> ReplyPart:
     """Find the timer that is meant among all, cancel it, and say how that went."""
-    cancelled = [d for d in view.done if d.name == "cancel_timer"]
-    listed = _last(view, "list_timers")
+    cancelled = [d for d in view.done if d.name == CANCEL_TIMER.name]
+    listed = _last(view, LIST_TIMERS.name)
     if cancelled:
         return ReplyPart("The timer function has answered.", _outcome(cancelled, listed))
     if listed is None:
-        return ReplyPart("I have to find the timer that is meant.", calls=(PlannedCall("list_timers", {}),), waits=True)
+        return ReplyPart(
+            "I have to find the timer that is meant.", calls=(PlannedCall(LIST_TIMERS.name, {}),), waits=True
+        )
     timers = read_timers(listed.result) if listed.ok else []
     wanted = stems(text) - _EMPTY
     chosen = _chosen(timers, wanted, everything=" all " in f" {text.lower()} ")
     if not chosen:
         hint = f" Your reminders: {clip(listed.result, 600)}" if timers or not listed.ok else ""
         return ReplyPart("No timer matches.", f"I found nothing to cancel.{hint}")
-    calls = tuple(PlannedCall("cancel_timer", {"timer": timer}) for timer in chosen)
+    calls = tuple(PlannedCall(CANCEL_TIMER.name, {"timer": timer}) for timer in chosen)
     return ReplyPart("This is the timer that is meant.", calls=calls, waits=True)
 
 

@@ -12,15 +12,9 @@ from typing import Final
 import msgspec
 
 from palimpsest.actors.models.offline.request import RequestView
-from palimpsest.actors.models.offline.words import vocabulary
+from palimpsest.events.functions import HEARTBEAT, LIST_TIMERS, SEND_MESSAGE, function_named
 
 Argument = str | int | float | bool
-
-HEARTBEATS: Final = vocabulary(
-    """core_memory_append core_memory_replace conversation_search conversation_search_date archival_memory_insert
-    archival_memory_search set_timer cancel_timer list_timers list_documents"""
-)
-"""The functions that take `request_heartbeat`."""
 
 ONE_MOMENT: Final = "Let me look that up."
 
@@ -68,19 +62,20 @@ def compose(view: RequestView, parts: Sequence[ReplyPart], *, must_send: bool) -
 
 def spoken(view: RequestView, thought: str, say: str, calls: Sequence[PlannedCall] = ()) -> DraftReply:
     """A message to the user after the calls."""
-    if "send_message" not in view.tools:
+    if SEND_MESSAGE.name not in view.tools:
         return DraftReply(thought, tuple(calls), say)
-    return DraftReply(thought, (*calls, PlannedCall("send_message", {"message": say})))
+    return DraftReply(thought, (*calls, PlannedCall(SEND_MESSAGE.name, {"message": say})))
 
 
 def quiet(view: RequestView) -> DraftReply:
     """An answer that changes nothing and says nothing, for a turn that was already answered."""
-    if "list_timers" in view.tools:
-        look = PlannedCall("list_timers", {"request_heartbeat": False})
+    if LIST_TIMERS.name in view.tools:
+        look = PlannedCall(LIST_TIMERS.name, {HEARTBEAT.name: False})
         return DraftReply("The user has my answer already; I look at my timers and rest.", (look,))
     return spoken(view, "The user has my answer already.", "That is all for now.")
 
 
 def _beating(call: PlannedCall, *, on: bool) -> PlannedCall:
-    beats = {"request_heartbeat": on} if call.name in HEARTBEATS else {}
+    function = function_named(call.name)
+    beats = {HEARTBEAT.name: on} if function and function.chains else {}
     return PlannedCall(call.name, {**call.arguments, **beats})

@@ -15,6 +15,7 @@ import msgspec
 
 from palimpsest.actors.models.offline.words import READ_CHARS
 from palimpsest.actors.models.protocol import ModelFailed
+from palimpsest.events.functions import HEARTBEAT, SEND_MESSAGE
 
 _SPACES: Final = re.compile(r"[^\S\n]+")
 """A run of spaces says no more than one, and patterns take long for it."""
@@ -211,8 +212,8 @@ class RequestView:
     @cached_property
     def answered(self) -> bool:
         """The turn has a message to the user that no further step was asked to follow."""
-        going_on = {d.step for d in self.done if d.arguments.get("request_heartbeat") is True}
-        return any(d.ok and d.name == "send_message" and d.step not in going_on for d in self.done)
+        going_on = {d.step for d in self.done if d.arguments.get(HEARTBEAT.name) is True}
+        return any(d.ok and d.name == SEND_MESSAGE.name and d.step not in going_on for d in self.done)
 
     @cached_property
     def failures(self) -> list[DoneCall]:
@@ -229,7 +230,7 @@ class RequestView:
                     yield ShownMessage("user", _SPACES.sub(" ", entry.message[:READ_CHARS]), entry.time, at)
             elif message.role == "assistant":
                 for call in message.tool_calls or ():
-                    if call.function.name == "send_message" and _may_hold(call.function.arguments, starts):
+                    if call.function.name == SEND_MESSAGE.name and _may_hold(call.function.arguments, starts):
                         text = _object(call.function.arguments).get("message")
                         if isinstance(text, str):
                             yield ShownMessage("assistant", text[:READ_CHARS], self._time_near(at), at)
@@ -238,7 +239,7 @@ class RequestView:
         """Whether the agent's last message to the user, before the present input, holds these words."""
         for at in range(self.at - 1, 0, -1):
             for call in self.messages[at].tool_calls or ():
-                if call.function.name == "send_message":
+                if call.function.name == SEND_MESSAGE.name:
                     return words in call.function.arguments
         return False
 

@@ -24,6 +24,7 @@ from palimpsest.actors.models.offline.reply import DraftReply, ReplyPart, compos
 from palimpsest.actors.models.offline.request import RequestView
 from palimpsest.actors.models.offline.unsay import ForgetRequest, request_of
 from palimpsest.actors.models.offline.words import clip, sentences
+from palimpsest.events.functions import SEND_MESSAGE
 
 WHO_I_AM: Final = (
     "I am Palimpsest's built-in offline model, not an LLM: I match words, keep what you tell me, and quote it."
@@ -79,7 +80,7 @@ def reply(view: RequestView) -> DraftReply:
 
 
 def _apology(view: RequestView) -> DraftReply:
-    if any(d.ok and d.name == "send_message" and d.step > view.failures[1].step for d in view.done):
+    if any(d.ok and d.name == SEND_MESSAGE.name and d.step > view.failures[1].step for d in view.done):
         return quiet(view)
     error = clip(view.failures[-1].result, 300)
     return spoken(view, "Two calls failed; I tell the user.", f"I am sorry, that did not work: {error}")
