@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
-from palimpsest.events.errors import BadInput
+from palimpsest.events.errors import BadInput, FileExists
 
 
 def check_place(path: Path, *, force: bool) -> None:
@@ -19,7 +19,7 @@ def check_place(path: Path, *, force: bool) -> None:
     if path.exists() and not path.is_file():
         raise BadInput(f"{path} is no plain file, and nothing is written over it: name another one.")
     if path.exists() and not force:
-        raise BadInput(f"There is a file {path} already: give another name, or --force to write over it.")
+        raise FileExists(str(path))
     if not path.parent.is_dir():
         raise BadInput(f"There is no folder {path.parent} to write {path.name} into: make it, or name another one.")
 
@@ -47,7 +47,7 @@ def _put(made: Path, path: Path, *, force: bool) -> None:
         try:
             path.hardlink_to(made)
         except FileExistsError:
-            raise BadInput(f"There is a file {path} already: give another name, or --force to write over it.") from None
+            raise FileExists(str(path)) from None
         except OSError:  # a file system without links
             made.replace(path)
     folder = os.open(path.parent, os.O_RDONLY)
