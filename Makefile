@@ -4,12 +4,13 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: help venv demo chat test lint types pytest bench docs clean
+.PHONY: help venv demo chat test quick lint types pytest bench docs clean
 
 help:
 	@echo "make demo    four agents, evictions, recall, a timer, a kill -9, and the proof of it all (no key, no server)"
 	@echo "make chat    talk to an agent (offline model; see README for a real one)"
 	@echo "make test    linters, type checker and all tests"
+	@echo "make quick   the tests of the core, of the questions and of the house's rules (under half a minute)"
 	@echo "make bench   what a turn costs on this machine"
 	@echo "make docs    the page of the Python API, into build/docs"
 	@echo "make venv    only the environment"
@@ -38,6 +39,9 @@ docs: venv
 	@$(BIN)/python docs/api/page.py
 
 test: lint types pytest
+
+quick: venv
+	$(BIN)/pytest -n 2 --dist loadscope --no-loadscope-reorder -m "not slow" tests/events tests/house tests/questions tests/golden
 
 lint: venv
 	$(BIN)/ruff check .

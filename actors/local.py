@@ -36,7 +36,7 @@ class LocalRuntime:
 
         log_id = begin(folder.log_path())
         if not structlog.is_configured():
-            set_up_logging((folder.path / LOG).open("w"))
+            set_up_logging((folder.path / LOG).open("a"))
         opened = partial(LogActor, folder.log_path(), log_id, dict(options.limits), options.max_pages)
         links = {"log": LocalPart(opened)}
         log = cast("LogPart", links["log"])

@@ -9,6 +9,7 @@ there is none a process of its own is started for it, which ends with the last w
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 import weakref
 from collections.abc import Callable
@@ -20,16 +21,16 @@ import msgspec
 from palimpsest.actors.client import Client
 from palimpsest.actors.joining.door import Door
 from palimpsest.actors.joining.frames import Figures, Seat, Welcome
-from palimpsest.actors.joining.joined import Connection, Joined, connected
+from palimpsest.actors.joining.joined import Connection, Joined, LineLostError, connected
 from palimpsest.actors.joining.start import started
 from palimpsest.actors.links.protocol import PARTS, Parts
 from palimpsest.actors.options import Options, keyed
 from palimpsest.actors.parts.process import now_ms
-from palimpsest.events.errors import BadInput, DataFolderBusy
-from palimpsest.store.folder import FREE_S, LOOK_S, DataFolder, FolderLock, Holder, is_alive
+from palimpsest.events.errors import ActorLost, BadInput, DataFolderBusy, LogUnavailable
+from palimpsest.store.folder import FREE_S, LOOK_S, DataFolder, FolderLock, Holder
 from palimpsest.store.index.settings import IndexSettings
 from palimpsest.store.keys.files import Handed
-from palimpsest.store.logs.sqlite_file import check
+from palimpsest.store.logs.sqlite_file import check, log_id
 
 __all__ = ["Options", "System", "boot", "join"]
 
@@ -62,6 +63,7 @@ class System:
         *,
         purpose: str = "",
         index: IndexSettings = USUAL_INDEX,
+        log_id: str = "",
         notes: tuple[str, ...] = (),
     ) -> None:
         self.parts = runtime.parts
@@ -71,6 +73,7 @@ class System:
         self._lock = lock
         self._purpose = purpose
         self._index = index
+        self._log_id = log_id
         self._since_ms = now_ms()
         self._door: Door | None = None
         self._stays = True
@@ -111,13 +114,19 @@ class System:
 
         A part that has ended has nothing to flush; one that hangs is killed, which loses nothing either.
         """
-        if self._lock is not None:
-            self._lock.tell(how="brief")
-        if self._door is not None:
-            self._door.dismiss(self._ends_for)
         try:
+            if self._lock is not None:
+                with contextlib.suppress(OSError):  # a full disk: others find out by trying
+                    self._lock.tell(how="brief")
+            if self._door is not None:
+                self._door.dismiss(self._ends_for)
             for client in list(self._clients):
                 await client.close()
+        finally:
+            await self._let_go()
+
+    async def _let_go(self) -> None:
+        try:
             await self.runtime.stop()
         finally:
             if self._lock is not None:
@@ -143,7 +152,8 @@ class System:
         from palimpsest import __version__
 
         pid = self._lock.holder.pid if self._lock is not None else 0
-        return Welcome(pid, self._purpose, __version__, self._index, self.notes)
+        stays = self._on_end is not None and self._stays
+        return Welcome(pid, self._purpose, __version__, self._index, self._log_id, stays, self.notes)
 
     async def figures(self, joined: tuple[Seat, ...]) -> Figures:
         """The system in figures, with those who joined it."""
@@ -192,18 +202,22 @@ async def boot(folder: DataFolder, purpose: str, options: Options | None = None)
     options = options or Options()
     check(folder.log_path())
     if options.address:  # whether there is to be a folder, the cluster knows
-        return await _ready(await _begun(folder, options), None, purpose, options, ())
+        return await _ready(await _begun(folder, options), None, purpose, options)
     options, notes = keyed(folder.create(), options)
     lock = folder.lock(purpose, how="starting")
     try:
         runtime = await _begun(folder, options)
-        system = await _ready(runtime, lock, purpose, options, notes)
+        system = await _ready(runtime, lock, purpose, options, notes=notes, log=log_id(folder.log_path()))
+    except BaseException:
+        lock.release()
+        raise
+    try:
         if options.local:
             lock.tell(how="alone", why=ALONE)
         else:
             system.open_door()
     except BaseException:
-        lock.release()
+        await system.stop()
         raise
     return system
 
@@ -219,7 +233,13 @@ async def _begun(folder: DataFolder, options: Options) -> Runtime:
 
 
 async def _ready(
-    runtime: Runtime, lock: FolderLock | None, purpose: str, options: Options, notes: tuple[str, ...]
+    runtime: Runtime,
+    lock: FolderLock | None,
+    purpose: str,
+    options: Options,
+    *,
+    notes: tuple[str, ...] = (),
+    log: str = "",
 ) -> System:
     """The system, once every part can tell of itself. Raises what one says is wrong; the runtime is stopped then."""
     try:
@@ -229,7 +249,7 @@ async def _ready(
         await runtime.stop()
         raise
     trouble = (f"Storage cannot be searched now. {each['trouble']}" for each in found if each.get("trouble"))
-    return System(runtime, lock, purpose=purpose, index=options.index, notes=(*notes, *trouble))
+    return System(runtime, lock, purpose=purpose, index=options.index, log_id=log, notes=(*notes, *trouble))
 
 
 # --- joining ------------------------------------------------------------------------------------------------------
@@ -248,28 +268,53 @@ async def join(folder: DataFolder, purpose: str, options: Options | None = None,
     check(folder.log_path())
     options, notes = keyed(folder.create(), options)
 
-    async def reach() -> Connection:
-        line = await _reached(folder, purpose, options, stays=stays)
-        await line.ask("llm", "take_keys", (options.keys,))
-        return line
-
-    if (holder := folder.holder()) and holder.how == "cluster" and is_alive(holder.pid):
+    if (holder := folder.holder()) and holder.how == "cluster" and not folder.is_free():
         return await boot(folder, purpose, msgspec.structs.replace(options, address=holder.address))
-    line = await reach()
-    joined = Joined(line, reach)
+    line = await _entered(folder, purpose, options, stays=stays)
+    found = line.welcome
+    as_found = msgspec.structs.replace(options, index=found.index)
+
+    async def again() -> Connection:
+        """As it was, whoever starts it: with its index, and staying where it stayed."""
+        if log_id(folder.log_path()) != found.log:
+            raise LogUnavailable(
+                f"The log that was joined is not in {folder} any more. Nothing was made: put it back, and what was "
+                "acknowledged is there again."
+            )
+        return await _entered(folder, purpose, as_found, stays=found.stays)
+
+    joined = Joined(line, again)
     try:
-        _check_index(folder, line.welcome, options.index)
+        _check_index(folder, found, options.index)
     except BadInput:
         await joined.stop()
         raise
     return System(joined, purpose=purpose, index=line.welcome.index, notes=notes)
 
 
+async def _entered(folder: DataFolder, purpose: str, options: Options, *, stays: bool) -> Connection:
+    """A line to the folder's system, which has been given this user's keys."""
+    until = time.monotonic() + FREE_S
+    while True:
+        line = await _reached(folder, purpose, options, stays=stays)
+        try:
+            await line.ask("llm", "take_keys", (options.keys,))
+        except LineLostError:  # it ended just then
+            if time.monotonic() > until:
+                raise ActorLost(f"The system of {folder} ends whenever it is joined. See system.log there.") from None
+        except BaseException:
+            await line.close()
+            raise
+        else:
+            return line
+        await asyncio.sleep(LOOK_S)
+
+
 async def look(folder: DataFolder, purpose: str) -> Figures | None:
     """The figures of the system that runs on a data folder, or on the cluster that has it; None where there is none, or
     none that can be asked."""
     holder = folder.holder()
-    if holder and holder.how == "cluster" and is_alive(holder.pid):
+    if holder and holder.how == "cluster" and not folder.is_free():
         system = await boot(folder, purpose, Options(address=holder.address))
         try:
             return msgspec.structs.replace(await system.figures(()), pid=holder.pid, purpose=holder.purpose)
@@ -287,18 +332,18 @@ async def look(folder: DataFolder, purpose: str) -> Figures | None:
 async def find(folder: DataFolder, purpose: str) -> Joined | None:
     """The system that runs on a data folder, joined; None where there is none, or none that can be joined."""
     holder = folder.holder()
-    line = await _at_door(holder, purpose) if holder else None
+    line = await _at_door(holder, purpose, passing=True) if holder else None
     if line is None:
         return None
 
     async def again() -> Connection:
-        raise BadInput("The system has ended.")
+        raise ActorLost("The system has ended.")
 
     return Joined(line, again)
 
 
-async def _at_door(holder: Holder, purpose: str) -> Connection | None:
-    return await connected(Path(holder.door), purpose) if holder.how == "door" else None
+async def _at_door(holder: Holder, purpose: str, *, passing: bool = False) -> Connection | None:
+    return await connected(Path(holder.door), purpose, passing=passing) if holder.how == "door" else None
 
 
 async def _reached(folder: DataFolder, purpose: str, options: Options, *, stays: bool) -> Connection:
@@ -308,16 +353,14 @@ async def _reached(folder: DataFolder, purpose: str, options: Options, *, stays:
         holder = folder.holder()
         if holder and (line := await _at_door(holder, purpose)):
             return line
-        waits = holder is not None and holder.how in ("brief", "starting") and is_alive(holder.pid)
-        if not waits or time.monotonic() > until:
-            try:
+        if folder.is_free():
+            with contextlib.suppress(DataFolderBusy):  # somebody was faster
                 await started(folder, purpose, options, stays=stays)
                 continue
-            except DataFolderBusy as busy:
-                if busy.how == "alone":
-                    raise
-                if time.monotonic() > until:
-                    raise BadInput(_SILENT.format(folder=folder, holder=busy.holder)) from None
+        elif holder and holder.how == "alone":
+            raise DataFolderBusy(str(folder), str(holder), how=holder.how)
+        elif time.monotonic() > until:
+            raise BadInput(_SILENT.format(folder=folder, holder=holder or "another process"))
         await asyncio.sleep(LOOK_S)
 
 

@@ -37,10 +37,11 @@ from palimpsest.console.options import (
 from palimpsest.console.preflight import check_own, state_of
 from palimpsest.console.show import names_of, on_terminal, print_json, printable
 from palimpsest.console.talk import ending, is_failed, notes
-from palimpsest.events.errors import BadInput
+from palimpsest.events.errors import AgentIsRetired, BadInput
 from palimpsest.questions.asked import TurnPlaces, places, text_at
 from palimpsest.questions.plain import plain
 from palimpsest.store.folder import DataFolder
+from palimpsest.store.logs import opening
 from palimpsest.store.logs.contract import agents_of
 from palimpsest.store.logs.sqlite_log import SqliteLog
 
@@ -118,7 +119,7 @@ def command(
         quiet=quiet,
     )
     folder = data_folder()
-    for note in ready(folder, agent):
+    for note in ready(folder, agent, message_id):
         _aside(question, note)
     return asyncio.run(_ask(folder, question, address))
 
@@ -126,13 +127,23 @@ def command(
 # --- before ------------------------------------------------------------------------------------------------------
 
 
-def ready(folder: DataFolder, agent: str) -> list[str]:
+def ready(folder: DataFolder, agent: str, message_id: str = "") -> list[str]:
     """What to know before an agent is asked. Raises BadInput where there is no such agent, it could not answer, or its
-    server's key is missing."""
-    state = state_of(folder, agent)
+    server's key is missing; AgentIsRetired, but for a message that it has had."""
+    try:
+        state = state_of(folder, agent)
+    except AgentIsRetired:
+        if message_id and _has(folder, agent, message_id):
+            return []
+        raise
     if state is None:
         raise BadInput(_unknown(folder, agent))
     return check_own(folder, state)
+
+
+def _has(folder: DataFolder, agent: str, message_id: str) -> bool:
+    with opening.reader(folder.log_path()) as log:
+        return log.find(agent, f"in:{message_id}") is not None
 
 
 def _unknown(folder: DataFolder, agent: str) -> str:

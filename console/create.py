@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
+import msgspec
 
 from palimpsest.actors.links.direct import DirectLog
 from palimpsest.console.called import as_typed
 from palimpsest.console.options import address_option, complain, data_folder, json_option, typed
-from palimpsest.console.preflight import new_notes
+from palimpsest.console.preflight import fleet_notes, new_notes
 from palimpsest.console.served import remember, served, served_for_file
 from palimpsest.console.settings import HOW_TO_HOST, Flags, bound_said, window_said
 from palimpsest.console.show import many, names_of, one_line, print_json
@@ -100,6 +101,9 @@ def command(agent: str, *, file: Path | None, dry_run: bool, address: str, as_js
 
 async def _one(agent: str, address: str, given: dict[str, Any], *, dry_run: bool, as_json: bool) -> None:
     wish = _wish(agent, given)
+    if not wish.flags.model:
+        model = around(os.environ).get("PALIMPSEST_MODEL", "")
+        wish = msgspec.structs.replace(wish, flags=msgspec.structs.replace(wish.flags, model=model))
     window = await served(wish.flags)
     made = birth(wish, around(os.environ), count, window)
     for note in await new_notes(made.born.settings, wish.flags):
@@ -189,6 +193,8 @@ async def _fleet(file: Path, address: str, *, dry_run: bool, as_json: bool) -> i
                 complain(f"{where}: {why}")
             entries = "an entry is" if len(wrong) == 1 else f"{len(wrong):,} entries are"
             raise BadInput(f"In {file.name} {entries} wrong: nothing was made or changed. Mend it, and give it again.")
+        for note in await fleet_notes(each.born.settings for each in plan.births):
+            click.echo(as_typed(note), err=True)
         if not dry_run:
             await apply(log, plan)
     _say_fleet(plan.done, dry_run=dry_run, as_json=as_json)

@@ -9,7 +9,7 @@ import click
 from palimpsest.console.joining import has_ended, none_runs
 from palimpsest.console.options import data_folder
 from palimpsest.events.errors import BadInput
-from palimpsest.store.folder import DataFolder, is_alive
+from palimpsest.store.folder import PASSING, DataFolder
 
 
 @click.command("down")
@@ -28,15 +28,16 @@ async def _down(folder: DataFolder) -> bool:
     joined = await find(folder, "down")
     if joined is None:
         holder = folder.holder()
-        if holder and holder.how != "free" and is_alive(holder.pid):
-            raise BadInput(f"{folder} is in use by {holder}, which this cannot end: end that program.")
+        if not folder.is_free():
+            busy = "; it is starting or ending: try again in a moment" * bool(holder and holder.how in PASSING)
+            raise BadInput(f"{folder} is in use by {holder or 'another process'}, which this cannot end now{busy}.")
         return False
-    welcome = joined.welcome
+    who = f"pid {joined.welcome.pid} ({joined.welcome.purpose})"
     try:
         if not await joined.end():
-            raise BadInput(
-                f"The system of {folder} belongs to pid {welcome.pid} ({welcome.purpose}): end that program."
-            )
+            raise BadInput(f"The system of {folder} belongs to {who}: end that program.")
+        if not await joined.gone():
+            raise BadInput(f"The system of {folder} is still ending ({who}): look again with `palimpsest status`.")
     finally:
         await joined.stop()
     return True

@@ -14,7 +14,7 @@ from palimpsest.console.called import as_typed
 from palimpsest.console.options import rehomed
 from palimpsest.console.options import typed as command
 from palimpsest.console.show import many, terminal
-from palimpsest.store.folder import DataFolder, is_alive
+from palimpsest.store.folder import DataFolder
 
 if TYPE_CHECKING:
     from palimpsest.actors.system import System
@@ -60,7 +60,7 @@ async def at_work(
 def runs(folder: DataFolder) -> bool:
     """Whether there seems to be a system that can be joined at once."""
     holder = folder.holder()
-    return holder is not None and holder.how == "door" and is_alive(holder.pid)
+    return holder is not None and holder.how == "door" and not folder.is_free()
 
 
 @contextlib.contextmanager

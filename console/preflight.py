@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 import msgspec
@@ -35,6 +35,7 @@ from palimpsest.store.logs.states import load
 from palimpsest.store.tokens.counting import count
 
 _NOTHING_STARTED: Final = "Nothing was started."
+_NOT_MADE: Final = "Nothing was made (--unchecked takes it as it is)."
 _OR_UNCHECKED: Final = "Nothing was started (--unchecked takes it as it is)."
 
 
@@ -115,8 +116,11 @@ async def notes_on(
     moves = now is None or (now.model, now.base_url) != (wanted.model, wanted.base_url)
     if wanted.fallbacks or (first.about != "key" and not moves):
         return [f"{first.text}{' A fallback answers until then.' if wanted.fallbacks else ''}", *notes]
-    keyless = first.about == "key" and refused == _OR_UNCHECKED
-    raise BadInput(f"{first.text} {_NOTHING_STARTED if keyless else refused}")
+    raise BadInput(
+        f"{first.text} {refused.partition(' (')[0].removesuffix('.')}."
+        if first.about == "key"
+        else f"{first.text} {refused}"
+    )
 
 
 def _others(settings: Settings) -> Iterator[Server]:
@@ -127,10 +131,18 @@ def _others(settings: Settings) -> Iterator[Server]:
 
 
 async def new_notes(wanted: Settings, flags: Flags) -> list[str]:
-    """The same for an agent that is to be made with these settings."""
+    """The same for an agent that is to be made with these settings, by what was typed or is a default."""
     asked = replace(flags, model=wanted.model)
     typed = servers_named(asked, around(os.environ), wanted.model)
-    return await notes_on(wanted, None, typed, named=bool(flags.model or flags.base_url), flags=flags)
+    return await notes_on(wanted, None, typed, named=True, flags=flags, refused=_NOT_MADE)
+
+
+async def fleet_notes(wanted: Iterable[Settings]) -> list[str]:
+    """The same for agents that a file describes: no server is asked, and only the keys that are kept count."""
+    notes: list[str] = []
+    for settings in {(each.model, each.base_url): each for each in wanted}.values():
+        notes += await notes_on(settings, None, (), named=False, flags=Flags(), refused=_NOT_MADE)
+    return notes
 
 
 async def check_model(flags: Flags, now: Settings, wanted: Settings) -> list[str]:

@@ -17,7 +17,7 @@ import msgspec
 from palimpsest.console.fields import FIELDS, split, value_of
 from palimpsest.console.inspect import reading
 from palimpsest.console.meanings import MEANINGS, SettingMeaning, told
-from palimpsest.console.options import address_option, bundle_option, data_folder, json_option
+from palimpsest.console.options import address_option, bundle_option, data_folder, given_bundle, json_option
 from palimpsest.console.preflight import check_model
 from palimpsest.console.served import remember, served
 from palimpsest.console.servers import NONE
@@ -70,6 +70,8 @@ def command(agent: str, pairs: tuple[str, ...], unchecked: bool, address: str, a
     if not pairs:
         _show(agent, as_json)
         return
+    if given_bundle():
+        raise BadInput("A bundle is a file that is not changed: leave out --bundle, or `import` it first.")
     flags = msgspec.structs.replace(flags_of(pairs), unchecked=unchecked)
     done = asyncio.run(_change(agent, flags, address))
     if as_json:

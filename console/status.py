@@ -13,7 +13,7 @@ from palimpsest.console.options import data_folder, json_option, typed
 from palimpsest.console.show import Page, many, one_line, print_json
 from palimpsest.events.vocabulary import Topic
 from palimpsest.questions.plain import plain
-from palimpsest.store.folder import DataFolder, Holder, is_alive
+from palimpsest.store.folder import DataFolder, Holder
 from palimpsest.store.logs.sqlite_log import SqliteLog
 
 if TYPE_CHECKING:
@@ -61,8 +61,7 @@ def command(as_json: bool) -> int:
 
 def _other(folder: DataFolder) -> Holder | None:
     """Who has the folder and is no system that can be asked."""
-    holder = folder.holder()
-    return holder if holder and holder.how != "free" and is_alive(holder.pid) else None
+    return None if folder.is_free() else folder.holder()
 
 
 def _of_log(folder: DataFolder) -> dict[str, Any]:

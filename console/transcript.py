@@ -153,7 +153,6 @@ def _markdown(told: Utterance | dict[str, Any]) -> str:
 
 
 _MARKS: Final = re.compile(r"([\\`*_{}\[\]<>#|~])")
-_CODE: Final = re.compile(r"(`+[^`]*`+)")
 _TAG: Final = re.compile(r"<(?=[A-Za-z/!?])")
 
 
@@ -163,13 +162,6 @@ def _plain(text: str) -> str:
 
 
 def _unmarked(text: str) -> Iterator[str]:
-    """The lines of a text that may be Markdown, and stays so, but for HTML outside of code: that is shown."""
-    fenced = False
-    for line in text.split("\n"):
-        if line.lstrip().startswith(("```", "~~~")):
-            fenced = not fenced
-            yield line
-        elif fenced:
-            yield line
-        else:
-            yield "".join(part if part.startswith("`") else _TAG.sub("&lt;", part) for part in _CODE.split(line))
+    """The lines of a text that may be Markdown, and stays so, but for HTML: that is shown. In code too, since each
+    program that reads it has its own way to tell where code ends."""
+    yield from _TAG.sub("&lt;", text).split("\n")

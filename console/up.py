@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from palimpsest.console.called import as_typed
 from palimpsest.console.joining import ago, has_ended, starting
 from palimpsest.console.options import data_folder, index_options, index_settings, typed
 from palimpsest.store.folder import DataFolder
@@ -39,7 +40,7 @@ async def _behind(folder: DataFolder, settings: IndexSettings) -> None:
         system = await join(folder, PURPOSE, Options(index=settings), stays=True)
     try:
         for note in system.notes:
-            click.echo(note, err=True)
+            click.echo(as_typed(note), err=True)
         joined = system.runtime
         assert isinstance(joined, Joined), "it was joined"
         stays = await joined.stay()
@@ -64,10 +65,10 @@ async def _in_front(folder: DataFolder, settings: IndexSettings) -> None:
 
     def up(system: System) -> bool:
         for note in system.notes:
-            click.echo(note, err=True)
+            click.echo(as_typed(note), err=True)
         click.echo(f"The system of {folder} runs in this process (pid {os.getpid()}). Ctrl-C ends it.")
         return True
 
-    errand = Errand(str(folder), PURPOSE, True, Options(index=settings))
+    errand = Errand(os.fsencode(folder.path), PURPOSE, True, Options(index=settings))
     await host(errand, up)
     click.echo(has_ended(folder))

@@ -23,7 +23,7 @@ class PalimpsestError(Exception):
 
 def rebuilt(kind: str, message: str, fields: dict[str, Any]) -> PalimpsestError:
     """An error from its class's name, its message and its fields, as they cross from one process to another."""
-    return _rebuild(globals()[kind], (message,), fields)
+    return _rebuild(globals().get(kind, PalimpsestError), (message,), fields)
 
 
 def _rebuild(kind: type[PalimpsestError], args: tuple[object, ...], fields: dict[str, object]) -> PalimpsestError:

@@ -3,7 +3,7 @@
 Rule: a tag is a literal text. What a form's body looks like is told by the body itself (`events.markup_calls`), since
 models mix them. Forms were taken from the parsers of vLLM (vllm/entrypoints/openai/tool_parsers, vllm/reasoning) and
 SGLang (python/sglang/srt/function_call), llama.cpp (common/chat.cpp), and the chat templates that canitoolcall 0.1.1
-has as fixtures; all 469 of those are read in tests/unit/test_markup_corpus.py.
+has as fixtures; all 469 of those are read in tests/events/test_markup_corpus.py.
 """
 
 from __future__ import annotations

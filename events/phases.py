@@ -2,7 +2,7 @@
 
 Rules. (1) An event that the table does not name for a phase leaves the turn where it stands (inputs, settings, sources,
 timers that are set). (2) The tests' watch holds every event of every run against it, and `docs/architecture.md` has it
-as a picture (`python -m tests.unit.test_phases` draws it anew). (3) The table refuses nothing: an old log folds as it
+as a picture (`python -m tests.events.test_phases` draws it anew). (3) The table refuses nothing: an old log folds as it
 is.
 """
 

@@ -5,7 +5,7 @@ checker refuses a typo. (2) In what is read from a log a field is `Logged[…]`:
 the decoder takes any text, since a later Palimpsest may write one word more. So whoever reads such a word has a way for
 one that it does not know, and `assert_never` stands only behind words that are made here, or decoded strictly. (3) Sets
 only grow: old logs keep their words. (4) Membership is asked of a constant whose type names the set: of a set written
-out in place the type checker compares nothing (`tests/unit/test_closed_sets.py`).
+out in place the type checker compares nothing (`tests/house/test_closed_sets.py`).
 """
 
 from __future__ import annotations

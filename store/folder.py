@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import time
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
@@ -24,10 +25,17 @@ How = Literal["free", "brief", "starting", "door", "cluster", "alone"]
 its door, or through its cluster; or nothing, and `why`. "free": it was let go."""
 
 
+HOLDER_BYTES: Final = 4096
+"""Always as many, so that nobody reads half of one holder and half of another."""
+PURPOSE_CHARS: Final = 200
 FREE_S: Final = 60.0
 """So long a folder is waited for that somebody has only briefly, or is just starting a system on."""
 LOOK_S: Final = 0.05
 """Between two looks whether it is free."""
+
+
+PASSING: Final[tuple[How, ...]] = ("brief", "starting")
+"""Of a holder that is waited for."""
 
 
 class Holder(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -60,9 +68,7 @@ class FolderLock:
         """Say from now on what whoever finds the folder taken can do."""
         assert self._descriptor is not None, "it is held"
         self.holder = replace(self.holder, how=how, door=door, why=why)
-        written = msgspec.json.encode(self.holder)
-        os.pwrite(self._descriptor, written, 0)
-        os.ftruncate(self._descriptor, len(written))
+        os.pwrite(self._descriptor, msgspec.json.encode(self.holder).ljust(HOLDER_BYTES), 0)  # in one piece
 
     def release(self) -> None:
         """Let go. The file stays: to delete it would let two processes lock two files of one name."""
@@ -135,11 +141,11 @@ class DataFolder:
                 "It is to be a file that this user can write: remove what is there, or mend its rights."
             ) from error
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _take(descriptor)
             since = f"{datetime.now().astimezone():%Y-%m-%d %H:%M}"
-            return FolderLock(descriptor, Holder(os.getpid(), purpose, since, how, "", address))
+            return FolderLock(descriptor, Holder(os.getpid(), purpose[:PURPOSE_CHARS], since, how, "", address))
         except BlockingIOError:
-            holder = _holder(os.pread(descriptor, 4096, 0))
+            holder = _holder(os.pread(descriptor, HOLDER_BYTES, 0))
             os.close(descriptor)
             how = holder.how if holder else "starting"
             raise DataFolderBusy(str(self.path), str(holder or "another process"), how=how) from None
@@ -148,22 +154,45 @@ class DataFolder:
             raise
 
     def holder(self) -> Holder | None:
-        """Who holds the lock, or held it last: it may be gone. None: nobody ever did, or has not said so yet."""
+        """Who holds the lock, or held it last: it may be gone. None: nobody ever did, or has not said so yet. Raises
+        BadInput where the lock is not this user's to read."""
         try:
             return _holder((self.path / "lock").read_bytes())
+        except PermissionError as error:
+            raise BadInput(
+                f"{error.filename} cannot be read: another user works with this data folder. Work as that one, or give "
+                "another folder with --data DIR."
+            ) from None
         except OSError:
             return None
 
-
-def is_alive(pid: int) -> bool:
-    """Whether there is a process of this number."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
+    def is_free(self) -> bool:
+        """Whether nobody holds the lock now. (The kernel knows it: what the file says may be old.)"""
+        try:
+            descriptor = os.open(self.path / "lock", os.O_RDONLY)
+        except OSError:
+            return True
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        finally:
+            os.close(descriptor)
         return True
-    return True
+
+
+def _take(descriptor: int) -> None:
+    """Lock it. Who only looks whether it is free has it for a moment, which is waited for."""
+    for _ in range(_LOOKS):
+        with contextlib.suppress(BlockingIOError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        time.sleep(_LOOK_S)
+    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+_LOOKS: Final = 3
+_LOOK_S: Final = 0.005
 
 
 def default_data_folder(environ: Mapping[str, str]) -> Path:

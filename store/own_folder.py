@@ -37,8 +37,7 @@ class OwnFolder:
                 continue
             try:
                 _clear(Path(place))
-                self.path = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-", dir=place))
-                self._lock = _locked(self.path)
+                self.path, self._lock = _made(place)
             except OSError as error:
                 refusals.append(f"{place} ({error.strerror})")
             else:
@@ -50,6 +49,18 @@ class OwnFolder:
     def close(self) -> None:
         shutil.rmtree(self.path, ignore_errors=True)
         os.close(self._lock)
+
+
+def _made(place: str) -> tuple[Path, int]:
+    """A new folder, and its lock. Before it is locked another process may take it for one that was left, and clear it
+    away: then it is made again."""
+    while True:
+        made = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-", dir=place))
+        with contextlib.suppress(BlockingIOError, FileNotFoundError):
+            lock = _locked(made)
+            if made.exists() and os.fstat(lock).st_ino == made.stat().st_ino:
+                return made, lock
+            os.close(lock)
 
 
 def is_full(place: Path, room: int) -> bool:

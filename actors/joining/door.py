@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
+import traceback
 from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
 from typing import Any, Final, Protocol, TypeVar
@@ -25,6 +26,9 @@ from palimpsest.store.own_folder import OwnFolder
 
 T = TypeVar("T")
 
+MOST_CALLS: Final = 1000
+"""Of one guest at once; what more it asks waits."""
+HELLO_S: Final = 10.0
 _NAME: Final = "door"
 _BELOW: Final = len(_NAME) + 1
 
@@ -58,6 +62,7 @@ class Door:
         self._thread = threading.Thread(target=self._loop.run_forever, name="door", daemon=True)
         self._guests: set[_Guest] = set()
         self._server: asyncio.Server
+        self._is_shut = False
 
     @property
     def path(self) -> Path:
@@ -93,8 +98,9 @@ class Door:
     # --- on the door's own loop
 
     async def _dismissed(self, why: str) -> None:
+        self._is_shut = True
         self._server.close()
-        for guest in [guest for guest in self._guests if guest.seat is not None]:
+        for guest in [guest for guest in self._guests if not guest.waits]:
             guest.send(Goodbye(why) if why else None)
             guest.close()
 
@@ -109,40 +115,48 @@ class Door:
     async def _enter(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         guest = _Guest(writer)
         with contextlib.closing(guest), contextlib.suppress(asyncio.CancelledError):  # the door is shut: no news
-            hello = await frames.received(reader)
-            if not isinstance(hello, Hello):
+            hello = await _hello(reader)
+            if hello is None or self._is_shut:
                 return
             welcome = self._served.welcome()
             if hello.frames != frames.VERSION:
                 guest.send(_refused(welcome))
                 return
-            guest.seat = Seat(hello.pid, hello.purpose, now_ms())
+            guest.seat = None if hello.passing else Seat(hello.pid, hello.purpose, now_ms())
             guest.send(welcome)
             self._guests.add(guest)
             try:
                 while isinstance(ask := await frames.received(reader), Ask):
-                    guest.begin(self._answer(guest, ask))
+                    await guest.begin(self._answer(guest, ask))
             finally:
                 self._guests.discard(guest)
-                if guest.seat is not None:
-                    self._leave(guest)
+                self._leave(guest)
 
     def _leave(self, guest: _Guest) -> bool:
-        guest.seat = None
-        return self._served.left(len(self._joined()))
+        """Whether the system ends with it."""
+        had_seat, guest.seat = guest.seat is not None, None
+        return had_seat and self._served.left(len(self._joined()))
 
     def _joined(self) -> tuple[Seat, ...]:
         return tuple(guest.seat for guest in list(self._guests) if guest.seat is not None)
 
     async def _answer(self, guest: _Guest, ask: Ask) -> None:
         try:
-            result = await self._called(guest, ask)
+            frame = frames.framed(frames.told(ask.id, await self._result(guest, ask)))
+        except Exception as error:  # noqa: BLE001 - whatever it was: who asked is told, and the others go on
+            # Where it was, and not with what: arguments are keys and users' words.
+            where = "".join(traceback.format_tb(error.__traceback__))
+            logger = structlog.get_logger("door")
+            logger.error("call failed", part=ask.part, method=ask.method, error=type(error).__name__, where=where)
+            lost = ActorLost(f"The system could not carry out {ask.part}.{ask.method}: see its log.")
+            frame = frames.framed(frames.told(ask.id, lost))
+        await guest.sent(frame)
+
+    async def _result(self, guest: _Guest, ask: Ask) -> object:
+        try:
+            return await self._called(guest, ask)
         except PalimpsestError as error:
-            result = error
-        except Exception:  # noqa: BLE001 - whatever it was: who asked is told, and the others go on
-            structlog.get_logger("door").exception("call failed", part=ask.part, method=ask.method)
-            result = ActorLost(f"The system could not carry out {ask.part}.{ask.method}: see its log.")
-        guest.send(frames.told(ask.id, result))
+            return error
 
     async def _called(self, guest: _Guest, ask: Ask) -> object:
         arguments = frames.arguments_of(ask)
@@ -152,20 +166,20 @@ class Door:
         if ask.method == "figures":
             return await self._served.figures(self._joined())
         if ask.method == "leave":
+            guest.waits = True
             return self._leave(guest)
         if ask.method == "stay":
             return self._served.stay()
-        ends = self._served.end("it was ended by `palimpsest down`")
-        if ends:
-            guest.seat = None  # it waits for the end
-        return ends
+        guest.waits = self._served.end("it was ended by `palimpsest down`")
+        return guest.waits
 
 
 class _Guest:
-    """One connection. `seat`: who has joined by it, until it leaves."""
+    """One connection. `seat`: who has joined by it, until it leaves; `waits`: for the system's end."""
 
     def __init__(self, writer: asyncio.StreamWriter) -> None:
         self.seat: Seat | None = None
+        self.waits = False
         self._writer = writer
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -173,7 +187,17 @@ class _Guest:
         if frame is not None and not self._writer.is_closing():
             self._writer.write(frames.framed(frame))
 
-    def begin(self, work: Coroutine[Any, Any, None]) -> None:
+    async def sent(self, frame: bytes) -> None:
+        """Send it, once the other side has room: who reads nothing is told no more."""
+        if not self._writer.is_closing():
+            self._writer.write(frame)
+            with contextlib.suppress(OSError):
+                await self._writer.drain()
+
+    async def begin(self, work: Coroutine[Any, Any, None]) -> None:
+        """Work on a call, once there are not too many under way."""
+        if len(self._tasks) >= MOST_CALLS:
+            await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -182,6 +206,13 @@ class _Guest:
         for task in self._tasks:
             task.cancel()
         self._writer.close()
+
+
+async def _hello(reader: asyncio.StreamReader) -> Hello | None:
+    with contextlib.suppress(TimeoutError):
+        said = await asyncio.wait_for(frames.received(reader), HELLO_S)
+        return said if isinstance(said, Hello) else None
+    return None
 
 
 def _refused(welcome: Welcome) -> Welcome:

@@ -15,7 +15,7 @@ from typing import Any, Final, Protocol, get_type_hints
 import msgspec
 
 from palimpsest.actors.links.protocol import LLMPart, LogPart, MemoryPart, StoragePart, TimerPart
-from palimpsest.events.errors import PalimpsestError, rebuilt
+from palimpsest.events.errors import BadInput, PalimpsestError, rebuilt
 from palimpsest.store.index.settings import IndexSettings
 
 VERSION: Final = 1
@@ -30,6 +30,7 @@ class Hello(msgspec.Struct, frozen=True, array_like=True, tag=0):
     frames: int
     pid: int
     purpose: str
+    passing: bool = False
 
 
 class Welcome(msgspec.Struct, frozen=True, array_like=True, tag=1):
@@ -39,6 +40,9 @@ class Welcome(msgspec.Struct, frozen=True, array_like=True, tag=1):
     purpose: str
     version: str
     index: IndexSettings
+    log: str = ""
+    """The log's id."""
+    stays: bool = False
     notes: tuple[str, ...] = ()
     refusal: str = ""
 
@@ -121,8 +125,13 @@ _frames = msgspec.msgpack.Decoder(Frame)
 
 
 def framed(frame: Frame) -> bytes:
-    """A frame, with its length before it."""
-    body = _encode(frame)
+    """A frame, with its length before it. Raises BadInput for what cannot be sent."""
+    try:
+        body = _encode(frame)
+    except (ValueError, TypeError, ArithmeticError) as error:
+        raise BadInput(f"This cannot be sent ({error}).") from None
+    if len(body) > MOST_BYTES:
+        raise BadInput(f"This cannot be sent: it has {len(body):,} bytes.")
     return len(body).to_bytes(_HEAD, "big") + body
 
 
@@ -151,7 +160,7 @@ def _decoder(part: str, method: str) -> msgspec.msgpack.Decoder[Any]:
 
 
 def asked(id: int, part: str, method: str, arguments: Sequence[object]) -> Ask:
-    return Ask(id, part, method, msgspec.Raw(_encode(arguments)))
+    return Ask(id, part, method, msgspec.Raw(_packed(arguments)))
 
 
 def arguments_of(ask: Ask) -> list[Any]:
@@ -164,7 +173,14 @@ def arguments_of(ask: Ask) -> list[Any]:
 def told(id: int, result: object) -> CallResult:
     if isinstance(result, PalimpsestError):
         return CallResult(id, error=type(result).__name__, message=str(result), fields=result.__dict__)
-    return CallResult(id, msgspec.Raw(_encode(result)))
+    return CallResult(id, msgspec.Raw(_packed(result)))
+
+
+def _packed(value: object) -> bytes:
+    try:
+        return _encode(value)
+    except (ValueError, TypeError, ArithmeticError) as error:
+        raise BadInput(f"This cannot be sent ({error}).") from None
 
 
 def result_of(frame: CallResult, part: str, method: str) -> Any:

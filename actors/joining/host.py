@@ -15,6 +15,7 @@ from pathlib import Path
 import msgspec
 
 from palimpsest.actors.joining.start import Errand, StartOutcome
+from palimpsest.actors.parts.process import set_up_logging
 from palimpsest.actors.system import System, boot
 from palimpsest.events.errors import PalimpsestError
 from palimpsest.store.folder import DataFolder
@@ -30,7 +31,7 @@ async def host(errand: Errand, on_up: Callable[[System], bool]) -> None:
     """
     ended = asyncio.Event()
     loop = asyncio.get_running_loop()
-    system = await boot(DataFolder(Path(errand.folder)), errand.purpose, errand.options)
+    system = await boot(DataFolder(Path(os.fsdecode(errand.folder))), errand.purpose, errand.options)
     try:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             loop.add_signal_handler(number, system.end, f"the process was told to end ({number.name})")
@@ -49,6 +50,7 @@ async def host(errand: Errand, on_up: Callable[[System], bool]) -> None:
 
 def main() -> int:
     signal.signal(signal.SIGTERM, _ended)  # also while Ray starts: whoever wanted the system may be gone by then
+    set_up_logging()
     pipe = int(sys.argv[2])
     errand = msgspec.msgpack.decode(sys.stdin.buffer.read(), type=Errand)
 

@@ -67,17 +67,20 @@ def running_index(folder: DataFolder, position: int) -> Iterator[RunningIndex | 
             return
         try:
             index = RunningIndex(joined, loop)
-            with contextlib.suppress(ActorLost):
-                if index.caught_up(position):
-                    yield index
-                    return
-            yield None
+            yield index if _is_caught_up(index, position) else None
         finally:
             _on(loop, joined.stop())
     finally:
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
         loop.close()
+
+
+def _is_caught_up(index: RunningIndex, position: int) -> bool:
+    try:
+        return index.caught_up(position)
+    except ActorLost:
+        return False
 
 
 def _on(loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, T]) -> T:

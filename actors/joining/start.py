@@ -11,7 +11,9 @@ import contextlib
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
@@ -20,11 +22,13 @@ from palimpsest.actors.options import LOG, Options
 from palimpsest.events.errors import BadInput, rebuilt
 from palimpsest.store.folder import DataFolder
 
+LOG_BYTES: Final = 1_000_000
+
 
 class Errand(msgspec.Struct, frozen=True):
     """What the process is to do. `stays`: it does not end when the last who joined leaves."""
 
-    folder: str
+    folder: bytes
     purpose: str
     stays: bool
     options: Options
@@ -41,10 +45,12 @@ class StartOutcome(msgspec.Struct, frozen=True):
 async def started(folder: DataFolder, purpose: str, options: Options, *, stays: bool) -> None:
     """Have the system of a folder started by a process of its own; it is up when this returns. Raises what kept it from
     that, as `boot` does: DataFolderBusy where somebody was faster."""
-    errand = Errand(str(folder.create().path.absolute()), purpose, stays, msgspec.structs.replace(options, keys=None))
+    path = os.fsencode(folder.create().path.absolute())  # it may be no UTF-8
+    errand = Errand(path, purpose, stays, msgspec.structs.replace(options, keys=None))
     ours, its = os.pipe()
-    process = _process(errand, its)
+    process = _process(folder, errand, its)
     os.close(its)
+    threading.Thread(target=process.wait, name="reaper", daemon=True).start()
     try:
         told = await _told(ours)
     except BaseException:
@@ -53,20 +59,34 @@ async def started(folder: DataFolder, purpose: str, options: Options, *, stays: 
     if not told:
         code = await asyncio.to_thread(process.wait)
         raise BadInput(
-            f"The process that was to have the system ended at once (exit code {code}): {Path(errand.folder) / LOG} "
-            "has its last words."
+            f"The process that was to have the system ended at once (exit code {code}). Its last words are in "
+            f"{folder.path / LOG}."
         )
     outcome = msgspec.msgpack.decode(told, type=StartOutcome)
     if outcome.error:
         raise rebuilt(outcome.error, outcome.message, outcome.fields)
 
 
-def _process(errand: Errand, pipe: int) -> subprocess.Popen[bytes]:
+def _log(folder: DataFolder) -> int:
+    """Its log, to be written on at its end: another process may be writing to it. A long one begins anew. Raises
+    BadInput."""
+    path = folder.path / LOG
+    try:
+        if path.exists() and path.stat().st_size > LOG_BYTES:
+            path.replace(path.with_suffix(".log.1"))
+        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    except OSError as error:
+        raise BadInput(
+            f"{path} cannot be written to: {error.strerror}. Remove what is there, or mend its rights."
+        ) from None
+
+
+def _process(folder: DataFolder, errand: Errand, pipe: int) -> subprocess.Popen[bytes]:
     home = str(Path(palimpsest.__path__[0]).absolute().parent)
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([home, os.environ.get("PYTHONPATH", "")])}
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [home, os.environ.get("PYTHONPATH", "")]))}
     # -P: what lies in the user's folder is no module of ours.
-    descriptor = os.open(Path(errand.folder) / LOG, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    command = [sys.executable, "-P", "-m", "palimpsest.actors.joining.host", errand.folder, str(pipe)]
+    descriptor = _log(folder)
+    command = [sys.executable, "-P", "-m", "palimpsest.actors.joining.host", str(folder.path), str(pipe)]
     try:
         process = subprocess.Popen(
             command,

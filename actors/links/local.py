@@ -11,12 +11,15 @@ import contextlib
 from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
+import structlog
+
 from palimpsest.actors.links.protocol import waits_s
 from palimpsest.actors.parts.process import FATE, Life, ended
 from palimpsest.events.errors import ActorLost, PalimpsestError
 
 PAUSE_S: Final = 0.5
 """Before a part is made anew: one that dies at once must not be made in a frenzy."""
+MOST_PAUSE_S: Final = 5.0
 
 
 class LocalPart:
@@ -32,10 +35,11 @@ class LocalPart:
     def _made(self) -> object:
         before = FATE.set(self)
         try:
-            return self._make()
+            made = self._make()
         finally:
             FATE.reset(before)
-            self._whole.set()
+        self._whole.set()
+        return made
 
     def __getattr__(self, method: str) -> Callable[..., Coroutine[Any, Any, Any]]:
         async def call(*arguments: object) -> Any:
@@ -50,9 +54,13 @@ class LocalPart:
                     return await task
                 except asyncio.CancelledError:
                     current = asyncio.current_task()
-                    if (current is not None and current.cancelling()) or (part is self.part and self._whole.is_set()):
+                    if current is not None and current.cancelling():
                         raise
-                    if waits_s(method, arguments) and not self._is_over:
+                    if self._is_over:
+                        raise ended() from None
+                    if part is self.part and self._whole.is_set():
+                        raise
+                    if waits_s(method, arguments):
                         raise ActorLost("A part of the system is being started anew.", for_good=False) from None
                 finally:
                     self._running.discard(task)
@@ -64,6 +72,7 @@ class LocalPart:
     async def end(self) -> None:
         """End the part for good: its loop, and what is called of it."""
         self._is_over = True
+        self._whole.set()
         life: Life | None = getattr(self.part, "_life", None)
         if life is not None:
             life.task.cancel()
@@ -76,11 +85,20 @@ class LocalPart:
         self._whole.clear()
         self._leave()
         await self._abandon()
-        await asyncio.sleep(PAUSE_S)
-        self.part = self._made()
+        pause_s = PAUSE_S
+        while not self._is_over:
+            await asyncio.sleep(pause_s)
+            try:
+                self.part = self._made()
+            except (PalimpsestError, OSError) as error:
+                structlog.get_logger("local").error("a part cannot be made anew", detail=str(error), retry_s=pause_s)
+                pause_s = min(2 * pause_s or PAUSE_S, MOST_PAUSE_S)
+            else:
+                return
 
     async def ended(self) -> None:
         self._is_over = True
+        self._whole.set()
         self._leave()
 
     def _leave(self) -> None:

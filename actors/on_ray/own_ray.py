@@ -54,7 +54,9 @@ def start(address: str) -> tuple[str, ...]:
         os.environ.setdefault(name, value)
     _keep_lines_back()
     # Workers import what the driver imports, whether it is installed or stands in a checkout.
-    environment = {"env_vars": {"PYTHONPATH": os.pathsep.join([str(_home()), os.environ.get("PYTHONPATH", "")])}}
+    environment = {
+        "env_vars": {"PYTHONPATH": os.pathsep.join(filter(None, [str(_home()), os.environ.get("PYTHONPATH", "")]))}
+    }
     quiet = {"namespace": NAMESPACE, "log_to_driver": False, "logging_level": logging.ERROR}
     with _ending_in_order():
         return _join(address, runtime_env=environment, **quiet) if address else _begin(runtime_env=environment, **quiet)

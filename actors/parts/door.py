@@ -9,6 +9,7 @@ no input and no timer, whoever sends it: the log tells who is retired, at the st
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 
@@ -22,6 +23,8 @@ from palimpsest.store.logs.contract import Append, Appended
 LATER_MS = 1000
 LATER_AN_AGENT_MS = 5000
 ENDS = kinds_of(TurnEnded, InputSkipped)
+AGAIN_S = 1.0
+"""So long an agent whose retirement was overtaken takes nothing: else a busy one could not be retired."""
 NEVER = 0
 """The wait of what a retired agent is sent."""
 RETIRED = kind_of(AgentRetired)
@@ -60,6 +63,10 @@ class Backlog:
         self._sizes: dict[tuple[str, str], int] = {}
         """The bytes of each input that the log has, and that is owed a turn."""
         self._retired: set[str] = set()
+        self._leaving: Counter[str] = Counter()
+        """The agents whose retirement waits for a commit, or is in one."""
+        self._tried: dict[str, float] = {}
+        """Those whose retirement was overtaken by an event, and until when nothing more comes in."""
 
     def admit(self, append: Append) -> tuple[Append, dict[str, int]]:
         """The append without the streams whose inputs are refused, and these with their waits in milliseconds (NEVER:
@@ -69,6 +76,8 @@ class Backlog:
             if draft.agent in self._retired:
                 if self._is_barred(draft, append):
                     refused[draft.agent] = NEVER
+            elif self._leaves(draft.agent) and self._is_barred(draft, append):
+                refused[draft.agent] = LATER_AN_AGENT_MS
             elif draft.opens == "turn" and not draft.closes and draft.kind not in OWED:
                 wait_ms = self._wait_ms(draft.agent, len(draft.body))
                 if wait_ms and not self._is_known(draft.agent, draft.key):
@@ -79,7 +88,24 @@ class Backlog:
         for draft in append.drafts:
             if draft.opens == "turn":
                 self._count(draft.agent, len(draft.body))
+            if draft.kind == RETIRED:
+                self._leaving[draft.agent] += 1
         return append, refused
+
+    def _leaves(self, agent: str) -> bool:
+        """Whether the agent is being retired: what comes now would stand behind that, and have no answer. Where it was
+        not taken, the next try is soon."""
+        return bool(self._leaving[agent]) or self._tried.get(agent, 0.0) > time.monotonic()
+
+    def _has_left(self, agent: str, *, taken: bool) -> None:
+        self._leaving[agent] -= 1
+        if self._leaving[agent] <= 0:
+            del self._leaving[agent]
+        if taken:
+            self._retired.add(agent)
+            self._tried.pop(agent, None)
+        else:
+            self._tried[agent] = time.monotonic() + AGAIN_S
 
     def _is_barred(self, draft: Draft, append: Append) -> bool:
         """Whether this is new to a retired agent, which the append does not take back."""
@@ -140,8 +166,8 @@ class Backlog:
                 self._sizes[draft.agent, draft.key] = len(draft.body)
             elif draft.opens == "turn":
                 self._closed(draft.agent, len(draft.body))
-            if draft.kind == RETIRED and taken:
-                self._retired.add(draft.agent)
+            if draft.kind == RETIRED:
+                self._has_left(draft.agent, taken=taken)
             elif draft.kind == REINSTATED and taken:
                 self._retired.discard(draft.agent)
             if draft.kind in ENDS and taken:
@@ -154,6 +180,8 @@ class Backlog:
         for draft in drafts:
             if draft.opens == "turn":
                 self._closed(draft.agent, len(draft.body))
+            if draft.kind == RETIRED:
+                self._has_left(draft.agent, taken=False)
 
 
 def _is_over(held: int, more: int, most: int) -> bool:

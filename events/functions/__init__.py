@@ -2,7 +2,7 @@
 `documents`): what the model is told of it, who is given it, who carries it out, and how pages call it.
 
 A new function is one entry in the catalogue, and the code that carries it out: for the kernel in the entry itself, for
-storage in `store.library.functions`. `tests/unit/test_function_entries.py` adds one.
+storage in `store.library.functions`. `tests/events/test_function_entries.py` adds one.
 """
 
 from palimpsest.events.functions.archival import ARCHIVAL_MEMORY_INSERT, ARCHIVAL_MEMORY_SEARCH

@@ -16,8 +16,8 @@ from palimpsest.events.types import FunctionReturned, SummaryWritten
 from palimpsest.store.folder import DataFolder
 from palimpsest.store.keys.files import key_files
 from palimpsest.store.keys.keys import Credentials
-from tests.cluster.world import HOME, KEY, OWN_KEY, SLOW, Crowd, all_contexts, check_promises, log_of, run, running
 from tests.conftest import OWN_RAY
+from tests.worlds.crowd import HOME, KEY, OWN_KEY, SLOW, Crowd, all_contexts, check_promises, log_of, run, running
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -16,7 +16,7 @@ from palimpsest.actors.system import boot
 from palimpsest.events.errors import AgentExists
 from palimpsest.events.prompts import newborn
 from palimpsest.store.folder import DataFolder
-from tests.cluster.world import SLOW, SMALL, Crowd
+from tests.worlds.crowd import SLOW, SMALL, Crowd
 
 
 async def drive(folder: Path, acks: Path) -> None:

@@ -17,7 +17,7 @@ import psutil
 import pytest
 
 from palimpsest.store.folder import DataFolder
-from tests.cluster.world import HOME, PYTHONPATH
+from tests.worlds.crowd import HOME, PYTHONPATH
 
 LAUNCH = (sys.executable, str(HOME / "launch.py"))
 

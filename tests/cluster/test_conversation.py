@@ -26,7 +26,7 @@ from palimpsest.events.types import (
     UserMessageReceived,
 )
 from palimpsest.store.folder import DataFolder
-from tests.cluster.world import (
+from tests.worlds.crowd import (
     SMALL,
     START_MS,
     born,

@@ -9,7 +9,7 @@ import pytest
 
 from palimpsest.actors.links.protocol import PARTS
 from palimpsest.store.folder import DataFolder
-from tests.cluster.world import (
+from tests.worlds.crowd import (
     SLOW,
     Crowd,
     all_contexts,

@@ -25,7 +25,7 @@ from palimpsest.store.index.projection import MemoryIndex
 from palimpsest.store.library.reading import Library
 from palimpsest.store.logs.sqlite_reader import SqliteReader
 from tests.cluster.test_power import kill_root
-from tests.cluster.world import HOME, born, check_promises, log_of, run, running, stream_of
+from tests.worlds.crowd import HOME, born, check_promises, log_of, run, running, stream_of
 
 ASKED = "Who founded the archive in Lund?"
 

@@ -27,7 +27,7 @@ from palimpsest.events.types import (
 from palimpsest.store.folder import DataFolder
 from palimpsest.store.keys.files import key_files
 from palimpsest.store.keys.keys import Credentials
-from tests.cluster.world import KEY, OWN_KEY, born, run, stream_of
+from tests.worlds.crowd import KEY, OWN_KEY, born, run, stream_of
 
 
 def test_a_turn_on_a_hosted_model(shared: System, stub_url: str) -> None:

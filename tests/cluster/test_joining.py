@@ -21,7 +21,7 @@ from palimpsest.events.errors import ActorLost, BadInput, DataFolderBusy
 from palimpsest.events.prompts import newborn
 from palimpsest.events.types import Settings
 from palimpsest.store.folder import DataFolder, Holder
-from tests.cluster.world import HOME, PYTHONPATH, check_answered_once, check_promises, log_of, run
+from tests.worlds.crowd import HOME, PYTHONPATH, check_answered_once, check_promises, log_of, run
 
 LIMIT_S = 240.0
 SLOW = Options(model={"offline_latency_s": 0.5})
@@ -144,32 +144,32 @@ async def _words(system: System, agent: str, text: str, message_id: str) -> str:
     return "".join([str(piece) async for piece in system.client().stream(agent, text, message_id=message_id)])
 
 
-def test_two_starts_at_the_same_moment_are_one_system(tmp_path: Path) -> None:
+def test_two_starts_at_the_same_moment_are_one_system_with_one_index(tmp_path: Path) -> None:
     folder = DataFolder(tmp_path / "data")
+    index = msgspec.structs.replace(Options().index, embedder="openai:text-embedding-3-small")
 
     async def live() -> None:
         systems = await asyncio.gather(*(join(folder, f"start {number}") for number in range(3)))
         assert len({host_of(system).pid for system in systems}) == 1
+        with pytest.raises(BadInput, match="has its index with the embedder wordllama, and this call asks for"):
+            await join(folder, "one more", Options(index=index))
         await asyncio.gather(*(system.stop() for system in systems))
 
     run(live(), LIMIT_S)
 
 
-@pytest.mark.parametrize("listens", [False, True])
-def test_a_door_that_nobody_opens_any_more_is_no_obstacle(tmp_path: Path, listens: bool) -> None:
-    """Its process was killed between finding and joining: its socket may lie there still, and its pid be another's."""
+def test_a_door_that_nobody_opens_any_more_is_no_obstacle(tmp_path: Path) -> None:
+    """Its process was killed between finding and joining: who knocks is hung up on, its pid may be another's now."""
     folder = DataFolder(tmp_path / "data").create()
     door = tmp_path / "door"
     with socket.socket(socket.AF_UNIX) as left:
         left.bind(str(door))
-        if listens:  # and then hangs up
-            left.listen()
+        left.listen()
         holder = Holder(os.getpid(), "chat sam", "2026-11-27 12:00", how="door", door=str(door))
         (folder.path / "lock").write_bytes(msgspec.json.encode(holder))
 
         async def live() -> None:
-            if listens:
-                asyncio.get_running_loop().call_later(0.5, left.close)
+            asyncio.get_running_loop().call_later(0.5, left.close)
             system = await join(folder, "the next one")
             await agent_of(system, "ada")
             await system.stop()
@@ -248,16 +248,3 @@ def test_a_signal_ends_it_in_order(tmp_path: Path) -> None:
     assert (program.returncode, complaints) == (0, "Starting Ray …\n")
     assert "has ended" in said
     DataFolder(folder).lock("the next one").release()
-
-
-def test_another_index_than_the_running_one_is_refused(tmp_path: Path) -> None:
-    folder = DataFolder(tmp_path / "data")
-
-    async def live() -> None:
-        system = await join(folder, "the first")
-        index = msgspec.structs.replace(Options().index, embedder="openai:text-embedding-3-small")
-        with pytest.raises(BadInput, match="has its index with the embedder wordllama, and this call asks for"):
-            await join(folder, "the second", Options(index=index))
-        await system.stop()
-
-    run(live(), LIMIT_S)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from bench.kills import check, kill_again_and_again
 from palimpsest.store.folder import DataFolder
-from tests.cluster.world import check_promises
+from tests.worlds.crowd import check_promises
 
 KILLS = 3
 

@@ -10,7 +10,7 @@ import psutil
 from palimpsest.actors.system import System
 from palimpsest.events.prompts import newborn
 from palimpsest.events.types import Settings
-from tests.cluster.world import run
+from tests.worlds.crowd import run
 
 AGENTS = 2000
 

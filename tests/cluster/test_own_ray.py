@@ -20,7 +20,7 @@ from palimpsest.events.errors import BadInput
 from palimpsest.store import own_folder
 from palimpsest.store.folder import DataFolder
 from palimpsest.store.own_folder import OwnFolder
-from tests.cluster.world import HOME, PYTHONPATH
+from tests.worlds.crowd import HOME, PYTHONPATH
 
 
 def test_it_starts_beside_whatever_is_there_and_leaves_nothing(tmp_path: Path) -> None:

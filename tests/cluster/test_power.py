@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from palimpsest.store.folder import DataFolder
-from tests.cluster.world import (
+from tests.worlds.crowd import (
     HOME,
     SLOW,
     Crowd,

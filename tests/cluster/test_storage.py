@@ -21,7 +21,7 @@ from palimpsest.store.index.embeddings import WordLlamaEmbedder
 from palimpsest.store.index.points import View
 from palimpsest.store.index.projection import MemoryIndex
 from palimpsest.store.index.settings import IndexSettings
-from tests.cluster.world import (
+from tests.worlds.crowd import (
     SMALL,
     START_MS,
     born,

@@ -29,7 +29,7 @@ from palimpsest.events.types import Settings
 from palimpsest.store.folder import DataFolder
 from palimpsest.store.logs.contract import Append
 from palimpsest.store.logs.sqlite_log import SqliteLog
-from tests.cluster.world import (
+from tests.worlds.crowd import (
     Crowd,
     born,
     check_answered_once,

@@ -29,7 +29,7 @@ from palimpsest.events.prompts import newborn
 from palimpsest.events.types import Settings
 from palimpsest.store.folder import DataFolder
 from palimpsest.store.logs.sqlite_file import begin, log_id
-from tests.cluster.world import PYTHONPATH, run
+from tests.worlds.crowd import PYTHONPATH, run
 
 SOON = {
     "health_check_initial_delay_ms": 0,

@@ -2,36 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
-import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
-import msgspec
 import pytest
 
 from palimpsest.console.main import main
-from palimpsest.store.folder import DataFolder
-from tests.console.kernel import Kernel
-
-
-class Printed(msgspec.Struct, frozen=True):
-    """What a command left: its exit code, and its output and errors."""
-
-    code: int
-    out: bytes
-    err: str
-
-    @property
-    def text(self) -> str:
-        return self.out.decode()
-
-    @property
-    def lines(self) -> list[str]:
-        return self.text.splitlines()
-
-
-Launch = Callable[..., Printed]
+from tests.worlds.command_line import Launch, Printed
+from tests.worlds.kernel import Kernel
 
 
 @pytest.fixture
@@ -60,14 +38,3 @@ def call(capsysbinary: pytest.CaptureFixture[bytes]) -> Launch:
 def launched(kernel: Kernel, call: Launch) -> Launch:
     """The command line on the kernel's folder."""
     return lambda *arguments: call("--data", str(kernel.folder), *arguments)
-
-
-@contextlib.contextmanager
-def file_of(kernel: Kernel) -> Iterator[sqlite3.Connection]:
-    """The log's file, to be tampered with."""
-    connection = sqlite3.connect(DataFolder(kernel.folder).log_path())
-    try:
-        yield connection
-        connection.commit()
-    finally:
-        connection.close()

@@ -23,9 +23,9 @@ from palimpsest.events.types import Settings, SettingsChanged, SourceCreated, Ti
 from palimpsest.questions.roster import Roster, RosterQuery
 from palimpsest.store.logs.contract import Append, LogReader
 from palimpsest.store.logs.states import load
-from tests.console.conftest import Launch, file_of
-from tests.console.fakes import FakeClient
-from tests.console.kernel import START_MS, Kernel
+from tests.worlds.command_line import Launch, file_of
+from tests.worlds.kernel import START_MS, Kernel
+from tests.worlds.scripted_client import FakeClient
 
 FAR_MS = 4_000_000_000_000
 

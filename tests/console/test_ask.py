@@ -22,9 +22,9 @@ from palimpsest.console.message import message_of, text_in
 from palimpsest.events.errors import BadInput
 from palimpsest.questions.asked import TurnPlaces, places, text_at
 from palimpsest.store.folder import DataFolder
-from tests.console.conftest import Launch
-from tests.console.fakes import Script, reply
-from tests.console.kernel import Kernel
+from tests.worlds.command_line import Launch
+from tests.worlds.kernel import Kernel
+from tests.worlds.scripted_client import Script, reply
 
 Captured = pytest.CaptureFixture[str]
 

@@ -13,8 +13,8 @@ import pytest
 
 from palimpsest.events.codec import decode
 from palimpsest.events.types import MessagesEvicted
-from tests.console.conftest import Launch
-from tests.console.kernel import Kernel
+from tests.worlds.command_line import Launch
+from tests.worlds.kernel import Kernel
 
 
 @pytest.fixture

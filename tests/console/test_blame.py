@@ -6,8 +6,8 @@ import msgspec
 import pytest
 
 from palimpsest.store.logs.states import load
-from tests.console.conftest import Launch
-from tests.console.kernel import Kernel
+from tests.worlds.command_line import Launch
+from tests.worlds.kernel import Kernel
 
 
 def test_it_prints_who_wrote_what(launched: Launch, kernel: Kernel) -> None:

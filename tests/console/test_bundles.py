@@ -14,8 +14,8 @@ from palimpsest.events.types import Timer, TimerSet
 from palimpsest.store.bundles.log import read_bundle
 from palimpsest.store.folder import DataFolder
 from palimpsest.store.logs.contract import Append
-from tests.console.conftest import Launch, Printed
-from tests.console.kernel import START_MS, Kernel
+from tests.worlds.command_line import Launch, Printed
+from tests.worlds.kernel import START_MS, Kernel
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from palimpsest.events.codec import decode
 from palimpsest.events.types import TimerCancelled
 from palimpsest.store.folder import DataFolder
 from palimpsest.store.logs.sqlite_log import SqliteLog
-from tests.console.terminal import ROOT, Terminal, terminal
+from tests.worlds.terminal import ROOT, Terminal, terminal
 
 LAUNCH: Final = str(ROOT / "launch.py")
 PROMPT: Final = "you>"

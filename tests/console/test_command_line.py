@@ -13,9 +13,9 @@ import pytest
 
 from palimpsest.console import main as launch
 from palimpsest.store.folder import DataFolder
-from tests.console.conftest import Launch
-from tests.console.kernel import Kernel
-from tests.console.terminal import PYTHONPATH
+from tests.worlds.command_line import Launch
+from tests.worlds.kernel import Kernel
+from tests.worlds.terminal import PYTHONPATH
 
 ROOT = Path(__file__).parents[2]
 LAUNCH = [sys.executable, str(ROOT / "launch.py")]

@@ -10,8 +10,8 @@ import pytest
 from palimpsest.console.settings import Flags, settings_for_new
 from palimpsest.events.types import OFFLINE
 from palimpsest.store.config import around
-from tests.console.conftest import Launch
-from tests.console.kernel import Kernel
+from tests.worlds.command_line import Launch
+from tests.worlds.kernel import Kernel
 
 OLLAMA = "http://localhost:11434/v1"
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.console.conftest import Launch
+from tests.worlds.command_line import Launch
 
 HOME = Path(__file__).resolve().parents[2]
 PAGE = (HOME / "docs/debugging.md").read_text()

@@ -10,8 +10,8 @@ from palimpsest.events.codec import draft
 from palimpsest.events.types import Settings, SettingsChanged, SourceAttached, Timer, TimerSet, UserMessageReceived
 from palimpsest.events.vocabulary import Opens
 from palimpsest.store.logs.contract import Append
-from tests.console.conftest import Launch
-from tests.console.kernel import START_MS, Kernel
+from tests.worlds.command_line import Launch
+from tests.worlds.kernel import START_MS, Kernel
 
 
 def test_an_eviction_is_told_with_where_everything_went(launched: Launch, kernel: Kernel) -> None:

@@ -15,8 +15,8 @@ from palimpsest.console.tokenizers import missing, with_tokenizer
 from palimpsest.events.errors import BadInput
 from palimpsest.events.types import Server, Settings
 from palimpsest.store.tokens.counting import count
-from tests.unit.story import Story
-from tests.unit.test_tokenizer_file import LLAMA
+from tests.store.tokens.test_tokenizer_file import LLAMA
+from tests.worlds.story import Story
 
 PAIRS = (
     "seed=7",

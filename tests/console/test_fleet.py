@@ -14,8 +14,8 @@ from palimpsest.events.errors import BadInput
 from palimpsest.events.sources import stream_of
 from palimpsest.events.types import SourceCreated
 from palimpsest.store.logs.contract import Append
-from tests.console.conftest import Launch
-from tests.console.kernel import Kernel
+from tests.worlds.command_line import Launch
+from tests.worlds.kernel import Kernel
 
 FLEET = """
 [defaults]

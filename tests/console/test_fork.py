@@ -9,8 +9,8 @@ import pytest
 from palimpsest.events.types import AgentForked, Parent, Timer
 from palimpsest.store.folder import DataFolder
 from palimpsest.store.logs.states import load
-from tests.console.conftest import Launch, file_of
-from tests.console.kernel import Kernel
+from tests.worlds.command_line import Launch, file_of
+from tests.worlds.kernel import Kernel
 
 
 def seq_of(kernel: Kernel, kind: str) -> int:

@@ -9,7 +9,7 @@ import pytest
 
 from palimpsest.console.main import main
 from palimpsest.events.formats import BRIEF, NEWBORN, changed
-from tests.console.kernel import Kernel
+from tests.worlds.kernel import Kernel
 
 
 @pytest.fixture

@@ -12,8 +12,8 @@ from palimpsest.console.blame import command as blame
 from palimpsest.console.commands import arguments, is_command
 from palimpsest.console.search import search_command as search
 from palimpsest.console.why import command as why
-from tests.console.conftest import Launch
-from tests.console.kernel import Kernel
+from tests.worlds.command_line import Launch
+from tests.worlds.kernel import Kernel
 
 CASE = Path(__file__).resolve().parents[2] / "docs/cases/sister.palimpsest"
 

@@ -19,9 +19,9 @@ from palimpsest.events.prompts import newborn
 from palimpsest.events.types import Settings
 from palimpsest.store.keys.files import KeyFiles, key_files
 from palimpsest.store.logs.contract import Append
-from tests.console.conftest import Launch, Printed
-from tests.console.kernel import START_MS, Kernel
-from tests.models.test_openai import Server
+from tests.worlds.command_line import Launch, Printed
+from tests.worlds.kernel import START_MS, Kernel
+from tests.worlds.stub_server import Server
 
 KEY = "sk-palimpsest-0123456789"
 URL = "http://one.example/v1"

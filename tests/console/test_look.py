@@ -13,8 +13,8 @@ from palimpsest.events.codec import decode
 from palimpsest.events.types import InferenceRequested
 from palimpsest.questions.windows import lazy_count, view_at
 from palimpsest.store.logs.contract import Append
-from tests.console.conftest import Launch, file_of
-from tests.console.kernel import Kernel
+from tests.worlds.command_line import Launch, file_of
+from tests.worlds.kernel import Kernel
 
 EVENT_LINE = re.compile(r" *\d+  \d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3}  +(\d+|-)  (\w+) +\S.*")
 

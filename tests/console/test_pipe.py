@@ -15,7 +15,7 @@ from palimpsest.console.pipe import Lines, finish, standard_input, talk
 from palimpsest.console.settings import HOW_TO_HOST, Flags
 from palimpsest.events.errors import BadInput
 from palimpsest.events.vocabulary import CutOrNot
-from tests.console.fakes import FakeClient, Script, reply
+from tests.worlds.scripted_client import FakeClient, Script, reply
 
 Captured = pytest.CaptureFixture[str]
 

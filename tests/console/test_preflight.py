@@ -22,9 +22,8 @@ from palimpsest.events.types import Settings
 from palimpsest.store.folder import DataFolder
 from palimpsest.store.logs.contract import Append
 from palimpsest.store.logs.sqlite_log import SqliteLog
-from tests.console.conftest import Launch
-from tests.models.conftest import running
-from tests.models.test_openai import Server
+from tests.worlds.command_line import Launch
+from tests.worlds.stub_server import Server, running
 
 LISTED = {"/v1/models": {"data": [{"id": "small"}, {"id": "large"}]}}
 OPENAI = Settings(model="gpt-4o", window_tokens=32_768, reserve_tokens=4096)

@@ -23,8 +23,8 @@ from palimpsest.console.voice import Voice
 from palimpsest.events.errors import BadInput, Overloaded
 from palimpsest.events.prompts import newborn
 from palimpsest.events.types import Settings, Timer
-from tests.console.fakes import FakeClient, reply
-from tests.console.kernel import count
+from tests.worlds.kernel import count
+from tests.worlds.scripted_client import FakeClient, reply
 
 ENTER = "\r"
 END = "\x04"

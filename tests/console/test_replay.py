@@ -6,8 +6,8 @@ import msgspec
 import pytest
 
 from palimpsest.events.replay import replay
-from tests.console.conftest import Launch, Printed, file_of
-from tests.console.kernel import Kernel
+from tests.worlds.command_line import Launch, Printed, file_of
+from tests.worlds.kernel import Kernel
 
 
 def alter(kernel: Kernel, agent: str, seq: int) -> None:

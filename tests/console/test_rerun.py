@@ -16,8 +16,8 @@ from palimpsest.events.codec import decode
 from palimpsest.events.types import InferenceRequested, Timer
 from palimpsest.store.folder import DataFolder
 from palimpsest.store.logs.sqlite_log import SqliteLog
-from tests.console.conftest import Launch, Printed
-from tests.console.kernel import START_MS, Kernel
+from tests.worlds.command_line import Launch, Printed
+from tests.worlds.kernel import START_MS, Kernel
 
 CASE = Path(__file__).resolve().parents[2] / "docs/cases/sister.palimpsest"
 

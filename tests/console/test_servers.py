@@ -33,9 +33,9 @@ from palimpsest.store.folder import DataFolder
 from palimpsest.store.logs.contract import Append
 from palimpsest.store.logs.sqlite_log import SqliteLog
 from palimpsest.store.tokens.counting import count
-from tests.console.conftest import Launch
-from tests.unit.story import AGENT, Story, say
-from tests.unit.test_tokenizer_file import LLAMA
+from tests.store.tokens.test_tokenizer_file import LLAMA
+from tests.worlds.command_line import Launch
+from tests.worlds.story import AGENT, Story, say
 
 OLLAMA = "http://localhost:11434/v1"
 HOSTED = Settings(model="gpt-4o", window_tokens=32_768, reserve_tokens=4096)

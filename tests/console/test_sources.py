@@ -19,8 +19,8 @@ from palimpsest.events.types import DocumentOpened
 from palimpsest.store.folder import DataFolder
 from palimpsest.store.index.folder import IndexFolder
 from palimpsest.store.logs.contract import Append
-from tests.console.conftest import Launch
-from tests.console.kernel import Kernel
+from tests.worlds.command_line import Launch
+from tests.worlds.kernel import Kernel
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ import re
 
 import msgspec
 
-from tests.console.conftest import Launch
-from tests.console.kernel import Kernel
+from tests.worlds.command_line import Launch
+from tests.worlds.kernel import Kernel
 
 
 def test_the_state_is_laid_out(launched: Launch, kernel: Kernel) -> None:

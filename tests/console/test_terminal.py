@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.console.terminal import Terminal, terminal
+from tests.worlds.terminal import Terminal, terminal
 
-CHAT = ("-m", "tests.console.chatting")
+CHAT = ("-m", "tests.worlds.chatting")
 END = "\x04"
 INTERRUPT = "\x03"
 SUSPEND = "\x1a"

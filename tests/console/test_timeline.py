@@ -10,8 +10,8 @@ import pytest
 
 from palimpsest.console.show import took
 from palimpsest.console.story import ordinal
-from tests.console.conftest import Launch, file_of
-from tests.console.kernel import START_MS, Kernel
+from tests.worlds.command_line import Launch, file_of
+from tests.worlds.kernel import START_MS, Kernel
 
 LINE = re.compile(r" *\d+  \d\d:\d\d:\d\d  [a-z0-9 ]{9,}\S.*")
 HEADER = re.compile(r"turn \d+, the [\d,]+(st|nd|rd|th): \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC.*")

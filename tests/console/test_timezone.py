@@ -16,10 +16,10 @@ from palimpsest.console.settings import Flags
 from palimpsest.console.zones import change_said
 from palimpsest.events.errors import BadInput
 from palimpsest.events.types import Timer
-from tests.console.fakes import FakeClient
-from tests.console.kernel import Kernel
 from tests.console.test_repl import END, ENTER, typed
-from tests.unit.story import START_MS
+from tests.worlds.kernel import Kernel
+from tests.worlds.scripted_client import FakeClient
+from tests.worlds.story import START_MS
 
 Captured = pytest.CaptureFixture[str]
 DAY_MS = 86_400_000

@@ -21,8 +21,8 @@ from palimpsest.events.types import (
 )
 from palimpsest.questions.stretch import bounded
 from palimpsest.store.logs.contract import Append
-from tests.console.conftest import Launch
-from tests.console.kernel import START_MS, Kernel
+from tests.worlds.command_line import Launch
+from tests.worlds.kernel import START_MS, Kernel
 
 
 def said(kernel: Kernel, agent: str = "ada", *, extras: Extras = Extras()) -> list[Utterance]:  # noqa: B008
@@ -69,7 +69,7 @@ def test_markdown_quotes_what_was_said_and_shows_markup(kernel: Kernel, launched
     text = file.read_text()
     assert text.startswith("# Transcript of \\*star\\*, events 1 to ")
     assert "**user** · 2025-11-22 08:26:41 UTC · event 2\n\n> # Not a heading\n" in text
-    assert "> &lt;script>x&lt;/script> `<b>`\n> ```\n> <i>\n> ```\n" in text
+    assert "> &lt;script>x&lt;/script> `&lt;b>`\n> ```\n> &lt;i>\n> ```\n" in text
     assert "**\\*star\\*** · " in text
     again = launched("transcript", "*star*", "-o", str(file))
     assert (again.code, file.read_text()) == (2, text)

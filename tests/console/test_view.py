@@ -18,8 +18,8 @@ from palimpsest.events.debug.moments import Step
 from palimpsest.events.debug.timeline import story
 from palimpsest.events.debug.window import gist
 from palimpsest.store.logs.states import load
-from tests.console.conftest import Launch, file_of
-from tests.console.kernel import Kernel
+from tests.worlds.command_line import Launch, file_of
+from tests.worlds.kernel import Kernel
 
 EVIL = '<script>alert(1)</script> "&<img src=x onerror=y> \x1b[31m \u202eright'
 SHOWN = '<script>alert(1)</script> "&<img src=x onerror=y> \\x1b[31m \\x202eright'

@@ -12,11 +12,11 @@ from palimpsest.events.envelope import Draft
 from palimpsest.store.folder import DataFolder
 from palimpsest.store.logs.contract import Append
 from palimpsest.store.logs.sqlite_log import SqliteLog
-from tests.console.conftest import Launch
-from tests.console.kernel import Kernel
 from tests.questions.test_verdicts import QUESTION, TEXT, forgotten
-from tests.unit.story import AGENT, Story, say
-from tests.unit.story import call as ask
+from tests.worlds.command_line import Launch
+from tests.worlds.kernel import Kernel
+from tests.worlds.story import AGENT, Story, say
+from tests.worlds.story import call as ask
 
 
 def test_it_prints_the_verdict_with_its_evidence(launched: Launch, kernel: Kernel) -> None:

@@ -150,7 +150,7 @@ def observed(log: LogStore) -> list[object]:
     ]
 
 
-TestAgreement = Agreement.TestCase
+TestAgreement = pytest.mark.slow(Agreement.TestCase)
 TestAgreement.settings = settings(
     max_examples=30, stateful_step_count=14, deadline=None, suppress_health_check=list(HealthCheck)
 )

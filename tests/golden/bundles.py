@@ -40,7 +40,7 @@ from palimpsest.events.types import (
 from palimpsest.store.bundles.exporting import export
 from palimpsest.store.bundles.file import SUFFIX
 from palimpsest.store.logs.contract import Append
-from tests.unit.story import AGENT, MINUTE_MS, Story, call, say
+from tests.worlds.story import AGENT, MINUTE_MS, Story, call, say
 
 FORK: Final = "fay"
 

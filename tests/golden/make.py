@@ -36,7 +36,7 @@ from palimpsest.events.types import (
     Usage,
     UserLoggedIn,
 )
-from tests.unit.story import AGENT, MINUTE_MS, Story, call, say
+from tests.worlds.story import AGENT, MINUTE_MS, Story, call, say
 
 WINDOW_TOKENS = 4096
 """What a story has: small enough to fill up. Functions that are told in the text take more room."""

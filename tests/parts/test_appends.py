@@ -26,7 +26,7 @@ from palimpsest.events.kinds import kinds_of
 from palimpsest.events.types import AlertRaised, Event, StopRequested, Timer
 from palimpsest.store.logs.contract import Append, Appended
 from palimpsest.store.logs.sqlite_log import SqliteLog
-from tests.parts.world import LIMIT_S, parts, run
+from tests.worlds.one_process import LIMIT_S, parts, run
 
 LONE = "half \ud800"
 NEVER_MS = 2**63

@@ -13,8 +13,8 @@ from palimpsest.events.envelope import Draft
 from palimpsest.events.errors import BadInput, Overloaded
 from palimpsest.events.functions.timers import MAX_TIMERS
 from palimpsest.events.types import Timer, TimerSet
-from tests.parts.world import parts, run
-from tests.unit.story import START_MS
+from tests.worlds.one_process import parts, run
+from tests.worlds.story import START_MS
 
 
 def test_an_agents_waiting_inputs_are_bounded_in_bytes(tmp_path: Path) -> None:

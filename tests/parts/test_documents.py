@@ -17,7 +17,7 @@ from palimpsest.events.types import FunctionCalled, FunctionFailed, FunctionRetu
 from palimpsest.store.index.embeddings import WordLlamaEmbedder
 from palimpsest.store.index.projection import MemoryIndex
 from palimpsest.store.logs.sqlite_log import SqliteLog
-from tests.parts.world import Parts, parts, run
+from tests.worlds.one_process import Parts, parts, run
 
 
 def calls(*wanted: tuple[str, dict[str, object]]) -> tuple[ToolCall, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -20,7 +21,7 @@ from palimpsest.events.errors import ActorLost, BadInput, Fenced
 from palimpsest.store.index.settings import IndexSettings
 from palimpsest.store.keys.files import Handed
 from palimpsest.store.keys.keys import Credentials, Keys
-from tests.parts.world import run
+from tests.worlds.one_process import run
 
 
 class Log:
@@ -253,5 +254,64 @@ def test_nobody_behind_a_door_is_told_from_somebody(tmp_path: Path) -> None:
         assert await connected(tmp_path / "none", "a guest") is None
         (tmp_path / "file").touch()
         assert await connected(tmp_path / "file", "a guest") is None
+        with socket.socket(socket.AF_UNIX) as left:
+            left.bind(str(tmp_path / "left"))
+            assert await connected(tmp_path / "left", "a guest") is None, "its process was killed: it lies there still"
+
+    run(live())
+
+
+def test_no_key_goes_to_a_door_that_others_could_have_made(tmp_path: Path) -> None:
+    async def live() -> None:
+        heard: list[bytes] = []
+
+        async def listen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            heard.append(await reader.read())
+            writer.close()
+
+        (tmp_path / "open").mkdir(mode=0o755)
+        (tmp_path / "open").chmod(0o755)
+        async with await asyncio.start_unix_server(listen, tmp_path / "open" / "door"):
+            assert await connected(tmp_path / "open" / "door", "a guest") is None
+        assert set(heard) <= {b""}
+
+    run(live())
+
+
+def test_a_call_that_fails_is_logged_without_what_it_was_given(capfd: pytest.CaptureFixture[str]) -> None:
+    async def live() -> None:
+        async with open_door() as (served, _, path):
+
+            async def take_keys(keys: Handed) -> None:
+                raise ZeroDivisionError(str(keys.environment.servers))
+
+            served.llm.take_keys = take_keys  # type: ignore[method-assign]
+            joined = await guest(path)
+            with pytest.raises(ActorLost, match="could not carry out"):
+                await joined.parts.llm.take_keys(
+                    Handed(environment=Keys(servers=(Credentials(url="http://a/v1", key="sk-1"),)))
+                )
+            await joined.stop()
+
+    run(live())
+    printed = "".join(capfd.readouterr())
+    assert "ZeroDivisionError" in printed and "sk-1" not in printed
+
+
+def test_what_cannot_cross_is_an_error_and_no_lost_line() -> None:
+    async def live() -> None:
+        async with open_door() as (served, _, path):
+            joined = await guest(path)
+            with pytest.raises(BadInput, match="cannot be sent"):
+                await joined.parts.log.read("half \ud800")
+
+            async def aside(known: int, wait_s: float) -> dict[str, str]:
+                raise BadInput(f"half \ud800 {known} {wait_s}")
+
+            served.parts.memory.aside = aside  # type: ignore[method-assign]
+            with pytest.raises(ActorLost, match="could not carry out"):
+                await joined.parts.memory.aside(1, 0.0)
+            assert await joined.parts.log.cursor("me") == 7
+            await joined.stop()
 
     run(live())

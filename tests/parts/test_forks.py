@@ -11,8 +11,8 @@ from palimpsest.events.errors import AgentExists, BadInput, UnknownAgent
 from palimpsest.events.evolve import fold
 from palimpsest.events.replay import replay
 from palimpsest.events.types import Block, Parent, Timer, TurnEnded
-from tests.parts.world import MINUTE_MS, Parts, parts, run
-from tests.unit.story import call, say
+from tests.worlds.one_process import MINUTE_MS, Parts, parts, run
+from tests.worlds.story import call, say
 
 SCRIPT = {"look": (call("set_timer", note="Up.", in_minutes=5, request_heartbeat=True),), "Up.": (say("Time!"),)}
 

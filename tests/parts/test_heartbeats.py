@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.parts.world import Parts, parts, run
-from tests.unit.story import call, say
+from tests.worlds.one_process import Parts, parts, run
+from tests.worlds.story import call, say
 
 SCRIPT = {
     "Look around": (call("set_timer", "c1", note="look", every_minutes=30, heartbeat=True), say("I will.")),

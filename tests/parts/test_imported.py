@@ -16,8 +16,8 @@ from palimpsest.store.bundles.importing import import_bundle
 from palimpsest.store.logs.contract import Append
 from palimpsest.store.logs.in_memory import InMemoryLog
 from palimpsest.store.logs.sqlite_log import SqliteLog
-from tests.parts.world import Parts, parts, run
-from tests.unit.story import START_MS, Story, call, say
+from tests.worlds.one_process import Parts, parts, run
+from tests.worlds.story import START_MS, Story, call, say
 
 TEA = Timer(id="tea", due_ms=START_MS + 60_000, note="Tea!", every_s=300)
 

@@ -11,7 +11,7 @@ from palimpsest.events.types import UserMessageReceived
 from palimpsest.store.index.bearing import BEARING
 from palimpsest.store.index.points import View
 from palimpsest.store.index.settings import IndexSettings
-from tests.store.library_world import Desk
+from tests.worlds.library import Desk
 
 
 def test_an_index_that_is_ahead_of_its_log_is_built_again(tmp_path: Path) -> None:

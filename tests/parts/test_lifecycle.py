@@ -10,8 +10,8 @@ from palimpsest.actors.requests.births import Birth
 from palimpsest.events.errors import AgentExists, AgentIsRetired, BadInput, UnknownAgent, UnknownSource
 from palimpsest.events.prompts import newborn
 from palimpsest.events.types import Settings, Timer
-from tests.parts.world import MINUTE_MS, Parts, parts, run
-from tests.unit.story import call, say
+from tests.worlds.one_process import MINUTE_MS, Parts, parts, run
+from tests.worlds.story import call, say
 
 SCRIPT = {
     "every hour": (call("set_timer", "c1", note="tea", every_minutes=60), say("I will.")),

@@ -11,8 +11,8 @@ import pytest
 from palimpsest.events import cache, decide
 from palimpsest.events.prompts import newborn
 from palimpsest.events.types import Settings
-from tests.parts.world import Parts, parts, run
-from tests.unit.story import say
+from tests.worlds.one_process import Parts, parts, run
+from tests.worlds.story import say
 
 EARLY, LATE, TURNS = 40, 240, 60
 """Two stretches of so many turns, each over some evictions."""

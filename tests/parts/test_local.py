@@ -16,8 +16,8 @@ from palimpsest.events.prompts import newborn
 from palimpsest.events.types import Settings
 from palimpsest.store.folder import DataFolder
 from palimpsest.store.logs.sqlite_log import SqliteLog
-from tests.parts.world import run
 from tests.simulation.promises import Watch
+from tests.worlds.one_process import run
 
 
 class Frail:

@@ -30,7 +30,7 @@ from palimpsest.events.formats import (
 )
 from palimpsest.events.replay import replay
 from palimpsest.events.types import FormatChanged, Settings
-from tests.parts.world import Parts, parts, run
+from tests.worlds.one_process import Parts, parts, run
 
 
 @asynccontextmanager

@@ -9,7 +9,7 @@ from typing import Any, cast
 from palimpsest.actors.models.protocol import Piece, PieceKind
 from palimpsest.actors.parts.watch import AgentPiece, Watches
 from palimpsest.actors.requests.previews import Previews
-from tests.parts.world import run
+from tests.worlds.one_process import run
 
 
 class Speaker:

@@ -23,8 +23,8 @@ from palimpsest.events.types import (
     UserMessageReceived,
 )
 from palimpsest.store.logs.contract import Append
-from tests.parts.world import MINUTE_MS, parts, run
-from tests.unit.story import START_MS, call, say
+from tests.worlds.one_process import MINUTE_MS, parts, run
+from tests.worlds.story import START_MS, call, say
 
 
 def made(event: Event, key: str, **options: Any) -> Draft:

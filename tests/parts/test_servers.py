@@ -18,8 +18,8 @@ from palimpsest.actors.models.hosted.openai import OpenAIModel
 from palimpsest.events.prompts import newborn
 from palimpsest.events.replay import replay
 from palimpsest.events.types import InferenceCompleted, InferenceFailed, Server, Settings, SummaryWritten
-from tests.models.test_openai import Waits
-from tests.parts.world import MINUTE_MS, Parts, Scripted, run
+from tests.worlds.one_process import MINUTE_MS, Parts, Scripted, run
+from tests.worlds.stub_server import Waits
 
 ROOT = Path(__file__).parents[2]
 

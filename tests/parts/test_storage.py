@@ -23,8 +23,8 @@ from palimpsest.events.kinds import Kind, kinds_of
 from palimpsest.events.passages import HitPage
 from palimpsest.events.types import FunctionCalled, Parent, UploadFinished
 from palimpsest.store.index.projection import MemoryIndex
-from tests.parts.world import LIMIT_S, Parts, parts, run
-from tests.unit.story import call, say
+from tests.worlds.one_process import LIMIT_S, Parts, parts, run
+from tests.worlds.story import call, say
 
 
 class Brittle:

@@ -10,13 +10,14 @@ from pathlib import Path
 import pytest
 
 from palimpsest.actors.client import Client
+from palimpsest.actors.joining.joined import Connection, Joined, connected
 from palimpsest.actors.links.protocol import Parts
 from palimpsest.actors.system import System, find
-from palimpsest.events.errors import ActorLost
+from palimpsest.events.errors import ActorLost, BadInput
 from palimpsest.events.prompts import newborn
 from palimpsest.events.types import Settings
 from palimpsest.store.folder import DataFolder
-from tests.parts.world import parts, run
+from tests.worlds.one_process import parts, run
 
 
 class Standing:
@@ -61,6 +62,18 @@ def test_a_client_is_forgotten_once_it_is_closed_and_closed_with_the_system_at_t
     run(live())
 
 
+async def guest_of(folder: DataFolder) -> Joined:
+    holder = folder.holder()
+    assert holder is not None
+    line = await connected(Path(holder.door), "a guest")
+    assert line is not None
+
+    async def nowhere() -> Connection:
+        raise BadInput("There is no other.")
+
+    return Joined(line, nowhere)
+
+
 def test_a_system_that_does_not_stay_ends_with_the_last_who_leaves_and_not_while_one_is_in(tmp_path: Path) -> None:
     async def live() -> None:
         async with parts(tmp_path) as here:
@@ -74,8 +87,10 @@ def test_a_system_that_does_not_stay_ends_with_the_last_who_leaves_and_not_while
 
             system.hosted(stays=False, on_end=end)
             system.open_door()
-            guest = await find(folder, "a guest")
-            assert guest is not None
+            guest = await guest_of(folder)
+            passer = await find(folder, "status")
+            assert passer is not None
+            await passer.stop()
             system.look()
             await asyncio.sleep(0)
             assert not ended.is_set(), "somebody is in"
@@ -96,8 +111,7 @@ def test_a_system_that_stays_is_not_ended_by_who_leaves(tmp_path: Path) -> None:
             ends: list[str] = []
             system.hosted(stays=False, on_end=lambda: ends.append("ended"))
             system.open_door()
-            guest = await find(folder, "a guest")
-            assert guest is not None
+            guest = await guest_of(folder)
             assert await guest.stay()
             await guest.stop()
             system.look()

@@ -23,8 +23,8 @@ from palimpsest.events.replay import replay
 from palimpsest.events.sources import stream_of
 from palimpsest.events.types import InferenceRequested, Parent, SourceCreated, Timer, TimerCancelled, TimerFired
 from palimpsest.store.logs.contract import Append, Appended
-from tests.parts.world import MINUTE_MS, Parts, parts, run
-from tests.unit.story import START_MS, call, say
+from tests.worlds.one_process import MINUTE_MS, Parts, parts, run
+from tests.worlds.story import START_MS, call, say
 
 SCRIPT = {
     "remind me": (call("set_timer", note="tea", in_minutes=5, request_heartbeat=False), say("I will.", "c2")),

@@ -19,8 +19,8 @@ from palimpsest.events.prompts import newborn
 from palimpsest.events.replay import replay
 from palimpsest.events.types import AgentCreated, Settings, Timer, TimeZoneSet, TurnStarted
 from palimpsest.store.times import zones
-from tests.parts.world import MINUTE_MS, Parts, parts, run
-from tests.unit.story import call, say
+from tests.worlds.one_process import MINUTE_MS, Parts, parts, run
+from tests.worlds.story import call, say
 
 NEW_YORK: Final = "America/New_York"
 SCRIPT: Final = {

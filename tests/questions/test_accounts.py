@@ -19,7 +19,7 @@ from palimpsest.events.types import (
 )
 from palimpsest.questions.accounts import Blaming, account
 from palimpsest.store.logs.contract import Append
-from tests.unit.story import AGENT, Story, call, say
+from tests.worlds.story import AGENT, Story, call, say
 
 
 def moved() -> Story:

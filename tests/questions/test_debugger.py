@@ -35,9 +35,9 @@ from palimpsest import (
 from palimpsest.events.codec import draft
 from palimpsest.events.types import FunctionReturned, SourceCreated
 from palimpsest.store.logs.contract import Append
-from tests.console.conftest import file_of
-from tests.console.kernel import Kernel
-from tests.unit.story import AGENT, Story, call, say
+from tests.worlds.command_line import file_of
+from tests.worlds.kernel import Kernel
+from tests.worlds.story import AGENT, Story, call, say
 
 ROOT = Path(__file__).resolve().parents[2]
 CASE = ROOT / "docs/cases/sister.palimpsest"

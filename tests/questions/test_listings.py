@@ -10,7 +10,7 @@ from palimpsest.events.sources import stream_of
 from palimpsest.events.types import SourceCreated, SourceUnloaded
 from palimpsest.questions.listings import all_agents, all_sources, source_named
 from palimpsest.store.logs.contract import Append
-from tests.console.kernel import Kernel
+from tests.worlds.kernel import Kernel
 
 
 def made(kernel: Kernel, name: str) -> None:

@@ -9,7 +9,7 @@ from palimpsest.events.errors import AgentExists, BadInput, ForkedOtherwise, NoS
 from palimpsest.events.types import AgentForked, Parent, UserMessageReceived
 from palimpsest.questions.reruns import name_for, part_of
 from palimpsest.store.logs.contract import Append
-from tests.unit.story import AGENT, Story
+from tests.worlds.story import AGENT, Story
 
 
 @pytest.fixture

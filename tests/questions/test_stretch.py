@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from palimpsest.events.errors import BadInput, HasNoTurns, InNoTurn, NoSuchEvent, NoSuchTurn, UnknownAgent
 from palimpsest.events.types import SettingsChanged, TurnEnded
 from palimpsest.questions.stretch import Bound, bounded, first_of_last, of_turn
-from tests.unit.story import AGENT, Story
+from tests.worlds.story import AGENT, Story
 
 
 @pytest.fixture

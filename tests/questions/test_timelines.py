@@ -11,7 +11,7 @@ from palimpsest.events.debug.moments import TurnBegan
 from palimpsest.events.debug.timeline import story
 from palimpsest.questions.stretch import seq_before
 from palimpsest.questions.timelines import later, newest
-from tests.console.kernel import START_MS, Kernel
+from tests.worlds.kernel import START_MS, Kernel
 
 
 def test_a_time_is_found_by_halving(kernel: Kernel) -> None:

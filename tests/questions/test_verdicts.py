@@ -44,9 +44,9 @@ from palimpsest.questions.verdicts import turn_at, verdict_at
 from palimpsest.questions.words import search_terms
 from palimpsest.store.logs.contract import Append
 from palimpsest.store.logs.states import load
-from tests.simulation.world import World
-from tests.unit.story import AGENT, Story, say
-from tests.unit.story import call as ask
+from tests.worlds.simulated import World
+from tests.worlds.story import AGENT, Story, say
+from tests.worlds.story import call as ask
 
 FACT = "My sister Ana paints bridges."
 TEXT = "sister Ana painting"
@@ -397,6 +397,7 @@ def test_in_an_attached_document_that_was_not_searched() -> None:
 # --- any session
 
 
+@pytest.mark.slow
 @settings(max_examples=12, deadline=None)
 @given(st.integers(0, 10_000), st.integers(0, 13), st.floats(0, 1))
 def test_in_any_session_the_verdict_is_what_the_log_says(seed: int, number: int, share: float) -> None:

@@ -6,8 +6,8 @@ import pytest
 
 from palimpsest.questions.windows import ContextView, lazy_count, view_at
 from palimpsest.store.logs.states import load
-from tests.console.kernel import Kernel
 from tests.console.test_look import fingerprints
+from tests.worlds.kernel import Kernel
 
 
 @pytest.mark.parametrize("margin", [1.0, 1.3])

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from palimpsest.store.logs.states import load
-from tests.simulation.forking import Continuation, replayed
-from tests.simulation.world import World
+from tests.worlds.forking import Continuation, replayed
+from tests.worlds.simulated import World
 
 SEEDS = st.integers(0, 10_000)
 

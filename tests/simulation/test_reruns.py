@@ -40,9 +40,9 @@ from palimpsest.events.types import (
 from palimpsest.store.logs.contract import DECIDER, Append, Appended
 from palimpsest.store.logs.in_memory import InMemoryLog
 from palimpsest.store.logs.states import load
-from tests.simulation.forking import Continuation, replayed
-from tests.simulation.world import World, count, searched, sound_model
-from tests.unit.story import START_MS, Story, call, quarter, say
+from tests.worlds.forking import Continuation, replayed
+from tests.worlds.simulated import World, count, searched, sound_model
+from tests.worlds.story import START_MS, Story, call, quarter, say
 
 SEEDS = st.integers(0, 10_000)
 SHARES = st.floats(0, 1, exclude_max=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from palimpsest.events.types import AGENT_EVENTS
-from tests.simulation.world import ACCIDENTS, World
+from tests.worlds.simulated import ACCIDENTS, World
 
 SEEDS = range(200)
 
@@ -66,7 +66,7 @@ def test_another_process_gives_the_same_bytes() -> None:
 
 def _digest(hash_seed: str) -> str:
     program = (
-        "import hashlib; from tests.simulation.world import World; world = World(3); world.run(); "
+        "import hashlib; from tests.worlds.simulated import World; world = World(3); world.run(); "
         "print(hashlib.sha256(b''.join(e.hash for e in world.memory.events)).hexdigest())"
     )
     environ = {**os.environ, "PYTHONHASHSEED": hash_seed}

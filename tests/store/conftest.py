@@ -9,9 +9,9 @@ import pytest
 
 from palimpsest.store.index.projection import MemoryIndex
 from tests.conftest import SERVER_URL
-from tests.store.engines import KINDS, Homes, Memory
-from tests.store.index_world import Journal, open_index
-from tests.store.rest import serving
+from tests.worlds.engines import KINDS, Homes, Memory
+from tests.worlds.journal import Journal, open_index
+from tests.worlds.qdrant_rest import serving
 
 
 @pytest.fixture(params=KINDS)

@@ -44,9 +44,9 @@ from palimpsest.store.logs.contract import DECIDER, Append, LogReader, LogStore
 from palimpsest.store.logs.in_memory import InMemoryLog
 from palimpsest.store.logs.sqlite_log import SqliteLog
 from palimpsest.store.logs.states import is_good, load, snapshot_of
-from tests.simulation.forking import Continuation, replayed
-from tests.simulation.world import World
-from tests.store.library_world import Desk, lines
+from tests.worlds.forking import Continuation, replayed
+from tests.worlds.library import Desk, lines
+from tests.worlds.simulated import World
 
 ROOT = Path(__file__).parents[2]
 

@@ -13,7 +13,7 @@ from palimpsest.store.library import reading as library_module
 from palimpsest.store.library.functions import look_up
 from palimpsest.store.library.grep import TEXT_CHARS
 from palimpsest.store.library.reading import Library
-from tests.store.library_world import Desk, lines
+from tests.worlds.library import Desk, lines
 
 
 @pytest.fixture
