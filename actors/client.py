@@ -33,7 +33,7 @@ from palimpsest.actors.requests.checks import (
     check_time,
     check_timer,
 )
-from palimpsest.actors.requests.forks import Overrides, Place, Undone
+from palimpsest.actors.requests.forks import Origin, Overrides, Undone
 from palimpsest.actors.requests.lifecycle import Retirement, Return, refusal
 from palimpsest.actors.requests.outbox import Outbox
 from palimpsest.actors.requests.previews import Previews
@@ -124,7 +124,7 @@ class Client:
             raise await unknown(self._log, agent)
         return states[agent]
 
-    async def fork(self, agent: str, name: str, *, at: int | None = None, overrides: Overrides | None = None) -> Place:
+    async def fork(self, agent: str, name: str, *, at: int | None = None, overrides: Overrides | None = None) -> Origin:
         """Make an agent whose history up to event `at` (None: all so far) is this one's, without a copy; where it was.
 
         It is at rest until it is given an input, or resumed. Raises UnknownAgent, AgentExists, BadInput.
@@ -171,7 +171,7 @@ class Client:
         """
         return await formats.change(self._log, agent, add=add, remove=remove)
 
-    async def change_zone(self, agent: str, zone: str) -> zones.Change:
+    async def change_zone(self, agent: str, zone: str) -> zones.ZoneChange:
         """From its next turn on the agent goes by the clocks of this time zone, and so do its timers. Raises BadInput
         for one that there is not, UnknownAgent."""
         return await zones.change(self._log, agent, zone)

@@ -66,8 +66,8 @@ class Processor:
         self._hosted = hosted
         self._tokenizer = tokenizer
         self._desk = InferenceDesk(capacity=capacity)
-        self._log = structlog.get_logger("llm")
-        self._streams = Streams(log, self._log)
+        self._logger = structlog.get_logger("llm")
+        self._streams = Streams(log, self._logger)
         self._running: dict[tuple[str, str], asyncio.Task[None]] = {}
         self._outbox: list[tuple[tuple[Draft, ...], int | None]] = []
         """Answers, each with what follows from it, and the seq that its stream must have for that (None: any)."""
@@ -87,7 +87,7 @@ class Processor:
 
     async def _recover(self) -> None:
         """Run again what is open: the answer that was under way when the process died never reached the log."""
-        opened = await until_taken(lambda: self._client.open_requests("inference"), self._log, "open requests")
+        opened = await until_taken(lambda: self._client.open_requests("inference"), self._logger, "open requests")
         self._position = opened.position
         wanted = {envelope.agent: envelope.seq for envelope in opened.envelopes}
         states = {state.agent: state for state in await self._streams.states(wanted)}
@@ -96,11 +96,11 @@ class Processor:
                 event = decode(envelope)
                 assert isinstance(event, InferenceRequested), "an inference is asked for by InferenceRequested"
                 self._start(job(states[envelope.agent], envelope, event))
-        self._log.info("started", position=self._position, open=len(opened.envelopes))
+        self._logger.info("started", position=self._position, open=len(opened.envelopes))
 
     async def _serve(self) -> None:
         while True:
-            batch = await until_taken(self._tail, self._log, "tail")
+            batch = await until_taken(self._tail, self._logger, "tail")
             sound = self._streams.sound(batch.envelopes)
             for state in await self._streams.states(self._desk.missing(sound)):
                 self._desk.states.put(state)
@@ -130,7 +130,7 @@ class Processor:
         model = self._offline if each.model == OFFLINE else self._hosted
         on_piece = self.watches.listener(each.agent, each.turn) if each.purpose == "reply" else None
         try:
-            made = await infer(each, model, self._log, on_piece, self._tokenizer)
+            made = await infer(each, model, self._logger, on_piece, self._tokenizer)
         finally:
             if on_piece:
                 on_piece(Piece("end", ""))
@@ -162,11 +162,11 @@ class Processor:
         alone = [[drafts[0]] for drafts, expected in owed.values() if expected is None]
         expected = {agent: seq for agent, (_, seq) in owed.items() if seq is not None}
         if not expected:
-            return await append_owed(self._client, alone, self._log)
+            return await append_owed(self._client, alone, self._logger)
         drafts = tuple(draft for each, _ in owed.values() for draft in each)
         try:
             append = Append(drafts, expected)
-            answers = await until_taken(lambda: self._client.append(append), self._log, "append")
+            answers = await until_taken(lambda: self._client.append(append), self._logger, "append")
         except BadInput:
             overtaken = set(expected)
         else:
@@ -175,7 +175,7 @@ class Processor:
             overtaken = set(expected) & refused
             alone = []
         alone += [[owed[agent][0][0]] for agent in overtaken]
-        await append_owed(self._client, alone, self._log)
+        await append_owed(self._client, alone, self._logger)
         return len(owed)
 
     def figures(self) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import structlog
 
 from palimpsest.actors.links import wire
-from palimpsest.actors.parts.door import Door
+from palimpsest.actors.parts.door import Backlog
 from palimpsest.actors.parts.process import Life, ended, until_taken
 from palimpsest.actors.parts.recent import Recent, bounded
 from palimpsest.events.envelope import Envelope
@@ -48,7 +48,7 @@ class LogActor:
     ) -> None:
         """Opens the log with this id, which its driver made, or none: no folder and no file is made here. With `holder`
         the folder is locked in its name, by this process; without, whoever made it has the lock."""
-        self._log = structlog.get_logger("log")
+        self._logger = structlog.get_logger("log")
         self._path = path
         self._log_id = log_id
         self._limits = limits or {}
@@ -57,7 +57,7 @@ class LogActor:
         self._lock: FolderLock | None = None
         self._store: LogStore
         self._reader: LogReader
-        self._door: Door
+        self._door: Backlog
         self._recent: Recent
         self._epoch = self._position = self._commits = 0
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="commit")
@@ -85,7 +85,7 @@ class LogActor:
         finally:
             self._tried.set()
         self._trouble = None
-        self._door = Door(self._is_known, **self._limits)
+        self._door = Backlog(self._is_known, **self._limits)
         for envelope in self._reader.open_requests("turn"):
             self._door.opened(envelope.agent, envelope.key, len(envelope.body))
         for envelope in self._reader.open_requests("retirement"):
@@ -93,7 +93,7 @@ class LogActor:
         self._position = self._reader.position()
         self._recent = Recent(self._position)
         self._opened.set()
-        self._log.info("started", epoch=self._epoch, position=self._position)
+        self._logger.info("started", epoch=self._epoch, position=self._position)
 
     def _open_files(self) -> tuple[LogStore, LogReader, int]:
         if self._holder and self._lock is None:
@@ -155,7 +155,7 @@ class LogActor:
         ]
 
     async def _run(self) -> None:
-        await until_taken(self._open, self._log, "open")
+        await until_taken(self._open, self._logger, "open")
         while self._queue or not self._closing:
             await self._wanted.wait()
             await self._commit(self._next_group())
@@ -183,7 +183,7 @@ class LogActor:
             self._wake()
             raise
         except PalimpsestError as error:
-            self._log.error("append failed", detail=str(error), appends=len(group))
+            self._logger.error("append failed", detail=str(error), appends=len(group))
             self._refuse(group, error)
         except (ValueError, TypeError, ArithmeticError) as error:
             # A value that no backend can hold (a time of 2**63, say): whoever sent it is told, and the others go on.
@@ -191,7 +191,7 @@ class LogActor:
                 for item in group:
                     await self._commit([item])
                 return
-            self._log.error("append refused", detail=repr(error))
+            self._logger.error("append refused", detail=repr(error))
             self._refuse(group, BadInput(f"The log cannot hold this event ({error}): nothing of it was written."))
         else:
             self._answer(group, committed)
@@ -239,7 +239,7 @@ class LogActor:
     # --- reading
 
     async def tail(self, data: bytes) -> bytes:
-        """A `Batch` of the events after a position, of the kinds that are `Wanted` (none named: all).
+        """A `Batch` of the events after a position, of the kinds that are wanted (`TailRequest`; none named: all).
 
         Waits up to `wait_s` seconds until there is one of the kinds in `wake` (none named: of those in `kinds`), or
         `limit` events of any kind: so that nobody is woken for what does not concern him. With `linger_s`, once there
@@ -249,7 +249,7 @@ class LogActor:
         await self._opened.wait()
         return await self._tail(wire.unpack_wanted(data))
 
-    async def _tail(self, wanted: wire.Wanted) -> bytes:
+    async def _tail(self, wanted: wire.TailRequest) -> bytes:
         after, linger_s, waking = wanted.after, wanted.linger_s, wanted.wake or wanted.kinds
         clock = asyncio.get_running_loop().time
         deadline, seen = clock() + wanted.wait_s, after
@@ -286,7 +286,7 @@ class LogActor:
         return self._reader.cursor(consumer)
 
     async def stretches(self, wanted: list[tuple[str, int | None]]) -> bytes:
-        """What it takes to have the states of these agents at these seqs (a list of `Stretch`)."""
+        """What it takes to have the states of these agents at these seqs (a list of `StateBasis`)."""
         await self._opened.wait()
         return wire.pack([stretch(self._reader, agent, to) for agent, to in wanted])
 

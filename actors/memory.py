@@ -37,14 +37,14 @@ class Memory:
         self._manager = MemoryManager(count, offset_s, capacity=capacity, snapshot_every=snapshot_every)
         self._due: dict[str, Due] = {}
         """Snapshots that go with the next append of their agent: what follows from an answer needs none of ours."""
-        self._log = structlog.get_logger("memory")
-        self.streams = Streams(log, self._log)
+        self._logger = structlog.get_logger("memory")
+        self.streams = Streams(log, self._logger)
 
     async def run(self) -> None:
         """Recover, then serve for ever."""
         came = await self._recover()
         while True:
-            batch = came if came is not None else await until_taken(self._tail, self._log, "tail")
+            batch = came if came is not None else await until_taken(self._tail, self._logger, "tail")
             sound = self._manager.concerning(self.streams.sound(batch.envelopes))
             for state in await self.streams.states(self._manager.missing(sound)):
                 self._manager.states.put(state)
@@ -56,12 +56,12 @@ class Memory:
 
     async def _recover(self) -> Batch | None:
         """Take up the agents that are owed a turn; what came next, if that is known."""
-        self._manager.position = await until_taken(lambda: self._client.cursor(DECIDER), self._log, "cursor")
-        opened = await until_taken(lambda: self._client.open_requests("turn"), self._log, "open requests")
+        self._manager.position = await until_taken(lambda: self._client.cursor(DECIDER), self._logger, "cursor")
+        opened = await until_taken(lambda: self._client.open_requests("turn"), self._logger, "open requests")
         owed = dict.fromkeys(envelope.agent for envelope in opened.envelopes)
         for state in await self.streams.states(owed):
             self._manager.owe(state)
-        self._log.info("started", position=self._manager.position, owed=len(owed))
+        self._logger.info("started", position=self._manager.position, owed=len(owed))
         return await self._append_plans([])
 
     async def _append_plans(self, due: list[Due]) -> Batch | None:
@@ -89,7 +89,7 @@ class Memory:
         try:
             if self._manager.has_more:
                 return await self._taken(append), None
-            return await until_taken(lambda: self._exchange(append), self._log, "append")
+            return await until_taken(lambda: self._exchange(append), self._logger, "append")
         except BadInput:
             return await self._append_apart(plan), None
 
@@ -110,7 +110,7 @@ class Memory:
         return [answers[each.agent].pop(0) for each in plan.drafts]
 
     async def _taken(self, append: Append) -> list[Appended]:
-        return await until_taken(lambda: self._client.append(append), self._log, "append")
+        return await until_taken(lambda: self._client.append(append), self._logger, "append")
 
     def figures(self) -> dict[str, Any]:
         return {

@@ -40,7 +40,7 @@ from palimpsest.events.errors import (
     StorageUnavailable,
 )
 from palimpsest.events.kinds import kinds_of
-from palimpsest.events.passages import Page
+from palimpsest.events.passages import HitPage
 from palimpsest.events.types import (
     Event,
     FunctionCalled,
@@ -104,7 +104,7 @@ class Storage:
         self._reading = ThreadPoolExecutor(1, thread_name_prefix="documents")
         self._to_read: asyncio.Queue[Envelope] = asyncio.Queue()
         self._applied = asyncio.Condition()
-        self._log = structlog.get_logger("storage")
+        self._logger = structlog.get_logger("storage")
         self._index: MemoryIndex | None = None
         self._heads = KeptHeads(reader, 0)
         self._searches = 0
@@ -129,7 +129,7 @@ class Storage:
         while True:
             asked = await self._to_read.get()
             drafts = await loop.run_in_executor(self._reading, self._answers, [asked], self._looked_up)
-            await append_owed(self._client, [[draft] for draft in drafts], self._log)
+            await append_owed(self._client, [[draft] for draft in drafts], self._logger)
 
     async def _serve(self) -> None:
         """Keep an index; where what it needs went out of reach, close it, and open it again."""
@@ -139,7 +139,7 @@ class Storage:
                 await self._keep(index)
             except StorageAway as error:
                 self._outage.note(error)
-                self._log.error("index out of reach", detail=str(error))
+                self._logger.error("index out of reach", detail=str(error))
             self._index = None
             await self._in_thread(index.close)
             await self._outage.pause()
@@ -153,7 +153,7 @@ class Storage:
                     return await self._in_thread(self._open_index)
                 except (StorageUnavailable, BadInput, EmbedderChanged) as error:
                     self._outage.note(error)
-                    self._log.error("no index", detail=str(error))
+                    self._logger.error("no index", detail=str(error))
                 finally:
                     self._tried.set()
             await self._do_without(refuse=self._outage.long)
@@ -161,25 +161,25 @@ class Storage:
 
     async def _do_without(self, *, refuse: bool) -> None:
         """What can be done without an index: have documents read; and, if so, refuse the searches that are open."""
-        opened = await until_taken(lambda: self._client.open_requests("storage"), self._log, "open requests")
+        opened = await until_taken(lambda: self._client.open_requests("storage"), self._logger, "open requests")
         searches = self._without_documents(opened.envelopes)
         if refuse:
 
             def refused(_asked: Envelope, call: FunctionCalled) -> Event:
                 return unavailable(call, self._outage.why)
 
-            await append_owed(self._client, [[draft] for draft in self._answers(searches, refused)], self._log)
+            await append_owed(self._client, [[draft] for draft in self._answers(searches, refused)], self._logger)
 
     async def _keep(self, index: MemoryIndex) -> None:
         """Catch up, answer what is open, then what is asked."""
-        opened = await until_taken(lambda: self._client.open_requests("storage"), self._log, "open requests")
+        opened = await until_taken(lambda: self._client.open_requests("storage"), self._logger, "open requests")
         self._built_for = 0 if index.position else opened.position
         self._heads = KeptHeads(self._reader, index.position)
-        self._log.info("started", position=index.position, behind=opened.position - index.position)
+        self._logger.info("started", position=index.position, behind=opened.position - index.position)
         waiting = {envelope.position: envelope for envelope in self._without_documents(opened.envelopes)}
         while True:
             wait_s = 0.0 if waiting else WAIT_S  # what is waited for is in the log: nothing more need come first
-            batch = await until_taken(partial(self._tail, index.position, wait_s), self._log, "tail")
+            batch = await until_taken(partial(self._tail, index.position, wait_s), self._logger, "tail")
             # Of those that an index being built again passes by, what was not open at the start has its answer.
             asked = [e for e in batch.envelopes if e.opens == "storage" and e.position > opened.position]
             waiting |= {envelope.position: envelope for envelope in self._without_documents(asked)}
@@ -189,7 +189,7 @@ class Storage:
                     self._applied.notify_all()
                 ready = [waiting.pop(position) for position in sorted(waiting) if position <= index.position]
                 drafts = await self._in_thread(partial(self._answers, ready, self._searched)) if ready else []
-                await append_owed(self._client, [[draft] for draft in drafts], self._log)
+                await append_owed(self._client, [[draft] for draft in drafts], self._logger)
             self._outage.end()
 
     async def _tail(self, after: int, wait_s: float) -> wire.Batch:
@@ -208,7 +208,7 @@ class Storage:
                 try:
                     index.apply([envelope], envelope.position)
                 except (LogDamaged, NewerFormat) as error:
-                    self._log.error("event passed over", agent=envelope.agent, seq=envelope.seq, detail=str(error))
+                    self._logger.error("event passed over", agent=envelope.agent, seq=envelope.seq, detail=str(error))
             index.apply([], position)
 
     def _without_documents(self, asked: list[Envelope]) -> list[Envelope]:
@@ -242,7 +242,7 @@ class Storage:
             try:
                 call = decode(asked)
             except (LogDamaged, NewerFormat) as error:  # its agent is set aside by the memory manager
-                self._log.error("search passed over", agent=asked.agent, seq=asked.seq, detail=str(error))
+                self._logger.error("search passed over", agent=asked.agent, seq=asked.seq, detail=str(error))
                 continue
             assert isinstance(call, FunctionCalled), "storage is asked by FunctionCalled"
             drafts.append(self._answer(asked, call, carry_out))
@@ -260,7 +260,7 @@ class Storage:
                 raise  # this process ends, and the next one builds the index again; if that does not help, it says so
             if isinstance(error, StorageAway) and not self._outage.long:
                 raise  # it is asked again once the index is back
-            self._log.error("search failed", agent=asked.agent, detail=str(error))
+            self._logger.error("search failed", agent=asked.agent, detail=str(error))
             event = unavailable(call, error)
         return answer(asked, event, now_ms())
 
@@ -274,7 +274,7 @@ class Storage:
 
         return self._thread.submit(lambda: [one(*each) for each in calls]).result()
 
-    async def look(self, sought: wire.Sought) -> Page:
+    async def look(self, sought: wire.MemorySearch) -> HitPage:
         """As `MemoryIndex.search`, in its thread. Raises BadInput, StorageUnavailable."""
         index = self._index
         if index is None:
@@ -306,7 +306,7 @@ class Storage:
         to be indexed: nobody is woken for that, so that the index passes by only later."""
         if here >= wanted:
             return here
-        later = await until_taken(lambda: self._client.tail(here, 1, 0.0, kinds=KINDS), self._log, "tail")
+        later = await until_taken(lambda: self._client.tail(here, 1, 0.0, kinds=KINDS), self._logger, "tail")
         return here if later.envelopes else max(here, later.position)
 
     @property
@@ -324,7 +324,7 @@ class Storage:
         return {"position": self._position, "searches": self._searches, "trouble": str(why) if why else ""}
 
 
-def _found(index: MemoryIndex, sought: wire.Sought) -> Page:
+def _found(index: MemoryIndex, sought: wire.MemorySearch) -> HitPage:
     return index.search(
         [View(*each) for each in sought.views],
         kind=sought.kind,
@@ -371,8 +371,8 @@ class StorageActor:
         return await self._life.until_ending(self._storage.indexed(position, wait_s))
 
     async def search(self, data: bytes) -> bytes:
-        """A `Sought`, by somebody who looks into an agent's memory: a `Page` of what is indexed by now. Raises BadInput
-        where nobody is called so; StorageUnavailable where there is no index now."""
+        """A `MemorySearch`, by somebody who looks into an agent's memory: a `HitPage` of what is indexed by now. Raises
+        BadInput where nobody is called so; StorageUnavailable where there is no index now."""
         return wire.pack(await self._storage.look(wire.unpack_sought(data)))
 
     async def flush_and_close(self) -> None:

@@ -21,7 +21,7 @@ import msgspec
 from palimpsest.actors.client import Client
 from palimpsest.actors.joining.door import Door
 from palimpsest.actors.joining.frames import Figures, Seat, Welcome
-from palimpsest.actors.joining.joined import Joined, Line, LineLostError, connected
+from palimpsest.actors.joining.joined import Connection, Joined, LineLostError, connected
 from palimpsest.actors.joining.start import started
 from palimpsest.actors.links.protocol import PARTS, Parts
 from palimpsest.actors.options import Options, keyed
@@ -274,7 +274,7 @@ async def join(folder: DataFolder, purpose: str, options: Options | None = None,
     found = line.welcome
     as_found = msgspec.structs.replace(options, index=found.index)
 
-    async def again() -> Line:
+    async def again() -> Connection:
         """As it was, whoever starts it: with its index, and staying where it stayed."""
         if log_id(folder.log_path()) != found.log:
             raise LogUnavailable(
@@ -292,7 +292,7 @@ async def join(folder: DataFolder, purpose: str, options: Options | None = None,
     return System(joined, purpose=purpose, index=line.welcome.index, notes=notes)
 
 
-async def _entered(folder: DataFolder, purpose: str, options: Options, *, stays: bool) -> Line:
+async def _entered(folder: DataFolder, purpose: str, options: Options, *, stays: bool) -> Connection:
     """A line to the folder's system, which has been given this user's keys."""
     until = time.monotonic() + FREE_S
     while True:
@@ -336,17 +336,17 @@ async def find(folder: DataFolder, purpose: str) -> Joined | None:
     if line is None:
         return None
 
-    async def again() -> Line:
+    async def again() -> Connection:
         raise ActorLost("The system has ended.")
 
     return Joined(line, again)
 
 
-async def _at_door(holder: Holder, purpose: str, *, passing: bool = False) -> Line | None:
+async def _at_door(holder: Holder, purpose: str, *, passing: bool = False) -> Connection | None:
     return await connected(Path(holder.door), purpose, passing=passing) if holder.how == "door" else None
 
 
-async def _reached(folder: DataFolder, purpose: str, options: Options, *, stays: bool) -> Line:
+async def _reached(folder: DataFolder, purpose: str, options: Options, *, stays: bool) -> Connection:
     """A line to the folder's system, which is started if need be. Raises DataFolderBusy where nobody can join it."""
     until = time.monotonic() + FREE_S
     while True:

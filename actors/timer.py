@@ -41,7 +41,7 @@ class Timers:
     def __init__(self, log: LogClient, clock: Callable[[], int] = now_ms) -> None:
         self._client = log
         self._now_ms = clock
-        self._log = structlog.get_logger("timer")
+        self._logger = structlog.get_logger("timer")
         self._position = 0
         self._due: list[tuple[int, str, str]] = []
         self._alarms: dict[tuple[str, str], Timer] = {}
@@ -55,7 +55,7 @@ class Timers:
     async def step(self, max_wait_s: float) -> None:
         """Take what the log brings, wait at most so long for it or for what is due, and fire what is due by then."""
         wait_s = max(0.0, min(max_wait_s, (self._due[0][0] - self._now_ms()) / 1000)) if self._due else max_wait_s
-        batch = await until_taken(lambda: self._tail(wait_s), self._log, "tail")
+        batch = await until_taken(lambda: self._tail(wait_s), self._logger, "tail")
         self._position = batch.position
         await self._append([self._take(envelope) for envelope in batch.envelopes])
         await self._fire(self._now_ms())
@@ -65,13 +65,13 @@ class Timers:
 
     async def recover(self) -> None:
         """Read what is owed."""
-        alarms = await until_taken(lambda: self._client.open_requests("alarm"), self._log, "open requests")
-        asked = await until_taken(lambda: self._client.open_requests("timer"), self._log, "open requests")
+        alarms = await until_taken(lambda: self._client.open_requests("alarm"), self._logger, "open requests")
+        asked = await until_taken(lambda: self._client.open_requests("timer"), self._logger, "open requests")
         self._position = min(alarms.position, asked.position)
         for envelope in alarms.envelopes:
             self._take(envelope)
         await self._append([self._take(envelope) for envelope in asked.envelopes])
-        self._log.info("started", position=self._position, timers=len(self._alarms))
+        self._logger.info("started", position=self._position, timers=len(self._alarms))
 
     def _take(self, envelope: Envelope) -> list[Draft]:
         """Note a timer that was set or cancelled; answer a call of set_timer. What cannot be read holds up no other
@@ -83,7 +83,7 @@ class Timers:
         try:
             event = decode(envelope)
         except (LogDamaged, NewerFormat) as error:
-            self._log.error("event passed over", agent=envelope.agent, seq=envelope.seq, detail=str(error))
+            self._logger.error("event passed over", agent=envelope.agent, seq=envelope.seq, detail=str(error))
             return []
         if isinstance(event, TimerSet):
             self._alarms[envelope.agent, envelope.key] = event.timer
@@ -116,16 +116,16 @@ class Timers:
         try:
             return next_of(timer, now)
         except BadTimer as error:  # it fires this once
-            self._log.error("timer does not repeat", agent=agent, timer=timer.id, detail=str(error))
+            self._logger.error("timer does not repeat", agent=agent, timer=timer.id, detail=str(error))
             return None
 
     async def _is_swamped(self, agent: str) -> bool:
-        waiting = await until_taken(lambda: self._client.open_requests("turn", agent), self._log, "open requests")
+        waiting = await until_taken(lambda: self._client.open_requests("turn", agent), self._logger, "open requests")
         return len(waiting.envelopes) >= MAX_WAITING_INPUTS
 
     async def _append(self, groups: list[list[Draft]]) -> None:
         """Append; what was answered or cancelled meanwhile is refused by the log, and that is well."""
-        await append_owed(self._client, groups, self._log)
+        await append_owed(self._client, groups, self._logger)
 
     def figures(self) -> dict[str, Any]:
         return {"position": self._position, "timers": len(self._alarms)}

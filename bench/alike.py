@@ -6,13 +6,13 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from palimpsest.events.passages import Hit, Page
+from palimpsest.events.passages import Hit, HitPage
 
 SCORE_NOISE: Final = 2.5e-6
 """Two of a score's last digit (it has six behind the point)."""
 
 
-def alike(found: Page, wanted: Page) -> bool:
+def alike(found: HitPage, wanted: HitPage) -> bool:
     """Whether both pages have as many results, and the same ones, each as good and in its place.
 
     An engine sums up a score's parts in another order where its segments are cut otherwise, so that the last bits of a
@@ -30,12 +30,12 @@ def alike(found: Page, wanted: Page) -> bool:
     return as_good and _has_all(theirs, found) and _has_all(ours, wanted)
 
 
-def _scores(page: Page) -> dict[Hit, float]:
+def _scores(page: HitPage) -> dict[Hit, float]:
     """The scores of what was found, by all else that is said of it."""
     return {replace(hit, score=0.0): hit.score for hit in page.hits}
 
 
-def _has_all(scores: dict[Hit, float], page: Page) -> bool:
+def _has_all(scores: dict[Hit, float], page: HitPage) -> bool:
     """Whether these are the scores of a page's hits too, but for those that may as well stand on the next page."""
     beyond = page.hits[-1].score if page.total > len(page.hits) else None
     for hit in page.hits:

@@ -25,9 +25,9 @@ from palimpsest.store.index.clocks import Clocks
 from palimpsest.store.index.embeddings import Vectors, unit_rows
 from palimpsest.store.index.engine_edge import EdgeEngine, EdgeHome
 from palimpsest.store.index.layout import SCORE_DIGITS
-from palimpsest.store.index.points import Ask, Blend, Burial, Entry, Key, Mark, Match
+from palimpsest.store.index.points import Blend, Burial, IndexEntry, Key, Mark, Match, Query
 from palimpsest.store.index.surroundings import Surroundings
-from palimpsest.store.words.terms import Sparse, Tokenizer
+from palimpsest.store.words.terms import Sparse, TermTokenizer
 
 Numbers = NDArray[np.float64]
 Recalls = NDArray[np.float64]
@@ -56,18 +56,20 @@ class Tap(EdgeHome):
 
     def __init__(self, *args: object) -> None:
         super().__init__(*args)  # type: ignore[arg-type]
-        self.entries: list[tuple[Entry, NDArray[np.float32]]] = []
-        self.asks: list[Ask] = []
+        self.entries: list[tuple[IndexEntry, NDArray[np.float32]]] = []
+        self.asks: list[Query] = []
 
     def create(self, dimension: int, stamp: str) -> EdgeEngine:
         engine = super().create(dimension, stamp)
         put, search = engine.put, engine.search
 
-        def noted_put(entries: Sequence[Entry], vectors: Vectors, mark: Mark, burials: Sequence[Burial] = ()) -> None:
+        def noted_put(
+            entries: Sequence[IndexEntry], vectors: Vectors, mark: Mark, burials: Sequence[Burial] = ()
+        ) -> None:
             put(entries, vectors, mark, burials)
             self.entries += zip(entries, vectors, strict=True)
 
-        def noted_search(ask: Ask) -> tuple[list[Match], list[Key]]:
+        def noted_search(ask: Query) -> tuple[list[Match], list[Key]]:
             self.asks.append(ask)
             return search(ask)
 
@@ -80,7 +82,7 @@ class Points:
 
     def __init__(
         self,
-        entries: Sequence[tuple[Entry, NDArray[np.float32]]],
+        entries: Sequence[tuple[IndexEntry, NDArray[np.float32]]],
         own: Mapping[Key, Mapping[int, float]],
         units: Vectors,
     ) -> None:
@@ -124,7 +126,7 @@ class Words:
 class Features:
     """Of questions that see the same points: by question and point, what a blend is made of."""
 
-    def __init__(self, points: Points, questions: Sequence[Question], asks: Sequence[Ask | None]) -> None:
+    def __init__(self, points: Points, questions: Sequence[Question], asks: Sequence[Query | None]) -> None:
         """`asks`: what the engine was asked for each question; None where nothing could be found."""
         shape = (len(questions), len(points.forms))
         self.own, self.context, self.unit, self.before = (np.zeros(shape) for _ in range(4))
@@ -139,7 +141,7 @@ class Features:
             self._note(row, ask, points)
         self._evidence(points, questions)
 
-    def _note(self, row: int, ask: Ask | None, points: Points) -> None:
+    def _note(self, row: int, ask: Query | None, points: Points) -> None:
         if ask is None:
             self.unit[row] = _UNSEEN
             return
@@ -243,7 +245,7 @@ def _points(journal: Journal, tap: Tap, agent: str) -> Points:
 def _own_words(journal: Journal, agent: str) -> dict[Key, dict[int, float]]:
     """Of messages, what their terms weigh without a context."""
     said: dict[Key, dict[int, float]] = {}
-    surroundings = Surroundings(journal.read, Clocks(journal.read), Tokenizer())
+    surroundings = Surroundings(journal.read, Clocks(journal.read), TermTokenizer())
     for envelope in journal.read(agent, 0, sys.maxsize):
         event = decode(envelope)
         if isinstance(event, UserMessageReceived):

@@ -32,14 +32,14 @@ from palimpsest.events.codec import decode
 from palimpsest.events.documents import unpacked
 from palimpsest.events.envelope import Envelope
 from palimpsest.events.errors import AgentExists
-from palimpsest.events.passages import Page
+from palimpsest.events.passages import HitPage
 from palimpsest.events.prompts import newborn
 from palimpsest.events.sources import fold_source, stream_of
 from palimpsest.events.types import PassagesLoaded, Settings, TurnEnded
 from palimpsest.store.folder import DataFolder
 from palimpsest.store.index.bearing import BEARING
 from palimpsest.store.index.embeddings import WordLlamaEmbedder
-from palimpsest.store.index.points import Key, Part, View
+from palimpsest.store.index.points import Key, ScopePart, View
 from palimpsest.store.index.projection import MemoryIndex
 from palimpsest.store.index.settings import PointKind
 from palimpsest.store.logs.sqlite_reader import SqliteReader
@@ -206,7 +206,7 @@ def check(folder: Path, *, seed: int = 1) -> Proof:
         for index in (survived, rebuilt):  # all is ranked: what a limit cuts off among equals is chance in each of them
             index._searches.exact_points = index.points
         try:
-            everything = (Part(stream_of(SOURCE), "passage"),)
+            everything = (ScopePart(stream_of(SOURCE), "passage"),)
             points = survived._engine.listing(everything, survived.points + 1, latest=False)
             listed = Counter(match.key for match in points)
             not_once += [f"indexed {listed[key]} times: {key}" for key in expected.keys() | listed if listed[key] != 1]
@@ -266,7 +266,7 @@ def _open(path: Path, log: SqliteReader) -> MemoryIndex:
     return index
 
 
-def _search(index: MemoryIndex, view: View, kind: PointKind, query: str) -> Page:
+def _search(index: MemoryIndex, view: View, kind: PointKind, query: str) -> HitPage:
     return index.search((view,), kind=kind, query=query, page=0, size=5)
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from palimpsest.events.envelope import Draft, answer_key
 from palimpsest.store.logs.contract import Append, LogStore
-from palimpsest.store.logs.in_memory import MemoryLog
+from palimpsest.store.logs.in_memory import InMemoryLog
 from palimpsest.store.logs.sqlite_log import SqliteLog
 
 BODY = b"\x82\xa7content\xd9\xc8" + b"x" * 200
@@ -84,7 +84,7 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=options.data) as folder:
         path = Path(folder) / "log.sqlite"
-        log: LogStore = MemoryLog() if options.memory else SqliteLog(path)
+        log: LogStore = InMemoryLog() if options.memory else SqliteLog(path)
         run(log, options)
         events = log.position()
         log.close()

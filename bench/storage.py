@@ -20,10 +20,10 @@ from typing import Any
 from palimpsest.events.codec import draft
 from palimpsest.events.envelope import GENESIS, Envelope, place
 from palimpsest.events.kinds import Kind
-from palimpsest.events.passages import Page
+from palimpsest.events.passages import HitPage
 from palimpsest.events.types import MessageSent, UserMessageReceived
 from palimpsest.store.index.embeddings import Embedder, Vectors, WordLlamaEmbedder
-from palimpsest.store.index.points import Burial, Engine, Entry, Mark, View
+from palimpsest.store.index.points import Burial, Engine, IndexEntry, Mark, View
 from palimpsest.store.index.projection import MemoryIndex
 
 START_MS = 1_795_000_000_000
@@ -73,7 +73,9 @@ class Timed:
     def watch(self, engine: Engine) -> None:
         put, flush = engine.put, engine.flush
 
-        def timed_put(entries: Sequence[Entry], vectors: Vectors, mark: Mark, burials: Sequence[Burial] = ()) -> None:
+        def timed_put(
+            entries: Sequence[IndexEntry], vectors: Vectors, mark: Mark, burials: Sequence[Burial] = ()
+        ) -> None:
             started = time.process_time()
             put(entries, vectors, mark, burials)
             self.put_s += time.process_time() - started
@@ -121,7 +123,7 @@ def report(name: str, call: Callable[[int], int], rounds: int) -> None:
 def compare(index: MemoryIndex, views: Sequence[tuple[View, ...]], queries: Sequence[str], count: int = 10) -> None:
     """How much of the first results of an exhaustive search the bounded one has, and whether the totals agree."""
 
-    def ask() -> list[Page]:
+    def ask() -> list[HitPage]:
         pairs = zip(views, queries, strict=False)
         return [index.search(seen, kind="message", query=query, page=0, size=count) for seen, query in pairs]
 

@@ -14,7 +14,7 @@ from palimpsest.console.options import bundle_option
 from palimpsest.console.show import Page, many, one_line, print_json, utc
 from palimpsest.events.types import Parent
 from palimpsest.questions.plain import plain
-from palimpsest.questions.roster import DOINGS, SORTS, Doing, Roster, Row, Sort, Wanted
+from palimpsest.questions.roster import DOINGS, SORTS, Doing, Roster, RosterQuery, Row, Sort
 
 A_PAGE: Final = 50
 WORDS_SHOWN: Final = 48
@@ -64,7 +64,7 @@ def command(
     agents --source manuals --page 2
     """
     doing: Doing | None = DOINGS[_STATES.index(state)] if state else "retired" if retired else None
-    wanted = Wanted(
+    wanted = RosterQuery(
         names=names, title=title, model=model, source=source, state=doing or "", retired=everyone, sort=sort,
         reverse=reverse,
     )  # fmt: skip
@@ -91,12 +91,12 @@ def _page(found: Iterator[Row], most: int) -> tuple[list[Row], bool]:
     return rows[:most], len(rows) > most
 
 
-def _none(roster: Roster, wanted: Wanted, number: int) -> str:
+def _none(roster: Roster, wanted: RosterQuery, number: int) -> str:
     if roster.agents == 0:
         return as_typed("There is no agent yet: `chat NAME` makes one.")
     if number > 1:
         return "There are no more: --page 1 shows the first."
-    if roster.retired == roster.agents and wanted == Wanted():
+    if roster.retired == roster.agents and wanted == RosterQuery():
         return f"All agents are retired ({roster.retired}): --retired lists them."
     return f"None of {many(roster.agents, 'agent')} is such a one."
 

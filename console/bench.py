@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 WARM_UP_TURNS = 2
 
 
-class Plan(msgspec.Struct, frozen=True, kw_only=True):
+class BenchPlan(msgspec.Struct, frozen=True, kw_only=True):
     """The settings of a run."""
 
     agents: int
@@ -72,21 +72,21 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object as the last line.")
 def command(as_json: bool, **settings: Any) -> None:
     """Measure what a turn costs: throughput, latency, CPU, memory and bytes."""
-    result = asyncio.run(run(Plan(**settings), given_data()))
+    result = asyncio.run(run(BenchPlan(**settings), given_data()))
     for line in lines(result):
         click.echo(line)
     if as_json:
         print_json(result)
 
 
-async def run(plan: Plan, data: Path | None) -> dict[str, Any]:
+async def run(plan: BenchPlan, data: Path | None) -> dict[str, Any]:
     """One run; the figures by name. Its log stays in `data` if that is given, and goes with the run if not."""
     with tempfile.TemporaryDirectory(prefix="palimpsest-bench-") as folder, _stub(plan) as (url, stub_pids):
         return await _run(plan, data or Path(folder) / "data", url, stub_pids)
 
 
 @contextmanager
-def _stub(plan: Plan) -> Iterator[tuple[str, list[int]]]:
+def _stub(plan: BenchPlan) -> Iterator[tuple[str, list[int]]]:
     """The stub server, if the plan wants it: its address and its process."""
     if plan.model != "stub":
         yield "", []
@@ -103,7 +103,7 @@ def _stub(plan: Plan) -> Iterator[tuple[str, list[int]]]:
             server.terminate()
 
 
-async def _run(plan: Plan, folder: Path, url: str, stub_pids: list[int]) -> dict[str, Any]:
+async def _run(plan: BenchPlan, folder: Path, url: str, stub_pids: list[int]) -> dict[str, Any]:
     from palimpsest.actors.system import Options, boot
     from palimpsest.events.prompts import newborn
     from palimpsest.events.types import Settings
@@ -132,7 +132,7 @@ async def _run(plan: Plan, folder: Path, url: str, stub_pids: list[int]) -> dict
     return {**result, "boot_s": round(boot_s, 1), "settings": msgspec.to_builtins(plan), "machine": gauge.machine()}
 
 
-def _model(plan: Plan) -> str:
+def _model(plan: BenchPlan) -> str:
     """The stub's name says what it does."""
     if plan.model != "stub":
         return plan.model
@@ -157,7 +157,7 @@ async def _restart_s(data: Any) -> dict[str, float]:
 class _Bench:
     """A booted system under load."""
 
-    def __init__(self, plan: Plan, system: Any, log: Path, stub_pids: list[int]) -> None:
+    def __init__(self, plan: BenchPlan, system: Any, log: Path, stub_pids: list[int]) -> None:
         self._plan = plan
         self._system = system
         self._client = system.client()

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 import msgspec
 
-from palimpsest.actors.models.hosted.window import UNKNOWN, Window
+from palimpsest.actors.models.hosted.window import UNKNOWN, ServedWindow
 from palimpsest.console.called import as_typed
 from palimpsest.console.joining import at_work, local_option
 from palimpsest.console.not_text import refuse_at_once
@@ -226,7 +226,7 @@ async def _model(system: System, folder: DataFolder, agent: str, name: str) -> l
     return [*notes, *found, *said, *missing(settings)]
 
 
-async def settle(client: Talker, agent: str, flags: Flags, served: Window = UNKNOWN) -> list[str]:
+async def settle(client: Talker, agent: str, flags: Flags, served: ServedWindow = UNKNOWN) -> list[str]:
     """Make the agent, or change it as the flags say; what was done, in lines for the user."""
     try:
         state = await client.state(agent)
@@ -248,7 +248,7 @@ async def settle(client: Talker, agent: str, flags: Flags, served: Window = UNKN
     return [*notes, HOW_TO_HOST] if settings.model == OFFLINE and not flags.model else notes
 
 
-async def _change(client: Talker, state: State, flags: Flags, served: Window) -> tuple[Settings, list[str]]:
+async def _change(client: Talker, state: State, flags: Flags, served: ServedWindow) -> tuple[Settings, list[str]]:
     changed = settings_changed(chosen(state), flags, around(os.environ), served)
     settings = changed or chosen(state)
     notes = _elsewhere(state) if changed is None else []

@@ -33,12 +33,12 @@ from palimpsest.events.types import OFFLINE
 from palimpsest.questions.plain import plain
 from palimpsest.store.config import around
 from palimpsest.store.folder import expanded
-from palimpsest.store.logs.in_memory import MemoryLog
+from palimpsest.store.logs.in_memory import InMemoryLog
 from palimpsest.store.logs.sqlite_file import begin
 from palimpsest.store.tokens.counting import count
 
 if TYPE_CHECKING:
-    from palimpsest.actors.models.hosted.window import Window
+    from palimpsest.actors.models.hosted.window import ServedWindow
     from palimpsest.actors.requests.births import Birth
     from palimpsest.actors.requests.zones import AlarmLog
     from palimpsest.console.fleet_plan import Done
@@ -158,7 +158,7 @@ def _begin(address: str) -> None:
         begin(folder.log_path())
 
 
-def _say(made: Birth, wish: Wish, window: Window, *, dry_run: bool, as_json: bool) -> None:
+def _say(made: Birth, wish: Wish, window: ServedWindow, *, dry_run: bool, as_json: bool) -> None:
     settings, born = made.born.settings, made.born
     if as_json:
         row = {"agent": made.agent, "made": not dry_run, "title": made.title, "sources": made.sources}
@@ -205,7 +205,7 @@ async def _fleet(file: Path, address: str, *, dry_run: bool, as_json: bool) -> i
 async def _log(address: str, what: str, *, dry_run: bool) -> AsyncIterator[AlarmLog]:
     """The log to write to, made where there is none; a dry run makes none, and takes an empty one for it."""
     if dry_run and not address and not data_folder().log_path().exists():
-        yield DirectLog(MemoryLog())
+        yield DirectLog(InMemoryLog())
         return
     if not dry_run:
         _begin(address)

@@ -14,7 +14,7 @@ from palimpsest.console.describe import seqs, timer_text, value_text
 from palimpsest.console.inspect import reading
 from palimpsest.console.options import bundle_option, json_option
 from palimpsest.console.show import Page, Part, many, one_line, print_json, printable, took, utc
-from palimpsest.events.debug.diff import BlockEdit, Moved, Place, StateDiff, pieces
+from palimpsest.events.debug.diff import BlockEdit, DiffSide, Moved, StateDiff, pieces
 from palimpsest.events.debug.window import PARTS, Share, gist
 from palimpsest.events.errors import BadInput
 from palimpsest.events.state import Summary, Turn
@@ -26,7 +26,7 @@ from palimpsest.store.logs.contract import LogReader
 USAGE: Final = "Write `diff AGENT SEQ [SEQ]`, `diff AGENT AGENT`, or `diff AGENT SEQ AGENT SEQ`."
 
 
-def places(log: LogReader, given: tuple[str, ...]) -> tuple[Place, Place]:
+def places(log: LogReader, given: tuple[str, ...]) -> tuple[DiffSide, DiffSide]:
     """The two places that are meant; where a seq is left out, an agent's end. Raises BadInput, UnknownAgent."""
     match given:
         case (agent, other) if not _is_seq(other):
@@ -44,8 +44,8 @@ def _is_seq(text: str) -> bool:
     return re.fullmatch(r"\d{1,40}", text) is not None
 
 
-def _place(log: LogReader, agent: str, seq: str = "") -> Place:
-    return Place(agent=agent, seq=int(seq) if seq else agent_head(log, agent).seq)
+def _place(log: LogReader, agent: str, seq: str = "") -> DiffSide:
+    return DiffSide(agent=agent, seq=int(seq) if seq else agent_head(log, agent).seq)
 
 
 @click.command("diff")

@@ -16,8 +16,8 @@ from typing import Final, Literal
 
 import msgspec
 
-from palimpsest.actors.links.calls import Log
-from palimpsest.actors.models.hosted.window import Window
+from palimpsest.actors.links.calls import StreamLog
+from palimpsest.actors.models.hosted.window import ServedWindow
 from palimpsest.actors.parts.process import now_ms
 from palimpsest.actors.requests import births, formats, sources, zones
 from palimpsest.actors.requests.births import Birth
@@ -39,7 +39,7 @@ from palimpsest.store.times.zones import named
 
 AT_ONCE: Final = 200
 
-Served = Callable[[Flags], Awaitable[Window]]
+Served = Callable[[Flags], Awaitable[ServedWindow]]
 
 
 class Done(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,7 +51,7 @@ class Done(msgspec.Struct, frozen=True, kw_only=True):
     left: tuple[str, ...] = ()
 
 
-class Plan(msgspec.Struct, frozen=True):
+class FleetPlan(msgspec.Struct, frozen=True):
     """What is to be done, by agent (`attached`: by source), and what is `wrong` with the wishes, by agent."""
 
     births: list[Birth]
@@ -65,7 +65,9 @@ class Plan(msgspec.Struct, frozen=True):
     wrong: dict[str, str]
 
 
-async def planned(log: Log, wishes: Sequence[Wish], environ: Mapping[str, str], count: Count, served: Served) -> Plan:
+async def planned(
+    log: StreamLog, wishes: Sequence[Wish], environ: Mapping[str, str], count: Count, served: Served
+) -> FleetPlan:
     """What it takes to have these agents. Nothing is written."""
     planning = _Planning(log, environ, count, served)
     await planning.look_at_sources(wishes)
@@ -78,13 +80,13 @@ async def planned(log: Log, wishes: Sequence[Wish], environ: Mapping[str, str], 
 
 
 class _Planning:
-    def __init__(self, log: Log, environ: Mapping[str, str], count: Count, served: Served) -> None:
-        self.plan = Plan([], {}, [], {}, {}, {}, [], {})
+    def __init__(self, log: StreamLog, environ: Mapping[str, str], count: Count, served: Served) -> None:
+        self.plan = FleetPlan([], {}, [], {}, {}, {}, [], {})
         self._log = log
         self._environ = environ
         self._count = count
         self._ask = served
-        self._windows: dict[tuple[str, str], Window] = {}
+        self._windows: dict[tuple[str, str], ServedWindow] = {}
         self._unknown: dict[str, UnknownSource] = {}
         self._fitting: set[tuple[object, ...]] = set()
 
@@ -108,14 +110,14 @@ class _Planning:
         except (BadInput, UnknownSource, WindowTooSmall) as error:
             self.plan.wrong[wish.agent] = str(error)
 
-    async def _served(self, flags: Flags) -> Window:
+    async def _served(self, flags: Flags) -> ServedWindow:
         """What its server says of its window, asked once."""
         key = flags.base_url, flags.model
         if key not in self._windows:
             self._windows[key] = await self._ask(flags)
         return self._windows[key]
 
-    def _make(self, wish: Wish, window: Window) -> None:
+    def _make(self, wish: Wish, window: ServedWindow) -> None:
         made = birth(wish, self._environ, self._count, window)
         if made.sources:
             self._check_sources(unborn(made.born), made.sources)
@@ -131,7 +133,7 @@ class _Planning:
 
     # --- an agent that there is
 
-    def _change(self, wish: Wish, state: State, window: Window) -> None:
+    def _change(self, wish: Wish, state: State, window: ServedWindow) -> None:
         plan, said = self.plan, []
         if changed := self._settings(wish, state, window):
             plan.settings[wish.agent] = changed
@@ -154,7 +156,7 @@ class _Planning:
         left = tuple(_left(wish, state))
         plan.done.append(Done(agent=wish.agent, did="changed" if said else "unchanged", said=tuple(said), left=left))
 
-    def _settings(self, wish: Wish, state: State, window: Window) -> Settings | None:
+    def _settings(self, wish: Wish, state: State, window: ServedWindow) -> Settings | None:
         changed = settings_changed(chosen(state), wish.flags, self._environ, window)
         if changed:
             check_change(state, changed, self._count, window)
@@ -179,7 +181,7 @@ def _left(wish: Wish, state: State) -> Iterable[str]:
 # --- doing it -----------------------------------------------------------------------------------------------------
 
 
-async def apply(log: AlarmLog, plan: Plan) -> None:
+async def apply(log: AlarmLog, plan: FleetPlan) -> None:
     """Carry out a plan. What another did meanwhile is not undone: given again, the rest is done."""
     if plan.wrong:
         raise BadInput("What is planned is wrong in places: nothing was made or changed.")
@@ -198,7 +200,7 @@ async def apply(log: AlarmLog, plan: Plan) -> None:
         await sources.attach(log, name, agents)
 
 
-async def _append(log: Log, drafts: Iterable[Draft]) -> None:
+async def _append(log: StreamLog, drafts: Iterable[Draft]) -> None:
     left = iter(drafts)
     while part := tuple(islice(left, AT_ONCE)):
         await log.append(Append(part, {each.agent: MUST_EXIST for each in part}))

@@ -10,13 +10,13 @@ import click
 from palimpsest.console.options import address_option, json_option, typed
 from palimpsest.console.show import Page, many, one_line, print_json, utc
 from palimpsest.console.writing import writing
-from palimpsest.events.debug.under_way import Input, UnderWay, under_way
+from palimpsest.events.debug.under_way import OpenInput, UnderWay, under_way
 from palimpsest.events.errors import UnknownAgent
 from palimpsest.events.forks import DROPPED, KEPT
 from palimpsest.questions.plain import plain
 
 if TYPE_CHECKING:
-    from palimpsest.actors.requests.forks import Place
+    from palimpsest.actors.requests.forks import Origin
     from palimpsest.console.overrides import Changes
 
 SHOWN: Final = 10
@@ -79,7 +79,7 @@ def command(
 
 async def _fork(
     agent: str, at: int | None, names: tuple[str, ...], pairs: tuple[str, ...], *, keep: bool, address: str
-) -> tuple[Place, Changes | None]:
+) -> tuple[Origin, Changes | None]:
     from palimpsest.actors.requests.forks import Overrides, fork, place
 
     async with writing(address, f"fork {agent}", UnknownAgent(agent)) as log:
@@ -93,7 +93,7 @@ async def _fork(
     return where, changed
 
 
-def _changed(where: Place, pairs: tuple[str, ...]) -> Changes | None:
+def _changed(where: Origin, pairs: tuple[str, ...]) -> Changes | None:
     """What `--set` says; with none given, what it takes to count tokens is not imported."""
     if not pairs:
         return None
@@ -110,7 +110,7 @@ def _overrides(make: Any, changed: Changes | None, keep: bool) -> Any:
 
 
 def _as_object(
-    agent: str, place: Place, names: tuple[str, ...], changed: Changes | None, timers: Literal["dropped", "keep"]
+    agent: str, place: Origin, names: tuple[str, ...], changed: Changes | None, timers: Literal["dropped", "keep"]
 ) -> dict[str, object]:
     return {
         "forks": list(names),
@@ -128,7 +128,7 @@ def _as_object(
 
 
 def _print(
-    agent: str, place: Place, names: tuple[str, ...], changed: Changes | None, timers: Literal["dropped", "keep"]
+    agent: str, place: Origin, names: tuple[str, ...], changed: Changes | None, timers: Literal["dropped", "keep"]
 ) -> None:
     page = Page()
     state, seq = place.state, place.state.seq
@@ -164,7 +164,7 @@ def print_turn(page: Page, way: UnderWay) -> None:
         page.line(f"{many(len(way.waiting), 'input')} waited there for a turn: {shown}{more}.")
 
 
-def _input(given: Input) -> str:
+def _input(given: OpenInput) -> str:
     text = f' "{one_line(given.text, 50)}"' if given.text else ""
     return f"event {given.seq} ({given.kind}){text}"
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 from palimpsest.console.called import PROGRAM
 from palimpsest.console.options import complain
 from palimpsest.console.show import Page, many, one_line, print_json
-from palimpsest.events.debug.gate import Changes
+from palimpsest.events.debug.gate import ContextChanges
 from palimpsest.questions.gate import BundleVerdict, bundles_in, judged
 from palimpsest.questions.plain import plain
 
@@ -52,7 +52,7 @@ def _print(page: Page, verdict: BundleVerdict, path: Path) -> None:
         page.line(f"  Other versions than it was made with: {one_line('; '.join(told), 400)}")
 
 
-def _print_changes(page: Page, found: Changes, path: Path) -> None:
+def _print_changes(page: Page, found: ContextChanges, path: Path) -> None:
     if found.changed:
         more = ", …" if len(found.changed) > SHOWN else ""
         seqs = ", ".join(map(str, found.changed[:SHOWN])) + more

@@ -20,7 +20,7 @@ from palimpsest.events.errors import BadInput
 from palimpsest.store.folder import DataFolder
 from palimpsest.store.keys.files import KeyFiles, key_files
 from palimpsest.store.keys.imported import imported
-from palimpsest.store.keys.keys import Access, Keys, Server, keys_in, merged
+from palimpsest.store.keys.keys import Access, Credentials, Keys, keys_in, merged
 
 
 @click.group("keys", invoke_without_command=True)
@@ -59,9 +59,9 @@ def add_command(url: str, header: str) -> None:
     files.trusted(), files.servers()  # what is broken is said before a key is asked for
     secret = _secret(f"The {header} header for {address}" if header else f"The key for {address}")
     if header:
-        server = Server(url=str(address), headers={header: secret})
+        server = Credentials(url=str(address), headers={header: secret})
     else:
-        server = Server(url=str(address), key=secret.removeprefix("Bearer ").strip())
+        server = Credentials(url=str(address), key=secret.removeprefix("Bearer ").strip())
     files.keep(server)
     _say(files)
     what = f"The header {header}" if header else "The key"

@@ -58,7 +58,7 @@ _OTHERS: Final[Mapping[str, str]] = {
 }
 
 
-class Told(msgspec.Struct, frozen=True, kw_only=True):
+class SettingMeaning(msgspec.Struct, frozen=True, kw_only=True):
     """A setting: its `value`, whether it is as in every new agent (`usual`), and what it means."""
 
     key: str
@@ -67,11 +67,11 @@ class Told(msgspec.Struct, frozen=True, kw_only=True):
     meaning: str
 
 
-def told(state: State) -> list[Told]:
+def told(state: State) -> list[SettingMeaning]:
     """All settings of an agent as they were chosen, whichever server is asked now."""
     now, usual = chosen(state), Settings()
     return [
-        Told(key=key, value=_text(_of(now, key)), usual=_of(now, key) == _of(usual, key), meaning=meaning)
+        SettingMeaning(key=key, value=_text(_of(now, key)), usual=_of(now, key) == _of(usual, key), meaning=meaning)
         for key, meaning in MEANINGS.items()
     ]
 

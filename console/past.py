@@ -27,7 +27,7 @@ CHARS: Final = 600
 TIMERS: Final = 10
 
 
-class Said(msgspec.Struct, frozen=True):
+class PastMessage(msgspec.Struct, frozen=True):
     """A message: when it was said, who said it ("": the agent), and its beginning."""
 
     when: str
@@ -35,18 +35,18 @@ class Said(msgspec.Struct, frozen=True):
     text: str
 
 
-async def last_said(client: Talker, agent: str) -> list[Said]:
+async def last_said(client: Talker, agent: str) -> list[PastMessage]:
     """The last messages, the oldest first."""
-    found: list[Said] = []
+    found: list[PastMessage] = []
     end = (await client.state(agent)).seq
     for events in LOOKED_BACK:
         found = []
         for envelope in await client.events(agent, max(0, end - events)):
             event = decode(envelope) if envelope.kind in _KINDS else None
             if isinstance(event, UserMessageReceived):
-                found.append(Said(_when(envelope.time), event.name or "you", clip(event.text, CHARS)))
+                found.append(PastMessage(_when(envelope.time), event.name or "you", clip(event.text, CHARS)))
             elif isinstance(event, MessageSent):
-                found.append(Said(_when(envelope.time), "", clip(event.text, CHARS)))
+                found.append(PastMessage(_when(envelope.time), "", clip(event.text, CHARS)))
         if len(found) >= SAID or events >= end:
             break
     return found[-SAID:]

@@ -33,7 +33,7 @@ BAD_INPUT: Final = 2
 TURN_FAILED: Final = 1
 
 
-class Line(msgspec.Struct, frozen=True):
+class InputLine(msgspec.Struct, frozen=True):
     """A line of input: its number from 1, and its text or what is wrong with it."""
 
     number: int
@@ -52,14 +52,14 @@ class Lines:
         self._dropped = False
         self._number = 0
 
-    def feed(self, data: bytes) -> Iterator[Line]:
+    def feed(self, data: bytes) -> Iterator[InputLine]:
         *whole, rest = data.split(b"\n")
         for piece in whole:
             self._keep(piece)
             yield self._line()
         self._keep(rest)
 
-    def end(self) -> Iterator[Line]:
+    def end(self) -> Iterator[InputLine]:
         """A last line without its newline."""
         if self._rest or self._dropped:
             yield self._line()
@@ -71,24 +71,24 @@ class Lines:
         else:
             self._rest += piece
 
-    def _line(self) -> Line:
+    def _line(self) -> InputLine:
         self._number += 1
         data, dropped = bytes(self._rest).removesuffix(b"\r"), self._dropped
         self._rest, self._dropped = bytearray(), False
         if dropped:
-            return Line(self._number, problem=f"has more than {self._max_bytes:,} bytes, the most of a message")
+            return InputLine(self._number, problem=f"has more than {self._max_bytes:,} bytes, the most of a message")
         if kind := kind_of(data):
-            return Line(self._number, problem=f"begins {kind}, and what follows it was not read", last=True)
+            return InputLine(self._number, problem=f"begins {kind}, and what follows it was not read", last=True)
         if b"\0" in data:
-            return Line(self._number, problem="holds NUL bytes, so it is no text")
+            return InputLine(self._number, problem="holds NUL bytes, so it is no text")
         try:
             text = data.decode("utf-8-sig" if self._number == 1 else "utf-8")
         except UnicodeDecodeError as error:
-            return Line(
+            return InputLine(
                 self._number, problem=f"is not UTF-8 text (byte 0x{data[error.start]:02x} at {error.start + 1})"
             )
         why = held_in(text)
-        return Line(self._number, problem=why) if why else Line(self._number, text)
+        return InputLine(self._number, problem=why) if why else InputLine(self._number, text)
 
 
 async def talk(client: Talker, agent: str, chunks: AsyncIterator[bytes], *, thoughts: bool) -> int:
@@ -109,7 +109,7 @@ async def talk(client: Talker, agent: str, chunks: AsyncIterator[bytes], *, thou
     return code
 
 
-async def _lines(chunks: AsyncIterator[bytes]) -> AsyncIterator[Line]:
+async def _lines(chunks: AsyncIterator[bytes]) -> AsyncIterator[InputLine]:
     lines = Lines()
     async for chunk in chunks:
         for line in lines.feed(chunk):

@@ -17,7 +17,7 @@ from typing import Final
 import msgspec
 from msgspec.structs import replace
 
-from palimpsest.actors.models.hosted.window import Window
+from palimpsest.actors.models.hosted.window import ServedWindow
 from palimpsest.console.served import served
 from palimpsest.console.settings import Flags, born, check_change, servers_named, settings_changed, settings_for_new
 from palimpsest.events.addresses import OPENAI_URL
@@ -42,7 +42,7 @@ _OR_UNCHECKED: Final = "Nothing was started (--unchecked takes it as it is)."
 class Foreseen(msgspec.Struct, frozen=True):
     """What the agent's server says of its window; the servers that the user named; and what to tell the user."""
 
-    served: Window
+    served: ServedWindow
     typed: tuple[str, ...]
     notes: tuple[str, ...] = ()
 

@@ -47,7 +47,7 @@ from palimpsest.store.logs.sqlite_log import SqliteLog
 
 if TYPE_CHECKING:
     from palimpsest.actors.reruns.counterfactual import Outcome
-    from palimpsest.actors.reruns.rerun import Plan
+    from palimpsest.actors.reruns.rerun import RerunPlan
     from palimpsest.store.index.projection import MemoryIndex
 
 
@@ -115,15 +115,15 @@ def command(agent: str, *, keep: Path | None, as_json: bool, **options: Any) -> 
 # --- what is to be run, and where ---------------------------------------------------------------------------------
 
 
-def _plan(part: RecordedPart, fork: str, options: Mapping[str, Any]) -> tuple[Plan, tuple[str, ...]]:
+def _plan(part: RecordedPart, fork: str, options: Mapping[str, Any]) -> tuple[RerunPlan, tuple[str, ...]]:
     """The plan, and the servers that it names. Raises BadInput."""
-    from palimpsest.actors.reruns.rerun import Plan
+    from palimpsest.actors.reruns.rerun import RerunPlan
     from palimpsest.store.tokens.counting import count
 
     pairs = [f"{name}={value}" for name in AS_PAIRS if (value := options[name.replace("-", "_")]) is not None]
     pairs += [f"system=@{options['prompt']}"] if options["prompt"] else []
     made = changes(part.before, [*pairs, *options["given"]], count)
-    plan = Plan(
+    plan = RerunPlan(
         agent=part.agent, fork=fork, first=part.first, to=part.last, settings=made.settings, system=made.system,
         blocks=made.blocks, recorded_answers=options["recorded"], said=made.said,
     )  # fmt: skip
@@ -141,7 +141,7 @@ def _keys(log: LogReader, typed: tuple[str, ...]) -> Handed:
     return keys
 
 
-class _Place(msgspec.Struct, frozen=True):
+class _Workplace(msgspec.Struct, frozen=True):
     """Where a rerun works: a log to write to, and a folder for its index. `kept`: the fork stays in the data folder."""
 
     log: LogStore
@@ -150,7 +150,7 @@ class _Place(msgspec.Struct, frozen=True):
 
 
 @contextlib.contextmanager
-def _workplace(log: LogReader, plan: Plan) -> Iterator[_Place]:
+def _workplace(log: LogReader, plan: RerunPlan) -> Iterator[_Workplace]:
     """The data folder if nobody has it; else a copy of the agent in memory."""
     folder = data_folder()
     with contextlib.ExitStack() as stack:
@@ -159,7 +159,7 @@ def _workplace(log: LogReader, plan: Plan) -> Iterator[_Place]:
                 stack.enter_context(folder.lock(f"rerun {plan.agent}"))
                 target = stack.enter_context(SqliteLog(folder.log_path()))
                 target.open_epoch()
-                yield _Place(target, folder.index_path(), kept=True)
+                yield _Workplace(target, folder.index_path(), kept=True)
                 return
             except DataFolderBusy as error:
                 click.echo(
@@ -171,10 +171,10 @@ def _workplace(log: LogReader, plan: Plan) -> Iterator[_Place]:
         copy = held(log, plan.agent, plan.to)
         copy.open_epoch()
         scratch = stack.enter_context(tempfile.TemporaryDirectory(prefix="palimpsest-"))
-        yield _Place(copy, Path(scratch) / "index", kept=False)
+        yield _Workplace(copy, Path(scratch) / "index", kept=False)
 
 
-async def _run(place: _Place, plan: Plan, keys: Handed) -> Outcome:
+async def _run(place: _Workplace, plan: RerunPlan, keys: Handed) -> Outcome:
     from palimpsest.actors.parts.index import open_index
     from palimpsest.actors.reruns.functions import DirectFunctions
     from palimpsest.actors.reruns.rerun import Models, rerun

@@ -15,14 +15,14 @@ from palimpsest.events.vocabulary import End
 
 if TYPE_CHECKING:
     from palimpsest.actors.reruns.counterfactual import Outcome
-    from palimpsest.actors.reruns.rerun import Plan
+    from palimpsest.actors.reruns.rerun import RerunPlan
 
 SHOWN: Final = 12
 """As many turns with other answers are shown; --json has all."""
 ANSWER_CHARS: Final = 300
 
 
-def print_outcome(page: Page, plan: Plan, outcome: Outcome, compared: Comparison) -> None:
+def print_outcome(page: Page, plan: RerunPlan, outcome: Outcome, compared: Comparison) -> None:
     """Where the runs part, the turns with other answers side by side, and the sums."""
     fork = one_line(outcome.fork)
     otherwise = "; ".join(plan.said) or "nothing is otherwise"
@@ -49,7 +49,7 @@ def print_outcome(page: Page, plan: Plan, outcome: Outcome, compared: Comparison
         page.line((f"Not given: event {seq}, {why}.", "yellow"))
 
 
-def print_next(page: Page, plan: Plan, *, kept: bool, file: Path | None) -> None:
+def print_next(page: Page, plan: RerunPlan, *, kept: bool, file: Path | None) -> None:
     """What to type next to look at the fork, where it is in the data folder (`kept`) or in a bundle."""
     if kept:
         page.line(("Look at it: ", "dim"), typed("events", plan.fork))

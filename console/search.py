@@ -28,8 +28,7 @@ from palimpsest.console.options import (
 from palimpsest.console.progress import bar
 from palimpsest.console.show import Page, many, one_line, print_json, utc
 from palimpsest.events.errors import BadInput, StorageUnavailable
-from palimpsest.events.passages import Hit, beside, label
-from palimpsest.events.passages import Page as Found
+from palimpsest.events.passages import Hit, HitPage, beside, label
 from palimpsest.events.sources import is_source
 from palimpsest.questions import searches
 from palimpsest.questions.searches import PAGE_SIZE, STORES, Sayings, Searched, found_in, private_index, sight_after
@@ -144,7 +143,7 @@ def _object(hit: Hit, agent: str) -> dict[str, Any]:
     return row
 
 
-def _print(page: Page, name: str, found: Found, number: int) -> None:
+def _print(page: Page, name: str, found: HitPage, number: int) -> None:
     last = max(0, found.total - 1) // PAGE_SIZE
     where = f"page {number} (of 0 to {last})" if number <= last else f"none on page {number}: pages are 0 to {last}"
     page.line((f"{name}: ", "bold"), f"{many(found.total, 'result')}, {where}")

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 
-from palimpsest.actors.models.hosted.window import UNKNOWN, Window
+from palimpsest.actors.models.hosted.window import UNKNOWN, ServedWindow
 from palimpsest.actors.parts.process import now_ms
 from palimpsest.console.settings import Flags, servers_named
 from palimpsest.events.addresses import OPENAI_URL
@@ -19,17 +19,17 @@ from palimpsest.store.config import around
 from palimpsest.store.folder import DataFolder
 
 
-async def served(flags: Flags) -> Window:
+async def served(flags: Flags) -> ServedWindow:
     """What the server that was typed says of its window."""
     return await _window(flags, typed=True)
 
 
-async def served_for_file(flags: Flags) -> Window:
+async def served_for_file(flags: Flags) -> ServedWindow:
     """The same of one that stands in a file."""
     return await _window(flags, typed=False)
 
 
-async def _window(flags: Flags, *, typed: bool) -> Window:
+async def _window(flags: Flags, *, typed: bool) -> ServedWindow:
     named = servers_named(flags, around(os.environ), flags.model or OFFLINE)
     if flags.model in ("", OFFLINE) or named[0] == OPENAI_URL:
         return UNKNOWN

@@ -16,7 +16,7 @@ import msgspec
 
 from palimpsest.console.fields import FIELDS, split, value_of
 from palimpsest.console.inspect import reading
-from palimpsest.console.meanings import MEANINGS, Told, told
+from palimpsest.console.meanings import MEANINGS, SettingMeaning, told
 from palimpsest.console.options import address_option, bundle_option, data_folder, given_bundle, json_option
 from palimpsest.console.preflight import check_model
 from palimpsest.console.served import remember, served
@@ -96,7 +96,7 @@ def _show(agent: str, as_json: bool) -> None:
     Page().table(("setting", "value", "what it means"), [_line(each) for each in rows])
 
 
-def _line(each: Told) -> tuple[str, ...]:
+def _line(each: SettingMeaning) -> tuple[str, ...]:
     return each.key, each.value if each.usual else f"{each.value} *", each.meaning
 
 

@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 from msgspec.structs import replace
 
-from palimpsest.actors.models.hosted.window import UNKNOWN, Window
+from palimpsest.actors.models.hosted.window import UNKNOWN, ServedWindow
 from palimpsest.console.called import PROGRAM
 from palimpsest.console.describe import value_text
 from palimpsest.console.fields import changed_fields, given
@@ -65,7 +65,7 @@ class Flags(msgspec.Struct, frozen=True, kw_only=True):
     """Take the model and its server as they are named, whatever the server says beforehand."""
 
 
-def settings_for_new(flags: Flags, environ: Mapping[str, str], served: Window = UNKNOWN) -> Settings:
+def settings_for_new(flags: Flags, environ: Mapping[str, str], served: ServedWindow = UNKNOWN) -> Settings:
     """A new agent's settings. With no flag: $PALIMPSEST_MODEL, else the offline model. A hosted model's server is
     $OPENAI_BASE_URL's where --base-url names none: it is written down, so that the agent stays there. `served`: what
     that server says of the window, and of its slots."""
@@ -78,14 +78,14 @@ def settings_for_new(flags: Flags, environ: Mapping[str, str], served: Window = 
 
 
 def settings_changed(
-    now: Settings, flags: Flags, environ: Mapping[str, str] = NOTHING, served: Window = UNKNOWN
+    now: Settings, flags: Flags, environ: Mapping[str, str] = NOTHING, served: ServedWindow = UNKNOWN
 ) -> Settings | None:
     """An agent's settings with the flags applied; None where they change nothing."""
     changed = _with_servers(moved_along(now, _model_changed(now, flags, environ, served)), flags)
     return None if changed == now else changed
 
 
-def _at_most(window: int, served: Window) -> int:
+def _at_most(window: int, served: ServedWindow) -> int:
     """A window that nobody asked for stays within what the server serves, or the model was trained for."""
     return min(window, served.served or window, served.trained or window)
 
@@ -101,7 +101,7 @@ def _with_servers(settings: Settings, flags: Flags) -> Settings:
     return settings
 
 
-def _model_changed(now: Settings, flags: Flags, environ: Mapping[str, str], served: Window) -> Settings:
+def _model_changed(now: Settings, flags: Flags, environ: Mapping[str, str], served: ServedWindow) -> Settings:
     """A model's name comes with its server: `--model` alone means $OPENAI_BASE_URL's, else OpenAI's own."""
     model = flags.model or now.model
     flags = _with_server(flags, flags.model or OFFLINE, environ)
@@ -169,25 +169,25 @@ def _with_window(settings: Settings, window: int) -> Settings:
     )
 
 
-def born(settings: Settings, count: Count, served: Window = UNKNOWN) -> AgentCreated:
+def born(settings: Settings, count: Count, served: ServedWindow = UNKNOWN) -> AgentCreated:
     """The first event of a new agent. Raises BadInput where its window is too small."""
     event = newborn(settings)
     check_window(event, count, served)
     return event
 
 
-def check_window(event: AgentCreated, count: Count, served: Window = UNKNOWN) -> None:
+def check_window(event: AgentCreated, count: Count, served: ServedWindow = UNKNOWN) -> None:
     check_change(unborn(event), event.settings, count, served)
 
 
-def check_change(state: State, settings: Settings, count: Count, served: Window = UNKNOWN) -> None:
+def check_change(state: State, settings: Settings, count: Count, served: ServedWindow = UNKNOWN) -> None:
     """Raises BadInput where an agent, with the core memory and the sources that it has by now, could not talk in its
     new window, or in a fallback's."""
     for number, asked in enumerate(all_of(settings)):
         _check_least(replace(state, settings=asked), count, served, number)
 
 
-def _check_least(state: State, count: Count, served: Window, number: int) -> None:
+def _check_least(state: State, count: Count, served: ServedWindow, number: int) -> None:
     """`number`: which of the agent's servers it is (0: its own, of which `served` is)."""
     settings = state.settings
     whose = f" of fallback {number} ({_place(settings)})" if number else ""
@@ -208,7 +208,7 @@ def _check_least(state: State, count: Count, served: Window, number: int) -> Non
         )
 
 
-def window_said(settings: Settings, served: Window, *, asked: bool) -> str:
+def window_said(settings: Settings, served: ServedWindow, *, asked: bool) -> str:
     """Where an agent's window comes from, and what may be wrong with it. `asked`: its size was given by --window."""
     size = f"window {settings.window_tokens:,} tokens"
     if not settings.base_url:
@@ -231,7 +231,7 @@ def window_said(settings: Settings, served: Window, *, asked: bool) -> str:
     return f"{size}{trained}; the server does not say what it serves: if that is less, give it by --window"
 
 
-def bound_said(settings: Settings, served: Window) -> str:
+def bound_said(settings: Settings, served: ServedWindow) -> str:
     """How many requests the agent's server gets at once, where that is not what is usual."""
     if not settings.in_flight:
         return ""

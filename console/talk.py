@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from palimpsest.actors.client import Reply, Ticket
     from palimpsest.actors.loads.loading import OnProgress, Report
     from palimpsest.actors.models.protocol import Piece
-    from palimpsest.actors.requests.forks import Overrides, Place, Undone
+    from palimpsest.actors.requests.forks import Origin, Overrides, Undone
     from palimpsest.actors.requests.turns import Ending
-    from palimpsest.actors.requests.zones import Change
+    from palimpsest.actors.requests.zones import ZoneChange
     from palimpsest.events.envelope import Envelope
     from palimpsest.events.formats import Format
     from palimpsest.events.state import State
@@ -33,7 +33,7 @@ class Talker(Protocol):
 
     async def change_settings(self, agent: str, settings: Settings) -> None: ...
 
-    async def change_zone(self, agent: str, zone: str) -> Change: ...
+    async def change_zone(self, agent: str, zone: str) -> ZoneChange: ...
 
     async def change_format(self, agent: str, *, add: Iterable[str] = (), remove: Iterable[str] = ()) -> Format: ...
 
@@ -67,7 +67,7 @@ class Talker(Protocol):
 
     async def fork(
         self, agent: str, name: str, *, at: int | None = None, overrides: Overrides | None = None
-    ) -> Place: ...
+    ) -> Origin: ...
 
     async def undo(self, agent: str) -> Undone: ...
 

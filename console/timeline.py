@@ -23,7 +23,7 @@ from palimpsest.console.options import bundle_option, given_bundle
 from palimpsest.console.show import Page, one_line, print_json, utc
 from palimpsest.console.story import LABELS, StoryPage
 from palimpsest.events.codec import decode
-from palimpsest.events.debug.choice import Wanted
+from palimpsest.events.debug.choice import EventChoice
 from palimpsest.events.debug.moments import Item, TurnBegan, TurnClosed, moment
 from palimpsest.events.envelope import Envelope
 from palimpsest.events.errors import BadInput
@@ -121,7 +121,7 @@ class _Teller:
 
 def _show_story(log: LogReader, stretch: Excerpt, *, full: bool) -> int:
     """Print the story; the seq of the first event that cannot be read (0: none)."""
-    if stretch.newest and stretch.wanted == Wanted():
+    if stretch.newest and stretch.wanted == EventChoice():
         stretch = replace(stretch, first=first_of_last(log, stretch), newest=0)
     teller = _Teller(log, stretch, full=full)
     now = stretches(log, stretch.agent, stretch.first, stretch.last)

@@ -23,7 +23,7 @@ from palimpsest.store.logs.states import load
 from palimpsest.store.times import zones
 
 if TYPE_CHECKING:
-    from palimpsest.actors.requests.zones import Change
+    from palimpsest.actors.requests.zones import ZoneChange
 
 
 @click.command("timezone")
@@ -58,7 +58,7 @@ def command(agent: str, zone: str, address: str, as_json: bool) -> None:
     click.echo(told_of(state))
 
 
-async def _change(agent: str, zone: str, address: str) -> Change:
+async def _change(agent: str, zone: str, address: str) -> ZoneChange:
     from palimpsest.actors.requests.zones import change
 
     zones.named(zone)  # raises before anything is started

@@ -20,7 +20,7 @@ from palimpsest.console.wrapping import Wrapper, wrapped
 if TYPE_CHECKING:
     from palimpsest.actors.client import Reply
     from palimpsest.actors.models.protocol import Piece, PieceKind
-    from palimpsest.console.past import Said
+    from palimpsest.console.past import PastMessage
 
 
 class Voice:
@@ -129,7 +129,7 @@ class Voice:
         """A line of the chat's own, or several."""
         self._console.print(Text(wrapped(printable(text), self._console.width), style), soft_wrap=True)
 
-    def recall(self, past: Sequence[Said]) -> None:
+    def recall(self, past: Sequence[PastMessage]) -> None:
         """What was said before."""
         for each in past:
             name = f"{each.when}  {one_line(each.who, 40) or self._name[:-2]}> "

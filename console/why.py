@@ -19,7 +19,7 @@ from palimpsest.console.options import (
 )
 from palimpsest.console.show import Page, print_json
 from palimpsest.console.why_page import print_verdict
-from palimpsest.events.debug.phrases import Wanted
+from palimpsest.events.debug.phrases import Phrase
 from palimpsest.questions.grounds import grounds
 from palimpsest.questions.plain import plain
 from palimpsest.questions.ranks import Ranks
@@ -57,7 +57,7 @@ def command(agent: str, text: str | None, *, at: int | None, exact: bool, patien
     if text is None:
         _say_grounds(agent, at, as_json=as_json)
         return
-    wanted = Wanted(text, search_terms(), exact=exact)
+    wanted = Phrase(text, search_terms(), exact=exact)
     with reading() as log:
         found = verdict_at(log, agent, wanted, at, _ranks(log, patient=patient))
     if as_json:

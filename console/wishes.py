@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import msgspec
 from msgspec.structs import replace
 
-from palimpsest.actors.models.hosted.window import UNKNOWN, Window
+from palimpsest.actors.models.hosted.window import UNKNOWN, ServedWindow
 from palimpsest.actors.requests.births import Birth, check
 from palimpsest.actors.requests.zones import zoned
 from palimpsest.console.settings import Flags, check_window, settings_for_new
@@ -41,7 +41,7 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
     sources: tuple[str, ...] = ()
 
 
-def birth(wish: Wish, environ: Mapping[str, str], count: Count, served: Window = UNKNOWN) -> Birth:
+def birth(wish: Wish, environ: Mapping[str, str], count: Count, served: ServedWindow = UNKNOWN) -> Birth:
     """The agent to be made. Raises BadInput."""
     born = first_event(wish, environ, served)
     check_window(born, count, served)
@@ -53,7 +53,7 @@ def birth(wish: Wish, environ: Mapping[str, str], count: Count, served: Window =
     return made
 
 
-def first_event(wish: Wish, environ: Mapping[str, str], served: Window = UNKNOWN) -> AgentCreated:
+def first_event(wish: Wish, environ: Mapping[str, str], served: ServedWindow = UNKNOWN) -> AgentCreated:
     settings = settings_for_new(wish.flags, environ, served)
     event = newborn(settings, system=SYSTEM if wish.system is None else wish.system)
     usual = {block.label: block for block in event.blocks}

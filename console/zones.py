@@ -11,7 +11,7 @@ from palimpsest.events.times import ahead, is_utc, stamp, zone_of
 from palimpsest.store.times import zones
 
 if TYPE_CHECKING:
-    from palimpsest.actors.requests.zones import Change
+    from palimpsest.actors.requests.zones import ZoneChange
     from palimpsest.console.talk import Talker
     from palimpsest.events.state import State
     from palimpsest.events.types import AgentCreated, Timer
@@ -22,7 +22,7 @@ async def moved(client: Talker, agent: str, zone: str) -> list[str]:
     return change_said(agent, await client.change_zone(agent, zone))
 
 
-def change_said(agent: str, change: Change) -> list[str]:
+def change_said(agent: str, change: ZoneChange) -> list[str]:
     if change.before == change.after:
         return [f"Agent '{one_line(agent)}' is in the time zone {change.after}."]
     said = f"Agent '{one_line(agent)}' goes by {change.after} from its next turn on, and no longer by {change.before}"

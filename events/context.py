@@ -26,7 +26,7 @@ from palimpsest.events.servers import summarizer
 from palimpsest.events.state import UNCOUNTED, Entry, State, Summary
 from palimpsest.events.text_calls import functions_text
 from palimpsest.events.texts import clip
-from palimpsest.events.times import Moment, now, stamp, zone_of
+from palimpsest.events.times import ShownTime, now, stamp, zone_of
 from palimpsest.events.types import Block, Settings
 from palimpsest.events.vocabulary import Role
 
@@ -54,12 +54,12 @@ PackageType: TypeAlias = Literal["user_message", "login", "upload", "system_aler
 """What a packaged event says that it is."""
 
 
-def package(type: PackageType, at: Moment, **fields: str) -> bytes:
+def package(type: PackageType, at: ShownTime, **fields: str) -> bytes:
     """A packaged event as MemGPT has it: a user message whose content is JSON."""
     return message("user", _json({"type": type, **fields, "time": stamp(*at)}).decode())
 
 
-def package_result(call: str, at: Moment, text: str, *, ok: bool) -> bytes:
+def package_result(call: str, at: ShownTime, text: str, *, ok: bool) -> bytes:
     """A function's result as the model reads it."""
     content = _json({"status": "OK" if ok else "Failed", "message": text, "time": stamp(*at)}).decode()
     return _json({"role": "tool", "tool_call_id": call, "content": content})
@@ -71,7 +71,7 @@ PRESSURE_WARNING: Final = (
 )
 
 
-def pressure_warning(at: Moment) -> bytes:
+def pressure_warning(at: ShownTime) -> bytes:
     return package("system_alert", at, message=PRESSURE_WARNING)
 
 
@@ -126,7 +126,7 @@ def summary_message(summary: Summary) -> bytes:
         "conversation memory constraints.\n"
         f"The following is a summary of the previous {summary.hidden} messages:\n{summary.text}"
     )
-    return package("system_alert", Moment(summary.time_ms, summary.offset_s), message=text)
+    return package("system_alert", ShownTime(summary.time_ms, summary.offset_s), message=text)
 
 
 def status_message(state: State) -> bytes:

@@ -24,7 +24,7 @@ HEAD: Final = -1
 SUMMARY: Final = -2
 
 
-class Part(msgspec.Struct, frozen=True):
+class CountedPart(msgspec.Struct, frozen=True):
     """`place` is its entry's in the queue, HEAD or SUMMARY; `texts` are what is to be counted, to which `framing`
     tokens come; `tokens` is what it is held to have by now."""
 
@@ -34,18 +34,18 @@ class Part(msgspec.Struct, frozen=True):
     tokens: int
 
 
-def parts(state: State) -> tuple[Part, ...]:
+def parts(state: State) -> tuple[CountedPart, ...]:
     """The parts of a reply's request that stay from one to the next; none where the agent's server does not count."""
     if not is_servers(state.settings.encoding):
         return ()
     system, tools = head_wires(state)
-    head = Part(HEAD, *_texts((system,)), state.head_tokens)
+    head = CountedPart(HEAD, *_texts((system,)), state.head_tokens)
     if tools:
         head = replace(head, texts=(*head.texts, tools.decode()), framing=head.framing + PER_FUNCTION)
     made = [head]
     if state.summary:
-        made.append(Part(SUMMARY, *_texts((summary_message(state.summary),)), state.summary.tokens))
-    made += [Part(n, *_texts(sent_wires(state, each)), each.tokens) for n, each in enumerate(state.queue)]
+        made.append(CountedPart(SUMMARY, *_texts((summary_message(state.summary),)), state.summary.tokens))
+    made += [CountedPart(n, *_texts(sent_wires(state, each)), each.tokens) for n, each in enumerate(state.queue)]
     return tuple(made)
 
 
@@ -63,7 +63,7 @@ def _texts(wires: tuple[bytes, ...]) -> tuple[tuple[str, ...], int]:
     return tuple(filter(None, texts)), framing
 
 
-def compared(parts: tuple[Part, ...], counts: Sequence[int | None], held_tokens: int) -> Counted | None:
+def compared(parts: tuple[CountedPart, ...], counts: Sequence[int | None], held_tokens: int) -> Counted | None:
     """What the server's counts of the parts' texts say of a request that was held to have `held_tokens`. A text that it
     did not count leaves its part as it was; None: it counted none."""
     each, found = iter(counts), {}

@@ -18,7 +18,7 @@ Format = tuple[str, ...]
 """The names of the parts that contexts are rendered with, in the order of `PARTS`."""
 
 
-class Part(msgspec.Struct, frozen=True):
+class FormatPart(msgspec.Struct, frozen=True):
     """`what` it does, for people; `newborn`: new agents have it from the start."""
 
     name: str
@@ -44,24 +44,28 @@ ZONED: Final = "zoned"
 SEARCH_FILTERS: Final = "search_filters"
 
 PARTS: Final = (
-    Part(TIMED_HEARTBEATS, "set_timer offers timed heartbeats", newborn=True),
-    Part(EMPTY_CONTENT, 'a message that only calls functions has the content "", not null', newborn=True),
-    Part(BRIEF, "short texts of the functions and of the usual instructions, for a small window"),
-    Part(ALTERNATING, "user and assistant take turns: messages of one side in a row are joined, the status too"),
-    Part(NO_SYSTEM, "no system message: its text stands at the head of the first user message"),
-    Part(SHORT_IDS, "every call has an id of nine letters and digits of its own"),
-    Part(BARE_CALLS, "a message that calls functions holds no thoughts beside them"),
-    Part(NO_CONTENT, "a message that only calls functions has no content at all"),
-    Part(
+    FormatPart(TIMED_HEARTBEATS, "set_timer offers timed heartbeats", newborn=True),
+    FormatPart(EMPTY_CONTENT, 'a message that only calls functions has the content "", not null', newborn=True),
+    FormatPart(BRIEF, "short texts of the functions and of the usual instructions, for a small window"),
+    FormatPart(ALTERNATING, "user and assistant take turns: messages of one side in a row are joined, the status too"),
+    FormatPart(NO_SYSTEM, "no system message: its text stands at the head of the first user message"),
+    FormatPart(SHORT_IDS, "every call has an id of nine letters and digits of its own"),
+    FormatPart(BARE_CALLS, "a message that calls functions holds no thoughts beside them"),
+    FormatPart(NO_CONTENT, "a message that only calls functions has no content at all"),
+    FormatPart(
         TEXT_CALLS, "functions are told in the system text; calls and results are text, in the form of Hermes and Qwen"
     ),
-    Part(OWN_FIELDS, "what a server put beside its calls (a signature) goes back to it, and to no other", newborn=True),
-    Part(OWN_REASONING, "a model's reasoning goes back to the server that gave it, and to no other"),
-    Part(BLANK_REASONING, "answers without reasoning have a blank one"),
-    Part(DUMMY_SIGNATURES, "calls without Gemini's signature have the one that Gemini documents for them"),
-    Part(DESCRIBED_BLOCKS, "sections of core memory show what they are for, and functions name them", newborn=True),
-    Part(ZONED, "times are told, and timers set, in the agent's time zone", newborn=True),
-    Part(SEARCH_FILTERS, "conversation_search takes who said it, and from which day to which", newborn=True),
+    FormatPart(
+        OWN_FIELDS, "what a server put beside its calls (a signature) goes back to it, and to no other", newborn=True
+    ),
+    FormatPart(OWN_REASONING, "a model's reasoning goes back to the server that gave it, and to no other"),
+    FormatPart(BLANK_REASONING, "answers without reasoning have a blank one"),
+    FormatPart(DUMMY_SIGNATURES, "calls without Gemini's signature have the one that Gemini documents for them"),
+    FormatPart(
+        DESCRIBED_BLOCKS, "sections of core memory show what they are for, and functions name them", newborn=True
+    ),
+    FormatPart(ZONED, "times are told, and timers set, in the agent's time zone", newborn=True),
+    FormatPart(SEARCH_FILTERS, "conversation_search takes who said it, and from which day to which", newborn=True),
 )
 
 NAMED: Final = 3

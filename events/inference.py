@@ -13,7 +13,7 @@ import msgspec
 from palimpsest.events.body import headers
 from palimpsest.events.cache import StateCache
 from palimpsest.events.context import fingerprint, open_request, without_margin
-from palimpsest.events.counting import Part, parts
+from palimpsest.events.counting import CountedPart, parts
 from palimpsest.events.decide import advance, placed
 from palimpsest.events.envelope import Draft, Envelope
 from palimpsest.events.errors import PalimpsestError
@@ -56,7 +56,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     """The request's count by `encoding`, with the margin; `held_tokens` is without."""
     held_tokens: int = 0
     encoding: str = ""
-    parts: tuple[Part, ...] = ()
+    parts: tuple[CountedPart, ...] = ()
     """What the server is to count before the request is sent."""
     margin: float = 1.0
     budget_tokens: int = 0

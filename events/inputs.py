@@ -12,7 +12,7 @@ import msgspec
 
 from palimpsest.events.context import message, package
 from palimpsest.events.texts import clip
-from palimpsest.events.times import Moment, stamp
+from palimpsest.events.times import ShownTime, stamp
 from palimpsest.events.types import AlertRaised, Event, TimerFired, UploadFinished, UserLoggedIn, UserMessageReceived
 
 LABEL_CHARS: Final = 200
@@ -29,7 +29,7 @@ _TEXT: Final = {
 
 def packaged(event: Event, time_ms: int) -> bytes:
     """An input as a message, with the time at which it came, in UTC: see `on_clock`."""
-    at = Moment(time_ms)
+    at = ShownTime(time_ms)
     match event:
         case UserMessageReceived():
             name = {"name": clip(event.name, LABEL_CHARS)} if event.name else {}

@@ -80,7 +80,7 @@ def read_object(text: str, *, lists: bool = False) -> str | Flaw:
     if not inner.strip():
         return Flaw("they are empty", start)
     try:
-        return _Reader(inner).whole(lists=lists)
+        return _Scanner(inner).whole(lists=lists)
     except _Wrong as wrong:
         found = inner[wrong.at : wrong.at + _SHOWN]
         shown = msgspec.json.encode(found.encode("utf-8", "replace").decode()).decode() if found else ""
@@ -100,7 +100,7 @@ def _unwrapped(text: str) -> tuple[str, int]:
     return inner[start : -len(_FENCE)], start
 
 
-class _Reader:
+class _Scanner:
     """One pass over the text; `_at` is the next character. Raises _Wrong."""
 
     def __init__(self, text: str, layer: int = 1) -> None:
@@ -141,7 +141,7 @@ class _Reader:
     def _inside_of_string(self) -> str:
         """The object as it stands in a JSON string, without the string's own quotation marks."""
         start = self._at
-        inner = _Reader(f'"{self._text[start:].rstrip()}"', self._layer)
+        inner = _Scanner(f'"{self._text[start:].rstrip()}"', self._layer)
         body = inner._string()
         end = inner._at
         if inner._peek():
@@ -150,7 +150,7 @@ class _Reader:
 
     def _nested(self, inner: str, start: int) -> str:
         try:
-            return _Reader(inner, self._layer + 1).whole()
+            return _Scanner(inner, self._layer + 1).whole()
         except _Wrong as wrong:
             raise _Wrong(f"the object that is written as a text is none ({wrong.what})", start) from None
 

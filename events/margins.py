@@ -14,7 +14,7 @@ from typing import Final
 from msgspec.structs import replace
 
 from palimpsest.events.encodings import is_own
-from palimpsest.events.state import Learned, Reading, State
+from palimpsest.events.state import Learned, ServerCount, State
 from palimpsest.events.types import OFFLINE, CutNoticed, InferenceCompleted, MarginLearned, Settings
 
 READINGS: Final = 8
@@ -40,17 +40,17 @@ _FAR_BELOW: Final = 0.6
 """No tokenizer makes so few tokens of a text as that, against ours."""
 
 
-def reading(event: InferenceCompleted, counted_tokens: int) -> Reading | None:
+def reading(event: InferenceCompleted, counted_tokens: int) -> ServerCount | None:
     """What the server counted of a request, beside our count of it without margin; None: it did not say."""
     usage = event.usage
     if usage.estimated or usage.prompt <= 0 or counted_tokens < _LEAST_TOKENS:
         return None
     prompt = usage.prompt + usage.cached if usage.cached > usage.prompt else usage.prompt
-    made = Reading(counted=counted_tokens, prompt=prompt)
+    made = ServerCount(counted=counted_tokens, prompt=prompt)
     return made if _LEAST_RATIO <= made.ratio <= _MOST_RATIO else None
 
 
-def taken(state: State, made: Reading | None) -> State:
+def taken(state: State, made: ServerCount | None) -> State:
     return replace(state, readings=(*state.readings, made)[-READINGS:]) if made else state
 
 

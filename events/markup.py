@@ -52,7 +52,7 @@ _BEGINS_TO: Final = re.compile(r"\s*to=[\w.:-]*\s*(<\|(?:channel|constrain|messa
 _RECIPIENT: Final = re.compile(r"\bto=([\w.:-]+)")
 
 
-class Reading(msgspec.Struct, frozen=True):
+class MarkupReading(msgspec.Struct, frozen=True):
     """`calls` holds those that could not be read too, as calls that fail; `unread` are their texts."""
 
     text: str = ""
@@ -61,7 +61,7 @@ class Reading(msgspec.Struct, frozen=True):
     unread: tuple[str, ...] = ()
 
 
-def read(content: str, functions: Functions) -> Reading:
+def read(content: str, functions: Functions) -> MarkupReading:
     """A whole text, read."""
     splitter = Splitter(functions)
     splitter.feed(content)
@@ -110,9 +110,9 @@ class Splitter:
         self._given.end()
         return pieces + self._given.pieces()
 
-    def reading(self) -> Reading:
+    def reading(self) -> MarkupReading:
         """All that was read, after `end`."""
-        return Reading(self._given.text, self._given.thoughts, tuple(self._calls), tuple(self._unread))
+        return MarkupReading(self._given.text, self._given.thoughts, tuple(self._calls), tuple(self._unread))
 
     def _pieces(self, *, final: bool) -> list[TextPiece]:
         at = 0

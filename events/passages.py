@@ -49,7 +49,7 @@ BesideHit: TypeAlias = Literal[
 ]
 
 
-class Told(msgspec.Struct, frozen=True, array_like=True):
+class ToldBeside(msgspec.Struct, frozen=True, array_like=True):
     """What is told beside a hit."""
 
     kind: BesideHit
@@ -76,10 +76,10 @@ class Hit(msgspec.Struct, frozen=True, array_like=True):
     first_line: int = 0
     last_line: int = 0
     heading: str = ""
-    beside: tuple[Told, ...] = ()
+    beside: tuple[ToldBeside, ...] = ()
 
 
-class Page(msgspec.Struct, frozen=True, array_like=True):
+class HitPage(msgspec.Struct, frozen=True, array_like=True):
     """A page of hits, and how many hits there are on all pages."""
 
     hits: tuple[Hit, ...]
@@ -133,7 +133,7 @@ def chunks(text: str, ends: Sequence[int]) -> list[str]:
 # --- splitting --------------------------------------------------------------------------------------------------
 
 
-class _Piece(NamedTuple):
+class _PassagePiece(NamedTuple):
     end: int
     tokens: int
     paragraph: bool
@@ -159,7 +159,7 @@ def split(text: str, count: Callable[[str], int], limit_tokens: int = PASSAGE_TO
     return tuple(ends)
 
 
-def _fill(pieces: list[_Piece], first: int, limit: int) -> int:
+def _fill(pieces: list[_PassagePiece], first: int, limit: int) -> int:
     """The last piece of the chunk that begins with `first`: a paragraph's last if the chunk is half full by then."""
     tokens, paragraph, last = pieces[first].tokens, -1, first
     while last + 1 < len(pieces) and tokens + pieces[last + 1].tokens <= limit:
@@ -171,7 +171,7 @@ def _fill(pieces: list[_Piece], first: int, limit: int) -> int:
     return last if at_end or paragraph < 0 else paragraph
 
 
-def _pieces(text: str, count: Callable[[str], int], limit: int) -> Iterator[_Piece]:
+def _pieces(text: str, count: Callable[[str], int], limit: int) -> Iterator[_PassagePiece]:
     """Sentences and the like, counted; short ones together, those over the limit cut."""
     start = 0
     shortest = max(1, limit // 4)
@@ -186,7 +186,7 @@ def _pieces(text: str, count: Callable[[str], int], limit: int) -> Iterator[_Pie
 
 def _fitting(
     text: str, start: int, end: int, count: Callable[[str], int], limit: int, *, paragraph: bool
-) -> Iterator[_Piece]:
+) -> Iterator[_PassagePiece]:
     """text[start:end] in pieces that fit: by windows at word boundaries, each halved until it does."""
     window = max(1, limit * _WINDOW_CHARS_PER_TOKEN)
     todo = [end]
@@ -199,7 +199,7 @@ def _fitting(
         if tokens > limit and stop - start > 1:
             todo.append(_word_end(text, start, start + (stop - start + 1) // 2))
             continue
-        yield _Piece(stop, tokens, paragraph and stop == end)
+        yield _PassagePiece(stop, tokens, paragraph and stop == end)
         start = todo.pop()
 
 
@@ -239,7 +239,7 @@ def beside(hit: Hit, at: Callable[[int], str] = stamp) -> str:
     return f" ({told})" if told else ""
 
 
-def _told(told: Told, when: str) -> str:
+def _told(told: ToldBeside, when: str) -> str:
     if told.kind == "repeated":
         return f"said {told.times + 1} times, last {when}"
     text = clip(" ".join(told.text.replace(")", "]").split()), BESIDE_CHARS)

@@ -20,11 +20,11 @@ FOLD: Final = "2"
 UNCOUNTED: Final = -1
 
 
-class Part(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class StatePart(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A part of a state."""
 
 
-class Entry(Part, frozen=True, kw_only=True):
+class Entry(StatePart, frozen=True, kw_only=True):
     """One message of the FIFO queue. `seq` is that of the event which bore it; `wire` its JSON; `tokens` its count."""
 
     seq: int
@@ -35,7 +35,7 @@ class Entry(Part, frozen=True, kw_only=True):
     """An answer's: what goes back to the server that gave it."""
 
 
-class Pending(Part, frozen=True, kw_only=True):
+class Pending(StatePart, frozen=True, kw_only=True):
     """An input that waits for its turn. `stop`: the reason, where its turn was stopped before it began."""
 
     seq: int
@@ -49,7 +49,7 @@ class Pending(Part, frozen=True, kw_only=True):
     """Where the passages end in which it was archived, on its way into the window."""
 
 
-class Summary(Part, frozen=True, kw_only=True):
+class Summary(StatePart, frozen=True, kw_only=True):
     """The recursive summary. `seq` is that of the event that wrote it, `hidden` how many messages it stands for,
     of `total` that there were then; `tokens` its count as a message of the context."""
 
@@ -62,7 +62,7 @@ class Summary(Part, frozen=True, kw_only=True):
     offset_s: int | None = None
 
 
-class Eviction(Part, frozen=True, kw_only=True):
+class Eviction(StatePart, frozen=True, kw_only=True):
     """An eviction under way: `seqs` are to go once a summary of them is written. `gone` are those entries while they
     are cut, and their summary is not written yet."""
 
@@ -77,7 +77,7 @@ class Eviction(Part, frozen=True, kw_only=True):
     gone: tuple[Entry, ...] = ()
 
 
-class Alarm(Part, frozen=True, kw_only=True):
+class Alarm(StatePart, frozen=True, kw_only=True):
     """A timer that is set; `key` is that of the event that set it, which its firing or cancelling closes: it names the
     alarm, since a client may set two timers of one id."""
 
@@ -85,14 +85,14 @@ class Alarm(Part, frozen=True, kw_only=True):
     key: str
 
 
-class Down(Part, frozen=True, kw_only=True):
+class Down(StatePart, frozen=True, kw_only=True):
     """A server that failed in a turn: its number, and why."""
 
     server: int
     why: str
 
 
-class Act(Part, frozen=True, kw_only=True):
+class Act(StatePart, frozen=True, kw_only=True):
     """A call and its result, as digests (see `events.repetition`), and how often the turn had both together."""
 
     call: bytes
@@ -100,7 +100,7 @@ class Act(Part, frozen=True, kw_only=True):
     times: int = 1
 
 
-class Turn(Part, frozen=True, kw_only=True):
+class Turn(StatePart, frozen=True, kw_only=True):
     """A turn under way, in one of its phases (`events.phases`). `time_ms` is the one time that the model is shown in
     it: that of its input; on the clock of `zone`, which is `offset_s` ahead of UTC (None: in UTC).
 
@@ -154,7 +154,7 @@ def moved(turn: Turn, phase: Phase, **changes: Any) -> Turn:
     return replace(turn, phase=phase, **changes)
 
 
-class Reading(Part, frozen=True, kw_only=True):
+class ServerCount(StatePart, frozen=True, kw_only=True):
     """What a server counted of a request (`prompt`), beside our count of it, without margin."""
 
     counted: int
@@ -165,7 +165,7 @@ class Reading(Part, frozen=True, kw_only=True):
         return self.prompt / self.counted
 
 
-class Learned(Part, frozen=True, kw_only=True):
+class Learned(StatePart, frozen=True, kw_only=True):
     """The margin that was learned of a model at its server, for counts by this encoding."""
 
     model: str
@@ -174,7 +174,7 @@ class Learned(Part, frozen=True, kw_only=True):
     margin: float
 
 
-class Retired(Part, frozen=True, kw_only=True):
+class Retired(StatePart, frozen=True, kw_only=True):
     """A retirement: the event that began it, and the timers that were set then."""
 
     seq: int
@@ -184,14 +184,14 @@ class Retired(Part, frozen=True, kw_only=True):
     timers: tuple[Timer, ...] = ()
 
 
-class Unadopted(Part, frozen=True, kw_only=True):
+class Unadopted(StatePart, frozen=True, kw_only=True):
     """What a fork has of its parent's that is not open in its own stream yet: inputs' seqs and alarms' keys."""
 
     inputs: tuple[int, ...] = ()
     alarms: tuple[str, ...] = ()
 
 
-class State(Part, frozen=True, kw_only=True):
+class State(StatePart, frozen=True, kw_only=True):
     """All that an agent is, after its event `seq`."""
 
     agent: str
@@ -233,7 +233,7 @@ class State(Part, frozen=True, kw_only=True):
     """Who wants something in the place of fields that did not come (`events.own_fields`): base_url, model and part."""
     margins: tuple[Learned, ...] = ()
     """What was learned of models, whether they are asked now or not."""
-    readings: tuple[Reading, ...] = ()
+    readings: tuple[ServerCount, ...] = ()
     """The last of the model that is asked now."""
     cut_tokens: int = 0
     """What its server seems to cut requests at (0: nothing was noticed)."""

@@ -21,7 +21,7 @@ is known here."""
 _LAST_S: Final = 253_402_300_799
 
 
-class Moment(NamedTuple):
+class ShownTime(NamedTuple):
     """A time, and how far the clock that shows it is ahead of UTC (None: it shows UTC)."""
 
     time_ms: int
@@ -56,11 +56,11 @@ def zone_of(state: State) -> str:
     return "" if is_utc(state.zone) or ZONED not in state.format else state.zone
 
 
-def now(state: State) -> Moment:
+def now(state: State) -> ShownTime:
     """The time that the model is shown: that of the turn's input, so that a context holds no clock."""
     if state.turn:
-        return Moment(state.turn.time_ms, state.turn.offset_s)
-    return Moment(state.time_ms, state.offset_s if zone_of(state) else None)
+        return ShownTime(state.turn.time_ms, state.turn.offset_s)
+    return ShownTime(state.time_ms, state.offset_s if zone_of(state) else None)
 
 
 def no_zones(zone: str, _time_ms: int) -> int | None:

@@ -24,7 +24,7 @@ from palimpsest.events.debug.blame import (
     Sentences,
     passage,
 )
-from palimpsest.events.debug.phrases import Terms, Wanted
+from palimpsest.events.debug.phrases import Phrase, Terms
 from palimpsest.events.debug.provenance import Over
 from palimpsest.events.debug.writers import TURN_KINDS, Hint, Writer, hints, writer
 from palimpsest.events.errors import BadInput
@@ -53,7 +53,7 @@ class Blaming(msgspec.Struct, frozen=True, kw_only=True):
 def account(log: LogReader, agent: str, asked: Blaming, at: int) -> Account:
     """The answer as of event `at`. Raises BadInput where the block is not there, or the text is empty."""
     terms = search_terms()
-    wanted = Wanted(asked.text, terms, exact=asked.exact) if asked.text is not None else None
+    wanted = Phrase(asked.text, terms, exact=asked.exact) if asked.text is not None else None
     found = _fold(log, agent, at, terms, wanted)
     if asked.block not in ("", *found.provenance.blocks):
         there = ", ".join(found.provenance.blocks) or "none"
@@ -61,7 +61,7 @@ def account(log: LogReader, agent: str, asked: Blaming, at: int) -> Account:
     return _Explained(log, agent, at, terms).account(found, asked, wanted)
 
 
-def _fold(log: LogReader, agent: str, at: int, terms: Terms, wanted: Wanted | None) -> Sentences:
+def _fold(log: LogReader, agent: str, at: int, terms: Terms, wanted: Phrase | None) -> Sentences:
     found = Sentences(terms, wanted)
     for envelope in stretches(log, agent, 1, at, KINDS):
         event = decode(envelope)
@@ -82,9 +82,9 @@ class _Explained:
     def __init__(self, log: LogReader, agent: str, at: int, terms: Terms) -> None:
         self._log, self._agent, self._at = log, agent, at
         self._terms = terms
-        self._wanted_of: dict[int, list[_Look]] = {}
+        self._wanted_of: dict[int, list[_TextInWindow]] = {}
 
-    def account(self, found: Sentences, asked: Blaming, wanted: Wanted | None) -> Account:
+    def account(self, found: Sentences, asked: Blaming, wanted: Phrase | None) -> Account:
         standing = [] if asked.summary else found.core(asked.block)
         if wanted:
             standing += self._passages(found, wanted)
@@ -118,7 +118,7 @@ class _Explained:
             more=max(0, len(found.archival) - SHOWN) + len(found.gone) - len(gone),
         )
 
-    def _passages(self, found: Sentences, wanted: Wanted) -> list[Sentence]:
+    def _passages(self, found: Sentences, wanted: Phrase) -> list[Sentence]:
         sentences: list[Sentence] = []
         for seq, chunk in found.archival[-SHOWN:]:
             (at,) = self._log.read(self._agent, seq - 1, seq)
@@ -140,19 +140,19 @@ class _Explained:
 
     # --- windows: what is to be looked at in each is gathered, then they are folded one after the other
 
-    def _look_at(self, sentence: Sentence, writers: Mapping[int, Writer]) -> tuple[Sentence, list[_Look]]:
+    def _look_at(self, sentence: Sentence, writers: Mapping[int, Writer]) -> tuple[Sentence, list[_TextInWindow]]:
         looks = []
         for seq in sentence.writers:
             window = writers[seq].window if seq in writers else None
             if window:
-                looks.append(_Look("".join(run.text for run in sentence.pieces if run.seq == seq)))
+                looks.append(_TextInWindow("".join(run.text for run in sentence.pieces if run.seq == seq)))
                 self._wanted_of.setdefault(window.seq, []).append(looks[-1])
         return sentence, looks
 
-    def _look_behind(self, saying: summaries.Saying) -> tuple[summaries.Saying, _Look]:
+    def _look_behind(self, saying: summaries.Saying) -> tuple[summaries.Saying, _TextInWindow]:
         """What a generation was made of stood in the queue before the two events of the cut."""
         origin = saying.origin
-        look = _Look(saying.first_text, frozenset(origin.covers))
+        look = _TextInWindow(saying.first_text, frozenset(origin.covers))
         self._wanted_of.setdefault(origin.seq - 2, []).append(look)
         return saying, look
 
@@ -166,7 +166,7 @@ class _Explained:
         return messages
 
 
-class _Look:
+class _TextInWindow:
     """A text that is to be looked for in a window (among `covers`), and what was found there."""
 
     def __init__(self, text: str, covers: frozenset[int] | None = None) -> None:
@@ -175,7 +175,7 @@ class _Look:
         self.hints: list[Hint] = []
 
 
-def _hints(looks: Iterable[_Look]) -> tuple[Hint, ...]:
+def _hints(looks: Iterable[_TextInWindow]) -> tuple[Hint, ...]:
     return tuple(hint for look in looks for hint in look.hints)
 
 

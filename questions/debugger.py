@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from palimpsest.events.debug.blame import Account
     from palimpsest.events.debug.diff import StateDiff
     from palimpsest.events.debug.verdict import Verdict
-    from palimpsest.events.passages import Page
+    from palimpsest.events.passages import HitPage
     from palimpsest.events.state import State
     from palimpsest.questions.grounds import Grounds
     from palimpsest.questions.replays import Replayed
@@ -76,13 +76,13 @@ def why_not(log: LogReader, agent: str, text: str, at: int | None = None, *, exa
 
     Raises NotAnswered; BadInput where the text is empty, or the agent had no turn by then.
     """
-    from palimpsest.events.debug.phrases import Wanted
+    from palimpsest.events.debug.phrases import Phrase
     from palimpsest.questions.ranks import Ranks
     from palimpsest.questions.verdicts import verdict_at
     from palimpsest.questions.words import search_terms
     from palimpsest.store.index.settings import IndexSettings
 
-    wanted = Wanted(text, search_terms(), exact=exact)
+    wanted = Phrase(text, search_terms(), exact=exact)
     return verdict_at(log, agent, wanted, at, Ranks(log, IndexSettings, None))
 
 
@@ -102,14 +102,14 @@ def blame(
 def diff(log: LogReader, agent: str, first: int, second: int | None = None, *, other: str = "") -> StateDiff:
     """What changed from an agent's event `first` to its event `second`, or to that of an `other` agent (None: now):
     what entered the window, what left it and where it went. Raises BadInput where both are the same event."""
-    from palimpsest.events.debug.diff import Place
+    from palimpsest.events.debug.diff import DiffSide
     from palimpsest.questions.differences import difference
 
     to = other or agent
-    return difference(log, Place(agent=agent, seq=first), Place(agent=to, seq=_seq(log, to, second)))
+    return difference(log, DiffSide(agent=agent, seq=first), DiffSide(agent=to, seq=_seq(log, to, second)))
 
 
-def search(log: LogReader, agent: str, query: str, at: int | None = None, *, page: int = 0) -> dict[str, Page]:
+def search(log: LogReader, agent: str, query: str, at: int | None = None, *, page: int = 0) -> dict[str, HitPage]:
     """What an agent finds by its own functions: a page of "recall" (what was said), and one of "archival" (its passages
     and its sources' documents). An index of what it sees is built for it, from the log, in a temporary folder."""
     from palimpsest.questions.searches import found_in, private_index, sight_after

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from palimpsest.events.debug.diff import KINDS, Place, StateDiff, diff
+from palimpsest.events.debug.diff import KINDS, DiffSide, StateDiff, diff
 from palimpsest.events.errors import BadInput
 from palimpsest.events.state import State
 from palimpsest.events.types import InferenceRequested
@@ -11,7 +11,7 @@ from palimpsest.store.logs.contract import LogReader
 from palimpsest.store.logs.states import load
 
 
-def difference(log: LogReader, a: Place, b: Place) -> StateDiff:
+def difference(log: LogReader, a: DiffSide, b: DiffSide) -> StateDiff:
     """What makes the state at b of that at a, explained by the events between: those of one agent, or those of two
     since they parted. Raises UnknownAgent; BadInput where there is no such event, or both are the same."""
     if (a.agent, a.seq) == (b.agent, b.seq):
@@ -35,21 +35,21 @@ def _asked(log: LogReader, state: State) -> InferenceRequested | None:
     return found[1] if found and found[1].purpose == "reply" else None
 
 
-def _line(log: LogReader, at: Place, state: State) -> list[Place]:
+def _line(log: LogReader, at: DiffSide, state: State) -> list[DiffSide]:
     """Where a state comes from: the agent itself, what it was forked from, and so on, each with its last seq."""
-    found = [at] if state.agent == at.agent else [at, Place(agent=state.agent, seq=at.seq)]
+    found = [at] if state.agent == at.agent else [at, DiffSide(agent=state.agent, seq=at.seq)]
     parent = state.parent
     while parent:
-        found.append(Place(agent=parent.agent, seq=min(parent.seq, at.seq)))
+        found.append(DiffSide(agent=parent.agent, seq=min(parent.seq, at.seq)))
         before = load(log, parent.agent, parent.seq)
         parent = before.parent if before else None
     return found
 
 
-def _parted(first: list[Place], second: list[Place]) -> Place | None:
+def _parted(first: list[DiffSide], second: list[DiffSide]) -> DiffSide | None:
     """Where two lines have been one for the last time."""
     for mine in first:
         for other in second:
             if mine.agent == other.agent:
-                return Place(agent=mine.agent, seq=min(mine.seq, other.seq))
+                return DiffSide(agent=mine.agent, seq=min(mine.seq, other.seq))
     return None

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from palimpsest.events.debug.gate import Changes, changes
+from palimpsest.events.debug.gate import ContextChanges, changes
 from palimpsest.events.errors import BundleUnreadable, NewerFormat, NoBundles
 from palimpsest.events.sources import is_source
 from palimpsest.questions.streams import unprovable
@@ -25,7 +25,7 @@ class BundleVerdict(msgspec.Struct, frozen=True, kw_only=True):
 
     bundle: str
     agent: str = ""
-    histories: tuple[Changes, ...] = ()
+    histories: tuple[ContextChanges, ...] = ()
     versions: dict[str, tuple[str, str]] = {}
     unreadable: str = ""
 
@@ -61,7 +61,7 @@ def judged(path: Path) -> BundleVerdict:
     )
 
 
-def _replayed(log: BundleLog, name: str) -> Changes:
+def _replayed(log: BundleLog, name: str) -> ContextChanges:
     return changes(name, log.read(name), unprovable(log, name))
 
 

@@ -25,7 +25,7 @@ from palimpsest.store.logs.states import load
 
 if TYPE_CHECKING:
     from palimpsest.actors.reruns.counterfactual import Outcome
-    from palimpsest.actors.reruns.rerun import Plan
+    from palimpsest.actors.reruns.rerun import RerunPlan
 
 
 class RecordedPart(msgspec.Struct, frozen=True):
@@ -96,7 +96,7 @@ def _free_name(log: LogReader, agent: str) -> str:
 
 
 def compared(
-    log: LogReader, plan: Plan, before: State, outcome: Outcome, prices: tuple[Prices | None, Prices | None]
+    log: LogReader, plan: RerunPlan, before: State, outcome: Outcome, prices: tuple[Prices | None, Prices | None]
 ) -> Comparison:
     """The recorded run and the one that a plan led to, turn by turn; `prices` are those of the one and the other."""
     seqs = [pending.seq for pending in before.pending] + ([before.turn.input] if before.turn else [])

@@ -94,7 +94,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     problem: str = ""
 
 
-class Wanted(msgspec.Struct, frozen=True, kw_only=True):
+class RosterQuery(msgspec.Struct, frozen=True, kw_only=True):
     """Which agents, in which order. Empty: all. `names` is a pattern as a shell has it (`support-*`), or a part of a
     name; `title` and `model` are parts of theirs, `source` is one that is attached. Retired ones are left out, unless
     they are asked for by `state`, or `retired`."""
@@ -134,7 +134,7 @@ class Roster:
     def retired(self) -> int:
         return len(self._retired)
 
-    def rows(self, wanted: Wanted, skip: int = 0) -> Iterator[Row]:
+    def rows(self, wanted: RosterQuery, skip: int = 0) -> Iterator[Row]:
         """The agents that are wanted but the first `skip`, each looked into when it is its turn."""
         heads = (head for head in self._sorted(wanted) if self._may_be(head, wanted))
         if wanted.is_plain:
@@ -145,11 +145,11 @@ class Roster:
 
     def row(self, head: StreamHead) -> Row:
         """One agent, whatever it is."""
-        row = self._row(head, Wanted(retired=True))
+        row = self._row(head, RosterQuery(retired=True))
         assert row is not None, "nothing is left out"
         return row
 
-    def _sorted(self, wanted: Wanted) -> list[StreamHead]:
+    def _sorted(self, wanted: RosterQuery) -> list[StreamHead]:
         keys: Mapping[Sort, Callable[[StreamHead], Any]] = {
             "name": lambda head: head.agent,
             "created": lambda head: head.created_ms,
@@ -161,7 +161,7 @@ class Roster:
 
     # --- filters, the cheap ones first
 
-    def _may_be(self, head: StreamHead, wanted: Wanted) -> bool:
+    def _may_be(self, head: StreamHead, wanted: RosterQuery) -> bool:
         """Whether an agent can be wanted, by what is known of it without its state."""
         agent = head.agent
         if wanted.names and not _is_named(agent, wanted.names):
@@ -170,7 +170,7 @@ class Roster:
             return self._doing(agent, None) == wanted.state
         return wanted.retired or agent not in self._retired
 
-    def _can_be(self, head: StreamHead, wanted: Wanted) -> bool:
+    def _can_be(self, head: StreamHead, wanted: RosterQuery) -> bool:
         """Whether a title, a model or a source that is asked for was ever the agent's. One that cannot be read, can."""
         asked = ((_TITLES, wanted.title), (_MODELS, wanted.model), (_SOURCES, wanted.source))
         try:
@@ -182,7 +182,7 @@ class Roster:
         events = map(decode, self._log.read(agent, kinds=kinds))
         return any(text in said.casefold() for event in events for said in _said(event))
 
-    def _row(self, head: StreamHead, wanted: Wanted) -> Row | None:
+    def _row(self, head: StreamHead, wanted: RosterQuery) -> Row | None:
         """The agent's row; None where it is not wanted after all."""
         agent = head.agent
         try:
@@ -269,7 +269,7 @@ def _is_named(agent: str, pattern: str) -> bool:
     return fnmatchcase(name, wanted) if any(each in pattern for each in "*?[") else wanted in name
 
 
-def _is_wanted(state: State, wanted: Wanted) -> bool:
+def _is_wanted(state: State, wanted: RosterQuery) -> bool:
     models = {state.settings.model.casefold(), chosen(state).model.casefold()}
     sources = {*state.sources, *(state.next_sources or ())}
     return (

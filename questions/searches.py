@@ -18,7 +18,7 @@ from msgspec.structs import replace
 
 from palimpsest.events.envelope import Envelope
 from palimpsest.events.errors import BadInput
-from palimpsest.events.passages import Page as Found
+from palimpsest.events.passages import HitPage
 from palimpsest.events.sources import stream_of
 from palimpsest.questions.streams import agent_head, check_event
 from palimpsest.store.bundles.file import Progress, no_progress
@@ -94,16 +94,16 @@ class Searched(Protocol):
         who: str = "",
         start_ms: int | None = None,
         end_ms: int | None = None,
-    ) -> Found: ...
+    ) -> HitPage: ...
 
 
 def found_in(
     index: Searched, sight: Sight, query: str, *, stores: Sequence[str] = STORES, page: int = 0,
     said: Sayings = ALL_SAYINGS,
-) -> dict[str, Found]:  # fmt: skip
+) -> dict[str, HitPage]:  # fmt: skip
     """A page of what each store has; of archival storage only where all sayings are meant. Raises BadInput where a day
     is none."""
-    found: dict[str, Found] = {}
+    found: dict[str, HitPage] = {}
     if "recall" in stores:
         found["recall"] = _recalled(index, sight, query, page, said)
     if "archival" in stores and said == ALL_SAYINGS:
@@ -112,7 +112,7 @@ def found_in(
     return found
 
 
-def _recalled(index: Searched, sight: Sight, query: str, page: int, said: Sayings) -> Found:
+def _recalled(index: Searched, sight: Sight, query: str, page: int, said: Sayings) -> HitPage:
     from palimpsest.store.library.functions import bounds_of
 
     try:

@@ -13,7 +13,7 @@ import msgspec
 from msgspec.structs import replace
 
 from palimpsest.events.codec import decode
-from palimpsest.events.debug.choice import Wanted
+from palimpsest.events.debug.choice import EventChoice
 from palimpsest.events.envelope import Envelope
 from palimpsest.events.errors import BadInput, HasNoTurns, InNoTurn, NoSuchEvent, NoSuchTurn
 from palimpsest.events.kinds import kinds_of
@@ -35,7 +35,7 @@ class Excerpt(msgspec.Struct, frozen=True, kw_only=True):
     agent: str
     first: int
     last: int
-    wanted: Wanted
+    wanted: EventChoice
     newest: int = 0
     follow: bool = False
 
@@ -65,7 +65,7 @@ def bounded(log: LogReader, agent: str, since: Bound | None = None, until: Bound
         raise BadInput(f"Agent '{agent}' has events 1 to {end}: there is none from {first} on.")
     if last < first or (since_ms is not None and until_ms is not None and until_ms < since_ms):
         raise BadInput(f"There is nothing from {since} to {until}: the end lies before the beginning.")
-    wanted = Wanted(since_ms=since_ms, until_ms=until_ms)
+    wanted = EventChoice(since_ms=since_ms, until_ms=until_ms)
     return Excerpt(agent=agent, first=first, last=min(last, end), wanted=wanted)
 
 

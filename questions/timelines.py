@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 
-from palimpsest.events.debug.choice import Wanted
+from palimpsest.events.debug.choice import EventChoice
 from palimpsest.events.debug.moments import Item, TurnBegan, moment
 from palimpsest.events.debug.timeline import Timeline, under_way
 from palimpsest.events.envelope import Envelope
@@ -22,7 +22,7 @@ def timeline_from(log: LogReader, agent: str, first: int) -> Timeline:
     return Timeline(before, [each for each in opened if each])
 
 
-def newest(parts: Iterable[Item], wanted: Wanted, turns: int) -> Iterator[Item]:
+def newest(parts: Iterable[Item], wanted: EventChoice, turns: int) -> Iterator[Item]:
     """The wanted parts of the last so many turns that have any, each turn with its beginning. What happened between
     turns goes with the turn before it."""
     groups: deque[list[Item]] = deque(maxlen=turns)
@@ -53,7 +53,7 @@ def later(log: LogReader, agent: str, last: int, pause: Callable[[], None]) -> I
 def wanted_events(log: LogReader, stretch: Excerpt) -> Iterator[Envelope]:
     """The events of a stretch that are wanted, one by one."""
     first = stretch.first
-    if stretch.newest and stretch.wanted == Wanted():
+    if stretch.newest and stretch.wanted == EventChoice():
         first = max(first, stretch.last - stretch.newest + 1)
     for envelope in stretches(log, stretch.agent, first, stretch.last):
         if stretch.wanted.takes_event(moment(envelope)):

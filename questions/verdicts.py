@@ -14,10 +14,10 @@ from msgspec.structs import replace
 
 from palimpsest.events.codec import decode
 from palimpsest.events.debug.compare import said
-from palimpsest.events.debug.phrases import Wanted, is_question
+from palimpsest.events.debug.phrases import Phrase, is_question
 from palimpsest.events.debug.summaries import KINDS as EVICTING
 from palimpsest.events.debug.told import INPUT_KINDS, REPEATING, TELLING, Nearest, Telling, Told
-from palimpsest.events.debug.turns import Search, Turn, look_back
+from palimpsest.events.debug.turns import JudgedTurn, Search, look_back
 from palimpsest.events.debug.verdict import Ranked, Verdict
 from palimpsest.events.debug.why import why
 from palimpsest.events.envelope import Envelope
@@ -49,7 +49,7 @@ _STARTS: Final = kinds_of(TurnStarted)
 _ENDS: Final = kinds_of(TurnEnded)
 
 
-def verdict_at(log: LogReader, agent: str, wanted: Wanted, at: int | None, rank: Rank) -> Verdict:
+def verdict_at(log: LogReader, agent: str, wanted: Phrase, at: int | None, rank: Rank) -> Verdict:
     """The verdict on the answer at event `at` (None: the last one to a question); `rank` says where a search had what
     was told. Raises UnknownAgent; BadInput where there is no such event, or no turn by then."""
     head = agent_head(log, agent)
@@ -95,7 +95,7 @@ def _input(log: LogReader, agent: str, seq: int) -> Event:
     return decode(at)
 
 
-def turn_at(log: LogReader, agent: str, at: int, head: int) -> Turn:
+def turn_at(log: LogReader, agent: str, at: int, head: int) -> JudgedTurn:
     """The turn of the answer at event `at`: of an input it is the turn that it led to, all of it; between two turns it
     is the one that has ended."""
     (here,) = log.read(agent, at - 1, at)
@@ -111,7 +111,7 @@ def turn_at(log: LogReader, agent: str, at: int, head: int) -> Turn:
     return _turn(log, agent, before, at)
 
 
-def _turn(log: LogReader, agent: str, started: Envelope, end: int) -> Turn:
+def _turn(log: LogReader, agent: str, started: Envelope, end: int) -> JudgedTurn:
     state = load(log, agent, started.seq - 1)
     return look_back(state, stretches(log, agent, started.seq, end), started.turn)
 
@@ -134,7 +134,7 @@ def _backwards(log: LogReader, agent: str, to: int, kinds: frozenset[Kind]) -> I
 class LogFacts:
     """The facts for a verdict, out of a log; each is read when it is first asked for."""
 
-    def __init__(self, log: LogReader, agent: str, wanted: Wanted, turn: Turn, rank: Rank) -> None:
+    def __init__(self, log: LogReader, agent: str, wanted: Phrase, turn: JudgedTurn, rank: Rank) -> None:
         self._log, self._agent, self._wanted, self._turn = log, agent, wanted, turn
         self._rank = rank
 

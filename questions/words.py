@@ -18,9 +18,9 @@ KEPT: Final = 4096
 def search_terms() -> Terms:
     """A text to its words as the index has them: stop words out, endings cut, dates as words."""
     from palimpsest.store.words.lexical import ready
-    from palimpsest.store.words.terms import Tokenizer
+    from palimpsest.store.words.terms import TermTokenizer
 
-    tokenizer = Tokenizer()
+    tokenizer = TermTokenizer()
 
     @lru_cache(maxsize=KEPT)
     def terms(text: str) -> Set[int]:

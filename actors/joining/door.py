@@ -146,8 +146,8 @@ class Door:
         except Exception as error:  # noqa: BLE001 - whatever it was: who asked is told, and the others go on
             # Where it was, and not with what: arguments are keys and users' words.
             where = "".join(traceback.format_tb(error.__traceback__))
-            log = structlog.get_logger("door")
-            log.error("call failed", part=ask.part, method=ask.method, error=type(error).__name__, where=where)
+            logger = structlog.get_logger("door")
+            logger.error("call failed", part=ask.part, method=ask.method, error=type(error).__name__, where=where)
             lost = ActorLost(f"The system could not carry out {ask.part}.{ask.method}: see its log.")
             frame = frames.framed(frames.told(ask.id, lost))
         await guest.sent(frame)

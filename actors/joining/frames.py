@@ -1,8 +1,8 @@
 """What goes through a system's door, a Unix socket: frames of msgpack, each after its length.
 
 Rules. (1) Who joins says `Hello`, and is told `Welcome`, with a refusal or without. (2) Each `Ask` is a call of a part
-and has one `Told`, in any order; arguments and results cross by the annotations of `actors.links.protocol`. (3) After a
-`Goodbye` the system has ended by somebody's wish, and nobody is to start it again for this one.
+and has one `CallResult`, in any order; arguments and results cross by the annotations of `actors.links.protocol`.
+(3) After a `Goodbye` the system has ended by somebody's wish, and nobody is to start it again for this one.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Ask(msgspec.Struct, frozen=True, array_like=True, tag=2):
     arguments: msgspec.Raw
 
 
-class Told(msgspec.Struct, frozen=True, array_like=True, tag=3):
+class CallResult(msgspec.Struct, frozen=True, array_like=True, tag=3):
     """What came of a call: its result, or an error with its fields."""
 
     id: int
@@ -72,7 +72,7 @@ class Goodbye(msgspec.Struct, frozen=True, array_like=True, tag=4):
     why: str
 
 
-Frame = Hello | Welcome | Ask | Told | Goodbye
+Frame = Hello | Welcome | Ask | CallResult | Goodbye
 
 
 class Seat(msgspec.Struct, frozen=True):
@@ -170,10 +170,10 @@ def arguments_of(ask: Ask) -> list[Any]:
     return [msgspec.convert(value, type) for value, type in zip(given, types, strict=False)]
 
 
-def told(id: int, result: object) -> Told:
+def told(id: int, result: object) -> CallResult:
     if isinstance(result, PalimpsestError):
-        return Told(id, error=type(result).__name__, message=str(result), fields=result.__dict__)
-    return Told(id, msgspec.Raw(_packed(result)))
+        return CallResult(id, error=type(result).__name__, message=str(result), fields=result.__dict__)
+    return CallResult(id, msgspec.Raw(_packed(result)))
 
 
 def _packed(value: object) -> bytes:
@@ -183,7 +183,7 @@ def _packed(value: object) -> bytes:
         raise BadInput(f"This cannot be sent ({error}).") from None
 
 
-def result_of(frame: Told, part: str, method: str) -> Any:
+def result_of(frame: CallResult, part: str, method: str) -> Any:
     """The result. Raises the error that the call had."""
     if frame.error:
         raise rebuilt(frame.error, frame.message, frame.fields)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import msgspec
 
-from palimpsest.actors.joining.start import Errand, Outcome
+from palimpsest.actors.joining.start import Errand, StartOutcome
 from palimpsest.actors.parts.process import set_up_logging
 from palimpsest.actors.system import System, boot
 from palimpsest.events.errors import PalimpsestError
@@ -55,10 +55,10 @@ def main() -> int:
     errand = msgspec.msgpack.decode(sys.stdin.buffer.read(), type=Errand)
 
     try:
-        asyncio.run(host(errand, lambda _: _tell(pipe, Outcome())))
+        asyncio.run(host(errand, lambda _: _tell(pipe, StartOutcome())))
     except PalimpsestError as error:
         sys.stderr.write(f"{error}\n")
-        _tell(pipe, Outcome(type(error).__name__, str(error), error.__dict__))
+        _tell(pipe, StartOutcome(type(error).__name__, str(error), error.__dict__))
         return 1
     return 0
 
@@ -67,7 +67,7 @@ def _ended(number: int, _frame: object) -> None:
     raise SystemExit(128 + number)
 
 
-def _tell(pipe: int, outcome: Outcome) -> bool:
+def _tell(pipe: int, outcome: StartOutcome) -> bool:
     """Say once, to whoever started this process, what became of it; False where that one is gone."""
     try:
         os.write(pipe, msgspec.msgpack.encode(outcome, enc_hook=str))

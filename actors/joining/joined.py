@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from palimpsest.actors.joining import frames
-from palimpsest.actors.joining.frames import Figures, Goodbye, Hello, Told, Welcome
+from palimpsest.actors.joining.frames import CallResult, Figures, Goodbye, Hello, Welcome
 from palimpsest.actors.links.protocol import PARTS, parts_of, waits_s
 from palimpsest.events.errors import ActorLost, BadInput, PalimpsestError
 
@@ -36,7 +36,7 @@ class LineLostError(Exception):
     """The other side is gone."""
 
 
-class Line:
+class Connection:
     """A connection to a door. Raises nothing of its own but LineLostError."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, welcome: Welcome) -> None:
@@ -45,7 +45,7 @@ class Line:
         """Why the system ends, once that was said."""
         self._writer = writer
         self._ids = itertools.count(1)
-        self._asked: dict[int, asyncio.Future[Told]] = {}
+        self._asked: dict[int, asyncio.Future[CallResult]] = {}
         self._hearing = asyncio.create_task(self._hear(reader))
 
     @property
@@ -55,7 +55,7 @@ class Line:
     async def _hear(self, reader: asyncio.StreamReader) -> None:
         try:
             while (frame := await frames.received(reader)) is not None:
-                if isinstance(frame, Told) and (future := self._asked.pop(frame.id, None)) and not future.done():
+                if isinstance(frame, CallResult) and (future := self._asked.pop(frame.id, None)) and not future.done():
                     future.set_result(frame)
                 elif isinstance(frame, Goodbye):
                     self.goodbye = frame.why
@@ -89,7 +89,7 @@ class Line:
         await asyncio.wait([self._hearing])
 
 
-async def connected(door: Path, purpose: str, *, passing: bool = False) -> Line | None:
+async def connected(door: Path, purpose: str, *, passing: bool = False) -> Connection | None:
     """A connection to this door; None where nobody of this user's opens it. `passing`: whoever only looks keeps no
     system up. Raises BadInput where it is of another version."""
     try:
@@ -110,7 +110,7 @@ async def connected(door: Path, purpose: str, *, passing: bool = False) -> Line 
     if welcome.refusal:
         writer.close()
         raise BadInput(welcome.refusal)
-    return Line(reader, writer, welcome)
+    return Connection(reader, writer, welcome)
 
 
 def _is_ours(door: Path, line: socket.socket) -> bool:
@@ -129,19 +129,19 @@ def _is_ours(door: Path, line: socket.socket) -> bool:
     return True
 
 
-Reach = Callable[[], Awaitable[Line]]
+Reach = Callable[[], Awaitable[Connection]]
 """Finds the system, or starts it, and joins it."""
 
 
 class Joined:
     """The parts of a system that another process has."""
 
-    def __init__(self, line: Line, reach: Reach) -> None:
-        self.parts = parts_of({name: _Part(self, name) for name in PARTS})
+    def __init__(self, line: Connection, reach: Reach) -> None:
+        self.parts = parts_of({name: _JoinedPart(self, name) for name in PARTS})
         self.notes = line.welcome.notes
         self._current = line
         self._reach = reach
-        self._reaching: asyncio.Task[Line] | None = None
+        self._reaching: asyncio.Task[Connection] | None = None
         self._failures = 0
         self._is_over = False
 
@@ -158,7 +158,7 @@ class Joined:
                     raise ActorLost("The system is being started anew. Try again.", for_good=False) from None
         raise ActorLost(f"The system ended each time that it was asked this ({part}.{method}). See its system.log.")
 
-    async def _line(self) -> Line:
+    async def _line(self) -> Connection:
         """A connection that holds; all who need one wait for the same. Raises ActorLost after a goodbye, and what kept
         the system from being started again."""
         while self._current.is_lost:
@@ -170,7 +170,7 @@ class Joined:
             await self._reached(self._reaching)
         return self._current
 
-    async def _reached(self, reaching: asyncio.Task[Line]) -> None:
+    async def _reached(self, reaching: asyncio.Task[Connection]) -> None:
         """Wait for it. Where it failed that may be mended: not for good, until it has failed several times."""
         try:
             await asyncio.shield(reaching)
@@ -182,7 +182,7 @@ class Joined:
                 raise
             raise ActorLost(f"The system has ended, and could not be started again: {error}", for_good=False) from error
 
-    async def _again(self) -> Line:
+    async def _again(self) -> Connection:
         try:
             self._current = await self._reach()
             self._failures = 0
@@ -229,7 +229,7 @@ class Joined:
         await line.close()
 
 
-class _Part:
+class _JoinedPart:
     """A link to a part by a joined system."""
 
     def __init__(self, joined: Joined, name: str) -> None:

@@ -12,7 +12,7 @@ from palimpsest.actors.joining.joined import Joined
 from palimpsest.actors.links import wire
 from palimpsest.actors.system import find
 from palimpsest.events.errors import ActorLost
-from palimpsest.events.passages import Page
+from palimpsest.events.passages import HitPage
 from palimpsest.store.folder import DataFolder
 from palimpsest.store.index.points import View
 from palimpsest.store.index.settings import PointKind
@@ -42,10 +42,10 @@ class RunningIndex:
         who: str = "",
         start_ms: int | None = None,
         end_ms: int | None = None,
-    ) -> Page:
+    ) -> HitPage:
         """Raises BadInput where nobody is called `who`; StorageUnavailable; ActorLost."""
         seen = tuple((view.stream, view.as_of) for view in views)
-        sought = wire.Sought(seen, kind, query, page, size, own, who, start_ms, end_ms)
+        sought = wire.MemorySearch(seen, kind, query, page, size, own, who, start_ms, end_ms)
         return wire.unpack_page(_on(self._loop, self._parts.storage.search(wire.pack(sought))))
 
     def caught_up(self, position: int) -> bool:

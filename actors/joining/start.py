@@ -34,7 +34,7 @@ class Errand(msgspec.Struct, frozen=True):
     options: Options
 
 
-class Outcome(msgspec.Struct, frozen=True):
+class StartOutcome(msgspec.Struct, frozen=True):
     """Whether the system is up: the error for which it is not."""
 
     error: str = ""
@@ -62,7 +62,7 @@ async def started(folder: DataFolder, purpose: str, options: Options, *, stays: 
             f"The process that was to have the system ended at once (exit code {code}). Its last words are in "
             f"{folder.path / LOG}."
         )
-    outcome = msgspec.msgpack.decode(told, type=Outcome)
+    outcome = msgspec.msgpack.decode(told, type=StartOutcome)
     if outcome.error:
         raise rebuilt(outcome.error, outcome.message, outcome.fields)
 

@@ -1,6 +1,6 @@
 """What is called of a log, and what is said where it has no such agent.
 
-Rule: whatever works over a `Log` works over the log actor's client, and over a log in this process
+Rule: whatever works over a `StreamLog` works over the log actor's client, and over a log in this process
 (`actors.links.direct`).
 """
 
@@ -20,7 +20,7 @@ KNOWN: Final = 12
 """So many names are read of the streams that there are, where one is not."""
 
 
-class Log(Protocol):
+class StreamLog(Protocol):
     """The part of `LogClient` that forks and sources need."""
 
     async def append(self, append: Append) -> list[Appended]: ...
@@ -39,7 +39,7 @@ class Log(Protocol):
     async def states(self, wanted: Mapping[str, int | None]) -> dict[str, State]: ...
 
 
-async def unknown(log: Log, agent: str) -> UnknownAgent:
+async def unknown(log: StreamLog, agent: str) -> UnknownAgent:
     """The error for an agent that is not there, with some that are. Streams come by name: sources amid the agents,
     however many, are stepped over."""
     heads = await log.heads(limit=KNOWN)

@@ -52,7 +52,7 @@ class LogClient:
         linger_s: float = 0.0,
     ) -> wire.Batch:
         """As `LogActor.tail`."""
-        wanted = wire.Wanted(after, limit, wait_s, kinds, wake, linger_s)
+        wanted = wire.TailRequest(after, limit, wait_s, kinds, wake, linger_s)
         return wire.unpack_batch(await self._part.tail(wire.pack(wanted)))
 
     async def exchange(
@@ -66,7 +66,7 @@ class LogClient:
         wake: frozenset[Kind] = frozenset(),
     ) -> tuple[list[Appended], wire.Batch | None]:
         """As `LogActor.exchange`. Raises what the log does; nothing of the append was taken then."""
-        asked = wire.Exchange(append, wire.Wanted(after, limit, wait_s, kinds, wake))
+        asked = wire.Exchange(append, wire.TailRequest(after, limit, wait_s, kinds, wake))
         answer = await self._part.exchange(bytes(wire.packed(asked)))
         outcome, batch = wire.unpack_exchanged(answer)
         if isinstance(outcome, PalimpsestError):

@@ -12,12 +12,12 @@ import msgspec
 from palimpsest.events.envelope import Envelope
 from palimpsest.events.errors import BadInput, PalimpsestError, rebuilt
 from palimpsest.events.kinds import Kind
-from palimpsest.events.passages import Page
+from palimpsest.events.passages import HitPage
 from palimpsest.events.types import Parent
 from palimpsest.events.vocabulary import Logged
 from palimpsest.store.index.settings import PointKind
 from palimpsest.store.logs.contract import Append, Appended, StreamHead
-from palimpsest.store.logs.states import Stretch
+from palimpsest.store.logs.states import StateBasis
 
 
 class Batch(msgspec.Struct, frozen=True, array_like=True):
@@ -27,7 +27,7 @@ class Batch(msgspec.Struct, frozen=True, array_like=True):
     position: int
 
 
-class Wanted(msgspec.Struct, frozen=True, array_like=True):
+class TailRequest(msgspec.Struct, frozen=True, array_like=True):
     """What a tail waits for: see `LogActor.tail`. One argument of bytes: Ray packs each by itself, and slowly."""
 
     after: int
@@ -51,7 +51,7 @@ class Exchange(msgspec.Struct, frozen=True, array_like=True):
     """An append, and what is waited for once it is taken."""
 
     append: Append
-    wanted: Wanted
+    wanted: TailRequest
 
 
 class Exchanged(msgspec.Struct, frozen=True, array_like=True):
@@ -68,7 +68,7 @@ class Opened(msgspec.Struct, frozen=True, array_like=True):
     position: int
 
 
-class Sought(msgspec.Struct, frozen=True, array_like=True):
+class MemorySearch(msgspec.Struct, frozen=True, array_like=True):
     """A search of somebody who looks into an agent's memory: see `MemoryIndex.search`."""
 
     views: tuple[tuple[str, int], ...]
@@ -88,15 +88,15 @@ _appends = msgspec.msgpack.Decoder(list[Append])
 _answered = msgspec.msgpack.Decoder(list[Answered])
 _exchange = msgspec.msgpack.Decoder(Exchange)
 _exchanged = msgspec.msgpack.Decoder(Exchanged)
-_wanted = msgspec.msgpack.Decoder(Wanted)
+_wanted = msgspec.msgpack.Decoder(TailRequest)
 _batch = msgspec.msgpack.Decoder(Batch)
 _opened = msgspec.msgpack.Decoder(Opened)
 _envelopes = msgspec.msgpack.Decoder(list[Envelope])
-_stretches = msgspec.msgpack.Decoder(list[Stretch])
+_stretches = msgspec.msgpack.Decoder(list[StateBasis])
 _lineage = msgspec.msgpack.Decoder(list[Parent])
 _heads = msgspec.msgpack.Decoder(list[StreamHead])
-_sought = msgspec.msgpack.Decoder(Sought)
-_page = msgspec.msgpack.Decoder(Page)
+_sought = msgspec.msgpack.Decoder(MemorySearch)
+_page = msgspec.msgpack.Decoder(HitPage)
 
 
 def pack(value: object) -> bytes:
@@ -148,7 +148,7 @@ def unpack_exchanged(data: bytes) -> tuple[list[Appended] | PalimpsestError, Bat
     return _outcome(both.answered), both.batch
 
 
-def unpack_wanted(data: bytes) -> Wanted:
+def unpack_wanted(data: bytes) -> TailRequest:
     return _wanted.decode(data)
 
 
@@ -164,7 +164,7 @@ def unpack_envelopes(data: bytes) -> list[Envelope]:
     return _envelopes.decode(data)
 
 
-def unpack_stretches(data: bytes) -> list[Stretch]:
+def unpack_stretches(data: bytes) -> list[StateBasis]:
     return _stretches.decode(data)
 
 
@@ -176,9 +176,9 @@ def unpack_lineage(data: bytes) -> list[Parent]:
     return _lineage.decode(data)
 
 
-def unpack_sought(data: bytes) -> Sought:
+def unpack_sought(data: bytes) -> MemorySearch:
     return _sought.decode(data)
 
 
-def unpack_page(data: bytes) -> Page:
+def unpack_page(data: bytes) -> HitPage:
     return _page.decode(data)

@@ -26,15 +26,15 @@ class CutDiffers(Exception):
     """An earlier load has cut this document in another way."""
 
 
-class Stretch(msgspec.Struct, frozen=True):
+class LoggedStretch(msgspec.Struct, frozen=True):
     """A stretch that the log has: how many passages, and what tells them from others."""
 
     count: int
     digest: bytes
 
 
-def stretch_of(at: Envelope, event: PassagesLoaded) -> Stretch:
-    return Stretch(event.count, digest_of(unpacked(at, event)))
+def stretch_of(at: Envelope, event: PassagesLoaded) -> LoggedStretch:
+    return LoggedStretch(event.count, digest_of(unpacked(at, event)))
 
 
 class Cutter:
@@ -43,7 +43,7 @@ class Cutter:
     `there`: the stretches that the log has. Raises CutDiffers where one holds other passages than are cut now.
     """
 
-    def __init__(self, document: Document, passages: Iterator[Passage], there: Mapping[int, Stretch]) -> None:
+    def __init__(self, document: Document, passages: Iterator[Passage], there: Mapping[int, LoggedStretch]) -> None:
         self.count = 0
         self.chars = 0
         self.text_bytes = 0

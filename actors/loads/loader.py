@@ -17,8 +17,8 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Final, TypeVar
 
-from palimpsest.actors.links.calls import Log
-from palimpsest.actors.loads.cutter import BATCH_PASSAGES, CutDiffers, Cutter, Stretch, stretch_of
+from palimpsest.actors.links.calls import StreamLog
+from palimpsest.actors.loads.cutter import BATCH_PASSAGES, CutDiffers, Cutter, LoggedStretch, stretch_of
 from palimpsest.actors.loads.loading import (
     Loaded,
     OnProgress,
@@ -66,7 +66,7 @@ from palimpsest.events.types import (
     SourceCreated,
     UploadFinished,
 )
-from palimpsest.store.documents import Found, Refused, digest, find, open_document
+from palimpsest.store.documents import FoundFile, Refused, digest, find, open_document
 from palimpsest.store.documents.files import origin_of, reason_of
 from palimpsest.store.logs.contract import MUST_EXIST, Append, Appended
 
@@ -88,7 +88,9 @@ class _Unloaded(Exception):
 class Loader:
     """One load of one source."""
 
-    def __init__(self, log: Log, name: str, *, on_progress: OnProgress | None = None, pace: Pace | None = None) -> None:
+    def __init__(
+        self, log: StreamLog, name: str, *, on_progress: OnProgress | None = None, pace: Pace | None = None
+    ) -> None:
         check_source(name)
         self._log = log
         self._name = name
@@ -115,7 +117,7 @@ class Loader:
         await self._begin(passage_tokens, overlap_tokens)
         attached = await attach_to(self._log, self._source, agents)
         found = await asyncio.to_thread(lambda: list(find(paths)))
-        self._total_bytes = sum(each.size_bytes for each in found if isinstance(each, Found))
+        self._total_bytes = sum(each.size_bytes for each in found if isinstance(each, FoundFile))
         for each in found:
             if isinstance(each, Refused):
                 await self._refuse(each.path, each.reason)
@@ -161,7 +163,7 @@ class Loader:
 
     # --- files
 
-    async def _file(self, found: Found) -> None:
+    async def _file(self, found: FoundFile) -> None:
         """Load one file, unless it is there; refuse it where it cannot be read."""
         try:
             sha256, _ = await asyncio.to_thread(digest, found.real)
@@ -186,7 +188,7 @@ class Loader:
             loaded = Loaded(found.path, document.passages, document.notes, bool(replaced), instead_of)
             self._loaded.append(loaded)
 
-    async def _document(self, found: Found, sha256: str) -> Document:
+    async def _document(self, found: FoundFile, sha256: str) -> Document:
         """Bring a document in whole, from where an earlier load left it; anew, where that one has cut it otherwise.
 
         Raises DocumentUnreadable, and _Unloaded; nothing of it is left then.
@@ -205,7 +207,7 @@ class Loader:
             await self._bury(id, "unloaded")
             raise
 
-    async def _attempt(self, found: Found, id: str, sha256: str) -> Document:
+    async def _attempt(self, found: FoundFile, id: str, sha256: str) -> Document:
         opened = await asyncio.to_thread(open_document, found.real, sha256=sha256)
         passages = opened.passages(self._source.passage_tokens, self._source.overlap_tokens)
         head = await asyncio.to_thread(lambda: list(islice(passages, BATCH_PASSAGES)))  # most bad files show here
@@ -262,9 +264,9 @@ class Loader:
             self._written = max(self._written, answer.seq)
         return answer
 
-    async def _there(self, document: Document) -> dict[int, Stretch]:
+    async def _there(self, document: Document) -> dict[int, LoggedStretch]:
         """The stretches that the log has of a document under way, by their first passage."""
-        there: dict[int, Stretch] = {}
+        there: dict[int, LoggedStretch] = {}
         after = document.opened
         while chunk := await self._log.read(self._stream, after, None, 50, _PASSAGES):
             for envelope in chunk:
@@ -275,7 +277,7 @@ class Loader:
         return there
 
     async def _stretches(
-        self, document: Document, passages: Iterator[Passage], there: Mapping[int, Stretch], size_bytes: int
+        self, document: Document, passages: Iterator[Passage], there: Mapping[int, LoggedStretch], size_bytes: int
     ) -> tuple[int, int]:
         """Append what the log does not have, a few calls in flight; the document's passages and characters."""
         before, cutter, written = self._done_bytes, Cutter(document, passages, there), 0

@@ -33,7 +33,7 @@ OWED = kinds_of(InputAdopted)
 """A fork's input, which was let in at its parent."""
 
 
-class Door:
+class Backlog:
     """Counts what is owed a turn, in all and by agent, and what waits for a commit (`waiting`): inputs and bytes."""
 
     def __init__(

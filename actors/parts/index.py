@@ -36,7 +36,7 @@ def check_settings(settings: IndexSettings) -> None:
         connected(settings.qdrant_url, os.environ.get("QDRANT_API_KEY", "")).close()
 
 
-class Log(Protocol):
+class IndexedLog(Protocol):
     """The part of a log's reader that an index needs."""
 
     @property
@@ -45,7 +45,7 @@ class Log(Protocol):
     def position(self) -> int: ...
 
 
-def open_index(path: Path, settings: IndexSettings, log: Log) -> MemoryIndex:
+def open_index(path: Path, settings: IndexSettings, log: IndexedLog) -> MemoryIndex:
     """The index of a log, as far as it is, and built again where it is ahead of it; `path` is its folder. Raises
     EmbedderChanged, StorageUnavailable, BadInput."""
     from palimpsest.store.index.projection import MemoryIndex

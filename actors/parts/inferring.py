@@ -29,15 +29,15 @@ DIFFERS: Final = (
 
 
 async def infer(
-    job: Job, model: Model, log: Any, on_piece: OnPiece | None = None, tokenizer: Tokenizer | None = None
+    job: Job, model: Model, logger: Any, on_piece: OnPiece | None = None, tokenizer: Tokenizer | None = None
 ) -> InferenceCompleted | InferenceFailed:
-    """Carry out an inference; `log` is a structlog logger, `tokenizer` what counts where the agent's server does."""
+    """Carry out an inference; `logger` is structlog's, `tokenizer` what counts where the agent's server does."""
     handed = sent(job)
     counting = Counting(job, tokenizer)
     started = asyncio.get_running_loop().time()
     try:
         if handed != job.asked:
-            log.error("context differs from the one asked for", agent=job.agent, key=job.key)
+            logger.error("context differs from the one asked for", agent=job.agent, key=job.key)
             raise ModelFailed("bad_request", DIFFERS)
         came = await model.complete(
             job.request, base_url=job.base_url, on_piece=on_piece, terms=terms_of(job, counting)
@@ -50,7 +50,7 @@ async def infer(
         encode(made)  # what cannot be written breaks here
     except ModelFailed as error:
         detail = in_part(job, error.detail)
-        log.warning("inference failed", agent=job.agent, error=error.error, detail=detail)
+        logger.warning("inference failed", agent=job.agent, error=error.error, detail=detail)
         mended_by = next_step(error.mended_by, job.format)
         return InferenceFailed(
             error=error.error,
@@ -62,7 +62,7 @@ async def infer(
         )
     except Exception as error:  # noqa: BLE001 - whatever a model's code does, the turn must not wait for ever
         where = traceback.format_tb(error.__traceback__)[-1].strip()
-        log.error("inference broke", agent=job.agent, error=type(error).__name__, where=where)
+        logger.error("inference broke", agent=job.agent, error=type(error).__name__, where=where)
         detail = f"Its answer could not be worked with ({type(error).__name__}): try another model, or report this."
         return InferenceFailed(error="bad_answer", detail=in_part(job, detail), sent=handed)
     return made

@@ -11,7 +11,7 @@ from palimpsest.events.envelope import Draft
 from palimpsest.events.errors import BadInput
 
 
-async def append_owed(client: LogClient, groups: Sequence[Sequence[Draft]], log: Any) -> int:
+async def append_owed(client: LogClient, groups: Sequence[Sequence[Draft]], logger: Any) -> int:
     """Append groups of drafts in one call; how many drafts were settled.
 
     Where the log refuses that as BadInput it is done group by group, and only the group that is bad is dropped, with an
@@ -21,10 +21,10 @@ async def append_owed(client: LogClient, groups: Sequence[Sequence[Draft]], log:
     if not drafts:
         return 0
     try:
-        return len(await until_taken(lambda: client.append_drafts(drafts), log, "append"))
+        return len(await until_taken(lambda: client.append_drafts(drafts), logger, "append"))
     except BadInput as error:
         if len(groups) > 1:
-            return sum([await append_owed(client, [group], log) for group in groups])
+            return sum([await append_owed(client, [group], logger) for group in groups])
         keys = [draft.key for draft in drafts]
-        log.error("answer dropped: the log cannot hold it", agent=drafts[0].agent, keys=keys, detail=str(error))
+        logger.error("answer dropped: the log cannot hold it", agent=drafts[0].agent, keys=keys, detail=str(error))
         return 0

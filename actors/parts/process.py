@@ -111,7 +111,7 @@ async def others_first() -> None:
         await asyncio.sleep(0)
 
 
-async def until_taken(attempt: Callable[[], Awaitable[T]], log: Any, what: str) -> T:
+async def until_taken(attempt: Callable[[], Awaitable[T]], logger: Any, what: str) -> T:
     """Try until the log takes it: while a disk is full, what is owed waits and nothing is lost.
 
     Raises Fenced, ActorLost where the log has ended for good, and BadInput: what cannot be taken now never will be.
@@ -123,6 +123,6 @@ async def until_taken(attempt: Callable[[], Awaitable[T]], log: Any, what: str) 
         except PalimpsestError as error:
             if isinstance(error, (Fenced, BadInput)) or (isinstance(error, ActorLost) and error.for_good):
                 raise
-            log.error("waiting for the log", what=what, detail=str(error), retry_s=delay_s)
+            logger.error("waiting for the log", what=what, detail=str(error), retry_s=delay_s)
             await asyncio.sleep(delay_s)
             delay_s = min(delay_s * 2, 5.0)

@@ -23,18 +23,18 @@ AT_ONCE = 200
 class Streams:
     """Loads states. `aside` has the agents that were set aside, with the reasons."""
 
-    def __init__(self, client: LogClient, log: Any) -> None:
+    def __init__(self, client: LogClient, logger: Any) -> None:
         self.aside: dict[str, str] = {}
         self._more = asyncio.Event()
         self._client = client
-        self._log = log
+        self._logger = logger
 
     async def states(self, wanted: Mapping[str, int | None]) -> list[State]:
         """The states of these agents at these seqs (None: now), without those that are set aside or do not exist."""
         found: list[State] = []
         left = iter([(agent, seq) for agent, seq in wanted.items() if agent not in self.aside])
         while part := dict(islice(left, AT_ONCE)):
-            states, unreadable = await until_taken(lambda: self._client.load(part), self._log, "states")
+            states, unreadable = await until_taken(lambda: self._client.load(part), self._logger, "states")
             found += states.values()
             self.set_aside(unreadable)
         return found
@@ -47,7 +47,7 @@ class Streams:
         for agent, error in broken.items():
             if agent not in self.aside:
                 self.aside[agent] = str(error)
-                self._log.error("agent set aside", agent=agent, detail=str(error))
+                self._logger.error("agent set aside", agent=agent, detail=str(error))
                 more, self._more = self._more, asyncio.Event()
                 more.set()
 

@@ -14,7 +14,7 @@ from typing import Final
 
 import msgspec
 
-from palimpsest.actors.links.calls import Log
+from palimpsest.actors.links.calls import StreamLog
 from palimpsest.actors.parts.process import now_ms
 from palimpsest.actors.requests.checks import check_born, check_name
 from palimpsest.actors.requests.forks import check_free
@@ -44,7 +44,7 @@ class Birth(msgspec.Struct, frozen=True, kw_only=True):
     zone: str = ""
 
 
-async def create(log: Log, births: Sequence[Birth]) -> None:
+async def create(log: StreamLog, births: Sequence[Birth]) -> None:
     """Make these agents. Raises BadInput, UnknownSource, WindowTooSmall and AgentExists with none of them made; or
     AgentExists where another made one of them meanwhile: then those of its transaction are not made, nor those behind.
     """
@@ -72,7 +72,7 @@ def check(births: Iterable[Birth]) -> None:
         names.add(each.agent)
 
 
-async def check_sources(log: Log, births: Iterable[Birth]) -> None:
+async def check_sources(log: StreamLog, births: Iterable[Birth]) -> None:
     """Raises UnknownSource, or WindowTooSmall for the first agent whose window cannot hold the functions on them."""
     fitting: set[AgentCreated] = set()
     there: set[str] = set()

@@ -17,7 +17,7 @@ from typing import Final
 
 import msgspec
 
-from palimpsest.actors.links.calls import Log, unknown
+from palimpsest.actors.links.calls import StreamLog, unknown
 from palimpsest.actors.parts.process import now_ms
 from palimpsest.actors.requests import sources
 from palimpsest.actors.requests.checks import check_id, check_name, check_settings, check_text
@@ -61,14 +61,14 @@ class Overrides(msgspec.Struct, frozen=True, kw_only=True):
     keep_timers: bool = False
 
 
-class Place(msgspec.Struct, frozen=True):
+class Origin(msgspec.Struct, frozen=True):
     """Where an agent can be forked: its state at a seq, and the event there."""
 
     state: State
     event: Envelope
 
 
-async def place(log: Log, agent: str, seq: int | None = None) -> Place:
+async def place(log: StreamLog, agent: str, seq: int | None = None) -> Origin:
     """Where an agent stood at a seq (None: stands now). Raises UnknownAgent, BadInput where it has no such event."""
     if is_source(agent):
         raise BadInput(f"'{agent}' is a source, and has no state of its own to fork: name an agent.")
@@ -80,10 +80,10 @@ async def place(log: Log, agent: str, seq: int | None = None) -> Place:
     if seq is not None and state.seq != seq:
         raise BadInput(f"Agent '{agent}' has events 1 to {state.seq}: there is none at {seq}. Nothing was changed.")
     (event,) = await log.read(agent, state.seq - 1, state.seq)
-    return Place(state, event)
+    return Origin(state, event)
 
 
-async def fork(log: Log, at: Place, names: Sequence[str], overrides: Overrides) -> None:
+async def fork(log: StreamLog, at: Origin, names: Sequence[str], overrides: Overrides) -> None:
     """Begin forks of these names there. Raises AgentExists, BadInput."""
     _check(names, overrides)
     await check_free(log, names)
@@ -118,7 +118,7 @@ def _check(names: Iterable[str], overrides: Overrides) -> None:
         check_text(block.value + block.description, "core memory", may_be_empty=True)
 
 
-async def check_free(log: Log, names: Sequence[str]) -> None:
+async def check_free(log: StreamLog, names: Sequence[str]) -> None:
     """Raises AgentExists for the first name that is taken: so that of many forks none is made."""
     left = iter(names)
     while part := list(islice(left, READS_AT_ONCE)):
@@ -136,7 +136,7 @@ class Resumed(msgspec.Struct, frozen=True):
     positions: dict[int, int]
 
 
-async def resume(log: Log, agent: str) -> Resumed:
+async def resume(log: StreamLog, agent: str) -> Resumed:
     """Let a fork take up what it has of its parent's: the turn that was running, inputs that wait, timers that it kept.
 
     Whatever other agent it is, it goes on by itself, and nothing is written. Raises UnknownAgent, AgentIsRetired.
@@ -169,7 +169,7 @@ class Undone(msgspec.Struct, frozen=True, kw_only=True):
     """Timers that the undone turns had set: they ring nowhere any more."""
 
 
-async def undo(log: Log, agent: str) -> Undone:
+async def undo(log: StreamLog, agent: str) -> Undone:
     """Make an agent that goes on from before the last user's message; timers move to it, and the agent that is left
     rings no more. Settings and sources that it was given since stay: no turn changed them. Raises UnknownAgent;
     BadInput where there is no such message, or the agent is at work."""
@@ -182,7 +182,7 @@ async def undo(log: Log, agent: str) -> Undone:
         later = await log.read(agent, before.state.seq, state.seq, None, ALARMS)
         alarms = moving(before.state, ((envelope, decode(envelope)) for envelope in later))
         name = await free_name(log, state)
-        with suppress(_Moved):
+        with suppress(_Overtaken):
             await _move(log, state, before, name, alarms)
             await _keep_sources(log, state, before.state, name)
             event = decode(message)
@@ -194,11 +194,11 @@ async def undo(log: Log, agent: str) -> Undone:
     raise BadInput(f"'{agent}' changes all the time. Nothing was undone: try again.")
 
 
-class _Moved(Exception):
+class _Overtaken(Exception):
     """Another event came in between: it is looked at again."""
 
 
-async def _last_message(log: Log, state: State) -> Envelope:
+async def _last_message(log: StreamLog, state: State) -> Envelope:
     to = state.seq
     while to > 0:
         if found := await log.read(state.agent, max(0, to - LOOKED_BACK), to, None, ASKED):
@@ -207,7 +207,7 @@ async def _last_message(log: Log, state: State) -> Envelope:
     raise BadInput(f"Agent '{state.agent}' was not told anything yet: there is nothing to undo.")
 
 
-async def _move(log: Log, state: State, before: Place, name: str, alarms: Sequence[Alarm]) -> None:
+async def _move(log: StreamLog, state: State, before: Origin, name: str, alarms: Sequence[Alarm]) -> None:
     now, parent = now_ms(), Parent(agent=before.state.agent, seq=before.state.seq)
     settings = chosen(state) if chosen(state) != chosen(before.state) else None
     event = AgentForked(parent=parent, hash=before.event.hash, settings=settings, timers=MOVED)
@@ -219,10 +219,10 @@ async def _move(log: Log, state: State, before: Place, name: str, alarms: Sequen
     expected = {name: 0, state.agent: state.seq}
     answers = await log.append(Append((*begun, *left), expected, forks={name: parent}, together=True))
     if not all(answer.outcome in THERE for answer in answers):
-        raise _Moved
+        raise _Overtaken
 
 
-async def _keep_sources(log: Log, state: State, before: State, name: str) -> None:
+async def _keep_sources(log: StreamLog, state: State, before: State, name: str) -> None:
     """Let the fork have the sources that the agent has now."""
     now, then = _attached(state), _attached(before)
     for source in (*now, *then):
@@ -237,7 +237,7 @@ def _attached(state: State) -> tuple[str, ...]:
     return state.sources if state.next_sources is None else state.next_sources
 
 
-async def free_name(log: Log, state: State) -> str:
+async def free_name(log: StreamLog, state: State) -> str:
     """A name for an agent that goes on in another's place: ada, ada-2, ada-3 …"""
     stem, dash, number = state.agent.rpartition("-")
     stem, first = (stem, int(number) + 1) if state.parent and dash and number.isdecimal() else (state.agent, 2)

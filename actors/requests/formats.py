@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterable
 
-from palimpsest.actors.links.calls import Log, unknown
+from palimpsest.actors.links.calls import StreamLog, unknown
 from palimpsest.actors.parts.process import now_ms
 from palimpsest.events.codec import draft
 from palimpsest.events.errors import BadInput
@@ -15,7 +15,7 @@ from palimpsest.events.types import FormatChanged
 from palimpsest.store.logs.contract import MUST_EXIST, Append
 
 
-async def change(log: Log, agent: str, *, add: Iterable[str] = (), remove: Iterable[str] = ()) -> Format:
+async def change(log: StreamLog, agent: str, *, add: Iterable[str] = (), remove: Iterable[str] = ()) -> Format:
     """Give the agent's contexts these parts, and take those; the format then. Raises BadInput for a part that there
     is not, UnknownAgent."""
     if is_source(agent):

@@ -13,7 +13,7 @@ from typing import Final, TypeVar
 
 import msgspec
 
-from palimpsest.actors.links.calls import Log, unknown
+from palimpsest.actors.links.calls import StreamLog, unknown
 from palimpsest.actors.parts.door import NEVER
 from palimpsest.actors.parts.process import now_ms
 from palimpsest.actors.requests.checks import check_label, shown
@@ -71,7 +71,7 @@ def check_title(title: str) -> None:
         raise BadInput(f"{shown(title)} cannot be a title: give at most {MAX_TITLE_CHARS} printable characters.")
 
 
-async def known(log: Log, agent: str) -> State:
+async def known(log: StreamLog, agent: str) -> State:
     """The agent as it is now. Raises UnknownAgent, BadInput for a source."""
     if is_source(agent):
         raise BadInput(f"'{agent}' is a source: name an agent.")
@@ -81,7 +81,7 @@ async def known(log: Log, agent: str) -> State:
     return state
 
 
-async def rename(log: Log, agent: str, title: str) -> str:
+async def rename(log: StreamLog, agent: str, title: str) -> str:
     """Give an agent a title ("": none); the one that it had. Raises UnknownAgent, BadInput."""
     title = title.strip()
     check_title(title)
@@ -107,7 +107,7 @@ async def reinstate(log: AlarmLog, agents: Sequence[str]) -> list[Return]:
     return await _each(log, agents, lambda agent: _reinstate(log, agent))
 
 
-async def _each(log: Log, agents: Sequence[str], work: Callable[[str], Awaitable[T]]) -> list[T]:
+async def _each(log: StreamLog, agents: Sequence[str], work: Callable[[str], Awaitable[T]]) -> list[T]:
     names = list(dict.fromkeys(agents))
     for agent in names:
         await known(log, agent)
@@ -151,7 +151,7 @@ def _again(timer: Timer, now: int) -> Timer | None:
         return None
 
 
-async def _is_taken(log: Log, state: State, drafts: Iterable[Draft]) -> bool:
+async def _is_taken(log: StreamLog, state: State, drafts: Iterable[Draft]) -> bool:
     answers = await log.append(Append(tuple(drafts), {state.agent: state.seq}))
     return all(answer.outcome in THERE for answer in answers)
 

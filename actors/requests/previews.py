@@ -32,7 +32,7 @@ Heard = tuple[int, Piece] | PalimpsestError | None
 """A piece with its turn (0: all); None: the turn has ended."""
 
 
-class Place:
+class Listener:
     """One who listens to one agent."""
 
     def __init__(self) -> None:
@@ -75,7 +75,7 @@ class Previews:
     def __init__(self, llm: LLMPart) -> None:
         self._llm = llm
         self._name = uuid.uuid4().hex
-        self._places: dict[str, list[Place]] = {}
+        self._places: dict[str, list[Listener]] = {}
         self._watched: dict[str, float] = {}
         """The agents that are watched, with when they were last listened to."""
         self._wanted: dict[str, asyncio.Future[None]] = {}
@@ -83,9 +83,9 @@ class Previews:
         self._polling: asyncio.Task[None] | None = None
 
     @asynccontextmanager
-    async def hear(self, agent: str) -> AsyncIterator[Place]:
+    async def hear(self, agent: str) -> AsyncIterator[Listener]:
         """A place to listen to an agent from now on. Raises ActorLost."""
-        place = Place()
+        place = Listener()
         self._places.setdefault(agent, []).append(place)
         try:
             await self._watch(agent)
@@ -170,7 +170,7 @@ class Previews:
         for place in self._places.get(agent, ()) if agent else self._everywhere():
             place.put((turn, Piece(kind, text)))
 
-    def _everywhere(self) -> list[Place]:
+    def _everywhere(self) -> list[Listener]:
         return [place for places in self._places.values() for place in places]
 
     async def close(self) -> None:

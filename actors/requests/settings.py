@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 
-from palimpsest.actors.links.calls import Log
+from palimpsest.actors.links.calls import StreamLog
 from palimpsest.actors.parts.process import now_ms
 from palimpsest.actors.requests import formats
 from palimpsest.actors.requests.checks import check_settings
@@ -16,7 +16,7 @@ from palimpsest.events.types import Settings, SettingsChanged
 from palimpsest.store.logs.contract import MUST_EXIST, Append
 
 
-async def change(log: Log, state: State, settings: Settings) -> None:
+async def change(log: StreamLog, state: State, settings: Settings) -> None:
     """Let an agent run with these settings, from its next request on; in a window that is large enough it is not told
     in few words any more. Raises BadInput where they make no sense."""
     check_settings(settings)

@@ -15,7 +15,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from palimpsest.actors.links.calls import KNOWN, Log, unknown
+from palimpsest.actors.links.calls import KNOWN, StreamLog, unknown
 from palimpsest.actors.parts.process import now_ms
 from palimpsest.events.codec import draft
 from palimpsest.events.envelope import Draft
@@ -66,7 +66,7 @@ def check_source(name: str) -> None:
         raise BadInput(f"'{clip(name, 40)}' cannot be a source's name: leave '-' and 'source:' at its beginning out.")
 
 
-async def fold(log: Log, name: str, source: Source | None = None) -> Source | None:
+async def fold(log: StreamLog, name: str, source: Source | None = None) -> Source | None:
     """The source as it is now, folded on from what is given (None: there is none)."""
     after = source.seq if source else 0
     while chunk := await log.read(stream_of(name), after, None, READ_EVENTS, OUTLINE):
@@ -75,7 +75,7 @@ async def fold(log: Log, name: str, source: Source | None = None) -> Source | No
     return source
 
 
-async def known(log: Log, name: str, *, gone: bool = False) -> Source:
+async def known(log: StreamLog, name: str, *, gone: bool = False) -> Source:
     """The source of this name; one that was unloaded as a whole only if so asked. Raises UnknownSource."""
     check_source(name)
     source = await fold(log, name)
@@ -84,7 +84,7 @@ async def known(log: Log, name: str, *, gone: bool = False) -> Source:
     return source
 
 
-async def names(log: Log, limit: int | None = None) -> AsyncIterator[str]:
+async def names(log: StreamLog, limit: int | None = None) -> AsyncIterator[str]:
     """The names of the sources, in order."""
     after, left = PREFIX, limit
     while heads := await log.heads(after, HEADS_AT_ONCE):
@@ -98,7 +98,7 @@ async def names(log: Log, limit: int | None = None) -> AsyncIterator[str]:
         after = heads[-1].agent
 
 
-async def _is_there(log: Log, name: str) -> bool:
+async def _is_there(log: StreamLog, name: str) -> bool:
     """Whether a source was not unloaded as a whole; its outline is read only where it ever was."""
     if not await log.read(stream_of(name), limit=1, kinds=UNLOADED):
         return True
@@ -106,7 +106,7 @@ async def _is_there(log: Log, name: str) -> bool:
     return source is not None and not source.gone
 
 
-async def attach(log: Log, name: str, agents: Sequence[str]) -> list[str]:
+async def attach(log: StreamLog, name: str, agents: Sequence[str]) -> list[str]:
     """Attach a source to agents; those that did not have it yet. Raises UnknownSource, UnknownAgent,
     WindowTooSmall."""
     source = await known(log, name)
@@ -114,7 +114,7 @@ async def attach(log: Log, name: str, agents: Sequence[str]) -> list[str]:
     return await attach_to(log, source, agents)
 
 
-async def attach_to(log: Log, source: Source, agents: Sequence[str]) -> list[str]:
+async def attach_to(log: StreamLog, source: Source, agents: Sequence[str]) -> list[str]:
     """Attach a source to agents that there are. Raises WindowTooSmall."""
     fresh = [agent for agent in dict.fromkeys(agents) if agent not in source.agents]
     await check_windows(log, source.name, fresh)
@@ -123,7 +123,7 @@ async def attach_to(log: Log, source: Source, agents: Sequence[str]) -> list[str
     return fresh
 
 
-async def detach(log: Log, name: str, agents: Sequence[str]) -> list[str]:
+async def detach(log: StreamLog, name: str, agents: Sequence[str]) -> list[str]:
     """Detach a source from agents; those that had it. Raises UnknownSource, UnknownAgent."""
     source = await known(log, name)
     await check_agents(log, agents)
@@ -133,7 +133,7 @@ async def detach(log: Log, name: str, agents: Sequence[str]) -> list[str]:
     return theirs
 
 
-async def _having(log: Log, name: str, agents: Iterable[str]) -> set[str]:
+async def _having(log: StreamLog, name: str, agents: Iterable[str]) -> set[str]:
     """Those of these agents that have a source which does not know of them: forks, whose parent was given it."""
     found: set[str] = set()
     left = iter(dict.fromkeys(agents))
@@ -144,12 +144,12 @@ async def _having(log: Log, name: str, agents: Iterable[str]) -> set[str]:
     return found
 
 
-async def _detach(log: Log, name: str, agents: Sequence[str]) -> None:
+async def _detach(log: StreamLog, name: str, agents: Sequence[str]) -> None:
     pairs = [(agent, SourceDetached(source=name), AgentDetached(agent=agent)) for agent in agents]
     await _append_pairs(log, name, pairs, "detach")
 
 
-async def check_agents(log: Log, agents: Iterable[str]) -> None:
+async def check_agents(log: StreamLog, agents: Iterable[str]) -> None:
     """Raises UnknownAgent for the first that there is not."""
     left = iter(dict.fromkeys(agents))
     while part := list(islice(left, AGENTS_AT_ONCE)):
@@ -159,7 +159,7 @@ async def check_agents(log: Log, agents: Iterable[str]) -> None:
                 raise await unknown(log, agent)
 
 
-async def check_windows(log: Log, name: str, agents: Iterable[str]) -> None:
+async def check_windows(log: StreamLog, name: str, agents: Iterable[str]) -> None:
     """Raises WindowTooSmall for the first agent whose window cannot hold the functions on documents."""
     left = iter(dict.fromkeys(agents))
     while part := list(islice(left, AGENTS_AT_ONCE)):
@@ -176,7 +176,7 @@ def check_window(state: State, name: str) -> None:
         raise WindowTooSmall(state.agent, settings.window_tokens, least, name)
 
 
-async def _append_pairs(log: Log, name: str, pairs: Sequence[tuple[str, Event, Event]], what: str) -> None:
+async def _append_pairs(log: StreamLog, name: str, pairs: Sequence[tuple[str, Event, Event]], what: str) -> None:
     """What an agent's stream and the source's are told together, some agents at once."""
     left = iter(pairs)
     while part := list(islice(left, AGENTS_AT_ONCE)):
@@ -189,7 +189,7 @@ async def _append_pairs(log: Log, name: str, pairs: Sequence[tuple[str, Event, E
         await log.append(Append(tuple(drafts), {agent: MUST_EXIST for agent, _, _ in part}))
 
 
-async def unload(log: Log, name: str, documents: Sequence[str] = ()) -> list[Document]:
+async def unload(log: StreamLog, name: str, documents: Sequence[str] = ()) -> list[Document]:
     """Remove documents (paths or ids) from a source; or with none named all of them, and the source, which is detached
     from its agents.
 
@@ -219,7 +219,7 @@ def _named(source: Source, wanted: str) -> Document:
     raise NoSuchDocument(clip(wanted, 80), source.name, tuple(near))
 
 
-async def remove(log: Log, name: str, documents: Sequence[Document], reason: str) -> None:
+async def remove(log: StreamLog, name: str, documents: Sequence[Document], reason: str) -> None:
     """Let documents die."""
     made = tuple(
         draft(

@@ -71,7 +71,7 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
         return "\n".join(self.messages)
 
 
-class Heard:
+class TurnProgress:
     """What is known of a turn that runs: what the user was sent, and what else there is to know."""
 
     def __init__(self) -> None:
@@ -87,7 +87,7 @@ class Turns:
         self._ask_aside = aside
         self._aside: dict[str, str] = {}
         self._waiting: dict[Key, asyncio.Future[Reply]] = {}
-        self._heard: dict[Key, Heard] = {}
+        self._heard: dict[Key, TurnProgress] = {}
         self._ended: OrderedDict[Key, tuple[Reply, int]] = OrderedDict()
         self._position = 0
         self._complete_from = 0
@@ -150,7 +150,7 @@ class Turns:
 
     async def _past(self, ticket: Ticket) -> Reply | None:
         """The reply, if the log has the turn's end already."""
-        heard = Heard()
+        heard = TurnProgress()
         seq = ticket.seq
         while envelopes := await self._log.read(ticket.agent, after=seq, limit=READ_AT_ONCE):
             for envelope in envelopes:
@@ -192,7 +192,7 @@ class Turns:
         key = (envelope.agent, envelope.turn)
         if not envelope.turn:
             return  # it belongs to no turn
-        heard = self._heard.setdefault(key, Heard())
+        heard = self._heard.setdefault(key, TurnProgress())
         try:
             reply = note(envelope, heard)
         except (LogDamaged, NewerFormat) as error:
@@ -249,7 +249,7 @@ def _looked_at(future: asyncio.Future[Reply]) -> None:
         future.exception()
 
 
-def note(envelope: Envelope, heard: Heard) -> Reply | None:
+def note(envelope: Envelope, heard: TurnProgress) -> Reply | None:
     """Take one event of a turn: what was said joins what was heard, and the end gives the reply."""
     match decode(envelope):
         case MessageSent() as sent:

@@ -12,7 +12,7 @@ import msgspec
 from msgspec.structs import replace
 
 from palimpsest.actors.links import wire
-from palimpsest.actors.links.calls import Log, unknown
+from palimpsest.actors.links.calls import StreamLog, unknown
 from palimpsest.actors.parts.process import now_ms
 from palimpsest.events.alarms import cancelling, setting
 from palimpsest.events.codec import draft
@@ -29,13 +29,13 @@ from palimpsest.store.times import zones
 from palimpsest.store.times.schedule import BadTimer, goes_by_clocks, moved
 
 
-class AlarmLog(Log, Protocol):
+class AlarmLog(StreamLog, Protocol):
     """What is called of a log."""
 
     async def open_requests(self, topic: Topic, agent: str | None = None) -> wire.Opened: ...
 
 
-class Change(msgspec.Struct, frozen=True):
+class ZoneChange(msgspec.Struct, frozen=True):
     """The zones before and after, and the timers that went along."""
 
     before: str
@@ -59,7 +59,7 @@ def zoned(born: AgentCreated, zone: str | None = None) -> AgentCreated:
     return replace(born, zone=name, offset_s=zones.offset_s(name, now_ms()))
 
 
-async def change(log: AlarmLog, agent: str, zone: str) -> Change:
+async def change(log: AlarmLog, agent: str, zone: str) -> ZoneChange:
     """From its next turn on the agent goes by the clocks of this zone. Raises BadInput for one that there is not,
     UnknownAgent."""
     name = zones.named(zone)
@@ -71,12 +71,12 @@ async def change(log: AlarmLog, agent: str, zone: str) -> Change:
             raise await unknown(log, agent)
         before = state.zone or "UTC"
         if name == before and ZONED in state.format:
-            return Change(before, name)
+            return ZoneChange(before, name)
         alarms = await _by_clocks(log, state)
         drafts, timers = _drafts(state, name, alarms, now_ms())
         answers = await log.append(Append(tuple(drafts), expected={agent: MUST_EXIST}))
         if all(each.outcome == "appended" for each in answers):
-            return Change(before, name, tuple(timers))
+            return ZoneChange(before, name, tuple(timers))
         # A timer fired in the meantime: it is set anew by now.
 
 

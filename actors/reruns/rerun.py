@@ -38,7 +38,7 @@ from palimpsest.store.logs.contract import Append, LogStore
 from palimpsest.store.logs.states import load
 
 
-class Plan(msgspec.Struct, frozen=True, kw_only=True):
+class RerunPlan(msgspec.Struct, frozen=True, kw_only=True):
     """What is to be otherwise: the recording of `agent` after seq `first`, up to `to`, given to `fork`. None: as it
     was. With `recorded_answers` model and functions answer as recorded until the runs diverge."""
 
@@ -56,7 +56,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
 async def rerun(
     log: LogStore,
-    plan: Plan,
+    plan: RerunPlan,
     *,
     infer: Infer,
     functions: Functions,
@@ -91,7 +91,7 @@ async def rerun(
     return await run.run()
 
 
-def _recording(log: LogStore, plan: Plan, before: State) -> list[Recorded]:
+def _recording(log: LogStore, plan: RerunPlan, before: State) -> list[Recorded]:
     """What is given again, and done again. What was open where the fork begins is asked again; but not where its turn
     was to be stopped: there is nothing to be cancelled then, either."""
     rest, retired = log.read(plan.agent, plan.first, plan.to), before.retired is not None

@@ -12,9 +12,9 @@ from typing import Final, Literal, TypeAlias
 
 import msgspec
 
-from palimpsest.events.debug.phrases import Span, Terms, Wanted, plain, sentences
+from palimpsest.events.debug.phrases import Phrase, Span, Terms, plain, sentences
 from palimpsest.events.debug.provenance import KINDS as CORE_KINDS
-from palimpsest.events.debug.provenance import Provenance, Run, Written, cut, writers_of
+from palimpsest.events.debug.provenance import Provenance, Written, WrittenRun, cut, writers_of
 from palimpsest.events.debug.summaries import KINDS as SUMMARY_KINDS
 from palimpsest.events.debug.summaries import Chain, Generation, Range, Saying
 from palimpsest.events.debug.writers import Hint, Writer
@@ -39,7 +39,7 @@ class Sentence(msgspec.Struct, frozen=True, kw_only=True):
 
     place: StandsIn
     text: str
-    pieces: tuple[Run, ...]
+    pieces: tuple[WrittenRun, ...]
     label: str = ""
     seq: int = 0
     chunk: int = 0
@@ -93,7 +93,7 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
 class Sentences:
     """Folds a stream to the sentences of core memory and of the summary, and to those that once had a text."""
 
-    def __init__(self, terms: Terms, wanted: Wanted | None = None) -> None:
+    def __init__(self, terms: Terms, wanted: Phrase | None = None) -> None:
         self.provenance = Provenance()
         self.chain = Chain(terms)
         self.archival: list[tuple[int, int]] = []
@@ -122,7 +122,7 @@ class Sentences:
         if self._wanted:
             self.archival += [(seq, n) for n, piece in enumerate(chunks(text, ends)) if self._wanted.holds(piece)]
 
-    def _watch_core(self, seq: int, wanted: Wanted) -> None:
+    def _watch_core(self, seq: int, wanted: Phrase) -> None:
         labels = {place.removeprefix(_CORE) for place in self._standing if place.startswith(_CORE)}
         for label in sorted(labels | self.provenance.blocks.keys()):
             written = self.provenance.blocks.get(label) or Written()
@@ -161,7 +161,7 @@ class Sentences:
 _CORE: Final = "core memory, "
 
 
-def _found(wanted: Wanted, written: Written, place: StandsIn, seq: int, label: str = "") -> list[Sentence]:
+def _found(wanted: Phrase, written: Written, place: StandsIn, seq: int, label: str = "") -> list[Sentence]:
     return [_sentence(written, span, place, label, seq) for span in wanted.where(written.value)]
 
 
@@ -171,7 +171,7 @@ def _sentence(written: Written, span: Span, place: StandsIn, label: str = "", si
     return Sentence(place=place, text=written.value[start:end], pieces=pieces, label=label, since=since)
 
 
-def passage(at: Envelope, event: Event, chunk: int, text: str, wanted: Wanted) -> list[Sentence]:
+def passage(at: Envelope, event: Event, chunk: int, text: str, wanted: Phrase) -> list[Sentence]:
     """The sentences with what is looked for of a passage of archival storage, of which `text` is the whole; an input
     that was archived was written by the input's event."""
     ends = event.ends if isinstance(event, (ArchivalMemoryInserted, InputArchived)) else ()

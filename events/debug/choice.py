@@ -10,7 +10,7 @@ from palimpsest.events.debug.moments import Item, Moment, texts_in
 from palimpsest.events.kinds import Kind
 
 
-class Wanted(msgspec.Struct, frozen=True, kw_only=True):
+class EventChoice(msgspec.Struct, frozen=True, kw_only=True):
     """A choice of parts, or of single events: all that is given must hold. Kinds are events' names, `text` is looked
     for in what was said, whatever its case; times are milliseconds, both inclusive; `turn` is the seq of its input."""
 

@@ -18,7 +18,7 @@ from msgspec.structs import replace
 
 from palimpsest.events.answers import rewired
 from palimpsest.events.codec import decode
-from palimpsest.events.debug.moments import Change
+from palimpsest.events.debug.moments import SettingChange
 from palimpsest.events.debug.summaries import Covered
 from palimpsest.events.debug.timeline import changes
 from palimpsest.events.debug.window import Window, window
@@ -44,7 +44,7 @@ KINDS: Final = kinds_of(
 """What of the events on the way is looked at."""
 
 
-class Place(msgspec.Struct, frozen=True, kw_only=True):
+class DiffSide(msgspec.Struct, frozen=True, kw_only=True):
     """An agent after one of its events."""
 
     agent: str
@@ -76,7 +76,7 @@ class Recounted(msgspec.Struct, frozen=True, kw_only=True):
     wire: bytes | None = None
 
 
-class Piece(msgspec.Struct, frozen=True):
+class TextPiece(msgspec.Struct, frozen=True):
     """A sentence or line of a text: `sign` is "-" (only before), "+" (only after) or " " (both)."""
 
     sign: str
@@ -90,7 +90,7 @@ class BlockEdit(msgspec.Struct, frozen=True, kw_only=True):
     label: str
     before: str | None
     after: str | None
-    pieces: tuple[Piece, ...]
+    pieces: tuple[TextPiece, ...]
     by: tuple[int, ...] = ()
     undone: tuple[int, ...] = ()
 
@@ -99,16 +99,16 @@ class StateDiff(msgspec.Struct, frozen=True, kw_only=True):
     """What is different in b. `changed` are all fields of State that differ, but for the queue; what follows it tells
     them apart. `passing` are messages that were in neither window, and came and went on the way."""
 
-    a: Place
-    b: Place
-    parted: Place | None
+    a: DiffSide
+    b: DiffSide
+    parted: DiffSide | None
     left: tuple[Moved, ...]
     entered: tuple[Moved, ...]
     recounted: tuple[Recounted, ...]
-    changed: tuple[Change, ...]
+    changed: tuple[SettingChange, ...]
     passing: tuple[int, ...]
     blocks: tuple[BlockEdit, ...]
-    settings: tuple[Change, ...]
+    settings: tuple[SettingChange, ...]
     timers_gone: tuple[Timer, ...]
     timers_set: tuple[Timer, ...]
     sources_gone: tuple[str, ...]
@@ -170,7 +170,7 @@ def diff(
     forth: Iterable[Envelope] = (),
     back: Iterable[Envelope] = (),
     *,
-    parted: Place | None = None,
+    parted: DiffSide | None = None,
     asked: tuple[InferenceRequested | None, InferenceRequested | None] = (None, None),
 ) -> StateDiff:
     """What makes b of a. `forth` and `back` are the events of the way (see above), both in their stream's order, and
@@ -179,8 +179,8 @@ def diff(
     left, entered, recounted = _queue(a, b, there, here)
     known = {entry.seq for entry in (*a.queue, *b.queue)}
     return StateDiff(
-        a=Place(agent=a.agent, seq=a.seq, time_ms=a.time_ms),
-        b=Place(agent=b.agent, seq=b.seq, time_ms=b.time_ms),
+        a=DiffSide(agent=a.agent, seq=a.seq, time_ms=a.time_ms),
+        b=DiffSide(agent=b.agent, seq=b.seq, time_ms=b.time_ms),
         parted=parted,
         left=left,
         entered=entered,
@@ -263,15 +263,15 @@ def _blocks(a: State, b: State, forth: Road, back: Road) -> Iterator[BlockEdit]:
 _SENTENCE: Final = re.compile(r"\n|(?<=[.!?;])\s+")
 
 
-def pieces(before: str, after: str) -> Iterator[Piece]:
+def pieces(before: str, after: str) -> Iterator[TextPiece]:
     """Two texts by their sentences and lines: what both have, and what only one has."""
     old, new = _sentences(before), _sentences(after)
     for what, i, i_end, j, j_end in SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
         if what == "equal":
-            yield from (Piece(" ", text) for text in old[i:i_end])
+            yield from (TextPiece(" ", text) for text in old[i:i_end])
             continue
-        yield from (Piece("-", text) for text in old[i:i_end])
-        yield from (Piece("+", text) for text in new[j:j_end])
+        yield from (TextPiece("-", text) for text in old[i:i_end])
+        yield from (TextPiece("+", text) for text in new[j:j_end])
 
 
 def _sentences(text: str) -> list[str]:

@@ -21,7 +21,7 @@ from palimpsest.events.vocabulary import Purpose
 _ASKED: Final = kind_of(InferenceRequested)
 
 
-class Changes(msgspec.Struct, frozen=True, kw_only=True):
+class ContextChanges(msgspec.Struct, frozen=True, kw_only=True):
     """Of one history: `same` contexts are what they were, `changed` are the seqs of the requests that are not, and
     `redacted` hold masked text, and cannot be told. `purpose` is what the first that changed was asked for;
     `difference` is where the look had to end."""
@@ -43,7 +43,7 @@ class Changes(msgspec.Struct, frozen=True, kw_only=True):
         return not self.changed and self.difference is None
 
 
-def changes(agent: str, envelopes: Iterable[Envelope], redacted: frozenset[int] = frozenset()) -> Changes:
+def changes(agent: str, envelopes: Iterable[Envelope], redacted: frozenset[int] = frozenset()) -> ContextChanges:
     """Replay a whole history (an agent's lineage, or a source); `redacted`: the seqs of requests that cannot match."""
     replayer = Replayer(agent)
     changed: list[int] = []
@@ -63,7 +63,7 @@ def changes(agent: str, envelopes: Iterable[Envelope], redacted: frozenset[int] 
         elif difference:
             purpose = purpose or _purpose(envelope)
             changed.append(envelope.seq)
-    return Changes(
+    return ContextChanges(
         agent=agent,
         events=replayer.events,
         same=asked - masked - len(changed),

@@ -30,7 +30,7 @@ class Moment(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     problem: str = ""
 
 
-class Told(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag=True):
+class TimelinePart(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag=True):
     """A part of a timeline. `seq` is where to look (`context --at`), `turn` the seq of the turn's input (0: none)."""
 
     seq: int
@@ -44,7 +44,7 @@ class Told(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag=Tr
             yield from texts_in(moment.event) if moment.event else (moment.problem,)
 
 
-class TurnBegan(Told, frozen=True, kw_only=True):
+class TurnBegan(TimelinePart, frozen=True, kw_only=True):
     """`number` counts the agent's turns from 1. `input` None: it lies before what was read. `resumed`: so does the
     turn's beginning. `archived_passages` > 0: the input was too large, and `first_chars` of it are in the window."""
 
@@ -68,7 +68,7 @@ StepOutcome: TypeAlias = (
 """What became of an inference."""
 
 
-class Step(Told, frozen=True, kw_only=True):
+class Step(TimelinePart, frozen=True, kw_only=True):
     """An inference: `seq` asked for it (so `context --at seq` is what the model saw), `answered` is its answer's seq.
 
     `number` counts the turn's replies, `why` is the reason of the heartbeat that led to it. `tokens` is the context's
@@ -97,7 +97,7 @@ class Step(Told, frozen=True, kw_only=True):
         yield from (self.content if self.calls else "", self.model, self.detail)
 
 
-class Called(Told, frozen=True, kw_only=True):
+class Called(TimelinePart, frozen=True, kw_only=True):
     """A call of the model and what became of it, in the last of `events`: said, kept, found, or failed.
 
     `name` is empty where the model answered in plain text. `asked` is the seq of the request to another part, if it was
@@ -119,7 +119,7 @@ class Called(Told, frozen=True, kw_only=True):
         yield from super().texts()
 
 
-class EvictionBegan(Told, frozen=True, kw_only=True):
+class EvictionBegan(TimelinePart, frozen=True, kw_only=True):
     """These messages are to leave the window."""
 
     seqs: tuple[int, ...]
@@ -128,7 +128,7 @@ class EvictionBegan(Told, frozen=True, kw_only=True):
     target_tokens: int
 
 
-class Evicted(Told, frozen=True, kw_only=True):
+class Evicted(TimelinePart, frozen=True, kw_only=True):
     """The messages `seqs` left the window, and the summary stands for them, and for what the summary of event
     `previous` stood for. `seq` is the summary's."""
 
@@ -140,7 +140,7 @@ class Evicted(Told, frozen=True, kw_only=True):
     note: str = ""
 
 
-class Change(msgspec.Struct, frozen=True, kw_only=True):
+class SettingChange(msgspec.Struct, frozen=True, kw_only=True):
     """A setting that changed, by name."""
 
     name: str
@@ -148,13 +148,13 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     after: Any
 
 
-class SettingsMoved(Told, frozen=True, kw_only=True):
+class SettingsMoved(TimelinePart, frozen=True, kw_only=True):
     """`changes` is empty where what was before is not known."""
 
-    changes: tuple[Change, ...] = ()
+    changes: tuple[SettingChange, ...] = ()
 
 
-class TurnClosed(Told, frozen=True, kw_only=True):
+class TurnClosed(TimelinePart, frozen=True, kw_only=True):
     """`wall_ms` is from the turn's start to its end. `tokens` are all that the provider counted for it: of them
     `prompt_tokens` and `completion_tokens` are those of the steps that were read."""
 
@@ -167,14 +167,14 @@ class TurnClosed(Told, frozen=True, kw_only=True):
     wall_ms: int = 0
 
 
-class Noted(Told, frozen=True, kw_only=True):
+class Noted(TimelinePart, frozen=True, kw_only=True):
     """Any other event, in a turn or beside it: the last of `events`."""
 
 
 Item = TurnBegan | Step | Called | EvictionBegan | Evicted | SettingsMoved | TurnClosed | Noted
 
 
-class Turn(msgspec.Struct, frozen=True, kw_only=True):
+class WholeTurn(msgspec.Struct, frozen=True, kw_only=True):
     """A turn as a whole. `ended` None: it runs, or its end was not read. What happened beside it is not in it."""
 
     began: TurnBegan
@@ -194,24 +194,24 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
         return tuple(part for part in self.parts if isinstance(part, Evicted))
 
 
-def turns(parts: Iterable[Item]) -> Iterator[Turn | Item]:
+def turns(parts: Iterable[Item]) -> Iterator[WholeTurn | Item]:
     """The parts with each turn's as one, when it has ended; what happened beside it comes before it."""
     began: TurnBegan | None = None
     held: list[Item] = []
     for part in parts:
         if isinstance(part, TurnBegan):
             if began:
-                yield Turn(began=began, parts=tuple(held))
+                yield WholeTurn(began=began, parts=tuple(held))
             began, held = part, []
         elif began is None or part.turn != began.turn:
             yield part
         elif isinstance(part, TurnClosed):
-            yield Turn(began=began, parts=tuple(held), ended=part)
+            yield WholeTurn(began=began, parts=tuple(held), ended=part)
             began = None
         else:
             held.append(part)
     if began:
-        yield Turn(began=began, parts=tuple(held))
+        yield WholeTurn(began=began, parts=tuple(held))
 
 
 def moment(envelope: Envelope) -> Moment:

@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from palimpsest.events.debug.moments import Change
+from palimpsest.events.debug.moments import SettingChange
 from palimpsest.events.debug.summaries import Covered
 from palimpsest.events.debug.timeline import changes
 from palimpsest.events.debug.window import Window, gist, in_words, window
@@ -52,7 +52,7 @@ class Covering(msgspec.Struct, frozen=True, kw_only=True):
         return tuple(sorted(seq for each in self.generations for seq in each.covers))
 
 
-class Waiting(msgspec.Struct, frozen=True, kw_only=True):
+class WaitingInput(msgspec.Struct, frozen=True, kw_only=True):
     """An input that waits for its turn. `stopped`: the reason, where its turn was stopped before it began."""
 
     seq: int
@@ -89,7 +89,7 @@ class Overview(msgspec.Struct, frozen=True, kw_only=True):
     created_ms: int
     turns: int
     parent: Parent | None
-    settings: tuple[Change, ...]
+    settings: tuple[SettingChange, ...]
     server: int
     """Who is asked: 0 is the first, then come the fallbacks; `model` and `base_url` are that one's."""
     model: str
@@ -103,7 +103,7 @@ class Overview(msgspec.Struct, frozen=True, kw_only=True):
     queue: tuple[Queued, ...]
     running: Running | None
     evicting: tuple[int, ...]
-    waiting: tuple[Waiting, ...]
+    waiting: tuple[WaitingInput, ...]
     timers: tuple[Timer, ...]
     heartbeats_paused_until_ms: int
     time_zone: str
@@ -204,7 +204,7 @@ def _running(state: State, opened: Envelope | None) -> Running | None:
     )
 
 
-def _waiting(state: State) -> Iterator[Waiting]:
+def _waiting(state: State) -> Iterator[WaitingInput]:
     for each in state.pending:
         who, text = in_words(msgspec.json.decode(each.wire)["content"])
-        yield Waiting(seq=each.seq, time_ms=each.time_ms, who=who, text=text, stopped=each.stop)
+        yield WaitingInput(seq=each.seq, time_ms=each.time_ms, who=who, text=text, stopped=each.stop)

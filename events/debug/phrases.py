@@ -70,7 +70,7 @@ def is_question(text: str) -> bool:
     return any(_MARKED.search(piece) or (piece[-1] != "!" and _BEGUN.match(piece)) for piece in pieces)
 
 
-class Match(msgspec.Struct, frozen=True, kw_only=True):
+class TextMatch(msgspec.Struct, frozen=True, kw_only=True):
     """How much of what was looked for a text has. `whole`: it has it; else `found` of `words` words, the rest being
     `missing` (none: they stand too far apart)."""
 
@@ -80,7 +80,7 @@ class Match(msgspec.Struct, frozen=True, kw_only=True):
     missing: tuple[str, ...] = ()
 
 
-class Wanted:
+class Phrase:
     """What is looked for. Quotation marks around the text mean `exact` too, and a text of stop words alone is looked
     for so. Raises BadInput where it is empty."""
 
@@ -106,14 +106,14 @@ class Wanted:
             return f"word for word, upper or lower case{why}"
         return f"all of its words ({', '.join(self.words)}), whatever their endings, in one place"
 
-    def match(self, text: str) -> Match:
+    def match(self, text: str) -> TextMatch:
         if self.exact:
             whole = self._pattern.search(text) is not None
-            return Match(whole=whole, found=int(whole), words=1, missing=() if whole else (self.text,))
+            return TextMatch(whole=whole, found=int(whole), words=1, missing=() if whole else (self.text,))
         there = self._terms(text)
         missing = tuple(word for word, each in self._given if not there >= each)
         whole = not missing and (len(text) <= REACH_CHARS or bool(self._stretches(text)))
-        return Match(whole=whole, found=len(self.words) - len(missing), words=len(self.words), missing=missing)
+        return TextMatch(whole=whole, found=len(self.words) - len(missing), words=len(self.words), missing=missing)
 
     def shares(self, query: str, text: str) -> bool:
         """Whether a query has a word of what is looked for, or of a text."""

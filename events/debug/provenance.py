@@ -22,7 +22,7 @@ KINDS: Final = kinds_of(AgentCreated, AgentForked, CoreMemoryAppended, CoreMemor
 """The kinds that write core memory."""
 
 
-class Run(msgspec.Struct, frozen=True):
+class WrittenRun(msgspec.Struct, frozen=True):
     """A stretch of text, and the seq of the event that wrote it."""
 
     text: str
@@ -41,12 +41,12 @@ class Written:
 
     def __init__(self, text: str = "", seq: int = 0) -> None:
         self.value = text
-        self.runs: list[Run] = [Run(text, seq)] if text else []
+        self.runs: list[WrittenRun] = [WrittenRun(text, seq)] if text else []
         self.over: dict[int, Over] = {}
 
     def append(self, text: str, seq: int) -> None:
         value = appended(self.value, text)
-        self.runs = _joined([*self.runs, Run(value[len(self.value) :], seq)])
+        self.runs = _joined([*self.runs, WrittenRun(value[len(self.value) :], seq)])
         self.value = value
 
     def replace(self, old: str, new: str, seq: int) -> None:
@@ -57,7 +57,7 @@ class Written:
         end = start + len(old)
         gone = cut(self.runs, (start, end))
         rest = cut(self.runs, (end, len(self.value)))
-        self.runs = _joined([*cut(self.runs, (0, start)), Run(new, seq), *rest])
+        self.runs = _joined([*cut(self.runs, (0, start)), WrittenRun(new, seq), *rest])
         self.value = self.value.replace(old, new, 1)
         living = writers_of(self.runs)
         self.over = {writer: over for writer, over in self.over.items() if writer in living}
@@ -94,29 +94,29 @@ class Provenance:
         return {label: written.value for label, written in self.blocks.items()}
 
 
-def cut(runs: Iterable[Run], span: Span) -> list[Run]:
+def cut(runs: Iterable[WrittenRun], span: Span) -> list[WrittenRun]:
     """The runs of a part of a text."""
     start, end = span
     at, found = 0, []
     for run in runs:
         text = run.text[max(0, start - at) : max(0, end - at)]
         if text:
-            found.append(Run(text, run.seq))
+            found.append(WrittenRun(text, run.seq))
         at += len(run.text)
     return found
 
 
-def writers_of(runs: Iterable[Run]) -> tuple[int, ...]:
+def writers_of(runs: Iterable[WrittenRun]) -> tuple[int, ...]:
     """The events that wrote them; white space alone makes no writer."""
     return tuple(sorted({run.seq for run in runs if run.text.strip()}))
 
 
-def _joined(runs: Iterable[Run]) -> list[Run]:
+def _joined(runs: Iterable[WrittenRun]) -> list[WrittenRun]:
     """Neighbours of one writer as one run, and no empty ones."""
-    joined: list[Run] = []
+    joined: list[WrittenRun] = []
     for run in runs:
         if joined and joined[-1].seq == run.seq:
-            joined[-1] = Run(joined[-1].text + run.text, run.seq)
+            joined[-1] = WrittenRun(joined[-1].text + run.text, run.seq)
         elif run.text:
             joined.append(run)
     return joined

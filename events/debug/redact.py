@@ -105,7 +105,7 @@ def _blocked(text: str, spans: Iterable[tuple[int, int]]) -> str:
 
 def mask_event(at: Envelope, masks: Masks) -> tuple[bytes, int]:
     """An event's body with the masks on, and in how many places; the very bytes where there is none."""
-    walk = _Walk(at.kind, masks)
+    walk = _FieldWalk(at.kind, masks)
     try:
         masked = walk.value(msgspec.msgpack.decode(at.body))
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, zlib.error) as error:
@@ -113,7 +113,7 @@ def mask_event(at: Envelope, masks: Masks) -> tuple[bytes, int]:
     return (msgspec.msgpack.encode(masked), walk.places) if walk.places else (at.body, 0)
 
 
-class _Walk:
+class _FieldWalk:
     """Goes through an event's fields."""
 
     def __init__(self, kind: Kind, masks: Masks) -> None:

@@ -54,7 +54,7 @@ class Saying(msgspec.Struct, frozen=True, kw_only=True):
     first_text: str
 
 
-class _Known(msgspec.Struct, frozen=True):
+class _KnownSaying(msgspec.Struct, frozen=True):
     saying: Saying
     words: frozenset[int]
 
@@ -64,7 +64,7 @@ class Chain:
 
     def __init__(self, terms: Terms) -> None:
         self._terms = terms
-        self._known: list[_Known] = []
+        self._known: list[_KnownSaying] = []
         self.generations: list[Generation] = []
         """Those that the summary went through, the latest last."""
         self.text = ""
@@ -104,7 +104,7 @@ class Chain:
         before = self._known
         self._known = [self._place(text, now, before) for text in texts]
 
-    def _place(self, text: str, now: Generation, before: list[_Known]) -> _Known:
+    def _place(self, text: str, now: Generation, before: list[_KnownSaying]) -> _KnownSaying:
         words = frozenset(self._terms(text))
         same = next((known for known in before if plain(known.saying.text) == plain(text)), None)
         if same:
@@ -112,8 +112,8 @@ class Chain:
         nearest = max(before, key=lambda known: _likeness(words, known.words), default=None)
         if nearest and _likeness(words, nearest.words) >= LIKENESS:
             old = nearest.saying
-            return _Known(Saying(text=text, since=now, origin=old.origin, first_text=old.first_text), words)
-        return _Known(Saying(text=text, since=now, origin=now, first_text=text), words)
+            return _KnownSaying(Saying(text=text, since=now, origin=old.origin, first_text=old.first_text), words)
+        return _KnownSaying(Saying(text=text, since=now, origin=now, first_text=text), words)
 
 
 def _likeness(a: frozenset[int], b: frozenset[int]) -> float:

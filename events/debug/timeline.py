@@ -15,12 +15,12 @@ import msgspec
 
 from palimpsest.events.debug.moments import (
     Called,
-    Change,
     Evicted,
     EvictionBegan,
     Item,
     Moment,
     Noted,
+    SettingChange,
     SettingsMoved,
     Step,
     StepOutcome,
@@ -357,10 +357,10 @@ class Timeline:
         return taken
 
 
-def changes(before: msgspec.Struct, after: msgspec.Struct) -> tuple[Change, ...]:
+def changes(before: msgspec.Struct, after: msgspec.Struct) -> tuple[SettingChange, ...]:
     """The fields in which two structs of one type differ."""
     fields = ((name, getattr(before, name), getattr(after, name)) for name in after.__struct_fields__)
-    return tuple(Change(name=name, before=old, after=new) for name, old, new in fields if old != new)
+    return tuple(SettingChange(name=name, before=old, after=new) for name, old, new in fields if old != new)
 
 
 def _noted(*told: Moment) -> Noted:

@@ -12,7 +12,7 @@ from typing import Final, Literal, TypeAlias
 
 import msgspec
 
-from palimpsest.events.debug.phrases import Match, Wanted, without_questions
+from palimpsest.events.debug.phrases import Phrase, TextMatch, without_questions
 from palimpsest.events.debug.windows import hits_of
 from palimpsest.events.documents import unpacked
 from palimpsest.events.envelope import Envelope
@@ -122,7 +122,7 @@ def _given(blocks: tuple[Block, ...]) -> Iterator[Text]:
             yield Text(f"core memory, {block.label}", block.value)
 
 
-def states(wanted: Wanted, text: str) -> Match:
+def states(wanted: Phrase, text: str) -> TextMatch:
     """How much of what is looked for a text states."""
     return wanted.match(text if wanted.text.endswith("?") else without_questions(text))
 
@@ -131,13 +131,13 @@ class Nearest(msgspec.Struct, frozen=True, kw_only=True):
     """The text that has the most of what is looked for, where none has it all."""
 
     told: Told
-    match: Match
+    match: TextMatch
 
 
 class Telling:
     """Gathers what an agent was told, event by event."""
 
-    def __init__(self, wanted: Wanted) -> None:
+    def __init__(self, wanted: Phrase) -> None:
         self.wanted = wanted
         self.found: list[Told] = []
         self.nearest: Nearest | None = None

@@ -64,7 +64,7 @@ def looks_in(name: str) -> frozenset[Store]:
     return function.looks_in if function else frozenset()
 
 
-class Turn(msgspec.Struct, frozen=True, kw_only=True):
+class JudgedTurn(msgspec.Struct, frozen=True, kw_only=True):
     """The turn of the input at seq `input`, up to event `end`. `answer` is the message that is judged (0: none was sent
     by then); `windows` are the requests for a reply that came before the judged state, each with the state that it was
     asked with; `judged` is the state at the decisive request, or, without an answer, at `end`."""
@@ -90,7 +90,7 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
         return max((at.position for at, _ in self.events if at.seq <= self.until), default=0)
 
 
-def look_back(state: State | None, envelopes: Iterable[Envelope], input: int) -> Turn:
+def look_back(state: State | None, envelopes: Iterable[Envelope], input: int) -> JudgedTurn:
     """The turn of an input: its events up to the one that is judged, from the state before them on."""
     events: list[tuple[Envelope, Event]] = []
     windows: list[tuple[int, State]] = []
@@ -104,7 +104,7 @@ def look_back(state: State | None, envelopes: Iterable[Envelope], input: int) ->
     answer = max((at.seq for at, event in events if isinstance(event, MessageSent) and at.turn == input), default=0)
     asked = [(seq, each) for seq, each in windows if seq < answer]
     request, judged = asked.pop() if asked else (0, state)
-    return Turn(
+    return JudgedTurn(
         input=input,
         end=events[-1][0].seq,
         answer=answer,

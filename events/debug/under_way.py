@@ -13,7 +13,7 @@ from palimpsest.events.types import Timer
 from palimpsest.events.vocabulary import Phase
 
 
-class Input(msgspec.Struct, frozen=True, kw_only=True):
+class OpenInput(msgspec.Struct, frozen=True, kw_only=True):
     """An input that has no end yet; `text` is the user's, or whatever it says ("": nothing)."""
 
     seq: int
@@ -25,10 +25,10 @@ class UnderWay(msgspec.Struct, frozen=True, kw_only=True):
     """`turn` is the running turn's input (None: the agent was at rest), `step` where the turn stood (`call`
     is asked of another part). `waiting` are the inputs behind it, `timers` those that are set."""
 
-    turn: Input | None
+    turn: OpenInput | None
     step: Phase | Literal["", "evicting"]
     call: str
-    waiting: tuple[Input, ...]
+    waiting: tuple[OpenInput, ...]
     timers: tuple[Timer, ...]
 
 
@@ -38,13 +38,13 @@ def under_way(state: State) -> UnderWay:
     running = None
     if turn is not None:
         wire = next((entry.wire for entry in state.queue if entry.seq == turn.input), b"")
-        running = Input(seq=turn.input, kind=turn.input_kind, text=text_of(wire) if wire else "")
+        running = OpenInput(seq=turn.input, kind=turn.input_kind, text=text_of(wire) if wire else "")
         step = turn.rewound or turn.phase
         if step == "ready" and state.eviction:
             step = "evicting"
         if step == "calling" and turn.done < len(turn.calls):
             call = turn.calls[turn.done].name
-    waiting = tuple(Input(seq=p.seq, kind=p.kind, text=text_of(p.wire)) for p in state.pending)
+    waiting = tuple(OpenInput(seq=p.seq, kind=p.kind, text=text_of(p.wire)) for p in state.pending)
     return UnderWay(
         turn=running,
         step=step,

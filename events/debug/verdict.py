@@ -80,7 +80,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     """So many later answers were to no question, and are not judged."""
 
 
-class Facts(Protocol):
+class VerdictFacts(Protocol):
     """What is read from the log; each is asked for only where it is needed."""
 
     def told(self) -> Sequence[Told]:

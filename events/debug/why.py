@@ -1,9 +1,9 @@
 """Why an agent did not say what it should have known: one verdict, with the events that show it.
 
 Rules. (1) Exactly one of the causes, the nearest to the answer first: in the window; seen in this turn and gone before
-the answer; searched for and not shown; not searched for; never told. (2) The facts come from the log alone (`Facts`),
-the dear ones only where a verdict needs them. (3) It says how the text was matched; a match is of words, and whoever
-reads the verdict is shown the texts.
+the answer; searched for and not shown; not searched for; never told. (2) The facts come from the log alone
+(`VerdictFacts`), the dear ones only where a verdict needs them. (3) It says how the text was matched; a match is of
+words, and whoever reads the verdict is shown the texts.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from typing import Final
 
 import msgspec
 
-from palimpsest.events.debug.phrases import Wanted
+from palimpsest.events.debug.phrases import Phrase
 from palimpsest.events.debug.told import INPUT_KINDS, Told, states
-from palimpsest.events.debug.turns import Search, Turn
-from palimpsest.events.debug.verdict import Cause, Evidence, Facts, Next, Verdict
+from palimpsest.events.debug.turns import JudgedTurn, Search
+from palimpsest.events.debug.verdict import Cause, Evidence, Next, Verdict, VerdictFacts
 from palimpsest.events.debug.windows import Held, held, hits_of
 from palimpsest.events.functions import CONVERSATION_SEARCH_DATE
 from palimpsest.events.passages import day_bounds
@@ -35,13 +35,13 @@ SHOWN: Final = 5
 """So many events of a sort are shown."""
 
 
-def why(agent: str, wanted: Wanted, turn: Turn, facts: Facts) -> Verdict:
+def why(agent: str, wanted: Phrase, turn: JudgedTurn, facts: VerdictFacts) -> Verdict:
     """The verdict on a turn."""
     return _Judge(agent, wanted, turn, facts).verdict()
 
 
 class _Judge:
-    def __init__(self, agent: str, wanted: Wanted, turn: Turn, facts: Facts) -> None:
+    def __init__(self, agent: str, wanted: Phrase, turn: JudgedTurn, facts: VerdictFacts) -> None:
         self._agent, self._wanted, self._turn, self._facts = agent, wanted, turn, facts
 
     def verdict(self) -> Verdict:
@@ -367,7 +367,7 @@ def _sees(search: Search, told: Told) -> bool:
     return told.store != "recall" or told.seq not in search.call.hidden
 
 
-def _is_for(wanted: Wanted, search: Search, known: Iterable[Told]) -> bool:
+def _is_for(wanted: Phrase, search: Search, known: Iterable[Told]) -> bool:
     """Whether a search was for what is known: by a word of its query, or by the days that it names."""
     if search.call.name != CONVERSATION_SEARCH_DATE.name:
         return any(wanted.shares(search.query, each.text) for each in known)

@@ -36,7 +36,7 @@ HINTS: Final = 3
 _ANSWERED: Final = kind_of(InferenceCompleted)
 
 
-class Input(msgspec.Struct, frozen=True, kw_only=True):
+class TurnInput(msgspec.Struct, frozen=True, kw_only=True):
     """The input of a turn."""
 
     seq: int
@@ -44,7 +44,7 @@ class Input(msgspec.Struct, frozen=True, kw_only=True):
     text: str
 
 
-class Window(msgspec.Struct, frozen=True, kw_only=True):
+class AskedWindow(msgspec.Struct, frozen=True, kw_only=True):
     """The request that a model was asked with; `messages` of the queue stood in it."""
 
     seq: int
@@ -60,11 +60,11 @@ class Writer(msgspec.Struct, frozen=True, kw_only=True):
     seq: int
     kind: Kind
     time_ms: int
-    input: Input | None = None
+    input: TurnInput | None = None
     answer: int = 0
     reasons: str = ""
     call: ToolCall | None = None
-    window: Window | None = None
+    window: AskedWindow | None = None
     over: Over | None = None
 
 
@@ -98,11 +98,11 @@ def writer(at: Envelope, event: Event, turn: Iterable[Envelope], over: Over | No
     )
 
 
-def _input(at: Envelope, event: Event, before: Iterable[Envelope]) -> Input | None:
+def _input(at: Envelope, event: Event, before: Iterable[Envelope]) -> TurnInput | None:
     if at.kind in INPUT_KINDS:
-        return Input(seq=at.seq, kind=at.kind, text=input_text(event))
+        return TurnInput(seq=at.seq, kind=at.kind, text=input_text(event))
     found = next((e for e in before if e.seq == at.turn and e.kind in INPUT_KINDS), None)
-    return Input(seq=found.seq, kind=found.kind, text=input_text(decode(found))) if found else None
+    return TurnInput(seq=found.seq, kind=found.kind, text=input_text(decode(found))) if found else None
 
 
 def _call(at: Envelope, completed: InferenceCompleted, id: str, answer: int) -> ToolCall | None:
@@ -118,10 +118,10 @@ def _writes(name: str, kind: Kind) -> bool:
     return bool(function and function.remembers and kind_of(function.remembers) == kind)
 
 
-def _window(asked: Envelope) -> Window:
+def _window(asked: Envelope) -> AskedWindow:
     event = decode(asked)
     assert isinstance(event, InferenceRequested), "an answer closes a request"
-    return Window(seq=asked.seq, fingerprint=event.fingerprint.hex(), tokens=event.tokens)
+    return AskedWindow(seq=asked.seq, fingerprint=event.fingerprint.hex(), tokens=event.tokens)
 
 
 def hints(text: str, state: State, terms: Terms, covers: Collection[int] | None = None) -> list[Hint]:

@@ -33,7 +33,7 @@ from palimpsest.events.types import (
     SourceAttached,
 )
 from palimpsest.store.bundles.file import Progress, no_progress, write_bundle
-from palimpsest.store.bundles.manifest import Manifest, Redacted, Stream
+from palimpsest.store.bundles.manifest import BundledStream, Manifest, Redacted
 from palimpsest.store.bundles.versions import versions_now
 from palimpsest.store.logs.contract import LogReader
 
@@ -99,7 +99,7 @@ def _redacted(log: LogReader, manifest: Manifest, masks: Masks) -> Manifest:
     return msgspec.structs.replace(manifest, streams=streams, redactions=tuple(redactions.values()))
 
 
-def _carried(log: LogReader, streams: Sequence[Stream]) -> Iterator[Redacted]:
+def _carried(log: LogReader, streams: Sequence[BundledStream]) -> Iterator[Redacted]:
     """What was masked before these streams came here, as far as they go: else nobody could tell it from damage."""
     for stream in streams:
         each, end = log.redaction(stream.name), stream.last
@@ -171,20 +171,20 @@ def manifest_of(log: LogReader, agent: str, at: int) -> Manifest:
     return Manifest(agent=agent, at=at, streams=tuple(streams), versions=versions, redactions=redactions)
 
 
-def _line(log: LogReader, agent: str, at: int, born: list[tuple[str, int]]) -> Iterator[Stream]:
+def _line(log: LogReader, agent: str, at: int, born: list[tuple[str, int]]) -> Iterator[BundledStream]:
     """The streams of a history, the oldest ancestor's first, each up to where the next was forked off."""
     parent = None
     ends = [first - 1 for _, first in born[1:]] + [at]
     for (name, first), last in zip(born, ends, strict=True):
-        yield Stream(name=name, first=first, last=last, hash=_hash_at(log, agent, last), parent=parent)
+        yield BundledStream(name=name, first=first, last=last, hash=_hash_at(log, agent, last), parent=parent)
         parent = Parent(agent=name, seq=last)
 
 
-def _sources(log: LogReader, names: dict[str, None], position: int) -> Iterator[Stream]:
+def _sources(log: LogReader, names: dict[str, None], position: int) -> Iterator[BundledStream]:
     for name in map(stream_of, names):
         seq = log.seq_at(name, position)
         if seq:
-            yield Stream(name=name, first=1, last=seq, hash=_hash_at(log, name, seq))
+            yield BundledStream(name=name, first=1, last=seq, hash=_hash_at(log, name, seq))
 
 
 def _hash_at(log: LogReader, agent: str, seq: int) -> bytes:

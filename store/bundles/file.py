@@ -41,7 +41,7 @@ _CUT_OFF: Final = "it is cut off"
 _ALTERED: Final = "it was altered, or damaged on its way"
 
 
-class _Row(msgspec.Struct, frozen=True, array_like=True):
+class _FramedEvent(msgspec.Struct, frozen=True, array_like=True):
     """An event in a frame: an envelope with its stream's number for the name, and without its position."""
 
     stream: int
@@ -60,7 +60,7 @@ class _Row(msgspec.Struct, frozen=True, array_like=True):
 
 _encoder = msgspec.msgpack.Encoder()
 _manifest_decoder = msgspec.msgpack.Decoder(Manifest)
-_rows_decoder = msgspec.msgpack.Decoder(list[_Row])
+_rows_decoder = msgspec.msgpack.Decoder(list[_FramedEvent])
 
 Progress = Callable[[int], None]
 """Told how many events more are done."""
@@ -117,7 +117,7 @@ def _write(file: IO[bytes], manifest: Manifest, envelopes: Iterable[Envelope], p
 
 def _row(each: Envelope, stream: int) -> bytes:
     made = _encoder.encode(
-        _Row(
+        _FramedEvent(
             stream,
             each.seq,
             each.time,
@@ -296,7 +296,7 @@ class BundleReader:
         return BundleUnreadable(str(self.path), why)
 
 
-def _envelope(row: _Row, agent: str, position: int) -> Envelope:
+def _envelope(row: _FramedEvent, agent: str, position: int) -> Envelope:
     return Envelope(
         agent,
         row.seq,

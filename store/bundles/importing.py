@@ -23,7 +23,7 @@ from palimpsest.events.state import State
 from palimpsest.events.types import Parent, Settings
 from palimpsest.events.vocabulary import TOPICS
 from palimpsest.store.bundles.file import BundleReader, Progress, no_progress
-from palimpsest.store.bundles.manifest import Manifest, Redacted, Stream
+from palimpsest.store.bundles.manifest import BundledStream, Manifest, Redacted
 from palimpsest.store.logs.contract import DECIDER, SNAPSHOT_EVENTS, Append, LogStore, Snapshot
 from palimpsest.store.logs.states import snapshot_of
 
@@ -98,9 +98,9 @@ def import_bundle(
 # --- the proof ----------------------------------------------------------------------------------------------------
 
 
-def _prove(log: LogStore, path: Path, name: str, progress: Progress) -> _Proof:
+def _prove(log: LogStore, path: Path, name: str, progress: Progress) -> _BundleProof:
     with BundleReader(path) as reader:
-        proof = _Proof(reader.manifest, name, path)
+        proof = _BundleProof(reader.manifest, name, path)
         for stream in reader.manifest.streams:
             head = log.head(proof.name_of(stream.name))
             proof.watch(stream, head.seq if head else 0)
@@ -110,7 +110,7 @@ def _prove(log: LogStore, path: Path, name: str, progress: Progress) -> _Proof:
     return proof
 
 
-class _Proof:
+class _BundleProof:
     """A bundle's events, proved as they come by; and what its streams' hashes will be here."""
 
     def __init__(self, manifest: Manifest, name: str, path: Path) -> None:
@@ -141,7 +141,7 @@ class _Proof:
         named = ((self.name_of(each.stream), each) for each in self.manifest.redactions)
         return {name: msgspec.structs.replace(each, stream=name) for name, each in named}
 
-    def watch(self, stream: Stream, seq: int) -> None:
+    def watch(self, stream: BundledStream, seq: int) -> None:
         """Keep the hash at a seq, and at the stream's end."""
         self._wanted |= {(stream.name, seq), (stream.name, stream.last)}
 
@@ -183,7 +183,7 @@ class _Proof:
 # --- writing ------------------------------------------------------------------------------------------------------
 
 
-def _taken(log: LogStore, stream: Stream, proof: _Proof) -> Taken:
+def _taken(log: LogStore, stream: BundledStream, proof: _BundleProof) -> Taken:
     """What is to be written of a stream. Raises NameTaken where its name stands for another history, or for one that
     is at work here."""
     name, wanted = proof.name_of(stream.name), proof.hashes[stream.name, stream.last]
@@ -203,9 +203,9 @@ def _at_work(log: LogStore, name: str) -> bool:
     return any(log.open_requests(topic, name) for topic in TOPICS)
 
 
-def _write(log: LogStore, path: Path, proof: _Proof, there: Mapping[str, int]) -> None:
+def _write(log: LogStore, path: Path, proof: _BundleProof, there: Mapping[str, int]) -> None:
     """Append what is not there yet; `there` counts each stream's own events that are."""
-    batch = _Batch(log, proof.redactions())
+    batch = _Intake(log, proof.redactions())
     with BundleReader(path) as reader:
         streams = {each.name: each for each in reader.manifest.streams if each.name in there}
         for at in reader.envelopes():
@@ -221,7 +221,7 @@ def _draft(at: Envelope, name: str) -> Draft:
     return Draft(name, at.time, at.kind, at.version, at.key, at.body, at.turn, at.cause, at.opens, at.closes)
 
 
-class _Batch:
+class _Intake:
     """Drafts on their way in. The memory manager's cursor goes past them: it has nothing to decide."""
 
     def __init__(self, log: LogStore, redactions: Mapping[str, Redacted]) -> None:

@@ -21,19 +21,19 @@ from palimpsest.events.kinds import Kind
 from palimpsest.store.bundles.exporting import manifest_of, merged
 from palimpsest.store.bundles.file import BundleReader, Progress, no_progress
 from palimpsest.store.bundles.manifest import Manifest
-from palimpsest.store.logs.admission import Request
+from palimpsest.store.logs.admission import OpenRequest
 from palimpsest.store.logs.contract import LogReader
-from palimpsest.store.logs.in_memory import Memory, MemoryLog
+from palimpsest.store.logs.in_memory import InMemoryLog, Volume
 
 MOST_BYTES: Final = 2 * 1024**3
 """As much is held in memory; a larger bundle is imported first."""
 
 
-class BundleLog(MemoryLog):
+class BundleLog(InMemoryLog):
     """What a bundle has, for reading only."""
 
-    def __init__(self, manifest: Manifest, memory: Memory) -> None:
-        super().__init__(memory)
+    def __init__(self, manifest: Manifest, volume: Volume) -> None:
+        super().__init__(volume)
         self.manifest = manifest
         self._wholes: dict[str, list[Envelope]] = {}
 
@@ -59,7 +59,7 @@ class BundleLog(MemoryLog):
 
     def _whole(self, agent: str) -> list[Envelope]:
         if agent not in self._wholes:
-            self._wholes[agent] = self._memory.whole(agent)
+            self._wholes[agent] = self._volume.whole(agent)
         return self._wholes[agent]
 
 
@@ -70,37 +70,37 @@ def read_bundle(path: Path, progress: Progress = no_progress) -> BundleLog:
     """The log that a bundle holds. Raises BundleUnreadable, NewerFormat; BadInput where there is no such file, or it
     is too large to be held in memory."""
     with BundleReader(path) as reader:
-        memory = Memory()
-        _know(memory, reader.manifest)
+        volume = Volume()
+        _know(volume, reader.manifest)
         for each in reader.envelopes():
-            _put(memory, each, reader.manifest.agent)
+            _put(volume, each, reader.manifest.agent)
             if reader.unpacked > MOST_BYTES:
                 raise BundleTooLarge(str(path))
             if each.position % 1000 == 0:
                 progress(1000)
-        return BundleLog(reader.manifest, memory)
+        return BundleLog(reader.manifest, volume)
 
 
-def held(log: LogReader, agent: str, at: int) -> MemoryLog:
+def held(log: LogReader, agent: str, at: int) -> InMemoryLog:
     """An agent of a log as its bundle would hold it up to an event: a copy in memory that may be written to."""
-    manifest, memory = manifest_of(log, agent, at), Memory()
-    _know(memory, manifest)
+    manifest, volume = manifest_of(log, agent, at), Volume()
+    _know(volume, manifest)
     for each in merged(log, manifest):
-        _put(memory, replace(each, position=len(memory.events) + 1), agent)
-    return MemoryLog(memory)
+        _put(volume, replace(each, position=len(volume.events) + 1), agent)
+    return InMemoryLog(volume)
 
 
-def _know(memory: Memory, manifest: Manifest) -> None:
+def _know(volume: Volume, manifest: Manifest) -> None:
     """What a manifest says of streams: what they go on from, and what was masked."""
-    memory.forks = {each.name: each.parent for each in manifest.streams if each.parent}
-    memory.redactions = {each.stream: each for each in manifest.redactions}
+    volume.forks = {each.name: each.parent for each in manifest.streams if each.parent}
+    volume.redactions = {each.stream: each for each in manifest.redactions}
 
 
-def _put(memory: Memory, each: Envelope, agent: str) -> None:
-    memory.events.append(each)
-    memory.streams.setdefault(each.agent, []).append(each)
-    memory.keys[each.agent, each.key] = each
+def _put(volume: Volume, each: Envelope, agent: str) -> None:
+    volume.events.append(each)
+    volume.streams.setdefault(each.agent, []).append(each)
+    volume.keys[each.agent, each.key] = each
     if each.agent == agent and each.closes:
-        memory.requests.pop((agent, each.closes), None)
+        volume.requests.pop((agent, each.closes), None)
     if each.agent == agent and each.opens:
-        memory.requests[agent, each.key] = Request(agent, each.key, each.opens, each.position)
+        volume.requests[agent, each.key] = OpenRequest(agent, each.key, each.opens, each.position)

@@ -23,7 +23,7 @@ class Versions(msgspec.Struct, frozen=True, kw_only=True):
     python: str = ""
 
 
-class Stream(msgspec.Struct, frozen=True, kw_only=True):
+class BundledStream(msgspec.Struct, frozen=True, kw_only=True):
     """A stream in a bundle: its own events `first` to `last`, and its hash there. Those of a fork (`parent`) go on from
     its parent's."""
 
@@ -56,7 +56,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
 
     agent: str
     at: int
-    streams: tuple[Stream, ...]
+    streams: tuple[BundledStream, ...]
     versions: Versions
     redactions: tuple[Redacted, ...] = ()
 
@@ -64,7 +64,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     def events(self) -> int:
         return sum(stream.events for stream in self.streams)
 
-    def stream(self, name: str) -> Stream:
+    def stream(self, name: str) -> BundledStream:
         return next(stream for stream in self.streams if stream.name == name)
 
     def makes_sense(self) -> bool:

@@ -4,14 +4,14 @@ Rules. (1) A file's kind is told by its content; its name only decides between k
 whatever the file's size. (3) The same bytes give the same passages, and what cannot be read says why and what to do.
 """
 
-from palimpsest.store.documents.document import OVERLAP_TOKENS, PASSAGE_TOKENS, Document, open_document
-from palimpsest.store.documents.files import Found, Refused, digest, find
+from palimpsest.store.documents.document import OVERLAP_TOKENS, PASSAGE_TOKENS, DocumentFile, open_document
+from palimpsest.store.documents.files import FoundFile, Refused, digest, find
 
 __all__ = [
     "OVERLAP_TOKENS",
     "PASSAGE_TOKENS",
-    "Document",
-    "Found",
+    "DocumentFile",
+    "FoundFile",
     "Refused",
     "digest",
     "find",

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Final, NamedTuple
 
 from palimpsest.events.documents import Passage
-from palimpsest.store.documents.parts import PART_CHARS, Part
+from palimpsest.store.documents.parts import PART_CHARS, TextPart
 
 CHARS_PER_TOKEN: Final = 8
 """Runs of blanks or dashes have over a hundred characters a token; a passage is to stay readable."""
@@ -44,26 +44,26 @@ class _Atom(NamedTuple):
 
 
 def chunk(
-    parts: Iterable[Part], count: Count, size_tokens: int, overlap_tokens: int, held_chars: int = PART_CHARS
+    parts: Iterable[TextPart], count: Count, size_tokens: int, overlap_tokens: int, held_chars: int = PART_CHARS
 ) -> Iterator[Passage]:
     """The passages of these parts, in order. `overlap_tokens` is at most half of `size_tokens`; of a section about
     `held_chars` are in memory."""
-    cutter: _Cutter | None = None
+    cutter: _SectionCutter | None = None
     for part in parts:
         if cutter is None or not part.joins:
             if cutter is not None:
                 yield from cutter.cut(final=True)
-            cutter = _Cutter(part, count, size_tokens, overlap_tokens)
+            cutter = _SectionCutter(part, count, size_tokens, overlap_tokens)
         if cutter.take(part.text) >= held_chars:
             yield from cutter.cut(final=False)
     if cutter is not None:
         yield from cutter.cut(final=True)
 
 
-class _Cutter:
+class _SectionCutter:
     """Cuts one section. `_held` is the text at hand; of it `_held[:_fresh]` is in a passage already."""
 
-    def __init__(self, part: Part, count: Count, size: int, overlap: int) -> None:
+    def __init__(self, part: TextPart, count: Count, size: int, overlap: int) -> None:
         self._place = part
         self._count = count
         self._size = size

@@ -20,7 +20,7 @@ from palimpsest.store.documents import media
 from palimpsest.store.documents.chunks import chunk
 from palimpsest.store.documents.decoding import Decoded
 from palimpsest.store.documents.files import digest, reason_of
-from palimpsest.store.documents.parts import Part
+from palimpsest.store.documents.parts import TextPart
 from palimpsest.store.documents.pdf import pdf_parts
 from palimpsest.store.documents.plain import markdown_parts, text_parts
 from palimpsest.store.documents.records import csv_parts, json_parts, jsonl_parts
@@ -35,16 +35,16 @@ ENCODING: Final = tokens.DEFAULT_ENCODING
 """Passages are measured in the tokens of OpenAI's present models."""
 
 
-def open_document(path: Path, *, sha256: str = "", limit_bytes: int | None = None) -> Document:
+def open_document(path: Path, *, sha256: str = "", limit_bytes: int | None = None) -> DocumentFile:
     """Look at a file. With the digest that it was found to have, its content is checked against it at the end.
 
     Raises DocumentUnreadable for what is empty, no document, or larger than the limit (None: text, CSV and JSONL of
     any size; the other formats have limits of their own).
     """
-    return Document(path, sha256, limit_bytes)
+    return DocumentFile(path, sha256, limit_bytes)
 
 
-class Document:
+class DocumentFile:
     def __init__(self, path: Path, sha256: str, limit_bytes: int | None) -> None:
         self.path = path
         self.notes: list[str] = []
@@ -78,7 +78,7 @@ class Document:
         if not some:
             raise DocumentUnreadable(str(self.path), _NO_TEXT.get(self.media_type, _NOTHING))
 
-    def _parts(self, stream: BinaryIO) -> Iterator[Part]:
+    def _parts(self, stream: BinaryIO) -> Iterator[TextPart]:
         text = Decoded(stream, self._encoding)
         match self.media_type:
             case media.PDF:

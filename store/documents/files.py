@@ -20,7 +20,7 @@ import msgspec
 _READ_BYTES: Final = 1 << 20
 
 
-class Found(msgspec.Struct, frozen=True):
+class FoundFile(msgspec.Struct, frozen=True):
     """A file to load: where it is, its path within the source, and its size when it was found."""
 
     real: Path
@@ -35,7 +35,7 @@ class Refused(msgspec.Struct, frozen=True):
     reason: str
 
 
-def find(paths: Sequence[Path]) -> Iterator[Found | Refused]:
+def find(paths: Sequence[Path]) -> Iterator[FoundFile | Refused]:
     """The files at and under these paths. What begins with a dot is loaded only if it is named itself."""
     walk = _Walk()
     for path in paths:
@@ -64,7 +64,7 @@ class _Walk:
         self._folders: dict[tuple[int, int], str] = {}
         self._files: dict[str, Path] = {}
 
-    def named(self, path: Path) -> Iterator[Found | Refused]:
+    def named(self, path: Path) -> Iterator[FoundFile | Refused]:
         """What the user named: a folder's files, or the one file."""
         stack = [(path, "")]  # not calls in calls: folders nest deeper than those may
         while stack:
@@ -102,12 +102,12 @@ class _Walk:
                 inside.append((folder / name, path))
         return inside
 
-    def _file(self, real: Path, path: str, size: int) -> Found | Refused | None:
+    def _file(self, real: Path, path: str, size: int) -> FoundFile | Refused | None:
         if path != _printable(path):
             return Refused(_printable(path), "Its name is not valid UTF-8. Rename it and load again.")
         if path not in self._files:
             self._files[path] = real
-            return Found(real, path, size)
+            return FoundFile(real, path, size)
         before = self._files[path]
         if before.samefile(real):
             return None

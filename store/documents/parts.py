@@ -10,7 +10,7 @@ PART_CHARS: Final = 65_536
 HEADING_CHARS: Final = 200
 
 
-class Part(NamedTuple):
+class TextPart(NamedTuple):
     """Some text. A passage never spans parts, but for a part that `joins` the one before: its text goes on there.
 
     With `last_line` the whole part stands on these lines (a record); else lines are counted from `first_line` by the
@@ -54,7 +54,7 @@ class Sections:
         self._has_body = False
         self._joins = False
 
-    def add(self, text: str, line: int = 0) -> Iterator[Part]:
+    def add(self, text: str, line: int = 0) -> Iterator[TextPart]:
         """More of this section; `line` is where the text begins, if lines are known."""
         if self._chars >= PART_CHARS:
             yield from self.flush()
@@ -63,7 +63,7 @@ class Sections:
         self._chars += len(text)
         self._has_body = self._has_body or not text.isspace()
 
-    def enter(self, level: int, title: str, text: str, line: int = 0) -> Iterator[Part]:
+    def enter(self, level: int, title: str, text: str, line: int = 0) -> Iterator[TextPart]:
         """A heading, and the text that it has in the document."""
         if self._has_body:
             yield from self.flush()
@@ -73,11 +73,11 @@ class Sections:
         self._texts.append(text)
         self._chars += len(text)
 
-    def flush(self) -> Iterator[Part]:
+    def flush(self) -> Iterator[TextPart]:
         """What is gathered. What comes then goes on from there."""
         if self._texts:
             text = "".join(self._texts)
-            yield Part(text, heading=self._headings.path, first_line=self._first_line, joins=self._joins)
+            yield TextPart(text, heading=self._headings.path, first_line=self._first_line, joins=self._joins)
             self._joins = True
         self._texts, self._chars = [], 0
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from palimpsest.events.errors import DocumentUnreadable
-from palimpsest.store.documents.parts import Headings, Part, well_formed
+from palimpsest.store.documents.parts import Headings, TextPart, well_formed
 from palimpsest.store.documents.running_lines import without_running_lines
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ _CUT_WORD: Final = "\ufffe"
 """What PDFium has in place of a hyphen and a line's end within a word."""
 
 
-def pdf_parts(path: Path, notes: list[str]) -> Iterator[Part]:
+def pdf_parts(path: Path, notes: list[str]) -> Iterator[TextPart]:
     """A part for each page. Its heading is from the document's outline: the first on the page, else the last before."""
     document = _open(path)
     try:
@@ -35,7 +35,7 @@ def pdf_parts(path: Path, notes: list[str]) -> Iterator[Part]:
             if text is None:
                 unread.append(str(page + 1))
             elif text:
-                yield Part(text, page=page + 1, heading=starting)
+                yield TextPart(text, page=page + 1, heading=starting)
         if unread:
             notes.append(f"Pages that could not be read, {len(unread)} in all: {', '.join(unread[:20])}.")
         if not _has_end(path):

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from palimpsest.store.documents.decoding import Decoded
-from palimpsest.store.documents.parts import Part, Sections
+from palimpsest.store.documents.parts import Sections, TextPart
 
 _ATX: Final = re.compile(r" {0,3}(#{1,6})(?:[ \t]+(.*?))?(?:[ \t]+#+)?[ \t]*$")
 _FENCE: Final = re.compile(r" {0,3}(`{3,}|~{3,})")
@@ -20,14 +20,14 @@ _NOT_TITLED: Final = re.compile(r"\s*$|[ \t]*([-*+>|#]|\d+[.)])(\s|$)| {4}|\t")
 """What an underline under it makes no heading: blank lines, lists, quotes, tables, code."""
 
 
-def text_parts(text: Decoded) -> Iterator[Part]:
+def text_parts(text: Decoded) -> Iterator[TextPart]:
     joins = False
     for piece in text.chunks():
-        yield Part(piece, first_line=1, joins=joins)
+        yield TextPart(piece, first_line=1, joins=joins)
         joins = True
 
 
-def markdown_parts(text: Decoded) -> Iterator[Part]:
+def markdown_parts(text: Decoded) -> Iterator[TextPart]:
     reader = _Markdown()
     for line in text.lines():
         yield from reader.read(line)
@@ -45,7 +45,7 @@ class _Markdown:
         self._fence = ""
         self._front_matter = False
 
-    def read(self, line: str) -> Iterator[Part]:
+    def read(self, line: str) -> Iterator[TextPart]:
         begins, self._whole = self._whole, line.endswith("\n")
         self._line += begins
         literal = not begins or self._is_literal(line)
@@ -63,11 +63,11 @@ class _Markdown:
         else:
             self._held = line
 
-    def close(self) -> Iterator[Part]:
+    def close(self) -> Iterator[TextPart]:
         yield from self._release()
         yield from self._sections.flush()
 
-    def _release(self) -> Iterator[Part]:
+    def _release(self) -> Iterator[TextPart]:
         """The line before is no heading."""
         if self._held:
             yield from self._sections.add(self._held, self._line - 1)

@@ -16,7 +16,7 @@ from itertools import islice
 from typing import Final
 
 from palimpsest.store.documents.decoding import Decoded
-from palimpsest.store.documents.parts import PART_CHARS, Part, well_formed
+from palimpsest.store.documents.parts import PART_CHARS, TextPart, well_formed
 
 MOST_RECORD_CHARS: Final = 16 << 20
 """A JSON record, or a JSON file that is no list, is parsed up to this size; a larger one is read as text."""
@@ -54,18 +54,18 @@ def _scalar(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
-def _text_from(pieces: Iterator[str], line: int) -> Iterator[Part]:
+def _text_from(pieces: Iterator[str], line: int) -> Iterator[TextPart]:
     """The rest of a file as plain text."""
     joins = False
     for piece in pieces:
-        yield Part(piece, first_line=line, joins=joins)
+        yield TextPart(piece, first_line=line, joins=joins)
         joins = True
 
 
 # --- JSON Lines -------------------------------------------------------------------------------------------------
 
 
-def jsonl_parts(text: Decoded, notes: list[str]) -> Iterator[Part]:
+def jsonl_parts(text: Decoded, notes: list[str]) -> Iterator[TextPart]:
     bad: list[int] = []
     number, whole = 0, True
     for line in text.lines(longest_chars=MOST_RECORD_CHARS):
@@ -77,7 +77,7 @@ def jsonl_parts(text: Decoded, notes: list[str]) -> Iterator[Part]:
             bad.append(number)
             found = line
         if found:
-            yield Part(found, first_line=number, last_line=number)
+            yield TextPart(found, first_line=number, last_line=number)
         if len(bad) > 10_000:
             del bad[20:10_000]
     if bad:
@@ -87,9 +87,9 @@ def jsonl_parts(text: Decoded, notes: list[str]) -> Iterator[Part]:
 # --- JSON -------------------------------------------------------------------------------------------------------
 
 
-def json_parts(text: Decoded, notes: list[str]) -> Iterator[Part]:
+def json_parts(text: Decoded, notes: list[str]) -> Iterator[TextPart]:
     """A list's records, one at a time; anything else as one value, laid out over lines."""
-    source = _Source(text.chunks())
+    source = _HeldText(text.chunks())
     source.skip_blank()
     if source.peek() == "[":
         yield from _list_parts(source, notes)
@@ -101,13 +101,13 @@ def json_parts(text: Decoded, notes: list[str]) -> Iterator[Part]:
     try:
         value = _DECODER.decode(source.held)
         lines = source.held.count("\n", 0, len(source.held.rstrip()))
-        yield Part(record_text(value), first_line=source.line, last_line=source.line + lines)
+        yield TextPart(record_text(value), first_line=source.line, last_line=source.line + lines)
     except (ValueError, RecursionError) as error:
         notes.append(f"It is not JSON ({_why(error)}), and was read as text.")
         yield from _text_from(source.rest(), source.line)
 
 
-def _list_parts(source: _Source, notes: list[str]) -> Iterator[Part]:
+def _list_parts(source: _HeldText, notes: list[str]) -> Iterator[TextPart]:
     opening = source.line
     source.move(1)
     try:
@@ -117,7 +117,7 @@ def _list_parts(source: _Source, notes: list[str]) -> Iterator[Part]:
         while True:
             first = source.line
             found, last = source.record()
-            yield Part(found, first_line=first, last_line=last)
+            yield TextPart(found, first_line=first, last_line=last)
             source.skip_blank()
             mark = source.peek()
             if mark == "]":
@@ -142,7 +142,7 @@ def _why(error: ValueError | RecursionError) -> str:
     return "it is nested too deep" if isinstance(error, RecursionError) else str(error)
 
 
-class _Source:
+class _HeldText:
     """A text of which only the piece at hand is held: `held` begins on line `line`."""
 
     def __init__(self, chunks: Iterator[str]) -> None:
@@ -200,19 +200,19 @@ class _Source:
 # --- CSV --------------------------------------------------------------------------------------------------------
 
 
-def csv_parts(text: Decoded, notes: list[str]) -> Iterator[Part]:
+def csv_parts(text: Decoded, notes: list[str]) -> Iterator[TextPart]:
     """Rows under the names of the first row; of a file whose first row is no header, under "column 1" and so on.
 
     A row whose quote does not close, so that it would swallow those after it, is read for itself, and named in a note.
     """
     csv.field_size_limit(2 * MOST_RECORD_CHARS)  # of this process; Python's own is 131,072
-    lines = _Lines(text.lines(longest_chars=MOST_RECORD_CHARS))
+    lines = _LineBuffer(text.lines(longest_chars=MOST_RECORD_CHARS))
     delimiter, width = _shape(lines.ahead(_SNIFFED_LINES))
     names: list[str] | None = None
-    header: Part | None = None
+    header: TextPart | None = None
     odd: list[int] = []
     for first, row in _rows(lines, delimiter, width, odd):
-        part = Part(_row_text(names or [], row), first_line=first, last_line=lines.number)
+        part = TextPart(_row_text(names or [], row), first_line=first, last_line=lines.number)
         if names is None and (names := _header(row)):
             header = part
             continue
@@ -226,7 +226,7 @@ def csv_parts(text: Decoded, notes: list[str]) -> Iterator[Part]:
         notes.append(f"Rows with a quote that does not close were read as they stand: on line {named}{more}.")
 
 
-class _Lines:
+class _LineBuffer:
     """Lines that can be looked at before they are taken, and given back."""
 
     def __init__(self, lines: Iterator[str]) -> None:
@@ -256,7 +256,7 @@ class _Lines:
         self.number -= count
 
 
-def _rows(lines: _Lines, delimiter: str, width: int, odd: list[int]) -> Iterator[tuple[int, list[str]]]:
+def _rows(lines: _LineBuffer, delimiter: str, width: int, odd: list[int]) -> Iterator[tuple[int, list[str]]]:
     """Each row that is not blank, with its first line; `odd` gets the lines of those that were read for themselves."""
     reader = csv.reader(lines, delimiter=delimiter, strict=True)
     while True:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, BinaryIO, Final
 
 from palimpsest.events.errors import DocumentUnreadable
 from palimpsest.store.documents.decoding import SAMPLE_BYTES, Decoded
-from palimpsest.store.documents.parts import Part, Sections, well_formed
+from palimpsest.store.documents.parts import Sections, TextPart, well_formed
 
 if TYPE_CHECKING:
     from selectolax.lexbor import LexborHTMLParser, LexborNode
@@ -47,7 +47,7 @@ _UNCLOSED: Final = frozenset((
 _SPACE: Final = re.compile(r"\s+")
 
 
-def html_parts(path: Path, stream: BinaryIO, encoding: str, notes: list[str]) -> Iterator[Part]:
+def html_parts(path: Path, stream: BinaryIO, encoding: str, notes: list[str]) -> Iterator[TextPart]:
     from selectolax.lexbor import LexborHTMLParser
 
     size = path.stat().st_size
@@ -60,7 +60,7 @@ def html_parts(path: Path, stream: BinaryIO, encoding: str, notes: list[str]) ->
     if _depth(text) > MOST_DEPTH:
         reason = f"It is HTML whose elements are nested more than {MOST_DEPTH:,} deep. Save it as text and load that."
         raise DocumentUnreadable(str(path), reason)
-    yield from _Page().read(LexborHTMLParser(text))
+    yield from _PageText().read(LexborHTMLParser(text))
 
 
 def _depth(text: str) -> int:
@@ -111,7 +111,7 @@ def _is_apart(node: LexborNode) -> bool:
     return "".join(node.text().split()) == "".join("".join(each.text() for each in links).split())
 
 
-class _Page:
+class _PageText:
     """Gathers the text of inline elements until a block's border, and then hands it to the sections."""
 
     def __init__(self) -> None:
@@ -119,7 +119,7 @@ class _Page:
         self._line: list[str] = []
         self._pre = 0
 
-    def read(self, page: LexborHTMLParser) -> Iterator[Part]:
+    def read(self, page: LexborHTMLParser) -> Iterator[TextPart]:
         title = page.css_first("title")
         if title is not None and title.text():
             yield from self._sections.enter(1, well_formed(title.text()), "")
@@ -136,7 +136,7 @@ class _Page:
             yield from self._end_line("\n")
         yield from self._sections.flush()
 
-    def _walk(self, start: LexborNode) -> Iterator[Part]:
+    def _walk(self, start: LexborNode) -> Iterator[TextPart]:
         """All that is under a node, in order. Elements nest deeper than calls may: a stack of what is still to do."""
         stack: list[tuple[LexborNode, bool]] = [(start, False)]
         while stack:
@@ -157,14 +157,14 @@ class _Page:
     def _text(self, text: str) -> None:
         self._line.append(text if self._pre else _SPACE.sub(" ", text))
 
-    def _enter(self, tag: str) -> Iterator[Part]:
+    def _enter(self, tag: str) -> Iterator[TextPart]:
         self._pre += tag == "pre"
         if tag in _HEADINGS or tag in _PARAGRAPHS or tag in _LINES:
             yield from self._end_line("\n")
         elif tag in ("td", "th") and "".join(self._line).strip():
             self._line.append(" | ")
 
-    def _leave(self, tag: str) -> Iterator[Part]:
+    def _leave(self, tag: str) -> Iterator[TextPart]:
         if level := _HEADINGS.get(tag):
             title = "".join(self._line).strip()
             self._line = []
@@ -177,7 +177,7 @@ class _Page:
             yield from self._end_line("\n")
         self._pre -= tag == "pre"
 
-    def _end_line(self, ending: str) -> Iterator[Part]:
+    def _end_line(self, ending: str) -> Iterator[TextPart]:
         text = "".join(self._line)
         self._line = []
         text = text.strip("\n") if self._pre else text.strip()

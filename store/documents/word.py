@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final
 
 from palimpsest.events.errors import DocumentUnreadable
-from palimpsest.store.documents.parts import Part, Sections
+from palimpsest.store.documents.parts import Sections, TextPart
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
@@ -47,7 +47,7 @@ _BROKEN: Final = (
 )
 
 
-def docx_parts(path: Path) -> Iterator[Part]:
+def docx_parts(path: Path) -> Iterator[TextPart]:
     from xml.etree.ElementTree import ParseError
 
     try:
@@ -156,7 +156,7 @@ class _Reader:
         self._cells: list[list[str]] = []
         self._skipping = 0
 
-    def parts(self, archive: zipfile.ZipFile, name: str) -> Iterator[Part]:
+    def parts(self, archive: zipfile.ZipFile, name: str) -> Iterator[TextPart]:
         with archive.open(name) as stream:
             for event, tag, element in _elements(stream):
                 if tag == _FALLBACK:
@@ -165,7 +165,7 @@ class _Reader:
                     yield from self._begin(tag) if event == "start" else self._end(tag, element)
         yield from self._sections.flush()
 
-    def _begin(self, tag: str) -> Iterator[Part]:
+    def _begin(self, tag: str) -> Iterator[TextPart]:
         if tag == "p":
             self._paragraphs.append([])
         elif tag == "tr":
@@ -174,7 +174,7 @@ class _Reader:
             self._cells.append([])
         return iter(())
 
-    def _end(self, tag: str, element: Element) -> Iterator[Part]:
+    def _end(self, tag: str, element: Element) -> Iterator[TextPart]:
         if tag == "p":
             yield from self._paragraph("".join(self._paragraphs.pop()), element)
         elif tag == "tc" and self._rows:
@@ -186,7 +186,7 @@ class _Reader:
         elif self._paragraphs and (text := _TEXTS.get(tag) if tag != "t" else element.text):
             self._paragraphs[-1].append(text)
 
-    def _paragraph(self, text: str, element: Element) -> Iterator[Part]:
+    def _paragraph(self, text: str, element: Element) -> Iterator[TextPart]:
         text = text.strip()
         if not text:
             return
@@ -203,7 +203,7 @@ class _Reader:
         else:
             yield from self._sections.add(text + "\n\n")
 
-    def _row(self, text: str) -> Iterator[Part]:
+    def _row(self, text: str) -> Iterator[TextPart]:
         if self._cells:
             self._cells[-1].append(text)
         elif text.strip(" |"):

@@ -28,11 +28,11 @@ from palimpsest.events.types import (
 )
 from palimpsest.store.index.clocks import ZONING, Clocks, Read
 from palimpsest.store.index.forms import form_of
-from palimpsest.store.index.points import NOWHERE, Burial, Entry, Key, Place
+from palimpsest.store.index.points import NOWHERE, Burial, IndexEntry, Key, Place
 from palimpsest.store.index.ranking import PASSAGE_B, PASSAGE_K1, PASSAGE_WORDS, SMOOTHING
-from palimpsest.store.index.surroundings import Said, Surroundings, around, pieces, weighed
+from palimpsest.store.index.surroundings import Surroundings, WeighedMessage, around, pieces, weighed
 from palimpsest.store.words import lexical
-from palimpsest.store.words.terms import Sparse, Tokenizer, saturated_rows, together
+from palimpsest.store.words.terms import Sparse, TermTokenizer, saturated_rows, together
 
 INPUT_KINDS: Final = kinds_of(*INPUTS)
 
@@ -45,15 +45,15 @@ BEARING: Final = (
 (`LogReader.tail(kinds=BEARING)`)."""
 
 
-class Batch:
+class IndexWrite:
     """What some events bear, gathered for one write; `before` are the texts that stand before each entry's."""
 
     def __init__(self) -> None:
-        self.entries: list[Entry] = []
+        self.entries: list[IndexEntry] = []
         self.before: list[tuple[str, ...]] = []
         self.burials: list[Burial] = []
 
-    def add(self, entry: Entry, before: tuple[str, ...] = ()) -> None:
+    def add(self, entry: IndexEntry, before: tuple[str, ...] = ()) -> None:
         self.entries.append(entry)
         self.before.append(before)
 
@@ -61,7 +61,7 @@ class Batch:
 class Bearing:
     """Turns events into entries, in the order of the log."""
 
-    def __init__(self, read: Read, words: Tokenizer) -> None:
+    def __init__(self, read: Read, words: TermTokenizer) -> None:
         self._read = read
         self._words = words
         self._clocks = Clocks(read)
@@ -72,14 +72,14 @@ class Bearing:
         self._clocks.forget()
         self._heard.forget()
 
-    def bear(self, envelope: Envelope, here: dict[tuple[str, int], Envelope], batch: Batch) -> None:
+    def bear(self, envelope: Envelope, here: dict[tuple[str, int], Envelope], batch: IndexWrite) -> None:
         """Raises LogDamaged, NewerFormat where it cannot be read."""
         if envelope.kind in ZONING:
             self._clocks.note(envelope)
         elif envelope.kind in BEARING:
             self._bear(envelope, here, batch)
 
-    def _bear(self, envelope: Envelope, here: dict[tuple[str, int], Envelope], batch: Batch) -> None:
+    def _bear(self, envelope: Envelope, here: dict[tuple[str, int], Envelope], batch: IndexWrite) -> None:
         match decode(envelope):
             case UserMessageReceived(text=text, name=name):
                 for chunk, (said, before) in enumerate(self._heard.hear(envelope, text, name)):
@@ -104,7 +104,7 @@ class Bearing:
                     self._heard.log_in(envelope)
                 self._notice(envelope, batch, input_text(notice))
 
-    def _passages(self, envelope: Envelope, batch: Batch, passages: Iterable[tuple[str, Place]]) -> None:
+    def _passages(self, envelope: Envelope, batch: IndexWrite, passages: Iterable[tuple[str, Place]]) -> None:
         """Passages of archival storage or of a document. A heading and a file's name are words of it too, and so is
         the day that it was archived; when a document was loaded says nothing of it."""
         words, source = self._words, source_of(envelope.agent) if is_source(envelope.agent) else ""
@@ -116,17 +116,19 @@ class Bearing:
         weighted = saturated_rows(whole, PASSAGE_K1, PASSAGE_B, PASSAGE_WORDS)
         for chunk, ((text, place), terms) in enumerate(zip(several, weighted, strict=True)):
             key = Key(envelope.agent, envelope.seq, chunk)
-            batch.add(Entry(key, "passage", speaker, envelope.time, text, terms, terms.terms, place=place))
+            batch.add(IndexEntry(key, "passage", speaker, envelope.time, text, terms, terms.terms, place=place))
 
-    def _notice(self, envelope: Envelope, batch: Batch, text: str) -> None:
+    def _notice(self, envelope: Envelope, batch: IndexWrite, text: str) -> None:
         for chunk, piece in enumerate(pieces(text)):
             weighted = Sparse.of(weighed(self._words.counts(lexical.ready(piece))))
             key = Key(envelope.agent, envelope.seq, chunk)
-            batch.add(Entry(key, "notice", "system", envelope.time, piece, weighted, weighted.terms))
+            batch.add(IndexEntry(key, "notice", "system", envelope.time, piece, weighted, weighted.terms))
 
 
-def _message(envelope: Envelope, chunk: int, speaker: str, said: Said, before: Sequence[Said]) -> Entry:
-    return Entry(
+def _message(
+    envelope: Envelope, chunk: int, speaker: str, said: WeighedMessage, before: Sequence[WeighedMessage]
+) -> IndexEntry:
+    return IndexEntry(
         Key(envelope.agent, envelope.seq, chunk),
         "message",
         speaker,
@@ -139,7 +141,7 @@ def _message(envelope: Envelope, chunk: int, speaker: str, said: Said, before: S
     )
 
 
-def _texts(before: Sequence[Said]) -> tuple[str, ...]:
+def _texts(before: Sequence[WeighedMessage]) -> tuple[str, ...]:
     return tuple(said.text for said in before[: len(SMOOTHING)])
 
 

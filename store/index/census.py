@@ -17,7 +17,7 @@ import numpy as np
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
-from palimpsest.store.index.points import Burial, Entry, Key, Listed, Part, Scope, listed
+from palimpsest.store.index.points import Burial, IndexEntry, Key, Listed, Scope, ScopePart, listed
 from palimpsest.store.index.postings import Postings
 from palimpsest.store.index.settings import PointKind
 
@@ -230,7 +230,7 @@ class Census:
             shelf.settle()
         return Count(shelves, seen, scope)
 
-    def parts(self, scope: Scope) -> tuple[Part, ...]:
+    def parts(self, scope: Scope) -> tuple[ScopePart, ...]:
         """What an engine has to look for: without conditions that all points of a shelf meet, which cost time."""
         found = []
         for number, view in enumerate(scope.views):
@@ -239,11 +239,11 @@ class Census:
                 as_of = view.as_of if view.as_of < shelf.head or shelf.mortal else None
                 hidden = tuple(sorted(scope.hidden)) if number < scope.own else ()
                 speakers = None if scope.speakers is None else tuple(sorted(scope.speakers))
-                one = Part(view.stream, scope.kind, as_of, shelf.mortal, hidden, speakers)
+                one = ScopePart(view.stream, scope.kind, as_of, shelf.mortal, hidden, speakers)
                 found.append(replace(one, start_ms=scope.start_ms, end_ms=scope.end_ms))
         return tuple(found)
 
-    def put(self, entries: Sequence[Entry], burials: Sequence[Burial]) -> None:
+    def put(self, entries: Sequence[IndexEntry], burials: Sequence[Burial]) -> None:
         """Keep up with a write: of what is held alone."""
         for burial in burials:
             for (stream, _), shelf in self._shelves.items():

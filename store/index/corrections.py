@@ -47,7 +47,7 @@ _VALUES: Final = tuple(
 """Kinds of what is put in the place of another."""
 
 
-class Told(msgspec.Struct, frozen=True):
+class UserText(msgspec.Struct, frozen=True):
     """What a user said, and its words."""
 
     seq: int
@@ -56,7 +56,7 @@ class Told(msgspec.Struct, frozen=True):
     words: dict[int, float]
 
 
-def corrected(said: Told, told: Iterable[Told]) -> Told | None:
+def corrected(said: UserText, told: Iterable[UserText]) -> UserText | None:
     """Of what the same one told before, the latest first, that which is corrected: what shares a word, or else has a
     value of the same kind."""
     if len(said.text) > BRIEF_CHARS or not CORRECTS.match(said.text):

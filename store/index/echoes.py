@@ -16,7 +16,7 @@ from typing import Final
 
 import msgspec
 
-from palimpsest.events.passages import BesideHit, Told
+from palimpsest.events.passages import BesideHit, ToldBeside
 from palimpsest.store.index.corrections import CORRECTS, NEAR_SEQS, SHORT_CHARS
 from palimpsest.store.index.forms import STATING
 from palimpsest.store.index.points import Match, Stored
@@ -67,7 +67,7 @@ _NOT: Final = re.compile(
 _TOKEN: Final = re.compile(r"['\u2019]s\b|[\u3040-\u30ff\u3400-\u9fff]|[^\W\u3040-\u30ff\u3400-\u9fff]+(?:[.,:]\d+)*")
 
 
-class Place(msgspec.Struct):
+class RankedResult(msgspec.Struct):
     """A result, how often it was said again, and what stands beside it: where (among the results) it was corrected, or
     what it corrects (-1: nothing)."""
 
@@ -79,11 +79,11 @@ class Place(msgspec.Struct):
     earlier: int = -1
 
 
-class _Said:
+class _Candidate:
     """One of the pool."""
 
     def __init__(self, match: Match, stored: Stored, terms: frozenset[int], rank: int) -> None:
-        self.place = Place(match, stored)
+        self.place = RankedResult(match, stored)
         self.at, self.by_user = (stored.time_ms, match.key.seq), stored.speaker != "assistant"
         self.terms, self.rank = terms, rank
         self.states = stored.form in STATING
@@ -115,9 +115,9 @@ class Echoes:
         self._terms = terms
         self._reporting = terms(_REPORTING)
 
-    def grouped(self, pool: Sequence[tuple[Match, Stored]]) -> list[Place]:
+    def grouped(self, pool: Sequence[tuple[Match, Stored]]) -> list[RankedResult]:
         """The pool in its new order; copies are gone."""
-        told = [_Said(match, one, self._of(one), n) for n, (match, one) in enumerate(pool)]
+        told = [_Candidate(match, one, self._of(one), n) for n, (match, one) in enumerate(pool)]
         firsts = self._without_copies(sorted(told, key=lambda said: said.at))
         firsts.sort(key=lambda said: said.rank)
         firsts = _statements_first(firsts)
@@ -126,9 +126,9 @@ class Echoes:
     def _of(self, stored: Stored) -> frozenset[int]:
         return self._terms(stored.text) - self._reporting
 
-    def _without_copies(self, told: Sequence[_Said]) -> list[_Said]:
+    def _without_copies(self, told: Sequence[_Candidate]) -> list[_Candidate]:
         """Of what was told, in the order of time, that which was no copy then; it has the best rank of its copies."""
-        firsts = list[_Said]()
+        firsts = list[_Candidate]()
         for said in told:
             first = next((one for one in firsts if _is_copy(said, one)), None)
             if first is None:
@@ -140,7 +140,7 @@ class Echoes:
         return firsts
 
 
-def _is_copy(said: _Said, first: _Said) -> bool:
+def _is_copy(said: _Candidate, first: _Candidate) -> bool:
     if said.states != first.states or len(first.terms) < 2 or not said.terms:
         return False
     new, missing = said.terms - first.terms, first.terms - said.terms
@@ -150,9 +150,9 @@ def _is_copy(said: _Said, first: _Said) -> bool:
     return quotes and said.numbers == first.numbers
 
 
-def _statements_first(ranked: list[_Said]) -> list[_Said]:
+def _statements_first(ranked: list[_Candidate]) -> list[_Candidate]:
     """Each statement of the user's before what the agent says of it, if that is all of it and more."""
-    found = list[_Said]()
+    found = list[_Candidate]()
     for said in ranked:
         at = len(found)
         if said.states and said.by_user and len(said.terms) >= 2:
@@ -161,7 +161,7 @@ def _statements_first(ranked: list[_Said]) -> list[_Said]:
     return found
 
 
-def _quotes(other: _Said, said: _Said) -> bool:
+def _quotes(other: _Candidate, said: _Candidate) -> bool:
     if other.by_user and other.states:
         return False
     return other.at > said.at and len(other.terms & said.terms) >= QUOTED * len(said.terms)
@@ -170,9 +170,9 @@ def _quotes(other: _Said, said: _Said) -> bool:
 # --- corrections ------------------------------------------------------------------------------------------------------
 
 
-def _with_corrections(ranked: list[_Said]) -> list[Place]:
+def _with_corrections(ranked: list[_Candidate]) -> list[RankedResult]:
     """Each chain of a statement and its corrections in a row, in the order of time, where the best of it stands."""
-    chains: dict[int, list[_Said]] = {}
+    chains: dict[int, list[_Candidate]] = {}
     for said in sorted(ranked, key=lambda said: said.at):
         corrected = _corrected_by(said, [one for one in ranked if one.at < said.at])
         chain = chains[id(corrected)] if corrected is not None else []
@@ -180,7 +180,7 @@ def _with_corrections(ranked: list[_Said]) -> list[Place]:
             chain = []
         chain.append(said)
         chains[id(said)] = chain
-    found, seen = list[Place](), set[int]()
+    found, seen = list[RankedResult](), set[int]()
     for said in ranked:
         chain = chains[id(said)]
         if id(chain) in seen:
@@ -194,7 +194,7 @@ def _with_corrections(ranked: list[_Said]) -> list[Place]:
     return found
 
 
-def _corrected_by(said: _Said, before: Sequence[_Said]) -> _Said | None:
+def _corrected_by(said: _Candidate, before: Sequence[_Candidate]) -> _Candidate | None:
     """What a statement of the user's corrects, of what was told before it."""
     if not (said.states and said.by_user):
         return None
@@ -206,12 +206,12 @@ def _corrected_by(said: _Said, before: Sequence[_Said]) -> _Said | None:
     return max(otherwise, key=lambda one: one.at, default=None)
 
 
-def _is_near(said: _Said, one: _Said) -> bool:
+def _is_near(said: _Candidate, one: _Candidate) -> bool:
     in_a_row = said.at[0] - one.at[0] < PAUSE_MS and said.at[1] - one.at[1] <= NEAR_SEQS
     return in_a_row or len(one.terms & said.terms) >= max(1, min(len(one.terms), len(said.terms)) // 2)
 
 
-def _says_otherwise(said: _Said, one: _Said) -> bool:
+def _says_otherwise(said: _Candidate, one: _Candidate) -> bool:
     """Whether two statements have one beginning and end, and between them another value: of what has but one value at
     a time, or of what is said to be so now."""
     if not (one.terms & said.terms and one.short and said.short):
@@ -239,17 +239,17 @@ def _common(a: Sequence[str], b: Sequence[str]) -> int:
     return n
 
 
-def told_of(places: Sequence[Place], first: int, size: int) -> list[tuple[Told, ...]]:
+def told_of(places: Sequence[RankedResult], first: int, size: int) -> list[tuple[ToldBeside, ...]]:
     """What is told beside each result of a page: of a correction that stands on the page, only that it does."""
-    found = list[tuple[Told, ...]]()
+    found = list[tuple[ToldBeside, ...]]()
     for place in places[first : first + size]:
-        beside = list[Told]()
+        beside = list[ToldBeside]()
         if place.copies:
-            beside.append(Told("repeated", place.last_ms, times=place.copies))
+            beside.append(ToldBeside("repeated", place.last_ms, times=place.copies))
         links: tuple[tuple[BesideHit, int], ...] = (("corrected", place.later), ("corrects", place.earlier))
         for kind, at in links:
             if at >= 0 and (other := places[at].stored):
                 shown = first <= at < first + size
-                beside.append(Told(kind, other.time_ms, text="" if shown else other.text))
+                beside.append(ToldBeside(kind, other.time_ms, text="" if shown else other.text))
         found.append(tuple(beside))
     return found

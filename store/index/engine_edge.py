@@ -23,7 +23,7 @@ from palimpsest.events.errors import StorageDamaged, StorageUnavailable
 from palimpsest.store.index import layout
 from palimpsest.store.index.embeddings import Vectors
 from palimpsest.store.index.folder import IndexFolder
-from palimpsest.store.index.points import Ask, Burial, Entry, Key, Listed, Mark, Match, Part, Stored
+from palimpsest.store.index.points import Burial, IndexEntry, Key, Listed, Mark, Match, Query, ScopePart, Stored
 from palimpsest.store.index.settings import PointKind
 from palimpsest.store.words.terms import Sparse
 
@@ -100,7 +100,7 @@ class EdgeEngine:
             raise StorageDamaged(f"The index in {self._path} lacks the mark of how far it is.")
         return layout.mark_of(found[0].payload)
 
-    def put(self, entries: Sequence[Entry], vectors: Vectors, mark: Mark, burials: Sequence[Burial] = ()) -> None:
+    def put(self, entries: Sequence[IndexEntry], vectors: Vectors, mark: Mark, burials: Sequence[Burial] = ()) -> None:
         payloads = layout.payloads_of(entries, burials)
         points = [_point(*each) for each in zip(entries, vectors, payloads, strict=True)]
         points.append(qdrant.Point(layout.MARK_ID, {}, layout.mark_payload(mark)))
@@ -111,7 +111,7 @@ class EdgeEngine:
                 )
             self._shard.update(UpdateOperation.upsert_points(points))
 
-    def search(self, ask: Ask) -> tuple[list[Match], list[Key]]:
+    def search(self, ask: Query) -> tuple[list[Match], list[Key]]:
         seen, names = _filter(ask.parts), layout.names_of({part.stream for part in ask.parts})
         requests = [_fused(ask, seen)]
         if ask.vector and ask.dense_limit:
@@ -121,7 +121,7 @@ class EdgeEngine:
         matches = [Match(_key(point, names), round(point.score, layout.SCORE_DIGITS)) for point in best]
         return matches, [_key(point, names) for found in near for point in found]
 
-    def listing(self, parts: Sequence[Part], limit: int, *, latest: bool) -> list[Match]:
+    def listing(self, parts: Sequence[ScopePart], limit: int, *, latest: bool) -> list[Match]:
         by_time = qdrant.OrderBy("time_ms", qdrant.Direction.Desc if latest else qdrant.Direction.Asc)
         names = layout.names_of({part.stream for part in parts})
         request = qdrant.QueryRequest(limit=limit, query=by_time, filter=_filter(parts))
@@ -206,7 +206,7 @@ def _indexes() -> dict[str, Any]:
     }
 
 
-def _point(entry: Entry, row: NDArray[np.float32], payload: dict[str, Any]) -> qdrant.Point:
+def _point(entry: IndexEntry, row: NDArray[np.float32], payload: dict[str, Any]) -> qdrant.Point:
     """The vector as an array of the standard library: it is read faster than a list of numbers made from it."""
     vectors: dict[str, Any] = {layout.DENSE: array("f", row.tobytes()), layout.WORDS: _sparse(entry.words)}
     return qdrant.Point(layout.id_of(entry.key), vectors, payload)
@@ -220,7 +220,7 @@ def _key(point: qdrant.ScoredPoint | qdrant.Record, names: dict[int, str]) -> Ke
     return layout.key_of(cast(UUID, point.id), names)
 
 
-def _filter(parts: Sequence[Part]) -> qdrant.Filter:
+def _filter(parts: Sequence[ScopePart]) -> qdrant.Filter:
     """All that some parts hold. One is filtered flat, which the engine plans better than a choice of one."""
     seen = [layout.in_part(part) for part in parts]
     if len(seen) == 1:
@@ -248,7 +248,7 @@ def _condition(condition: layout.Condition) -> Any:
     return FieldCondition(condition.field, range=qdrant.RangeFloat(gte=condition.at_least, lte=condition.at_most))
 
 
-def _lexical(ask: Ask, seen: qdrant.Filter) -> list[qdrant.Prefetch]:
+def _lexical(ask: Query, seen: qdrant.Filter) -> list[qdrant.Prefetch]:
     """The lexical arm; none where the query has no words that are known."""
     if not ask.words.terms:
         return []
@@ -256,7 +256,7 @@ def _lexical(ask: Ask, seen: qdrant.Filter) -> list[qdrant.Prefetch]:
     return [qdrant.Prefetch(limit=ask.lexical_limit, query=query, filter=seen)]
 
 
-def _dense(ask: Ask, seen: qdrant.Filter, lexical: Sequence[qdrant.Prefetch]) -> qdrant.Prefetch:
+def _dense(ask: Query, seen: qdrant.Filter, lexical: Sequence[qdrant.Prefetch]) -> qdrant.Prefetch:
     """The nearest over the floor, and the cosine of all that the lexical arm found, however small."""
     exact = qdrant.SearchParams(exact=True)
     query = qdrant.Query.Nearest(ask.vector, using=layout.DENSE)
@@ -269,7 +269,7 @@ def _dense(ask: Ask, seen: qdrant.Filter, lexical: Sequence[qdrant.Prefetch]) ->
     return qdrant.Prefetch(limit=ask.lexical_limit + ask.dense_limit, query=query, params=exact, prefetches=among)
 
 
-def _nearest(ask: Ask, seen: qdrant.Filter) -> qdrant.QueryRequest:
+def _nearest(ask: Query, seen: qdrant.Filter) -> qdrant.QueryRequest:
     return qdrant.QueryRequest(
         limit=ask.dense_limit,
         query=qdrant.Query.Nearest(ask.vector, using=layout.DENSE),
@@ -279,7 +279,7 @@ def _nearest(ask: Ask, seen: qdrant.Filter) -> qdrant.QueryRequest:
     )
 
 
-def _fused(ask: Ask, seen: qdrant.Filter) -> qdrant.QueryRequest:
+def _fused(ask: Query, seen: qdrant.Filter) -> qdrant.QueryRequest:
     """All arms and their blend in one request."""
     arms = _lexical(ask, seen)
     terms: list[Expression] = []
@@ -293,7 +293,7 @@ def _fused(ask: Ask, seen: qdrant.Filter) -> qdrant.QueryRequest:
     return qdrant.QueryRequest(limit=ask.limit, prefetches=arms, query=formula)
 
 
-def _priors(ask: Ask) -> list[Expression]:
+def _priors(ask: Query) -> list[Expression]:
     found, blend = [], ask.blend
     if blend.speaker and ask.speaker:
         named = FieldCondition("speaker", match=MatchValue(ask.speaker))

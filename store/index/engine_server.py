@@ -27,7 +27,7 @@ from palimpsest.events.errors import BadInput, StorageAway, StorageDamaged, Stor
 from palimpsest.store.index import layout
 from palimpsest.store.index.embeddings import Vectors
 from palimpsest.store.index.folder import IndexFolder
-from palimpsest.store.index.points import Ask, Burial, Entry, Key, Listed, Mark, Match, Part, Stored
+from palimpsest.store.index.points import Burial, IndexEntry, Key, Listed, Mark, Match, Query, ScopePart, Stored
 from palimpsest.store.index.settings import PointKind
 from palimpsest.store.words.terms import Sparse
 
@@ -140,7 +140,7 @@ class ServerEngine:
     def mark_as(self, mark: Mark) -> None:
         self._update([_upsert([_mark(mark)])])
 
-    def put(self, entries: Sequence[Entry], vectors: Vectors, mark: Mark, burials: Sequence[Burial] = ()) -> None:
+    def put(self, entries: Sequence[IndexEntry], vectors: Vectors, mark: Mark, burials: Sequence[Burial] = ()) -> None:
         rows = vectors.tolist()
         payloads = layout.payloads_of(entries, burials)
         points = [_point(*each) for each in zip(entries, rows, payloads, strict=True)]
@@ -152,7 +152,7 @@ class ServerEngine:
         ends = [_upsert(points[last:])] if points else []
         self._update([*buried, *ends, _upsert([_mark(mark)])])
 
-    def search(self, ask: Ask) -> tuple[list[Match], list[Key]]:
+    def search(self, ask: Query) -> tuple[list[Match], list[Key]]:
         seen, names = _filter(ask.parts), layout.names_of({part.stream for part in ask.parts})
         requests = [_fused(ask, seen)]
         if ask.vector and ask.dense_limit:
@@ -162,7 +162,7 @@ class ServerEngine:
         matches = [Match(_key(point, names), round(point.score, layout.SCORE_DIGITS)) for point in best.points]
         return matches, [_key(point, names) for found in near for point in found.points]
 
-    def listing(self, parts: Sequence[Part], limit: int, *, latest: bool) -> list[Match]:
+    def listing(self, parts: Sequence[ScopePart], limit: int, *, latest: bool) -> list[Match]:
         direction = models.Direction.DESC if latest else models.Direction.ASC
         names = layout.names_of({part.stream for part in parts})
         with _asking(self._url):
@@ -230,7 +230,7 @@ def _indexes() -> dict[str, Any]:
     }
 
 
-def _point(entry: Entry, row: list[float], payload: dict[str, Any]) -> models.PointStruct:
+def _point(entry: IndexEntry, row: list[float], payload: dict[str, Any]) -> models.PointStruct:
     """What is empty is left out: a vector of zeros, and one without words."""
     vectors: dict[str, Any] = {layout.DENSE: row} if any(row) else {}
     if entry.words.terms:
@@ -259,7 +259,7 @@ def _key(point: models.ScoredPoint | models.Record, names: dict[int, str]) -> Ke
     return layout.key_of(UUID(str(point.id)), names)
 
 
-def _filter(parts: Sequence[Part]) -> models.Filter:
+def _filter(parts: Sequence[ScopePart]) -> models.Filter:
     """All that some parts hold. One is filtered flat, which the server plans better than a choice of one."""
     seen = [layout.in_part(part) for part in parts]
     if len(seen) == 1:
@@ -293,14 +293,14 @@ def _is(field: str, value: str) -> models.FieldCondition:
     return models.FieldCondition(key=field, match=models.MatchValue(value=value))
 
 
-def _lexical(ask: Ask, seen: models.Filter) -> list[models.Prefetch]:
+def _lexical(ask: Query, seen: models.Filter) -> list[models.Prefetch]:
     """The lexical arm; none where the query has no words that are known."""
     if not ask.words.terms:
         return []
     return [models.Prefetch(query=_sparse(ask.words), using=layout.WORDS, filter=seen, limit=ask.lexical_limit)]
 
 
-def _dense(ask: Ask, seen: models.Filter, lexical: list[models.Prefetch]) -> models.Prefetch:
+def _dense(ask: Query, seen: models.Filter, lexical: list[models.Prefetch]) -> models.Prefetch:
     """The nearest over the floor, and the cosine of all that the lexical arm found, however small."""
     cosine = models.Prefetch(query=ask.vector, using=layout.DENSE, params=models.SearchParams(exact=True))
     over = {"filter": seen, "limit": ask.dense_limit, "score_threshold": ask.blend.floor}
@@ -311,7 +311,7 @@ def _dense(ask: Ask, seen: models.Filter, lexical: list[models.Prefetch]) -> mod
     return cosine.model_copy(update={"prefetch": among, "limit": ask.lexical_limit + ask.dense_limit})
 
 
-def _nearest(ask: Ask, seen: models.Filter) -> models.QueryRequest:
+def _nearest(ask: Query, seen: models.Filter) -> models.QueryRequest:
     return models.QueryRequest(
         query=ask.vector,
         using=layout.DENSE,
@@ -322,7 +322,7 @@ def _nearest(ask: Ask, seen: models.Filter) -> models.QueryRequest:
     )
 
 
-def _fused(ask: Ask, seen: models.Filter) -> models.QueryRequest:
+def _fused(ask: Query, seen: models.Filter) -> models.QueryRequest:
     """All arms and their blend in one request."""
     arms = _lexical(ask, seen)
     terms: list[models.Expression] = []
@@ -339,7 +339,7 @@ def _fused(ask: Ask, seen: models.Filter) -> models.QueryRequest:
     return models.QueryRequest(prefetch=arms, query=query, limit=ask.limit)
 
 
-def _priors(ask: Ask) -> list[models.Expression]:
+def _priors(ask: Query) -> list[models.Expression]:
     found: list[models.Expression] = []
     if ask.blend.speaker and ask.speaker:
         found.append(_times(ask.blend.speaker, _is("speaker", ask.speaker)))

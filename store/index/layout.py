@@ -21,12 +21,12 @@ from palimpsest.events.sources import is_source, source_of
 from palimpsest.store.index.points import (
     NOWHERE,
     Burial,
-    Entry,
+    IndexEntry,
     Key,
     Listed,
     Mark,
-    Part,
     Place,
+    ScopePart,
     Stored,
     death,
     listed,
@@ -68,7 +68,7 @@ def key_of(point_id: UUID, names: Mapping[int, str]) -> Key:
     return Key(names[bits >> 64], bits >> _CHUNK_BITS & (1 << _SEQ_BITS) - 1, bits & (1 << _CHUNK_BITS) - 1)
 
 
-def payloads_of(entries: Sequence[Entry], burials: Sequence[Burial]) -> list[dict[str, Any]]:
+def payloads_of(entries: Sequence[IndexEntry], burials: Sequence[Burial]) -> list[dict[str, Any]]:
     """Of a batch's points. What a census counts of an event's points rests with the first of them."""
     found = [_payload(entry, death(entry, burials)) for entry in entries]
     for number, one in listed(entries, burials):
@@ -81,7 +81,7 @@ def payloads_of(entries: Sequence[Entry], burials: Sequence[Burial]) -> list[dic
     return found
 
 
-def _payload(entry: Entry, died: int) -> dict[str, Any]:
+def _payload(entry: IndexEntry, died: int) -> dict[str, Any]:
     """What is usual, or empty, is left out: it takes time."""
     key, place = entry.key, entry.place
     payload: dict[str, Any] = {
@@ -141,7 +141,7 @@ def on_roll(stream: str, kind: PointKind) -> Where:
     return Where((Condition(field=ROLL, equals=shelf(stream, kind)),))
 
 
-def in_part(part: Part) -> Where:
+def in_part(part: ScopePart) -> Where:
     must = list(on_shelf(part.stream, part.kind).must)
     must_not = []
     if part.as_of is not None:

@@ -41,7 +41,7 @@ class Place(msgspec.Struct, frozen=True, omit_defaults=True):
 NOWHERE = Place()
 
 
-class Entry(msgspec.Struct, frozen=True):
+class IndexEntry(msgspec.Struct, frozen=True):
     """What is to be indexed. `text` is what a search shows; `words` are its terms with BM25's weights but for the
     IDF, those of what was said before it (`reach` points back) included; `own` are the terms of its own text.
     """
@@ -83,7 +83,7 @@ class Burial(msgspec.Struct, frozen=True):
     document: str
     died: int
 
-    def takes(self, entry: Entry) -> bool:
+    def takes(self, entry: IndexEntry) -> bool:
         return (
             entry.key.stream == self.stream
             and entry.key.seq < self.died
@@ -143,7 +143,7 @@ class Scope(msgspec.Struct, frozen=True):
         return self.kind == "message"
 
 
-class Part(msgspec.Struct, frozen=True, array_like=True):
+class ScopePart(msgspec.Struct, frozen=True, array_like=True):
     """A scope's view as an engine has to look for it. `as_of` None: all points of it are born by then."""
 
     stream: str
@@ -182,14 +182,14 @@ class Blend(msgspec.Struct, frozen=True):
         return [(form, weight) for form, weight in weights if weight]
 
 
-class Ask(msgspec.Struct, frozen=True):
+class Query(msgspec.Struct, frozen=True):
     """One search of an engine. `words` are the query's terms with their IDF; `vector` may be empty.
 
     At most `lexical_limit` points come from the lexical arm, and `dense_limit` from the dense one; the cosine is taken
     of all of them. `speaker` "": none is named.
     """
 
-    parts: tuple[Part, ...]
+    parts: tuple[ScopePart, ...]
     words: Sparse
     vector: list[float]
     blend: Blend
@@ -218,16 +218,16 @@ class Engine(Protocol):
 
     def mark(self) -> Mark: ...
 
-    def put(self, entries: Sequence[Entry], vectors: Vectors, mark: Mark, burials: Sequence[Burial] = ()) -> None:
+    def put(self, entries: Sequence[IndexEntry], vectors: Vectors, mark: Mark, burials: Sequence[Burial] = ()) -> None:
         """Take entries (a row of `vectors` each), burials and the mark, in one step. A burial counts for the entries of
         its own batch too. The same again changes nothing."""
         ...
 
-    def search(self, ask: Ask) -> tuple[list[Match], list[Key]]:
+    def search(self, ask: Query) -> tuple[list[Match], list[Key]]:
         """The best `ask.limit`, best first; and all that its dense arm found. Scores are rounded."""
         ...
 
-    def listing(self, parts: Sequence[Part], limit: int, *, latest: bool) -> list[Match]:
+    def listing(self, parts: Sequence[ScopePart], limit: int, *, latest: bool) -> list[Match]:
         """The first `limit` in the order of time (`latest`: the last); the time is the score."""
         ...
 
@@ -272,12 +272,12 @@ class Home(Protocol):
     def release(self) -> None: ...
 
 
-def death(entry: Entry, burials: Sequence[Burial]) -> int:
+def death(entry: IndexEntry, burials: Sequence[Burial]) -> int:
     """The seq at which an entry that comes in the same batch as these burials died (0: it lives)."""
     return next((burial.died for burial in burials if burial.takes(entry)), 0)
 
 
-def listed(entries: Sequence[Entry], burials: Sequence[Burial]) -> Iterator[tuple[int, Listed]]:
+def listed(entries: Sequence[IndexEntry], burials: Sequence[Burial]) -> Iterator[tuple[int, Listed]]:
     """The entries of a batch as a census counts them, each event's together: by the number of its first one."""
     first = 0
     for end in range(1, len(entries) + 1):
@@ -286,13 +286,13 @@ def listed(entries: Sequence[Entry], burials: Sequence[Burial]) -> Iterator[tupl
             first = end
 
 
-def _same(one: Entry, following: Entry) -> bool:
+def _same(one: IndexEntry, following: IndexEntry) -> bool:
     """Whether these are pieces of one event, in a row."""
     a, b = one.key, following.key
     return b.seq == a.seq and b.chunk == a.chunk + 1 and b.stream == a.stream and following.kind == one.kind
 
 
-def _together(entries: Sequence[Entry], died: int) -> Listed:
+def _together(entries: Sequence[IndexEntry], died: int) -> Listed:
     one, terms = entries[0], array("I")
     for entry in entries:
         terms.extend(entry.own)

@@ -17,18 +17,18 @@ from msgspec.structs import replace
 
 from palimpsest.events.envelope import Envelope
 from palimpsest.events.errors import EmbedderChanged, PalimpsestError, StorageDamaged
-from palimpsest.events.passages import Hit, Page, Told
-from palimpsest.store.index.bearing import INPUT_KINDS, Batch, Bearing
+from palimpsest.events.passages import Hit, HitPage, ToldBeside
+from palimpsest.store.index.bearing import INPUT_KINDS, Bearing, IndexWrite
 from palimpsest.store.index.clocks import Read
 from palimpsest.store.index.embeddings import Embedder, Vectors, setting_of, unit_rows
 from palimpsest.store.index.engine_edge import EdgeHome
 from palimpsest.store.index.points import Engine, Home, Mark, Scope, Stored, Tip, View
 from palimpsest.store.index.ranking import SMOOTHING
-from palimpsest.store.index.search import Found, Searches
+from palimpsest.store.index.search import RankedPage, Searches
 from palimpsest.store.index.settings import PointKind
 from palimpsest.store.times import zones
 from palimpsest.store.words import lexical
-from palimpsest.store.words.terms import Tokenizer
+from palimpsest.store.words.terms import TermTokenizer
 
 SCHEMA: Final = 8
 """Which events bear points and what a point holds. Raise it with any change: indexes are then built again."""
@@ -47,7 +47,7 @@ class MemoryIndex:
         self._engine = engine
         self._home = home
         self._embedder = embedder
-        words = Tokenizer()
+        words = TermTokenizer()
         self._bearing = Bearing(read, words)
         self._searches = Searches(engine, embedder, words)
         self._mark = engine.mark()
@@ -95,13 +95,13 @@ class MemoryIndex:
             raise
 
     def _apply(self, envelopes: Sequence[Envelope], position: int, here: dict[tuple[str, int], Envelope]) -> None:
-        batch, done = Batch(), self.position
+        batch, done = IndexWrite(), self.position
         for envelope in envelopes:
             if envelope.position <= done:
                 continue
             if len(batch.entries) >= BATCH_POINTS:
                 self._put(batch, done)
-                batch = Batch()
+                batch = IndexWrite()
             self._bearing.bear(envelope, here, batch)
             self._tip = envelope
             done = envelope.position
@@ -121,7 +121,7 @@ class MemoryIndex:
         who: str = "",
         start_ms: int | None = None,
         end_ms: int | None = None,
-    ) -> Page:
+    ) -> HitPage:
         """What matches a query, best first, then newest first; without the seqs `hidden` of the first `own` views,
         which are the agent's. An empty query matches all.
 
@@ -144,7 +144,7 @@ class MemoryIndex:
         size: int,
         hidden: frozenset[int] = _NONE,
         own: int = 1,
-    ) -> Page:
+    ) -> HitPage:
         """What was said from start_ms to end_ms, both inclusive, in the order of time; `hidden` and `own` as for
         `search`."""
         scope = Scope(tuple(views), "message", hidden, own, start_ms=start_ms, end_ms=end_ms)
@@ -162,13 +162,13 @@ class MemoryIndex:
         finally:
             self._home.release()
 
-    def _page(self, found: Found, *, scored: bool) -> Page:
+    def _page(self, found: RankedPage, *, scored: bool) -> HitPage:
         stored = self._engine.read([match.key for match in found.matches])
         each = zip(found.matches, stored, found.beside, strict=True)
         hits = (_hit(s, match.score if scored else 0.0, beside) for match, s, beside in each)
-        return Page(tuple(hits), found.total)
+        return HitPage(tuple(hits), found.total)
 
-    def _put(self, batch: Batch, position: int) -> None:
+    def _put(self, batch: IndexWrite, position: int) -> None:
         tip = Tip(self._tip.agent, self._tip.seq, self._tip.hash.hex()) if self._tip else self._mark.tip
         mark = Mark(position, self._mark.points + len(batch.entries), self._mark.stamp, tip)
         self._engine.put(batch.entries, self._vectors(batch), mark, batch.burials)
@@ -178,7 +178,7 @@ class MemoryIndex:
         if self._unflushed >= FLUSH_POINTS:
             self.flush()
 
-    def _vectors(self, batch: Batch) -> Vectors:
+    def _vectors(self, batch: IndexWrite) -> Vectors:
         """A row an entry: its text's, and a part of those before it."""
         number: dict[str, int] = {}
         for entry, before in zip(batch.entries, batch.before, strict=True):
@@ -193,7 +193,7 @@ class MemoryIndex:
         return rows
 
 
-def _hit(stored: Stored, score: float, beside: tuple[Told, ...]) -> Hit:
+def _hit(stored: Stored, score: float, beside: tuple[ToldBeside, ...]) -> Hit:
     key, place = stored.key, stored.place
     return Hit(
         key.seq,
@@ -252,6 +252,6 @@ def _engine(home: Home, dimension: int, stamp: str, read: Read) -> Engine:
     except StorageDamaged as error:
         why = str(error)
     if why:
-        log = structlog.get_logger("storage")
-        log.warning("index is built again from the log", index=home.name, why=why, before=home.clear())
+        logger = structlog.get_logger("storage")
+        logger.warning("index is built again from the log", index=home.name, why=why, before=home.clear())
     return home.create(dimension, stamp)

@@ -16,16 +16,16 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from palimpsest.events.passages import Told
+from palimpsest.events.passages import ToldBeside
 from palimpsest.store.index.census import Census, Count
-from palimpsest.store.index.echoes import POOL, Echoes, Place, told_of
+from palimpsest.store.index.echoes import POOL, Echoes, RankedResult, told_of
 from palimpsest.store.index.embeddings import Embedder, knows
-from palimpsest.store.index.points import Ask, Blend, Engine, Match, Scope
+from palimpsest.store.index.points import Blend, Engine, Match, Query, Scope
 from palimpsest.store.index.ranking import blend_of
 from palimpsest.store.words import lexical
 from palimpsest.store.words.languages import ENGLISH, LANGUAGES, Language, language_of
 from palimpsest.store.words.lexical import unspaced
-from palimpsest.store.words.terms import Sparse, Tokenizer
+from palimpsest.store.words.terms import Sparse, TermTokenizer
 
 QUERY_CHARS: Final = 4000
 """A query is cut here: far more than anyone asks, and the cost of a search grows with it."""
@@ -55,10 +55,10 @@ _WORD: Final = re.compile(r"\w+")
 _OWNED: Final = re.compile(r"(\w+)(?:['\u2019]s\b)?")
 
 
-class Found:
+class RankedPage:
     """Keys of one page with their scores, what is told beside each, and how many there are on all pages."""
 
-    def __init__(self, matches: Sequence[Match], total: int, beside: Sequence[tuple[Told, ...]] = ()) -> None:
+    def __init__(self, matches: Sequence[Match], total: int, beside: Sequence[tuple[ToldBeside, ...]] = ()) -> None:
         self.matches = matches
         self.total = total
         self.beside = beside or [()] * len(matches)
@@ -67,7 +67,7 @@ class Found:
 class Searches:
     """Asks an engine, by the counts of a census."""
 
-    def __init__(self, engine: Engine, embedder: Embedder, tokenizer: Tokenizer) -> None:
+    def __init__(self, engine: Engine, embedder: Embedder, tokenizer: TermTokenizer) -> None:
         self._engine = engine
         self._embedder = embedder
         self._tokenizer = tokenizer
@@ -80,7 +80,7 @@ class Searches:
         self.groups = True
         """Whether echoes are grouped; the bench that weighs anew does without."""
 
-    def by_query(self, scope: Scope, query: str, first: int, size: int) -> Found:
+    def by_query(self, scope: Scope, query: str, first: int, size: int) -> RankedPage:
         """The results from number `first` on. An empty query finds all, the latest first."""
         text = query[:QUERY_CHARS].encode("utf-8", "replace").decode().strip()
         if not text:
@@ -94,7 +94,7 @@ class Searches:
         vector = self._embedder.embed([nameless(text, speaker)])[0].tolist() if known else []
         meaning = vector if any(vector) else []
         if not idf and not meaning:
-            return Found((), 0)
+            return RankedPage((), 0)
         matched = count.match(list(idf))
         ask = self._ask(scope, count, Sparse.of(idf), meaning, speaker, matched=matched.points)
         if oneself:
@@ -111,19 +111,19 @@ class Searches:
             ask = _wide(ask, ask.limit * 4)
         total = matched.total_with(near)
         if not pool:
-            return Found(each[first : first + size] if first >= 0 else (), total)
+            return RankedPage(each[first : first + size] if first >= 0 else (), total)
         return self._grouped(each, first, size, total)
 
-    def _grouped(self, ranked: Sequence[Match], first: int, size: int, total: int) -> Found:
+    def _grouped(self, ranked: Sequence[Match], first: int, size: int, total: int) -> RankedPage:
         """A page of what was ranked, with its best `POOL` grouped."""
         stored = self._engine.read([match.key for match in ranked[:POOL]])
         places = self._echoes.grouped(list(zip(ranked[:POOL], stored, strict=True)))
         gone = len(stored) - len(places)
-        places += [Place(match) for match in ranked[POOL:]]
+        places += [RankedResult(match) for match in ranked[POOL:]]
         if first < 0:
-            return Found((), total - gone)
+            return RankedPage((), total - gone)
         shown = [place.match for place in places[first : first + size]]
-        return Found(shown, total - gone, told_of(places, first, size))
+        return RankedPage(shown, total - gone, told_of(places, first, size))
 
     def called(self, who: str, scope: Scope) -> frozenset[str]:
         """Whom a search means: the user, by whatever name, the assistant, or the one of a name. Raises ValueError with
@@ -146,17 +146,17 @@ class Searches:
         size: int,
         *,
         latest: bool = False,
-    ) -> Found:
+    ) -> RankedPage:
         """What a scope has, in the order of time (`latest`: the last first)."""
         total = self.census.count(scope).points
         end = min(first + size, total)
         if first < 0 or end <= first:
-            return Found((), total)
+            return RankedPage((), total)
         parts, limit = self.census.parts(scope), end + _SLACK
         while True:
             some = self._engine.listing(parts, limit, latest=latest)
             if len(some) < limit or some[-1].score != some[end - 1].score:
-                return Found(_page(some, scope, first, size, ascending=not latest), total)
+                return RankedPage(_page(some, scope, first, size, ascending=not latest), total)
             limit *= 4
 
     def _blend(self, scope: Scope) -> Blend:
@@ -183,8 +183,8 @@ class Searches:
 
     def _ask(
         self, scope: Scope, count: Count, words: Sparse, vector: list[float], speaker: str, *, matched: int
-    ) -> Ask:
-        return Ask(
+    ) -> Query:
+        return Query(
             parts=self.census.parts(scope),
             words=words,
             vector=vector,
@@ -235,7 +235,7 @@ def _halved(blend: Blend, words: Sparse) -> Blend:
     return replace(blend, half=min(blend.half, sum(words.weights))) if words.terms else blend
 
 
-def _wide(ask: Ask, limit: int) -> Ask:
+def _wide(ask: Query, limit: int) -> Query:
     return replace(ask, limit=limit, lexical_limit=max(ask.lexical_limit, limit))
 
 

@@ -22,11 +22,11 @@ from palimpsest.events.kinds import kind_of, kinds_of
 from palimpsest.events.passages import chunks, split
 from palimpsest.events.types import MessageSent, UserLoggedIn, UserMessageReceived
 from palimpsest.store.index.clocks import STREAMS, Clocks, Read
-from palimpsest.store.index.corrections import KEPT, NEAR_SEQS, SHORT_CHARS, Told, corrected
+from palimpsest.store.index.corrections import KEPT, NEAR_SEQS, SHORT_CHARS, UserText, corrected
 from palimpsest.store.index.forms import STATING, form_of
 from palimpsest.store.index.ranking import AROUND, AROUND_WORDS, MESSAGE_B, MESSAGE_K1, MESSAGE_WORDS
 from palimpsest.store.words import lexical
-from palimpsest.store.words.terms import Counts, Tokenizer, saturated, together
+from palimpsest.store.words.terms import Counts, TermTokenizer, saturated, together
 
 REACH: Final = 6
 SPAN: Final = 200
@@ -42,7 +42,7 @@ _NEAR: Final = 2
 _FAR_WEIGHT: Final = 0.2
 
 
-class Said(msgspec.Struct, frozen=True):
+class WeighedMessage(msgspec.Struct, frozen=True):
     """A message, or a piece of one, as terms at their saturated weights: `spoken` are its text and its speaker's name,
     `terms` also the words of its day."""
 
@@ -57,15 +57,17 @@ class Said(msgspec.Struct, frozen=True):
 class Surroundings:
     """The last messages of streams."""
 
-    def __init__(self, read: Read, clocks: Clocks, tokenizer: Tokenizer) -> None:
+    def __init__(self, read: Read, clocks: Clocks, tokenizer: TermTokenizer) -> None:
         self._read = read
         self._clocks = clocks
         self._tokenizer = tokenizer
-        self._streams: OrderedDict[str, deque[Said]] = OrderedDict()
-        self._told: dict[str, deque[Told]] = {}
+        self._streams: OrderedDict[str, deque[WeighedMessage]] = OrderedDict()
+        self._told: dict[str, deque[UserText]] = {}
         """Of the same streams, what users stated."""
 
-    def hear(self, envelope: Envelope, text: str, name: str = "") -> Iterator[tuple[Said, list[Said]]]:
+    def hear(
+        self, envelope: Envelope, text: str, name: str = ""
+    ) -> Iterator[tuple[WeighedMessage, list[WeighedMessage]]]:
         """A message in pieces, each with what was said before it, the latest first; from now on it was said."""
         last = self._last(envelope)
         for piece in pieces(text):
@@ -83,7 +85,7 @@ class Surroundings:
         self._streams.clear()
         self._told.clear()
 
-    def _last(self, envelope: Envelope) -> deque[Said]:
+    def _last(self, envelope: Envelope) -> deque[WeighedMessage]:
         held = self._streams.pop(envelope.agent, None)
         last = self._recall(envelope.agent, envelope.seq) if held is None else held
         self._streams[envelope.agent] = last
@@ -92,9 +94,9 @@ class Surroundings:
             self._told.pop(gone, None)
         return last
 
-    def _recall(self, stream: str, seq: int) -> deque[Said]:
+    def _recall(self, stream: str, seq: int) -> deque[WeighedMessage]:
         """What would be held before `seq`, from the log."""
-        last: deque[Said] = deque(maxlen=REACH)
+        last: deque[WeighedMessage] = deque(maxlen=REACH)
         self._told[stream] = deque(maxlen=KEPT)
         if seq <= 2:  # before it is the stream's creation alone
             return last
@@ -103,7 +105,7 @@ class Surroundings:
                 self._take(last, replace(envelope, agent=stream))
         return last
 
-    def _take(self, last: deque[Said], envelope: Envelope) -> None:
+    def _take(self, last: deque[WeighedMessage], envelope: Envelope) -> None:
         try:
             event = decode(envelope)
         except (LogDamaged, NewerFormat):  # passed over by the index too
@@ -116,18 +118,18 @@ class Surroundings:
             case MessageSent(text=text):
                 self._add(last, envelope, text, "")
 
-    def _add(self, last: deque[Said], envelope: Envelope, text: str, name: str) -> None:
+    def _add(self, last: deque[WeighedMessage], envelope: Envelope, text: str, name: str) -> None:
         for piece in pieces(text):
             said = self._said(envelope, piece, name)
             _begin_anew(last, said)
             last.append(said)
 
-    def _said(self, envelope: Envelope, piece: str, name: str) -> Said:
+    def _said(self, envelope: Envelope, piece: str, name: str) -> WeighedMessage:
         """Its words, who said it, and the day."""
         words, day = self._tokenizer, self._clocks.day(envelope)
         spoken = words.counts(lexical.ready(piece))
         if envelope.kind == _BY_USER and len(piece) <= SHORT_CHARS:
-            told, mine = self._told[envelope.agent], Told(envelope.seq, name, piece, spoken)
+            told, mine = self._told[envelope.agent], UserText(envelope.seq, name, piece, spoken)
             states = form_of(piece, by_agent=False) in STATING
             meant = corrected(mine, reversed(told)) if states and not piece.rstrip().endswith("?") else None
             if states:
@@ -137,10 +139,10 @@ class Surroundings:
         if name:
             spoken = together((spoken, words.short_counts(name)))
         terms = together((spoken, words.short_counts(day)))
-        return Said(envelope.seq, envelope.time, piece, day, weighed(spoken), weighed(terms))
+        return WeighedMessage(envelope.seq, envelope.time, piece, day, weighed(spoken), weighed(terms))
 
 
-def around(said: Said, before: Sequence[Said]) -> dict[int, float]:
+def around(said: WeighedMessage, before: Sequence[WeighedMessage]) -> dict[int, float]:
     """What the words of a message and its context add to its terms: the two before it count as much as itself, the
     others little. The day counts once, in the message's own terms; that of a message of another day hardly."""
     near = together((said.spoken, *(one.spoken for one in before[:_NEAR])))
@@ -165,7 +167,7 @@ def pieces(text: str) -> list[str]:
     return chunks(text, split(text, len, MESSAGE_CHARS))
 
 
-def _begin_anew(last: deque[Said], said: Said) -> None:
+def _begin_anew(last: deque[WeighedMessage], said: WeighedMessage) -> None:
     """Drop what is of an earlier session, or too far back."""
     if last and abs(said.time_ms - last[-1].time_ms) >= PAUSE_MS:
         last.clear()

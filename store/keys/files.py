@@ -26,7 +26,7 @@ from msgspec.structs import replace
 from palimpsest.events.addresses import address_of
 from palimpsest.events.errors import BadInput
 from palimpsest.store.folder import expanded
-from palimpsest.store.keys.keys import Access, Keys, Server, Trusted, checked, keys_in, merged
+from palimpsest.store.keys.keys import Access, Credentials, Keys, Trusted, checked, keys_in, merged
 
 PLACE: Final = "PALIMPSEST_KEYS"
 LOOK_S: Final = 0.2
@@ -36,7 +36,7 @@ _T = TypeVar("_T")
 
 
 class _KeyFile(msgspec.Struct, frozen=True):
-    servers: tuple[Server, ...] = ()
+    servers: tuple[Credentials, ...] = ()
 
 
 class KeyFiles:
@@ -51,7 +51,7 @@ class KeyFiles:
     def servers_path(self) -> Path | None:
         return self.path.with_name("servers.json") if self.path else None
 
-    def servers(self) -> tuple[Server, ...]:
+    def servers(self) -> tuple[Credentials, ...]:
         """Those that have keys. Raises BadInput where the file cannot be used as it is."""
         if self.path is None or not self._is_private(self.path):
             return ()
@@ -60,7 +60,7 @@ class KeyFiles:
     def trusted(self) -> Trusted:
         return read(self.servers_path, Trusted, Trusted()) if self.servers_path else Trusted()
 
-    def keep(self, server: Server) -> None:
+    def keep(self, server: Credentials) -> None:
         """Keep a server's key or header; what the server has besides stays."""
         with self._writing() as path:
             there = {each.url: each for each in self.servers()}

@@ -31,13 +31,13 @@ _KINDS: Final = kinds_of(AgentCreated, SettingsChanged, AgentForked, ServerSwitc
 _BATCH: Final = 2_000
 
 
-class _Imported(msgspec.Struct, frozen=True):
+class _ImportRecord(msgspec.Struct, frozen=True):
     addresses: tuple[str, ...] = ()
 
 
 def imported(folder: DataFolder) -> tuple[str, ...]:
     """The addresses that imports brought into a folder. Raises BadInput where the list cannot be read."""
-    return read(folder.servers_path(), _Imported, _Imported()).addresses
+    return read(folder.servers_path(), _ImportRecord, _ImportRecord()).addresses
 
 
 def distrust(folder: DataFolder, log: LogReader, brought: Iterable[str]) -> None:
@@ -46,7 +46,7 @@ def distrust(folder: DataFolder, log: LogReader, brought: Iterable[str]) -> None
     new = {str(address_of(url) or url) for url in brought}
     if new - set(before):
         new -= {str(address_of(url) or url) for url in addresses_of(log, but_for=_strangers(log))}
-    write_whole(folder.servers_path(), _Imported((*before, *sorted(new - set(before)))))
+    write_whole(folder.servers_path(), _ImportRecord((*before, *sorted(new - set(before)))))
 
 
 def keys_for(
@@ -87,7 +87,7 @@ def adopt(folder: DataFolder, files: KeyFiles, now_ms: int) -> tuple[str, ...]:
             found = addresses_of(log, but_for=_strangers(log))
     if files.path is not None:
         files.remember(typed=found, now_ms=now_ms)
-    write_whole(folder.servers_path(), _Imported())
+    write_whole(folder.servers_path(), _ImportRecord())
     return found
 
 

@@ -25,7 +25,7 @@ _AZURE: Final = ".azure.com"
 _AUTHORIZATION: Final = "authorization"
 
 
-class Server(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Credentials(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What is sent to one server: a key, headers that are secret, or both."""
 
     url: str
@@ -87,7 +87,7 @@ class Access(msgspec.Struct, frozen=True, kw_only=True):
 class Keys(msgspec.Struct, frozen=True, kw_only=True):
     """All that is known at one moment. `imported` are the addresses that imports brought into the data folder."""
 
-    servers: tuple[Server, ...] = ()
+    servers: tuple[Credentials, ...] = ()
     """Of two for the same address the later one counts."""
     openai: OpenAI = OpenAI()
     trusted: Trusted = Trusted()
@@ -127,12 +127,12 @@ class Keys(msgspec.Struct, frozen=True, kw_only=True):
 
     def secrets(self) -> set[str]:
         """All of them, of all servers: none may be in a text that is shown."""
-        holders: list[Server | OpenAI] = [*self.servers, self.openai]
+        holders: list[Credentials | OpenAI] = [*self.servers, self.openai]
         headers = [value for each in holders for value in each.headers.values()]
         bare = [value.partition(" ")[2] for value in headers]  # a key behind "Bearer "
         return {secret for secret in (*(each.key for each in holders), *headers, *bare) if secret}
 
-    def _server(self, address: Address) -> Server | None:
+    def _server(self, address: Address) -> Credentials | None:
         covering = [(len(at.path), n) for n, each in enumerate(self.servers)
                     if (at := address_of(each.url)) and at.covers(address)]  # fmt: skip
         return self.servers[max(covering)[1]] if covering else None
@@ -169,7 +169,7 @@ def merged(first: Keys, second: Keys) -> Keys:
     )
 
 
-def checked(server: Server) -> Server:
+def checked(server: Credentials) -> Credentials:
     """The same, if it can be sent. Raises BadInput, which says of the secret only what is wrong with it."""
     if address_of(server.url) is None:
         raise BadInput(f"'{server.url}' is no server's address: it begins with http:// or https:// and names a host.")
@@ -185,7 +185,7 @@ def checked(server: Server) -> Server:
     return server
 
 
-def _named(environ: Mapping[str, str]) -> tuple[Server, ...]:
+def _named(environ: Mapping[str, str]) -> tuple[Credentials, ...]:
     found = []
     for name in sorted(environ):
         if not name.startswith(NAMED) or not environ[name].strip():
@@ -196,7 +196,9 @@ def _named(environ: Mapping[str, str]) -> tuple[Server, ...]:
             raise BadInput(
                 f'{name} does not name a server and its key: set it to "https://HOST/v1 KEY", or "URL NAME: VALUE".'
             )
-        server = Server(url=url, headers={header: value.strip()}) if colon else Server(url=url, key=rest.strip())
+        server = (
+            Credentials(url=url, headers={header: value.strip()}) if colon else Credentials(url=url, key=rest.strip())
+        )
         found.append(checked(server))
     return tuple(found)
 

@@ -26,14 +26,14 @@ from palimpsest.events.functions import (
     OPEN_DOCUMENT,
     function_named,
 )
-from palimpsest.events.passages import Hit, Page, beside, excerpt, label, search_page
+from palimpsest.events.passages import Hit, HitPage, beside, excerpt, label, search_page
 from palimpsest.events.sources import Source, stream_of
 from palimpsest.events.texts import clip
 from palimpsest.events.types import Found, FunctionCalled, FunctionFailed, FunctionReturned, Parent
 from palimpsest.store.index.heads import Heads
 from palimpsest.store.index.points import View
 from palimpsest.store.index.projection import MemoryIndex
-from palimpsest.store.library.reading import Library, Reads, Shelf
+from palimpsest.store.library.reading import Library, Reads, ShelvedDocument
 from palimpsest.store.logs.contract import parts
 from palimpsest.store.times import zones
 
@@ -87,12 +87,12 @@ def sight_at(call: FunctionCalled, at: Envelope, log: Heads) -> Sight:
 # --- searches -------------------------------------------------------------------------------------------------------
 
 
-def search(index: MemoryIndex, call: FunctionCalled, sight: Sight) -> Page:
+def search(index: MemoryIndex, call: FunctionCalled, sight: Sight) -> HitPage:
     """The page that a search asks for: the agent as of the call's own seq, and its sources as of theirs."""
     return _code(SEARCHES, call)(index, call, sight)
 
 
-def _of_words(index: MemoryIndex, call: FunctionCalled, sight: Sight) -> Page:
+def _of_words(index: MemoryIndex, call: FunctionCalled, sight: Sight) -> HitPage:
     page = _page_of(call)
     who, first, last = (str(call.arguments.get(name, "")).strip() for name in ("who", "start_date", "end_date"))
     start_ms, end_ms = bounds_of(first, last, call.zone)
@@ -102,7 +102,7 @@ def _of_words(index: MemoryIndex, call: FunctionCalled, sight: Sight) -> Page:
     )  # fmt: skip
 
 
-def _of_days(index: MemoryIndex, call: FunctionCalled, sight: Sight) -> Page:
+def _of_days(index: MemoryIndex, call: FunctionCalled, sight: Sight) -> HitPage:
     page, (first_ms, last_ms) = _page_of(call), days(call)
     return index.by_date(
         sight.own, start_ms=first_ms, end_ms=last_ms, page=page, size=call.page_size,
@@ -110,14 +110,14 @@ def _of_days(index: MemoryIndex, call: FunctionCalled, sight: Sight) -> Page:
     )  # fmt: skip
 
 
-def _of_passages(index: MemoryIndex, call: FunctionCalled, sight: Sight) -> Page:
+def _of_passages(index: MemoryIndex, call: FunctionCalled, sight: Sight) -> HitPage:
     return index.search(
         sight.all, kind="passage", query=str(call.arguments["query"]), page=_page_of(call), size=call.page_size,
         hidden=frozenset(call.hidden), own=len(sight.own),
     )  # fmt: skip
 
 
-SEARCHES: Final[Mapping[str, Callable[[MemoryIndex, FunctionCalled, Sight], Page]]] = {
+SEARCHES: Final[Mapping[str, Callable[[MemoryIndex, FunctionCalled, Sight], HitPage]]] = {
     CONVERSATION_SEARCH.name: _of_words,
     CONVERSATION_SEARCH_DATE.name: _of_days,
     ARCHIVAL_MEMORY_SEARCH.name: _of_passages,
@@ -153,7 +153,7 @@ def _page_of(call: FunctionCalled) -> int:
     return page
 
 
-def returned(agent: str, call: FunctionCalled, page: Page) -> FunctionReturned:
+def returned(agent: str, call: FunctionCalled, page: HitPage) -> FunctionReturned:
     """The page as the model reads it: of each hit an excerpt, so that the whole stays under the call's cap."""
     room = max(40, (call.max_chars - 60) // max(1, len(page.hits)) - (53 if call.zone else 50))
     hits = [_clipped(hit, str(call.arguments.get("query", "")), room) for hit in page.hits]
@@ -203,7 +203,7 @@ def _open(library: Library, sources: list[Source], _asked: Envelope, call: Funct
 
 
 def _listed(sources: list[Source], call: FunctionCalled) -> str:
-    shelves = [Shelf(source, document) for source in sources for document in source.loaded]
+    shelves = [ShelvedDocument(source, document) for source in sources for document in source.loaded]
     page, size = _page_of(call), max(1, min(LISTED, (call.page_chars - 160) // LISTED_CHARS))
     heads = ", ".join(_counted(source) for source in sources) or "none"
     if not shelves:
@@ -222,7 +222,7 @@ def _counted(source: Source) -> str:
     return f"{clip(source.name, 40)} ({len(source.loaded)} documents{loading})"
 
 
-def _line(shelf: Shelf) -> str:
+def _line(shelf: ShelvedDocument) -> str:
     source, document = shelf
     size = f"{document.passages} passages, {document.chars} characters"
     return f"{document.id} {clip(source.name, 20)}: {clip(document.path, 40)}, {size}"

@@ -24,7 +24,7 @@ SNIPPET_CHARS: Final = 80
 """So much is shown on each side of a match."""
 
 
-class Match(NamedTuple):
+class GrepMatch(NamedTuple):
     """A match, whose text is only made if it is shown."""
 
     source: Source
@@ -60,7 +60,7 @@ class Match(NamedTuple):
         )
 
 
-class Sought(NamedTuple):
+class SoughtText(NamedTuple):
     """A text that is looked for; `bare`: whatever the vowel signs. What has not its `longest` word does not have it."""
 
     pattern: re.Pattern[str]
@@ -82,7 +82,7 @@ class Sought(NamedTuple):
         return self.longest in text
 
 
-def sought(text: str) -> list[Sought]:
+def sought(text: str) -> list[SoughtText]:
     """What finds a text: the second only where the first finds nothing. Raises ValueError, for the model, where the
     text is none to look for."""
     if len(text) > TEXT_CHARS:
@@ -91,8 +91,8 @@ def sought(text: str) -> list[Sought]:
     if not folded.split():
         raise ValueError("text is empty. Give the text to find.")
     without = without_signs(folded)
-    loose = [Sought(_pattern(without), _longest(without), bare=True)] if _VOWELLED.search(without) else []
-    return [Sought(_pattern(folded), _longest(folded)), *loose]
+    loose = [SoughtText(_pattern(without), _longest(without), bare=True)] if _VOWELLED.search(without) else []
+    return [SoughtText(_pattern(folded), _longest(folded)), *loose]
 
 
 _VOWELLED: Final = re.compile("[\u0900-\u0eff]")

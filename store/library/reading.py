@@ -23,7 +23,7 @@ from palimpsest.events.passages import Hit, place_text
 from palimpsest.events.sources import OUTLINE, Document, Source, fold_source, stream_of
 from palimpsest.events.texts import clip
 from palimpsest.events.types import PassagesLoaded
-from palimpsest.store.library.grep import TEXT_CHARS, Match, Sought, in_order, sought
+from palimpsest.store.library.grep import TEXT_CHARS, GrepMatch, SoughtText, in_order, sought
 from palimpsest.store.library.naming import bare, unknown
 
 EVENTS_AT_ONCE: Final = 2000
@@ -57,7 +57,7 @@ def folded(log: Reads, name: str, to: int | None = None, source: Source | None =
     return source
 
 
-class Shelf(NamedTuple):
+class ShelvedDocument(NamedTuple):
     """A document, and the source that has it."""
 
     source: Source
@@ -73,7 +73,7 @@ class Stretch(msgspec.Struct, frozen=True):
     line: int
 
 
-class Reading(msgspec.Struct, frozen=True):
+class DocumentPage(msgspec.Struct, frozen=True):
     """A page of a document: `page` of `pages` (from 0), its text, and the place at which it stands."""
 
     page: int
@@ -118,10 +118,12 @@ class Library:
             _, dropped = self._sources.popitem(last=False)
             documents -= len(dropped.documents)
 
-    def find(self, sources: Sequence[Source], wanted: str) -> Shelf:
+    def find(self, sources: Sequence[Source], wanted: str) -> ShelvedDocument:
         """The one document that is meant. Raises ValueError, for the model, where there is none, or more than one."""
         wanted = wanted.strip()
-        found = [Shelf(source, document) for source in sources for document in source.named(bare(source, wanted))]
+        found = [
+            ShelvedDocument(source, document) for source in sources for document in source.named(bare(source, wanted))
+        ]
         if len(found) == 1:
             return found[0]
         if found:
@@ -132,7 +134,7 @@ class Library:
 
     # --- reading
 
-    def page(self, shelf: Shelf, page: int, chars: int) -> Reading:
+    def page(self, shelf: ShelvedDocument, page: int, chars: int) -> DocumentPage:
         """A page of so many characters. Raises ValueError, for the model, where there is no such page."""
         pages = max(1, -(-shelf.document.chars // chars))
         if not 0 <= page < pages:
@@ -149,9 +151,9 @@ class Library:
                 continue
             pieces.append(fresh[max(0, start - at) : end - at])
             first, last = first if first.text else passage, passage
-        return Reading(page, pages, "".join(pieces), _span(first, last))
+        return DocumentPage(page, pages, "".join(pieces), _span(first, last))
 
-    def page_at(self, shelf: Shelf, place: str, chars: int) -> int:
+    def page_at(self, shelf: ShelvedDocument, place: str, chars: int) -> int:
         """The page on which a place stands: "line 120", or "page 7" of a PDF. Raises ValueError, for the model."""
         given = _PLACE.match(place)
         if given is None:
@@ -170,7 +172,7 @@ class Library:
             raise ValueError(f"The {what} of {clip(shelf.document.path, 80)} are not known: give {other} a `page`.")
         raise ValueError(f"{clip(shelf.document.path, 80)} ends before {what[:-1]} {number}.")
 
-    def _before(self, shelf: Shelf, number: int, *, by_line: bool) -> int:
+    def _before(self, shelf: ShelvedDocument, number: int, *, by_line: bool) -> int:
         """The character at which the last stretch begins that certainly stands before a line, or a page."""
         start = 0
         for stretch in self._outline(shelf):
@@ -181,7 +183,7 @@ class Library:
                 start = stretch.start
         return start
 
-    def _from(self, shelf: Shelf, start: int) -> Iterator[tuple[int, Passage]]:
+    def _from(self, shelf: ShelvedDocument, start: int) -> Iterator[tuple[int, Passage]]:
         """The passages of a document with the characters at which they begin, from the stretch on that has `start`."""
         outline = self._outline(shelf)
         number = max(0, bisect_right(outline, start, key=lambda stretch: stretch.start) - 1)
@@ -192,7 +194,7 @@ class Library:
                 yield at, passage
                 at += len(passage.fresh)
 
-    def _outline(self, shelf: Shelf) -> list[Stretch]:
+    def _outline(self, shelf: ShelvedDocument) -> list[Stretch]:
         """The document's stretches, in its order; kept for the documents read last."""
         document, stream = shelf.document, stream_of(shelf.source.name)
         name = stream, document.id, document.opened
@@ -217,7 +219,7 @@ class Library:
 
     # --- finding a text
 
-    def grep(self, sources: Sequence[Source], text: str, only: Shelf | None, page: int, size: int) -> Matches:
+    def grep(self, sources: Sequence[Source], text: str, only: ShelvedDocument | None, page: int, size: int) -> Matches:
         """Every place where a text stands, whatever its form (`store.library.grep`), source by source in the order of
         loading. Raises ValueError, for the model, where the text is none to look for."""
         hits: list[Hit] = []
@@ -232,7 +234,7 @@ class Library:
                 break
         return Matches(tuple(hits), total)
 
-    def _matches(self, source: Source, wanted: Sought, only: Document | None) -> Iterator[Match]:
+    def _matches(self, source: Source, wanted: SoughtText, only: Document | None) -> Iterator[GrepMatch]:
         loaded = {document.id: document for document in ([only] if only else source.loaded)}
         after, to = (only.opened, only.closed) if only else (0, source.seq)
         tails: dict[str, str] = {}
@@ -242,7 +244,7 @@ class Library:
                 whole = tail + passage.fresh
                 for start, end in wanted.spans(whole):
                     if end > len(tail):
-                        yield Match(source, envelope, event, chunk, passage, start - len(tail), whole, (start, end))
+                        yield GrepMatch(source, envelope, event, chunk, passage, start - len(tail), whole, (start, end))
                 tail = whole[-TEXT_CHARS:]
             if event.first + event.count < loaded[event.document].passages:
                 tails[event.document] = tail

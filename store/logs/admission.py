@@ -1,7 +1,7 @@
 """What becomes of each draft of an append: the one truth that every backend shares.
 
-A `Batch` decides over what a backend can look up (`Facts`, as they stood before the transaction) and over what it has
-itself admitted so far; it touches nothing. The backend then writes `envelopes`, `opened`, `closed`, `cursors` and
+An `Admission` decides over what a backend can look up (`Facts`, as they stood before the transaction) and over what it
+has itself admitted so far; it touches nothing. The backend then writes `envelopes`, `opened`, `closed`, `cursors` and
 `snapshots` in one transaction.
 
 The rules, for the drafts of one stream in one append:
@@ -33,7 +33,7 @@ from palimpsest.store.bundles.manifest import Redacted
 from palimpsest.store.logs.contract import MUST_EXIST, Append, Appended, Snapshot, resting
 
 
-class Request(msgspec.Struct, frozen=True, array_like=True):
+class OpenRequest(msgspec.Struct, frozen=True, array_like=True):
     """An open request: the event that opened it, and the part that owes the answer."""
 
     agent: str
@@ -57,18 +57,18 @@ class Facts(Protocol):
         """The seq and position of the stream's event with this key."""
         ...
 
-    def request(self, agent: str, key: str) -> Request | None:
+    def request(self, agent: str, key: str) -> OpenRequest | None:
         """The stream's open request with this key."""
         ...
 
 
-class Batch:
+class Admission:
     """The appends of one transaction, admitted one after another: each sees what the ones before it did."""
 
     def __init__(self, facts: Facts, position: int) -> None:
         self.envelopes: Final[list[Envelope]] = []
-        self.opened: Final[dict[tuple[str, str], Request]] = {}
-        self.closed: Final[list[Request]] = []
+        self.opened: Final[dict[tuple[str, str], OpenRequest]] = {}
+        self.closed: Final[list[OpenRequest]] = []
         self.cursors: Final[dict[str, int]] = {}
         self.snapshots: Final[list[Snapshot]] = []
         self.forks: Final[dict[str, Parent]] = {}
@@ -77,7 +77,7 @@ class Batch:
         self._facts = facts
         self._ends: dict[str, tuple[int, bytes]] = {}
         self._places: dict[tuple[str, str], tuple[int, int] | None] = {}
-        self._requests: dict[tuple[str, str], Request | None] = {}
+        self._requests: dict[tuple[str, str], OpenRequest | None] = {}
 
     def admit(self, append: Append) -> list[Appended]:
         """Decide upon one append; the answers stand in the order of its drafts."""
@@ -177,10 +177,10 @@ class Batch:
             self._close(draft.agent, draft.closes)
         if draft.opens:
             topic = resting(draft.opens) if at_rest and draft.opens != "retirement" else draft.opens
-            self._open(Request(draft.agent, draft.key, topic, self.position))
+            self._open(OpenRequest(draft.agent, draft.key, topic, self.position))
         return Appended("appended", seq, self.position)
 
-    def _open(self, request: Request) -> None:
+    def _open(self, request: OpenRequest) -> None:
         name = request.agent, request.key
         self.opened[name] = self._requests[name] = request
 
@@ -203,7 +203,7 @@ class Batch:
             self._places[name] = self._facts.placed(draft.agent, draft.key)
         return self._places[name]
 
-    def _request(self, agent: str, key: str) -> Request | None:
+    def _request(self, agent: str, key: str) -> OpenRequest | None:
         name = agent, key
         if name not in self._requests:
             self._requests[name] = self._facts.request(agent, key)

@@ -128,7 +128,7 @@ class Committed(msgspec.Struct, frozen=True):
     envelopes: list[Envelope]
 
 
-class Part(msgspec.Struct, frozen=True, array_like=True):
+class StreamPart(msgspec.Struct, frozen=True, array_like=True):
     """What one stream gives to a stream that is read as one: its own events with after < seq <= to."""
 
     agent: str
@@ -139,14 +139,14 @@ class Part(msgspec.Struct, frozen=True, array_like=True):
 LAST_SEQ: Final = 2**63 - 1
 
 
-def parts(agent: str, lineage: Sequence[Parent]) -> list[Part]:
+def parts(agent: str, lineage: Sequence[Parent]) -> list[StreamPart]:
     """What a stream is read from, its beginning first; `lineage` as `LogReader.lineage` has it."""
-    found: list[Part] = []
+    found: list[StreamPart] = []
     to = LAST_SEQ
     for parent in lineage:
-        found.insert(0, Part(agent, parent.seq, to))
+        found.insert(0, StreamPart(agent, parent.seq, to))
         agent, to = parent.agent, parent.seq
-    return [Part(agent, 0, to), *found]
+    return [StreamPart(agent, 0, to), *found]
 
 
 class LogReader(Protocol):

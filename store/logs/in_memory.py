@@ -1,7 +1,7 @@
 """The event log in plain dicts: the same contract as on disk, for tests, simulations and trying things out.
 
-It is written to be obviously right, not to be fast. `Memory` stands for the disk, a `MemoryLog` for one process that
-has it open: several over one `Memory` fence each other off as several processes would.
+It is written to be obviously right, not to be fast. `Volume` stands for the disk, an `InMemoryLog` for one process that
+has it open: several over one `Volume` fence each other off as several processes would.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from palimpsest.events.kinds import Kind
 from palimpsest.events.types import Parent
 from palimpsest.events.vocabulary import Topic
 from palimpsest.store.bundles.manifest import Redacted
-from palimpsest.store.logs.admission import Batch, Request
+from palimpsest.store.logs.admission import Admission, OpenRequest
 from palimpsest.store.logs.contract import Append, Appended, Committed, Resting, Snapshot, StreamHead, parts, superseded
 
 
-class Memory:
+class Volume:
     """What a partition holds; it answers what an admission asks."""
 
     def __init__(self) -> None:
@@ -31,7 +31,7 @@ class Memory:
         self.streams: dict[str, list[Envelope]] = {}
         """By agent: its own events, in order."""
         self.keys: dict[tuple[str, str], Envelope] = {}
-        self.requests: dict[tuple[str, str], Request] = {}
+        self.requests: dict[tuple[str, str], OpenRequest] = {}
         self.cursors: dict[str, int] = {}
         self.snapshots: dict[str, dict[int, Snapshot]] = {}
         self.forks: dict[str, Parent] = {}
@@ -67,10 +67,10 @@ class Memory:
         envelope = self.keys.get((agent, key))
         return (envelope.seq, envelope.position) if envelope else None
 
-    def request(self, agent: str, key: str) -> Request | None:
+    def request(self, agent: str, key: str) -> OpenRequest | None:
         return self.requests.get((agent, key))
 
-    def write(self, batch: Batch) -> None:
+    def write(self, batch: Admission) -> None:
         for envelope in batch.envelopes:
             self.events.append(envelope)
             self.streams.setdefault(envelope.agent, []).append(envelope)
@@ -88,30 +88,30 @@ class Memory:
                 del self.snapshots[agent][seq]
 
 
-class MemoryLog:
-    """A `LogStore` over a `Memory`; without one, over its own. Safe to use from several threads."""
+class InMemoryLog:
+    """A `LogStore` over a `Volume`; without one, over its own. Safe to use from several threads."""
 
-    def __init__(self, memory: Memory | None = None) -> None:
-        self._memory = memory or Memory()
+    def __init__(self, volume: Volume | None = None) -> None:
+        self._volume = volume or Volume()
         self._epoch = 0
 
     # --- writing
 
     def open_epoch(self) -> int:
-        with self._memory.lock:
-            self._memory.epoch += 1
-            self._epoch = self._memory.epoch
+        with self._volume.lock:
+            self._volume.epoch += 1
+            self._epoch = self._volume.epoch
             return self._epoch
 
     def append(self, appends: Sequence[Append]) -> list[list[Appended]]:
         return self.commit(appends).answers
 
     def commit(self, appends: Sequence[Append]) -> Committed:
-        with self._memory.lock:
+        with self._volume.lock:
             self._check_epoch()
-            batch = Batch(self._memory, len(self._memory.events))
+            batch = Admission(self._volume, len(self._volume.events))
             answers = [batch.admit(append) for append in appends]
-            self._memory.write(batch)
+            self._volume.write(batch)
             return Committed(answers, batch.envelopes)
 
     def limit_pages(self, max_pages: int | None) -> None:
@@ -120,8 +120,8 @@ class MemoryLog:
     def _check_epoch(self) -> None:
         if self._epoch == 0:
             raise LogReadOnly("the log in memory")
-        if self._epoch != self._memory.epoch:
-            raise Fenced(self._epoch, self._memory.epoch)
+        if self._epoch != self._volume.epoch:
+            raise Fenced(self._epoch, self._volume.epoch)
 
     # --- reading
 
@@ -133,15 +133,15 @@ class MemoryLog:
         limit: int | None = None,
         kinds: frozenset[Kind] | None = None,
     ) -> list[Envelope]:
-        with self._memory.lock:
-            stretch = [e for e in self._memory.whole(agent) if after < e.seq and (to is None or e.seq <= to)]
+        with self._volume.lock:
+            stretch = [e for e in self._volume.whole(agent) if after < e.seq and (to is None or e.seq <= to)]
         return [envelope for envelope in stretch if kinds is None or envelope.kind in kinds][:limit]
 
     def tail(self, after: int, limit: int, kinds: frozenset[Kind] | None = None) -> tuple[list[Envelope], int]:
         found: list[Envelope] = []
-        with self._memory.lock:
+        with self._volume.lock:
             scanned_to = after
-            for envelope in self._memory.events[after:]:
+            for envelope in self._volume.events[after:]:
                 if len(found) == limit:
                     break
                 scanned_to = envelope.position
@@ -150,58 +150,58 @@ class MemoryLog:
         return found, scanned_to
 
     def head(self, agent: str) -> StreamHead | None:
-        with self._memory.lock:
-            stream = self._memory.streams.get(agent)
+        with self._volume.lock:
+            stream = self._volume.streams.get(agent)
             return _head(stream) if stream else None
 
     def heads(self, after: str = "", limit: int | None = None) -> list[StreamHead]:
-        with self._memory.lock:
-            agents = sorted(agent for agent in self._memory.streams if agent > after)
-            return [_head(self._memory.streams[agent]) for agent in agents[:limit]]
+        with self._volume.lock:
+            agents = sorted(agent for agent in self._volume.streams if agent > after)
+            return [_head(self._volume.streams[agent]) for agent in agents[:limit]]
 
     def lineage(self, agent: str) -> list[Parent]:
-        with self._memory.lock:
-            return self._memory.lineage(agent)
+        with self._volume.lock:
+            return self._volume.lineage(agent)
 
     def position(self) -> int:
-        with self._memory.lock:
-            return len(self._memory.events)
+        with self._volume.lock:
+            return len(self._volume.events)
 
     def open_requests(self, topic: Topic | Resting, agent: str | None = None) -> list[Envelope]:
-        with self._memory.lock:
-            requests = self._memory.requests.values()
+        with self._volume.lock:
+            requests = self._volume.requests.values()
             positions = sorted(r.position for r in requests if r.topic == topic and agent in (None, r.agent))
-            return [self._memory.events[position - 1] for position in positions]
+            return [self._volume.events[position - 1] for position in positions]
 
     def cursor(self, consumer: str) -> int:
-        with self._memory.lock:
-            return self._memory.cursors.get(consumer, 0)
+        with self._volume.lock:
+            return self._volume.cursors.get(consumer, 0)
 
     def snapshots(self, agent: str, to: int | None = None, limit: int | None = None) -> list[Snapshot]:
-        with self._memory.lock:
+        with self._volume.lock:
             found = {
                 seq: snapshot
-                for part in parts(agent, self._memory.lineage(agent))
-                for seq, snapshot in self._memory.snapshots.get(part.agent, {}).items()
+                for part in parts(agent, self._volume.lineage(agent))
+                for seq, snapshot in self._volume.snapshots.get(part.agent, {}).items()
                 if part.after < seq <= part.to
             }
             return [found[seq] for seq in sorted(found, reverse=True) if to is None or seq <= to][:limit]
 
     def redaction(self, agent: str) -> Redacted | None:
-        with self._memory.lock:
-            return self._memory.redactions.get(agent)
+        with self._volume.lock:
+            return self._volume.redactions.get(agent)
 
     def hash_at(self, agent: str, seq: int) -> bytes | None:
-        with self._memory.lock:
-            return next((envelope.hash for envelope in self._memory.whole(agent) if envelope.seq == seq), None)
+        with self._volume.lock:
+            return next((envelope.hash for envelope in self._volume.whole(agent) if envelope.seq == seq), None)
 
     def seq_at(self, agent: str, position: int) -> int:
-        with self._memory.lock:
-            return max((e.seq for e in self._memory.whole(agent) if e.position <= position), default=0)
+        with self._volume.lock:
+            return max((e.seq for e in self._volume.whole(agent) if e.position <= position), default=0)
 
     def find(self, agent: str, key: str) -> Envelope | None:
-        with self._memory.lock:
-            return self._memory.keys.get((agent, key))
+        with self._volume.lock:
+            return self._volume.keys.get((agent, key))
 
     def __enter__(self) -> Self:
         return self
@@ -210,7 +210,7 @@ class MemoryLog:
         self.close()
 
     def close(self) -> None:
-        """Nothing to let go: the bytes are `Memory`'s."""
+        """Nothing to let go: the bytes are `Volume`'s."""
 
 
 def _head(stream: list[Envelope]) -> StreamHead:

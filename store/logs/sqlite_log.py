@@ -19,7 +19,7 @@ from msgspec.structs import astuple
 from palimpsest.events.envelope import GENESIS, Envelope
 from palimpsest.events.errors import Fenced, LogReadOnly
 from palimpsest.events.types import Parent
-from palimpsest.store.logs.admission import Batch, Request
+from palimpsest.store.logs.admission import Admission, OpenRequest
 from palimpsest.store.logs.contract import RESTING, Append, Appended, Committed, superseded
 from palimpsest.store.logs.sqlite_file import limit_pages, open_reader, open_writer, reported, roll_back
 from palimpsest.store.logs.sqlite_reader import SqliteReader
@@ -53,7 +53,7 @@ class Head(msgspec.Struct, frozen=True, gc=False):
     hash: bytes
 
 
-class Heads:
+class HeadCache:
     """The recently used streams' heads, at most about `limit`: two generations, of which the older is dropped whole."""
 
     def __init__(self, limit: int) -> None:
@@ -94,7 +94,7 @@ class SqliteLog(SqliteReader):
             raise
         self._writing_turn = threading.Lock()
         self._epoch = 0
-        self._heads = Heads(heads_kept)
+        self._heads = HeadCache(heads_kept)
         self._last: tuple[int, int] | None = None
         """The partition's last position and the last stream's id; None: to be read."""
 
@@ -122,7 +122,7 @@ class SqliteLog(SqliteReader):
     def commit(self, appends: Sequence[Append]) -> Committed:
         with self._transaction():
             self._check_epoch()
-            batch = Batch(self, self._ends()[0])
+            batch = Admission(self, self._ends()[0])
             answers = [batch.admit(append) for append in appends]
             moved, last_stream = self._write(batch)
             self._writing.execute("COMMIT")
@@ -149,10 +149,10 @@ class SqliteLog(SqliteReader):
         head = self._head(agent)
         return self._writing.execute(_PLACED, (head.id, key)).fetchone() if head else None
 
-    def request(self, agent: str, key: str) -> Request | None:
+    def request(self, agent: str, key: str) -> OpenRequest | None:
         head = self._head(agent)
         row = self._writing.execute(_REQUEST, (head.id, key)).fetchone() if head else None
-        return Request(agent, key, *row) if row else None
+        return OpenRequest(agent, key, *row) if row else None
 
     def _head(self, agent: str) -> Head | None:
         head = self._heads.get(agent)
@@ -197,7 +197,7 @@ class SqliteLog(SqliteReader):
             self._last = position, stream
         return self._last
 
-    def _write(self, batch: Batch) -> tuple[dict[str, Head], int]:
+    def _write(self, batch: Admission) -> tuple[dict[str, Head], int]:
         """Write what was admitted; returns the streams' new heads, and the last stream's id."""
         write = self._writing.executemany
         last = {envelope.agent: envelope for envelope in batch.envelopes}

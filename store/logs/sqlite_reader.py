@@ -19,7 +19,7 @@ from palimpsest.events.kinds import Kind
 from palimpsest.events.types import Parent
 from palimpsest.events.vocabulary import Topic
 from palimpsest.store.bundles.manifest import Redacted
-from palimpsest.store.logs.contract import Part, Resting, Snapshot, StreamHead, parts
+from palimpsest.store.logs.contract import Resting, Snapshot, StreamHead, StreamPart, parts
 from palimpsest.store.logs.sqlite_file import open_reader, reported
 
 _ALL: Final = -1  # as a LIMIT
@@ -54,7 +54,7 @@ class SqliteReader:
         self._reading_turn = threading.Lock()
         self._tables: set[str] = set()
         """Of those that a file may lack, the ones that are there."""
-        self._parts: dict[str, list[Part]] = {}
+        self._parts: dict[str, list[StreamPart]] = {}
         """Of streams that are there: what they are read from never changes."""
 
     @classmethod
@@ -153,7 +153,7 @@ class SqliteReader:
         found = self._parts_of(agent)
         return [Parent(agent=part.agent, seq=part.to) for part in reversed(found[:-1])]
 
-    def _parts_of(self, agent: str) -> list[Part]:
+    def _parts_of(self, agent: str) -> list[StreamPart]:
         known = self._parts.get(agent)
         if known is not None:
             return known

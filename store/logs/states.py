@@ -15,22 +15,22 @@ from palimpsest.events.state import FOLD, State
 from palimpsest.store.logs.contract import LogReader, Snapshot
 
 
-class Stretch(msgspec.Struct, frozen=True, array_like=True):
+class StateBasis(msgspec.Struct, frozen=True, array_like=True):
     """What it takes to have a state: a snapshot (None: from the first event), and the events after it."""
 
     snapshot: Snapshot | None
     envelopes: list[Envelope]
 
 
-def stretch(log: LogReader, agent: str, to: int | None = None) -> Stretch:
+def stretch(log: LogReader, agent: str, to: int | None = None) -> StateBasis:
     """The stretch of a stream up to seq `to` (None: its end), from the newest snapshot that is good."""
     newest = log.snapshots(agent, to, limit=1)
     while newest:
         snapshot = newest[0]
         if is_good(snapshot, log.hash_at(agent, snapshot.seq)):
-            return Stretch(snapshot, log.read(agent, after=snapshot.seq, to=to))
+            return StateBasis(snapshot, log.read(agent, after=snapshot.seq, to=to))
         newest = log.snapshots(agent, snapshot.seq - 1, limit=1)
-    return Stretch(None, log.read(agent, to=to))
+    return StateBasis(None, log.read(agent, to=to))
 
 
 def is_good(snapshot: Snapshot, chain: bytes | None) -> bool:
@@ -42,7 +42,7 @@ def _thawed(snapshot: Snapshot) -> State | None:
     return thaw(snapshot.state, snapshot.digest, snapshot.fold, snapshot.agent, snapshot.seq)
 
 
-def rebuild(part: Stretch) -> State | None:
+def rebuild(part: StateBasis) -> State | None:
     """The state at the end of a stretch; None where the stream is empty."""
     return fold(part.envelopes, _thawed(part.snapshot) if part.snapshot else None)
 

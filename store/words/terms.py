@@ -51,7 +51,7 @@ class Sparse(msgspec.Struct, frozen=True, array_like=True):
         return cls(list(weighted), list(weighted.values()))
 
 
-class Tokenizer:
+class TermTokenizer:
     """Counts words by the language of the text: stop words out, endings cut, accents folded, irregular forms (went) as
     their plain one (go). Beside a word stand its *kin*, at `KIN`: what is left without the endings of its relatives
     (allergy, allergic), and the parts of a German compound."""

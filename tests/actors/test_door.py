@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from palimpsest.actors.parts.door import AGAIN_S, LATER_AN_AGENT_MS, NEVER, Door
+from palimpsest.actors.parts.door import AGAIN_S, LATER_AN_AGENT_MS, NEVER, Backlog
 from palimpsest.events.envelope import Draft
 from palimpsest.events.kinds import Kind
 from palimpsest.events.vocabulary import DraftOutcome, Opens
@@ -19,16 +19,16 @@ def an_end(agent: str, key: str) -> Draft:
     return Draft(agent, 0, "TurnEnded", 1, key, b"", closes=key)
 
 
-def door(*known: tuple[str, str], **limits: int) -> Door:
-    return Door(lambda agent, key: (agent, key) in known, **limits)
+def door(*known: tuple[str, str], **limits: int) -> Backlog:
+    return Backlog(lambda agent, key: (agent, key) in known, **limits)
 
 
-def sent(to: Door, agent: str, key: str) -> bool:
+def sent(to: Backlog, agent: str, key: str) -> bool:
     """Whether it is let in."""
     return not to.admit(Append((an_input(agent, key),)))[1]
 
 
-def noted(to: Door, *drafts: Draft, outcome: DraftOutcome = "appended") -> None:
+def noted(to: Backlog, *drafts: Draft, outcome: DraftOutcome = "appended") -> None:
     to.note(drafts, [Appended(outcome, 1, 1) for _ in drafts])
 
 
@@ -105,7 +105,7 @@ def a_large_input(agent: str, key: str, size: int) -> Draft:
     return Draft(agent, 0, "UserMessageReceived", 1, key, b"x" * size, opens="turn")
 
 
-def is_let_in(to: Door, agent: str, key: str, size: int) -> bool:
+def is_let_in(to: Backlog, agent: str, key: str, size: int) -> bool:
     return not to.admit(Append((a_large_input(agent, key, size),)))[1]
 
 
@@ -159,7 +159,7 @@ def an_event(agent: str, kind: Kind, *, opens: Opens = "", closes: str = "", cau
     return Draft(agent, 0, kind, 1, f"{kind}:{closes}", b"", cause=cause, opens=opens, closes=closes)
 
 
-def refused(to: Door, *drafts: Draft) -> dict[str, int]:
+def refused(to: Backlog, *drafts: Draft) -> dict[str, int]:
     return to.admit(Append(drafts))[1]
 
 

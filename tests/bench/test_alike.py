@@ -6,15 +6,15 @@ import pytest
 from msgspec.structs import replace
 
 from bench.alike import alike
-from palimpsest.events.passages import Hit, Page
+from palimpsest.events.passages import Hit, HitPage
 
 
 def hit(seq: int, score: float) -> Hit:
     return Hit(seq, 0, score, 1_763_800_000_000, "memory", f"passage {seq}", stream="source:killed")
 
 
-def page(*found: tuple[int, float], total: int = 0) -> Page:
-    return Page(tuple(hit(seq, score) for seq, score in found), total or len(found))
+def page(*found: tuple[int, float], total: int = 0) -> HitPage:
+    return HitPage(tuple(hit(seq, score) for seq, score in found), total or len(found))
 
 
 WANTED = page((7, 0.963486), (4, 0.963485), (9, 0.5))
@@ -33,7 +33,7 @@ NEXT = page((7, 0.963486), (9, 0.5), total=3)
     ],
     ids=["the same", "the last bit", "changed places", "changed places with one on the next page", "nothing"],
 )
-def test_pages_that_differ_in_the_last_bits_of_scores_are_alike(found: Page, wanted: Page) -> None:
+def test_pages_that_differ_in_the_last_bits_of_scores_are_alike(found: HitPage, wanted: HitPage) -> None:
     assert alike(found, wanted)
     assert alike(wanted, found)
 
@@ -57,7 +57,7 @@ def test_pages_that_differ_in_the_last_bits_of_scores_are_alike(found: Page, wan
         "another one at the end of all", "another one, not at the end", "equals in another order", "a listing",
     ],
 )  # fmt: skip
-def test_pages_that_differ_in_more_are_not(found: Page, wanted: Page) -> None:
+def test_pages_that_differ_in_more_are_not(found: HitPage, wanted: HitPage) -> None:
     assert not alike(found, wanted)
     assert not alike(wanted, found)
 
@@ -66,4 +66,4 @@ def test_pages_that_differ_in_more_are_not(found: Page, wanted: Page) -> None:
 def test_a_hit_that_says_another_thing_is_another_hit(field: str) -> None:
     first, *rest = WANTED.hits
     other = replace(first, **{field: 99 if isinstance(getattr(first, field), int) else "other"})
-    assert not alike(Page((other, *rest), WANTED.total), WANTED)
+    assert not alike(HitPage((other, *rest), WANTED.total), WANTED)

@@ -15,7 +15,7 @@ from palimpsest.actors.system import Options, System, boot
 from palimpsest.events.types import FunctionReturned, SummaryWritten
 from palimpsest.store.folder import DataFolder
 from palimpsest.store.keys.files import key_files
-from palimpsest.store.keys.keys import Server
+from palimpsest.store.keys.keys import Credentials
 from tests.conftest import OWN_RAY
 from tests.worlds.crowd import HOME, KEY, OWN_KEY, SLOW, Crowd, all_contexts, check_promises, log_of, run, running
 
@@ -56,7 +56,7 @@ def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> DataFolder:
 @pytest.fixture(scope="session")
 def shared(one_ray: None, shared_folder: DataFolder, stub_url: str) -> Iterator[System]:  # noqa: ARG001
     """A system for the tests that leave it as they found it; the stub has a key of its own in this user's file."""
-    key_files(os.environ).keep(Server(url=stub_url, key=OWN_KEY))
+    key_files(os.environ).keep(Credentials(url=stub_url, key=OWN_KEY))
     options = Options(model={"timeout_s": 2.0, "connect_timeout_s": 2.0, "max_retries": 1})
     system = run(boot(shared_folder, "tests", options))
     yield system

@@ -14,7 +14,7 @@ from bench.alike import alike
 from palimpsest.actors.system import System
 from palimpsest.events.codec import decode
 from palimpsest.events.envelope import Envelope
-from palimpsest.events.passages import Page
+from palimpsest.events.passages import HitPage
 from palimpsest.events.sources import Source, fold_source
 from palimpsest.events.types import PassagesLoaded, UploadFinished
 from palimpsest.store.folder import DataFolder
@@ -107,7 +107,7 @@ def test_a_load_that_is_killed_leaves_every_passage_once(folder: DataFolder, tmp
     check_promises(folder)
 
 
-def opened_pages(path: Path, log: SqliteReader, view: View) -> list[Page]:
+def opened_pages(path: Path, log: SqliteReader, view: View) -> list[HitPage]:
     index = MemoryIndex.open(path, WordLlamaEmbedder(), log.read)
     try:
         while index.position < log.position():

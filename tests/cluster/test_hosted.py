@@ -26,7 +26,7 @@ from palimpsest.events.types import (
 )
 from palimpsest.store.folder import DataFolder
 from palimpsest.store.keys.files import key_files
-from palimpsest.store.keys.keys import Server
+from palimpsest.store.keys.keys import Credentials
 from tests.worlds.crowd import KEY, OWN_KEY, born, run, stream_of
 
 
@@ -187,12 +187,12 @@ def test_a_key_that_changes_is_used_without_a_restart(shared: System, stub_url: 
     files.remove(stub_url)
     try:
         assert f"keys add {stub_url}" in run(asked("between"))
-        files.keep(Server(url=stub_url, key="sk-another-key-0815"))
+        files.keep(Credentials(url=stub_url, key="sk-another-key-0815"))
         detail = run(asked("after"))
         assert "[removed]" in detail
         assert "another" not in detail
     finally:
-        files.keep(Server(url=stub_url, key=OWN_KEY))
+        files.keep(Credentials(url=stub_url, key=OWN_KEY))
 
 
 def command_lines() -> dict[Path, bytes]:

@@ -14,7 +14,7 @@ from palimpsest.actors.client import Client
 from palimpsest.actors.links.log_client import LogClient
 from palimpsest.actors.system import Options, System
 from palimpsest.events.errors import EmbedderChanged
-from palimpsest.events.passages import Page
+from palimpsest.events.passages import HitPage
 from palimpsest.events.types import FunctionReturned, Settings
 from palimpsest.store.folder import DataFolder
 from palimpsest.store.index.embeddings import WordLlamaEmbedder
@@ -53,7 +53,7 @@ async def _tell(client: Client, agent: str) -> None:
 QUERIES = ("spare key", "harbour in the dark", "clocks", "Kim3", "nothing of the kind")
 
 
-def _pages(folder: DataFolder, index: Path, as_of: int) -> list[Page]:
+def _pages(folder: DataFolder, index: Path, as_of: int) -> list[HitPage]:
     """What an index finds as of a seq."""
     with log_of(folder) as log:
         opened = MemoryIndex.open(index, WordLlamaEmbedder(), log.read)

@@ -20,7 +20,7 @@ from palimpsest.events.errors import AgentIsRetired, BadInput, rebuilt
 from palimpsest.events.sources import stream_of
 from palimpsest.events.state import State
 from palimpsest.events.types import Settings, SettingsChanged, SourceCreated, Timer, UserMessageReceived
-from palimpsest.questions.roster import Roster, Wanted
+from palimpsest.questions.roster import Roster, RosterQuery
 from palimpsest.store.logs.contract import Append, LogReader
 from palimpsest.store.logs.states import load
 from tests.worlds.command_line import Launch, file_of
@@ -156,7 +156,7 @@ def test_a_page_folds_its_own_agents_alone(kernel: Kernel, monkeypatch: pytest.M
         return load(log, agent)
 
     monkeypatch.setattr("palimpsest.questions.roster.load", noted)
-    found = Roster(kernel.log).rows(Wanted())
+    found = Roster(kernel.log).rows(RosterQuery())
     assert [next(found).agent for _ in range(3)] == ["a00", "a01", "a02"]
     assert folded == ["a00", "a01", "a02"]
 

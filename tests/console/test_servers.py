@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from palimpsest.actors.models.hosted.window import Window
+from palimpsest.actors.models.hosted.window import ServedWindow
 from palimpsest.actors.requests.turns import Reply
 from palimpsest.console.describe import describe, value_text
 from palimpsest.console.overrides import changes
@@ -178,7 +178,7 @@ def test_the_bound_is_given_and_taken_back() -> None:
 
 
 def test_a_server_that_says_how_many_slots_it_has_gets_no_more_at_once() -> None:
-    served = Window(served=8192, source="llama.cpp's /props", slots=1)
+    served = ServedWindow(served=8192, source="llama.cpp's /props", slots=1)
     flags = Flags(model="llama3", base_url=OLLAMA)
     made = settings_for_new(flags, {}, served)
     assert (made.in_flight, bound_said(made, served)) == (1, ", requests at once: 1 (the server's slots)")
@@ -186,7 +186,7 @@ def test_a_server_that_says_how_many_slots_it_has_gets_no_more_at_once() -> None
     assert (given.in_flight, bound_said(given, served)) == (3, ", requests at once: 3")
     moved = settings_changed(given, Flags(model="gpt-4o"))
     assert moved is not None
-    assert (moved.in_flight, bound_said(moved, Window())) == (0, ""), "it was the other server's"
+    assert (moved.in_flight, bound_said(moved, ServedWindow())) == (0, ""), "it was the other server's"
     other = settings_changed(given, replace(flags, model="phi3"))
     assert other is not None
     assert other.in_flight == 3

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from palimpsest.actors.models.hosted.window import UNKNOWN, UNREACHED, Window
+from palimpsest.actors.models.hosted.window import UNKNOWN, UNREACHED, ServedWindow
 from palimpsest.console.settings import (
     Flags,
     born,
@@ -110,25 +110,25 @@ def test_the_core_memory_that_there_is_counts() -> None:
 def test_a_window_that_nobody_asked_for_is_what_the_server_serves_at_most() -> None:
     flags = Flags(model="llama3", base_url=OLLAMA)
 
-    def window(served: Window) -> int:
+    def window(served: ServedWindow) -> int:
         return settings_for_new(flags, {}, served).window_tokens
 
     assert window(UNKNOWN) == 32_768
-    assert window(Window(served=4096, trained=131_072)) == 4096
-    assert window(Window(served=131_072)) == 32_768
-    assert window(Window(trained=8192)) == 8192
-    assert window(Window(trained=131_072)) == 32_768
-    assert settings_for_new(replace(flags, window=6000), {}, Window(served=4096)).window_tokens == 6000
+    assert window(ServedWindow(served=4096, trained=131_072)) == 4096
+    assert window(ServedWindow(served=131_072)) == 32_768
+    assert window(ServedWindow(trained=8192)) == 8192
+    assert window(ServedWindow(trained=131_072)) == 32_768
+    assert settings_for_new(replace(flags, window=6000), {}, ServedWindow(served=4096)).window_tokens == 6000
 
 
 def test_what_is_said_of_a_window_names_who_said_so() -> None:
-    def said(served: Window, window: int = 0) -> str:
+    def said(served: ServedWindow, window: int = 0) -> str:
         flags = Flags(model="llama3", base_url=OLLAMA, window=window)
         return window_said(settings_for_new(flags, {}, served), served, asked=bool(window))
 
-    props = Window(served=4096, source="llama.cpp's /props")
+    props = ServedWindow(served=4096, source="llama.cpp's /props")
     assert said(props) == "window 4,096 tokens (the server serves 4,096: llama.cpp's /props)"
-    large = Window(served=131_072, source="/v1/models")
+    large = ServedWindow(served=131_072, source="/v1/models")
     assert said(large) == "window 32,768 tokens (the server serves 131,072: /v1/models; --window makes it larger)"
     assert said(props, 8192) == (
         "window 8,192 tokens, and the server serves only 4,096 (llama.cpp's /props): what is longer is refused or cut "
@@ -139,13 +139,13 @@ def test_what_is_said_of_a_window_names_who_said_so() -> None:
         "window 32,768 tokens; the server does not say what it serves: if that is less, give it by --window"
     )
     assert "(the model was trained for 131,072: Ollama's /api/show); the server does not say" in said(
-        Window(trained=131_072, source="Ollama's /api/show")
+        ServedWindow(trained=131_072, source="Ollama's /api/show")
     )
     assert window_said(settings_for_new(Flags(), {}), UNKNOWN, asked=False) == "window 8,192 tokens"
 
 
 def test_a_server_that_serves_too_little_is_to_be_started_with_more() -> None:
-    served = Window(served=1024, source="llama.cpp's /props")
+    served = ServedWindow(served=1024, source="llama.cpp's /props")
     settings = settings_for_new(Flags(model="llama3", base_url=OLLAMA), {}, served)
     with pytest.raises(BadInput, match=r"too small.*serves 1,024 \(llama.cpp's /props\): start it with more"):
         born(settings, count, served)
@@ -170,7 +170,7 @@ def test_a_reserve_that_leaves_no_room_is_refused(reserve: int) -> None:
 
 def test_a_new_server_that_serves_less_makes_the_window_smaller() -> None:
     now = settings_for_new(Flags(model="llama3", base_url=OLLAMA), {})
-    moved = settings_changed(now, Flags(model="qwen", base_url=OLLAMA), {}, Window(served=2048))
+    moved = settings_changed(now, Flags(model="qwen", base_url=OLLAMA), {}, ServedWindow(served=2048))
     assert moved is not None
     assert (moved.window_tokens, moved.reserve_tokens, moved.summary_words) == (2048, 256, 42)
     back = settings_changed(moved, Flags(window=32_768))

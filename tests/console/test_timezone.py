@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from palimpsest.actors.requests.zones import Change
+from palimpsest.actors.requests.zones import ZoneChange
 from palimpsest.console.chat import settle
 from palimpsest.console.main import main
 from palimpsest.console.settings import Flags
@@ -134,7 +134,7 @@ def test_a_change_is_told_with_the_timers_that_went_along() -> None:
     timer = Timer(
         id="t", due_ms=1_795_442_400_000, note="up", cron="0 9 * * *", zone="America/New_York", offset_s=-18_000
     )
-    assert change_said("ada", Change("UTC", "America/New_York", (timer,))) == [
+    assert change_said("ada", ZoneChange("UTC", "America/New_York", (timer,))) == [
         "Agent 'ada' goes by America/New_York from its next turn on, and no longer by UTC; 1 timer went along:",
         '  t "up", due 2026-11-23 09:00:00 -05:00, cron 0 9 * * *',
     ]

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import ClassVar, Protocol
 
 from palimpsest.store.logs.contract import LogStore
-from palimpsest.store.logs.in_memory import Memory, MemoryLog
+from palimpsest.store.logs.in_memory import InMemoryLog, Volume
 from palimpsest.store.logs.sqlite_log import SqliteLog
 
 Stored = tuple[str, int, int, str, bytes]
@@ -45,10 +45,10 @@ class InMemory:
 
     def __init__(self, folder: Path) -> None:
         del folder
-        self.memory = Memory()
+        self.memory = Volume()
 
     def open(self) -> LogStore:
-        return MemoryLog(self.memory)
+        return InMemoryLog(self.memory)
 
     def stored(self) -> list[Stored]:
         return [(e.agent, e.seq, e.position, e.key, e.body) for e in self.memory.events]

@@ -18,7 +18,7 @@ import pytest
 from palimpsest.events.errors import BadInput, LogUnavailable, LogUnreadable, NewerFormat, PalimpsestError
 from palimpsest.store.logs.contract import Append
 from palimpsest.store.logs.sqlite_file import FORMAT, migrate
-from palimpsest.store.logs.sqlite_log import Head, Heads, SqliteLog
+from palimpsest.store.logs.sqlite_log import Head, HeadCache, SqliteLog
 from palimpsest.store.logs.sqlite_reader import SqliteReader
 from tests.contract.words import add, assert_sound, event, events, keys, outcomes
 
@@ -245,7 +245,7 @@ def test_a_log_may_be_given_so_much_room(path: Path) -> None:
 
 
 def test_heads_are_bounded_and_the_recently_used_stay() -> None:
-    heads = Heads(100)
+    heads = HeadCache(100)
     for n in range(1000):
         heads.put(f"agent-{n}", Head(n, 1, b""))
         assert heads.get("agent-0") == Head(0, 1, b"")

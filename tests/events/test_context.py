@@ -27,7 +27,7 @@ from palimpsest.events.formats import NEWBORN
 from palimpsest.events.functions import given_by
 from palimpsest.events.replay import Replayer
 from palimpsest.events.texts import clip
-from palimpsest.events.times import Moment, stamp
+from palimpsest.events.times import ShownTime, stamp
 from palimpsest.events.types import InferenceRequested, Settings, ToolCall
 from tests.worlds.simulated import World
 from tests.worlds.story import AGENT, Story, call, octets, quarter, say
@@ -184,7 +184,7 @@ def test_clip_keeps_its_limit_and_marks_the_cut(text: str, chars: int) -> None:
 
 @given(text=st.text())
 def test_a_message_survives_its_packages(text: str) -> None:
-    content = msgspec.json.decode(package("user_message", Moment(0), message=text))["content"]
+    content = msgspec.json.decode(package("user_message", ShownTime(0), message=text))["content"]
     assert msgspec.json.decode(content)["message"] == text
 
 

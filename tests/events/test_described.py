@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from palimpsest.actors.models.offline.request import View
+from palimpsest.actors.models.offline.request import RequestView
 from palimpsest.events.formats import BRIEF, DESCRIBED_BLOCKS, NEWBORN, TEXT_CALLS, changed
 from palimpsest.events.functions.entry import SECTION
 from palimpsest.events.replay import replay
@@ -67,5 +67,5 @@ def test_in_few_words_and_in_the_text_they_are_named_too(part: str) -> None:
 
 
 def test_the_built_in_model_reads_what_it_is_told() -> None:
-    blocks = View(Gardener().says("Hi.").request).blocks
+    blocks = RequestView(Gardener().says("Hi.").request).blocks
     assert (blocks["garden"].text, blocks["garden"].limit) == ("Tomatoes.", 500)

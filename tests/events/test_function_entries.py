@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from palimpsest.actors.models.offline.model import respond
-from palimpsest.actors.models.offline.request import View
+from palimpsest.actors.models.offline.request import RequestView
 from palimpsest.console.story import lines
 from palimpsest.events.body import flaw
 from palimpsest.events.context import head_tokens
@@ -146,7 +146,7 @@ def test_count_word_is_known_wherever_functions_are() -> None:
     assert [each.name for each in read(written, parameter_types()).calls] == ["count_word"]
     assert flaw(Settings(tool_choice="count_word")) == ""
     story.says("On.")
-    assert View(story.request).tools == {each.name for each in functions_of(story.state)}
+    assert RequestView(story.request).tools == {each.name for each in functions_of(story.state)}
     assert respond(story.request).calls, "the built-in model goes on as it did"
     brief = Story(parts=changed(NEWBORN, add=(BRIEF,))).says("Go.")
     assert tools(brief)["count_word"]["description"] == "Count a word."

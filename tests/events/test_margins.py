@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from palimpsest.actors.requests.turns import Heard, note
+from palimpsest.actors.requests.turns import TurnProgress, note
 from palimpsest.console.describe import describe
 from palimpsest.console.servers import server
 from palimpsest.events.eviction import budget_tokens
@@ -257,7 +257,7 @@ def test_counts_are_of_a_tokenizer_of_four_characters_a_token() -> None:
 
 def test_whoever_waits_for_the_turn_is_told() -> None:
     stream = grows(story(window_tokens=30_000), cut_at(700), 6).log.read(AGENT)
-    heard = Heard()
+    heard = TurnProgress()
     replies = [reply for envelope in stream if (reply := note(envelope, heard))]
     (said,) = replies[-1].notes
     assert said.startswith("The server counted 700 tokens in a request that has")

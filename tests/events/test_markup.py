@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from palimpsest.events.formats import NEWBORN
 from palimpsest.events.functions import UNREAD, BadCall, Call, all_functions, check, parameter_types
-from palimpsest.events.markup import Reading, Splitter, read
+from palimpsest.events.markup import MarkupReading, Splitter, read
 from palimpsest.events.markup_calls import function_name
 from palimpsest.events.markup_forms import TAGS
 from palimpsest.events.markup_given import PieceKind
@@ -24,7 +24,7 @@ KEEP = {"name": "human", "content": "Likes <b>tea</b> & </tool_call> {x}."}
 BAR, LOW = "\uff5c", "\u2581"
 
 
-def calls(reading: Reading) -> list[tuple[str, object]]:
+def calls(reading: MarkupReading) -> list[tuple[str, object]]:
     return [(call.name, json.loads(call.arguments)) for call in reading.calls]
 
 
@@ -182,7 +182,7 @@ def test_thoughts_are_thoughts(text: str, said: str, thought: str) -> None:
     ],
 )  # fmt: skip
 def test_what_only_talks_of_markup_stays_as_it_is(text: str) -> None:
-    assert read(text, FUNCTIONS) == Reading(text)
+    assert read(text, FUNCTIONS) == MarkupReading(text)
 
 
 @pytest.mark.parametrize(
@@ -317,14 +317,14 @@ def test_a_thought_without_a_beginning_is_withdrawn_once_and_then_expected() -> 
     assert expected.feed("SECRET.") == [("thought", "SECRET.")]
     assert expected.feed("</think>Hello") == [("thought", "\n"), ("message", "Hello")]
     assert expected.end() == []
-    assert expected.reading() == Reading("Hello", "SECRET.")
+    assert expected.reading() == MarkupReading("Hello", "SECRET.")
 
 
 def test_one_that_was_expected_to_think_and_did_not_has_said_it() -> None:
     splitter = Splitter(FUNCTIONS, thinking=True)
     splitter.feed("Hello.")
     assert splitter.end() == [("message", "Hello.")]
-    assert splitter.reading() == Reading("Hello.")
+    assert splitter.reading() == MarkupReading("Hello.")
 
 
 @given(st.sampled_from(sorted(FUNCTIONS)), st.dictionaries(st.text(), st.text() | st.integers() | st.booleans()))

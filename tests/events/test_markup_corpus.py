@@ -11,7 +11,7 @@ from canitoolcall.fixtures import default_fixtures_dir
 
 from palimpsest.events.functions import UNREAD
 from palimpsest.events.loose_json import read_object
-from palimpsest.events.markup import Reading, Splitter, read
+from palimpsest.events.markup import MarkupReading, Splitter, read
 
 CUT_IN_A_THOUGHT: Final = "in-reasoning"  # no tag: only a server's hint tells that it is a thought (`thinking`)
 TOLD: Final = {
@@ -47,7 +47,7 @@ def functions(fixture: dict[str, Any]) -> dict[str, dict[str, str]]:
     }
 
 
-def good_calls(reading: Reading) -> list[dict[str, Any]]:
+def good_calls(reading: MarkupReading) -> list[dict[str, Any]]:
     return [
         {"name": call.name, "arguments": json.loads(call.arguments)}
         for call in reading.calls

@@ -21,7 +21,7 @@ from palimpsest.events.types import (
     UserMessageReceived,
 )
 from palimpsest.store.logs.contract import Append, Appended
-from palimpsest.store.logs.in_memory import MemoryLog
+from palimpsest.store.logs.in_memory import InMemoryLog
 from palimpsest.store.logs.states import load
 from tests.worlds.story import START_MS, quarter
 
@@ -30,7 +30,7 @@ class Partition:
     """A log with a memory manager on it, moved by hand."""
 
     def __init__(self, **options: int) -> None:
-        self.log = MemoryLog()
+        self.log = InMemoryLog()
         self.log.open_epoch()
         self.options = options
         self.manager = MemoryManager(quarter, **options)

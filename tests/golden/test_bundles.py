@@ -56,7 +56,7 @@ def test_a_stored_session_renders_as_it_was_recorded(path: Path) -> None:
 
 
 def test_what_the_sessions_are_there_for_is_in_them() -> None:
-    events = [decode(each) for path in BUNDLES for each in read_bundle(path)._memory.events]
+    events = [decode(each) for path in BUNDLES for each in read_bundle(path)._volume.events]
     assert {TimerFired, PassagesLoaded, AgentForked} <= {type(event) for event in events}
     assert {event.author for event in events if isinstance(event, SummaryWritten)} == {"model", "extractive"}
 

@@ -15,12 +15,12 @@ import pytest
 from palimpsest.actors.joining import frames
 from palimpsest.actors.joining.door import Door
 from palimpsest.actors.joining.frames import Figures, Seat, Welcome
-from palimpsest.actors.joining.joined import Joined, Line, connected
+from palimpsest.actors.joining.joined import Connection, Joined, connected
 from palimpsest.actors.links.protocol import Parts, parts_of
 from palimpsest.events.errors import ActorLost, BadInput, Fenced
 from palimpsest.store.index.settings import IndexSettings
 from palimpsest.store.keys.files import Handed
-from palimpsest.store.keys.keys import Keys, Server
+from palimpsest.store.keys.keys import Credentials, Keys
 from tests.worlds.one_process import run
 
 
@@ -101,7 +101,7 @@ class Served:
         return self.ends and not others
 
 
-async def nowhere() -> Line:
+async def nowhere() -> Connection:
     raise BadInput("Nobody is there.")
 
 
@@ -139,7 +139,7 @@ def test_calls_cross_with_their_types_and_errors_with_their_fields() -> None:
             with pytest.raises(ActorLost, match=r"could not carry out log\.seq_at"):
                 await log.seq_at("ada", 1)
             assert await joined.parts.llm.pieces("me", 0.0, ["ada"]) == [("me", 1, "message", "0.0")]
-            keys = Handed(environment=Keys(servers=(Server(url="http://a/v1", key="sk-1"),)), path="/keys.json")
+            keys = Handed(environment=Keys(servers=(Credentials(url="http://a/v1", key="sk-1"),)), path="/keys.json")
             await joined.parts.llm.take_keys(keys)
             assert served.llm.keys == [keys]
             await joined.stop()
@@ -188,7 +188,7 @@ def test_after_a_goodbye_nothing_is_started_and_before_one_the_call_is_made_agai
             line = await connected(path, "a guest")
             assert line is not None
 
-            async def again() -> Line:
+            async def again() -> Connection:
                 found = await connected(other_path, "a guest")
                 assert found is not None
                 return found
@@ -289,7 +289,7 @@ def test_a_call_that_fails_is_logged_without_what_it_was_given(capfd: pytest.Cap
             joined = await guest(path)
             with pytest.raises(ActorLost, match="could not carry out"):
                 await joined.parts.llm.take_keys(
-                    Handed(environment=Keys(servers=(Server(url="http://a/v1", key="sk-1"),)))
+                    Handed(environment=Keys(servers=(Credentials(url="http://a/v1", key="sk-1"),)))
                 )
             await joined.stop()
 

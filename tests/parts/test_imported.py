@@ -14,7 +14,7 @@ from palimpsest.events.types import Settings, Timer, TimerCancelled, TimerSet, U
 from palimpsest.store.bundles.exporting import export
 from palimpsest.store.bundles.importing import import_bundle
 from palimpsest.store.logs.contract import Append
-from palimpsest.store.logs.in_memory import MemoryLog
+from palimpsest.store.logs.in_memory import InMemoryLog
 from palimpsest.store.logs.sqlite_log import SqliteLog
 from tests.worlds.one_process import Parts, parts, run
 from tests.worlds.story import START_MS, Story, call, say
@@ -115,7 +115,7 @@ def test_a_turn_that_rests_can_be_stopped_or_goes_on_in_a_fork(tmp_path: Path) -
 def test_the_log_in_memory_imports_alike(tmp_path: Path) -> None:
     story = Story().sets(TEA).says("And?")
     export(story.log, "ada", story.state.seq, tmp_path / "bundle")
-    log = MemoryLog()
+    log = InMemoryLog()
     log.open_epoch()
     done = import_bundle(log, tmp_path / "bundle")
     assert (done.resting, done.alarms) == (True, 1)

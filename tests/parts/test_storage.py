@@ -20,7 +20,7 @@ from palimpsest.events.codec import draft
 from palimpsest.events.envelope import GENESIS, Draft, Envelope, place
 from palimpsest.events.errors import EmbedderChanged, StorageAway, StorageDamaged
 from palimpsest.events.kinds import Kind, kinds_of
-from palimpsest.events.passages import Page
+from palimpsest.events.passages import HitPage
 from palimpsest.events.types import FunctionCalled, Parent, UploadFinished
 from palimpsest.store.index.projection import MemoryIndex
 from tests.worlds.one_process import LIMIT_S, Parts, parts, run
@@ -38,12 +38,12 @@ class Brittle:
     def apply(self, _envelopes: Sequence[Envelope], position: int) -> None:
         self.position = position
 
-    def search(self, _agent: str, *, query: str, **_options: Any) -> Page:
+    def search(self, _agent: str, *, query: str, **_options: Any) -> HitPage:
         if query == "poison":
             raise StorageDamaged("The index cannot be read.")
         if query == "the away" and self._away:
             raise StorageAway("The server went away.")
-        return Page((), 0)
+        return HitPage((), 0)
 
     def close(self) -> None:
         """There is nothing to close."""
@@ -237,7 +237,7 @@ class Looking(Brittle):
         super().__init__()
         self.searched_at: list[int] = []
 
-    def search(self, _agent: str, *, query: str, **_options: Any) -> Page:
+    def search(self, _agent: str, *, query: str, **_options: Any) -> HitPage:
         self.searched_at.append(self.position)
         return super().search(_agent, query=query)
 
@@ -313,7 +313,7 @@ def test_the_word_that_ends_a_load_is_indexed_at_once(tmp_path: Path, monkeypatc
 class Lasting(Looking):
     """An index that is where it was when it is opened again; at its first search it goes away."""
 
-    def search(self, _agent: str, *, query: str, **_options: Any) -> Page:
+    def search(self, _agent: str, *, query: str, **_options: Any) -> HitPage:
         found = super().search(_agent, query=query)
         if len(self.searched_at) == 1:
             raise StorageAway("The server went away.")

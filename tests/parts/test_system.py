@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from palimpsest.actors.client import Client
-from palimpsest.actors.joining.joined import Joined, Line, connected
+from palimpsest.actors.joining.joined import Connection, Joined, connected
 from palimpsest.actors.links.protocol import Parts
 from palimpsest.actors.system import System, find
 from palimpsest.events.errors import ActorLost, BadInput
@@ -68,7 +68,7 @@ async def guest_of(folder: DataFolder) -> Joined:
     line = await connected(Path(holder.door), "a guest")
     assert line is not None
 
-    async def nowhere() -> Line:
+    async def nowhere() -> Connection:
         raise BadInput("There is no other.")
 
     return Joined(line, nowhere)

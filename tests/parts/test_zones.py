@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from palimpsest.actors.requests.forks import Overrides
-from palimpsest.actors.requests.zones import Change
+from palimpsest.actors.requests.zones import ZoneChange
 from palimpsest.events.errors import BadInput, UnknownAgent
 from palimpsest.events.formats import NEWBORN, ZONED
 from palimpsest.events.prompts import newborn
@@ -154,7 +154,7 @@ def test_timers_that_go_by_clocks_move_with_their_agent_and_others_ring_when_the
             assert zones.wall(tokyo, timers["water"].due_ms).hour == 10, "its hour was ten in New York"
             assert timers["once"].due_ms == once.due_ms
             again = await here.client.change_zone("ada", "Asia/Tokyo")
-            assert again == Change("Asia/Tokyo", "Asia/Tokyo")
+            assert again == ZoneChange("Asia/Tokyo", "Asia/Tokyo")
             assert len(await here.envelopes("ada", "TimeZoneSet")) == 1, "there was nothing to change"
             assert await is_proved(here)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from palimpsest.events.codec import draft
 from palimpsest.events.context import fingerprint, reply_request
 from palimpsest.events.debug.blame import Account
-from palimpsest.events.debug.provenance import Run
+from palimpsest.events.debug.provenance import WrittenRun
 from palimpsest.events.evolve import fold
 from palimpsest.events.types import (
     AgentForked,
@@ -57,9 +57,9 @@ def test_all_of_core_memory_has_its_writers() -> None:
     assert by_text["I am Ada."].writers == by_text["Name: Ben."].writers == (1,)
     assert by_text["Lives in Bergen with Ana."].writers == (wrote, replaced)
     assert by_text["Lives in Bergen with Ana."].pieces == (
-        Run("Lives in ", wrote),
-        Run("Bergen", replaced),
-        Run(" with Ana.", wrote),
+        WrittenRun("Lives in ", wrote),
+        WrittenRun("Bergen", replaced),
+        WrittenRun(" with Ana.", wrote),
     )
 
 

@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 
-from palimpsest.events.debug.choice import Wanted
+from palimpsest.events.debug.choice import EventChoice
 from palimpsest.events.debug.moments import TurnBegan
 from palimpsest.events.debug.timeline import story
 from palimpsest.questions.stretch import seq_before
@@ -38,6 +38,6 @@ def test_what_comes_later_is_followed(kernel: Kernel) -> None:
 
 
 def test_a_newest_turn_with_nothing_wanted_is_not_counted(kernel: Kernel) -> None:
-    parts = list(newest(story(kernel.log.read("ada")), Wanted(kinds=frozenset({"CoreMemoryAppended"})), 1))
+    parts = list(newest(story(kernel.log.read("ada")), EventChoice(kinds=frozenset({"CoreMemoryAppended"})), 1))
     assert len(parts) == 2
     assert isinstance(parts[0], TurnBegan)

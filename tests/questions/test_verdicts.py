@@ -10,7 +10,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from palimpsest.events.codec import decode, draft
-from palimpsest.events.debug.phrases import Wanted, is_question
+from palimpsest.events.debug.phrases import Phrase, is_question
 from palimpsest.events.debug.told import INPUT_KINDS, Told
 from palimpsest.events.debug.turns import Search
 from palimpsest.events.debug.verdict import Cause, Ranked, Verdict
@@ -59,7 +59,7 @@ def no_rank(_search: Search, _told: Collection[Told]) -> Ranked:
 
 
 def judged(story: Story, text: str = TEXT, at: int | None = None, rank: object = no_rank, **exact: bool) -> Verdict:
-    wanted = Wanted(text, search_terms(), **exact)
+    wanted = Phrase(text, search_terms(), **exact)
     return verdict_at(story.log, AGENT, wanted, at, rank)  # type: ignore[arg-type]
 
 
@@ -413,7 +413,7 @@ def test_in_any_session_the_verdict_is_what_the_log_says(seed: int, number: int,
     turn = turn_at(log, agent, at, len(stream))
     state = load(log, agent, turn.until)
     assert state is not None
-    verdict = verdict_at(log, agent, Wanted(f'"{number}: hello"', search_terms()), at, no_rank)
+    verdict = verdict_at(log, agent, Phrase(f'"{number}: hello"', search_terms()), at, no_rank)
     if not said:
         assert verdict.cause == Cause.NEVER_SAID
     elif said > turn.end:
@@ -469,12 +469,12 @@ def test_evicted_is_judged_as_of_then() -> None:
     ],
 )
 def test_words_count_whatever_their_endings_and_quotes_word_for_word(text: str, has: bool) -> None:
-    assert Wanted(text, search_terms()).holds(FACT) == has
+    assert Phrase(text, search_terms()).holds(FACT) == has
 
 
 def test_words_count_in_one_place_only() -> None:
     far = "My sister is here. " + "Many other words are said. " * 30 + "Ana paints."
-    wanted = Wanted(TEXT, search_terms())
+    wanted = Phrase(TEXT, search_terms())
     match = wanted.match(far)
     assert (match.whole, match.found, match.missing) == (False, 3, ())
     near = "Hello. My sister is here. Ana paints. Goodbye."
@@ -492,7 +492,7 @@ def test_a_fork_is_judged_by_what_it_has_of_its_parent() -> None:
     born = AgentForked(parent=parent, hash=chain)
     story.log.append([Append((draft("fay", 1, born, key="fork"),), forks={"fay": parent})])
     theirs = judged(story)
-    ours = verdict_at(story.log, "fay", Wanted(TEXT, search_terms()), None, no_rank)
+    ours = verdict_at(story.log, "fay", Phrase(TEXT, search_terms()), None, no_rank)
     assert ours.cause == theirs.cause == Cause.NOT_SEARCHED
     assert ours.evidence == theirs.evidence
     assert ours.next[0].command[:2] == ("search", "fay")

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from palimpsest.actors.reruns.counterfactual import Outcome
-from palimpsest.actors.reruns.rerun import Plan, rerun
+from palimpsest.actors.reruns.rerun import RerunPlan, rerun
 from palimpsest.events.alarms import firing
 from palimpsest.events.codec import decode, draft
 from palimpsest.events.debug.compare import compare, turns
@@ -38,7 +38,7 @@ from palimpsest.events.types import (
     UserMessageReceived,
 )
 from palimpsest.store.logs.contract import DECIDER, Append, Appended
-from palimpsest.store.logs.in_memory import MemoryLog
+from palimpsest.store.logs.in_memory import InMemoryLog
 from palimpsest.store.logs.states import load
 from tests.worlds.forking import Continuation, replayed
 from tests.worlds.simulated import World, count, searched, sound_model
@@ -59,7 +59,7 @@ async def nobody(_job: Job) -> InferenceCompleted | InferenceFailed:
 class Stored:
     """The simulation's storage."""
 
-    def __init__(self, log: MemoryLog) -> None:
+    def __init__(self, log: InMemoryLog) -> None:
         self._log = log
 
     def carry_out(self, asked: Envelope, call: FunctionCalled) -> Event:
@@ -71,7 +71,7 @@ class Nothing:
         raise AssertionError("with recorded answers no function is carried out before the runs part")
 
 
-def session(seed: int, inputs: int = 5, *, stops: bool = True) -> tuple[MemoryLog, str, int]:
+def session(seed: int, inputs: int = 5, *, stops: bool = True) -> tuple[InMemoryLog, str, int]:
     world = World(seed, agents=1, inputs=inputs)
     world.stops = stops
     world.run()
@@ -81,12 +81,12 @@ def session(seed: int, inputs: int = 5, *, stops: bool = True) -> tuple[MemoryLo
     return world.log, agent, head.seq
 
 
-def contexts(log: MemoryLog, agent: str, after: int) -> list[bytes]:
+def contexts(log: InMemoryLog, agent: str, after: int) -> list[bytes]:
     events = [decode(envelope) for envelope in log.read(agent, after=after)]
     return [event.fingerprint for event in events if isinstance(event, InferenceRequested)]
 
 
-def run(log: MemoryLog, plan: Plan) -> Outcome:
+def run(log: InMemoryLog, plan: RerunPlan) -> Outcome:
     model, functions = (nobody, Nothing()) if plan.recorded_answers else (sound, Stored(log))
     return asyncio.run(rerun(log, plan, infer=model, functions=functions, count=count))
 
@@ -97,7 +97,7 @@ def run(log: MemoryLog, plan: Plan) -> Outcome:
 def test_with_the_recorded_answers_a_rerun_is_the_recording(seed: int, share: float) -> None:
     log, agent, end = session(seed)
     first = 1 + int(share * end)
-    outcome = run(log, Plan(agent=agent, fork="again", first=first, to=end, recorded_answers=True))
+    outcome = run(log, RerunPlan(agent=agent, fork="again", first=first, to=end, recorded_answers=True))
     assert outcome.divergence is None, outcome
     asked = contexts(log, agent, first)
     assert contexts(log, "again", first)[-len(asked) :] == asked or not asked
@@ -110,7 +110,7 @@ def test_with_the_recorded_answers_a_rerun_is_the_recording(seed: int, share: fl
 class Watched(Stored):
     """Notes the positions at which it is asked."""
 
-    def __init__(self, log: MemoryLog) -> None:
+    def __init__(self, log: InMemoryLog) -> None:
         super().__init__(log)
         self.positions: list[int] = []
 
@@ -125,7 +125,7 @@ def test_sources_are_seen_as_they_were_when_the_recorded_call_was_made(seed: int
     log, agent, end = session(seed, stops=False)
     first = 1 + int(share * end)
     before, watched = log.position(), Watched(log)
-    plan = Plan(agent=agent, fork="again", first=first, to=end, recorded_answers=False)
+    plan = RerunPlan(agent=agent, fork="again", first=first, to=end, recorded_answers=False)
     outcome = asyncio.run(rerun(log, plan, infer=sound, functions=watched, count=count))
     calls = [each.position for each in log.read(agent, after=first) if each.opens == "storage"]
     assert all(position <= before for position in watched.positions)
@@ -157,7 +157,7 @@ def test_a_fork_is_run_again_from_before_it_was_forked(seed: int, share: float, 
     head = log.head(name)
     assert head is not None
     first = 1 + int(before * seq)
-    outcome = run(log, Plan(agent=name, fork="again", first=first, to=head.seq, recorded_answers=True))
+    outcome = run(log, RerunPlan(agent=name, fork="again", first=first, to=head.seq, recorded_answers=True))
     assert outcome.divergence is None, outcome
     mine, theirs = load(log, "again"), load(log, name)
     assert mine is not None and theirs is not None
@@ -169,7 +169,7 @@ def test_a_fork_is_run_again_from_before_it_was_forked(seed: int, share: float, 
 def test_the_memory_manager_has_nothing_to_decide_in_what_was_run_again(recorded: bool) -> None:
     log, agent, end = session(1)
     before = log.position()
-    run(log, Plan(agent=agent, fork="again", first=1, to=end, recorded_answers=recorded))
+    run(log, RerunPlan(agent=agent, fork="again", first=1, to=end, recorded_answers=recorded))
     assert log.cursor(DECIDER) == log.position() > before
 
 
@@ -180,7 +180,7 @@ def _given(agent: str, event: Event, key: str) -> Append:
 
 
 def test_an_input_of_one_key_that_a_fork_and_its_parent_had_is_given_twice() -> None:
-    log = MemoryLog()
+    log = InMemoryLog()
     log.open_epoch()
     log.append([_given("ada", newborn(Settings()), "create")])
     log.append([_given("ada", UserMessageReceived(text="Hello"), "in:1")])
@@ -190,7 +190,7 @@ def test_an_input_of_one_key_that_a_fork_and_its_parent_had_is_given_twice() -> 
     made = draft("fay", START_MS, begun, key="fork:1")
     log.append([Append((made,), {"fay": 0}, forks={"fay": begun.parent})])
     log.append([_given("fay", UserMessageReceived(text="Hello"), "in:1")])
-    outcome = run(log, Plan(agent="fay", fork="again", first=1, to=4, recorded_answers=True))
+    outcome = run(log, RerunPlan(agent="fay", fork="again", first=1, to=4, recorded_answers=True))
     assert list(outcome.inputs) == [2, 4]
     given = load(log, "again")
     assert given is not None and len(given.pending) == 2
@@ -208,7 +208,7 @@ def test_a_timer_that_was_set_again_with_its_firing_rings_on_where_it_is_run_aga
         first = first or next(each.seq for each in story.log.read("ada") if each.key == drafts[0].key)
         tea, key = replace(tea, due_ms=tea.due_ms + 300_000), drafts[1].key
     end = story.state.seq
-    outcome = run(story.log, Plan(agent="ada", fork="again", first=first, to=end, recorded_answers=True))
+    outcome = run(story.log, RerunPlan(agent="ada", fork="again", first=first, to=end, recorded_answers=True))
     assert outcome.divergence is None, outcome
     again = load(story.log, "again")
     assert again is not None
@@ -223,7 +223,7 @@ def test_a_search_that_was_called_off_is_not_carried_out_by_a_rerun() -> None:
     async def alike(_job: Job) -> InferenceCompleted | InferenceFailed:
         return story.the(InferenceCompleted)
 
-    plan = Plan(agent="ada", fork="again", first=story.mark + 1, to=story.state.seq)
+    plan = RerunPlan(agent="ada", fork="again", first=story.mark + 1, to=story.state.seq)
     outcome = asyncio.run(rerun(story.log, plan, infer=alike, functions=Nothing(), count=quarter))
     assert outcome.divergence is None, outcome
 
@@ -238,7 +238,7 @@ def test_a_rerun_can_be_interrupted_also_where_no_model_is_waited_for() -> None:
             done.append(number)
             task.cancel()
 
-        plan = Plan(agent=agent, fork="again", first=1, to=end)
+        plan = RerunPlan(agent=agent, fork="again", first=1, to=end)
         running = rerun(log, plan, infer=sound, functions=Stored(log), count=count, on_progress=on_progress)
         task = asyncio.create_task(running)
         with pytest.raises(asyncio.CancelledError):
@@ -264,7 +264,7 @@ def test_a_rerun_that_is_cut_off_leaves_no_fork_that_would_go_on_by_itself(monke
         return taken(appends)
 
     monkeypatch.setattr(story.log, "append", dies_after_one)
-    plan = Plan(agent="ada", fork="again", first=first, to=story.state.seq)
+    plan = RerunPlan(agent="ada", fork="again", first=first, to=story.state.seq)
     with contextlib.suppress(KeyboardInterrupt):
         run(story.log, plan)
     left = load(story.log, "again")
@@ -300,7 +300,7 @@ class Answering:
 def test_a_call_with_another_page_or_cap_is_another_step_and_is_carried_out(changed: dict[str, int], says: str) -> None:
     story, functions = looked_up(), Answering()
     other = replace(story.state.settings, **changed)
-    plan = Plan(agent="ada", fork="again", first=1, to=story.state.seq, settings=other, recorded_answers=True)
+    plan = RerunPlan(agent="ada", fork="again", first=1, to=story.state.seq, settings=other, recorded_answers=True)
     outcome = asyncio.run(rerun(story.log, plan, infer=sound, functions=functions, count=count))
     assert outcome.divergence is not None
     assert (outcome.divergence.kind, outcome.divergence.otherwise) == ("FunctionCalled", says)
@@ -311,7 +311,7 @@ def test_a_timer_is_set_alike_whatever_may_be_shown_of_it() -> None:
     story = Story(window_tokens=8192).says("Tea!").answers(call("set_timer", note="tea", in_minutes=5), say("Yes."))
     story.returns("Timer timer-8 is set.")
     other = replace(story.state.settings, result_chars=500, page_size=2)
-    plan = Plan(agent="ada", fork="again", first=1, to=story.state.seq, settings=other, recorded_answers=True)
+    plan = RerunPlan(agent="ada", fork="again", first=1, to=story.state.seq, settings=other, recorded_answers=True)
     assert run(story.log, plan).divergence is None
 
 
@@ -319,7 +319,7 @@ def test_a_timer_is_set_alike_whatever_may_be_shown_of_it() -> None:
 def test_another_server_s_answers_are_not_those_that_were_recorded(recorded: bool) -> None:
     story = looked_up()
     other = replace(story.state.settings, base_url="http://127.0.0.1:9/v1")
-    plan = Plan(agent="ada", fork="again", first=1, to=story.state.seq, settings=other, recorded_answers=recorded)
+    plan = RerunPlan(agent="ada", fork="again", first=1, to=story.state.seq, settings=other, recorded_answers=recorded)
     outcome = asyncio.run(rerun(story.log, plan, infer=sound, functions=Answering(), count=count))
     assert outcome.recorded_answers == 0
     assert outcome.divergence is not None
@@ -330,7 +330,7 @@ def test_another_server_s_answers_are_not_those_that_were_recorded(recorded: boo
 def test_what_is_no_part_of_a_step_lets_the_runs_be_one() -> None:
     story = looked_up()
     other = replace(story.state.settings, timeout_s=5.0, in_flight=1, max_steps=40, max_failures=4)
-    plan = Plan(agent="ada", fork="again", first=1, to=story.state.seq, settings=other, recorded_answers=True)
+    plan = RerunPlan(agent="ada", fork="again", first=1, to=story.state.seq, settings=other, recorded_answers=True)
     assert run(story.log, plan).divergence is None
 
 
@@ -360,7 +360,7 @@ def test_a_timer_that_rings_after_the_runs_have_parted_is_the_same_input_in_both
 
     warned = replace(story.state.settings, warn_at=0.01)
     first = story.mark
-    plan = Plan(agent="ada", fork="again", first=first, to=story.state.seq, settings=warned)
+    plan = RerunPlan(agent="ada", fork="again", first=first, to=story.state.seq, settings=warned)
     outcome = asyncio.run(rerun(story.log, plan, infer=model, functions=Nothing(), count=count))
     assert outcome.divergence is not None and outcome.divergence.kind == "MemoryPressureWarned"
     ids = [event.timer.id for event in map(decode, story.log.read("again", after=first)) if isinstance(event, TimerSet)]
@@ -379,7 +379,7 @@ def test_a_rerun_takes_from_the_recording_what_was_reckoned_with_zone_data(monke
     story.sets(daily)
     then = replace(daily, due_ms=daily.due_ms + 86_400_000)
     story.appends(*firing("ada", daily, f"alarm:up:{daily.due_ms}", daily.due_ms, then)).answers(say("Up!"))
-    plan = Plan(agent="ada", fork="again", first=1, to=story.state.seq, recorded_answers=True)
+    plan = RerunPlan(agent="ada", fork="again", first=1, to=story.state.seq, recorded_answers=True)
     monkeypatch.setattr(
         "palimpsest.actors.reruns.counterfactual.offset_s", lambda *_: 3_600
     )  # the rules there were changed since

@@ -41,7 +41,7 @@ from palimpsest.store.bundles.importing import import_bundle
 from palimpsest.store.bundles.log import BundleLog, read_bundle
 from palimpsest.store.bundles.versions import versions_now
 from palimpsest.store.logs.contract import DECIDER, Append, LogReader, LogStore
-from palimpsest.store.logs.in_memory import MemoryLog
+from palimpsest.store.logs.in_memory import InMemoryLog
 from palimpsest.store.logs.sqlite_log import SqliteLog
 from palimpsest.store.logs.states import is_good, load, snapshot_of
 from tests.worlds.forking import Continuation, replayed
@@ -105,7 +105,7 @@ def test_export_import_and_verify_is_the_identity(
     path = exported(world.log, tmp_path_factory.mktemp("bundle"), agent, at)
     wanted = placeless(world.log, agent, at)
     assert placeless(read_bundle(path), agent) == wanted
-    here = MemoryLog()
+    here = InMemoryLog()
     here.open_epoch()
     done = import_bundle(here, path)
     assert placeless(here, agent) == wanted
@@ -126,7 +126,7 @@ def test_a_source_comes_along_as_far_as_it_was_seen(desk: Desk, tmp_path: Path) 
 
 
 def test_what_the_agent_waits_for_is_open_in_a_bundle(tmp_path: Path) -> None:
-    log = MemoryLog()
+    log = InMemoryLog()
     log.open_epoch()
     log.append([Append((draft("ada", 1, newborn(Settings()), key="create"),))])
     made = [draft("ada", 2, UserMessageReceived(text="?"), key=f"in:{n}", opens="turn") for n in range(2)]
@@ -146,7 +146,7 @@ def test_the_manifest_says_what_shaped_the_contexts(bundle: Path) -> None:
 # --- forks
 
 
-def forked(seed: int, cut: float) -> tuple[MemoryLog, str, int]:
+def forked(seed: int, cut: float) -> tuple[InMemoryLog, str, int]:
     """A session, a fork of it that went on, a fork of that one in the midst; the last fork's name, and its end."""
     world = World(seed, agents=1, inputs=4)
     world.stops = False
@@ -173,7 +173,7 @@ def test_a_fork_comes_with_its_ancestors(seed: int, cut: float, tmp_path_factory
     assert placeless(read, name) == wanted
     assert read.lineage(name) == log.lineage(name)
     assert [read.hash_at(name, seq) for seq in (0, 1, end, end + 1)] == [None, wanted[0].hash, wanted[-1].hash, None]
-    here = MemoryLog()
+    here = InMemoryLog()
     here.open_epoch()
     import_bundle(here, path)
     assert placeless(here, name) == wanted
@@ -185,7 +185,7 @@ def test_a_fork_comes_with_its_ancestors(seed: int, cut: float, tmp_path_factory
 
 def test_a_fork_joins_the_parent_that_is_here_already(tmp_path: Path) -> None:
     log, name, _ = forked(3, 0.5)
-    here = MemoryLog()
+    here = InMemoryLog()
     here.open_epoch()
     parent = log.lineage(name)[-1].agent
     import_bundle(here, exported(log, tmp_path, parent))
@@ -239,7 +239,7 @@ def test_what_was_masked_is_known_where_it_was_imported(here: LogStore, tmp_path
 
 @pytest.mark.parametrize("name", ["", "ivy"])
 def test_what_was_imported_has_snapshots_that_are_good(
-    here: MemoryLog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+    here: InMemoryLog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     monkeypatch.setattr("palimpsest.store.bundles.importing.SNAPSHOT_EVENTS", 7)
     log, agent, end = forked(3, 0.5)
@@ -361,7 +361,7 @@ def test_a_disk_that_is_full_leaves_no_half_file(desk: Desk, tmp_path: Path) -> 
 
 
 def test_events_that_the_log_lacks_are_named(desk: Desk, tmp_path: Path) -> None:
-    del desk._memory.streams["ada"][2]
+    del desk._volume.streams["ada"][2]
     with pytest.raises(LogDamaged, match="Event 3 of agent 'ada'"):
         export(desk, "ada", 3, tmp_path / "ada")
     assert list(tmp_path.iterdir()) == []
@@ -371,13 +371,13 @@ def test_events_that_the_log_lacks_are_named(desk: Desk, tmp_path: Path) -> None
 
 
 @pytest.fixture
-def here() -> MemoryLog:
-    here = MemoryLog()
+def here() -> InMemoryLog:
+    here = InMemoryLog()
     here.open_epoch()
     return here
 
 
-def test_an_imported_agent_is_at_rest(here: MemoryLog, tmp_path: Path) -> None:
+def test_an_imported_agent_is_at_rest(here: InMemoryLog, tmp_path: Path) -> None:
     """Up to any event of a session: nothing is owed, and the memory manager is told of nothing."""
     world = World(3, agents=1)
     world.run()
@@ -385,7 +385,7 @@ def test_an_imported_agent_is_at_rest(here: MemoryLog, tmp_path: Path) -> None:
     opening = [each.seq for each in world.log.read(agent) if each.opens]
     resting = []
     for at in opening[:20]:
-        here = MemoryLog()
+        here = InMemoryLog()
         here.open_epoch()
         resting.append(import_bundle(here, exported(world.log, tmp_path, agent, at)).resting)
         assert opened(here) == []
@@ -393,7 +393,7 @@ def test_an_imported_agent_is_at_rest(here: MemoryLog, tmp_path: Path) -> None:
     assert any(resting), "it says where a turn was under way"
 
 
-def test_the_same_again_is_nothing_to_do(here: MemoryLog, bundle: Path) -> None:
+def test_the_same_again_is_nothing_to_do(here: InMemoryLog, bundle: Path) -> None:
     first = import_bundle(here, bundle)
     before = here.position()
     assert first.written == before == sum(stream.events for stream in first.streams)
@@ -401,7 +401,7 @@ def test_the_same_again_is_nothing_to_do(here: MemoryLog, bundle: Path) -> None:
     assert (again.written, here.position()) == (0, before)
 
 
-def test_an_import_that_was_interrupted_goes_on(desk: Desk, here: MemoryLog, tmp_path: Path) -> None:
+def test_an_import_that_was_interrupted_goes_on(desk: Desk, here: InMemoryLog, tmp_path: Path) -> None:
     import_bundle(here, exported(desk, tmp_path, at=2))
     done = import_bundle(here, exported(desk, tmp_path))
     assert [stream.written for stream in done.streams] == [1, 0]
@@ -409,7 +409,7 @@ def test_an_import_that_was_interrupted_goes_on(desk: Desk, here: MemoryLog, tmp
     assert import_bundle(here, exported(desk, tmp_path, at=2)).written == 0, "an older one has nothing new"
 
 
-def test_a_name_that_is_taken_is_refused(desk: Desk, here: MemoryLog, bundle: Path) -> None:
+def test_a_name_that_is_taken_is_refused(desk: Desk, here: InMemoryLog, bundle: Path) -> None:
     here.append([Append((draft("ada", 1, newborn(Settings()), key="create"),))])
     with pytest.raises(NameTaken, match="give the agent another name"):
         import_bundle(here, bundle)
@@ -419,7 +419,7 @@ def test_a_name_that_is_taken_is_refused(desk: Desk, here: MemoryLog, bundle: Pa
     assert [each.body for each in here.read("ada the second")] == [each.body for each in desk.read("ada")]
 
 
-def test_an_agent_that_works_here_is_not_written_to(desk: Desk, here: MemoryLog, tmp_path: Path) -> None:
+def test_an_agent_that_works_here_is_not_written_to(desk: Desk, here: InMemoryLog, tmp_path: Path) -> None:
     """It has the bundle's beginning, and something to do."""
     events = [replace(each, position=0) for each in desk.read("ada")]
     import_bundle(here, exported(desk, tmp_path, at=2))
@@ -439,7 +439,7 @@ def test_a_source_that_is_another_here_is_refused(bundle: Path) -> None:
     assert other.head("ada") is None
 
 
-def test_another_name_has_a_chain_of_its_own(desk: Desk, here: MemoryLog, bundle: Path) -> None:
+def test_another_name_has_a_chain_of_its_own(desk: Desk, here: InMemoryLog, bundle: Path) -> None:
     done = import_bundle(here, bundle, name="eve")
     proof = replay("eve", here.read("eve"))
     assert (proof.difference, proof.hash) == (None, done.streams[0].hash)
@@ -451,15 +451,15 @@ def test_another_name_has_a_chain_of_its_own(desk: Desk, here: MemoryLog, bundle
 
 def altered(log: LogStore, agent: str, seq: int) -> BundleLog:
     """The log with one event's time moved."""
-    memory = MemoryLog()
+    memory = InMemoryLog()
     for each in log.read(agent):
         made = replace(each, time=each.time + 1) if each.seq == seq else each
-        memory._memory.events.append(made)
-        memory._memory.streams.setdefault(agent, []).append(made)
+        memory._volume.events.append(made)
+        memory._volume.streams.setdefault(agent, []).append(made)
     return memory  # type: ignore[return-value]
 
 
-def test_a_bundle_that_is_not_sound_is_not_imported(desk: Desk, here: MemoryLog, tmp_path: Path) -> None:
+def test_a_bundle_that_is_not_sound_is_not_imported(desk: Desk, here: InMemoryLog, tmp_path: Path) -> None:
     """The damage of a log goes into its bundle as it is, and is found there."""
     path = exported(altered(desk, "ada", 2), tmp_path)
     assert replay("ada", read_bundle(path).read("ada")).difference is not None

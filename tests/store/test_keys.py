@@ -15,7 +15,7 @@ from palimpsest.events.types import Settings, Timer, TimerSet
 from palimpsest.store.folder import DataFolder
 from palimpsest.store.keys.files import LOOK_S, Handed, KeyFiles, LiveKeys, handed, key_files
 from palimpsest.store.keys.imported import adopt, distrust, imported, keys_for
-from palimpsest.store.keys.keys import Access, Keys, OpenAI, Server, Trusted, keys_in
+from palimpsest.store.keys.keys import Access, Credentials, Keys, OpenAI, Trusted, keys_in
 from palimpsest.store.logs.contract import Append
 from palimpsest.store.logs.sqlite_log import SqliteLog
 
@@ -38,12 +38,12 @@ def path_of(files: KeyFiles) -> Path:
 
 
 def test_a_key_is_kept_for_its_user_alone(files: KeyFiles) -> None:
-    files.keep(Server(url=ONE, key=KEY))
-    files.keep(Server(url=ONE, headers={"X-Tenant": "t-1"}))
-    files.keep(Server(url=OTHER, key="other-key"))
+    files.keep(Credentials(url=ONE, key=KEY))
+    files.keep(Credentials(url=ONE, headers={"X-Tenant": "t-1"}))
+    files.keep(Credentials(url=OTHER, key="other-key"))
     assert files.servers() == (
-        Server(url=ONE, key=KEY, headers={"X-Tenant": "t-1"}),
-        Server(url=OTHER, key="other-key"),
+        Credentials(url=ONE, key=KEY, headers={"X-Tenant": "t-1"}),
+        Credentials(url=OTHER, key="other-key"),
     )
     assert stat.S_IMODE(path_of(files).stat().st_mode) == 0o600
     assert stat.S_IMODE(path_of(files).parent.stat().st_mode) == 0o700
@@ -59,7 +59,7 @@ def test_addresses_are_remembered_beside_it_without_a_secret(files: KeyFiles) ->
 
 
 def test_what_is_removed_is_forgotten_whole(files: KeyFiles) -> None:
-    files.keep(Server(url=ONE, key=KEY))
+    files.keep(Credentials(url=ONE, key=KEY))
     files.remember(typed=(ONE, OTHER), allowed=(ONE,))
     assert files.remove(ONE + "/")
     assert (files.servers(), files.trusted().typed, files.trusted().allowed) == ((), (OTHER,), ())
@@ -67,7 +67,7 @@ def test_what_is_removed_is_forgotten_whole(files: KeyFiles) -> None:
 
 
 def test_a_file_that_others_can_read_is_mended_with_a_word(files: KeyFiles) -> None:
-    files.keep(Server(url=ONE, key=KEY))
+    files.keep(Credentials(url=ONE, key=KEY))
     path_of(files).chmod(0o644)
     assert len(files.servers()) == 1
     assert stat.S_IMODE(path_of(files).stat().st_mode) == 0o600
@@ -93,16 +93,16 @@ def test_a_folder_in_its_place_is_an_error(files: KeyFiles) -> None:
 @pytest.mark.parametrize(
     "server",
     [
-        Server(url="one.example", key=KEY),
-        Server(url=ONE),
-        Server(url=ONE, key="sk-schlüssel"),
-        Server(url=ONE, key="two words"),
-        Server(url=ONE, key="line\nfeed"),
-        Server(url=ONE, headers={"X: Y": "z"}),
-        Server(url=ONE, headers={"X-Y": "z\r\nHost: evil"}),
+        Credentials(url="one.example", key=KEY),
+        Credentials(url=ONE),
+        Credentials(url=ONE, key="sk-schlüssel"),
+        Credentials(url=ONE, key="two words"),
+        Credentials(url=ONE, key="line\nfeed"),
+        Credentials(url=ONE, headers={"X: Y": "z"}),
+        Credentials(url=ONE, headers={"X-Y": "z\r\nHost: evil"}),
     ],
 )
-def test_what_cannot_be_sent_is_not_kept(files: KeyFiles, server: Server) -> None:
+def test_what_cannot_be_sent_is_not_kept(files: KeyFiles, server: Credentials) -> None:
     with pytest.raises(BadInput) as caught:
         files.keep(server)
     assert not path_of(files).exists()
@@ -120,13 +120,13 @@ def test_with_no_home_there_is_no_place_and_that_is_said() -> None:
     files = KeyFiles(None)
     assert (files.servers(), files.trusted()) == ((), Trusted())
     with pytest.raises(BadInput, match="Set HOME, or PALIMPSEST_KEYS"):
-        files.keep(Server(url=ONE, key=KEY))
+        files.keep(Credentials(url=ONE, key=KEY))
 
 
 def test_a_folder_that_cannot_be_written_says_so(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(BadInput, match="PALIMPSEST_KEYS to a file elsewhere"):
-        KeyFiles(tmp_path / "file" / "keys.json").keep(Server(url=ONE, key=KEY))
+        KeyFiles(tmp_path / "file" / "keys.json").keep(Credentials(url=ONE, key=KEY))
 
 
 # --- the environment, and what goes where -------------------------------------------------------------------------
@@ -150,7 +150,7 @@ def test_the_environment_names_servers() -> None:
 
 def test_the_nearest_address_counts_and_what_is_kept_for_a_server_goes_alone() -> None:
     keys = Keys(
-        servers=(Server(url="http://one.example", key="wide"), Server(url=ONE + "/near", key="near")),
+        servers=(Credentials(url="http://one.example", key="wide"), Credentials(url=ONE + "/near", key="near")),
         openai=OpenAI(key=KEY, headers={"OpenAI-Organization": "org"}),
         trusted=Trusted(typed=(ONE,)),
     )
@@ -168,7 +168,7 @@ def test_while_openai_base_url_names_another_server_the_key_is_not_openais() -> 
 
 
 def test_nothing_secret_is_printed() -> None:
-    server = Server(url=ONE, key=KEY, headers={"X": "secret-header"})
+    server = Credentials(url=ONE, key=KEY, headers={"X": "secret-header"})
     keys = Keys(servers=(server,), openai=OpenAI(key=KEY, headers={"X": "secret-header"}))
     shown = [server, keys, keys.openai, keys.access(ONE), Handed(environment=keys, filed=keys), [keys]]
     for each in shown:
@@ -193,7 +193,7 @@ def test_the_files_are_looked_at_five_times_a_second_at_most(files: KeyFiles, mo
     monkeypatch.setattr("palimpsest.store.keys.files.time.monotonic", lambda: now)
     live = LiveKeys(handed({"PALIMPSEST_KEYS": str(path_of(files))}))
     assert live.access(ONE)[0] == Access()
-    files.keep(Server(url=ONE, key=KEY))
+    files.keep(Credentials(url=ONE, key=KEY))
     assert live.access(ONE)[0] == Access()
     now += LOOK_S
     assert live.access(ONE)[0].key == KEY
@@ -204,7 +204,7 @@ def test_a_file_that_changes_is_read_again(files: KeyFiles, monkeypatch: pytest.
     live = LiveKeys(handed({"PALIMPSEST_KEYS": str(path_of(files))}, imported=(OTHER,)))
     assert live.access(ONE) == (Access(), "")
     assert "keys allow" in live.access(OTHER)[1]
-    files.keep(Server(url=ONE, key=KEY))
+    files.keep(Credentials(url=ONE, key=KEY))
     files.remember(allowed=(OTHER,))
     assert live.access(ONE)[0].key == KEY
     assert live.access(OTHER)[1] == ""
@@ -217,13 +217,13 @@ def test_a_file_that_changes_is_read_again(files: KeyFiles, monkeypatch: pytest.
 
 
 def test_on_a_machine_without_the_files_what_was_handed_over_counts(files: KeyFiles, tmp_path: Path) -> None:
-    files.keep(Server(url=ONE, key=KEY))
+    files.keep(Credentials(url=ONE, key=KEY))
     given = handed({"PALIMPSEST_KEYS": str(path_of(files)), "OPENAI_API_KEY": "sk-of-openai"})
     path_of(files).rename(tmp_path / "elsewhere")
     live = LiveKeys(given)
     assert live.access(ONE)[0].key == KEY
     assert live.access("")[0] == Access()
-    live.take(Handed(filed=Keys(servers=(Server(url=OTHER, key="more"),), trusted=Trusted(typed=("http://t",)))))
+    live.take(Handed(filed=Keys(servers=(Credentials(url=OTHER, key="more"),), trusted=Trusted(typed=("http://t",)))))
     assert live.access(OTHER)[0].key == "more"
     assert live.access(ONE)[0].key == KEY
     assert live.access("http://t")[0].key == "sk-of-openai"
@@ -290,7 +290,7 @@ def test_what_is_typed_just_now_counts_where_it_cannot_be_remembered(folder: Dat
 
 
 def test_a_file_of_keys_that_was_mended_is_told_of(folder: DataFolder, files: KeyFiles) -> None:
-    files.keep(Server(url=ONE, key=KEY))
+    files.keep(Credentials(url=ONE, key=KEY))
     path_of(files).chmod(0o640)
     assert "mode 600" in keys_for(folder, {"PALIMPSEST_KEYS": str(path_of(files))}, EVER)[1][0]
 
@@ -302,7 +302,7 @@ def test_a_list_that_cannot_be_read_is_an_error(folder: DataFolder, files: KeyFi
 
 
 def test_the_list_is_no_secret_and_no_key_is_in_the_folder(folder: DataFolder, files: KeyFiles) -> None:
-    files.keep(Server(url=ONE, key=KEY))
+    files.keep(Credentials(url=ONE, key=KEY))
     keys_for(folder, environ_of(files), EVER, (OTHER,))
     for path in folder.path.rglob("*"):
         assert path.is_dir() or KEY.encode() not in path.read_bytes(), path

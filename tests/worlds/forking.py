@@ -21,7 +21,7 @@ from palimpsest.events.types import (
 )
 from palimpsest.events.vocabulary import Topic
 from palimpsest.store.logs.contract import Append
-from palimpsest.store.logs.in_memory import MemoryLog
+from palimpsest.store.logs.in_memory import InMemoryLog
 from palimpsest.store.logs.states import load
 from palimpsest.store.times.zones import offset_s
 from tests.worlds.simulated import count, searched, sound_model, timer_of
@@ -29,7 +29,7 @@ from tests.worlds.simulated import count, searched, sound_model, timer_of
 _ANSWERS = ("InferenceCompleted", "InferenceFailed", "FunctionReturned", "FunctionFailed")
 
 
-def replayed(log: MemoryLog, agent: str) -> dict[int, Proved]:
+def replayed(log: InMemoryLog, agent: str) -> dict[int, Proved]:
     """Where the proof of a stream stands after each of its events."""
     replayer, found = Replayer(agent), {}
     for envelope in log.read(agent):
@@ -44,7 +44,7 @@ def replayed(log: MemoryLog, agent: str) -> dict[int, Proved]:
 class Continuation:
     """A fork of a parent at a seq, and how it goes on beside it. `places` are the parent's, by seq (`replayed`)."""
 
-    def __init__(self, log: MemoryLog, parent: str, seq: int, name: str, places: dict[int, Proved]) -> None:
+    def __init__(self, log: InMemoryLog, parent: str, seq: int, name: str, places: dict[int, Proved]) -> None:
         self.log = log
         self.parent = parent
         self.name = name
@@ -137,7 +137,7 @@ class Continuation:
 _ASKED: tuple[Topic, ...] = ("inference", "storage", "timer")
 
 
-def _fingerprint_at(log: MemoryLog, agent: str, key: str, to: int) -> bytes:
+def _fingerprint_at(log: InMemoryLog, agent: str, key: str, to: int) -> bytes:
     asked = [decode(envelope) for envelope in log.read(agent, to=to) if envelope.key == key]
     assert isinstance(asked[-1], InferenceRequested)
     return asked[-1].fingerprint

@@ -9,7 +9,7 @@ from pathlib import Path
 from palimpsest.events.codec import draft
 from palimpsest.events.envelope import GENESIS, Envelope, place
 from palimpsest.events.kinds import Kind
-from palimpsest.events.passages import Page
+from palimpsest.events.passages import HitPage
 from palimpsest.events.types import (
     ArchivalMemoryInserted,
     Event,
@@ -113,7 +113,7 @@ def own(agent: str, as_of: int = EVERYTHING) -> tuple[View, ...]:
 
 def all_pages(
     index: MemoryIndex, agent: str, query: str, kind: PointKind = "message", as_of: int = EVERYTHING
-) -> list[Page]:
+) -> list[HitPage]:
     views = own(agent, as_of)
     first = index.search(views, kind=kind, query=query, page=0, size=5)
     pages = range(1, -(-first.total // 5))
@@ -132,7 +132,7 @@ QUERIES = (
 )
 
 
-def answers(index: MemoryIndex, agents: tuple[str, ...], as_of: int = EVERYTHING) -> list[list[Page]]:
+def answers(index: MemoryIndex, agents: tuple[str, ...], as_of: int = EVERYTHING) -> list[list[HitPage]]:
     """All that the index says to a set of questions: equal answers, equal index."""
     return [
         all_pages(index, agent, query, kind, as_of)

@@ -17,13 +17,13 @@ from palimpsest.events.types import (
     SourceCreated,
 )
 from palimpsest.store.logs.contract import Append
-from palimpsest.store.logs.in_memory import MemoryLog
+from palimpsest.store.logs.in_memory import InMemoryLog
 
 START_MS = 1_795_361_055_000  # 2026-11-22 15:24:15 UTC
 
 
-class Desk(MemoryLog):
-    """A MemoryLog in which sources can be filled by a line."""
+class Desk(InMemoryLog):
+    """An InMemoryLog in which sources can be filled by a line."""
 
     def __init__(self) -> None:
         super().__init__()

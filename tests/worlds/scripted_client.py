@@ -12,9 +12,9 @@ from palimpsest.actors.client import Reply, Ticket
 from palimpsest.actors.loads.loading import Loaded, OnProgress, Report
 from palimpsest.actors.models.protocol import Piece
 from palimpsest.actors.requests.checks import check_text
-from palimpsest.actors.requests.forks import Overrides, Place, Undone
+from palimpsest.actors.requests.forks import Origin, Overrides, Undone
 from palimpsest.actors.requests.turns import Ending
-from palimpsest.actors.requests.zones import Change
+from palimpsest.actors.requests.zones import ZoneChange
 from palimpsest.events.codec import draft
 from palimpsest.events.envelope import GENESIS, Envelope, place
 from palimpsest.events.errors import BadInput, PalimpsestError, UnknownAgent
@@ -71,9 +71,9 @@ class FakeClient:
     async def change_settings(self, agent: str, settings: Settings) -> None:  # noqa: ARG002 - the client's signature
         self.changed.append(settings)
 
-    async def change_zone(self, agent: str, zone: str) -> Change:
+    async def change_zone(self, agent: str, zone: str) -> ZoneChange:
         self.zones.append(named(zone))
-        return Change((await self.state(agent)).zone or "UTC", named(zone))
+        return ZoneChange((await self.state(agent)).zone or "UTC", named(zone))
 
     async def change_format(self, agent: str, *, add: Iterable[str] = (), remove: Iterable[str] = ()) -> Format:
         self.formats.append((tuple(add), tuple(remove)))
@@ -149,9 +149,9 @@ class FakeClient:
     async def free_name(self, agent: str) -> str:
         return f"{agent}-2"
 
-    async def fork(self, agent: str, name: str, *, at: int | None = None, overrides: Overrides | None = None) -> Place:  # noqa: ARG002
+    async def fork(self, agent: str, name: str, *, at: int | None = None, overrides: Overrides | None = None) -> Origin:  # noqa: ARG002
         self.born[name] = self.born[agent]
-        return Place(await self.state(agent), (await self.events(agent))[0])
+        return Origin(await self.state(agent), (await self.events(agent))[0])
 
     async def undo(self, agent: str) -> Undone:
         if not self.sent:

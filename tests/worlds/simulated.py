@@ -51,7 +51,7 @@ from palimpsest.events.types import (
 )
 from palimpsest.events.vocabulary import Opens
 from palimpsest.store.logs.contract import MUST_EXIST, Append, Appended
-from palimpsest.store.logs.in_memory import Memory, MemoryLog
+from palimpsest.store.logs.in_memory import InMemoryLog, Volume
 from palimpsest.store.logs.states import load, snapshot_of
 from palimpsest.store.times.zones import offset_s
 from tests.simulation.promises import Watch
@@ -171,7 +171,7 @@ def _answer(dice: random.Random) -> tuple[tuple[ToolCall, ...], str]:
     return (say,), "I answer."
 
 
-def searched(log: MemoryLog, asked: Envelope, call: FunctionCalled) -> FunctionReturned:
+def searched(log: InMemoryLog, asked: Envelope, call: FunctionCalled) -> FunctionReturned:
     """A plain search of what was said before."""
     said = [
         e
@@ -199,8 +199,8 @@ class World:
         self.watch = Watch()
         self.accidents: Counter[str] = Counter()
         """What went wrong on purpose, and how often."""
-        self.memory = Memory()
-        self.log = MemoryLog(self.memory)
+        self.memory = Volume()
+        self.log = InMemoryLog(self.memory)
         self.log.open_epoch()
         self.names = [f"agent-{i}" for i in range(agents)]
         self.now_ms = START_MS
@@ -321,7 +321,7 @@ class World:
         elif victim == 1:
             self._restart_desk(self.random.randrange(2))
         elif victim == 2:
-            old, self.log = self.log, MemoryLog(self.memory)
+            old, self.log = self.log, InMemoryLog(self.memory)
             self.log.open_epoch()
             self._check_fenced(old)
         else:
@@ -342,7 +342,7 @@ class World:
         assert state is not None and isinstance(event, InferenceRequested), "an open inference has its request"
         self.jobs.append((job(state, envelope, event), index))
 
-    def _check_fenced(self, old: MemoryLog) -> None:
+    def _check_fenced(self, old: InMemoryLog) -> None:
         late = draft(self.names[0], self.now_ms, StopRequested(), key="late")
         try:
             old.append([Append((late,))])

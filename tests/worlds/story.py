@@ -49,7 +49,7 @@ from palimpsest.events.types import (
 )
 from palimpsest.events.vocabulary import FinishOrNone, NoAnswer, Opens, Phase, Purpose, Topic
 from palimpsest.store.logs.contract import MUST_EXIST, Append
-from palimpsest.store.logs.in_memory import MemoryLog
+from palimpsest.store.logs.in_memory import InMemoryLog
 from palimpsest.store.times.zones import offset_s
 from tests.simulation.promises import Watch
 
@@ -98,7 +98,7 @@ class Story:
         parts: Format = NEWBORN,
         **changes: Any,
     ) -> None:
-        self.log = MemoryLog()
+        self.log = InMemoryLog()
         self.log.open_epoch()
         self.watch = Watch()
         self.count = count

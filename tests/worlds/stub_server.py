@@ -17,8 +17,7 @@ from bench.openai_stub import Stub
 from palimpsest.actors.models.hosted.openai import OpenAIModel
 from palimpsest.actors.models.protocol import Answer, ModelFailed, Piece
 from palimpsest.store.keys.files import Handed, LiveKeys
-from palimpsest.store.keys.keys import Keys
-from palimpsest.store.keys.keys import Server as Keyed
+from palimpsest.store.keys.keys import Credentials, Keys
 
 KEY = "sk-palimpsest-0123456789abcdef"
 HEADER = "tenant-secret-42"
@@ -77,7 +76,7 @@ class Waits:
 
 def keys_of(url: str, key: str, headers: dict[str, str] | None) -> LiveKeys:
     """What one server is given."""
-    servers = (Keyed(url=url, key=key, headers=headers or {}),) if key or headers else ()
+    servers = (Credentials(url=url, key=key, headers=headers or {}),) if key or headers else ()
     return LiveKeys(Handed(environment=Keys(servers=servers)))
 
 

@@ -13,11 +13,11 @@ from collections.abc import Mapping
 from typing import Final
 
 from palimpsest.actors.models.hosted.completions import (
-    Call,
+    CallBody,
     Choice,
     Completion,
-    Function,
-    Message,
+    FunctionBody,
+    MessageBody,
     arguments_of,
     count_of,
     decoded,
@@ -30,7 +30,7 @@ from palimpsest.actors.models.hosted.own import OwnFields
 from palimpsest.actors.models.hosted.pieces import Halves, ObjectEnd, StreamedArgument
 from palimpsest.actors.models.protocol import Answer, OnPiece, Piece, PieceKind
 from palimpsest.events.functions import SEND_MESSAGE, parameter_types
-from palimpsest.events.markup import Reading, Splitter
+from palimpsest.events.markup import MarkupReading, Splitter
 from palimpsest.events.markup_calls import function_name
 from palimpsest.events.markup_given import TextPiece
 from palimpsest.events.types import ToolCall, Usage
@@ -114,7 +114,7 @@ class AnswerBuilder:
         self._plain = plain
         self._content: list[str] = []
         self._split = Splitter(parameter_types())
-        self._read: Reading | None = None  # the content, once all of it is there
+        self._read: MarkupReading | None = None  # the content, once all of it is there
         self._unsaid: list[str] = []  # content that is not known to be thought or message yet
         self._reasoning: list[str] = []
         self._refusal: list[str] = []
@@ -196,7 +196,7 @@ class AnswerBuilder:
             self._finish = text_of(choice.finish_reason).lower()
             self.finished = True
 
-    def _add_message(self, message: Message, *, whole: bool = False) -> None:
+    def _add_message(self, message: MessageBody, *, whole: bool = False) -> None:
         """A message, or a piece of one. Of a call in both forms the newer one counts."""
         self.chose = True
         if message.has_own:
@@ -213,7 +213,7 @@ class AnswerBuilder:
                 self._add_call(slot, call)
         if message.function_call is not None and not self._slots:
             self._old = self._old or _Slot()
-            self._add_call(self._old, Call(function=message.function_call))
+            self._add_call(self._old, CallBody(function=message.function_call))
 
     def _add_reasoning(self, text: str) -> None:
         text = self._sound(2, text)
@@ -244,7 +244,7 @@ class AnswerBuilder:
         if not self._content:
             self._unsaid.append(text)
 
-    def _slot_of(self, call: Call) -> _Slot | None:
+    def _slot_of(self, call: CallBody) -> _Slot | None:
         """The call that a delta goes on with; None: it repeats one that is whole.
 
         Servers that send no index, or always 0, tell calls apart by ids; where there are none either, by a name that
@@ -273,12 +273,12 @@ class AnswerBuilder:
         self.chars += CALL_CHARS
         return self._slots[-1]
 
-    def _add_call(self, slot: _Slot, call: Call) -> None:
+    def _add_call(self, slot: _Slot, call: CallBody) -> None:
         self._say("thought")
         if call.own and slot in self._slots:
             self._own.add_call(self._slots.index(slot), call.own)
         slot.id = slot.id or text_of(call.id)
-        function = call.function or Function()
+        function = call.function or FunctionBody()
         name = text_of(function.name)
         if name != slot.name:  # some servers repeat the name in every delta
             slot.name += name
@@ -316,7 +316,7 @@ class AnswerBuilder:
         return self._slots or ([self._old] if self._old else [])
 
     @property
-    def _parted(self) -> Reading:
+    def _parted(self) -> MarkupReading:
         """The whole content, read."""
         if self._read is None:
             self._end_halves()
@@ -324,7 +324,7 @@ class AnswerBuilder:
             self._read = self._split.reading()
         return self._read
 
-    def _thoughts(self, read: Reading) -> str:
+    def _thoughts(self, read: MarkupReading) -> str:
         beside = "".join(self._content).strip() if self._has_calls and read.calls else read.thoughts
         return "\n".join(text for text in ("".join(self._reasoning), beside) if text)
 

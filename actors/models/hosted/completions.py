@@ -18,15 +18,15 @@ THOUGHTS: Final = ("thinking", "reasoning", "redacted_thinking")
 MAX_TOKENS: Final = 1_000_000_000
 
 
-class Function(msgspec.Struct):
+class FunctionBody(msgspec.Struct):
     name: Any = None
     arguments: msgspec.Raw = msgspec.Raw(b"")
 
 
-class Call(msgspec.Struct):
+class CallBody(msgspec.Struct):
     index: Any = None
     id: Any = None
-    function: Function | None = None
+    function: FunctionBody | None = None
     extra_content: Any = None
     provider_specific_fields: Any = None
 
@@ -38,11 +38,11 @@ class Call(msgspec.Struct):
         return {"extra_content": self.extra_content, "provider_specific_fields": self.provider_specific_fields}
 
 
-class Message(msgspec.Struct):
+class MessageBody(msgspec.Struct):
     content: Any = None
     refusal: Any = None
-    tool_calls: list[Call] | None = None
-    function_call: Function | None = None
+    tool_calls: list[CallBody] | None = None
+    function_call: FunctionBody | None = None
     reasoning_content: Any = None
     reasoning: Any = None
     reasoning_details: Any = None
@@ -63,8 +63,8 @@ class Message(msgspec.Struct):
 
 class Choice(msgspec.Struct):
     index: Any = 0
-    message: Message | None = None
-    delta: Message | None = None
+    message: MessageBody | None = None
+    delta: MessageBody | None = None
     finish_reason: Any = None
 
 
@@ -103,7 +103,7 @@ def decoded(body: bytes) -> Completion | None:
 
 
 def _with_raw_arguments(value: Any) -> Any:
-    """A decoded body with the arguments of calls as JSON again, as `Function` has them."""
+    """A decoded body with the arguments of calls as JSON again, as `FunctionBody` has them."""
     if isinstance(value, list):
         return [_with_raw_arguments(item) for item in value]
     if not isinstance(value, dict):
@@ -114,7 +114,7 @@ def _with_raw_arguments(value: Any) -> Any:
     return held
 
 
-def reasoning_of(message: Message) -> str:
+def reasoning_of(message: MessageBody) -> str:
     """The reasoning in a message: servers that send it in two fields say the same in both."""
     for field in (message.reasoning_content, message.reasoning, message.reasoning_details):
         if field and (text := text_of(field, thought=True)):

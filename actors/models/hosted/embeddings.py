@@ -17,7 +17,7 @@ import numpy as np
 import openai
 
 from palimpsest.actors.models.hosted.failures import Scrubber, from_response
-from palimpsest.actors.models.hosted.servers import Moved, headers_for, options_for, stay_now, wrong_key
+from palimpsest.actors.models.hosted.servers import Redirected, headers_for, options_for, stay_now, wrong_key
 from palimpsest.events.addresses import OPENAI_URL, address_of, credentials_in, endpoint, is_openai, public_url
 from palimpsest.events.errors import BadInput, StorageAway
 from palimpsest.store.index.embeddings import TEXT_CHARS, Vectors
@@ -32,13 +32,13 @@ LEAST_CHARS: Final = 250
 """A text that a server finds too long is cut down as far as this."""
 
 
-class _Row(msgspec.Struct):
+class _Embedding(msgspec.Struct):
     embedding: list[float]
     index: int = -1
 
 
-class _Answer(msgspec.Struct):
-    data: list[_Row]
+class _EmbeddingList(msgspec.Struct):
+    data: list[_Embedding]
 
 
 class OpenAIEmbedder:
@@ -115,7 +115,7 @@ class OpenAIEmbedder:
         except openai.APITimeoutError:
             raise self._away("It gave no answer in time.") from None
         except openai.APIConnectionError as error:
-            if isinstance(error.__cause__, Moved):
+            if isinstance(error.__cause__, Redirected):
                 raise self._away(
                     f"It sends requests on to {error.__cause__.to}, which was asked for nothing."
                 ) from None
@@ -141,7 +141,7 @@ class OpenAIEmbedder:
         where, how = endpoint(self._url, "/embeddings"), options_for(self._access, openai.omit)
         response = self._client.post(where, cast_to=httpx2.Response, body=body, options=how)
         try:
-            rows = msgspec.json.decode(response.content, type=_Answer).data
+            rows = msgspec.json.decode(response.content, type=_EmbeddingList).data
         except msgspec.MsgspecError:
             raise self._away("It gave an answer that is none of the embeddings protocol.") from None
         return [row.embedding for row in sorted(rows, key=lambda row: row.index)]

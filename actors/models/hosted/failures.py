@@ -93,7 +93,7 @@ class Failure(msgspec.Struct, frozen=True):
     """The connection was closed in the middle of an answer."""
 
 
-class Told(msgspec.Struct, frozen=True):
+class ServerWords(msgspec.Struct, frozen=True):
     """What a server said: its words, and its codes and types beside them."""
 
     text: str
@@ -135,7 +135,7 @@ def from_text(said: bytes) -> Failure:
     return from_error(inner or parsed)
 
 
-def _status_in(error: object, told: Told) -> int:
+def _status_in(error: object, told: ServerWords) -> int:
     """The status that an error means; 0: it does not say."""
     fields = error if isinstance(error, dict) else {}
     for name in ("code", "status", "status_code", "http_code"):
@@ -167,7 +167,7 @@ def cut_off(said: bytes = b"") -> Failure:
     return Failure("bad_answer", detail, said.decode("utf-8", "replace"), again=True, is_cut=True)
 
 
-def classify(status: int, told: Told) -> Failure:
+def classify(status: int, told: ServerWords) -> Failure:
     """Sort by what was said first, then by status."""
     said = f"{told.codes} {told.text}"
     error, detail, again = _sorted(status, said)
@@ -198,24 +198,24 @@ def _sorted(status: int, said: str) -> tuple[NoAnswer, str, bool]:
     return "bad_request", "The server refused the request: check the model's settings.", False
 
 
-def _told(body: bytes) -> Told:
+def _told(body: bytes) -> ServerWords:
     try:
         parsed = json.loads(body)
     except (ValueError, RecursionError):
         text = body.decode("utf-8", "replace").strip()
-        return Told("(an HTML page)" if text.startswith("<") else text)
+        return ServerWords("(an HTML page)" if text.startswith("<") else text)
     parsed = parsed[0] if isinstance(parsed, list) and parsed else parsed
     inner = parsed.get("error") if isinstance(parsed, dict) else None
     return _words(inner or parsed)
 
 
-def _words(error: object) -> Told:
+def _words(error: object) -> ServerWords:
     if not isinstance(error, dict):
-        return Told(str(error))
+        return ServerWords(str(error))
     fields: dict[str, Any] = error
     text = next((fields[name] for name in ("message", "detail", "error", "msg") if fields.get(name)), fields)
     codes = " ".join(str(fields[name]) for name in ("code", "type") if fields.get(name))
-    return Told(text if isinstance(text, str) else json.dumps(text), codes)
+    return ServerWords(text if isinstance(text, str) else json.dumps(text), codes)
 
 
 def retry_after_s(headers: Mapping[str, str], now_s: float) -> float | None:

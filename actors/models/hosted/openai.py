@@ -23,8 +23,15 @@ import openai
 
 from palimpsest.actors.models.hosted.failures import Failure, Scrubber, from_response
 from palimpsest.actors.models.hosted.lost import WRITE_HTTPS, has_sound_proxy, lost, proxy_of, wants_tls, wrong_scheme
-from palimpsest.actors.models.hosted.reading import Reading
-from palimpsest.actors.models.hosted.servers import Moved, arrived_elsewhere, headers_for, options_for, stay, wrong_key
+from palimpsest.actors.models.hosted.reading import BodyReader
+from palimpsest.actors.models.hosted.servers import (
+    Redirected,
+    arrived_elsewhere,
+    headers_for,
+    options_for,
+    stay,
+    wrong_key,
+)
 from palimpsest.actors.models.hosted.slots import IN_FLIGHT, Slots
 from palimpsest.actors.models.hosted.transport import Direct, goes_direct
 from palimpsest.actors.models.hosted.waiting import AT_SERVER, FIRST_S, IN_LINE, TO_ASK, Waiting
@@ -99,7 +106,7 @@ class OpenAIModel:
         try:
             while outcome is None:
                 attempt += 1
-                outcome = await self._in_turn(_Asked(url, request, on_piece, terms, waiting, refusals), attempt)
+                outcome = await self._in_turn(_Outgoing(url, request, on_piece, terms, waiting, refusals), attempt)
         finally:
             waiting.close()
         if isinstance(outcome, Answer):
@@ -110,7 +117,7 @@ class OpenAIModel:
         """By server: what runs there, and what waits for it."""
         return self._slots.figures()
 
-    async def _in_turn(self, asked: _Asked, attempt: int) -> Answer | Failure | None:
+    async def _in_turn(self, asked: _Outgoing, attempt: int) -> Answer | Failure | None:
         """One attempt, once the server has a slot for it. None: the next one may be made; what it waits for is over."""
         line = self._slots.line(asked.url)
         asked.waiting.doing = IN_LINE
@@ -182,7 +189,7 @@ class OpenAIModel:
         quote = f" It said: {scrubber.clean(failure.quote)}" if failure.quote else ""
         return f"{public_url(url)}: {failure.detail}{when}{quote}"
 
-    async def _attempt(self, asked: _Asked) -> Answer | Failure:
+    async def _attempt(self, asked: _Outgoing) -> Answer | Failure:
         timeout_s = asked.terms.timeout_s or self._timeout_s
         try:
             async with asyncio.timeout(timeout_s):
@@ -199,7 +206,7 @@ class OpenAIModel:
         except openai.APIConnectionError as error:
             self._note_secrets(error.request)
             cause = error.__cause__ or error
-            if isinstance(cause, Moved):
+            if isinstance(cause, Redirected):
                 return arrived_elsewhere(cause)
             mistaken = await wrong_scheme(asked.url) if isinstance(cause, _HUNG_UP) else None
             return mistaken or lost(cause, asked.url)
@@ -219,17 +226,17 @@ class OpenAIModel:
         )
         return cast(httpx2.Response, unread)
 
-    async def _whole(self, asked: _Asked) -> Answer | Failure:
+    async def _whole(self, asked: _Outgoing) -> Answer | Failure:
         response = await self._post(asked.url, asked.request, asked.terms.headers)
         try:
-            return await read(response, Reading(asked.on_piece, plain=asked.terms.plain), asked.url)
+            return await read(response, BodyReader(asked.on_piece, plain=asked.terms.plain), asked.url)
         finally:
             await response.aclose()
 
-    async def _stream(self, asked: _Asked) -> Answer | Failure:
+    async def _stream(self, asked: _Outgoing) -> Answer | Failure:
         """A stream; where nothing is in it, the whole answer, which says why."""
         options = STREAM_ONLY if asked.url in self._without_usage else STREAM_OPTIONS
-        reading = Reading(asked.on_piece, plain=asked.terms.plain)
+        reading = BodyReader(asked.on_piece, plain=asked.terms.plain)
         response = await self._post(asked.url, asked.request.rstrip()[:-1] + options, asked.terms.headers)
         try:
             idle_s = asked.terms.idle_s or self._idle_s
@@ -298,7 +305,7 @@ class _BadProxy(Exception):
     """A proxy's address that is none."""
 
 
-class _Asked(NamedTuple):
+class _Outgoing(NamedTuple):
     """A request on its way to a server."""
 
     url: str
@@ -312,7 +319,7 @@ class _Asked(NamedTuple):
 
 async def read(
     response: httpx2.Response,
-    reading: Reading,
+    reading: BodyReader,
     url: str,
     *,
     idle_s: float = 0.0,
@@ -343,7 +350,7 @@ async def read(
 
 async def _fed(
     data: AsyncIterator[bytes],
-    reading: Reading,
+    reading: BodyReader,
     idle: asyncio.Timeout,
     idle_s: float,
     on_data: Callable[[], None],

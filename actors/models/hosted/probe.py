@@ -15,7 +15,7 @@ from urllib.parse import urlsplit, urlunsplit
 import httpx2
 import msgspec
 
-from palimpsest.actors.models.hosted.window import QUESTIONS, UNKNOWN, UNREACHED, Question, Window, combined
+from palimpsest.actors.models.hosted.window import QUESTIONS, UNKNOWN, UNREACHED, ServedWindow, ServerQuestion, combined
 from palimpsest.store.keys.keys import Access
 
 TIMEOUT_S: Final = 2.0
@@ -26,7 +26,9 @@ _MOST_BYTES: Final = 16 * 1024 * 1024
 """A router's list of models has about one."""
 
 
-async def window_of(base_url: str, model: str, *, access: Access = NO_ACCESS, timeout_s: float = TIMEOUT_S) -> Window:
+async def window_of(
+    base_url: str, model: str, *, access: Access = NO_ACCESS, timeout_s: float = TIMEOUT_S
+) -> ServedWindow:
     """What the server at this address says of the model's window. `access` is what it is given."""
     if not _is_an_address(base_url):
         return UNREACHED
@@ -57,7 +59,9 @@ def _is_an_address(url: str) -> bool:
         return False
 
 
-async def _ask(client: httpx2.AsyncClient, question: Question, base_url: str, model: str, timeout_s: float) -> Window:
+async def _ask(
+    client: httpx2.AsyncClient, question: ServerQuestion, base_url: str, model: str, timeout_s: float
+) -> ServedWindow:
     """What one question brings; nothing, where this is another kind of server."""
     url = address(base_url, question)
     body = msgspec.json.encode({"model": model}) if question.asks else b""
@@ -91,7 +95,7 @@ async def read(response: httpx2.Response) -> bytes:
     return bytes(data)
 
 
-def address(base_url: str, question: Question) -> str:
+def address(base_url: str, question: ServerQuestion) -> str:
     """Where a question goes."""
     return beside(base_url, question.path, under=question.under_base)
 

@@ -23,7 +23,7 @@ UNENDED: Final = "the stream was closed without a finish reason, after whole cal
 _BLANK: Final = b"\xef\xbb\xbf \t\r\n"  # a byte-order mark too
 
 
-class Reading:
+class BodyReader:
     """Takes a body's bytes as they come; once `feed` gives a failure, it is the result.
 
     `came` counts what of an answer came (keep-alives are none of it); `is_bare`: it ended with nothing in it.
@@ -147,7 +147,7 @@ class Reading:
 
 def whole_answer(body: bytes, on_piece: OnPiece | None = None) -> Answer | Failure:
     """The answer in a complete response body."""
-    reading = Reading(on_piece)
+    reading = BodyReader(on_piece)
     return reading.feed(body) or reading.end()
 
 

@@ -20,7 +20,7 @@ _FIRST: Final = "palimpsest.origin"
 _OPENAIS: Final = ("OpenAI-Organization", "OpenAI-Project")
 
 
-class Moved(httpx2.RequestError):
+class Redirected(httpx2.RequestError):
     """A server sends a request on to another one."""
 
     def __init__(self, to: str) -> None:
@@ -38,10 +38,10 @@ def stay_now(request: Any) -> None:
     url = request.url
     origin = (url.scheme, url.host, url.port)
     if request.extensions.setdefault(_FIRST, origin) != origin:
-        raise Moved(public_url(str(url)))
+        raise Redirected(public_url(str(url)))
 
 
-def arrived_elsewhere(moved: Moved) -> Failure:
+def arrived_elsewhere(moved: Redirected) -> Failure:
     detail = (
         "It sends requests on to another server, which was asked for nothing: if it is the right one, give its address "
         "as the --base-url."

@@ -36,7 +36,7 @@ def server_of(url: str) -> str:
     return f"{parts.scheme}://{host}{shown}{parts.path.rstrip('/')}"
 
 
-class Line(Generic[T]):
+class WaitingLine(Generic[T]):
     """Those who wait for one server, by agent, and how many it serves now. It knows no clock and no loop."""
 
     def __init__(self, bound: int = IN_FLIGHT) -> None:
@@ -124,17 +124,17 @@ class Slots:
 
     def __init__(self, bound: int = IN_FLIGHT) -> None:
         self._bound = bound
-        self._lines: dict[str, Line[asyncio.Future[None]]] = {}
+        self._lines: dict[str, WaitingLine[asyncio.Future[None]]] = {}
 
-    def line(self, url: str) -> Line[asyncio.Future[None]]:
+    def line(self, url: str) -> WaitingLine[asyncio.Future[None]]:
         server = server_of(url)
         line = self._lines.get(server)
         if line is None:
             self._lines = {name: each for name, each in self._lines.items() if not each.is_idle}
-            line = self._lines[server] = Line(self._bound)
+            line = self._lines[server] = WaitingLine(self._bound)
         return line
 
-    async def enter(self, line: Line[asyncio.Future[None]], agent: str, bound: int = 0) -> None:
+    async def enter(self, line: WaitingLine[asyncio.Future[None]], agent: str, bound: int = 0) -> None:
         """Wait for a slot; whoever has it must `leave`."""
         ticket: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         line.join(agent, ticket, bound)
@@ -148,11 +148,11 @@ class Slots:
                 line.give_up(agent, ticket)
             raise
 
-    def leave(self, line: Line[asyncio.Future[None]]) -> None:
+    def leave(self, line: WaitingLine[asyncio.Future[None]]) -> None:
         line.done()
         _admit(line)
 
-    def rested(self, line: Line[asyncio.Future[None]]) -> None:
+    def rested(self, line: WaitingLine[asyncio.Future[None]]) -> None:
         """A caller has waited as long as the server asked for."""
         line.rested()
         _admit(line)
@@ -170,7 +170,7 @@ class Slots:
         }
 
 
-def _admit(line: Line[asyncio.Future[None]]) -> None:
+def _admit(line: WaitingLine[asyncio.Future[None]]) -> None:
     while (ticket := line.next()) is not None:
         if ticket.done():  # called off before its turn came
             line.done()

@@ -89,7 +89,7 @@ class AiohttpTransport(httpx2.AsyncBaseTransport):
             )
             length = response.content_length
             if length is None or length > MOST_AT_ONCE or response.content_type == STREAMED:
-                return _response(request, response, stream=_Stream(request, response))
+                return _response(request, response, stream=_BodyStream(request, response))
             return _response(request, response, content=await response.read())
 
     async def aclose(self) -> None:
@@ -97,7 +97,7 @@ class AiohttpTransport(httpx2.AsyncBaseTransport):
             await self._session.close()
 
 
-class _Stream(httpx2.AsyncByteStream):
+class _BodyStream(httpx2.AsyncByteStream):
     """A body as it comes."""
 
     def __init__(self, request: httpx2.Request, response: aiohttp.ClientResponse) -> None:

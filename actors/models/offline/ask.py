@@ -29,11 +29,11 @@ from palimpsest.actors.models.offline.question import (
     is_strong,
     read_question,
 )
-from palimpsest.actors.models.offline.reply import Call, Part
-from palimpsest.actors.models.offline.request import Done, View
+from palimpsest.actors.models.offline.reply import PlannedCall, ReplyPart
+from palimpsest.actors.models.offline.request import DoneCall, RequestView
 from palimpsest.actors.models.offline.search import (
     FROM_CORE,
-    Hit,
+    ShownHit,
     corrected,
     hits,
     refers,
@@ -79,7 +79,7 @@ _DID: Final = re.compile(r"They used to (?:be|work|drive|teach|run|sell|fix|do|h
 _BEFORE_THAT: Final = re.compile(r"\b(?:before (?:that|this)|previously)\b", re.I)
 
 
-def ask(view: View, text: str) -> Part:
+def ask(view: RequestView, text: str) -> ReplyPart:
     """The answer to a question, or the searches that it needs."""
     if _ABOUT_ME.search(text):
         return _about_user(view)
@@ -92,7 +92,7 @@ def ask(view: View, text: str) -> Part:
     question = read_question(text, aliases(lines))
     if not question.terms:
         said = f"I cannot tell what to look for in “{clip(text, 120)}”. I match words: please name the thing you mean."
-        return Part("The question names nothing that I could look for.", said)
+        return ReplyPart("The question names nothing that I could look for.", said)
     share, score, known = from_core(lines, question)
     heard = _heard(view)
     texts = [item.text for item in heard.users]
@@ -104,7 +104,7 @@ def ask(view: View, text: str) -> Part:
         below = max((at for at, line in enumerate(lines) if spoken(line) in known), default=len(lines))
         since = [*texts, *(spoken(line) for line in lines[below + 1 :] if holds(line))]
         known = with_later(question, known, since, source(known, texts))
-    core = Part("Core memory answers this.", f"{known} {FROM_CORE}") if known and not question.of_agent else None
+    core = ReplyPart("Core memory answers this.", f"{known} {FROM_CORE}") if known and not question.of_agent else None
     unsure = view.summary and not any(_pages(view).values())
     if core and (question.past or question.wants_all or (share >= _SURE and not beaten and not unsure)):
         return core
@@ -112,13 +112,13 @@ def ask(view: View, text: str) -> Part:
     forgotten = asked_to_forget(view, stated, for_number=question.kind not in _NO_NUMBERS)
     if forgotten and not (core and forgotten.covers(known)):  # what was told since is told
         said = f"You asked me to forget “{forgotten.label}” on {forgotten.time[:10]}, so I no longer say or quote it."
-        return Part("The user wanted this forgotten.", said)
+        return ReplyPart("The user wanted this forgotten.", said)
     found = [h for h in strong(question, near) if beaten or h.coverage > share]
     said = _quoted(found, question, texts, lines) if found else ""
     return _of_messages(view, question, None if bare else core, found, said) or core or _nothing(question, view, heard)
 
 
-def _pages(view: View) -> dict[str, list[Done]]:
+def _pages(view: RequestView) -> dict[str, list[DoneCall]]:
     """What was searched in this turn."""
     return {name: [d for d in view.done if d.name == name] for name in SEARCHES}
 
@@ -131,14 +131,14 @@ class _Heard(NamedTuple):
     quiet: Hushed
 
 
-def _heard(view: View) -> _Heard:
+def _heard(view: RequestView) -> _Heard:
     quiet = hushed(view)
     items = (item for asked in _pages(view).values() for d in asked if d.ok for item in read_page(d.result).items)
     found = [item for item in items if item.who == "document" or not quiet(item.text, item.time)]
     return _Heard(_told(view, found, quiet), found, quiet)
 
 
-def _told(view: View, found: list[Item], quiet: Hushed) -> list[Item]:
+def _told(view: RequestView, found: list[Item], quiet: Hushed) -> list[Item]:
     """What users said, oldest first: what searches found, then what is visible; without what is not to be quoted."""
     seen = [Item("user", one.text, one.time) for one in view.said() if one.who == "user"]
     older = sorted((i for i in found if i.who == "user" and i not in seen), key=lambda item: item.time)
@@ -154,7 +154,7 @@ def _told(view: View, found: list[Item], quiet: Hushed) -> list[Item]:
     return [*apart, *(item for item in seen[::-1] if not quiet(item.text, item.time))]
 
 
-def _said(view: View, question: Question, heard: _Heard) -> Iterator[Item]:
+def _said(view: RequestView, question: Question, heard: _Heard) -> Iterator[Item]:
     """What was said and kept that may answer, latest first, and the summary's sentences."""
     starts = tuple(dict.fromkeys(start for t in question.terms for start in t.starts))
     users, found, quiet = heard
@@ -171,28 +171,28 @@ def _said(view: View, question: Question, heard: _Heard) -> Iterator[Item]:
     yield from (item for item in found if item.who not in ("user", "document"))
 
 
-def _ended(one: Hit, lines: list[str]) -> bool:
+def _ended(one: ShownHit, lines: list[str]) -> bool:
     """Whether core memory knows that what was said no longer holds."""
     return any(content(match[2]) <= content(one.quote) for match in map(UNTIL.match, lines) if match)
 
 
-def _lines(view: View) -> list[str]:
+def _lines(view: RequestView) -> list[str]:
     """What core memory holds about the user, line by line."""
     blocks = (block for block in view.blocks.values() if block.label != "persona")
     return [line.strip() for block in blocks for line in block.text.splitlines() if line.strip()]
 
 
-def _about_user(view: View) -> Part:
+def _about_user(view: RequestView) -> ReplyPart:
     lines = [line for line in _lines(view) if holds(line)]
     said = f"From my core memory: {' '.join(map(spoken, lines))}"
-    return Part("Core memory says what I know.", said if lines else "My core memory holds nothing about you yet.")
+    return ReplyPart("Core memory says what I know.", said if lines else "My core memory holds nothing about you yet.")
 
 
-def _documents(view: View) -> Part:
+def _documents(view: RequestView) -> ReplyPart:
     asked = [done for done in view.done if done.name == LIST_DOCUMENTS.name]
     if not asked:
-        return Part("I list what is attached.", calls=(Call(LIST_DOCUMENTS.name, {"page": 0}),), waits=True)
-    return Part("These are attached.", clip(asked[-1].result, 1000))
+        return ReplyPart("I list what is attached.", calls=(PlannedCall(LIST_DOCUMENTS.name, {"page": 0}),), waits=True)
+    return ReplyPart("These are attached.", clip(asked[-1].result, 1000))
 
 
 @lru_cache(maxsize=8192)
@@ -283,26 +283,28 @@ def _gone(lines: list[str], line: str) -> str:
     return f"{took} {spoken(line)}".strip()
 
 
-def _of_messages(view: View, question: Question, core: Part | None, found: list[Hit], said: str) -> Part | None:
+def _of_messages(
+    view: RequestView, question: Question, core: ReplyPart | None, found: list[ShownHit], said: str
+) -> ReplyPart | None:
     """The answer of what was said (`said`, of the hits `found`), of a document, or of core memory after all."""
     pages = _pages(view)
     searched = any(pages.values())
     sure = found and found[0].coverage >= _SURE and found[0].item.who != "summary"
     if found and not searched and (sure or not view.summary):
-        return Part("The visible conversation answers this.", said)
+        return ReplyPart("The visible conversation answers this.", said)
     passage = answer(question, [read_page(d.result).items for d in pages[ARCHIVAL_MEMORY_SEARCH.name] if d.ok])
     if passage and (not found or found[0].coverage < passage.coverage):
-        return Part("A document has the answer.", told(passage))
+        return ReplyPart("A document has the answer.", told(passage))
     if found and searched:
-        return Part("A search found the answer.", said)
+        return ReplyPart("A search found the answer.", said)
     if not core or not searched:
         calls = tuple(call for name in SEARCHES for call in _next_page(view, name, pages[name], question))
         if calls:
-            return Part("I have to search my memory for this.", calls=calls, waits=True)
-    return Part("The visible conversation answers this.", said) if found else core
+            return ReplyPart("I have to search my memory for this.", calls=calls, waits=True)
+    return ReplyPart("The visible conversation answers this.", said) if found else core
 
 
-def _quoted(found: list[Hit], question: Question, texts: list[str], lines: list[str]) -> str:
+def _quoted(found: list[ShownHit], question: Question, texts: list[str], lines: list[str]) -> str:
     if question.wants_all:
         return " ".join(map(told, sorted(found[:3], key=lambda h: h.item.time)))
     best = found[0]
@@ -314,30 +316,30 @@ def _quoted(found: list[Hit], question: Question, texts: list[str], lines: list[
     return now + with_later(question, told(best), texts, at, best.quote)
 
 
-def _next_page(view: View, name: str, asked: list[Done], question: Question) -> tuple[Call, ...]:
+def _next_page(view: RequestView, name: str, asked: list[DoneCall], question: Question) -> tuple[PlannedCall, ...]:
     """The next page of a search, while there is one worth asking for."""
     if name not in view.tools or any(not d.ok for d in asked):
         return ()
     if not asked:
-        return () if _is_empty(view, name) else (Call(name, {"query": question.query, "page": 0}),)
+        return () if _is_empty(view, name) else (PlannedCall(name, {"query": question.query, "page": 0}),)
     last = max(read_page(d.result).last for d in asked)
     page = 1 + max(int(d.arguments.get("page") or 0) for d in asked)
-    return (Call(name, {"query": question.query, "page": page}),) if page <= min(last, PAGES - 1) else ()
+    return (PlannedCall(name, {"query": question.query, "page": page}),) if page <= min(last, PAGES - 1) else ()
 
 
-def _is_empty(view: View, name: str) -> bool:
+def _is_empty(view: RequestView, name: str) -> bool:
     """Whether a storage holds nothing that could be found."""
     if name == ARCHIVAL_MEMORY_SEARCH.name:
         return view.status.archival_passages == 0 and not view.status.attached_sources
     return view.status.recall_messages == 0 or view.is_first
 
 
-def _nothing(question: Question, view: View, heard: _Heard) -> Part:
+def _nothing(question: Question, view: RequestView, heard: _Heard) -> ReplyPart:
     now = replace(question, past=False)
     before = strong(now, hits(now, _said(view, now, heard))) if question.past else []
     if len(before) > 1:
         first = min((h for h in before if h.item.time), default=before[0], key=lambda h: h.item.time)
-        return Part("What was told first was before.", f"Earlier: {told(first)}")
+        return ReplyPart("What was told first was before.", f"Earlier: {told(first)}")
     looked = sum(1 for d in view.done if d.name in SEARCHES and d.ok)
     where = " in core memory, the visible conversation, or my recall and archival storage" if looked else ""
     failed = [d for d in view.failures if d.name in SEARCHES]
@@ -346,10 +348,10 @@ def _nothing(question: Question, view: View, heard: _Heard) -> Part:
         said += f" One search failed: {clip(failed[0].result, 160)}"
     documents = hits(question, [item for item in heard.found if item.who == "document"])[:1]
     said += f" The nearest I have: {told(documents[0])}" if documents and documents[0].score > 0.3 else ""
-    return Part("Neither memory nor conversation has it.", said)
+    return ReplyPart("Neither memory nor conversation has it.", said)
 
 
-def _dated(view: View, text: str) -> Part | None:
+def _dated(view: RequestView, text: str) -> ReplyPart | None:
     """A question of what was said on some day, by the search for dates."""
     now = moment(view.time)
     if now is None or CONVERSATION_SEARCH_DATE.name not in view.tools or not _TALKED.search(text):
@@ -361,16 +363,16 @@ def _dated(view: View, text: str) -> Part | None:
     first, last = (day.isoformat() for day in days)
     span = f"on {first}" if first == last else f"from {first} to {last}"
     if not done:
-        call = Call(CONVERSATION_SEARCH_DATE.name, {"start_date": first, "end_date": last, "page": 0})
-        return Part(f"I look up what was said {span}.", calls=(call,), waits=True)
+        call = PlannedCall(CONVERSATION_SEARCH_DATE.name, {"start_date": first, "end_date": last, "page": 0})
+        return ReplyPart(f"I look up what was said {span}.", calls=(call,), waits=True)
     if not done[-1].ok:
-        return Part("The search failed.", f"I could not search {span}: {clip(done[-1].result, 200)}")
+        return ReplyPart("The search failed.", f"I could not search {span}: {clip(done[-1].result, 200)}")
     page = read_page(done[-1].result)
     quiet = hushed(view)
     items = [i for i in page.items if not quiet(i.text, i.time)]
     said = [i for i in items if i.who == "user" and not is_question(i.text)] or items
     if not said:
-        return Part("Nothing was said then.", f"{NOTHING} {span}.")
+        return ReplyPart("Nothing was said then.", f"{NOTHING} {span}.")
     more = " There is more." if page.last > page.number or len(said) > 4 else ""
     quotes = "; ".join(f"“{clip(item.text, 160)}”" for item in said[:4])
-    return Part("I found what was said.", f"From my recall storage, {span} you said: {quotes}.{more}")
+    return ReplyPart("I found what was said.", f"From my recall storage, {span} you said: {quotes}.{more}")

@@ -7,12 +7,12 @@ tried (replace, append, archival).
 from __future__ import annotations
 
 from palimpsest.actors.models.offline.lines import MARK, holds
-from palimpsest.actors.models.offline.reply import Call
-from palimpsest.actors.models.offline.request import Block, View
+from palimpsest.actors.models.offline.reply import PlannedCall
+from palimpsest.actors.models.offline.request import RequestView, ShownBlock
 from palimpsest.events.functions import ARCHIVAL_MEMORY_INSERT, CORE_MEMORY_APPEND, CORE_MEMORY_REPLACE
 
 
-def block_for(view: View, label: str = "human") -> Block | None:
+def block_for(view: RequestView, label: str = "human") -> ShownBlock | None:
     """The block that a fact belongs to; without a `human` block, the first that is not the persona."""
     found = view.blocks.get(label)
     if found is None and label == "human":
@@ -20,12 +20,12 @@ def block_for(view: View, label: str = "human") -> Block | None:
     return found
 
 
-def written(view: View, block: Block | None, lines: list[str], cells: list[list[str]]) -> list[Call]:
+def written(view: RequestView, block: ShownBlock | None, lines: list[str], cells: list[list[str]]) -> list[PlannedCall]:
     """The calls that turn the lines of a block into what their cells hold; the last cell holds what is added. What
     cannot be edited (this turn has tried, or there is no room) is added, and what cannot be added is archived."""
     failed = {d.name for d in view.done if not d.ok}
     archived = {d.name for d in view.done if d.name == ARCHIVAL_MEMORY_INSERT.name}
-    calls: list[Call] = []
+    calls: list[PlannedCall] = []
     text, room = (block.text, block.limit - len(block.text)) if block else ("", 0)
     added = list(cells[-1])
     for at in range(len(lines) - 1, -1, -1):
@@ -43,10 +43,12 @@ def written(view: View, block: Block | None, lines: list[str], cells: list[list[
             continue
         was, now, text = edit(text, at, new)
         room -= len(now) - len(was)
-        calls.append(Call(CORE_MEMORY_REPLACE.name, {"name": block.label, "old_content": was, "new_content": now}))
+        calls.append(
+            PlannedCall(CORE_MEMORY_REPLACE.name, {"name": block.label, "old_content": was, "new_content": now})
+        )
     some = fitting(added, room) if block and not failed & {CORE_MEMORY_APPEND.name, ARCHIVAL_MEMORY_INSERT.name} else []
     if some and block and CORE_MEMORY_APPEND.name in view.tools:
-        calls.append(Call(CORE_MEMORY_APPEND.name, {"name": block.label, "content": "\n".join(some)}))
+        calls.append(PlannedCall(CORE_MEMORY_APPEND.name, {"name": block.label, "content": "\n".join(some)}))
     if ARCHIVAL_MEMORY_INSERT.name in view.tools and not archived:
         calls += [_to_archive(view, line) for line in added if line not in some and not line.startswith(MARK)]
     return calls
@@ -71,11 +73,13 @@ def edit(text: str, at: int, new: str) -> tuple[str, str, str]:
             return text, after, after
 
 
-def _to_archive(view: View, line: str) -> Call:
-    return Call(ARCHIVAL_MEMORY_INSERT.name, {"content": f"[{view.time[:10] or 'undated'}] About the user: {line}"})
+def _to_archive(view: RequestView, line: str) -> PlannedCall:
+    return PlannedCall(
+        ARCHIVAL_MEMORY_INSERT.name, {"content": f"[{view.time[:10] or 'undated'}] About the user: {line}"}
+    )
 
 
-def without(view: View, block: Block, gone: list[int], mark: str) -> list[Call]:
+def without(view: RequestView, block: ShownBlock, gone: list[int], mark: str) -> list[PlannedCall]:
     """The calls that take lines out of a block and put a mark in. Where there is no room for it others make it: what
     was before goes, and then the first lines move to archival storage."""
     lines = block.text.split("\n")

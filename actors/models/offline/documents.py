@@ -17,7 +17,7 @@ import msgspec
 
 from palimpsest.actors.models.offline.pages import Item
 from palimpsest.actors.models.offline.question import Question
-from palimpsest.actors.models.offline.search import Hit
+from palimpsest.actors.models.offline.search import ShownHit
 from palimpsest.actors.models.offline.words import READ_CHARS, STOP, stem, stems, words
 from palimpsest.store.words.languages import LANGUAGES, LATIN, LIGHT, language_of
 from palimpsest.store.words.letters import plain
@@ -77,12 +77,12 @@ class _Word(NamedTuple):
     named: bool = False
 
 
-def answer(question: Question, pages: Sequence[Sequence[Item]]) -> Hit | None:
+def answer(question: Question, pages: Sequence[Sequence[Item]]) -> ShownHit | None:
     """The passage that answers best, out of the pages of a search in their order, and with it another that has as much;
     None where none does."""
     wanted = _wanted(question)
     least = ANSWERS if language_of(question.text) in ("", "english") else ANSWERS_ABROAD
-    found: list[Hit] = []
+    found: list[ShownHit] = []
     for page in pages:
         items = [item for item in page if item.who == "document"]
         texts = [f"{plain(item.source)}\n{plain(item.text[:READ_CHARS])}" for item in items]
@@ -92,7 +92,7 @@ def answer(question: Question, pages: Sequence[Sequence[Item]]) -> Hit | None:
             share = _share(wanted, text) if able else 0.0
             sure = len(items) == len(_BY_PLACE) and place == _BY_PLACE[0] and _share(rare, text) > 0
             if share >= (ANSWERS_ABROAD if sure else least):
-                found.append(Hit(item, _quote(wanted, text), share, share + place))
+                found.append(ShownHit(item, _quote(wanted, text), share, share + place))
     if not found:
         return None
     best, *others = sorted(found, key=lambda hit: -hit.score)

@@ -14,9 +14,9 @@ from palimpsest.actors.models.offline.facts import facts_in
 from palimpsest.actors.models.offline.hush import Forgotten, about_of, forgotten, forgotten_in, secrets, statements
 from palimpsest.actors.models.offline.lines import MARK, content, parsed, third
 from palimpsest.actors.models.offline.pages import read_page
-from palimpsest.actors.models.offline.reply import Call, Part
-from palimpsest.actors.models.offline.request import Said, View
-from palimpsest.actors.models.offline.unsay import Request
+from palimpsest.actors.models.offline.reply import PlannedCall, ReplyPart
+from palimpsest.actors.models.offline.request import RequestView, ShownMessage
+from palimpsest.actors.models.offline.unsay import ForgetRequest
 from palimpsest.actors.models.offline.words import alike, sentences, stems, words
 from palimpsest.events.functions import ARCHIVAL_MEMORY_INSERT, CONVERSATION_SEARCH, CORE_MEMORY_REPLACE
 
@@ -27,7 +27,7 @@ _GROUPS: Final = 8
 """So much of one message is known again."""
 
 
-def _last(said: Said, earlier: Sequence[str], time: str) -> Forgotten:
+def _last(said: ShownMessage, earlier: Sequence[str], time: str) -> Forgotten:
     """All that one message told."""
     lines = [fact.line for fact in facts_in(said.text, earlier)]
     alone = [frozenset({each}) for line in lines for each in secrets(line)]
@@ -35,13 +35,13 @@ def _last(said: Said, earlier: Sequence[str], time: str) -> Forgotten:
     return Forgotten.of(time, f"what you said at {said.time or 'last'}", [*groups, *alone[:_GROUPS]])
 
 
-def forget(view: View, request: Request) -> Part | None:
+def forget(view: RequestView, request: ForgetRequest) -> ReplyPart | None:
     """Take what is meant out of core memory, remember not to say it, and tell what the log still holds; None where
     nothing such is known and the request may be none."""
     theirs = [one for one in view.said() if one.who == "user"]
     topics = request.topics
     if not topics and not theirs:
-        return Part("Nothing was said yet.", "You have told me nothing yet, so there is nothing to forget.")
+        return ReplyPart("Nothing was said yet.", "You have told me nothing yet, so there is nothing to forget.")
     time, block = view.time or "undated", block_for(view)
     lines = block.text.split("\n") if block else []
     meant = forgotten(topics, (), time) if topics else _last(theirs[0], [s.text for s in theirs[1:4]], time)
@@ -50,14 +50,14 @@ def forget(view: View, request: Request) -> Part | None:
     query = " ".join(topics).strip("*")
     searched = [d for d in view.done if d.name == CONVERSATION_SEARCH.name and d.arguments.get("query") == query]
     if query and view.summary and CONVERSATION_SEARCH.name in view.tools and not (searched or done):
-        call = Call(CONVERSATION_SEARCH.name, {"query": query, "page": 0})
-        return Part("I look for what tells of it.", calls=(call,), waits=True)
+        call = PlannedCall(CONVERSATION_SEARCH.name, {"query": query, "page": 0})
+        return ReplyPart("I look for what tells of it.", calls=(call,), waits=True)
     items = [(one.text, one.time) for one in theirs]
     items += [(i.text, i.time) for d in searched if d.ok for i in read_page(d.result).items if i.who == "user"]
     told = {at: stated for text, at in items if meant.covers(" ".join(stated := statements(text)), at)}
     if not (gone or told or done):
         nothing = f"I know nothing of “{meant.label}”, so there is nothing to forget."
-        return Part("There is nothing such.", nothing) if request.certain else None
+        return ReplyPart("There is nothing such.", nothing) if request.certain else None
     if topics:
         saying = [[s for s in stated if meant.covers(s)] or stated for stated in told.values()]
         known = [*(_held(lines[at]) for at in gone), *(third(each) for some in saying for each in some)]
@@ -67,16 +67,16 @@ def forget(view: View, request: Request) -> Part | None:
     if gone and (
         CORE_MEMORY_REPLACE.name not in view.tools or any(d.name == CORE_MEMORY_REPLACE.name for d in view.failures)
     ):
-        return Part(
+        return ReplyPart(
             "I cannot edit core memory.", f"I cannot take “{meant.label}” out of my core memory: no edit is possible."
         )
     calls = without(view, block, gone, meant.line) if block and not done else []
     if calls and all(call.name == ARCHIVAL_MEMORY_INSERT.name for call in calls):
-        return Part("I make room for what I am not to say.", calls=tuple(calls), waits=True)
+        return ReplyPart("I make room for what I am not to say.", calls=tuple(calls), waits=True)
     marked = done or any(
         MARK in str(call.arguments.get("content", call.arguments.get("new_content"))) for call in calls
     )
-    return Part("The user wants something forgotten.", _told(meant, sorted(told), marked=marked), tuple(calls))
+    return ReplyPart("The user wants something forgotten.", _told(meant, sorted(told), marked=marked), tuple(calls))
 
 
 def _held(line: str) -> str:

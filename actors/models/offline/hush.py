@@ -17,7 +17,7 @@ import msgspec
 from palimpsest.actors.models.offline.asks import is_question
 from palimpsest.actors.models.offline.lines import MARK, parsed, third
 from palimpsest.actors.models.offline.pages import read_page
-from palimpsest.actors.models.offline.request import View
+from palimpsest.actors.models.offline.request import RequestView
 from palimpsest.actors.models.offline.unsay import ASKING, request_of
 from palimpsest.actors.models.offline.words import STOP, alike, sentences, stem, stems, vocabulary, words
 
@@ -126,7 +126,7 @@ def statements(text: str) -> list[str]:
     return [s for s in sentences(text) if not is_question(s) and not ((asked := request_of(s)) and asked.certain)]
 
 
-def _marks(view: View) -> Iterator[Forgotten]:
+def _marks(view: RequestView) -> Iterator[Forgotten]:
     """What core memory says is forgotten."""
     for block in view.blocks.values():
         yield from forgotten_in(block.text.split("\n"))
@@ -139,7 +139,7 @@ def _asked(said: str, time: str) -> Iterator[Forgotten]:
             yield forgotten(request.topics, (), time)
 
 
-def hushed(view: View) -> Hushed:
+def hushed(view: RequestView) -> Hushed:
     """What is not to be quoted now: by core memory, by what users ask for in the visible conversation, and by such
     requests as the searches of this turn have found."""
     found = list(_marks(view))
@@ -152,7 +152,7 @@ def hushed(view: View) -> Hushed:
     return lambda text, time: any(each.covers(text, time) for each in found)
 
 
-def asked_to_forget(view: View, asked: frozenset[str], *, for_number: bool) -> Forgotten | None:
+def asked_to_forget(view: RequestView, asked: frozenset[str], *, for_number: bool) -> Forgotten | None:
     """What was asked to be forgotten, if a question's stems ask for it; `for_number`: a number may answer it."""
     text = f"{' '.join(asked)} {0 if for_number else ''}"
     return next((each for each in _marks(view) if each.covers(text)), None)

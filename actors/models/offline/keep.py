@@ -14,8 +14,8 @@ from palimpsest.actors.models.offline.facts import Fact, facts_in, states
 from palimpsest.actors.models.offline.fold import fold
 from palimpsest.actors.models.offline.hush import hushed
 from palimpsest.actors.models.offline.lines import holds, slot_of, spoken
-from palimpsest.actors.models.offline.reply import Call, Part
-from palimpsest.actors.models.offline.request import Entry, View
+from palimpsest.actors.models.offline.reply import PlannedCall, ReplyPart
+from palimpsest.actors.models.offline.request import RequestView, ShownEntry
 from palimpsest.actors.models.offline.summary import extract
 from palimpsest.actors.models.offline.words import plain
 from palimpsest.events.functions import ARCHIVAL_MEMORY_INSERT, CORE_MEMORY_APPEND
@@ -25,9 +25,9 @@ _EXTRACT_CHARS: Final = 800
 _SAVED_LINES: Final = 8
 
 
-def keep(view: View, facts: tuple[Fact, ...]) -> Part:
+def keep(view: RequestView, facts: tuple[Fact, ...]) -> ReplyPart:
     """Store what was stated, as far as this turn has not done so yet."""
-    calls: list[Call] = []
+    calls: list[PlannedCall] = []
     said: dict[str, list[str]] = {"Noted": [], "I have that already": []}
     mine = [str(d.arguments.get(name) or "") for d in view.done for name in ("content", "new_content")]
     for label in dict.fromkeys(fact.block for fact in facts):
@@ -43,7 +43,7 @@ def keep(view: View, facts: tuple[Fact, ...]) -> Part:
             said["I have that already" if known else "Noted"].append(told)
         calls += written(view, block, lines, cells)
     thought = "The user told me something to keep." if calls else "What the user told me is kept."
-    return Part(thought, " ".join(f"{head}: {_told(told)}" for head, told in said.items() if told), tuple(calls))
+    return ReplyPart(thought, " ".join(f"{head}: {_told(told)}" for head, told in said.items() if told), tuple(calls))
 
 
 def _told(lines: list[str]) -> str:
@@ -51,7 +51,7 @@ def _told(lines: list[str]) -> str:
     return f"{text[0].lower()}{text[1:]}" if text.startswith(("You ", "Your ")) else text
 
 
-def save(view: View) -> tuple[Call, ...]:
+def save(view: RequestView) -> tuple[PlannedCall, ...]:
     """What a memory-pressure warning makes worth saving: facts that core memory lacks, and an extract with dates."""
     entries = _users_entries(view)
     block = block_for(view)
@@ -66,7 +66,7 @@ def save(view: View) -> tuple[Call, ...]:
     calls = []
     some = fitting(new[-_SAVED_LINES:], block.limit - len(block.text) if block else 0)
     if some and block is not None and CORE_MEMORY_APPEND.name in view.tools:
-        calls.append(Call(CORE_MEMORY_APPEND.name, {"name": block.label, "content": "\n".join(some)}))
+        calls.append(PlannedCall(CORE_MEMORY_APPEND.name, {"name": block.label, "content": "\n".join(some)}))
     else:
         some = []
     telling = extract([e for e in entries if not states(e.message)], _EXTRACT_CHARS)
@@ -74,11 +74,11 @@ def save(view: View) -> tuple[Call, ...]:
     rest = [f"[{day}] About the user: {line}" for line in new if line not in some]
     if (telling or rest) and ARCHIVAL_MEMORY_INSERT.name in view.tools:
         content = "\n".join([_EXTRACT_HEAD, *rest, *([telling] if telling else [])])
-        calls.append(Call(ARCHIVAL_MEMORY_INSERT.name, {"content": content}))
+        calls.append(PlannedCall(ARCHIVAL_MEMORY_INSERT.name, {"content": content}))
     return tuple(calls)
 
 
-def _users_entries(view: View) -> list[Entry]:
+def _users_entries(view: RequestView) -> list[ShownEntry]:
     """What users said since the last extract that is visible, oldest first, the present message included; without
     what was asked to be forgotten."""
     entries = [view.entry] if view.entry.type == "user_message" else []
@@ -88,5 +88,5 @@ def _users_entries(view: View) -> list[Entry]:
         if said.at <= since:
             break
         if said.who == "user" and not quiet(said.text, said.time):
-            entries.append(Entry(type="user_message", message=said.text, time=said.time))
+            entries.append(ShownEntry(type="user_message", message=said.text, time=said.time))
     return entries[::-1]

@@ -13,8 +13,8 @@ from typing import Final
 
 import msgspec
 
-from palimpsest.actors.models.offline.reply import Call, Reply
-from palimpsest.actors.models.offline.request import View
+from palimpsest.actors.models.offline.reply import DraftReply, PlannedCall
+from palimpsest.actors.models.offline.request import RequestView
 from palimpsest.actors.models.offline.summary import summarize
 from palimpsest.actors.models.offline.turn import reply
 from palimpsest.actors.models.protocol import USUAL, Answer, OnPiece, Piece, PieceKind, Terms
@@ -52,8 +52,8 @@ class OfflineModel:
 
 def respond(request: bytes) -> Answer:
     """The answer to a request, as a pure function. Raises ModelFailed("bad_request")."""
-    view = View(request)
-    answer = reply(view) if view.tools else Reply("", (), summarize(view))
+    view = RequestView(request)
+    answer = reply(view) if view.tools else DraftReply("", (), summarize(view))
     content = answer.text or answer.thought
     calls = tuple(_tool_call(len(view.messages), at, call) for at, call in enumerate(answer.calls))
     written = len(content) + sum(len(call.name) + len(call.arguments) for call in calls)
@@ -66,7 +66,7 @@ def respond(request: bytes) -> Answer:
     )
 
 
-def _tool_call(messages: int, at: int, call: Call) -> ToolCall:
+def _tool_call(messages: int, at: int, call: PlannedCall) -> ToolCall:
     arguments = msgspec.json.encode(call.arguments)
     digest = hashlib.blake2b(b"%d:%d:%b:%b" % (messages, at, call.name.encode(), arguments), digest_size=4)
     return ToolCall(id=f"call_{digest.hexdigest()}", name=call.name, arguments=arguments.decode())

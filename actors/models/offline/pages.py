@@ -37,22 +37,24 @@ class Item(msgspec.Struct, frozen=True):
     source: str = ""
 
 
-class Page(msgspec.Struct, frozen=True):
+class ShownPage(msgspec.Struct, frozen=True):
     items: tuple[Item, ...] = ()
     number: int = 0
     last: int = 0
 
 
-def read_page(result: str) -> Page:
+def read_page(result: str) -> ShownPage:
     """A search's result page; one that is empty or does not read has no items."""
     head = _PAGE.search(result[:400])
     if head is None:
-        return Page()
+        return ShownPage()
     try:
         raw = _items.decode(result[head.end() :])
     except (msgspec.MsgspecError, RecursionError):
-        return Page(number=int(head[2][:9]), last=int(head[3][:9]))
-    return Page(tuple(item for text in raw for item in _told_apart(_item(text))), int(head[2][:9]), int(head[3][:9]))
+        return ShownPage(number=int(head[2][:9]), last=int(head[3][:9]))
+    return ShownPage(
+        tuple(item for text in raw for item in _told_apart(_item(text))), int(head[2][:9]), int(head[3][:9])
+    )
 
 
 def _told_apart(item: Item) -> Iterator[Item]:

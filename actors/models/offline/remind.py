@@ -10,8 +10,8 @@ import re
 from typing import Final
 
 from palimpsest.actors.models.offline.clock import When, ahead, moment, span, when
-from palimpsest.actors.models.offline.reply import Argument, Call, Part
-from palimpsest.actors.models.offline.request import Done, View
+from palimpsest.actors.models.offline.reply import Argument, PlannedCall, ReplyPart
+from palimpsest.actors.models.offline.request import DoneCall, RequestView
 from palimpsest.actors.models.offline.words import STOP, clip, stems
 from palimpsest.events.functions import CANCEL_TIMER, LIST_TIMERS, SET_TIMER
 
@@ -66,56 +66,60 @@ def note_of(rest: str) -> str:
     return clip(_JOINER.sub("", bare.strip(), count=1).strip(" ,.!?"), _NOTE_CHARS)
 
 
-def remind(view: View, text: str, *, at_once: bool) -> Part:
+def remind(view: RequestView, text: str, *, at_once: bool) -> ReplyPart:
     """Set a timer and confirm it with its result; `at_once`: in one answer, without waiting for the result."""
     zone = ahead(view.time)
     found = when(text, moment(view.time), zone) or span(text)
     if found is None:
         utc = ", all in UTC" if zone is None else ""
         example = f"Say for example “in 10 minutes”, “tomorrow at 9” or “every day at 9”{utc}."
-        return Part("A reminder needs a time.", f"{ASK_WHEN} {example}")
+        return ReplyPart("A reminder needs a time.", f"{ASK_WHEN} {example}")
     note = note_of(found.rest) or "Time is up."
     done = [d for d in view.done if d.name == SET_TIMER.name and d.arguments.get("note") == note]
     if not done:
         arguments: dict[str, Argument] = {"note": note, found.argument: found.value}
         promise = _promise(note, found) if at_once else ""
-        return Part("A reminder is asked for.", promise, (Call(SET_TIMER.name, arguments),), waits=not at_once)
+        return ReplyPart(
+            "A reminder is asked for.", promise, (PlannedCall(SET_TIMER.name, arguments),), waits=not at_once
+        )
     if not done[-1].ok:
-        return Part("The timer was refused.", f"I am sorry, I could not set it: {clip(done[-1].result, 200)}")
+        return ReplyPart("The timer was refused.", f"I am sorry, I could not set it: {clip(done[-1].result, 200)}")
     how = "" if done[-1].result in ("", "None") else f" ({clip(done[-1].result, 200)})"
-    return Part("The timer is set.", f"{_promise(note, found)}{how}")
+    return ReplyPart("The timer is set.", f"{_promise(note, found)}{how}")
 
 
 def _promise(note: str, found: When) -> str:
     return f"Done: I will remind you {found.said}: “{note}”."
 
 
-def list_all(view: View) -> Part:
+def list_all(view: RequestView) -> ReplyPart:
     done = _last(view, LIST_TIMERS.name)
     if done is None:
-        return Part("The timers have to be looked up.", calls=(Call(LIST_TIMERS.name, {}),), waits=True)
-    return Part("The timers are listed.", f"Your reminders: {clip(done.result, 1500)}")
+        return ReplyPart("The timers have to be looked up.", calls=(PlannedCall(LIST_TIMERS.name, {}),), waits=True)
+    return ReplyPart("The timers are listed.", f"Your reminders: {clip(done.result, 1500)}")
 
 
-def cancel(view: View, text: str) -> Part:
+def cancel(view: RequestView, text: str) -> ReplyPart:
     """Find the timer that is meant among all, cancel it, and say how that went."""
     cancelled = [d for d in view.done if d.name == CANCEL_TIMER.name]
     listed = _last(view, LIST_TIMERS.name)
     if cancelled:
-        return Part("The timer function has answered.", _outcome(cancelled, listed))
+        return ReplyPart("The timer function has answered.", _outcome(cancelled, listed))
     if listed is None:
-        return Part("I have to find the timer that is meant.", calls=(Call(LIST_TIMERS.name, {}),), waits=True)
+        return ReplyPart(
+            "I have to find the timer that is meant.", calls=(PlannedCall(LIST_TIMERS.name, {}),), waits=True
+        )
     timers = read_timers(listed.result) if listed.ok else []
     wanted = stems(text) - _EMPTY
     chosen = _chosen(timers, wanted, everything=" all " in f" {text.lower()} ")
     if not chosen:
         hint = f" Your reminders: {clip(listed.result, 600)}" if timers or not listed.ok else ""
-        return Part("No timer matches.", f"I found nothing to cancel.{hint}")
-    calls = tuple(Call(CANCEL_TIMER.name, {"timer": timer}) for timer in chosen)
-    return Part("This is the timer that is meant.", calls=calls, waits=True)
+        return ReplyPart("No timer matches.", f"I found nothing to cancel.{hint}")
+    calls = tuple(PlannedCall(CANCEL_TIMER.name, {"timer": timer}) for timer in chosen)
+    return ReplyPart("This is the timer that is meant.", calls=calls, waits=True)
 
 
-def _outcome(cancelled: list[Done], listed: Done | None) -> str:
+def _outcome(cancelled: list[DoneCall], listed: DoneCall | None) -> str:
     notes = dict(read_timers(listed.result)) if listed else {}
     gone = [notes.get(str(d.arguments.get("timer")), str(d.arguments.get("timer"))) for d in cancelled if d.ok]
     failed = [f"I am sorry, that did not work: {clip(d.result, 200)}" for d in cancelled if not d.ok]
@@ -133,7 +137,7 @@ def _chosen(timers: list[tuple[str, str]], wanted: frozenset[str], *, everything
     return found if everything else found[:1]
 
 
-def _last(view: View, name: str) -> Done | None:
+def _last(view: RequestView, name: str) -> DoneCall | None:
     return next((d for d in reversed(view.done) if d.name == name), None)
 
 

@@ -1,4 +1,4 @@
-"""What the offline model wants to do about one thing in a message (`Part`), and how parts become one answer.
+"""What the offline model wants to do about one thing in a message (`ReplyPart`), and how parts become one answer.
 
 Two rules. Parts that wait for results hold back the message to the user, unless a message is due at once. Function
 calls come before the message that speaks of them; a function that the request does not offer is not called.
@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from palimpsest.actors.models.offline.request import View
+from palimpsest.actors.models.offline.request import RequestView
 from palimpsest.events.functions import HEARTBEAT, LIST_TIMERS, SEND_MESSAGE, function_named
 
 Argument = str | int | float | bool
@@ -19,29 +19,29 @@ Argument = str | int | float | bool
 ONE_MOMENT: Final = "Let me look that up."
 
 
-class Call(msgspec.Struct, frozen=True):
+class PlannedCall(msgspec.Struct, frozen=True):
     name: str
     arguments: dict[str, Argument]
 
 
-class Part(msgspec.Struct, frozen=True):
+class ReplyPart(msgspec.Struct, frozen=True):
     """`calls` are to be made now; with `waits` `say`, for the user, needs their results. `thought`: why."""
 
     thought: str
     say: str = ""
-    calls: tuple[Call, ...] = ()
+    calls: tuple[PlannedCall, ...] = ()
     waits: bool = False
 
 
-class Reply(msgspec.Struct, frozen=True):
+class DraftReply(msgspec.Struct, frozen=True):
     """An answer before it has ids: inner thoughts, calls, and plain text where no function can carry it."""
 
     thought: str
-    calls: tuple[Call, ...] = ()
+    calls: tuple[PlannedCall, ...] = ()
     text: str = ""
 
 
-def compose(view: View, parts: Sequence[Part], *, must_send: bool) -> Reply:
+def compose(view: RequestView, parts: Sequence[ReplyPart], *, must_send: bool) -> DraftReply:
     """One answer of all parts. `must_send`: it has to hold a message to the user, whatever it waits for."""
     offered = [p for p in parts if p.say or any(c.name in view.tools for c in p.calls)]
     calls = [call for part in offered for call in part.calls if call.name in view.tools]
@@ -54,28 +54,28 @@ def compose(view: View, parts: Sequence[Part], *, must_send: bool) -> Reply:
     if waits and speaks:
         say = f"{say} {ONE_MOMENT}".strip()
     if not speaks and calls:
-        return Reply(thought, tuple(calls))
+        return DraftReply(thought, tuple(calls))
     if not say and not speaks:
         return quiet(view)
     return spoken(view, thought, say or "All right.", calls)
 
 
-def spoken(view: View, thought: str, say: str, calls: Sequence[Call] = ()) -> Reply:
+def spoken(view: RequestView, thought: str, say: str, calls: Sequence[PlannedCall] = ()) -> DraftReply:
     """A message to the user after the calls."""
     if SEND_MESSAGE.name not in view.tools:
-        return Reply(thought, tuple(calls), say)
-    return Reply(thought, (*calls, Call(SEND_MESSAGE.name, {"message": say})))
+        return DraftReply(thought, tuple(calls), say)
+    return DraftReply(thought, (*calls, PlannedCall(SEND_MESSAGE.name, {"message": say})))
 
 
-def quiet(view: View) -> Reply:
+def quiet(view: RequestView) -> DraftReply:
     """An answer that changes nothing and says nothing, for a turn that was already answered."""
     if LIST_TIMERS.name in view.tools:
-        look = Call(LIST_TIMERS.name, {HEARTBEAT.name: False})
-        return Reply("The user has my answer already; I look at my timers and rest.", (look,))
+        look = PlannedCall(LIST_TIMERS.name, {HEARTBEAT.name: False})
+        return DraftReply("The user has my answer already; I look at my timers and rest.", (look,))
     return spoken(view, "The user has my answer already.", "That is all for now.")
 
 
-def _beating(call: Call, *, on: bool) -> Call:
+def _beating(call: PlannedCall, *, on: bool) -> PlannedCall:
     function = function_named(call.name)
     beats = {HEARTBEAT.name: on} if function and function.chains else {}
-    return Call(call.name, {**call.arguments, **beats})
+    return PlannedCall(call.name, {**call.arguments, **beats})

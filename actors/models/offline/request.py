@@ -26,34 +26,34 @@ HIDDEN: Final = "Note: prior messages"
 _USER: Final = '{"type":"user_message"'
 
 
-class _Function(msgspec.Struct, frozen=True, gc=False):
+class _SentFunction(msgspec.Struct, frozen=True, gc=False):
     name: str
     arguments: str = ""
 
 
-class _Call(msgspec.Struct, frozen=True):
-    function: _Function
+class _SentCall(msgspec.Struct, frozen=True):
+    function: _SentFunction
     id: str = ""
 
 
-class _Message(msgspec.Struct, frozen=True):
+class _SentMessage(msgspec.Struct, frozen=True):
     role: str
     content: str | None = None
-    tool_calls: list[_Call] | None = None
+    tool_calls: list[_SentCall] | None = None
     tool_call_id: str = ""
 
 
 class _Tool(msgspec.Struct, frozen=True):
-    function: _Function
+    function: _SentFunction
 
 
-class _Request(msgspec.Struct, frozen=True):
-    messages: list[_Message]
+class _SentRequest(msgspec.Struct, frozen=True):
+    messages: list[_SentMessage]
     model: str = "offline"
     tools: list[_Tool] | None = None
 
 
-class Entry(msgspec.Struct, frozen=True):
+class ShownEntry(msgspec.Struct, frozen=True):
     """A packaged input, alert or status of the queue, its fields as rendered."""
 
     type: str = ""
@@ -77,7 +77,7 @@ class _Result(msgspec.Struct, frozen=True):
     message: str = ""
 
 
-class Done(msgspec.Struct, frozen=True):
+class DoneCall(msgspec.Struct, frozen=True):
     """A call of the present turn and its result. `step` counts the turn's answers from 0."""
 
     step: int
@@ -87,13 +87,13 @@ class Done(msgspec.Struct, frozen=True):
     result: str
 
 
-class Block(msgspec.Struct, frozen=True):
+class ShownBlock(msgspec.Struct, frozen=True):
     label: str
     text: str
     limit: int
 
 
-class Said(msgspec.Struct, frozen=True):
+class ShownMessage(msgspec.Struct, frozen=True):
     """Something that was said in the visible queue. `who`: user or assistant."""
 
     who: str
@@ -103,25 +103,25 @@ class Said(msgspec.Struct, frozen=True):
     """Its place among the messages."""
 
 
-_requests: Final = msgspec.json.Decoder(_Request)
-_entries: Final = msgspec.json.Decoder(Entry)
+_requests: Final = msgspec.json.Decoder(_SentRequest)
+_entries: Final = msgspec.json.Decoder(ShownEntry)
 _results: Final = msgspec.json.Decoder(_Result)
 
 
-def entry_of(content: str | None) -> Entry:
+def entry_of(content: str | None) -> ShownEntry:
     """A user-role message unpacked; text that is not a package is a user's message."""
     text = content or ""
     if text.startswith("{"):
         try:
             entry = _entries.decode(text)
         except (msgspec.MsgspecError, RecursionError):
-            entry = Entry()
+            entry = ShownEntry()
         if entry.type:
             return entry
-    return Entry(type="user_message", message=text)
+    return ShownEntry(type="user_message", message=text)
 
 
-class View:
+class RequestView:
     """What a request shows. `entry` is the input of the present turn, `done` its calls so far."""
 
     def __init__(self, request: bytes) -> None:
@@ -135,15 +135,15 @@ class View:
         self.messages = decoded.messages
         self.model = decoded.model
         self.tools = frozenset([tool.function.name for tool in decoded.tools or ()])
-        self.status = Entry()
+        self.status = ShownEntry()
         self.warned = False
         self._walk_turn()
 
     def _walk_turn(self) -> None:
         """Find the turn's input from the end, its calls on the way, and a warning that no answer followed."""
-        answers: list[_Message] = []
+        answers: list[_SentMessage] = []
         results: dict[str, str] = {}
-        self.entry, self.at = Entry(), len(self.messages)
+        self.entry, self.at = ShownEntry(), len(self.messages)
         for at in range(len(self.messages) - 1, -1, -1):
             message = self.messages[at]
             if message.role == "assistant":
@@ -160,7 +160,7 @@ class View:
         answers.reverse()
         self.done = [d for step, answer in enumerate(answers) for d in _done(step, answer, results)]
 
-    def _takes(self, entry: Entry, answered: bool) -> bool:
+    def _takes(self, entry: ShownEntry, answered: bool) -> bool:
         """Take note of a queue's entry; True if it is the turn's input."""
         match entry.type:
             case "memory_status":
@@ -187,7 +187,7 @@ class View:
         return self.entry.time or self.status.time
 
     @cached_property
-    def blocks(self) -> dict[str, Block]:
+    def blocks(self) -> dict[str, ShownBlock]:
         """Core memory, read from the system message."""
         return _blocks(self.messages[0].content or "") if self.messages[0].role == "system" else {}
 
@@ -216,10 +216,10 @@ class View:
         return any(d.ok and d.name == SEND_MESSAGE.name and d.step not in going_on for d in self.done)
 
     @cached_property
-    def failures(self) -> list[Done]:
+    def failures(self) -> list[DoneCall]:
         return [d for d in self.done if not d.ok]
 
-    def said(self, *starts: str) -> Iterator[Said]:
+    def said(self, *starts: str) -> Iterator[ShownMessage]:
         """What was said before the present input, latest first; with `starts`, only what holds one of them."""
         for at in range(self.at - 1, 0, -1):
             message = self.messages[at]
@@ -227,13 +227,13 @@ class View:
                 content = message.content or ""
                 if _may_hold(content, starts) and (content.startswith(_USER) or not content.startswith("{")):
                     entry = entry_of(content)
-                    yield Said("user", _SPACES.sub(" ", entry.message[:READ_CHARS]), entry.time, at)
+                    yield ShownMessage("user", _SPACES.sub(" ", entry.message[:READ_CHARS]), entry.time, at)
             elif message.role == "assistant":
                 for call in message.tool_calls or ():
                     if call.function.name == SEND_MESSAGE.name and _may_hold(call.function.arguments, starts):
                         text = _object(call.function.arguments).get("message")
                         if isinstance(text, str):
-                            yield Said("assistant", text[:READ_CHARS], self._time_near(at), at)
+                            yield ShownMessage("assistant", text[:READ_CHARS], self._time_near(at), at)
 
     def spoke_last(self, words: str) -> bool:
         """Whether the agent's last message to the user, before the present input, holds these words."""
@@ -269,7 +269,7 @@ def _object(arguments: str) -> dict[str, Any]:
         return {}
 
 
-def _done(step: int, answer: _Message, results: dict[str, str]) -> Iterator[Done]:
+def _done(step: int, answer: _SentMessage, results: dict[str, str]) -> Iterator[DoneCall]:
     for call in answer.tool_calls or ():
         if (content := results.get(call.id)) is None:
             continue
@@ -278,11 +278,11 @@ def _done(step: int, answer: _Message, results: dict[str, str]) -> Iterator[Done
         except (msgspec.MsgspecError, RecursionError):
             result = _Result("OK", content)
         given = _object(call.function.arguments)
-        yield Done(step, call.function.name, given, result.status != "Failed", result.message)
+        yield DoneCall(step, call.function.name, given, result.status != "Failed", result.message)
 
 
-def _blocks(system: str) -> dict[str, Block]:
-    found: dict[str, Block] = {}
+def _blocks(system: str) -> dict[str, ShownBlock]:
+    found: dict[str, ShownBlock] = {}
     at = system.find(' characters="')
     while at >= 0:
         label = system[system.rfind("<", 0, at) + 1 : at]
@@ -292,6 +292,6 @@ def _blocks(system: str) -> dict[str, Block]:
             break
         limit = system[at + 13 : opened].partition('"')[0].partition("/")[2]
         text = system[opened + 2 : closed].removeprefix("\n").removesuffix("\n")
-        found[label] = Block(label, text, int(limit[:9]) if limit.isascii() and limit.isdigit() else 2000)
+        found[label] = ShownBlock(label, text, int(limit[:9]) if limit.isascii() and limit.isdigit() else 2000)
         at = system.find(' characters="', closed)
     return found

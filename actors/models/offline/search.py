@@ -60,12 +60,12 @@ def is_own(text: str) -> bool:
     return text.startswith(_OWN_WORDS) or text.endswith(FROM_CORE)
 
 
-class Hit(msgspec.Struct, frozen=True):
+class ShownHit(msgspec.Struct, frozen=True):
     item: Item
     quote: str
     coverage: float
     score: float
-    also: Hit | None = None
+    also: ShownHit | None = None
     """Another that is as good."""
 
 
@@ -76,7 +76,7 @@ def _apart(question: Question, text: str) -> float:
     return sum(b.weight for a, b in question.pairs if (a.stem, b.stem) not in beside)
 
 
-def hit(question: Question, item: Item) -> Hit | None:
+def hit(question: Question, item: Item) -> ShownHit | None:
     """How well an item answers; None where it does not, or may not be quoted."""
     text = item.text[:READ_CHARS]
     if item.who == "assistant" and is_own(text):
@@ -103,7 +103,7 @@ def hit(question: Question, item: Item) -> Hit | None:
     if item.who == "user" and item.source and not any(part in quote for part in sentences(item.source)):
         return None  # the message before says as much alone
     score = (share + fitness(question, quote)) * _trust(question, item.who)
-    return Hit(item, quote, share, round(score, 3))
+    return ShownHit(item, quote, share, round(score, 3))
 
 
 def _briefly(question: Question, parts: Sequence[str], held: Sequence[frozenset[str]], best: int, share: float) -> str:
@@ -141,14 +141,14 @@ def _most(question: Question, item: Item) -> float:
     return (share + 3 * SHAPE_BONUS) * _trust(question, item.who) if share >= WEAK else 0.0
 
 
-def hits(question: Question, items: Iterable[Item]) -> list[Hit]:
+def hits(question: Question, items: Iterable[Item]) -> list[ShownHit]:
     """The hits, best first; of equal ones the latest first, as the items come. One for each thing said.
 
     Of many items only those READ_ITEMS are read that can score highest, and those only while one can still win.
     """
     able = [(most, item) for item in items if (most := _most(question, item))]
     able.sort(key=lambda pair: pair[0], reverse=True)
-    found: dict[str, Hit] = {}
+    found: dict[str, ShownHit] = {}
     best = 0.0
     for most, item in able[:READ_ITEMS]:
         if most <= best and not question.wants_all:
@@ -163,16 +163,16 @@ def hits(question: Question, items: Iterable[Item]) -> list[Hit]:
     return ranked(found.values())
 
 
-def ranked(found: Iterable[Hit]) -> list[Hit]:
+def ranked(found: Iterable[ShownHit]) -> list[ShownHit]:
     """Best first; of those that are about as good the latest, which may correct the others."""
     return sorted(found, key=lambda h: (round(h.score, 1), h.item.time), reverse=True)
 
 
-def strong(question: Question, found: Iterable[Hit]) -> list[Hit]:
+def strong(question: Question, found: Iterable[ShownHit]) -> list[ShownHit]:
     return [h for h in found if h.score > 0.25 and is_strong(question, h.coverage, h.quote)]
 
 
-def told(one: Hit) -> str:
+def told(one: ShownHit) -> str:
     """A hit quoted with who said it and when."""
     quote = f"“{one.quote}”"
     day = one.item.time[:10]

@@ -19,7 +19,7 @@ from palimpsest.actors.models.offline.facts import facts_in, states
 from palimpsest.actors.models.offline.fold import fold
 from palimpsest.actors.models.offline.hush import Forgotten, forgotten
 from palimpsest.actors.models.offline.lines import holds
-from palimpsest.actors.models.offline.request import Entry, View, entry_of
+from palimpsest.actors.models.offline.request import RequestView, ShownEntry, entry_of
 from palimpsest.actors.models.offline.search import is_own
 from palimpsest.actors.models.offline.unsay import request_of
 from palimpsest.actors.models.offline.words import STOP, clip, plain, sentences, vocabulary, words
@@ -49,7 +49,7 @@ class Spoken(msgspec.Struct, frozen=True):
     text: str
 
 
-def summarize(view: View) -> str:
+def summarize(view: RequestView) -> str:
     """The answer to a summary request; for any other request without tools, what can be said of its messages."""
     system, user = _parts(view)
     limit = _limit(system) or DEFAULT_WORDS
@@ -62,7 +62,7 @@ def _first_words(text: str, limit: int) -> str:
     return " ".join((text.split() or ["Nothing", "was", "said."])[:limit])
 
 
-def _parts(view: View) -> tuple[str, str]:
+def _parts(view: RequestView) -> tuple[str, str]:
     system = "\n".join(m.content or "" for m in view.messages if m.role == "system")
     rest = [_plain_content(m.content or "") for m in view.messages if m.role != "system"]
     return system, "\n".join(rest)
@@ -188,7 +188,7 @@ def cost(line: str) -> int:
     return max(len(line.split()), len(line) // _WORD_CHARS)
 
 
-def extract(entries: Iterable[Entry], limit_chars: int) -> str:
+def extract(entries: Iterable[ShownEntry], limit_chars: int) -> str:
     """A compact extract of what users said, with the dates, for archival storage; "" where nothing tells anything."""
     scored = [
         (weight, at, f"[{entry.time[:10] or 'undated'}] user: {clip(sentence, 200)}")

@@ -20,9 +20,9 @@ from palimpsest.actors.models.offline.facts import facts_in
 from palimpsest.actors.models.offline.forget import forget
 from palimpsest.actors.models.offline.keep import keep, save
 from palimpsest.actors.models.offline.remind import ASK_WHEN, cancel, is_cancel, is_list, is_reminder, list_all, remind
-from palimpsest.actors.models.offline.reply import Part, Reply, compose, quiet, spoken
-from palimpsest.actors.models.offline.request import View
-from palimpsest.actors.models.offline.unsay import Request, request_of
+from palimpsest.actors.models.offline.reply import DraftReply, ReplyPart, compose, quiet, spoken
+from palimpsest.actors.models.offline.request import RequestView
+from palimpsest.actors.models.offline.unsay import ForgetRequest, request_of
 from palimpsest.actors.models.offline.words import clip, sentences
 from palimpsest.events.functions import SEND_MESSAGE
 
@@ -60,59 +60,59 @@ _SHORT: Final = re.compile(
 _TIMER_WORDS: Final = ("remind", "timer", "alarm", "wake", "ping")
 
 
-def reply(view: View) -> Reply:
+def reply(view: RequestView) -> DraftReply:
     """The answer to a request that offers functions."""
     must_send = view.is_due
     if view.warned:
         calls = save(view)
         said = "My memory is nearly full, so I save what matters first."
         if calls:
-            return compose(view, [Part(said, calls=calls, waits=not view.answered)], must_send=must_send)
+            return compose(view, [ReplyPart(said, calls=calls, waits=not view.answered)], must_send=must_send)
     if len(view.failures) >= 2:
         return _apology(view)
     match view.entry.type:
         case "user_message":
             return compose(view, _introduced(view, list(_parts(view))), must_send=must_send)
         case "":
-            return compose(view, [Part("There is no new message.", "I am here.")], must_send=must_send)
+            return compose(view, [ReplyPart("There is no new message.", "I am here.")], must_send=must_send)
         case _:
             return compose(view, [_interrupt(view)], must_send=must_send)
 
 
-def _apology(view: View) -> Reply:
+def _apology(view: RequestView) -> DraftReply:
     if any(d.ok and d.name == SEND_MESSAGE.name and d.step > view.failures[1].step for d in view.done):
         return quiet(view)
     error = clip(view.failures[-1].result, 300)
     return spoken(view, "Two calls failed; I tell the user.", f"I am sorry, that did not work: {error}")
 
 
-def _introduced(view: View, parts: list[Part]) -> list[Part]:
+def _introduced(view: RequestView, parts: list[ReplyPart]) -> list[ReplyPart]:
     """The parts, after a word on what this is in the first message of a conversation."""
     if not view.is_first or any(part.say.startswith(WHO_I_AM) for part in parts):
         return parts
-    return [Part("This is our first message.", WHO_I_AM), *parts]
+    return [ReplyPart("This is our first message.", WHO_I_AM), *parts]
 
 
-def _interrupt(view: View) -> Part:
+def _interrupt(view: RequestView) -> ReplyPart:
     entry = view.entry
     match entry.type:
         case "timer":
-            return Part("A timer fired.", f"Reminder: {clip(entry.note, 500) or 'it is time.'}")
+            return ReplyPart("A timer fired.", f"Reminder: {clip(entry.note, 500) or 'it is time.'}")
         case "login":
-            return Part("The user logged in.", f"Hello{_called(view)}. I am here; ask me what I have kept.")
+            return ReplyPart("The user logged in.", f"Hello{_called(view)}. I am here; ask me what I have kept.")
         case "upload":
             what = clip(" ".join(s for s in (entry.source, entry.detail) if s), 300) or "a document"
-            return Part("A document arrived.", f"I have received {what}. You can ask me about it: I search it.")
+            return ReplyPart("A document arrived.", f"I have received {what}. You can ask me about it: I search it.")
         case "heartbeat":
             count = view.status.recall_messages
             kept = f" I keep {count} messages." if count >= 0 else ""
-            return Part("This is a timed heartbeat.", f"Checking in: nothing is due.{kept}")
+            return ReplyPart("This is a timed heartbeat.", f"Checking in: nothing is due.{kept}")
         case _:
             what = clip(entry.message or entry.detail or entry.note or entry.type, 300)
-            return Part("The system raised an alert.", f"A notice from the system: {what}")
+            return ReplyPart("The system raised an alert.", f"A notice from the system: {what}")
 
 
-def _called(view: View) -> str:
+def _called(view: RequestView) -> str:
     """The user's name after a space, as core memory has it."""
     block = view.blocks.get("human")
     lines = block.text.splitlines() if block else []
@@ -121,11 +121,11 @@ def _called(view: View) -> str:
     return next((f" {name.strip(' .')}" for name in named), "")
 
 
-def _parts(view: View) -> Iterator[Part]:
+def _parts(view: RequestView) -> Iterator[ReplyPart]:
     """What the message asks for, one part each, in its order; at the least an acknowledgement."""
     text = view.text.strip()
     if not text:
-        yield Part("The message is empty.", "Your message is empty. " + _HELP)
+        yield ReplyPart("The message is empty.", "Your message is empty. " + _HELP)
         return
     followed = _time_for_earlier(view, text)
     if followed:
@@ -160,14 +160,14 @@ def _parts(view: View) -> Iterator[Part]:
         yield _small_talk(view, text)
 
 
-def _all_of(said: list[str]) -> Request:
+def _all_of(said: list[str]) -> ForgetRequest:
     """All that a message asks to forget: one edit of core memory does it."""
     requests = [request for sentence in said if (request := request_of(sentence)) and request.topics]
     topics = dict.fromkeys(topic for request in requests for topic in request.topics)
-    return Request(tuple(topics), all(request.certain for request in requests))
+    return ForgetRequest(tuple(topics), all(request.certain for request in requests))
 
 
-def _time_for_earlier(view: View, text: str) -> str:
+def _time_for_earlier(view: RequestView, text: str) -> str:
     """The request for a reminder that lacked a time, completed by this message; "" where there is none."""
     if len(text) > 80 or not view.spoke_last(ASK_WHEN):
         return ""
@@ -177,7 +177,7 @@ def _time_for_earlier(view: View, text: str) -> str:
     return f"{theirs.text} {text}"
 
 
-def _request(view: View, sentence: str) -> Part | None:
+def _request(view: RequestView, sentence: str) -> ReplyPart | None:
     """A reminder to set, list or cancel."""
     low = sentence.lower()
     if not any(word in low for word in _TIMER_WORDS):
@@ -189,29 +189,29 @@ def _request(view: View, sentence: str) -> Part | None:
     return remind(view, sentence, at_once=view.is_due) if is_reminder(sentence) else None
 
 
-def _answer(view: View, question: str) -> Part:
+def _answer(view: RequestView, question: str) -> ReplyPart:
     if _OWN_NAME.search(question):
         persona = view.blocks.get("persona")
         lines = persona.text.splitlines()[::-1] if persona else []
         name = next((f"{line} " for line in lines if line.startswith("My name is ")), "")
-        return Part("The user asks for my name.", f"{name}{WHO_I_AM}")
+        return ReplyPart("The user asks for my name.", f"{name}{WHO_I_AM}")
     if _IDENTITY.search(question):
-        return Part("The user asks what I am.", f"{WHO_I_AM} {_HELP}")
+        return ReplyPart("The user asks what I am.", f"{WHO_I_AM} {_HELP}")
     if _HOW.match(question):
-        return Part("The user is polite.", "All is well here, thank you.")
+        return ReplyPart("The user is polite.", "All is well here, thank you.")
     return ask(view, question)
 
 
-def _small_talk(view: View, text: str) -> Part:
+def _small_talk(view: RequestView, text: str) -> ReplyPart:
     if len(text) < 60:
         if _GREETING.match(text):
-            return Part("The user greets me.", f"Hello{_called(view)}. What shall I keep or look up for you?")
+            return ReplyPart("The user greets me.", f"Hello{_called(view)}. What shall I keep or look up for you?")
         if _THANKS.match(text):
-            return Part("The user thanks me.", "You are welcome.")
+            return ReplyPart("The user thanks me.", "You are welcome.")
         if _BYE.match(text):
-            return Part("The user leaves.", f"Goodbye{_called(view)}. I keep everything for next time.")
+            return ReplyPart("The user leaves.", f"Goodbye{_called(view)}. I keep everything for next time.")
         if _SHORT.match(text):
-            return Part("The user agrees.", "All right.")
+            return ReplyPart("The user agrees.", "All right.")
         if _IDENTITY.search(text):
-            return Part("The user asks what I am.", f"{WHO_I_AM} {_HELP}")
-    return Part("I keep this without understanding it.", f"Noted: “{clip(text, _QUOTE_CHARS)}”")
+            return ReplyPart("The user asks what I am.", f"{WHO_I_AM} {_HELP}")
+    return ReplyPart("I keep this without understanding it.", f"Noted: “{clip(text, _QUOTE_CHARS)}”")

@@ -21,7 +21,7 @@ ASKING: Final = (
 """One of these stands in every request."""
 
 
-class Request(msgspec.Struct, frozen=True):
+class ForgetRequest(msgspec.Struct, frozen=True):
     """What is to be forgotten: `topics` ("*" is all, none is what was said last); `certain`: it can mean nothing
     else."""
 
@@ -124,7 +124,7 @@ _IDIOM: Final = re.compile(r"(?:(?:oh|ah|well|no|ok|just)[\s,]+)*forget (?:about
 
 
 @lru_cache(maxsize=1024)
-def request_of(sentence: str) -> Request | None:
+def request_of(sentence: str) -> ForgetRequest | None:
     """What a sentence asks to forget; None where it asks for nothing such."""
     said = sentence.replace("\u2019", "'").strip().strip("\"'“”‘")
     if _IDIOM.match(said) or _REPORTED.search(said):
@@ -135,11 +135,11 @@ def request_of(sentence: str) -> Request | None:
         at = _led(said, start)
         if asks := _ASKS.match(said, at):
             asked = _request(asks) if at > start or not asks["loose"] else None
-            named = _NAMED.match(said[:start]) if asked == Request(()) else None
-            return Request((_bare(named["what"]),)) if named else asked
+            named = _NAMED.match(said[:start]) if asked == ForgetRequest(()) else None
+            return ForgetRequest((_bare(named["what"]),)) if named else asked
     passive = _PASSIVE.match(said, _led(said, 0))
     asked = _request(passive) if passive else None
-    return Request(asked.topics, certain=bool(passive and _SAID.match(passive["what"]))) if asked else None
+    return ForgetRequest(asked.topics, certain=bool(passive and _SAID.match(passive["what"]))) if asked else None
 
 
 def _led(said: str, start: int) -> int:
@@ -149,20 +149,20 @@ def _led(said: str, start: int) -> int:
     return start
 
 
-def _request(found: re.Match[str]) -> Request | None:
+def _request(found: re.Match[str]) -> ForgetRequest | None:
     what, *reason = map(_bare, _REASON.split(found["what"].strip(), maxsplit=1))
     said = _SAID.match(what)
     about = _bare(what[said.end() :]) if said else what
     if _ALL.match(what) or (said and _ALL.match(about)):
-        return Request(("*",))
+        return ForgetRequest(("*",))
     if _LAST.match(what):
-        return None if found["strike"] and any(reason) else Request(())
+        return None if found["strike"] and any(reason) else ForgetRequest(())
     certain = bool(found["sure"] or said or _MINE.match(about) or _FROM_MEMORY.search(found["what"]))
     if not certain and (found["loose"] or found["weak"] or not _OWNED.match(about)):
         return None
     bare = _GIVEN.sub("", about)
     topics = tuple(filter(None, map(_bare, _ALSO.split(bare) if _OWNED.match(bare) else [bare])))
-    return Request(topics, certain) if topics else None
+    return ForgetRequest(topics, certain) if topics else None
 
 
 def _bare(what: str) -> str:

@@ -25,7 +25,7 @@ from palimpsest.events.sources import Source, fold_source
 from palimpsest.events.types import DocumentRemoved, PassagesLoaded, SourceUnloaded
 from palimpsest.store.library.reading import Library
 from palimpsest.store.logs.contract import Append, Appended
-from palimpsest.store.logs.in_memory import MemoryLog
+from palimpsest.store.logs.in_memory import InMemoryLog
 from tests.actors.loads.test_loader import prose
 
 NAME = "manuals"
@@ -41,7 +41,7 @@ class KilledError(Exception):
 class Meddled(DirectLog):
     """A log on which others do something before a client's nth call."""
 
-    def __init__(self, store: MemoryLog, meddling: Meddling) -> None:
+    def __init__(self, store: InMemoryLog, meddling: Meddling) -> None:
         super().__init__(store)
         self._meddling = meddling
         self._calls = 0
@@ -65,7 +65,7 @@ class Scene:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.log = MemoryLog()
+        self.log = InMemoryLog()
         self.log.open_epoch()
         self.write("pump")
         (folder / "b.txt").write_text(prose(3))

@@ -23,7 +23,7 @@ from palimpsest.events.sources import Source
 from palimpsest.events.types import PassagesLoaded, Settings, SettingsChanged, UploadFinished
 from palimpsest.store.library.reading import Library
 from palimpsest.store.logs.contract import Append, Appended
-from palimpsest.store.logs.in_memory import MemoryLog
+from palimpsest.store.logs.in_memory import InMemoryLog
 from tests.simulation.promises import Watch
 
 T = TypeVar("T")
@@ -39,7 +39,7 @@ class Place:
     def __init__(self, path: Path) -> None:
         self.folder = path / "files"
         self.folder.mkdir()
-        self.log = MemoryLog()
+        self.log = InMemoryLog()
         self.log.open_epoch()
         for agent in ("ada", "bob"):
             self.log.append([Append((draft(agent, 0, newborn(Settings()), key="create"),))])
@@ -94,7 +94,7 @@ def prose(lines: int, word: str = "pump") -> str:
 class Dies(DirectLog):
     """A log whose client is killed at its nth append; before or after that append is durable."""
 
-    def __init__(self, store: MemoryLog, at: int, *, after: bool) -> None:
+    def __init__(self, store: InMemoryLog, at: int, *, after: bool) -> None:
         super().__init__(store)
         self.left = at
         self.after = after

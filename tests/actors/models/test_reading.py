@@ -17,7 +17,7 @@ from bench.openai_stub import Stub
 from palimpsest.actors.models.hosted import answers, reading
 from palimpsest.actors.models.hosted.failures import Failure, from_error
 from palimpsest.actors.models.hosted.openai import OpenAIModel
-from palimpsest.actors.models.hosted.reading import Reading, whole_answer
+from palimpsest.actors.models.hosted.reading import BodyReader, whole_answer
 from palimpsest.actors.models.protocol import Answer, ModelFailed, Piece, Terms
 
 SAID = 'You said: "hello"'
@@ -118,7 +118,7 @@ def test_halves_in_a_calls_arguments_are_joined() -> None:
     head = b'data: {"choices":[{"delta":{"tool_calls":[{"index":0,"id":"a","function":{"name":"f","arguments":"'
     parts = (b'{\\"message\\": \\"\\ud83d', b'\\ude00\\"}')
     body = b"".join(head + part + b'"}}]}}]}\n\n' for part in parts)
-    read = Reading()
+    read = BodyReader()
     assert read.feed(body + b"data: [DONE]\n\n") is None
     answer = read.end()
     assert isinstance(answer, Answer)
@@ -143,13 +143,13 @@ def test_parts_of_thinking_are_reasoning() -> None:
 def test_a_stream_cut_after_a_whole_call_is_an_answer_and_one_cut_in_a_call_is_none() -> None:
     whole, half = b'"arguments":"{\\"a\\":1}"', b'"arguments":"{\\"a\\":1"'
     for arguments, is_answer in ((whole, True), (half, False)):
-        read = Reading()
+        read = BodyReader()
         read.feed(b'data: {"choices":[{"delta":{"tool_calls":[{"function":{"name":"f",%b}}]}}]}\n\n' % arguments)
         assert isinstance(read.end(), Answer) is is_answer
 
 
 def test_text_without_an_end_is_cut_off() -> None:
-    read = Reading()
+    read = BodyReader()
     read.feed(chunk({"content": "Well"}))
     failure = read.end()
     assert isinstance(failure, Failure)
@@ -161,7 +161,7 @@ def test_text_without_an_end_is_cut_off() -> None:
 
 def shown(*deltas: dict[str, Any], plain: bool) -> list[tuple[str, str]]:
     pieces: list[Piece] = []
-    read = Reading(pieces.append, plain=plain)
+    read = BodyReader(pieces.append, plain=plain)
     for delta in deltas:
         read.feed(chunk(delta))
     pieces.append(Piece("end", ""))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from palimpsest.actors.models.hosted.failures import Told, classify
+from palimpsest.actors.models.hosted.failures import ServerWords, classify
 from palimpsest.actors.models.hosted.remedies import next_step, remedies
 from palimpsest.events.formats import (
     ALTERNATING,
@@ -77,7 +77,7 @@ SAID = [
 
 @pytest.mark.parametrize(("status", "words", "part"), SAID)
 def test_a_refusal_names_what_mends_it_and_is_not_tried_again(status: int, words: str, part: str) -> None:
-    failure = classify(status, Told(words))
+    failure = classify(status, ServerWords(words))
     assert failure.mended_by[0] == part
     assert (failure.error, failure.again) == ("bad_request", False)
     assert words in failure.quote
@@ -96,7 +96,7 @@ def test_a_refusal_names_what_mends_it_and_is_not_tried_again(status: int, words
     ],
 )
 def test_other_failures_are_what_they_were(status: int, words: str) -> None:
-    assert classify(status, Told(words)).mended_by == ()
+    assert classify(status, ServerWords(words)).mended_by == ()
 
 
 def test_a_ladder_is_climbed_a_part_at_a_time() -> None:

@@ -13,8 +13,7 @@ from palimpsest.actors.models.hosted.openai import OpenAIModel
 from palimpsest.actors.models.protocol import ModelFailed
 from palimpsest.events.errors import StorageAway
 from palimpsest.store.keys.files import Handed, LiveKeys
-from palimpsest.store.keys.keys import Keys, OpenAI, Trusted, keys_in
-from palimpsest.store.keys.keys import Server as Keyed
+from palimpsest.store.keys.keys import Credentials, Keys, OpenAI, Trusted, keys_in
 from tests.worlds.stub_server import Server, ask, both_ways
 
 OPENAI_KEY = "sk-openai-0123456789"
@@ -70,7 +69,7 @@ def holding(*secrets: str) -> Any:
 @both_ways
 def test_two_servers_with_two_keys(servers: tuple[Server, Server], stream: bool) -> None:
     one, other = servers
-    keys = Keys(servers=(Keyed(url=one.url, key=ONE), Keyed(url=other.url, key=OTHER)))
+    keys = Keys(servers=(Credentials(url=one.url, key=ONE), Credentials(url=other.url, key=OTHER)))
     complete(keys, one.url, other.url, stream=stream)
     assert [headers(each)["authorization"] for each in servers] == [f"Bearer {ONE}", f"Bearer {OTHER}"]
 
@@ -104,7 +103,7 @@ def test_a_key_in_the_ambient_authorization_header_stays_at_home(
 ) -> None:
     monkeypatch.setenv("OPENAI_CUSTOM_HEADERS", "authorization: Bearer ambient-secret")
     one, other = servers
-    complete(Keys(servers=(Keyed(url=one.url, key=ONE),)), one.url, other.url)
+    complete(Keys(servers=(Credentials(url=one.url, key=ONE),)), one.url, other.url)
     assert not holding("ambient-secret")(headers(one))
     assert not holding("ambient-secret")(headers(other))
 
@@ -137,7 +136,7 @@ def test_no_redirect_takes_anything_to_another_server(
 ) -> None:
     """Neither a key or a header, nor the conversation."""
     one, other = servers
-    keys = Keys(servers=(Keyed(url=one.url, key=ONE, headers={"api-key": "azure-secret"}),))
+    keys = Keys(servers=(Credentials(url=one.url, key=ONE, headers={"api-key": "azure-secret"}),))
     one.script({"status": status, "headers": {"location": f"{other.url}/chat/completions"}})
     failed = fail(keys, one.url, model="stub-script", stream=stream)
     assert failed.error == "unreachable"
@@ -150,7 +149,7 @@ def test_no_redirect_takes_anything_to_another_server(
 def test_a_redirect_within_a_server_is_followed_with_the_key(servers: tuple[Server, Server], status: int) -> None:
     one, _ = servers
     one.script({"status": status, "headers": {"location": "/v2/chat/completions"}})
-    complete(Keys(servers=(Keyed(url=one.url, key=ONE),)), one.url, model="stub-script")
+    complete(Keys(servers=(Credentials(url=one.url, key=ONE),)), one.url, model="stub-script")
     first, second = one.stub.requests
     assert (first.path, second.path) == ("/v1/chat/completions", "/v2/chat/completions")
     assert second.headers["authorization"] == f"Bearer {ONE}"
@@ -159,7 +158,7 @@ def test_a_redirect_within_a_server_is_followed_with_the_key(servers: tuple[Serv
 
 def test_embeddings_are_redirected_to_nobody_either(servers: tuple[Server, Server]) -> None:
     one, other = servers
-    keys = LiveKeys(Handed(environment=Keys(servers=(Keyed(url=one.url, headers={"api-key": "azure-secret"}),))))
+    keys = LiveKeys(Handed(environment=Keys(servers=(Credentials(url=one.url, headers={"api-key": "azure-secret"}),))))
     one.script({"status": 308, "headers": {"location": f"{other.url}/embeddings"}})
     embedder = OpenAIEmbedder("openai:stub-script", keys=keys, base_url=one.url, max_retries=0)
     with pytest.raises(StorageAway, match="sends requests on"):
@@ -170,10 +169,10 @@ def test_embeddings_are_redirected_to_nobody_either(servers: tuple[Server, Serve
 
 def test_embeddings_use_a_key_that_changes(servers: tuple[Server, Server]) -> None:
     one, _ = servers
-    keys = LiveKeys(Handed(environment=Keys(servers=(Keyed(url=one.url, key=ONE),))))
+    keys = LiveKeys(Handed(environment=Keys(servers=(Credentials(url=one.url, key=ONE),))))
     embedder = OpenAIEmbedder("openai:stub", keys=keys, base_url=one.url, max_retries=0)
     embedder.embed(["a"])
-    keys.take(Handed(environment=Keys(servers=(Keyed(url=one.url, key=OTHER),))))
+    keys.take(Handed(environment=Keys(servers=(Credentials(url=one.url, key=OTHER),))))
     embedder.embed(["a"])
     assert [each.headers["authorization"][-4:] for each in one.stub.requests] == [ONE[-4:], ONE[-4:], OTHER[-4:]]
 
@@ -182,8 +181,8 @@ def test_embeddings_use_a_key_that_changes(servers: tuple[Server, Server]) -> No
 @pytest.mark.parametrize(
     "keys",
     [
-        lambda url: Keys(servers=(Keyed(url=url, key=ONE),)),
-        lambda url: Keys(servers=(Keyed(url=url, headers={"api-key": ONE}),)),
+        lambda url: Keys(servers=(Credentials(url=url, key=ONE),)),
+        lambda url: Keys(servers=(Credentials(url=url, headers={"api-key": ONE}),)),
         lambda url: Keys(openai=OpenAI(key=ONE), trusted=Trusted(typed=(url,))),
     ],
     ids=["key", "header", "environment"],
@@ -217,7 +216,7 @@ def test_an_imported_address_is_asked_for_nothing(servers: tuple[Server, Server]
     [
         lambda url: {"trusted": Trusted(allowed=(url,))},
         lambda url: {"trusted": Trusted(typed=(url,))},
-        lambda url: {"servers": (Keyed(url=url, key=ONE),)},
+        lambda url: {"servers": (Credentials(url=url, key=ONE),)},
         lambda url: {"openai": OpenAI(url=url)},
     ],
     ids=["allowed", "typed", "key", "base url"],
@@ -239,7 +238,10 @@ def test_an_allowed_address_gets_no_key_of_the_environment(servers: tuple[Server
 def test_no_servers_key_is_in_any_servers_error(servers: tuple[Server, Server]) -> None:
     one, other = servers
     keys = Keys(
-        servers=(Keyed(url=one.url, key=ONE), Keyed(url=other.url, key=OTHER, headers={"X-Tenant": "tenant-secret"})),
+        servers=(
+            Credentials(url=one.url, key=ONE),
+            Credentials(url=other.url, key=OTHER, headers={"X-Tenant": "tenant-secret"}),
+        ),
         openai=OpenAI(key=OPENAI_KEY, headers={"OpenAI-Organization": "org-secret-1"}),
     )
     one.script({"status": 401, "body": f"knows {ONE}, {OTHER}, tenant-secret, {OPENAI_KEY} and org-secret-1 not"})

@@ -9,15 +9,15 @@ from typing import Any
 
 import pytest
 
-from palimpsest.actors.models.hosted.slots import IN_FLIGHT, Line, Slots, server_of
+from palimpsest.actors.models.hosted.slots import IN_FLIGHT, Slots, WaitingLine, server_of
 
 
-def served(line: Line[str]) -> list[str]:
+def served(line: WaitingLine[str]) -> list[str]:
     """All who may go now."""
     return list(iter(line.next, None))
 
 
-def order(line: Line[str]) -> list[str]:
+def order(line: WaitingLine[str]) -> list[str]:
     """The order in which all who wait are served, one after the other."""
     found = []
     while (ticket := line.next()) is not None:
@@ -27,7 +27,7 @@ def order(line: Line[str]) -> list[str]:
 
 
 def test_no_more_are_served_at_once_than_the_bound() -> None:
-    line = Line[str](2)
+    line = WaitingLine[str](2)
     for ticket in ("a1", "a2", "a3"):
         line.join("a", ticket)
     assert served(line) == ["a1", "a2"]
@@ -37,7 +37,7 @@ def test_no_more_are_served_at_once_than_the_bound() -> None:
 
 
 def test_agents_take_turns_and_each_is_served_in_order() -> None:
-    line = Line[str](1)
+    line = WaitingLine[str](1)
     for agent, count in (("a", 4), ("b", 2), ("c", 1)):
         for number in range(1, count + 1):
             line.join(agent, f"{agent}{number}")
@@ -46,7 +46,7 @@ def test_agents_take_turns_and_each_is_served_in_order() -> None:
 
 def test_an_agent_that_comes_late_waits_for_one_round_at_most() -> None:
     """80 requests of one agent do not stand before the first of another."""
-    line = Line[str](1)
+    line = WaitingLine[str](1)
     for number in range(80):
         line.join("busy", f"busy{number}")
     assert line.next() == "busy0"
@@ -56,7 +56,7 @@ def test_an_agent_that_comes_late_waits_for_one_round_at_most() -> None:
 
 
 def test_the_least_bound_that_an_agent_asks_for_is_the_servers() -> None:
-    line = Line[str](8)
+    line = WaitingLine[str](8)
     line.join("a", "a1", 3)
     line.join("b", "b1")
     line.join("c", "c1", 2)
@@ -72,7 +72,7 @@ def test_the_least_bound_that_an_agent_asks_for_is_the_servers() -> None:
 
 
 def test_nobody_asks_a_server_that_is_busy_and_then_one_goes_first() -> None:
-    line = Line[str](8)
+    line = WaitingLine[str](8)
     for number in range(4):
         line.join("a", f"a{number}")
     assert line.next() == "a0"
@@ -89,7 +89,7 @@ def test_nobody_asks_a_server_that_is_busy_and_then_one_goes_first() -> None:
 
 
 def test_a_server_that_stays_busy_is_so_for_all_who_wait() -> None:
-    line = Line[str](8)
+    line = WaitingLine[str](8)
     for _ in range(3):
         asked = line.refusals
         line.rest(asked)
@@ -105,7 +105,7 @@ def test_a_server_that_stays_busy_is_so_for_all_who_wait() -> None:
 
 
 def test_who_gives_up_is_not_called() -> None:
-    line = Line[str](1)
+    line = WaitingLine[str](1)
     line.join("a", "a1")
     line.join("b", "b1")
     line.give_up("a", "a1")

@@ -33,8 +33,7 @@ from palimpsest.events.types import (
     Usage,
 )
 from palimpsest.store.keys.files import Handed, LiveKeys
-from palimpsest.store.keys.keys import Keys
-from palimpsest.store.keys.keys import Server as KeyOf
+from palimpsest.store.keys.keys import Credentials, Keys
 from tests.worlds.story import AGENT, Story, say
 from tests.worlds.stub_server import Server
 
@@ -138,7 +137,7 @@ def test_more_texts_than_are_remembered_are_all_told(server: Server, monkeypatch
 
 def test_the_key_goes_to_its_server_and_nothing_to_an_address_that_an_import_brought(server: Server) -> None:
     server.stub.about = TOKENIZERS["vllm"]
-    assert counts(tokenizer(servers=(KeyOf(url=server.url, key=KEY),)), "vllm", server.url, "a") == [1]
+    assert counts(tokenizer(servers=(Credentials(url=server.url, key=KEY),)), "vllm", server.url, "a") == [1]
     assert server.stub.requests[0].headers["authorization"] == f"Bearer {KEY}"
     server.stub.requests.clear()
     assert counts(tokenizer(imported=(server.url,)), "vllm", server.url, "b") == [None]

@@ -13,7 +13,7 @@ from palimpsest.actors.models.hosted.window import (
     QUESTIONS,
     UNKNOWN,
     UNREACHED,
-    Window,
+    ServedWindow,
     combined,
     read_lmstudio_1,
     read_models,
@@ -25,22 +25,22 @@ from tests.worlds.stub_server import Server, running
 KEY = "sk-window-0123456789"
 
 SAYS = {
-    "vllm": Window(served=4096, source="/v1/models"),
-    "sglang": Window(served=4096, source="/v1/models"),
-    "llama_cpp": Window(served=4096, trained=131_072, source="/v1/models", slots=4),
-    "llama_cpp_old": Window(served=4096, trained=131_072, source="llama.cpp's /props", slots=4),
+    "vllm": ServedWindow(served=4096, source="/v1/models"),
+    "sglang": ServedWindow(served=4096, source="/v1/models"),
+    "llama_cpp": ServedWindow(served=4096, trained=131_072, source="/v1/models", slots=4),
+    "llama_cpp_old": ServedWindow(served=4096, trained=131_072, source="llama.cpp's /props", slots=4),
     "llama_cpp_python": UNKNOWN,
-    "ollama": Window(served=4096, trained=131_072, source="Ollama's /api/ps"),
-    "ollama_unloaded": Window(served=4096, trained=131_072, source="Ollama's /api/show"),
-    "lm_studio": Window(served=4096, trained=131_072, source="LM Studio's /api/v0/models"),
-    "lm_studio_1": Window(served=4096, trained=131_072, source="LM Studio's /api/v1/models"),
-    "tgi": Window(served=4096, source="TGI's /info"),
-    "openrouter": Window(served=4096, source="/v1/models"),
-    "kobold": Window(served=4096, source="KoboldCpp's /api/extra/true_max_context_length"),
+    "ollama": ServedWindow(served=4096, trained=131_072, source="Ollama's /api/ps"),
+    "ollama_unloaded": ServedWindow(served=4096, trained=131_072, source="Ollama's /api/show"),
+    "lm_studio": ServedWindow(served=4096, trained=131_072, source="LM Studio's /api/v0/models"),
+    "lm_studio_1": ServedWindow(served=4096, trained=131_072, source="LM Studio's /api/v1/models"),
+    "tgi": ServedWindow(served=4096, source="TGI's /info"),
+    "openrouter": ServedWindow(served=4096, source="/v1/models"),
+    "kobold": ServedWindow(served=4096, source="KoboldCpp's /api/extra/true_max_context_length"),
 }
 
 
-def ask(url: str, model: str = "small", key: str = "", timeout_s: float = 2.0) -> Window:
+def ask(url: str, model: str = "small", key: str = "", timeout_s: float = 2.0) -> ServedWindow:
     return asyncio.run(window_of(url, model, access=Access(key=key), timeout_s=timeout_s))
 
 
@@ -53,7 +53,7 @@ def test_a_server_says_what_it_serves(server: Server, name: str) -> None:
 
 def test_a_model_that_is_not_loaded_has_only_the_length_that_it_was_trained_for(server: Server) -> None:
     server.stub.about = SERVERS["ollama_unloaded"]("small", 0)
-    assert ask(server.url) == Window(trained=131_072, source="Ollama's /api/show")
+    assert ask(server.url) == ServedWindow(trained=131_072, source="Ollama's /api/show")
 
 
 def test_a_server_that_is_not_there_says_nothing() -> None:
@@ -89,8 +89,8 @@ def test_the_last_num_ctx_of_a_models_file_holds() -> None:
 
 
 def test_of_several_answers_the_least_counts() -> None:
-    said = [("a", Window(served=8192)), ("b", Window(served=4096)), ("c", Window(trained=2048))]
-    assert combined(said) == Window(served=4096, trained=2048, source="b")
+    said = [("a", ServedWindow(served=8192)), ("b", ServedWindow(served=4096)), ("c", ServedWindow(trained=2048))]
+    assert combined(said) == ServedWindow(served=4096, trained=2048, source="b")
 
 
 def test_questions_go_beside_the_servers_address_and_under_it() -> None:

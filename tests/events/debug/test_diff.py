@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from palimpsest.events.codec import decode
-from palimpsest.events.debug.diff import Piece, Road, apply, diff, pieces
+from palimpsest.events.debug.diff import Road, TextPiece, apply, diff, pieces
 from palimpsest.events.state import State
 from palimpsest.events.types import InferenceRequested, MessagesEvicted, SummaryWritten
 from palimpsest.store.logs.contract import LogReader
@@ -106,8 +106,8 @@ def test_a_difference_of_another_state_is_refused() -> None:
 
 def test_texts_are_compared_by_sentence() -> None:
     found = list(pieces("Name: Ada. Lives in Rome.\nLikes tea.", "Name: Ada. Lives in Lisbon.\nLikes tea."))
-    assert found == [Piece(" ", "Name: Ada."), Piece("-", "Lives in Rome."), Piece("+", "Lives in Lisbon."),
-                     Piece(" ", "Likes tea.")]  # fmt: skip
+    assert found == [TextPiece(" ", "Name: Ada."), TextPiece("-", "Lives in Rome."), TextPiece("+", "Lives in Lisbon."),
+                     TextPiece(" ", "Likes tea.")]  # fmt: skip
 
 
 def test_a_way_may_leave_out_what_explains_nothing() -> None:

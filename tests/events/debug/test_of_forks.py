@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pytest
 
-from palimpsest.events.debug.diff import Place, apply, diff
+from palimpsest.events.debug.diff import DiffSide, apply, diff
 from palimpsest.events.debug.moments import Noted, Step, TurnBegan
 from palimpsest.events.debug.timeline import story
 from palimpsest.questions.differences import difference
@@ -35,9 +35,9 @@ def test_forks_are_told_and_compared(seed: int) -> None:
     for fork in forks:
         told = [each.seq for part in story(log.read(fork.name)) for each in part.events]
         assert sorted(told) == list(range(1, len(told) + 1)), "every event is told once"
-        _compare(fork, Place(agent=parent, seq=len(envelopes)), fork.seq)
+        _compare(fork, DiffSide(agent=parent, seq=len(envelopes)), fork.seq)
     for one, other in pairwise(forks):
-        _compare(other, Place(agent=one.name, seq=one.state.seq), min(one.seq, other.seq))
+        _compare(other, DiffSide(agent=one.name, seq=one.state.seq), min(one.seq, other.seq))
 
 
 def _look(fork: Continuation) -> None:
@@ -54,10 +54,10 @@ def _look(fork: Continuation) -> None:
     assert all(part.seq < forked.seq or part is forked for part in parts if isinstance(part, (Step, TurnBegan, Noted)))
 
 
-def _compare(fork: Continuation, other: Place, parted: int) -> None:
-    mine = Place(agent=fork.name, seq=fork.state.seq)
+def _compare(fork: Continuation, other: DiffSide, parted: int) -> None:
+    mine = DiffSide(agent=fork.name, seq=fork.state.seq)
     found = difference(fork.log, other, mine)
-    assert found.parted == Place(agent=fork.parent, seq=parted)
+    assert found.parted == DiffSide(agent=fork.parent, seq=parted)
     a, b = load(fork.log, other.agent, other.seq), load(fork.log, fork.name)
     assert a is not None
     assert b is not None

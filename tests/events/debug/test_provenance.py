@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from palimpsest.events.codec import decode, draft
 from palimpsest.events.debug.phrases import sentences
-from palimpsest.events.debug.provenance import Provenance, Run, Written, cut, writers_of
+from palimpsest.events.debug.provenance import Provenance, Written, WrittenRun, cut, writers_of
 from palimpsest.events.debug.summaries import Chain, stretches
 from palimpsest.events.envelope import GENESIS, Envelope, place
 from palimpsest.events.evolve import evolve
@@ -101,7 +101,7 @@ def test_a_replace_in_the_middle_of_a_sentence_leaves_it_with_several_writers() 
     written.append("Likes tea.", 5)
     written.replace("Oslo", "Bergen", 9)
     pieces = cut(written.runs, sentences(written.value)[1])
-    assert pieces == [Run("Lives in ", 1), Run("Bergen", 9), Run(" with Ana.", 1)]
+    assert pieces == [WrittenRun("Lives in ", 1), WrittenRun("Bergen", 9), WrittenRun(" with Ana.", 1)]
     assert writers_of(pieces) == (1, 9)
     assert written.over[9].text == "Oslo"
     assert written.over[9].writers == (1,)
@@ -118,7 +118,7 @@ def test_what_a_replace_wrote_is_forgotten_with_its_last_character() -> None:
 def test_a_replace_of_what_is_not_there_changes_nothing() -> None:
     written = Written("a b", 1)
     written.replace("c", "d", 2)
-    assert written.runs == [Run("a b", 1)]
+    assert written.runs == [WrittenRun("a b", 1)]
 
 
 def test_a_fork_that_is_given_other_blocks_has_written_what_is_new_in_them() -> None:
@@ -134,8 +134,8 @@ def test_a_fork_that_is_given_other_blocks_has_written_what_is_new_in_them() -> 
     for seq, event in enumerate(events, 1):
         provenance.take(place(draft("ada", 0, event, key=f"k{seq}"), seq, seq, GENESIS), event)
     assert {label: written.runs for label, written in provenance.blocks.items()} == {
-        "human": [Run("Eve.", 3)],
-        "persona": [Run("I am Ada.", 1)],
+        "human": [WrittenRun("Eve.", 3)],
+        "persona": [WrittenRun("I am Ada.", 1)],
     }
 
 

@@ -10,16 +10,16 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from palimpsest.events.codec import decode, draft
-from palimpsest.events.debug.choice import Wanted
+from palimpsest.events.debug.choice import EventChoice
 from palimpsest.events.debug.moments import (
     Called,
     Evicted,
     Item,
     Noted,
     Step,
-    Turn,
     TurnBegan,
     TurnClosed,
+    WholeTurn,
     moment,
     turns,
 )
@@ -76,7 +76,7 @@ def test_reading_may_begin_and_end_anywhere(seed: int, data: st.DataObject) -> N
 def test_turns_add_up(seed: int) -> None:
     log, agent = session(seed)
     envelopes = log.read(agent)
-    found = [each for each in turns(story(envelopes)) if isinstance(each, Turn)]
+    found = [each for each in turns(story(envelopes)) if isinstance(each, WholeTurn)]
     ended = [event for each in envelopes if isinstance(event := decode(each), TurnEnded)]
     assert [each.began.turn for each in found] == [event.input for event in ended]
     assert [each.began.number for each in found] == list(range(1, len(found) + 1))
@@ -142,24 +142,24 @@ def test_a_choice_of_parts_takes_those_whose_events_fit(seed: int) -> None:
     log, agent = session(seed)
     parts = list(story(log.read(agent)))
     kinds = kinds_of(MessageSent)
-    assert [p.seq for p in parts if Wanted(kinds=kinds).takes(p)] == [
+    assert [p.seq for p in parts if EventChoice(kinds=kinds).takes(p)] == [
         each.seq for each in log.read(agent) if each.kind == "MessageSent"
     ]
     closed = next(part for part in parts if isinstance(part, TurnClosed))
-    mine = [part for part in parts if Wanted(turn=closed.turn).takes(part)]
+    mine = [part for part in parts if EventChoice(turn=closed.turn).takes(part)]
     assert {part.turn for part in mine} == {closed.turn}
     assert closed in mine
-    late = Wanted(since_ms=closed.time_ms, until_ms=closed.time_ms)
+    late = EventChoice(since_ms=closed.time_ms, until_ms=closed.time_ms)
     assert closed in [part for part in parts if late.takes(part)]
-    assert not any(Wanted(until_ms=1).takes(part) for part in parts)
+    assert not any(EventChoice(until_ms=1).takes(part) for part in parts)
 
 
 def test_a_text_is_found_in_whatever_case_and_is_told_once() -> None:
     log, agent = session(0)
-    parts = [part for part in story(log.read(agent)) if Wanted(text="HELLO words").takes(part)]
+    parts = [part for part in story(log.read(agent)) if EventChoice(text="HELLO words").takes(part)]
     assert parts
     assert all(isinstance(part, (TurnBegan, Noted)) for part in parts), "the inputs say it, and nothing else does"
-    assert Wanted(text="hello WORDS").takes_event(moment(log.read(agent, parts[0].seq - 1, parts[0].seq)[0]))
+    assert EventChoice(text="hello WORDS").takes_event(moment(log.read(agent, parts[0].seq - 1, parts[0].seq)[0]))
 
 
 def test_an_input_that_waits_is_told_with_its_turn() -> None:

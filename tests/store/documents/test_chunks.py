@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from palimpsest.events.documents import Passage
 from palimpsest.store.documents.chunks import CHARS_PER_TOKEN, chunk
-from palimpsest.store.documents.parts import PART_CHARS, Part
+from palimpsest.store.documents.parts import PART_CHARS, TextPart
 from palimpsest.store.tokens import counting as tokens
 
 count = functools.partial(tokens.count, tokens.DEFAULT_ENCODING)
@@ -36,7 +36,7 @@ sizes = st.integers(16, 60).flatmap(lambda size: st.tuples(st.just(size), st.int
 
 def cut(text: str, size: int, overlap: int, piece_chars: int = PART_CHARS) -> list[Passage]:
     starts = range(0, len(text), piece_chars)
-    parts = [Part(text[at : at + piece_chars], first_line=1, joins=at > 0) for at in starts]
+    parts = [TextPart(text[at : at + piece_chars], first_line=1, joins=at > 0) for at in starts]
     return list(chunk(parts, count, size, overlap, piece_chars))
 
 
@@ -113,10 +113,10 @@ def test_a_passage_ends_with_its_paragraph_if_it_can() -> None:
 
 def test_places_are_not_mixed() -> None:
     parts = [
-        Part("One.", page=1),
-        Part("Two.", page=2, heading="A"),
-        Part("Three.", first_line=7, last_line=9),
-        Part("x\ny", first_line=3),
+        TextPart("One.", page=1),
+        TextPart("Two.", page=2, heading="A"),
+        TextPart("Three.", first_line=7, last_line=9),
+        TextPart("x\ny", first_line=3),
     ]
     assert list(chunk(parts, count, 200, 20)) == [
         Passage(text="One.", page=1),

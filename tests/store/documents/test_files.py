@@ -11,11 +11,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from bench.small_files import written
-from palimpsest.store.documents import Found, Refused, digest, find
+from palimpsest.store.documents import FoundFile, Refused, digest, find
 
 
 def found(*paths: Path) -> list[str]:
-    return [each.path for each in find(paths) if isinstance(each, Found)]
+    return [each.path for each in find(paths) if isinstance(each, FoundFile)]
 
 
 def refused(*paths: Path) -> dict[str, str]:
@@ -28,16 +28,16 @@ def test_a_folder_gives_its_files_in_order_with_their_paths_within(tmp_path: Pat
         written(tmp_path / name, name)
     everything = list(find([tmp_path]))
     assert everything == [
-        Found(tmp_path / "a/b/c.md", "a/b/c.md", 8),
-        Found(tmp_path / "a/z.txt", "a/z.txt", 7),
-        Found(tmp_path / "b.txt", "b.txt", 5),
-        Found(tmp_path / "c/d.txt", "c/d.txt", 7),
+        FoundFile(tmp_path / "a/b/c.md", "a/b/c.md", 8),
+        FoundFile(tmp_path / "a/z.txt", "a/z.txt", 7),
+        FoundFile(tmp_path / "b.txt", "b.txt", 5),
+        FoundFile(tmp_path / "c/d.txt", "c/d.txt", 7),
     ]
     assert list(find([tmp_path])) == everything
 
 
 def test_a_file_has_its_own_name(tmp_path: Path) -> None:
-    assert list(find([written(tmp_path / "b.txt", "b")])) == [Found(tmp_path / "b.txt", "b.txt", 1)]
+    assert list(find([written(tmp_path / "b.txt", "b")])) == [FoundFile(tmp_path / "b.txt", "b.txt", 1)]
 
 
 def test_what_is_named_twice_is_found_once(tmp_path: Path) -> None:
@@ -138,7 +138,7 @@ def test_an_unreadable_folder_is_refused_and_the_rest_is_found() -> None:
         (folder / "a").chmod(0o755)
     assert everything == [
         Refused("a", "Access is denied. Give this user the right to read it (chmod), or leave it out."),
-        Found(folder / "b.txt", "b.txt", 1),
+        FoundFile(folder / "b.txt", "b.txt", 1),
     ]
 
 

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from bench.small_files import W, docx, encrypted, paragraph, pdf, table, written, zipped
 from palimpsest.events.documents import Passage
-from palimpsest.store.documents import Document, open_document
+from palimpsest.store.documents import DocumentFile, open_document
 
 
-def read(path: Path, content: bytes | str) -> tuple[Document, list[Passage]]:
+def read(path: Path, content: bytes | str) -> tuple[DocumentFile, list[Passage]]:
     document = open_document(written(path, content))
     return document, list(document.passages())
 

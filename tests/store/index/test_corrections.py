@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from palimpsest.store.index.corrections import Told, corrected
+from palimpsest.store.index.corrections import UserText, corrected
 from palimpsest.store.words.lexical import ready
-from palimpsest.store.words.terms import Tokenizer
+from palimpsest.store.words.terms import TermTokenizer
 
-WORDS = Tokenizer()
+WORDS = TermTokenizer()
 SAID = (
     "The dentist is at 10:30.",
     "My sister has 3 cats.",
@@ -18,8 +18,8 @@ SAID = (
 
 
 def meant(text: str) -> str:
-    told = [Told(seq, "", said, WORDS.counts(ready(said))) for seq, said in enumerate(SAID, 1)]
-    found = corrected(Told(len(SAID) + 1, "", text, WORDS.counts(ready(text))), reversed(told))
+    told = [UserText(seq, "", said, WORDS.counts(ready(said))) for seq, said in enumerate(SAID, 1)]
+    found = corrected(UserText(len(SAID) + 1, "", text, WORDS.counts(ready(text))), reversed(told))
     return found.text if found else ""
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from palimpsest.events.passages import DAY_MS, Hit, Page, search_page
+from palimpsest.events.passages import DAY_MS, Hit, HitPage, search_page
 from palimpsest.store.index.forms import Form, form_of
 from palimpsest.store.index.projection import MemoryIndex
 from tests.worlds.journal import START_MS, Journal, all_pages, feed, own
 
 
-def found(index: MemoryIndex, journal: Journal, query: str, page: int = 0) -> Page:
+def found(index: MemoryIndex, journal: Journal, query: str, page: int = 0) -> HitPage:
     feed(index, journal)
     return index.search(own("ann"), kind="message", query=query, page=page, size=5)
 

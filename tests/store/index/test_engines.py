@@ -13,7 +13,7 @@ from qdrant_client import models
 
 from palimpsest.events.documents import Passage, pack_passages
 from palimpsest.events.errors import BadInput, EmbedderChanged, StorageAway, StorageUnavailable
-from palimpsest.events.passages import Page
+from palimpsest.events.passages import HitPage
 from palimpsest.events.types import DocumentRemoved, PassagesLoaded
 from palimpsest.store.index.engine_server import ServerHome, connected
 from palimpsest.store.index.points import View
@@ -75,7 +75,7 @@ def answered(index: MemoryIndex, journal: Journal) -> list[Any]:
     return [[_rounded(page) for page in each] for each in pages]
 
 
-def _rounded(page: Page) -> tuple[int, list[Any]]:
+def _rounded(page: HitPage) -> tuple[int, list[Any]]:
     return page.total, [msgspec.structs.replace(hit, score=round(hit.score, DIGITS)) for hit in page.hits]
 
 

@@ -15,7 +15,7 @@ import pytest
 
 from palimpsest.events.envelope import Envelope
 from palimpsest.events.kinds import Kind
-from palimpsest.events.passages import Page
+from palimpsest.events.passages import HitPage
 from palimpsest.events.types import (
     ArchivalMemoryInserted,
     Event,
@@ -90,7 +90,7 @@ def script() -> list[Event]:
     return found
 
 
-def found(page: Page) -> tuple[int, list[tuple[Any, ...]]]:
+def found(page: HitPage) -> tuple[int, list[tuple[Any, ...]]]:
     hits = [(hit.seq, hit.chunk, round(hit.score, DIGITS), hit.time_ms, hit.speaker, hit.text) for hit in page.hits]
     return page.total, hits
 

@@ -13,17 +13,17 @@ from msgspec.structs import replace
 from palimpsest.events.errors import StorageDamaged
 from palimpsest.store.index.embeddings import Vectors
 from palimpsest.store.index.engine_edge import EdgeEngine
-from palimpsest.store.index.points import Burial, Engine, Entry, Key, Mark, Place, Scope, View
+from palimpsest.store.index.points import Burial, Engine, IndexEntry, Key, Mark, Place, Scope, View
 from palimpsest.store.index.ranking import blend_of
-from palimpsest.store.index.search import Found, Searches, nameless
+from palimpsest.store.index.search import RankedPage, Searches, nameless
 from palimpsest.store.index.settings import PointKind
-from palimpsest.store.words.terms import Sparse, Tokenizer, saturated
+from palimpsest.store.words.terms import Sparse, TermTokenizer, saturated
 from tests.worlds.engines import Homes
 
 DIMENSION = 4
 NO_MEANING = [0.0] * DIMENSION
 K1 = 0.9
-TOKENIZER = Tokenizer()
+TOKENIZER = TermTokenizer()
 BLEND = blend_of("message", "fixed")
 
 
@@ -55,11 +55,11 @@ def both(words: str) -> tuple[Sparse, list[int]]:
     return sparse, sparse.terms
 
 
-def entry(seq: int, words: str, agent: str = "ann", kind: PointKind = "message", chunk: int = 0) -> Entry:
-    return Entry(Key(agent, seq, chunk), kind, "someone", 1000 * seq, words, *both(words))
+def entry(seq: int, words: str, agent: str = "ann", kind: PointKind = "message", chunk: int = 0) -> IndexEntry:
+    return IndexEntry(Key(agent, seq, chunk), kind, "someone", 1000 * seq, words, *both(words))
 
 
-def put(engine: Engine, entries: Sequence[Entry], vectors: Sequence[Sequence[float]] | None = None) -> None:
+def put(engine: Engine, entries: Sequence[IndexEntry], vectors: Sequence[Sequence[float]] | None = None) -> None:
     rows = np.array(vectors if vectors is not None else [NO_MEANING] * len(entries), np.float32)
     mark = engine.mark()
     engine.put(entries, rows.reshape(-1, DIMENSION), Mark(mark.position + 1, mark.points + len(entries), mark.stamp))
@@ -69,7 +69,9 @@ def seen(as_of: int, stream: str = "ann", kind: PointKind = "message") -> Scope:
     return Scope((View(stream, as_of),), kind)
 
 
-def search(engine: Engine, scope: Scope, words: str, vector: Sequence[float] = NO_MEANING, size: int = 1000) -> Found:
+def search(
+    engine: Engine, scope: Scope, words: str, vector: Sequence[float] = NO_MEANING, size: int = 1000
+) -> RankedPage:
     return Searches(engine, Fixed(vector), TOKENIZER).by_query(scope, words, 0, size)
 
 
@@ -180,7 +182,7 @@ def test_entries_are_read_in_the_order_asked_for(engine: Engine) -> None:
     assert engine.read([]) == []
 
 
-def listing(engine: Engine, scope: Scope, size: int, *, latest: bool = False) -> Found:
+def listing(engine: Engine, scope: Scope, size: int, *, latest: bool = False) -> RankedPage:
     return Searches(engine, Fixed(NO_MEANING), TOKENIZER).by_time(scope, 0, size, latest=latest)
 
 
@@ -194,7 +196,7 @@ def test_a_listing_is_bounded_on_both_sides(engine: Engine) -> None:
 
 def test_large_seqs_and_chunks_come_back_from_an_id(engine: Engine) -> None:
     keys = [Key("ann", (1 << 40) - 1, (1 << 24) - 1), Key("ann", 1 << 39, 0), Key("ann", 1, 1 << 23)]
-    put(engine, [Entry(key, "message", "someone", 1, "apple", *both("apple")) for key in keys])
+    put(engine, [IndexEntry(key, "message", "someone", 1, "apple", *both("apple")) for key in keys])
     every = search(engine, seen(1 << 41), "apple", size=9)
     assert {m.key for m in every.matches} == set(keys)
 
@@ -268,12 +270,12 @@ def test_a_search_is_bounded_by_time_and_by_who_said_it(engine: Engine) -> None:
 SOURCE = "source:manuals"
 
 
-def passage(seq: int, words: str, document: str, stream: str = SOURCE, chunk: int = 0) -> Entry:
+def passage(seq: int, words: str, document: str, stream: str = SOURCE, chunk: int = 0) -> IndexEntry:
     place = Place(document=document, path=f"{document}.md", page=2, first_line=10, last_line=12, heading="Part > One")
-    return Entry(Key(stream, seq, chunk), "passage", "memory", 1000 * seq, words, *both(words), place=place)
+    return IndexEntry(Key(stream, seq, chunk), "passage", "memory", 1000 * seq, words, *both(words), place=place)
 
 
-def bury(engine: Engine, *burials: Burial, entries: Sequence[Entry] = ()) -> None:
+def bury(engine: Engine, *burials: Burial, entries: Sequence[IndexEntry] = ()) -> None:
     mark = engine.mark()
     rows = np.zeros((len(entries), DIMENSION), np.float32)
     engine.put(entries, rows, Mark(mark.position + 1, mark.points + len(entries), mark.stamp), burials)

@@ -12,7 +12,7 @@ import pytest
 from palimpsest.events.envelope import Envelope
 from palimpsest.events.formats import NAMED, ZONED
 from palimpsest.events.kinds import Kind
-from palimpsest.events.passages import Hit, Page
+from palimpsest.events.passages import Hit, HitPage
 from palimpsest.events.types import (
     AgentCreated,
     ArchivalMemoryInserted,
@@ -36,9 +36,9 @@ class Index:
     def __init__(self) -> None:
         self.asked: Mapping[str, Any] = {}
 
-    def by_date(self, _views: object, **asked: Any) -> Page:
+    def by_date(self, _views: object, **asked: Any) -> HitPage:
         self.asked = asked
-        return Page((Hit(7, 0, 1.0, utc("2026-11-23 02:30"), "user", "Good night."),), 1)
+        return HitPage((Hit(7, 0, 1.0, utc("2026-11-23 02:30"), "user", "Good night."),), 1)
 
 
 def by_date(zone: str, first: str, last: str) -> FunctionCalled:

@@ -9,10 +9,10 @@ from palimpsest.store.index.projection import MemoryIndex
 from palimpsest.store.index.search import named
 from palimpsest.store.words import lexical
 from palimpsest.store.words.languages import ENGLISH, language_of
-from palimpsest.store.words.terms import Tokenizer
+from palimpsest.store.words.terms import TermTokenizer
 from tests.worlds.journal import START_MS, Journal, feed, own
 
-WORDS = Tokenizer()
+WORDS = TermTokenizer()
 
 
 @pytest.mark.parametrize(

@@ -14,11 +14,11 @@ from palimpsest.events.documents import Passage
 from palimpsest.store.library.grep import sought
 from palimpsest.store.words.letters import Folded, parted, plain
 from palimpsest.store.words.lexical import ready
-from palimpsest.store.words.terms import Tokenizer
+from palimpsest.store.words.terms import TermTokenizer
 from tests.store.test_library import carry_out
 from tests.worlds.library import Desk
 
-WORDS = Tokenizer()
+WORDS = TermTokenizer()
 
 ALIKE = (
     ("email", "e-mail", "E-Mail", "e\u2011mail", "e\u2010mail", "e-\nmail", "e\u00ad\nmail"),

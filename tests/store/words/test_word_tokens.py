@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from palimpsest.store.index.embeddings import WordLlamaEmbedder
 from palimpsest.store.words.known import Known
-from palimpsest.store.words.terms import Tokenizer, saturated, saturated_rows
+from palimpsest.store.words.terms import TermTokenizer, saturated, saturated_rows
 
 EMBEDDER = WordLlamaEmbedder()
 TRICKY = (
@@ -70,7 +70,7 @@ def test_long_words_are_not_kept() -> None:
     assert len(known) == 1
 
 
-WORDS = Tokenizer()
+WORDS = TermTokenizer()
 
 
 @pytest.mark.parametrize(
