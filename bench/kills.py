@@ -159,7 +159,7 @@ def _wait_for(program: subprocess.Popen[str], lines: int) -> None:
 
 def _is_storage(process: psutil.Process) -> bool:
     try:
-        return "StorageActor" in " ".join(process.cmdline())
+        return "ray::Storage" in " ".join(process.cmdline())
     except psutil.NoSuchProcess:
         return False
 
