@@ -12,6 +12,7 @@ from palimpsest.console.called import as_typed
 from palimpsest.console.inspect import reading
 from palimpsest.console.options import bundle_option
 from palimpsest.console.show import Page, many, one_line, print_json, utc
+from palimpsest.events.errors import BadInput
 from palimpsest.events.types import Parent
 from palimpsest.questions.plain import plain
 from palimpsest.questions.roster import DOINGS, SORTS, Doing, Roster, RosterQuery, Row, Sort
@@ -63,6 +64,8 @@ def command(
     agents --state waiting --json
     agents --source manuals --page 2
     """
+    if retired and (state or everyone):
+        raise BadInput("--retired lists the retired ones alone: leave out --state and --all.")
     doing: Doing | None = DOINGS[_STATES.index(state)] if state else "retired" if retired else None
     wanted = RosterQuery(
         names=names, title=title, model=model, source=source, state=doing or "", retired=everyone, sort=sort,

@@ -69,7 +69,12 @@ DEFAULT_AGENT: Final = "palimpsest"
 
 @click.command("chat")
 @click.argument("agent", default=DEFAULT_AGENT)
-@click.option("--model", default="", metavar="M", help="The model's name. Default: `config`'s, else offline.")
+@click.option(
+    "--model",
+    default="",
+    metavar="M",
+    help="The model's name. Default: $PALIMPSEST_MODEL, else `config`'s, else offline.",
+)
 @click.option(
     "--base-url", default="", metavar="URL", help="An OpenAI-compatible server, as http://localhost:11434/v1."
 )

@@ -56,7 +56,12 @@ _EITHER: Final = "Give AGENT, or --file FLEET: one of the two."
 @click.option("--human", metavar="TEXT|@FILE", help="What it knows of its user.")
 @click.option("--block", "blocks", multiple=True, metavar="LABEL=TEXT|@FILE", help="A section more. Repeatable.")
 @click.option("--system", metavar="TEXT|@FILE", help="The system text, in place of the usual one.")
-@click.option("--model", default="", metavar="M", help="The model's name. Default: $PALIMPSEST_MODEL, else offline.")
+@click.option(
+    "--model",
+    default="",
+    metavar="M",
+    help="The model's name. Default: $PALIMPSEST_MODEL, else `config`'s, else offline.",
+)
 @click.option("--base-url", default="", metavar="URL", help="An OpenAI-compatible server, with --model.")
 @click.option("--unchecked", is_flag=True, help="Do not ask a server that is named here whether it has the model.")
 @click.option("--window", default=0, type=click.IntRange(min=0), metavar="N", help="The context window in tokens.")

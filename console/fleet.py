@@ -35,6 +35,7 @@ from palimpsest.console.wishes import Section, Wish
 from palimpsest.events.errors import BadInput
 
 MOST: Final = 100_000
+DIGITS: Final = 9
 """So many agents a file may name."""
 _PATTERN: Final = re.compile(r"(?P<before>.*)\{(?P<first>\d+)\.\.(?P<last>\d+)\}(?P<after>.*)", re.DOTALL)
 _NUMBER: Final = "{n}"
@@ -133,9 +134,14 @@ def _names(name: str) -> Iterator[tuple[str, str]]:
         check_name(name)
         yield name, ""
         return
+    written = f"{{{one_line(found['first'], 20)}..{one_line(found['last'], 20)}}}"
+    if max(len(found["first"]), len(found["last"])) > DIGITS:
+        raise BadInput(f"{written} is no range: a number has at most {DIGITS} digits.")
     first, last, digits = int(found["first"]), int(found["last"]), len(found["first"])
-    if not first <= last < first + MOST:
-        raise BadInput(f"{{{found['first']}..{found['last']}}} is no range: the first number is the smaller one.")
+    if first > last:
+        raise BadInput(f"{written} is no range: the first number is the smaller one.")
+    if last >= first + MOST:
+        raise BadInput(f"{written} is too large: a file makes at most {MOST:,} agents of one entry.")
     for number in range(first, last + 1):
         written = f"{number:0{digits}d}"
         agent = f"{found['before']}{written}{found['after']}"

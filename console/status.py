@@ -83,8 +83,8 @@ def _print(page: Page, folder: DataFolder, figures: Figures) -> None:
     for name, part in parts.items():
         if part.get("trouble"):
             page.line((f"{name}: {one_line(str(part['trouble']), 400)}", "yellow"))
-    others = [seat for seat in figures.joined if seat.purpose != "status"]
-    who = ", ".join(f"{one_line(seat.purpose, 60)} (pid {seat.pid}, {ago(seat.since_ms)})" for seat in others)
+    seats = figures.joined
+    who = ", ".join(f"{one_line(seat.purpose, 60)} (pid {seat.pid}, {ago(seat.since_ms)})" for seat in seats)
     page.line(f"Connected: {who or 'nobody'}.")
 
 

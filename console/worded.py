@@ -185,7 +185,7 @@ _WORDS: Final[Mapping[type[Exception], Callable[[Any], str]]] = {
     ),
     errors.ForkedOtherwise: _forked_otherwise,
     errors.EndsSwapped: lambda e: f"{_open(e)} (--good SEQ, --bad SEQ).",
-    errors.NoLog: lambda e: f"{_open(e)} (--data DIR); the first `chat`, `load` or `import` makes one.",
+    errors.NoLog: lambda e: f"{_open(e)} (--data DIR); the first `chat`, `create`, `load` or `import` makes one.",
     errors.NoBundle: _no_bundle,
     errors.NoBundles: _no_bundles,
     errors.BundleTooLarge: lambda e: (

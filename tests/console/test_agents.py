@@ -238,6 +238,7 @@ def test_a_retired_agent_is_not_listed_and_comes_back_with_its_timers(launched: 
     assert names(launched) == ["ben o'neil"]
     assert names(launched, "--retired") == ["ada"]
     assert names(launched, "--all") == ["ada", "ben o'neil"]
+    assert launched("agents", "--retired", "--state", "idle").code == 2
     assert (
         "retired since" in launched("show", "ada").text and "(moved on); 2 timers off" in launched("show", "ada").text
     )

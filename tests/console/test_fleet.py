@@ -124,6 +124,8 @@ def test_every_wrong_entry_is_told_and_nothing_is_made(launched: Launch, kernel:
         "  a7: {window: true}\n"
         "  a8: 3\n"
         "  'b-{3..1}': {}\n"
+        "  'c-{1..200000}': {}\n"
+        f"  'd-{{1..{'9' * 30}}}': {{}}\n"
         "  'source:x': {}\n",
         encoding="utf-8",
     )
@@ -131,10 +133,11 @@ def test_every_wrong_entry_is_told_and_nothing_is_made(launched: Launch, kernel:
     printed = launched("create", "--file", str(file))
     assert (printed.code, kernel.log.position()) == (2, before)
     *wrong, last = printed.err.splitlines()
-    assert len(wrong) == 10
-    assert "10 entries are wrong: nothing was made or changed" in last
+    assert len(wrong) == 12
+    assert "12 entries are wrong: nothing was made or changed" in last
     for said in ("did you mean 'title'", "did you mean 'text'", "Did you mean seed", "There is no source 'nothing'",
-                 "window is a whole number", "is no range", "it is no table", "none.txt': No such file"):  # fmt: skip
+                 "window is a whole number", "is the smaller one", "is too large", "at most 9 digits", "it is no table",
+                 "none.txt': No such file"):  # fmt: skip
         assert sum(said in line for line in wrong) == 1, said
 
 

@@ -117,8 +117,8 @@ SAID: list[tuple[PalimpsestError, str]] = [
     ),
     (
         errors.NoLog("/d/log-0.sqlite"),
-        "There is no log at /d/log-0.sqlite. Check the path (--data DIR); the first `chat`, `load` or `import` makes "
-        "one.",
+        "There is no log at /d/log-0.sqlite. Check the path (--data DIR); the first `chat`, `create`, `load` or "
+        "`import` makes one.",
     ),
     (errors.NoBundle("/b"), "There is no file /b. Check the path; `export AGENT FILE` writes a bundle."),
     (errors.NoBundle("/b", folder=True), "/b is a folder: name a bundle, the file that `export` writes."),
