@@ -7,7 +7,8 @@ import asyncio
 import click
 
 from palimpsest.actors.requests.lifecycle import Retirement, Return
-from palimpsest.console.options import address_option, json_option, typed
+from palimpsest.console.joining import runs
+from palimpsest.console.options import address_option, data_folder, json_option, typed
 from palimpsest.console.past import timers_said
 from palimpsest.console.show import many, one_line, print_json
 from palimpsest.console.writing import writing
@@ -94,6 +95,7 @@ def _say_retirements(done: list[Retirement], as_json: bool) -> None:
             continue
         timers = f"; timers off: {timers_said(each.timers)}" if each.timers else ""
         owed = f"; {many(each.owed, 'input')} that came before {'is' if each.owed == 1 else 'are'} answered still"
+        owed += f", once a system runs ({typed('up')})" * (not runs(data_folder()))
         click.echo(f"{name} is retired{timers}{owed * bool(each.owed)}. Undo: {typed('retire', '--undo', each.agent)}")
 
 
