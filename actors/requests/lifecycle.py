@@ -24,9 +24,10 @@ from palimpsest.events.errors import AgentIsRetired, BadInput, Overloaded, Palim
 from palimpsest.events.lifecycle import reinstating, retiring
 from palimpsest.events.sources import is_source
 from palimpsest.events.state import State
+from palimpsest.events.times import zone_of
 from palimpsest.events.types import Timer, TitleChanged
 from palimpsest.store.logs.contract import MUST_EXIST, THERE, Append, Appended
-from palimpsest.store.times.schedule import BadTimer, next_of
+from palimpsest.store.times.schedule import BadTimer, goes_by_clocks, moved, next_of
 
 T = TypeVar("T")
 
@@ -133,12 +134,23 @@ async def _reinstate(log: AlarmLog, agent: str) -> Return:
         state, now = await known(log, agent), now_ms()
         if not state.retired:
             return Return(agent=agent, again=True)
-        timers = [(timer, _again(timer, now)) for timer in state.retired.timers]
+        then = (await log.states({agent: state.retired.seq}))[agent]
+        timers = [(timer, _again(_as_here(timer, then, state, now), now)) for timer in state.retired.timers]
         due = [then for _, then in timers if then]
         if await _is_taken(log, state, reinstating(state, now, due)):
             passed = tuple(timer for timer, then in timers if then is None)
             return Return(agent=agent, timers=tuple(due), passed=passed)
     raise _restless(agent)
+
+
+def _as_here(timer: Timer, then: State, state: State, now: int) -> Timer:
+    """The timer by the clocks that the agent goes by now, where it has been moved to others while it was retired."""
+    if zone_of(then) == zone_of(state) or not goes_by_clocks(timer):
+        return timer
+    try:
+        return moved(timer, zone_of(state), now)
+    except BadTimer:  # a client's, which never repeats
+        return timer
 
 
 def _again(timer: Timer, now: int) -> Timer | None:

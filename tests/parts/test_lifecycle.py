@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -18,6 +20,8 @@ SCRIPT = {
     '"timer"': (say("Time!"),),
     "": (say("Here."),),
 }
+
+FAR_MS = 4_102_473_600_000
 
 
 async def set_to_ring(here: Parts, agent: str = "ada") -> None:
@@ -115,6 +119,27 @@ def test_a_timer_that_was_to_ring_once_and_is_past_is_named(tmp_path: Path) -> N
             (back,) = await here.client.reinstate(["ada"])
             assert ([timer.id for timer in back.passed], back.timers) == (["tea"], ())
             assert await here.client.timers("ada") == []
+
+    run(work())
+
+
+def test_what_rang_at_nine_rings_at_nine_where_the_agent_was_moved_to_meanwhile(tmp_path: Path) -> None:
+    async def work() -> None:
+        async with parts(tmp_path, SCRIPT) as here:
+            await here.born("ada")
+            await here.client.change_zone("ada", "Europe/Berlin")
+            nine = Timer(id="tea", due_ms=FAR_MS, every_s=86_400, zone="Europe/Berlin")
+            await here.client.set_timer("ada", nine)
+            await here.client.retire(["ada"])
+            await here.client.change_zone("ada", "America/New_York")
+            (back,) = await here.client.reinstate(["ada"])
+            (timer,) = back.timers
+            assert timer.zone == "America/New_York"
+            shown = [
+                datetime.fromtimestamp(each.due_ms / 1000, ZoneInfo(each.zone)).strftime("%H:%M")
+                for each in (nine, timer)
+            ]
+            assert shown[0] == shown[1]
 
     run(work())
 
