@@ -43,6 +43,11 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(IN_MEMORY))
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The test of two nodes goes first: a process that has had the one Ray cannot have another."""
+    items.sort(key=lambda item: item.path.name != "test_two_nodes.py")
+
+
 OWN_RAY: Final = ("test_address.py", "test_joining.py", "test_kills.py", "test_own_ray.py", "test_two_nodes.py")
 """Their tests start other Rays than the one of the cluster tests, and may run beside them."""
 

@@ -21,6 +21,7 @@ from palimpsest.actors.joining import frames
 from palimpsest.actors.joining.frames import CallResult, Figures, Goodbye, Hello, Welcome
 from palimpsest.actors.links.protocol import PARTS, parts_of, waits_s
 from palimpsest.events.errors import ActorLost, BadInput, PalimpsestError
+from palimpsest.store.folder import LOOK_S
 
 GONE_S: Final = 30.0
 """So long whoever was the last waits for the system's end."""
@@ -224,9 +225,18 @@ class Joined:
             self._reaching.cancel()
         line = self._current
         with contextlib.suppress(LineLostError, ActorLost, TimeoutError):
-            if await asyncio.wait_for(line.ask("host", "leave", ()), ANSWER_S):
-                await line.gone()
+            if await asyncio.wait_for(line.ask("host", "leave", ()), ANSWER_S) and await line.gone():
+                await _ended(line.welcome.pid)
         await line.close()
+
+
+async def _ended(pid: int) -> None:
+    """Wait for the end of a process that has let go of all that it had."""
+    with contextlib.suppress(TimeoutError, ProcessLookupError, PermissionError):
+        async with asyncio.timeout(ANSWER_S):
+            while pid != os.getpid():
+                os.kill(pid, 0)
+                await asyncio.sleep(LOOK_S)
 
 
 class _JoinedPart:

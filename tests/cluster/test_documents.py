@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from bench.alike import alike
-from palimpsest.actors.system import System
+from palimpsest.actors.system import System, join
 from palimpsest.events.codec import decode
 from palimpsest.events.envelope import Envelope
 from palimpsest.events.passages import HitPage
@@ -25,7 +25,7 @@ from palimpsest.store.index.projection import MemoryIndex
 from palimpsest.store.library.reading import Library
 from palimpsest.store.logs.sqlite_reader import SqliteReader
 from tests.cluster.test_power import kill_root
-from tests.worlds.crowd import HOME, born, check_promises, log_of, run, running, stream_of
+from tests.worlds.crowd import HOME, born, check_promises, log_of, run, stream_of
 
 ASKED = "Who founded the archive in Lund?"
 
@@ -85,11 +85,12 @@ def test_a_load_that_is_killed_leaves_every_passage_once(folder: DataFolder, tmp
     load_until(folder, files, "40 % of")
 
     async def again() -> int:
-        async with running(folder) as system:
-            client = system.client()
-            report = await client.load_source("big", [files])
-            assert await client.indexed(wait_s=60) == 0
-            return report.passages
+        system = await join(folder, "again")  # once the system that the killed one had started has ended
+        client = system.client()
+        report = await client.load_source("big", [files])
+        assert await client.indexed(wait_s=60) == 0
+        await system.stop()
+        return report.passages
 
     fresh = run(again(), limit_s=120)
     with log_of(folder) as log:

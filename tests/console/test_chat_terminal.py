@@ -90,7 +90,7 @@ def test_a_chat_from_its_first_word_to_the_next_day(tmp_path: Path) -> None:
         assert chat.end() == 0
     end = chat.text[chat.text.rindex("exit") :]
     assert "1 timer waits: timer-" in end
-    assert f"launch.py chat ada-4 --data {folder}" in end
+    assert f"launch.py up --data {folder}" in end
     assert f"launch.py events ben --last 3 --data {folder}" in end
     check_timers(folder)
     with terminal(LAUNCH, "chat", "ada-4", "--data", str(folder), limit_s=BOOT_S, size=(50, 200)) as chat:

@@ -24,7 +24,7 @@ PACKAGES: Final = ("msgspec", "tzdata", "cronsim", "hypothesis", "pytest")
 """All that these tests and what they import import."""
 SMOKE: Final = (
     "tests/golden/test_golden.py",
-    *(f"tests/{name}.py" for name in ("events/test_codec", "events/test_replay", "store/times/test_schedule")),
+    *(f"tests/{name}.py" for name in ("events/test_codec", "events/test_replay", "bench/test_chains")),
 )
 
 

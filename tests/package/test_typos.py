@@ -26,7 +26,7 @@ from palimpsest.events.types import (
     Parent, SummaryWritten, TurnEnded, UserMessageReceived,
 )
 from palimpsest.events.vocabulary import Phase
-from palimpsest.store.index.points import Entry as Point
+from palimpsest.store.index.points import IndexEntry as Point
 from palimpsest.store.logs.contract import Appended, LogReader
 
 PARENT = Parent(agent="ada", seq=1)
