@@ -55,6 +55,9 @@ class LocalRuntime:
     async def pids(self) -> dict[str, int]:
         return dict.fromkeys(PARTS, os.getpid())
 
+    async def give_up(self) -> None:
+        await self.stop()
+
     async def stop(self) -> None:
         for name in ("memory", "llm", "timer"):
             await self.links[name].end()

@@ -50,6 +50,9 @@ class Runtime(Protocol):
 
     async def pids(self) -> dict[str, int]: ...
 
+    async def give_up(self) -> None:
+        """End what was started just now, and cannot serve."""
+
     async def stop(self) -> None: ...
 
 
@@ -246,7 +249,7 @@ async def _ready(
         await runtime.parts.log.status()  # if anything is wrong with the log, it knows best what
         found = await asyncio.gather(*(getattr(runtime.parts, name).status() for name in PARTS))
     except BaseException:
-        await runtime.stop()
+        await runtime.give_up()
         raise
     trouble = (f"Storage cannot be searched now. {each['trouble']}" for each in found if each.get("trouble"))
     return System(runtime, lock, purpose=purpose, index=options.index, log_id=log, notes=(*notes, *trouble))

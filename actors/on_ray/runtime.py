@@ -36,18 +36,27 @@ _NO_START: Final = (
 
 
 class RayRuntime:
-    """The parts as Ray actors. `owned`: they end with `stop`, and so does Ray if it was started for them."""
+    """The parts as Ray actors. `owned`: they end with `stop`, and so does Ray if it was started for them; `made`: by
+    this process just now, and not found."""
 
-    def __init__(self, handles: Mapping[str, Any], *, owned: bool, owns_ray: bool, notes: tuple[str, ...]) -> None:
+    def __init__(
+        self, handles: Mapping[str, Any], *, owned: bool, made: bool, owns_ray: bool, notes: tuple[str, ...]
+    ) -> None:
         self.links = {name: RayPart(handle) for name, handle in handles.items()}
         self.parts = parts_of(self.links)
         self.notes = notes
         self._owned = owned
+        self._made = made
         self._owns_ray = owns_ray
 
     async def pids(self) -> dict[str, int]:
         found = await asyncio.gather(*(run_in(link, _pid) for link in self.links.values()))
         return dict(zip(self.links, found, strict=True))
+
+    async def give_up(self) -> None:
+        """End what was made just now, and cannot serve: a log actor that is left would take the folder later."""
+        made = self.links if self._made else {}
+        _end({name: link.handle for name, link in made.items()}, owns_ray=self._owns_ray)
 
     async def stop(self) -> None:
         own = {name: link.handle for name, link in self.links.items()} if self._owned else {}
@@ -74,7 +83,9 @@ async def begun(folder: DataFolder, options: Options) -> RayRuntime:
     except BaseException:
         _end({} if joined else parts, owns_ray=owns_ray)
         raise
-    return RayRuntime(parts, owned=not options.address, owns_ray=owns_ray, notes=(*of_keys, *said, *new))
+    return RayRuntime(
+        parts, owned=not options.address, made=not joined, owns_ray=owns_ray, notes=(*of_keys, *said, *new)
+    )
 
 
 def _pid(_actor: Any) -> int:
