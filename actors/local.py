@@ -17,7 +17,7 @@ from palimpsest.actors.parts.process import set_up_logging
 from palimpsest.events.errors import PalimpsestError
 from palimpsest.store.folder import DataFolder
 from palimpsest.store.keys.files import Handed
-from palimpsest.store.logs.sqlite_file import begin
+from palimpsest.store.logs.opening import begin
 
 
 class LocalRuntime:

@@ -43,7 +43,6 @@ from palimpsest.questions.plain import plain
 from palimpsest.store.folder import DataFolder
 from palimpsest.store.logs import opening
 from palimpsest.store.logs.contract import agents_of
-from palimpsest.store.logs.sqlite_log import SqliteLog
 
 TURN_FAILED: Final = 1
 TIMED_OUT: Final = 124
@@ -149,7 +148,7 @@ def _has(folder: DataFolder, agent: str, message_id: str) -> bool:
 def _unknown(folder: DataFolder, agent: str) -> str:
     known: list[str] = []
     if folder.log_path().exists():
-        with SqliteLog.open_readonly(folder.log_path()) as log:
+        with opening.reader(folder.log_path()) as log:
             known = [head.agent for head in agents_of(log.heads())]
     near = get_close_matches(agent, known, n=3)
     hint = f" Did you mean {' or '.join(near)}?" if near else f" There are: {names_of(known)}." if known else ""
@@ -181,7 +180,7 @@ class InputSeen(msgspec.Struct, frozen=True):
 
 
 def seen(folder: DataFolder, question: Inquiry, seq: int) -> InputSeen:
-    with SqliteLog.open_readonly(folder.log_path()) as log:
+    with opening.reader(folder.log_path()) as log:
         return InputSeen(places(log, question.agent, seq), text_at(log, question.agent, seq))
 
 

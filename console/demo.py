@@ -194,9 +194,9 @@ class _Show:
 
 def _look_back(folder: Path, started: float) -> None:
     from palimpsest.store.folder import DataFolder
-    from palimpsest.store.logs.sqlite_log import SqliteLog
+    from palimpsest.store.logs import opening
 
-    with SqliteLog.open_readonly(DataFolder(folder).log_path()) as log:
+    with opening.reader(DataFolder(folder).log_path()) as log:
         streams = {name: log.read(name) for name in AGENTS}
     _pressure(streams)
     began = time.perf_counter()

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from palimpsest.console.options import data_folder, given_bundle
 from palimpsest.console.progress import bar
 from palimpsest.console.show import one_line
+from palimpsest.store.logs import opening
 from palimpsest.store.logs.contract import LogReader
-from palimpsest.store.logs.sqlite_log import SqliteLog
 
 if TYPE_CHECKING:
     pass
@@ -21,7 +21,7 @@ def reading() -> Iterator[LogReader]:
     """The log of the data folder, or of the bundle that is given, for reading. Raises BadInput where there is none."""
     bundle = given_bundle()
     if bundle is None:
-        with SqliteLog.open_readonly(data_folder().log_path()) as log:
+        with opening.reader(data_folder().log_path()) as log:
             yield log
         return
     from palimpsest.store.bundles.log import read_bundle

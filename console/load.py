@@ -22,8 +22,7 @@ from palimpsest.questions.plain import plain
 from palimpsest.questions.streams import agent_head
 from palimpsest.store.folder import DataFolder
 from palimpsest.store.library.reading import folded
-from palimpsest.store.logs import states
-from palimpsest.store.logs.sqlite_log import SqliteLog
+from palimpsest.store.logs import opening, states
 
 if TYPE_CHECKING:
     from palimpsest.actors.client import Client
@@ -96,7 +95,7 @@ def _foresee(folder: DataFolder, name: str, agents: tuple[str, ...], passage_tok
         if agents:
             raise BadInput(f"There is no agent '{one_line(agents[0])}' yet: `chat {one_line(agents[0])}` makes it.")
         return
-    with SqliteLog.open_readonly(folder.log_path()) as log:
+    with opening.reader(folder.log_path()) as log:
         if source := folded(log, name):
             check_sizes(source, passage_tokens, overlap_tokens)
         else:

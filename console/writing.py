@@ -12,7 +12,7 @@ from palimpsest.console.joining import at_work
 from palimpsest.console.options import data_folder
 from palimpsest.events.errors import DataFolderBusy, PalimpsestError
 from palimpsest.store.folder import FREE_S, LOOK_S, DataFolder, FolderLock
-from palimpsest.store.logs.sqlite_log import SqliteLog
+from palimpsest.store.logs import opening
 
 if TYPE_CHECKING:
     from palimpsest.actors.links.direct import DirectLog
@@ -37,7 +37,7 @@ async def writing(address: str, what: str, missing: PalimpsestError) -> AsyncIte
         from palimpsest.actors.links.direct import DirectLog
 
         stack.enter_context(lock)
-        log = stack.enter_context(SqliteLog(folder.log_path()))
+        log = stack.enter_context(opening.store(folder.log_path()))
         log.open_epoch()
         yield DirectLog(log)
 

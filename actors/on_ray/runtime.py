@@ -25,7 +25,7 @@ from palimpsest.actors.options import Options, keyed
 from palimpsest.events.errors import ActorLost, BadInput
 from palimpsest.store.folder import DataFolder
 from palimpsest.store.keys.files import Handed
-from palimpsest.store.logs.sqlite_file import begin
+from palimpsest.store.logs.opening import begin
 
 STOP_S: Final = 20.0
 BOOT_S: Final = 60.0

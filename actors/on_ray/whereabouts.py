@@ -15,7 +15,7 @@ import msgspec
 
 from palimpsest.events.errors import BadInput
 from palimpsest.store.folder import DataFolder
-from palimpsest.store.logs.sqlite_file import begin, log_id
+from palimpsest.store.logs.opening import begin, log_id
 
 _SPACE: Final = b"palimpsest"
 

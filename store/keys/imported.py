@@ -24,8 +24,8 @@ from palimpsest.events.types import AgentCreated, AgentForked, ServerSwitched, S
 from palimpsest.events.vocabulary import TOPICS
 from palimpsest.store.folder import DataFolder
 from palimpsest.store.keys.files import Handed, KeyFiles, handed, key_files, read, write_whole
+from palimpsest.store.logs import opening
 from palimpsest.store.logs.contract import LogReader, resting
-from palimpsest.store.logs.sqlite_log import SqliteLog
 
 _KINDS: Final = kinds_of(AgentCreated, SettingsChanged, AgentForked, ServerSwitched)
 _BATCH: Final = 2_000
@@ -83,7 +83,7 @@ def adopt(folder: DataFolder, files: KeyFiles, now_ms: int) -> tuple[str, ...]:
     own = there and log_path.stat().st_ctime_ns // 1_000_000 <= since_ms
     found: tuple[str, ...] = ()
     if own:
-        with SqliteLog.open_readonly(log_path) as log:
+        with opening.reader(log_path) as log:
             found = addresses_of(log, but_for=_strangers(log))
     if files.path is not None:
         files.remember(typed=found, now_ms=now_ms)

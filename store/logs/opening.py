@@ -5,12 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 from palimpsest.store.logs.contract import LogReader, LogStore
+from palimpsest.store.logs.sqlite_file import begin, check, log_id
 from palimpsest.store.logs.sqlite_log import SqliteLog
 from palimpsest.store.logs.sqlite_reader import SqliteReader
 
+__all__ = ["begin", "check", "log_id", "reader", "store"]
+
 
 def reader(log: Path) -> LogReader:
-    """A log for reading, its writer alive or not. Raises BadInput where there is none, NewerFormat, LogUnreadable."""
+    """A log for reading, its writer alive or not. Raises NoLog where there is none, NewerFormat, LogUnreadable."""
     return SqliteReader.open_readonly(log)
 
 

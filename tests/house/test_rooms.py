@@ -147,6 +147,12 @@ def test_a_library_is_imported_in_its_own_module(library: str, where: set[str]) 
     assert {name_of(path) for path in shipped if library in packages(path)} == where
 
 
+def test_which_backend_keeps_a_log_is_known_where_logs_are_opened() -> None:
+    """`store.logs.opening` alone, and the backends themselves."""
+    users = {name_of(path) for path in modules(*SHIPPED) if any(".sqlite_" in name for name in imports(path))}
+    assert users == {"store/logs/opening.py", "store/logs/sqlite_log.py", "store/logs/sqlite_reader.py"}
+
+
 def test_no_module_imports_itself_in_a_circle() -> None:
     graph = _graph()
     done: set[str] = set()
