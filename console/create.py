@@ -34,7 +34,7 @@ from palimpsest.questions.plain import plain
 from palimpsest.store.config import around
 from palimpsest.store.folder import expanded
 from palimpsest.store.logs.in_memory import InMemoryLog
-from palimpsest.store.logs.sqlite_file import begin
+from palimpsest.store.logs.opening import begin
 from palimpsest.store.tokens.counting import count
 
 if TYPE_CHECKING:
@@ -191,7 +191,7 @@ async def _fleet(file: Path, address: str, *, dry_run: bool, as_json: bool) -> i
 
     found = wishes(expanded(file))
     async with _log(address, f"create --file {file.name}", dry_run=dry_run) as log:
-        plan = await planned(log, found.wishes, os.environ, count, served_for_file)
+        plan = await planned(log, found.wishes, around(os.environ), count, served_for_file)
         wrong = {**found.wrong, **plan.wrong}
         if wrong:
             for where, why in list(wrong.items())[:SHOWN]:

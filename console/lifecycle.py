@@ -88,14 +88,16 @@ def _say_retirements(done: list[Retirement], as_json: bool) -> None:
     if as_json:
         print_json({"retired": plain(done)})
         return
+    later = "" if runs(data_folder()) else f", once a system runs ({typed('up')})"
     for each in done:
         name = one_line(each.agent)
         if each.again:
             click.echo(f"{name} is retired already.")
             continue
         timers = f"; timers off: {timers_said(each.timers)}" if each.timers else ""
-        owed = f"; {many(each.owed, 'input')} that came before {'is' if each.owed == 1 else 'are'} answered still"
-        owed += f", once a system runs ({typed('up')})" * (not runs(data_folder()))
+        owed = (
+            f"; {many(each.owed, 'input')} that came before {'is' if each.owed == 1 else 'are'} answered still{later}"
+        )
         click.echo(f"{name} is retired{timers}{owed * bool(each.owed)}. Undo: {typed('retire', '--undo', each.agent)}")
 
 

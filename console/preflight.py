@@ -30,13 +30,11 @@ from palimpsest.store.config import around
 from palimpsest.store.folder import DataFolder
 from palimpsest.store.keys.files import LiveKeys, handed
 from palimpsest.store.keys.imported import imported
-from palimpsest.store.logs.sqlite_log import SqliteLog
+from palimpsest.store.logs import opening
 from palimpsest.store.logs.states import load
 from palimpsest.store.tokens.counting import count
 
-_NOTHING_STARTED: Final = "Nothing was started."
-_NOT_MADE: Final = "Nothing was made (--unchecked takes it as it is)."
-_OR_UNCHECKED: Final = "Nothing was started (--unchecked takes it as it is)."
+_UNCHECKED: Final = " (--unchecked takes it as it is)"
 
 
 class Foreseen(msgspec.Struct, frozen=True):
@@ -68,7 +66,7 @@ def state_of(folder: DataFolder, agent: str) -> State | None:
     """The agent as its log has it; None: there is none. Raises AtRest where nobody would go on with what it began."""
     if not folder.log_path().exists():
         return None
-    with SqliteLog.open_readonly(folder.log_path()) as log:
+    with opening.reader(folder.log_path()) as log:
         state = load(log, agent)
         if state is not None and state.retired:
             raise AgentIsRetired(agent)
@@ -85,13 +83,14 @@ async def notes_on(
     *,
     named: bool,
     flags: Flags,
-    refused: str = _OR_UNCHECKED,
+    refused: str = "Nothing was started",
+    unchecked: str = _UNCHECKED,
 ) -> list[str]:
     """What is wrong with an agent's servers and does not end it, in lines. Raises BadInput for what does.
 
     `wanted` are the settings that it will have, `now` those that it has (None: it is new); `named`: the user named its
-    server just now, so that it may be asked; `came` are the addresses that imports brought; `refused` ends what is
-    raised.
+    server just now, so that it may be asked; `came` are the addresses that imports brought. What is raised ends
+    with `refused`, and where it can be had so, with `unchecked`.
     """
     from palimpsest.actors.models.hosted.listing import Problem, key_problem, listing_of, problem
 
@@ -116,11 +115,7 @@ async def notes_on(
     moves = now is None or (now.model, now.base_url) != (wanted.model, wanted.base_url)
     if wanted.fallbacks or (first.about != "key" and not moves):
         return [f"{first.text}{' A fallback answers until then.' if wanted.fallbacks else ''}", *notes]
-    raise BadInput(
-        f"{first.text} {refused.partition(' (')[0].removesuffix('.')}."
-        if first.about == "key"
-        else f"{first.text} {refused}"
-    )
+    raise BadInput(f"{first.text} {refused}{'' if first.about == 'key' else unchecked}.")
 
 
 def _others(settings: Settings) -> Iterator[Server]:
@@ -134,21 +129,21 @@ async def new_notes(wanted: Settings, flags: Flags) -> list[str]:
     """The same for an agent that is to be made with these settings, by what was typed or is a default."""
     asked = replace(flags, model=wanted.model)
     typed = servers_named(asked, around(os.environ), wanted.model)
-    return await notes_on(wanted, None, typed, named=True, flags=flags, refused=_NOT_MADE)
+    return await notes_on(wanted, None, typed, named=True, flags=flags, refused="Nothing was made")
 
 
 async def fleet_notes(wanted: Iterable[Settings]) -> list[str]:
     """The same for agents that a file describes: no server is asked, and only the keys that are kept count."""
     notes: list[str] = []
     for settings in {(each.model, each.base_url): each for each in wanted}.values():
-        notes += await notes_on(settings, None, (), named=False, flags=Flags(), refused=_NOT_MADE)
+        notes += await notes_on(settings, None, (), named=False, flags=Flags(), refused="Nothing was made")
     return notes
 
 
 async def check_model(flags: Flags, now: Settings, wanted: Settings) -> list[str]:
     """The same for an agent that is to ask another model from now on, by what is typed in a chat."""
     typed = servers_named(flags, around(os.environ), flags.model)
-    return await notes_on(wanted, now, typed, named=True, flags=flags, refused="Nothing was changed.")
+    return await notes_on(wanted, now, typed, named=True, flags=flags, refused="Nothing was changed", unchecked="")
 
 
 def check_own(folder: DataFolder, state: State) -> list[str]:

@@ -30,6 +30,7 @@ from palimpsest.events.errors import BadInput, UnknownAgent
 from palimpsest.events.servers import chosen
 from palimpsest.questions.plain import plain
 from palimpsest.questions.streams import agent_head
+from palimpsest.store.config import around
 from palimpsest.store.logs.states import load
 from palimpsest.store.tokens.counting import count
 
@@ -148,7 +149,7 @@ async def _change(agent: str, flags: Flags, address: str) -> Set:
     window = await served(flags)
     async with writing(address, f"set {agent}", UnknownAgent(agent)) as log:
         state = await lifecycle.known(log, agent)
-        settings = settings_changed(chosen(state), flags, os.environ, window)
+        settings = settings_changed(chosen(state), flags, around(os.environ), window)
         changed: list[str] = []
         notes: Iterable[str] = ()
         if settings:
