@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import time
 import weakref
 from collections.abc import Callable
@@ -30,7 +31,7 @@ from palimpsest.events.errors import ActorLost, BadInput, DataFolderBusy, LogUna
 from palimpsest.store.folder import FREE_S, LOOK_S, DataFolder, FolderLock, Holder
 from palimpsest.store.index.settings import IndexSettings
 from palimpsest.store.keys.files import Handed
-from palimpsest.store.logs.sqlite_file import check, log_id
+from palimpsest.store.logs.opening import check, log_id
 
 __all__ = ["Options", "System", "boot", "join"]
 
@@ -50,10 +51,14 @@ class Runtime(Protocol):
 
     async def pids(self) -> dict[str, int]: ...
 
-    async def give_up(self) -> None:
-        """End what was started just now, and cannot serve."""
-
     async def stop(self) -> None: ...
+
+
+class Begun(Runtime, Protocol):
+    """Parts that this process has just begun, or found on a cluster."""
+
+    async def give_up(self) -> None:
+        """End what was begun just now, and cannot serve."""
 
 
 class System:
@@ -154,9 +159,8 @@ class System:
         """What whoever joins is told of the system."""
         from palimpsest import __version__
 
-        pid = self._lock.holder.pid if self._lock is not None else 0
         stays = self._on_end is not None and self._stays
-        return Welcome(pid, self._purpose, __version__, self._index, self._log_id, stays, self.notes)
+        return Welcome(os.getpid(), self._purpose, __version__, self._index, self._log_id, stays, self.notes)
 
     async def figures(self, joined: tuple[Seat, ...]) -> Figures:
         """The system in figures, with those who joined it."""
@@ -225,7 +229,7 @@ async def boot(folder: DataFolder, purpose: str, options: Options | None = None)
     return system
 
 
-async def _begun(folder: DataFolder, options: Options) -> Runtime:
+async def _begun(folder: DataFolder, options: Options) -> Begun:
     if options.local:
         from palimpsest.actors.local import LocalRuntime
 
@@ -236,7 +240,7 @@ async def _begun(folder: DataFolder, options: Options) -> Runtime:
 
 
 async def _ready(
-    runtime: Runtime,
+    runtime: Begun,
     lock: FolderLock | None,
     purpose: str,
     options: Options,
@@ -244,15 +248,17 @@ async def _ready(
     notes: tuple[str, ...] = (),
     log: str = "",
 ) -> System:
-    """The system, once every part can tell of itself. Raises what one says is wrong; the runtime is stopped then."""
+    """The system, once every part can tell of itself. Raises what one says is wrong; what was begun is ended then."""
+    system = System(runtime, lock, purpose=purpose, index=options.index, log_id=log, notes=notes)
     try:
         await runtime.parts.log.status()  # if anything is wrong with the log, it knows best what
-        found = await asyncio.gather(*(getattr(runtime.parts, name).status() for name in PARTS))
+        found = await system.status()
     except BaseException:
         await runtime.give_up()
         raise
-    trouble = (f"Storage cannot be searched now. {each['trouble']}" for each in found if each.get("trouble"))
-    return System(runtime, lock, purpose=purpose, index=options.index, log_id=log, notes=(*notes, *trouble))
+    trouble = (f"Storage cannot be searched now. {each['trouble']}" for each in found.values() if each.get("trouble"))
+    system.notes = (*system.notes, *trouble)
+    return system
 
 
 # --- joining ------------------------------------------------------------------------------------------------------

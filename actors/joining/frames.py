@@ -126,10 +126,7 @@ _frames = msgspec.msgpack.Decoder(Frame)
 
 def framed(frame: Frame) -> bytes:
     """A frame, with its length before it. Raises BadInput for what cannot be sent."""
-    try:
-        body = _encode(frame)
-    except (ValueError, TypeError, ArithmeticError) as error:
-        raise BadInput(f"This cannot be sent ({error}).") from None
+    body = _packed(frame)
     if len(body) > MOST_BYTES:
         raise BadInput(f"This cannot be sent: it has {len(body):,} bytes.")
     return len(body).to_bytes(_HEAD, "big") + body
@@ -183,8 +180,13 @@ def _packed(value: object) -> bytes:
         raise BadInput(f"This cannot be sent ({error}).") from None
 
 
-def result_of(frame: CallResult, part: str, method: str) -> Any:
-    """The result. Raises the error that the call had."""
+def check(frame: CallResult) -> None:
+    """Raises the error that the call had."""
     if frame.error:
         raise rebuilt(frame.error, frame.message, frame.fields)
+
+
+def result_of(frame: CallResult, part: str, method: str) -> Any:
+    """The result. Raises the error that the call had."""
+    check(frame)
     return _decoder(part, method).decode(frame.result)

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import msgspec
 
-from palimpsest.actors.joining.start import Errand, StartOutcome
+from palimpsest.actors.joining import frames
+from palimpsest.actors.joining.start import Errand
 from palimpsest.actors.parts.process import set_up_logging
 from palimpsest.actors.system import System, boot
 from palimpsest.events.errors import PalimpsestError
@@ -55,10 +56,10 @@ def main() -> int:
     errand = msgspec.msgpack.decode(sys.stdin.buffer.read(), type=Errand)
 
     try:
-        asyncio.run(host(errand, lambda _: _tell(pipe, StartOutcome())))
+        asyncio.run(host(errand, lambda _: _tell(pipe, True)))
     except PalimpsestError as error:
         sys.stderr.write(f"{error}\n")
-        _tell(pipe, StartOutcome(type(error).__name__, str(error), error.__dict__))
+        _tell(pipe, error)
         return 1
     return 0
 
@@ -67,10 +68,11 @@ def _ended(number: int, _frame: object) -> None:
     raise SystemExit(128 + number)
 
 
-def _tell(pipe: int, outcome: StartOutcome) -> bool:
-    """Say once, to whoever started this process, what became of it; False where that one is gone."""
+def _tell(pipe: int, outcome: object) -> bool:
+    """Say once, to whoever started this process, what became of it (True, or an error); False where that one is
+    gone."""
     try:
-        os.write(pipe, msgspec.msgpack.encode(outcome, enc_hook=str))
+        os.write(pipe, frames.framed(frames.told(0, outcome)))
         os.close(pipe)
     except OSError:
         return False

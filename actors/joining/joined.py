@@ -218,9 +218,6 @@ class Joined:
         """Wait for the system's end; whether it has come."""
         return await self._current.gone()
 
-    async def give_up(self) -> None:
-        await self.stop()
-
     async def stop(self) -> None:
         """Leave. The last who leaves a system that does not stay waits for its end."""
         self._is_over = True

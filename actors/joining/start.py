@@ -18,8 +18,10 @@ from typing import Final
 import msgspec
 
 import palimpsest
+from palimpsest.actors.joining import frames
+from palimpsest.actors.joining.frames import CallResult
 from palimpsest.actors.options import LOG, Options
-from palimpsest.events.errors import BadInput, rebuilt
+from palimpsest.events.errors import BadInput
 from palimpsest.store.folder import DataFolder
 
 LOG_BYTES: Final = 1_000_000
@@ -32,14 +34,6 @@ class Errand(msgspec.Struct, frozen=True):
     purpose: str
     stays: bool
     options: Options
-
-
-class StartOutcome(msgspec.Struct, frozen=True):
-    """Whether the system is up: the error for which it is not."""
-
-    error: str = ""
-    message: str = ""
-    fields: dict[str, object] = {}
 
 
 async def started(folder: DataFolder, purpose: str, options: Options, *, stays: bool) -> None:
@@ -56,15 +50,13 @@ async def started(folder: DataFolder, purpose: str, options: Options, *, stays: 
     except BaseException:
         process.terminate()
         raise
-    if not told:
+    if not isinstance(told, CallResult):
         code = await asyncio.to_thread(process.wait)
         raise BadInput(
             f"The process that was to have the system ended at once (exit code {code}). Its last words are in "
             f"{folder.path / LOG}."
         )
-    outcome = msgspec.msgpack.decode(told, type=StartOutcome)
-    if outcome.error:
-        raise rebuilt(outcome.error, outcome.message, outcome.fields)
+    frames.check(told)
 
 
 def _log(folder: DataFolder) -> int:
@@ -105,14 +97,14 @@ def _process(folder: DataFolder, errand: Errand, pipe: int) -> subprocess.Popen[
     return process
 
 
-async def _told(pipe: int) -> bytes:
-    """All that comes through a pipe until its other end is closed."""
+async def _told(pipe: int) -> frames.Frame | None:
+    """The frame that comes through a pipe; None where its other end is closed before."""
     loop = asyncio.get_running_loop()
     reader = asyncio.StreamReader()
     transport, _ = await loop.connect_read_pipe(
         lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(pipe, "rb", buffering=0)
     )
     try:
-        return await reader.read()
+        return await frames.received(reader)
     finally:
         transport.close()

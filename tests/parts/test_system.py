@@ -31,9 +31,6 @@ class Standing:
     async def pids(self) -> dict[str, int]:
         return {}
 
-    async def give_up(self) -> None:
-        """There is nothing to end."""
-
     async def stop(self) -> None:
         """There is nothing to stop."""
 
