@@ -1,8 +1,8 @@
 """A session as one HTML page: no script, nothing from elsewhere, every text escaped.
 
 Rules. (1) The page may load nothing at all (its policy says so); its one style sheet is named there by its hash. (2) A
-message stands in it once, and windows name it. (3) It stays below the size that it is given: the newest turns are kept,
-and it says what is left out.
+message stands in it once, and windows name it. (3) Its turns and their messages stay below the size that it is given:
+the newest are kept, and it says what is left out. Core memory, evictions and settings stand whole.
 """
 
 from __future__ import annotations

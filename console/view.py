@@ -27,7 +27,13 @@ _MB: Final = 1_000_000
 @bundle_option
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, metavar="FILE", help="The page's file.")
 @click.option("--last", type=click.IntRange(min=1), metavar="N", help="Only the last N turns.")
-@click.option("--most-mb", type=click.IntRange(min=1), default=MOST_MB, metavar="N", help="As large as it may be (20).")
+@click.option(
+    "--most-mb",
+    type=click.IntRange(min=1),
+    default=MOST_MB,
+    metavar="N",
+    help="So much for turns and their messages (20).",
+)
 @click.option("--force", is_flag=True, help="Write over FILE if it is there.")
 def command(agent: str | None, *, output: Path, last: int | None, most_mb: int, force: bool) -> int:
     """Write AGENT's session into one HTML file: its turns, the window of each request, what was evicted and summed up,

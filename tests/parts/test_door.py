@@ -17,10 +17,14 @@ from palimpsest.actors.joining.door import Door
 from palimpsest.actors.joining.frames import Figures, Seat, Welcome
 from palimpsest.actors.joining.joined import Connection, Joined, connected
 from palimpsest.actors.links.protocol import Parts, parts_of
+from palimpsest.actors.options import Options
+from palimpsest.actors.system import join
 from palimpsest.events.errors import ActorLost, BadInput, Fenced
+from palimpsest.store.folder import DataFolder, FolderLock
 from palimpsest.store.index.settings import IndexSettings
 from palimpsest.store.keys.files import Handed
 from palimpsest.store.keys.keys import Credentials, Keys
+from palimpsest.store.logs.opening import begin
 from tests.worlds.one_process import run
 
 
@@ -263,17 +267,17 @@ def test_nobody_behind_a_door_is_told_from_somebody(tmp_path: Path) -> None:
 
 def test_no_key_goes_to_a_door_that_others_could_have_made(tmp_path: Path) -> None:
     async def live() -> None:
-        heard: list[bytes] = []
-
-        async def listen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            heard.append(await reader.read())
-            writer.close()
+        async def listen(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.write(frames.framed(Welcome(1, "somebody else", "0", IndexSettings())))
 
         (tmp_path / "open").mkdir(mode=0o755)
         (tmp_path / "open").chmod(0o755)
         async with await asyncio.start_unix_server(listen, tmp_path / "open" / "door"):
             assert await connected(tmp_path / "open" / "door", "a guest") is None
-        assert set(heard) <= {b""}
+            (tmp_path / "open").chmod(0o700)
+            line = await connected(tmp_path / "open" / "door", "a guest")
+            assert line is not None, "it was the folder's rights alone"
+            await line.close()
 
     run(live())
 
@@ -314,4 +318,76 @@ def test_what_cannot_cross_is_an_error_and_no_lost_line() -> None:
             assert await joined.parts.log.cursor("me") == 7
             await joined.stop()
 
+    run(live())
+
+
+def test_who_had_not_said_hello_is_not_let_in_after_the_end() -> None:
+    async def live() -> None:
+        async with open_door() as (served, door, path):
+            reader, writer = await asyncio.open_unix_connection(path)
+            await (await guest(path)).stop()  # the door has had the first one by now
+            await asyncio.to_thread(door.dismiss, "")
+            writer.write(frames.framed(frames.Hello(frames.VERSION, 1, "late")))
+            assert await reader.read() == b""
+            writer.close()
+            assert served.others == [0], "it never had a seat"
+
+    run(live())
+
+
+class Standing(Served):
+    """A system that stays, with an index and a log of its own."""
+
+    index = IndexSettings(qdrant_url="http://127.0.0.1:6333")
+
+    def __init__(self, folder: DataFolder) -> None:
+        super().__init__()
+        self._log_id = begin(folder.log_path())
+
+    def welcome(self) -> Welcome:
+        return Welcome(1, "served", "0", self.index, self._log_id, True)
+
+
+def test_who_starts_a_system_again_starts_it_as_it_was_and_on_its_log_or_not_at_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = DataFolder(tmp_path / "data").create()
+    asked: list[tuple[IndexSettings, bool]] = []
+    doors: list[tuple[Door, FolderLock]] = []
+
+    def opened() -> None:
+        door, lock = Door(Standing(folder)), folder.lock("a test", how="starting")
+        lock.tell(how="door", door=str(door.open()))
+        doors.append((door, lock))
+
+    async def started(_folder: DataFolder, _purpose: str, options: Options, *, stays: bool) -> None:
+        asked.append((options.index, stays))
+        opened()
+
+    async def ended() -> None:
+        door, lock = doors[-1]
+        await asyncio.to_thread(door.dismiss, "")
+        lock.release()
+
+    monkeypatch.setattr("palimpsest.actors.system.started", started)
+
+    async def live() -> None:
+        opened()
+        system = await join(folder, "a guest")
+        assert await system.parts.log.cursor("me") == 7
+        await ended()
+        assert await system.parts.log.cursor("me") == 7
+        assert asked == [(Standing.index, True)]
+        await ended()
+        folder.log_path().unlink()
+        begin(folder.log_path())
+        with pytest.raises(ActorLost, match=r"could not be started again: The log that was joined is not in") as lost:
+            await system.parts.log.cursor("me")
+        assert not lost.value.for_good, "it may be put back"
+        assert len(asked) == 1, "nothing was started on another log"
+        await system.stop()
+        for door, _ in doors:
+            await asyncio.to_thread(door.close)
+
+    monkeypatch.setattr("palimpsest.actors.joining.joined.PAUSE_S", 0.0)
     run(live())

@@ -103,6 +103,27 @@ def test_a_system_that_does_not_stay_ends_with_the_last_who_leaves_and_not_while
     run(live())
 
 
+def test_who_finds_a_system_that_ends_waits_for_it(tmp_path: Path) -> None:
+    async def live() -> None:
+        async with parts(tmp_path) as here:
+            folder = DataFolder(tmp_path / "data")
+            told: list[str] = []
+
+            class Ending(Standing):
+                async def stop(self) -> None:
+                    holder = folder.holder()
+                    assert holder is not None
+                    told.append(holder.how)
+
+            system = System(Ending(here.parts), folder.lock("a test", how="starting"), purpose="a test")
+            system.open_door()
+            await system.stop()
+            holder = folder.holder()
+            assert (told, holder and holder.how) == (["brief"], "free")
+
+    run(live())
+
+
 def test_a_system_that_stays_is_not_ended_by_who_leaves(tmp_path: Path) -> None:
     async def live() -> None:
         async with parts(tmp_path) as here:
