@@ -50,11 +50,17 @@ async def at_work(
         options = Options(address=address, rehome=rehomed(), local=local, index=index or IndexSettings(), typed=typed)
         system = await join(folder, purpose, options)
     try:
-        for note in () if quiet else system.notes:
-            click.echo(as_typed(note), err=True)
+        if not quiet:
+            say_notes(system)
         yield system
     finally:
         await system.stop()
+
+
+def say_notes(system: System) -> None:
+    """Say what the user should know of a system from the start."""
+    for note in system.notes:
+        click.echo(as_typed(note), err=True)
 
 
 def runs(folder: DataFolder) -> bool:

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from palimpsest.console.called import as_typed
-from palimpsest.console.joining import ago, has_ended, starting
+from palimpsest.console.joining import ago, has_ended, say_notes, starting
 from palimpsest.console.options import data_folder, index_options, index_settings, typed
 from palimpsest.store.folder import DataFolder
 
@@ -39,10 +38,11 @@ async def _behind(folder: DataFolder, settings: IndexSettings) -> None:
 
         system = await join(folder, PURPOSE, Options(index=settings), stays=True)
     try:
-        for note in system.notes:
-            click.echo(as_typed(note), err=True)
+        say_notes(system)
         joined = system.runtime
-        assert isinstance(joined, Joined), "it was joined"
+        if not isinstance(joined, Joined):
+            click.echo(f"The system of {folder} runs on a Ray cluster, and stays there whoever leaves.")
+            return
         stays = await joined.stay()
         figures = await joined.figures()
     finally:
@@ -64,8 +64,7 @@ async def _in_front(folder: DataFolder, settings: IndexSettings) -> None:
         from palimpsest.actors.system import Options
 
     def up(system: System) -> bool:
-        for note in system.notes:
-            click.echo(as_typed(note), err=True)
+        say_notes(system)
         click.echo(f"The system of {folder} runs in this process (pid {os.getpid()}). Ctrl-C ends it.")
         return True
 

@@ -28,7 +28,11 @@ class Cluster(msgspec.Struct, frozen=True):
 
     def say(self, folder: Path, lines: str, *options: str) -> subprocess.CompletedProcess[str]:
         """Pipe lines into a chat on a data folder."""
-        command = [*LAUNCH, "chat", "--data", str(folder), *options]
+        return self.run("chat", folder, *options, lines=lines)
+
+    def run(self, name: str, folder: Path, *options: str, lines: str = "") -> subprocess.CompletedProcess[str]:
+        """A command on a data folder."""
+        command = [*LAUNCH, name, "--data", str(folder), *options]
         return subprocess.run(
             command, input=lines, env=self.environment, capture_output=True, text=True, timeout=90, check=False
         )
@@ -71,6 +75,8 @@ def test_drivers_share_a_system_that_outlives_them(cluster: Cluster, tmp_path: P
     # The cluster has the folder's lock, though no driver is there: and it says where to join.
     found = cluster.say(tmp_path / "one", "What is my name?\n")
     assert (found.returncode, "Sam" in found.stdout) == (0, True), found.stderr
+    up = cluster.run("up", tmp_path / "one")
+    assert (up.returncode, "runs on a Ray cluster" in up.stdout) == (0, True), up.stderr
 
 
 def test_a_cluster_finds_the_folder_in_use_and_leaves_nothing_behind(cluster: Cluster, tmp_path: Path) -> None:
