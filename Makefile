@@ -10,7 +10,7 @@ help:
 	@echo "make demo    four agents, evictions, recall, a timer, a kill -9, and the proof of it all (no key, no server)"
 	@echo "make chat    talk to an agent (offline model; see README for a real one)"
 	@echo "make test    linters, type checker and all tests"
-	@echo "make quick   the tests of the core, of the questions and of the house's rules (under half a minute)"
+	@echo "make quick   the tests of the core, of the questions and of the house's rules (half a minute)"
 	@echo "make bench   what a turn costs on this machine"
 	@echo "make docs    the page of the Python API, into build/docs"
 	@echo "make venv    only the environment"
