@@ -22,18 +22,10 @@ import msgspec
 from palimpsest.actors.models.protocol import Piece
 from palimpsest.actors.requests.checks import check_id, check_name
 from palimpsest.actors.requests.turns import Reply, Ticket
-from palimpsest.console.called import as_typed
+from palimpsest.console.called import as_typed, typed
 from palimpsest.console.joining import at_work
 from palimpsest.console.message import message_of
-from palimpsest.console.options import (
-    INTERRUPTED,
-    address_option,
-    complain,
-    data_folder,
-    index_options,
-    index_settings,
-    typed,
-)
+from palimpsest.console.options import INTERRUPTED, address_option, complain, data_folder, index_options, index_settings
 from palimpsest.console.preflight import check_own, state_of
 from palimpsest.console.show import names_of, on_terminal, print_json, printable
 from palimpsest.console.talk import ending, is_failed, notes

@@ -22,7 +22,8 @@ import click
 import msgspec
 
 from palimpsest.console import gauge
-from palimpsest.console.options import given_data, index_options, index_settings
+from palimpsest.console.called import given_data
+from palimpsest.console.options import index_options, index_settings
 from palimpsest.console.show import print_json
 from palimpsest.console.workload import MIXES, message
 from palimpsest.events.errors import BadInput

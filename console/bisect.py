@@ -12,9 +12,10 @@ from typing import Any, Final
 import click
 import msgspec
 
+from palimpsest.console.called import given_bundle, typed
 from palimpsest.console.describe import describe
 from palimpsest.console.inspect import reading
-from palimpsest.console.options import bundle_option, data_folder, given_bundle, json_option, typed
+from palimpsest.console.options import bundle_option, data_folder, json_option
 from palimpsest.console.show import Page, many, one_line, print_json, utc
 from palimpsest.events.codec import decode
 from palimpsest.events.context import reply_request

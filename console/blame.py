@@ -5,8 +5,9 @@ from __future__ import annotations
 import click
 
 from palimpsest.console.blame_page import print_account
+from palimpsest.console.called import log_options
 from palimpsest.console.inspect import reading
-from palimpsest.console.options import bundle_option, json_option, log_options
+from palimpsest.console.options import bundle_option, json_option
 from palimpsest.console.show import Page, print_json
 from palimpsest.events.errors import BadInput
 from palimpsest.questions.accounts import Blaming, account

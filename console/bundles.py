@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Final
 import click
 from msgspec.structs import replace
 
-from palimpsest.console.called import PROGRAM
+from palimpsest.console.called import PROGRAM, typed
 from palimpsest.console.inspect import reading
 from palimpsest.console.keys import now_ms
-from palimpsest.console.options import bundle_option, data_folder, json_option, typed
+from palimpsest.console.options import bundle_option, data_folder, json_option
 from palimpsest.console.progress import bar
 from palimpsest.console.show import Page, many, one_line, print_json
 from palimpsest.events.addresses import address_of, public_url

@@ -1,11 +1,13 @@
 """How this program was called, so that it can name commands as the user can type them where they are.
 
-Rule: below the console a command is called `palimpsest`; what is printed says it as it was typed.
+Rules. (1) Below the console a command is called `palimpsest`; what is printed says it as it was typed. (2) A command
+that does not say where the log is is said with the options of this call that do.
 """
 
 from __future__ import annotations
 
 import re
+import shlex
 import shutil
 import sys
 from collections.abc import Callable
@@ -13,7 +15,12 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
+import click
+
 NAME: Final = "palimpsest"
+DATA: Final = "palimpsest.data"
+BUNDLE: Final = "palimpsest.bundle"
+"""What `--data` and `--bundle` say is kept under these names, in the call's context."""
 
 
 def called(argv0: str, interpreter: str, which: Callable[[str], str | None] = shutil.which) -> str:
@@ -49,9 +56,15 @@ PROGRAM: Final = called(sys.argv[0], sys.executable)
 
 
 def as_typed(text: str) -> str:
-    """A text with the commands that it names as they can be typed: with what is typed before them, where it names more
-    than a command alone."""
-    return _commands().sub(rf"`{PROGRAM} \1", text).replace(f"`{NAME} ", f"`{PROGRAM} ")
+    """A text with the commands that it names as they can be typed, where it names more than a command alone."""
+    where = shlex.join(log_options())
+    whole = _commands().sub(lambda found: _whole(found[1] or found[2], where), text)
+    return whole.replace(f"`{NAME} ", f"`{PROGRAM} ")
+
+
+def _whole(command: str, where: str) -> str:
+    says = not where or "--data" in command or "--bundle" in command
+    return f"`{PROGRAM} {command}{'' if says else f' {where}'}`"
 
 
 @cache
@@ -59,4 +72,34 @@ def _commands() -> re.Pattern[str]:
     from palimpsest.console.main import COMMANDS
 
     names = "|".join(name for section in COMMANDS.values() for name in section)
-    return re.compile(rf"`((?:{names}) [^`]+)(?=`)")
+    return re.compile(rf"`(?:{NAME} ((?:{names})(?: [^`]*)?)|((?:{names}) [^`]+))`")
+
+
+# --- what this call says of the log -------------------------------------------------------------------------------
+
+
+def _kept(name: str) -> Path | None:
+    context = click.get_current_context(silent=True)
+    found: Path | None = context.meta.get(name) if context else None
+    return found
+
+
+def given_data() -> Path | None:
+    """What `--data` says in this call; None: nothing."""
+    return _kept(DATA)
+
+
+def given_bundle() -> Path | None:
+    """What `--bundle` says in this call; None: nothing, or this is no command's call."""
+    return _kept(BUNDLE)
+
+
+def log_options() -> tuple[str, ...]:
+    """The options of this call that say where the log is, for commands that it tells the user to type next."""
+    bundle, data = given_bundle(), given_data()
+    return ("--bundle", str(bundle)) if bundle else ("--data", str(data)) if data else ()
+
+
+def typed(*words: str) -> str:
+    """A command to type next, as a shell takes it: with the options of this call that say where the log is."""
+    return " ".join((PROGRAM, shlex.join((*words, *log_options()))))

@@ -11,7 +11,8 @@ from collections.abc import Mapping
 import click
 import msgspec
 
-from palimpsest.console.options import complain, given_data, json_option
+from palimpsest.console.called import given_data
+from palimpsest.console.options import complain, json_option
 from palimpsest.console.show import Page, one_line, print_json
 from palimpsest.events.addresses import public_url
 from palimpsest.events.errors import BadInput

@@ -7,9 +7,7 @@ Rules. (1) Everything that can be refused is refused before anything is written:
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,8 +15,8 @@ import click
 import msgspec
 
 from palimpsest.actors.links.direct import DirectLog
-from palimpsest.console.called import as_typed
-from palimpsest.console.options import address_option, complain, data_folder, json_option, typed
+from palimpsest.console.called import as_typed, typed
+from palimpsest.console.options import address_option, complain, data_folder, json_option
 from palimpsest.console.preflight import fleet_notes, new_notes
 from palimpsest.console.served import remember, served, served_for_file
 from palimpsest.console.settings import HOW_TO_HOST, Flags, bound_said, window_said
@@ -41,7 +39,8 @@ if TYPE_CHECKING:
     from palimpsest.actors.models.hosted.window import ServedWindow
     from palimpsest.actors.requests.births import Birth
     from palimpsest.actors.requests.zones import AlarmLog
-    from palimpsest.console.fleet_plan import Done
+    from palimpsest.console.fleet import Fleet
+    from palimpsest.console.fleet_plan import Done, FleetPlan
 
 SHOWN: Final = 40
 """As many agents of a fleet are told of one by one; --json has all."""
@@ -187,35 +186,38 @@ def _say(made: Birth, wish: Wish, window: ServedWindow, *, dry_run: bool, as_jso
 
 async def _fleet(file: Path, address: str, *, dry_run: bool, as_json: bool) -> int:
     from palimpsest.console.fleet import wishes
-    from palimpsest.console.fleet_plan import apply, planned
+    from palimpsest.console.fleet_plan import apply
 
-    found = wishes(expanded(file))
-    async with _log(address, f"create --file {file.name}", dry_run=dry_run) as log:
-        plan = await planned(log, found.wishes, around(os.environ), count, served_for_file)
-        wrong = {**found.wrong, **plan.wrong}
-        if wrong:
-            for where, why in list(wrong.items())[:SHOWN]:
-                complain(f"{where}: {why}")
-            entries = "an entry is" if len(wrong) == 1 else f"{len(wrong):,} entries are"
-            raise BadInput(f"In {file.name} {entries} wrong: nothing was made or changed. Mend it, and give it again.")
-        for note in await fleet_notes(each.born.settings for each in plan.births):
-            click.echo(as_typed(note), err=True)
+    found, what = wishes(expanded(file)), f"create --file {file.name}"
+    if not address and not data_folder().log_path().exists():
+        plan = await _planned(DirectLog(InMemoryLog()), found, file)
         if not dry_run:
-            await apply(log, plan)
+            _begin(address)
+            async with writing(address, what, UnknownAgent("")) as log:
+                await apply(log, plan)
+    else:
+        async with writing(address, what, UnknownAgent("")) as log:
+            plan = await _planned(log, found, file)
+            if not dry_run:
+                await apply(log, plan)
     _say_fleet(plan.done, dry_run=dry_run, as_json=as_json)
     return 0
 
 
-@contextlib.asynccontextmanager
-async def _log(address: str, what: str, *, dry_run: bool) -> AsyncIterator[AlarmLog]:
-    """The log to write to, made where there is none; a dry run makes none, and takes an empty one for it."""
-    if dry_run and not address and not data_folder().log_path().exists():
-        yield DirectLog(InMemoryLog())
-        return
-    if not dry_run:
-        _begin(address)
-    async with writing(address, what, UnknownAgent("")) as log:
-        yield log
+async def _planned(log: AlarmLog, found: Fleet, file: Path) -> FleetPlan:
+    """What is to be done. Raises BadInput where anything is wrong with it."""
+    from palimpsest.console.fleet_plan import planned
+
+    plan = await planned(log, found.wishes, around(os.environ), count, served_for_file)
+    wrong = {**found.wrong, **plan.wrong}
+    if wrong:
+        for where, why in list(wrong.items())[:SHOWN]:
+            complain(f"{where}: {why}")
+        entries = "an entry is" if len(wrong) == 1 else f"{len(wrong):,} entries are"
+        raise BadInput(f"In {file.name} {entries} wrong: nothing was made or changed. Mend it, and give it again.")
+    for note in await fleet_notes(each.born.settings for each in plan.births):
+        click.echo(as_typed(note), err=True)
+    return plan
 
 
 def _say_fleet(done: list[Done], *, dry_run: bool, as_json: bool) -> None:

@@ -20,8 +20,11 @@ from __future__ import annotations
 
 import re
 import tomllib
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
+from itertools import chain
+from math import isfinite
 from pathlib import Path
 from typing import Any, Final
 
@@ -103,12 +106,27 @@ def _yaml(file: Path, text: str) -> dict[str, Any]:
     import yaml
 
     try:
+        twice = _twice(yaml.compose(text, yaml.SafeLoader), set())
         parsed = yaml.safe_load(text)
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         raise BadInput(f"{file} is no YAML: {one_line(str(error), 300)}.") from None
+    if twice is not None:
+        raise BadInput(f"{file} has '{one_line(twice, 40)}' twice in one table: a key stands there once.")
     if not isinstance(parsed, dict):
         raise BadInput(f"{file} holds no table: give it `defaults` and `agents`.")
     return parsed
+
+
+def _twice(node: Any, seen: set[int]) -> str | None:
+    """A key that a table of this YAML has twice, of which PyYAML would take the last."""
+    if node is None or id(node) in seen or isinstance(node.value, str):
+        return None
+    seen.add(id(node))
+    if node.id == "sequence":
+        return next(filter(None, (_twice(each, seen) for each in node.value)), None)
+    names = Counter(key.value for key, _ in node.value if isinstance(key.value, str) and key.value != "<<")
+    twice = (name for name, times in names.items() if times > 1)
+    return next(chain(twice, filter(None, (_twice(value, seen) for _, value in node.value))), None)
 
 
 def _tables(parsed: Mapping[str, Any], file: Path) -> tuple[Entry, Mapping[str, Entry]]:
@@ -215,7 +233,9 @@ def _flags(entry: Entry) -> Flags:
 
 
 def _written(value: Any) -> str:
-    """A setting's value as it is typed."""
+    """A setting's value as it is typed: JSON has no word for infinity, nor for what is no number."""
+    if isinstance(value, float) and not isfinite(value):
+        return str(value)
     return value if isinstance(value, str) else msgspec.json.encode(value).decode()
 
 

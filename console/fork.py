@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import click
 
-from palimpsest.console.options import address_option, json_option, typed
+from palimpsest.console.called import typed
+from palimpsest.console.options import address_option, json_option
 from palimpsest.console.show import Page, many, one_line, print_json, utc
 from palimpsest.console.writing import writing
 from palimpsest.events.debug.under_way import OpenInput, UnderWay, under_way

@@ -6,8 +6,8 @@ from typing import Any, Final
 
 import msgspec
 
+from palimpsest.console.called import typed
 from palimpsest.console.describe import call_text, describe, quoted
-from palimpsest.console.options import typed
 from palimpsest.console.show import Page, many, one_line, utc
 from palimpsest.events.passages import excerpt
 from palimpsest.questions.grounds import Grounds, Look

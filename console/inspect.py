@@ -6,7 +6,8 @@ import contextlib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from palimpsest.console.options import data_folder, given_bundle
+from palimpsest.console.called import given_bundle
+from palimpsest.console.options import data_folder
 from palimpsest.console.progress import bar
 from palimpsest.console.show import one_line
 from palimpsest.store.logs import opening

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from palimpsest.console.called import as_typed
+from palimpsest.console.called import typed as command
 from palimpsest.console.options import rehomed
-from palimpsest.console.options import typed as command
 from palimpsest.console.show import many, terminal
 from palimpsest.store.folder import DataFolder
 

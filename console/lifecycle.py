@@ -7,8 +7,9 @@ import asyncio
 import click
 
 from palimpsest.actors.requests.lifecycle import Retirement, Return
+from palimpsest.console.called import typed
 from palimpsest.console.joining import runs
-from palimpsest.console.options import address_option, data_folder, json_option, typed
+from palimpsest.console.options import address_option, data_folder, json_option
 from palimpsest.console.past import timers_said
 from palimpsest.console.show import many, one_line, print_json
 from palimpsest.console.writing import writing

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import errno
 import os
-import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
@@ -21,7 +20,7 @@ import click
 from click.exceptions import NoArgsIsHelpError, NoSuchCommand
 from click.shell_completion import shell_complete
 
-from palimpsest.console.called import NAME, PROGRAM, as_typed
+from palimpsest.console.called import BUNDLE, DATA, NAME, PROGRAM, as_typed, given_data
 from palimpsest.events.errors import BadInput, PalimpsestError
 from palimpsest.store.folder import DataFolder, default_data_folder, expanded
 from palimpsest.store.index.settings import DEFAULT, OPENAI, IndexSettings
@@ -33,8 +32,6 @@ NO_WAY: Final = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETO
 PIPE_CLOSED: Final = 141
 _COMPLETE: Final = f"_{NAME.upper()}_COMPLETE"
 _CLOSED: Final = "palimpsest.closed"
-_DATA: Final = "palimpsest.data"
-_BUNDLE: Final = "palimpsest.bundle"
 _EMBEDDER: Final = "palimpsest.embedder"
 _QDRANT_URL: Final = "palimpsest.qdrant-url"
 _REHOME: Final = "palimpsest.rehome"
@@ -65,7 +62,7 @@ def data_option() -> click.Option:
         metavar="DIR",
         type=click.Path(path_type=Path),
         expose_value=False,
-        callback=_keeper(_DATA),
+        callback=_keeper(DATA),
         help="The folder of the log and its indexes. Default: $PALIMPSEST_HOME, else `config`'s, else ~/.palimpsest.",
     )
 
@@ -83,12 +80,6 @@ def _version_option() -> click.Option:
     )
 
 
-def given_data() -> Path | None:
-    """What `--data` says in this call; None: nothing."""
-    found: Path | None = click.get_current_context().meta.get(_DATA)
-    return found
-
-
 def data_folder() -> DataFolder:
     given = given_data()
     if given:
@@ -100,30 +91,12 @@ def data_folder() -> DataFolder:
 
 bundle_option = _kept_option(
     "--bundle",
-    _BUNDLE,
+    BUNDLE,
     "FILE",
     "Read this bundle (a file that `export` wrote) in place of the data folder.",
     click.Path(path_type=Path),
 )
 """Decorates a command that reads by `console.inspect.reading`: with `--bundle FILE` it reads a bundle."""
-
-
-def given_bundle() -> Path | None:
-    """What `--bundle` says in this call; None: nothing, or this is no command's call."""
-    context = click.get_current_context(silent=True)
-    found: Path | None = context.meta.get(_BUNDLE) if context else None
-    return found
-
-
-def log_options() -> tuple[str, ...]:
-    """The options of this call that say where the log is, for commands that it tells the user to type next."""
-    bundle, data = given_bundle(), given_data()
-    return ("--bundle", str(bundle)) if bundle else ("--data", str(data)) if data else ()
-
-
-def typed(*words: str) -> str:
-    """A command to type next, as a shell takes it: with the options of this call that say where the log is."""
-    return " ".join((PROGRAM, shlex.join((*words, *log_options()))))
 
 
 _address = click.option("--address", default="", metavar="A", help="Join the Ray cluster at this address, or `auto`.")
@@ -272,7 +245,7 @@ def run(group: click.Group, arguments: Sequence[str] | None = None) -> int:
         _check_text(given)
         with group.make_context(PROGRAM, given) as context:  # `main` would answer Ctrl-C and a closed pipe its own way
             context.meta[_CLOSED] = closed
-            code = group.invoke(context)
+            code = _invoked(group, context)
         sys.stdout.flush()
     except click.exceptions.Exit as end:
         return end.exit_code
@@ -283,10 +256,7 @@ def run(group: click.Group, arguments: Sequence[str] | None = None) -> int:
         complain(_one_line(error))
         return error.exit_code
     except PalimpsestError as error:
-        from palimpsest.console.worded import worded
-
-        complain(worded(error))
-        return 2
+        return _complained(error)
     except BrokenPipeError:
         _let_go_of_output()
         return PIPE_CLOSED
@@ -295,6 +265,21 @@ def run(group: click.Group, arguments: Sequence[str] | None = None) -> int:
     except (KeyboardInterrupt, click.Abort):
         return INTERRUPTED
     return code if isinstance(code, int) else 0
+
+
+def _invoked(group: click.Group, context: click.Context) -> object:
+    """What the command returns. Its errors are told while it is known with what options it was called."""
+    try:
+        return group.invoke(context)
+    except PalimpsestError as error:
+        return _complained(error)
+
+
+def _complained(error: PalimpsestError) -> int:
+    from palimpsest.console.worded import worded
+
+    complain(worded(error))
+    return 2
 
 
 def _one_line(error: click.ClickException) -> str:

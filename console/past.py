@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from palimpsest.console.options import typed
+from palimpsest.console.called import typed
 from palimpsest.console.show import many, one_line, utc
 from palimpsest.console.zones import due_text
 from palimpsest.events.codec import decode

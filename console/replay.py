@@ -11,8 +11,9 @@ from typing import Any
 
 import click
 
+from palimpsest.console.called import given_bundle, typed
 from palimpsest.console.inspect import reading
-from palimpsest.console.options import bundle_option, complain, given_bundle, json_option, typed
+from palimpsest.console.options import bundle_option, complain, json_option
 from palimpsest.console.show import Page, many, one_line, print_json
 from palimpsest.events.errors import BadInput
 from palimpsest.events.sources import is_source

@@ -20,16 +20,10 @@ import click
 import msgspec
 from msgspec.structs import replace
 
+from palimpsest.console.called import given_bundle
 from palimpsest.console.inspect import reading
 from palimpsest.console.keys import now_ms, remember
-from palimpsest.console.options import (
-    bundle_option,
-    data_folder,
-    given_bundle,
-    index_options,
-    index_settings,
-    json_option,
-)
+from palimpsest.console.options import bundle_option, data_folder, index_options, index_settings, json_option
 from palimpsest.console.overrides import changes
 from palimpsest.console.progress import bar
 from palimpsest.console.rerun_page import print_next, print_outcome

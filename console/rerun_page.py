@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
-from palimpsest.console.called import PROGRAM
-from palimpsest.console.options import typed
+from palimpsest.console.called import PROGRAM, typed
 from palimpsest.console.show import Page, many, one_line
 from palimpsest.events.debug.compare import Comparison, Pair, Totals
 from palimpsest.events.vocabulary import End

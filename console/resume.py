@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 import click
 
+from palimpsest.console.called import typed
 from palimpsest.console.fork import print_turn
 from palimpsest.console.inspect import reading
 from palimpsest.console.joining import at_work
-from palimpsest.console.options import address_option, data_folder, index_options, index_settings, typed
+from palimpsest.console.options import address_option, data_folder, index_options, index_settings
 from palimpsest.console.show import Page, one_line
 from palimpsest.events.debug.under_way import under_way
 from palimpsest.events.errors import AgentIsRetired

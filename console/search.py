@@ -15,16 +15,10 @@ import click
 from msgspec.structs import asdict
 
 from palimpsest.actors.parts.index import drop_index, open_index
+from palimpsest.console.called import given_bundle
 from palimpsest.console.inspect import reading
 from palimpsest.console.joining import runs
-from palimpsest.console.options import (
-    bundle_option,
-    data_folder,
-    given_bundle,
-    index_options,
-    index_settings,
-    json_option,
-)
+from palimpsest.console.options import bundle_option, data_folder, index_options, index_settings, json_option
 from palimpsest.console.progress import bar
 from palimpsest.console.show import Page, many, one_line, print_json, utc
 from palimpsest.events.errors import BadInput, StorageUnavailable

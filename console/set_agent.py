@@ -14,10 +14,11 @@ from typing import Final
 import click
 import msgspec
 
+from palimpsest.console.called import given_bundle
 from palimpsest.console.fields import FIELDS, split, value_of
 from palimpsest.console.inspect import reading
 from palimpsest.console.meanings import MEANINGS, SettingMeaning, told
-from palimpsest.console.options import address_option, bundle_option, data_folder, given_bundle, json_option
+from palimpsest.console.options import address_option, bundle_option, data_folder, json_option
 from palimpsest.console.preflight import check_model
 from palimpsest.console.served import remember, served
 from palimpsest.console.servers import NONE

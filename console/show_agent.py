@@ -7,9 +7,10 @@ from collections.abc import Iterator
 import click
 
 from palimpsest.console.agents import share
+from palimpsest.console.called import typed
 from palimpsest.console.describe import quoted, timer_text
 from palimpsest.console.inspect import reading
-from palimpsest.console.options import bundle_option, json_option, typed
+from palimpsest.console.options import bundle_option, json_option
 from palimpsest.console.servers import server_text
 from palimpsest.console.show import Page, many, names_of, one_line, print_json, utc
 from palimpsest.questions.plain import plain

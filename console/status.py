@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from palimpsest.console.called import typed
 from palimpsest.console.joining import ago, none_runs
-from palimpsest.console.options import data_folder, json_option, typed
+from palimpsest.console.options import data_folder, json_option
 from palimpsest.console.show import Page, many, one_line, print_json
 from palimpsest.events.vocabulary import Topic
 from palimpsest.questions.plain import plain

@@ -16,10 +16,11 @@ from typing import Final
 import click
 from msgspec.structs import replace
 
+from palimpsest.console.called import given_bundle
 from palimpsest.console.describe import describe
 from palimpsest.console.inspect import reading
 from palimpsest.console.meant import bounds, kind_named, turn_named
-from palimpsest.console.options import bundle_option, given_bundle
+from palimpsest.console.options import bundle_option
 from palimpsest.console.show import Page, one_line, print_json, utc
 from palimpsest.console.story import LABELS, StoryPage
 from palimpsest.events.codec import decode

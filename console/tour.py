@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from palimpsest.console.options import given_data
+from palimpsest.console.called import given_data
 
 
 @click.command("demo")

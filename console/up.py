@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from palimpsest.console.called import typed
 from palimpsest.console.joining import ago, has_ended, say_notes, starting
-from palimpsest.console.options import data_folder, index_options, index_settings, typed
+from palimpsest.console.options import data_folder, index_options, index_settings
 from palimpsest.store.folder import DataFolder
 
 if TYPE_CHECKING:

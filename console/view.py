@@ -8,8 +8,9 @@ from typing import Final
 
 import click
 
+from palimpsest.console.called import given_bundle
 from palimpsest.console.inspect import reading
-from palimpsest.console.options import bundle_option, given_bundle
+from palimpsest.console.options import bundle_option
 from palimpsest.console.session import session
 from palimpsest.console.session_page import PageFacts, page
 from palimpsest.console.show import names_of, one_line, utc

@@ -6,17 +6,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from palimpsest.console.called import given_bundle, log_options
 from palimpsest.console.grounds_page import as_object, print_grounds
 from palimpsest.console.inspect import reading
-from palimpsest.console.options import (
-    bundle_option,
-    data_folder,
-    given_bundle,
-    index_options,
-    index_settings,
-    json_option,
-    log_options,
-)
+from palimpsest.console.options import bundle_option, data_folder, index_options, index_settings, json_option
 from palimpsest.console.show import Page, print_json
 from palimpsest.console.why_page import print_verdict
 from palimpsest.events.debug.phrases import Phrase

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import click
 import pytest
 
-from palimpsest.console.called import as_typed, called
+from palimpsest.console.called import BUNDLE, DATA, as_typed, called
 
 VENV = "/home/ann/app/.venv/bin"
 
@@ -39,3 +40,15 @@ def test_a_text_names_commands_as_they_can_be_typed(monkeypatch: pytest.MonkeyPa
     assert as_typed("There is none: `chat NAME` makes one; see `keys`.") == (
         "There is none: `python launch.py chat NAME` makes one; see `keys`."
     )
+
+
+def test_a_command_that_names_no_log_is_said_with_this_calls_options(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("palimpsest.console.called.PROGRAM", "palimpsest")
+    with click.Context(click.Command("x")) as context:
+        context.meta[DATA] = Path("/a b")
+        assert as_typed("`chat NAME` makes one; see `keys`. `palimpsest down` ends it.") == (
+            "`palimpsest chat NAME --data '/a b'` makes one; see `keys`. `palimpsest down --data '/a b'` ends it."
+        )
+        assert as_typed("`import FILE --data DIR` takes it in.") == "`palimpsest import FILE --data DIR` takes it in."
+        context.meta[BUNDLE] = Path("b.palimpsest")
+        assert as_typed("`events ada --from 3`") == "`palimpsest events ada --from 3 --bundle b.palimpsest`"

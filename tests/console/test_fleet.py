@@ -110,6 +110,14 @@ def test_a_dry_run_makes_no_folder(call: Launch, tmp_path: Path) -> None:
     assert not (tmp_path / "new").exists()
 
 
+def test_a_refused_fleet_leaves_no_log(call: Launch, tmp_path: Path) -> None:
+    (tmp_path / "fleet.yaml").write_text("agents: {ada: {set: {temperature: .nan}}}", encoding="utf-8")
+    printed = call("create", "--file", str(tmp_path / "fleet.yaml"), "--data", str(tmp_path / "new"))
+    assert printed.code == 2
+    assert "temperature is nan: give a number" in printed.err
+    assert not (tmp_path / "new").exists()
+
+
 def test_every_wrong_entry_is_told_and_nothing_is_made(launched: Launch, kernel: Kernel, tmp_path: Path) -> None:
     file = tmp_path / "fleet.yaml"
     file.write_text(
@@ -148,6 +156,8 @@ def test_every_wrong_entry_is_told_and_nothing_is_made(launched: Launch, kernel:
         ("a.yaml", "a: [", "is no YAML"),
         ("a.yaml", "agents: !!python/object/apply:os.system ['true']", "is no YAML"),
         ("a.yaml", "- 1", "holds no table"),
+        ("a.yaml", "agents: {a: {model: x}, a: {}}", "has 'a' twice in one table"),
+        ("a.yaml", "agents: {a: {set: {seed: 1, seed: 2}}}", "has 'seed' twice"),
         ("a.toml", "agent = {}", "did you mean 'agents'"),
         ("a.toml", "[defaults]\nmodel = 'offline'\n", "names no agent"),
     ],
