@@ -60,7 +60,7 @@ from palimpsest.events.types import (
     UserMessageReceived,
 )
 from palimpsest.events.vocabulary import Opens
-from palimpsest.store.logs.contract import MUST_EXIST, THERE, Append, Appended, StreamHead, agents_of
+from palimpsest.store.logs.contract import MUST_EXIST, THERE, Append, Appended, StreamHead
 from palimpsest.store.times.schedule import in_zone
 
 if TYPE_CHECKING:
@@ -113,9 +113,9 @@ class Client:
         """Take retired agents back, with their timers. Raises UnknownAgent."""
         return await lifecycle.reinstate(self._log, agents)
 
-    async def agents(self) -> list[StreamHead]:
-        """All agents, each with its last seq."""
-        return agents_of(await self._log.heads())
+    async def agents(self, *, retired: bool = False) -> list[StreamHead]:
+        """The agents, each with its last seq; with `retired` those too that are retired."""
+        return await lifecycle.listed(self._log, retired=retired)
 
     async def state(self, agent: str) -> State:
         """The agent's state now, folded from the log."""

@@ -294,7 +294,7 @@ async def join(folder: DataFolder, purpose: str, options: Options | None = None,
 
     joined = Joined(line, again)
     try:
-        _check_index(folder, found, options.index)
+        check_index(folder, found, options.index)
     except BadInput:
         await joined.stop()
         raise
@@ -373,7 +373,7 @@ async def _reached(folder: DataFolder, purpose: str, options: Options, *, stays:
         await asyncio.sleep(LOOK_S)
 
 
-def _check_index(folder: DataFolder, found: Welcome, asked: IndexSettings) -> None:
+def check_index(folder: DataFolder, found: Welcome, asked: IndexSettings) -> None:
     """Raises BadInput where the running system's index is not what was asked for; the usual ones ask for nothing."""
     if asked not in (USUAL_INDEX, found.index):
         raise BadInput(

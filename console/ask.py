@@ -11,14 +11,15 @@ import contextlib
 import signal
 import sys
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from difflib import get_close_matches
 from shlex import quote
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import click
 import msgspec
 
+from palimpsest.actors.links.remote_log import RemoteLog
 from palimpsest.actors.models.protocol import Piece
 from palimpsest.actors.requests.checks import check_id, check_name
 from palimpsest.actors.requests.turns import Reply, Ticket
@@ -33,8 +34,12 @@ from palimpsest.events.errors import AgentIsRetired, BadInput
 from palimpsest.questions.asked import TurnPlaces, places, text_at
 from palimpsest.questions.plain import plain
 from palimpsest.store.folder import DataFolder
+from palimpsest.store.library.reading import Reads
 from palimpsest.store.logs import opening
 from palimpsest.store.logs.contract import agents_of
+
+if TYPE_CHECKING:
+    from palimpsest.actors.system import System
 
 TURN_FAILED: Final = 1
 TIMED_OUT: Final = 124
@@ -110,8 +115,9 @@ def command(
         quiet=quiet,
     )
     folder = data_folder()
-    for note in ready(folder, agent, message_id):
-        _aside(question, note)
+    if not address or folder.log_path().exists():  # a cluster's log may lie on another machine: its parts know
+        for note in ready(folder, agent, message_id):
+            _aside(question, note)
     return asyncio.run(_ask(folder, question, address))
 
 
@@ -151,17 +157,21 @@ def _unknown(folder: DataFolder, agent: str) -> str:
 
 
 @contextlib.asynccontextmanager
-async def running(folder: DataFolder, question: Inquiry, address: str) -> AsyncGenerator[tuple[Answerer, bool], None]:
-    """A client of the system on this folder, and whether that system stays when this command has ended."""
+async def running(folder: DataFolder, question: Inquiry, address: str) -> AsyncGenerator[System, None]:
+    """The system on this folder, or of that cluster."""
     purpose, settings = f"ask {question.agent}", index_settings()
     async with at_work(folder, purpose, address=address, index=settings, quiet=question.quiet) as system:
-        yield system.client(), await system.goes_on()
+        yield system
 
 
 async def _ask(folder: DataFolder, question: Inquiry, address: str) -> int:
-    async with running(folder, question, address) as (client, stays):
-        asking = Asking(client, question, lambda seq: seen(folder, question, seq))
-        return await asking.run(stays=stays)
+    async with running(folder, question, address) as system:
+        log = RemoteLog(system.parts.log, asyncio.get_running_loop())
+
+        async def look(seq: int) -> InputSeen:
+            return await asyncio.to_thread(seen, log, question.agent, seq)
+
+        return await Asking(system.client(), question, look).run(stays=await system.goes_on())
 
 
 class InputSeen(msgspec.Struct, frozen=True):
@@ -171,15 +181,14 @@ class InputSeen(msgspec.Struct, frozen=True):
     text: str | None
 
 
-def seen(folder: DataFolder, question: Inquiry, seq: int) -> InputSeen:
-    with opening.reader(folder.log_path()) as log:
-        return InputSeen(places(log, question.agent, seq), text_at(log, question.agent, seq))
+def seen(log: Reads, agent: str, seq: int) -> InputSeen:
+    return InputSeen(places(log, agent, seq), text_at(log, agent, seq))
 
 
 class Asking:
     """One question under way. `look` reads the log; Ctrl-C stops the turn, and a second one leaves it."""
 
-    def __init__(self, client: Answerer, question: Inquiry, look: Callable[[int], InputSeen]) -> None:
+    def __init__(self, client: Answerer, question: Inquiry, look: Callable[[int], Awaitable[InputSeen]]) -> None:
         self._client = client
         self._question = question
         self._look = look
@@ -198,7 +207,7 @@ class Asking:
         except TimeoutError:
             if not limit.expired():
                 raise
-            return self._late(stays=stays)
+            return await self._late(stays=stays)
         except asyncio.CancelledError:
             if not self._interrupted:
                 raise
@@ -222,24 +231,24 @@ class Asking:
         async for item in self._client.stream(asked.agent, asked.text, message_id=asked.message_id):
             match item:
                 case Ticket():
-                    self._sent(item)
+                    await self._sent(item)
                     if asked.timeout_s is not None:
                         limit.reschedule(asyncio.get_running_loop().time() + asked.timeout_s)
                 case Piece():
                     self._piece(item)
                 case Reply():
                     limit.reschedule(None)
-                    return self._end(item)
+                    return await self._end(item)
         return TURN_FAILED
 
-    def _sent(self, ticket: Ticket) -> None:
+    async def _sent(self, ticket: Ticket) -> None:
         self._ticket = ticket
         if self._interrupted:
             self._stop_turn()
         if self._question.written == "stream-json":
             self._line("sent", {**self._names(ticket), "again": ticket.again})
         if ticket.again:
-            other = self._look(ticket.seq).text != self._question.text
+            other = (await self._look(ticket.seq)).text != self._question.text
             more = ", with another text, which is the one that is answered" if other else ""
             _aside(self._question, f"This message id was sent before, as event {ticket.seq}{more}.")
 
@@ -249,8 +258,8 @@ class Asking:
         elif piece.kind == "waiting":
             _aside(self._question, f"({piece.text})")
 
-    def _end(self, reply: Reply) -> int:
-        found = self._look(reply.input).places
+    async def _end(self, reply: Reply) -> int:
+        found = (await self._look(reply.input)).places
         self._print(reply, found)
         for note in notes(reply):
             _aside(self._question, note)
@@ -271,12 +280,12 @@ class Asking:
             self._line("reply", fields)
         sys.stdout.flush()
 
-    def _late(self, *, stays: bool) -> int:
+    async def _late(self, *, stays: bool) -> int:
         """No answer came in time."""
         assert self._ticket is not None, "the time runs from the sending on"
         asked, ticket = self._question, self._ticket
         if asked.written != "text":
-            found = plain(self._look(ticket.seq).places)
+            found = plain((await self._look(ticket.seq)).places)
             self._line("timeout", {**self._names(ticket), "messages": [], "reason": "timeout", "seqs": found})
         goes_on = "The turn goes on" if stays else "The turn goes on with the next command that runs on this folder"
         follow = typed("events", asked.agent, "--turn", str(ticket.seq))

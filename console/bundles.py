@@ -206,4 +206,6 @@ def _print_imported(page: Page, done: Imported, manifest: Manifest) -> None:
         page.line(f"  It came with {' and '.join(what)}, at rest here: nothing of it runs.")
         fork = typed("fork", done.agent, "--at", str(done.at), "--as", "NAME")
         page.line(("  To go on from there, fork it: ", "dim"), fork)
+    if done.retired:
+        page.line("  It is retired: ", typed("retire", "--undo", done.agent), " takes it back.")
     page.line(("Look at it: ", "dim"), typed("context", done.agent))

@@ -105,7 +105,7 @@ def _index(log: LogReader, views: tuple[View, ...]) -> Iterator[Searched]:
     if runs(data_folder()):
         from palimpsest.actors.joining.searching import running_index
 
-        with running_index(data_folder(), log.position()) as running:
+        with running_index(data_folder(), log.position(), settings) as running:
             if running is not None:
                 yield running
                 return

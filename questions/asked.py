@@ -9,7 +9,7 @@ import msgspec
 from palimpsest.events.codec import decode
 from palimpsest.events.kinds import kinds_of
 from palimpsest.events.types import InferenceRequested, InputSkipped, MessageSent, TurnEnded, UserMessageReceived
-from palimpsest.store.logs.contract import LogReader
+from palimpsest.store.library.reading import Reads
 
 _CHUNK: Final = 2000
 _KINDS: Final = kinds_of(InferenceRequested, MessageSent, TurnEnded, InputSkipped)
@@ -24,7 +24,7 @@ class TurnPlaces(msgspec.Struct, frozen=True, kw_only=True):
     ended: int = 0
 
 
-def places(log: LogReader, agent: str, input: int) -> TurnPlaces:
+def places(log: Reads, agent: str, input: int) -> TurnPlaces:
     """Where to look at the turn of the input at this seq."""
     requests: list[int] = []
     answers: list[int] = []
@@ -44,7 +44,7 @@ def places(log: LogReader, agent: str, input: int) -> TurnPlaces:
     return TurnPlaces(input=input, requests=tuple(requests), answers=tuple(answers))
 
 
-def text_at(log: LogReader, agent: str, seq: int) -> str | None:
+def text_at(log: Reads, agent: str, seq: int) -> str | None:
     """What the user said in event `seq`; None: it is no user's message."""
     found = log.read(agent, after=seq - 1, to=seq)
     event = decode(found[0]) if found else None

@@ -18,7 +18,7 @@ from typing import Any, Final, Protocol, TypeVar
 import structlog
 
 from palimpsest.actors.joining import frames
-from palimpsest.actors.joining.frames import Ask, Figures, Goodbye, Hello, Seat, Welcome
+from palimpsest.actors.joining.frames import Ask, Dropped, Figures, Goodbye, Hello, Seat, Welcome
 from palimpsest.actors.links.protocol import Parts
 from palimpsest.actors.parts.process import now_ms
 from palimpsest.events.errors import ActorLost, PalimpsestError
@@ -126,8 +126,11 @@ class Door:
             guest.send(welcome)
             self._guests.add(guest)
             try:
-                while isinstance(ask := await frames.received(reader), Ask):
-                    await guest.begin(self._answer(guest, ask))
+                while isinstance(said := await frames.received(reader), Ask | Dropped):
+                    if isinstance(said, Ask):
+                        await guest.begin(said.id, self._answer(guest, said))
+                    else:
+                        guest.drop(said.id)
             finally:
                 self._guests.discard(guest)
                 self._leave(guest)
@@ -181,7 +184,7 @@ class _Guest:
         self.seat: Seat | None = None
         self.waits = False
         self._writer = writer
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[int, asyncio.Task[None]] = {}
 
     def send(self, frame: frames.Frame | None) -> None:
         if frame is not None and not self._writer.is_closing():
@@ -194,16 +197,20 @@ class _Guest:
             with contextlib.suppress(OSError):
                 await self._writer.drain()
 
-    async def begin(self, work: Coroutine[Any, Any, None]) -> None:
+    async def begin(self, id: int, work: Coroutine[Any, Any, None]) -> None:
         """Work on a call, once there are not too many under way."""
         if len(self._tasks) >= MOST_CALLS:
-            await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+            await asyncio.wait(self._tasks.values(), return_when=asyncio.FIRST_COMPLETED)
+        self._tasks[id] = task = asyncio.create_task(work)
+        task.add_done_callback(lambda _: self._tasks.pop(id, None))
+
+    def drop(self, id: int) -> None:
+        """Nobody waits for this call any more."""
+        if id in self._tasks:
+            self._tasks[id].cancel()
 
     def close(self) -> None:
-        for task in self._tasks:
+        for task in self._tasks.values():
             task.cancel()
         self._writer.close()
 

@@ -1,8 +1,9 @@
 """What goes through a system's door, a Unix socket: frames of msgpack, each after its length.
 
 Rules. (1) Who joins says `Hello`, and is told `Welcome`, with a refusal or without. (2) Each `Ask` is a call of a part
-and has one `CallResult`, in any order; arguments and results cross by the annotations of `actors.links.protocol`.
-(3) After a `Goodbye` the system has ended by somebody's wish, and nobody is to start it again for this one.
+and has one `CallResult`, in any order; arguments and results cross by the annotations of `actors.links.protocol`. A
+caller that waits no more says so (`Dropped`), and the call is cancelled. (3) After a `Goodbye` the system has ended by
+somebody's wish, and nobody is to start it again for this one.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from palimpsest.actors.links.protocol import LLMPart, LogPart, MemoryPart, Stora
 from palimpsest.events.errors import BadInput, PalimpsestError, rebuilt
 from palimpsest.store.index.settings import IndexSettings
 
-VERSION: Final = 1
+VERSION: Final = 2
 """Of these frames."""
 MOST_BYTES: Final = 1 << 30
 _HEAD: Final = 4
@@ -72,7 +73,13 @@ class Goodbye(msgspec.Struct, frozen=True, array_like=True, tag=4):
     why: str
 
 
-Frame = Hello | Welcome | Ask | CallResult | Goodbye
+class Dropped(msgspec.Struct, frozen=True, array_like=True, tag=5):
+    """Nobody waits for what comes of this call any more."""
+
+    id: int
+
+
+Frame = Hello | Welcome | Ask | CallResult | Goodbye | Dropped
 
 
 class Seat(msgspec.Struct, frozen=True):

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from palimpsest.actors.joining import frames
-from palimpsest.actors.joining.frames import CallResult, Figures, Goodbye, Hello, Welcome
+from palimpsest.actors.joining.frames import CallResult, Dropped, Figures, Goodbye, Hello, Welcome
 from palimpsest.actors.links.protocol import PARTS, parts_of, waits_s
 from palimpsest.events.errors import ActorLost, BadInput, PalimpsestError
 from palimpsest.store.folder import LOOK_S
@@ -76,6 +76,10 @@ class Connection:
         try:
             self._writer.write(frame)
             return frames.result_of(await future, part, method)
+        except asyncio.CancelledError:
+            if not self.is_lost:
+                self._writer.write(frames.framed(Dropped(ask.id)))
+            raise
         finally:
             self._asked.pop(ask.id, None)
 

@@ -10,12 +10,12 @@ from typing import Any, TypeVar
 
 from palimpsest.actors.joining.joined import Joined
 from palimpsest.actors.links import wire
-from palimpsest.actors.system import find
+from palimpsest.actors.system import check_index, find
 from palimpsest.events.errors import ActorLost
 from palimpsest.events.passages import HitPage
 from palimpsest.store.folder import DataFolder
 from palimpsest.store.index.points import View
-from palimpsest.store.index.settings import PointKind
+from palimpsest.store.index.settings import IndexSettings, PointKind
 
 T = TypeVar("T")
 
@@ -54,9 +54,9 @@ class RunningIndex:
 
 
 @contextlib.contextmanager
-def running_index(folder: DataFolder, position: int) -> Iterator[RunningIndex | None]:
+def running_index(folder: DataFolder, position: int, asked: IndexSettings) -> Iterator[RunningIndex | None]:
     """The index of the folder's running system, with all up to this position; None where there is none to join, or it
-    lags behind."""
+    lags behind. Raises BadInput where it is another index than was asked for."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, name="search", daemon=True)
     thread.start()
@@ -66,6 +66,7 @@ def running_index(folder: DataFolder, position: int) -> Iterator[RunningIndex | 
             yield None
             return
         try:
+            check_index(folder, joined.welcome, asked)
             index = RunningIndex(joined, loop)
             yield index if _is_caught_up(index, position) else None
         finally:

@@ -41,6 +41,8 @@ DEEP: Final = 62
 """So many characters below our own folder Ray has its sockets."""
 STORE: Final = 100 * 1024 * 1024
 """Bytes for what Ray's processes hand to each other, in memory where there is as much."""
+ANSWER_S: Final = 10.0
+"""So long a cluster's head is waited for."""
 ROOM: Final = 2 * STORE
 """Bytes that are to be free where our own Ray has its files."""
 
@@ -65,6 +67,7 @@ def start(address: str) -> tuple[str, ...]:
 def _join(address: str, **options: Any) -> tuple[str, ...]:
     import ray
 
+    _check_answers(address)
     _show_token()
     try:
         ray.init(address=address, **options)
@@ -74,6 +77,18 @@ def _join(address: str, **options: Any) -> tuple[str, ...]:
             "ask for a token that is not this user's: set RAY_AUTH_TOKEN_PATH to a file that has it."
         ) from None
     return ()
+
+
+def _check_answers(address: str) -> None:
+    """Raises BadInput where nobody listens at HOST:PORT: Ray itself asks there for minutes."""
+    host, colon, port = address.rpartition(":")
+    if not colon or not port.isdecimal() or "/" in host:
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), ANSWER_S).close()
+    except (OSError, OverflowError) as error:
+        why = "no answer" if isinstance(error, TimeoutError) else getattr(error, "strerror", None) or error
+        raise BadInput(f"No Ray cluster answers at {address}: {why}. Start one with `ray start --head`.") from None
 
 
 def _begin(**options: Any) -> tuple[str, ...]:

@@ -26,7 +26,7 @@ from palimpsest.events.sources import is_source
 from palimpsest.events.state import State
 from palimpsest.events.times import zone_of
 from palimpsest.events.types import Timer, TitleChanged
-from palimpsest.store.logs.contract import MUST_EXIST, THERE, Append, Appended
+from palimpsest.store.logs.contract import MUST_EXIST, THERE, Append, Appended, StreamHead, agents_of
 from palimpsest.store.times.schedule import BadTimer, goes_by_clocks, moved, next_of
 
 T = TypeVar("T")
@@ -80,6 +80,13 @@ async def known(log: StreamLog, agent: str) -> State:
     if state is None:
         raise await unknown(log, agent)
     return state
+
+
+async def listed(log: AlarmLog, *, retired: bool) -> list[StreamHead]:
+    """The agents, each with its last seq; with `retired` those too that are retired."""
+    found = agents_of(await log.heads())
+    gone = set() if retired else {each.agent for each in (await log.open_requests("retirement")).envelopes}
+    return [head for head in found if head.agent not in gone]
 
 
 async def rename(log: StreamLog, agent: str, title: str) -> str:

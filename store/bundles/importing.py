@@ -43,7 +43,7 @@ class Taken(msgspec.Struct, frozen=True, kw_only=True):
 
 class Imported(msgspec.Struct, frozen=True, kw_only=True):
     """What an import did. `resting` says that the agent was in the middle of a turn, and `alarms` how many timers were
-    set: neither goes on here."""
+    set: neither goes on here. `retired`: it takes no inputs."""
 
     agent: str
     at: int
@@ -52,6 +52,7 @@ class Imported(msgspec.Struct, frozen=True, kw_only=True):
     redacted: int
     resting: bool
     alarms: int
+    retired: bool = False
     addresses: tuple[str, ...] = ()
     """The model servers that the agent, or a fork of it, would call."""
 
@@ -91,6 +92,7 @@ def import_bundle(
         redacted=proof.redacted,
         resting=bool(state.turn or state.pending),
         alarms=len(state.alarms),
+        retired=state.retired is not None,
         addresses=tuple(proof.addresses),
     )
 

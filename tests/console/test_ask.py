@@ -59,8 +59,11 @@ def asked(client: Scripted, *, text: str = "Hi", **fields: Any) -> int:
     inquiry = Inquiry(agent="ada", text=text, message_id="m1", **fields)
     seen = InputSeen(TurnPlaces(input=2, requests=(4, 7), answers=(9,), ended=10), "Hi")
 
+    async def look(_seq: int) -> InputSeen:
+        return seen
+
     async def run() -> int:
-        return await Asking(client, inquiry, lambda _: seen).run(stays=False)
+        return await Asking(client, inquiry, look).run(stays=False)
 
     with click.Context(click.Command("ask")):
         return asyncio.run(run())
@@ -181,7 +184,7 @@ def test_an_agent_that_there_is_not_is_named_with_those_near(launched: Launch, t
     printed = launched("ask", "adda", "Hi")
     assert printed.code == 2
     assert "There is no agent 'adda'. Did you mean ada? `" in printed.err
-    assert "create adda` makes one of this name." in printed.err
+    assert f"create adda --data {tmp_path / 'data'}` makes one of this name." in printed.err
     with pytest.raises(BadInput, match="`create bob`"):
         ready(DataFolder(tmp_path / "none"), "bob")
 

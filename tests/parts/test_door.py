@@ -57,8 +57,16 @@ class Log:
 
 
 class Memory:
+    def __init__(self) -> None:
+        self.waiting, self.let_go = threading.Event(), threading.Event()
+
     async def aside(self, known: int, wait_s: float) -> dict[str, str]:
-        await asyncio.sleep(wait_s and 3600)
+        self.waiting.set()
+        try:
+            await asyncio.sleep(wait_s and 3600)
+        except asyncio.CancelledError:
+            self.let_go.set()
+            raise
         return {"ada": f"{known}"}
 
 
@@ -77,9 +85,9 @@ class Served:
     """A system of such parts."""
 
     def __init__(self) -> None:
-        self.log, self.llm = Log(), LLM()
+        self.log, self.llm, self.memory = Log(), LLM(), Memory()
         self.parts: Parts = parts_of(
-            {"log": self.log, "memory": Memory(), "llm": self.llm, "storage": None, "timer": None}
+            {"log": self.log, "memory": self.memory, "llm": self.llm, "storage": None, "timer": None}
         )
         self.others: list[int] = []
         self.was_left = threading.Event()
@@ -123,6 +131,20 @@ async def guest(path: Path, purpose: str = "a guest") -> Joined:
     line = await connected(path, purpose)
     assert line is not None
     return Joined(line, nowhere)
+
+
+def test_a_call_that_nobody_waits_for_any_more_is_let_go_there_too() -> None:
+    async def live() -> None:
+        async with open_door() as (served, _, path):
+            joined = await guest(path)
+            waiting = asyncio.create_task(joined.parts.memory.aside(0, 60.0))
+            assert await asyncio.to_thread(served.memory.waiting.wait, 10)
+            waiting.cancel()
+            assert await asyncio.to_thread(served.memory.let_go.wait, 10)
+            assert await joined.parts.memory.aside(3, 0.0) == {"ada": "3"}  # the line goes on
+            await joined.stop()
+
+    asyncio.run(live())
 
 
 def test_calls_cross_with_their_types_and_errors_with_their_fields() -> None:

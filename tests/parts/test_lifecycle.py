@@ -12,6 +12,10 @@ from palimpsest.actors.requests.births import Birth
 from palimpsest.events.errors import AgentExists, AgentIsRetired, BadInput, UnknownAgent, UnknownSource
 from palimpsest.events.prompts import newborn
 from palimpsest.events.types import Settings, Timer
+from palimpsest.store.bundles.exporting import export
+from palimpsest.store.bundles.importing import import_bundle
+from palimpsest.store.logs import opening
+from palimpsest.store.logs.in_memory import InMemoryLog
 from tests.worlds.one_process import MINUTE_MS, Parts, parts, run
 from tests.worlds.story import call, say
 
@@ -192,6 +196,34 @@ def test_a_load_tells_no_retired_agent_and_waits_for_none(tmp_path: Path) -> Non
             assert await here.kinds("ada") == ["AgentCreated", "AgentRetired", "SourceAttached"]
 
     run(work())
+
+
+def test_who_is_retired_is_listed_on_demand_alone(tmp_path: Path) -> None:
+    async def work() -> None:
+        async with parts(tmp_path, SCRIPT) as here:
+            await here.born("ada")
+            await here.born("ben")
+            await here.client.retire(["ada"])
+            assert [head.agent for head in await here.client.agents()] == ["ben"]
+            assert [head.agent for head in await here.client.agents(retired=True)] == ["ada", "ben"]
+            await here.client.reinstate(["ada"])
+            assert len(await here.client.agents()) == 2
+
+    run(work())
+
+
+def test_an_import_says_that_its_agent_is_retired(tmp_path: Path) -> None:
+    async def work() -> None:
+        async with parts(tmp_path, SCRIPT) as here:
+            await here.born("ada")
+            await here.client.retire(["ada"])
+            with opening.reader(tmp_path / "log.sqlite") as log:
+                export(log, "ada", 2, tmp_path / "bundle")
+
+    run(work())
+    there = InMemoryLog()
+    there.open_epoch()
+    assert import_bundle(there, tmp_path / "bundle").retired
 
 
 # --- titles and births
