@@ -47,7 +47,7 @@ from palimpsest.store.logs.sqlite_reader import SqliteReader
 SOURCE: Final = "killed"
 AGENTS: Final = ("ada", "ben", "cleo")
 PASSAGES: Final = 3000
-"""Of each file; there is one more in each life."""
+"""Of each file, as a rule."""
 HOME: Final = Path(__file__).parents[1]
 GONE_S: Final = 20.0
 SAMPLE: Final = 60
@@ -115,15 +115,16 @@ class Kills(msgspec.Struct):
         return self.storage + self.tree
 
 
-def kill_again_and_again(folder: Path, kills: int, *, seed: int = 1) -> Kills:
-    """Kill so many times, then let all come to its end. The folder then has `data`, `files` and `acks`."""
+def kill_again_and_again(folder: Path, kills: int, *, seed: int = 1, passages: int = PASSAGES) -> Kills:
+    """Kill so many times, then let all come to its end. Each life has a file more to load, of so many passages. The
+    folder then has `data`, `files` and `acks`."""
     dice, done = random.Random(seed), Kills()
     files = folder / "files"
     files.mkdir()
     lives = 0
     while done.all < kills:
         lives += 1
-        corpus.write(files / f"{lives}.txt", PASSAGES, seed=lives)
+        corpus.write(files / f"{lives}.txt", passages, seed=lives)
         storage = min(dice.randrange(4), kills - done.all - 1)
         _life(folder, [dice.randrange(2, 9) for _ in range(storage + 1)], done)
     if _run(folder, "--to-the-end").wait():

@@ -510,6 +510,10 @@ _LISTED: Final[Mapping[str, Behaviour]] = {"strict": _strict, "odd": _odd}
 # --- HTTP ---------------------------------------------------------------------------------------------------------
 
 
+TLS_HANDSHAKE: Final = b"\x16"
+"""With this a client begins that takes us for an HTTPS server."""
+
+
 class Connection(asyncio.Protocol):
     """HTTP/1.1 with keep-alive; one request at a time, which must carry a Content-Length."""
 
@@ -531,6 +535,9 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._buffer += data
+        if self._buffer[:1] == TLS_HANDSHAKE:
+            self._transport.abort()
+            return
         while (received := self._take()) is not None:
             if self._stub.wants_offline(received):
                 self._task = asyncio.get_running_loop().create_task(self._answer_offline(received))

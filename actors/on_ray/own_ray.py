@@ -55,13 +55,16 @@ def start(address: str) -> tuple[str, ...]:
     for name, value in QUIET_RAY.items():
         os.environ.setdefault(name, value)
     _keep_lines_back()
-    # Workers import what the driver imports, whether it is installed or stands in a checkout.
-    environment = {
-        "env_vars": {"PYTHONPATH": os.pathsep.join(filter(None, [str(_home()), os.environ.get("PYTHONPATH", "")]))}
-    }
     quiet = {"namespace": NAMESPACE, "log_to_driver": False, "logging_level": logging.ERROR}
     with _ending_in_order():
-        return _join(address, runtime_env=environment, **quiet) if address else _begin(runtime_env=environment, **quiet)
+        if address:
+            return _join(address, runtime_env={"env_vars": {"PYTHONPATH": _import_path()}}, **quiet)
+        return _begin(**quiet)
+
+
+def _import_path() -> str:
+    """Workers import what the driver imports, whether it is installed or stands in a checkout."""
+    return os.pathsep.join(filter(None, [str(_home()), os.environ.get("PYTHONPATH", "")]))
 
 
 def _join(address: str, **options: Any) -> tuple[str, ...]:
@@ -99,7 +102,7 @@ def _begin(**options: Any) -> tuple[str, ...]:
     _held.append(own)
     folder = own.path
     try:
-        with _executable(folder), _token(folder):
+        with _executable(folder), _token(folder), _imports_inherited(), _few_processes():
             ray.init(
                 address="local",
                 num_cpus=max(4, os.cpu_count() or 1),
@@ -225,6 +228,37 @@ def _executable(folder: Path) -> Iterator[None]:
         yield
     finally:
         sys.executable = str(own)
+
+
+@contextlib.contextmanager
+def _imports_inherited() -> Iterator[None]:
+    """Let Ray's processes have the import path from their parent. As a `runtime_env`, each worker would start Python
+    twice for it."""
+    before = os.environ.get("PYTHONPATH")
+    os.environ["PYTHONPATH"] = _import_path()
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["PYTHONPATH"]
+        else:
+            os.environ["PYTHONPATH"] = before
+
+
+@contextlib.contextmanager
+def _few_processes() -> Iterator[None]:
+    """Let a Ray of our own start without what nobody asks here: the autoscaler's monitor, the dashboard's server, and
+    what carries workers' lines to the driver. Each is a Python more, and they were a third of the start."""
+    from ray._private import node
+
+    whole: Any = node.Node
+    unused = dict.fromkeys(("start_monitor", "start_api_server", "start_log_monitor"), lambda *_, **__: None)
+    module: Any = node
+    module.Node = type(whole.__name__, (whole,), unused)
+    try:
+        yield
+    finally:
+        module.Node = whole
 
 
 @contextlib.contextmanager

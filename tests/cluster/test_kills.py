@@ -13,7 +13,9 @@ KILLS = 3
 
 
 def test_whoever_is_killed_amid_a_load_and_turns_all_is_there_once(tmp_path: Path) -> None:
-    done = kill_again_and_again(tmp_path, KILLS, seed=5)  # storage twice, then the tree: one life, and the end
+    done = kill_again_and_again(
+        tmp_path, KILLS, seed=5, passages=1000
+    )  # storage twice, then the tree: one life, and the end
     proof = check(tmp_path)
     assert (done.all, proof.sound) == (KILLS, True), proof
     assert done.storage

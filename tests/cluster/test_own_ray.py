@@ -76,6 +76,9 @@ def test_a_program_ends_in_order_by_a_signal(tmp_path: Path) -> None:
     ) as program:  # fmt: skip
         assert program.stdout is not None
         assert program.stdout.readline() == "up\n"
+        started = [" ".join(each.cmdline()) for each in psutil.Process(program.pid).children(recursive=True)]
+        assert len(started) == 9, "Ray's own four, and five parts"
+        assert not [each for each in started if "monitor" in each or "dashboard.py" in each]
         program.send_signal(signal.SIGTERM)
         said, complaints = program.communicate(timeout=60)
     assert (program.returncode, said, complaints) == (128 + signal.SIGTERM, "stopped\n", "")
