@@ -17,7 +17,6 @@ from palimpsest.actors.parts.process import set_up_logging
 from palimpsest.events.errors import PalimpsestError
 from palimpsest.store.folder import DataFolder
 from palimpsest.store.keys.files import Handed
-from palimpsest.store.logs.opening import begin
 
 
 class LocalRuntime:
@@ -34,10 +33,10 @@ class LocalRuntime:
         from palimpsest.actors.storage import StorageActor
         from palimpsest.actors.timer import TimerActor
 
-        log_id = begin(folder.log_path())
+        log_id = folder.log().begin()
         if not structlog.is_configured():
             set_up_logging((folder.path / LOG).open("a"))
-        opened = partial(LogActor, folder.log_path(), log_id, dict(options.limits), options.max_pages)
+        opened = partial(LogActor, folder.log(), log_id, dict(options.limits), options.max_pages)
         links = {"log": LocalPart(opened)}
         log = cast("LogPart", links["log"])
         sizes = {"capacity": options.capacity, "snapshot_every": options.snapshot_every}

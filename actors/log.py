@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any, TypeVar
 
 import structlog
@@ -23,9 +22,9 @@ from palimpsest.events.envelope import Envelope
 from palimpsest.events.errors import BadInput, Fenced, LogUnavailable, PalimpsestError
 from palimpsest.events.kinds import Kind
 from palimpsest.events.vocabulary import Topic
-from palimpsest.store.folder import DataFolder, FolderLock
-from palimpsest.store.logs import opening
+from palimpsest.store.folder import FolderLock
 from palimpsest.store.logs.contract import Append, Appended, Committed, LogReader, LogStore
+from palimpsest.store.logs.opening import LogPlace
 from palimpsest.store.logs.states import stretch
 
 T = TypeVar("T")
@@ -40,20 +39,20 @@ class LogActor:
 
     def __init__(
         self,
-        path: Path,
+        place: LogPlace,
         log_id: str,
         limits: dict[str, int] | None = None,
         max_pages: int | None = None,
-        holder: str = "",
+        lock: Callable[[], FolderLock] | None = None,
     ) -> None:
-        """Opens the log with this id, which its driver made, or none: no folder and no file is made here. With `holder`
-        the folder is locked in its name, by this process; without, whoever made it has the lock."""
+        """Opens the log with this id, which its driver made, or none: no folder and no file is made here. With `lock`
+        its folder is locked so by this process; without, whoever made it has the lock."""
         self._logger = structlog.get_logger("log")
-        self._path = path
+        self._place = place
         self._log_id = log_id
         self._limits = limits or {}
         self._max_pages = max_pages
-        self._holder = holder
+        self._take_lock = lock
         self._lock: FolderLock | None = None
         self._store: LogStore
         self._reader: LogReader
@@ -96,14 +95,12 @@ class LogActor:
         self._logger.info("started", epoch=self._epoch, position=self._position)
 
     def _open_files(self) -> tuple[LogStore, LogReader, int]:
-        if self._holder and self._lock is None:
-            folder = DataFolder(self._path.parent)
-            purpose = f"the cluster at {self._holder}"
-            self._lock = folder.lock(purpose, make=False, how="cluster", address=self._holder)
-        store = opening.store(self._path, log_id=self._log_id, max_pages=self._max_pages)
+        if self._take_lock and self._lock is None:
+            self._lock = self._take_lock()
+        store = self._place.store(log_id=self._log_id, max_pages=self._max_pages)
         try:
             epoch = store.open_epoch()
-            return store, opening.reader(self._path), epoch
+            return store, self._place.reader(), epoch
         except BaseException:
             store.close()
             raise

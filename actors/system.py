@@ -31,7 +31,6 @@ from palimpsest.events.errors import ActorLost, BadInput, DataFolderBusy, LogUna
 from palimpsest.store.folder import FREE_S, LOOK_S, DataFolder, FolderLock, Holder
 from palimpsest.store.index.settings import IndexSettings
 from palimpsest.store.keys.files import Handed
-from palimpsest.store.logs.opening import check, log_id
 
 __all__ = ["Options", "System", "boot", "join"]
 
@@ -207,14 +206,14 @@ async def boot(folder: DataFolder, purpose: str, options: Options | None = None)
     for this code; EmbedderChanged where its index is of another embedder.
     """
     options = options or Options()
-    check(folder.log_path())
+    folder.log().check()
     if options.address:  # whether there is to be a folder, the cluster knows
         return await _ready(await _begun(folder, options), None, purpose, options)
     options, notes = keyed(folder.create(), options)
     lock = folder.lock(purpose, how="starting")
     try:
         runtime = await _begun(folder, options)
-        system = await _ready(runtime, lock, purpose, options, notes=notes, log=log_id(folder.log_path()))
+        system = await _ready(runtime, lock, purpose, options, notes=notes, log=folder.log().log_id())
     except BaseException:
         lock.release()
         raise
@@ -274,7 +273,7 @@ async def join(folder: DataFolder, purpose: str, options: Options | None = None,
     options = options or Options()
     if options.address or options.local:
         return await boot(folder, purpose, options)
-    check(folder.log_path())
+    folder.log().check()
     options, notes = keyed(folder.create(), options)
 
     if (holder := folder.holder()) and holder.how == "cluster" and not folder.is_free():
@@ -285,7 +284,7 @@ async def join(folder: DataFolder, purpose: str, options: Options | None = None,
 
     async def again() -> Connection:
         """As it was, whoever starts it: with its index, and staying where it stayed."""
-        if log_id(folder.log_path()) != found.log:
+        if folder.log().log_id() != found.log:
             raise LogUnavailable(
                 f"The log that was joined is not in {folder} any more. Nothing was made: put it back, and what was "
                 "acknowledged is there again."

@@ -35,7 +35,6 @@ from palimpsest.questions.asked import TurnPlaces, places, text_at
 from palimpsest.questions.plain import plain
 from palimpsest.store.folder import DataFolder
 from palimpsest.store.library.reading import Reads
-from palimpsest.store.logs import opening
 from palimpsest.store.logs.contract import agents_of
 
 if TYPE_CHECKING:
@@ -115,7 +114,7 @@ def command(
         quiet=quiet,
     )
     folder = data_folder()
-    if not address or folder.log_path().exists():  # a cluster's log may lie on another machine: its parts know
+    if not address or folder.log().is_there():  # a cluster's log may lie on another machine: its parts know
         for note in ready(folder, agent, message_id):
             _aside(question, note)
     return asyncio.run(_ask(folder, question, address))
@@ -139,14 +138,14 @@ def ready(folder: DataFolder, agent: str, message_id: str = "") -> list[str]:
 
 
 def _has(folder: DataFolder, agent: str, message_id: str) -> bool:
-    with opening.reader(folder.log_path()) as log:
+    with folder.log().reader() as log:
         return log.find(agent, f"in:{message_id}") is not None
 
 
 def _unknown(folder: DataFolder, agent: str) -> str:
     known: list[str] = []
-    if folder.log_path().exists():
-        with opening.reader(folder.log_path()) as log:
+    if folder.log().is_there():
+        with folder.log().reader() as log:
             known = [head.agent for head in agents_of(log.heads())]
     near = get_close_matches(agent, known, n=3)
     hint = f" Did you mean {' or '.join(near)}?" if near else f" There are: {names_of(known)}." if known else ""

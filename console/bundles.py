@@ -23,7 +23,6 @@ from palimpsest.questions.streams import agent_head, check_event
 from palimpsest.store.folder import DataFolder, expanded
 from palimpsest.store.keys.files import Handed, LiveKeys
 from palimpsest.store.keys.imported import imported
-from palimpsest.store.logs import opening
 
 if TYPE_CHECKING:
     from palimpsest.store.bundles.exporting import Exported
@@ -144,7 +143,7 @@ def import_command(file: Path, name: str, as_json: bool) -> None:
         keys, notes = keys_for(folder, os.environ, now_ms())
         for note in notes:
             click.echo(note, err=True)
-        with opening.store(folder.log_path()) as log, bar("Proving and importing", manifest.events) as step:
+        with folder.log().store() as log, bar("Proving and importing", manifest.events) as step:
             log.open_epoch()
             done = import_bundle(
                 log, expanded(file), name=name, distrust=lambda urls: distrust(folder, log, urls), progress=step

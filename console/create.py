@@ -32,7 +32,6 @@ from palimpsest.questions.plain import plain
 from palimpsest.store.config import around
 from palimpsest.store.folder import expanded
 from palimpsest.store.logs.in_memory import InMemoryLog
-from palimpsest.store.logs.opening import begin
 from palimpsest.store.tokens.counting import count
 
 if TYPE_CHECKING:
@@ -159,7 +158,7 @@ def _begin(address: str) -> None:
     if not address:
         folder = data_folder().create()
         remember(folder, Flags())
-        begin(folder.log_path())
+        folder.log().begin()
 
 
 def _say(made: Birth, wish: Wish, window: ServedWindow, *, dry_run: bool, as_json: bool) -> None:
@@ -189,7 +188,7 @@ async def _fleet(file: Path, address: str, *, dry_run: bool, as_json: bool) -> i
     from palimpsest.console.fleet_plan import apply
 
     found, what = wishes(expanded(file)), f"create --file {file.name}"
-    if not address and not data_folder().log_path().exists():
+    if not address and not data_folder().log().is_there():
         plan = await _planned(DirectLog(InMemoryLog()), found, file)
         if not dry_run:
             _begin(address)

@@ -194,9 +194,8 @@ class _Show:
 
 def _look_back(folder: Path, started: float) -> None:
     from palimpsest.store.folder import DataFolder
-    from palimpsest.store.logs import opening
 
-    with opening.reader(DataFolder(folder).log_path()) as log:
+    with DataFolder(folder).log().reader() as log:
         streams = {name: log.read(name) for name in AGENTS}
     _pressure(streams)
     began = time.perf_counter()

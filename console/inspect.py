@@ -10,7 +10,6 @@ from palimpsest.console.called import given_bundle
 from palimpsest.console.options import data_folder
 from palimpsest.console.progress import bar
 from palimpsest.console.show import one_line
-from palimpsest.store.logs import opening
 from palimpsest.store.logs.contract import LogReader
 
 if TYPE_CHECKING:
@@ -22,7 +21,7 @@ def reading() -> Iterator[LogReader]:
     """The log of the data folder, or of the bundle that is given, for reading. Raises BadInput where there is none."""
     bundle = given_bundle()
     if bundle is None:
-        with opening.reader(data_folder().log_path()) as log:
+        with data_folder().log().reader() as log:
             yield log
         return
     from palimpsest.store.bundles.log import read_bundle

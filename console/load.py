@@ -22,7 +22,7 @@ from palimpsest.questions.plain import plain
 from palimpsest.questions.streams import agent_head
 from palimpsest.store.folder import DataFolder
 from palimpsest.store.library.reading import folded
-from palimpsest.store.logs import opening, states
+from palimpsest.store.logs import states
 
 if TYPE_CHECKING:
     from palimpsest.actors.client import Client
@@ -90,12 +90,12 @@ def _foresee(folder: DataFolder, name: str, agents: tuple[str, ...], passage_tok
     from palimpsest.actors.loads.loading import check_sizes, sizes_of_new
     from palimpsest.actors.requests.sources import check_window
 
-    if not folder.log_path().exists():
+    if not folder.log().is_there():
         sizes_of_new(passage_tokens, overlap_tokens)
         if agents:
             raise BadInput(f"There is no agent '{one_line(agents[0])}' yet: `chat {one_line(agents[0])}` makes it.")
         return
-    with opening.reader(folder.log_path()) as log:
+    with folder.log().reader() as log:
         if source := folded(log, name):
             check_sizes(source, passage_tokens, overlap_tokens)
         else:

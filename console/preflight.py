@@ -30,7 +30,6 @@ from palimpsest.store.config import around
 from palimpsest.store.folder import DataFolder
 from palimpsest.store.keys.files import LiveKeys, handed
 from palimpsest.store.keys.imported import imported
-from palimpsest.store.logs import opening
 from palimpsest.store.logs.states import load
 from palimpsest.store.tokens.counting import count
 
@@ -64,9 +63,9 @@ async def foresee(folder: DataFolder, agent: str, flags: Flags) -> Foreseen:
 
 def state_of(folder: DataFolder, agent: str) -> State | None:
     """The agent as its log has it; None: there is none. Raises AtRest where nobody would go on with what it began."""
-    if not folder.log_path().exists():
+    if not folder.log().is_there():
         return None
-    with opening.reader(folder.log_path()) as log:
+    with folder.log().reader() as log:
         state = load(log, agent)
         if state is not None and state.retired:
             raise AgentIsRetired(agent)

@@ -36,7 +36,6 @@ from palimpsest.questions.plain import plain
 from palimpsest.questions.reruns import RecordedPart, compared, name_for, part_of
 from palimpsest.store.keys.files import Handed, handed
 from palimpsest.store.keys.imported import addresses_of, keys_for
-from palimpsest.store.logs import opening
 from palimpsest.store.logs.contract import LogReader, LogStore
 
 if TYPE_CHECKING:
@@ -151,7 +150,7 @@ def _workplace(log: LogReader, plan: RerunPlan) -> Iterator[_Workplace]:
         if given_bundle() is None:
             try:
                 stack.enter_context(folder.lock(f"rerun {plan.agent}"))
-                target = stack.enter_context(opening.store(folder.log_path()))
+                target = stack.enter_context(folder.log().store())
                 target.open_epoch()
                 yield _Workplace(target, folder.index_path(), kept=True)
                 return

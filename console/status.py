@@ -15,7 +15,6 @@ from palimpsest.console.show import Page, many, one_line, print_json
 from palimpsest.events.vocabulary import Topic
 from palimpsest.questions.plain import plain
 from palimpsest.store.folder import DataFolder, Holder
-from palimpsest.store.logs import opening
 
 if TYPE_CHECKING:
     from palimpsest.actors.joining.frames import Figures
@@ -67,9 +66,9 @@ def _other(folder: DataFolder) -> Holder | None:
 
 def _of_log(folder: DataFolder) -> dict[str, Any]:
     """The log's position, and what is open in it by topic."""
-    if not folder.log_path().exists():
+    if not folder.log().is_there():
         return {"position": 0, "waiting": {}}
-    with opening.reader(folder.log_path()) as log:
+    with folder.log().reader() as log:
         waiting = {topic: len(log.open_requests(topic)) for topic in _TOPICS}
         return {"position": log.position(), "waiting": {topic: count for topic, count in waiting.items() if count}}
 

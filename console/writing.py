@@ -12,7 +12,6 @@ from palimpsest.console.joining import at_work
 from palimpsest.console.options import data_folder
 from palimpsest.events.errors import DataFolderBusy, PalimpsestError
 from palimpsest.store.folder import FREE_S, LOOK_S, DataFolder, FolderLock
-from palimpsest.store.logs import opening
 
 if TYPE_CHECKING:
     from palimpsest.actors.links.direct import DirectLog
@@ -25,7 +24,7 @@ async def writing(address: str, what: str, missing: PalimpsestError) -> AsyncIte
     program has it that nobody can join: nothing was changed then."""
     folder = data_folder()
     async with contextlib.AsyncExitStack() as stack:
-        if not address and not folder.log_path().exists():
+        if not address and not folder.log().is_there():
             raise missing
         lock = None if address else await _free(folder, what)
         if lock is None:
@@ -37,7 +36,7 @@ async def writing(address: str, what: str, missing: PalimpsestError) -> AsyncIte
         from palimpsest.actors.links.direct import DirectLog
 
         stack.enter_context(lock)
-        log = stack.enter_context(opening.store(folder.log_path()))
+        log = stack.enter_context(folder.log().store())
         log.open_epoch()
         yield DirectLog(log)
 

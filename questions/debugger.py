@@ -37,13 +37,12 @@ def open_log(where: str | Path | DataFolder) -> Iterator[LogReader]:
     BundleUnreadable, NewerFormat."""
     from palimpsest.store.bundles.file import SUFFIX
     from palimpsest.store.bundles.log import read_bundle
-    from palimpsest.store.logs import opening
 
     path = where.path if isinstance(where, DataFolder) else expanded(Path(where))
     if path.is_file() or path.suffix == SUFFIX:
         yield read_bundle(path)
         return
-    with opening.reader(DataFolder(path).log_path()) as log:
+    with DataFolder(path).log().reader() as log:
         yield log
 
 

@@ -13,12 +13,15 @@ import time
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Final, Literal, Self
+from typing import TYPE_CHECKING, Final, Literal, Self
 
 import msgspec
 from msgspec.structs import replace
 
 from palimpsest.events.errors import BadInput, DataFolderBusy, DataFolderUnusable, LogUnavailable
+
+if TYPE_CHECKING:
+    from palimpsest.store.logs.opening import LogPlace
 
 How = Literal["free", "brief", "starting", "door", "cluster", "alone"]
 """What whoever finds the folder taken can do: wait until it is let go, or until there is a system to join; join it at
@@ -96,8 +99,14 @@ class DataFolder:
         return str(self.path)
 
     def log_path(self, partition: int = 0) -> Path:
-        """A partition's event log, an SQLite file."""
+        """The SQLite file of a partition's event log."""
         return self.path / f"log-{partition}.sqlite"
+
+    def log(self, partition: int = 0) -> LogPlace:
+        """Where a partition's event log is kept."""
+        from palimpsest.store.logs.opening import FileLog
+
+        return FileLog(self.log_path(partition))
 
     def index_path(self, partition: int = 0) -> Path:
         """A partition's index of recall and archival memory, a folder. It can be deleted: it is built from the log."""

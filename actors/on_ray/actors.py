@@ -11,6 +11,7 @@ import gc
 import os
 import sys
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -25,6 +26,7 @@ from palimpsest.actors.parts.process import FATE, set_up_logging
 from palimpsest.actors.storage import StorageActor
 from palimpsest.actors.timer import TimerActor
 from palimpsest.events.errors import ActorLost, PalimpsestError
+from palimpsest.store.folder import DataFolder
 from palimpsest.store.index.settings import IndexSettings
 from palimpsest.store.keys.files import Handed
 
@@ -116,10 +118,13 @@ class Log(LogActor):
     """The log as a Ray actor."""
 
     def __init__(
-        self, path: str, log_id: str, limits: dict[str, int], max_pages: int | None = None, holder: str = ""
+        self, folder: str, log_id: str, limits: dict[str, int], max_pages: int | None = None, address: str = ""
     ) -> None:
+        """With the `address` of the cluster that it is a part of it holds the folder's lock."""
         _begin()
-        super().__init__(Path(path), log_id, limits, max_pages, holder)
+        there = DataFolder(Path(folder))
+        take = partial(there.lock, f"the cluster at {address}", make=False, how="cluster", address=address)
+        super().__init__(there.log(), log_id, limits, max_pages, take if address else None)
 
 
 class Memory(MemoryActor):

@@ -25,7 +25,6 @@ from palimpsest.actors.options import Options, keyed
 from palimpsest.events.errors import ActorLost, BadInput
 from palimpsest.store.folder import DataFolder
 from palimpsest.store.keys.files import Handed
-from palimpsest.store.logs.opening import begin
 
 STOP_S: Final = 20.0
 BOOT_S: Final = 60.0
@@ -97,7 +96,7 @@ def _log(folder: DataFolder, own: str, options: Options) -> tuple[str, str, tupl
     know of it."""
     if options.address:
         return whereabouts.settle(folder, own, rehome=options.rehome)
-    return begin(folder.log_path()), "", ()
+    return folder.log().begin(), "", ()
 
 
 async def _started(parts: Mapping[str, Any]) -> None:
@@ -162,10 +161,9 @@ def _made(folder: DataFolder, options: Options, own: str, log_id: str, node: str
         return remote(actor, name=name + own, **shared).remote(*arguments)
 
     log = f"log{own}"
-    holder = options.address
     limits, keys = dict(options.limits), options.keys or Handed()
     return {
-        "log": made("log", Log, str(folder.log_path()), log_id, limits, options.max_pages, holder),
+        "log": made("log", Log, str(folder.path), log_id, limits, options.max_pages, options.address),
         "memory": made("memory", Memory, log, options.capacity, options.snapshot_every),
         "llm": made("llm", LLM, log, dict(options.model), options.capacity, keys),
         "storage": made("storage", Storage, log, str(folder.index_path()), options.index),

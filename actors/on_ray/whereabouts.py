@@ -15,7 +15,6 @@ import msgspec
 
 from palimpsest.events.errors import BadInput
 from palimpsest.store.folder import DataFolder
-from palimpsest.store.logs.opening import begin, log_id
 
 _SPACE: Final = b"palimpsest"
 
@@ -69,15 +68,15 @@ def settle(folder: DataFolder, name: str, *, rehome: bool) -> tuple[str, str, tu
     With `rehome` what the cluster kept is forgotten, and parts that serve the folder elsewhere are ended. Raises
     BadInput where the folder's system is elsewhere, or has another log.
     """
-    here, path = _here(), folder.log_path()
-    kept, found = _kept(name), log_id(path)
+    here, log = _here(), folder.log()
+    kept, found = _kept(name), log.log_id()
     if kept is not None and rehome and (kept.node.id, kept.log) != (here.id, found):
         _end(name)
         kept = None
     notes: tuple[str, ...] = ()
     if kept is None:
         with folder.lock("a cluster's log is begun"):
-            begun, found = not path.is_file(), begin(path)
+            begun, found = not log.is_there(), log.begin()
             kept = _keep(name, Whereabouts(str(folder.path.resolve()), found, here), overwrite=rehome)
         if begun and kept.node.id == here.id:
             notes = (f"A log was begun: {found} in {folder.path.resolve()}, on {here}.",)

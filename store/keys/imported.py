@@ -24,7 +24,6 @@ from palimpsest.events.types import AgentCreated, AgentForked, ServerSwitched, S
 from palimpsest.events.vocabulary import TOPICS
 from palimpsest.store.folder import DataFolder
 from palimpsest.store.keys.files import Handed, KeyFiles, handed, key_files, read, write_whole
-from palimpsest.store.logs import opening
 from palimpsest.store.logs.contract import LogReader, resting
 
 _KINDS: Final = kinds_of(AgentCreated, SettingsChanged, AgentForked, ServerSwitched)
@@ -78,12 +77,9 @@ def adopt(folder: DataFolder, files: KeyFiles, now_ms: int) -> tuple[str, ...]:
     since_ms = files.trusted().since_ms or now_ms
     if folder.servers_path().exists():
         return ()
-    log_path = folder.log_path()
-    there = log_path.exists()
-    own = there and log_path.stat().st_ctime_ns // 1_000_000 <= since_ms
     found: tuple[str, ...] = ()
-    if own:
-        with opening.reader(log_path) as log:
+    if 0 < folder.log().came_ms() <= since_ms:
+        with folder.log().reader() as log:
             found = addresses_of(log, but_for=_strangers(log))
     if files.path is not None:
         files.remember(typed=found, now_ms=now_ms)

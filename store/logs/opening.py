@@ -1,24 +1,58 @@
-"""How a log is opened: the one place that knows which backend keeps it. Today each is an SQLite file, by its path."""
+"""Where a log is kept, and how it is opened there: the one place that knows the backends. Today each log is an SQLite
+file."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
+
+from palimpsest.store.logs import sqlite_file
 from palimpsest.store.logs.contract import LogReader, LogStore
-from palimpsest.store.logs.sqlite_file import begin, check, log_id
 from palimpsest.store.logs.sqlite_log import SqliteLog
 from palimpsest.store.logs.sqlite_reader import SqliteReader
 
-__all__ = ["begin", "check", "log_id", "reader", "store"]
+
+class FileLog(msgspec.Struct, frozen=True):
+    """A log in an SQLite file."""
+
+    path: Path
+
+    def __str__(self) -> str:
+        return str(self.path)
+
+    def is_there(self) -> bool:
+        return self.path.is_file()
+
+    def came_ms(self) -> int:
+        """When the log came here, or was last written (0: there is none)."""
+        return self.path.stat().st_ctime_ns // 1_000_000 if self.is_there() else 0
+
+    def check(self) -> None:
+        """Look whether a log that is there may be opened by this code, before anything is started for it. Raises
+        NewerFormat, LogUnreadable."""
+        sqlite_file.check(self.path)
+
+    def log_id(self) -> str:
+        """Which log is there ("": none, or one that no writer has opened since logs have ids). Raises NewerFormat,
+        LogUnreadable, LogUnavailable."""
+        return sqlite_file.log_id(self.path)
+
+    def begin(self) -> str:
+        """The id of the log that is there, which is made where there is none."""
+        return sqlite_file.begin(self.path)
+
+    def reader(self) -> LogReader:
+        """The log for reading, its writer alive or not. Raises NoLog where there is none, NewerFormat,
+        LogUnreadable."""
+        return SqliteReader.open_readonly(self.path)
+
+    def store(self, *, log_id: str = "", max_pages: int | None = None) -> LogStore:
+        """The log for writing, which is made where there is none; with an id only that one is opened, and nothing is
+        made. `max_pages`: it may grow to so many pages of 4 KiB (None: as the disk allows). Raises as `reader`, and
+        LogUnavailable."""
+        return SqliteLog(self.path, log_id=log_id, max_pages=max_pages)
 
 
-def reader(log: Path) -> LogReader:
-    """A log for reading, its writer alive or not. Raises NoLog where there is none, NewerFormat, LogUnreadable."""
-    return SqliteReader.open_readonly(log)
-
-
-def store(log: Path, *, log_id: str = "", max_pages: int | None = None) -> LogStore:
-    """A log for writing, which is made where there is none; with an id only that one is opened, and nothing is made.
-    `max_pages`: it may grow to so many pages of 4 KiB (None: as the disk allows). Raises as `reader`, and
-    LogUnavailable."""
-    return SqliteLog(log, log_id=log_id, max_pages=max_pages)
+LogPlace = FileLog
+"""Where a log may be kept."""

@@ -24,7 +24,6 @@ from palimpsest.store.folder import DataFolder, FolderLock
 from palimpsest.store.index.settings import IndexSettings
 from palimpsest.store.keys.files import Handed
 from palimpsest.store.keys.keys import Credentials, Keys
-from palimpsest.store.logs.opening import begin
 from tests.worlds.one_process import run
 
 
@@ -364,7 +363,7 @@ class Standing(Served):
 
     def __init__(self, folder: DataFolder) -> None:
         super().__init__()
-        self._log_id = begin(folder.log_path())
+        self._log_id = folder.log().begin()
 
     def welcome(self) -> Welcome:
         return Welcome(1, "served", "0", self.index, self._log_id, True)
@@ -402,7 +401,7 @@ def test_who_starts_a_system_again_starts_it_as_it_was_and_on_its_log_or_not_at_
         assert asked == [(Standing.index, True)]
         await ended()
         folder.log_path().unlink()
-        begin(folder.log_path())
+        folder.log().begin()
         with pytest.raises(ActorLost, match=r"could not be started again: The log that was joined is not in") as lost:
             await system.parts.log.cursor("me")
         assert not lost.value.for_good, "it may be put back"

@@ -14,8 +14,8 @@ from palimpsest.events.prompts import newborn
 from palimpsest.events.types import Settings, Timer
 from palimpsest.store.bundles.exporting import export
 from palimpsest.store.bundles.importing import import_bundle
-from palimpsest.store.logs import opening
 from palimpsest.store.logs.in_memory import InMemoryLog
+from palimpsest.store.logs.sqlite_reader import SqliteReader
 from tests.worlds.one_process import MINUTE_MS, Parts, parts, run
 from tests.worlds.story import call, say
 
@@ -217,7 +217,7 @@ def test_an_import_says_that_its_agent_is_retired(tmp_path: Path) -> None:
         async with parts(tmp_path, SCRIPT) as here:
             await here.born("ada")
             await here.client.retire(["ada"])
-            with opening.reader(tmp_path / "log.sqlite") as log:
+            with SqliteReader.open_readonly(tmp_path / "log.sqlite") as log:
                 export(log, "ada", 2, tmp_path / "bundle")
 
     run(work())

@@ -31,7 +31,7 @@ from palimpsest.events.envelope import Envelope
 from palimpsest.events.formats import NEWBORN, Format
 from palimpsest.events.prompts import newborn
 from palimpsest.events.types import INPUTS, Settings, ToolCall
-from palimpsest.store.logs.sqlite_file import begin
+from palimpsest.store.logs.opening import FileLog
 from tests.worlds.simulated import count
 from tests.worlds.story import START_MS
 
@@ -105,8 +105,8 @@ class Parts:
     ) -> None:
         self.model = model
         self.now_ms = START_MS
-        path = folder / "log.sqlite"
-        self.log_link = LocalPart(partial(LogActor, path, begin(path), limits))
+        place = FileLog(folder / "log.sqlite")
+        self.log_link = LocalPart(partial(LogActor, place, place.begin(), limits))
         self.log_calls: Counter[str] = Counter()
         self.log = LogClient(cast("LogPart", Counted(self.log_link, self.log_calls)))
         self.memory = Memory(self.log, count, **memory)
