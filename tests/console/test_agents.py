@@ -255,7 +255,7 @@ def test_a_chat_with_a_retired_agent_says_what_to_do_before_ray_starts(launched:
     launched("retire", "ada")
     printed = launched("chat", "ada")
     assert printed.code == 2
-    assert "`palimpsest retire --undo ada`" in printed.err
+    assert "`palimpsest retire --undo ada`" in printed.said
 
 
 def test_a_retired_fork_is_not_resumed(launched: Launch, kernel: Kernel) -> None:

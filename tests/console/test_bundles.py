@@ -134,7 +134,7 @@ def test_what_rests_is_not_waited_for(
     for command in commands:
         refused = elsewhere(*command)
         assert refused.code == 2
-        assert "`palimpsest fork ada --as NAME`" in refused.err
+        assert "`palimpsest fork ada --as NAME`" in refused.said
 
 
 def test_a_redaction_says_what_can_no_longer_be_proved(launched: Launch, elsewhere: Launch, tmp_path: Path) -> None:

@@ -103,5 +103,5 @@ def test_what_cannot_be_compared_is_refused(launched: Launch, kernel: Kernel) ->
     ):
         printed = launched("diff", *arguments)
         assert (printed.code, printed.out) == (2, b""), arguments
-        assert said in printed.err
+        assert said in printed.said
         assert printed.err.count("\n") == 1

@@ -121,7 +121,7 @@ def test_what_cannot_be_forked_changes_nothing(
     before = kernel.log.position()
     printed = launched("fork", *arguments)
     assert printed.code == 2
-    assert says in printed.err
+    assert says in printed.said
     assert printed.err.count("\n") == 1
     assert kernel.log.position() == before
 

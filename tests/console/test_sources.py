@@ -85,7 +85,7 @@ def test_a_folder_without_a_log_has_no_source_of_that_name(
 ) -> None:
     printed = call("--data", str(tmp_path / "new"), *arguments)
     assert printed.code == 2
-    assert "no source 'manuals'. There is no source yet. `palimpsest load manuals PATH` makes one." in printed.err
+    assert "no source 'manuals'. There is no source yet. `palimpsest load manuals PATH` makes one." in printed.said
     assert not (tmp_path / "new").exists()
 
 
@@ -97,7 +97,7 @@ def test_a_source_is_no_agent(launched: Launch, shelf: Path, arguments: tuple[st
     printed = launched(name, *rest, agent) if name == "load" else launched(name, agent, *rest)
     assert printed.code == 2
     assert "'source:manuals' is a source" in printed.err
-    assert "`palimpsest sources manuals` and `palimpsest events source:manuals`" in printed.err
+    assert "`palimpsest sources manuals` and `palimpsest events source:manuals`" in printed.said
 
 
 def test_replay_counts_sources_apart_and_offers_no_window_of_one(launched: Launch, shelf: Path) -> None:
@@ -138,7 +138,9 @@ def test_an_unknown_source_or_agent_is_an_error_that_says_what_to_do(
     assert shelf.exists()
     source, agent = launched(command, "manual", "ada"), launched(command, "manuals", "eve")
     assert (source.code, agent.code) == (2, 2)
-    assert "There is no source 'manual'. Known sources: manuals. `palimpsest load manual PATH` makes one." in source.err
+    assert (
+        "There is no source 'manual'. Known sources: manuals. `palimpsest load manual PATH` makes one." in source.said
+    )
     assert "There is no agent 'eve'. Known agents: ada, ben o'neil." in agent.err
 
 

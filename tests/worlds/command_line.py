@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import sqlite3
 from collections.abc import Callable, Iterator
 
@@ -22,6 +23,11 @@ class Printed(msgspec.Struct, frozen=True):
     @property
     def text(self) -> str:
         return self.out.decode()
+
+    @property
+    def said(self) -> str:
+        """Its errors; of the commands that they name, what they do."""
+        return re.sub(r" --data [^ `\n]+", "", self.err)
 
     @property
     def lines(self) -> list[str]:
