@@ -15,6 +15,7 @@ from palimpsest.actors.links.protocol import PARTS, LogPart, parts_of
 from palimpsest.actors.options import LOG, Options
 from palimpsest.actors.parts.process import set_up_logging
 from palimpsest.events.errors import PalimpsestError
+from palimpsest.events.position import FIRST_PARTITION
 from palimpsest.store.folder import DataFolder
 from palimpsest.store.keys.files import Handed
 from palimpsest.store.logs.opening import begin
@@ -34,10 +35,12 @@ class LocalRuntime:
         from palimpsest.actors.storage import StorageActor
         from palimpsest.actors.timer import TimerActor
 
-        log_id = begin(folder.log_path())
+        partition = FIRST_PARTITION
+        log_id = begin(folder.log_path(partition))
         if not structlog.is_configured():
             set_up_logging((folder.path / LOG).open("a"))
-        opened = partial(LogActor, folder.log_path(), log_id, dict(options.limits), options.max_pages)
+        path, limits = folder.log_path(partition), dict(options.limits)
+        opened = partial(LogActor, path, partition, log_id, limits, options.max_pages)
         links = {"log": LocalPart(opened)}
         log = cast("LogPart", links["log"])
         sizes = {"capacity": options.capacity, "snapshot_every": options.snapshot_every}
@@ -45,7 +48,7 @@ class LocalRuntime:
         made: dict[str, Callable[[], object]] = {
             "memory": partial(MemoryActor, log, **sizes),
             "llm": lambda: LLMActor(log, dict(options.model), options.capacity, keys),
-            "storage": partial(StorageActor, log, folder.index_path(), options.index),
+            "storage": partial(StorageActor, log, folder.index_path(partition), partition, options.index),
             "timer": partial(TimerActor, log),
         }
         links |= {name: LocalPart(make) for name, make in made.items()}

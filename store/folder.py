@@ -19,6 +19,7 @@ import msgspec
 from msgspec.structs import replace
 
 from palimpsest.events.errors import BadInput, DataFolderBusy, DataFolderUnusable, LogUnavailable
+from palimpsest.events.position import FIRST_PARTITION, Partition
 
 How = Literal["free", "brief", "starting", "door", "cluster", "alone"]
 """What whoever finds the folder taken can do: wait until it is let go, or until there is a system to join; join it at
@@ -95,11 +96,11 @@ class DataFolder:
     def __str__(self) -> str:
         return str(self.path)
 
-    def log_path(self, partition: int = 0) -> Path:
+    def log_path(self, partition: Partition = FIRST_PARTITION) -> Path:
         """A partition's event log, an SQLite file."""
         return self.path / f"log-{partition}.sqlite"
 
-    def index_path(self, partition: int = 0) -> Path:
+    def index_path(self, partition: Partition = FIRST_PARTITION) -> Path:
         """A partition's index of recall and archival memory, a folder. It can be deleted: it is built from the log."""
         return self.path / f"index-{partition}"
 

@@ -25,6 +25,7 @@ from palimpsest.actors.parts.process import FATE, set_up_logging
 from palimpsest.actors.storage import StorageActor
 from palimpsest.actors.timer import TimerActor
 from palimpsest.events.errors import ActorLost, PalimpsestError
+from palimpsest.events.position import Partition
 from palimpsest.store.index.settings import IndexSettings
 from palimpsest.store.keys.files import Handed
 
@@ -116,10 +117,17 @@ class Log(LogActor):
     """The log as a Ray actor."""
 
     def __init__(
-        self, path: str, log_id: str, limits: dict[str, int], max_pages: int | None = None, holder: str = ""
+        self,
+        path: str,
+        partition: Partition,
+        log_id: str,
+        limits: dict[str, int],
+        max_pages: int | None = None,
+        *,
+        holder: str = "",
     ) -> None:
         _begin()
-        super().__init__(Path(path), log_id, limits, max_pages, holder)
+        super().__init__(Path(path), partition, log_id, limits, max_pages, holder=holder)
 
 
 class Memory(MemoryActor):
@@ -142,9 +150,9 @@ class LLM(LLMActor):
 class Storage(StorageActor):
     """Storage as a Ray actor."""
 
-    def __init__(self, log: str, path: str, settings: IndexSettings) -> None:
+    def __init__(self, log: str, path: str, partition: Partition, settings: IndexSettings) -> None:
         _begin()
-        super().__init__(_log(log), Path(path), settings)
+        super().__init__(_log(log), Path(path), partition, settings)
 
 
 class Timers(TimerActor):

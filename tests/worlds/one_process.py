@@ -29,6 +29,7 @@ from palimpsest.actors.timer import Timers
 from palimpsest.events.codec import decode
 from palimpsest.events.envelope import Envelope
 from palimpsest.events.formats import NEWBORN, Format
+from palimpsest.events.position import FIRST_PARTITION, Position
 from palimpsest.events.prompts import newborn
 from palimpsest.events.types import INPUTS, Settings, ToolCall
 from palimpsest.store.logs.sqlite_file import begin
@@ -106,7 +107,7 @@ class Parts:
         self.model = model
         self.now_ms = START_MS
         path = folder / "log.sqlite"
-        self.log_link = LocalPart(partial(LogActor, path, begin(path), limits))
+        self.log_link = LocalPart(partial(LogActor, path, FIRST_PARTITION, begin(path), limits))
         self.log_calls: Counter[str] = Counter()
         self.log = LogClient(cast("LogPart", Counted(self.log_link, self.log_calls)))
         self.memory = Memory(self.log, count, **memory)
@@ -151,8 +152,8 @@ class Parts:
         newest = [envelope for envelope in await self.log.read(agent) if envelope.kind in inputs][-1]
         return Ticket(agent, newest.seq, newest.key)
 
-    async def position(self) -> int:
-        return int((await self.log.status())["position"])
+    async def position(self) -> Position:
+        return await self.log.position()
 
     async def kinds(self, agent: str, after: int = 0) -> list[str]:
         return [envelope.kind for envelope in await self.log.read(agent, after=after)]
