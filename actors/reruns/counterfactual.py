@@ -280,8 +280,7 @@ class Counterfactual:
     @property
     def _reached(self) -> Position:
         """The recording's position up to which it was given, or done again: sources are seen as they were then."""
-        first = self._recording[0].envelope.position.moved(-1)
-        return self._recording[self._at - 1].envelope.position if self._at else first
+        return self._recording[max(self._at - 1, 0)].envelope.position.moved(0 if self._at else -1)
 
     async def _ask_model(self, asked: Job) -> None:
         came = await self._infer(asked)

@@ -43,7 +43,7 @@ def test_a_tail_is_that_of_the_log_or_there_is_none(
         assert found is None
         assert kept.has(nth(after), kinds)
     else:
-        end = wanted[limit - 1].position if len(wanted) > limit else max(after, len(log)) if len(log) > after else after
+        end = wanted[limit - 1].position if len(wanted) > limit else nth(max(after, len(log)))
         assert found == (wanted[:limit], end)
         assert kept.has(nth(after), kinds) == bool(wanted)
 

@@ -44,7 +44,7 @@ appends = st.builds(
     Append,
     st.lists(drafts, max_size=5).map(tuple),
     st.dictionaries(st.sampled_from(AGENTS), st.integers(-1, 4), max_size=2),
-    st.one_of(st.none(), st.tuples(st.sampled_from(("memory", "index")), st.integers(0, 9))),
+    st.one_of(st.none(), st.tuples(st.sampled_from(("memory", "index")), st.integers(0, 9).map(nth))),
     st.lists(snapshots, max_size=2).map(tuple),
     st.dictionaries(st.sampled_from(STREAMS), parents, max_size=2),
     together=st.booleans(),

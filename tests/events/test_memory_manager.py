@@ -36,6 +36,7 @@ class Partition:
         self.log.open_epoch()
         self.options = options
         self.manager = MemoryManager(quarter, **options)
+        self.manager.position = nth(0)
 
     def create(self, *agents: str) -> None:
         self.put(*(draft(agent, START_MS, newborn(Settings()), key="create") for agent in agents))

@@ -113,7 +113,7 @@ class Parts:
         self.memory = Memory(self.log, count, **memory)
         self.processor = Processor(self.log, model, hosted or model)
         self.timers = Timers(self.log, lambda: self.now_ms)
-        links = {"memory": _Memory(self.memory), "llm": _Llm(self.processor), "storage": None, "timer": None}
+        links = {"memory": _Memory(self.memory), "llm": _Llm(self.processor), "storage": _NoStorage(), "timer": None}
         self.parts = parts_of({"log": Counted(self.log_link, self.log_calls), **links})
         self.client = Client(self.parts)
 
@@ -173,6 +173,13 @@ class _Memory:
 
     async def aside(self, known: int, wait_s: float) -> dict[str, str]:
         return await self._memory.streams.asides(known, wait_s)
+
+
+class _NoStorage:
+    """What a load asks of storage, where there is none: it waits for nobody."""
+
+    async def indexed(self, position: Position, wait_s: float) -> Position:  # noqa: ARG002
+        return position
 
 
 class _Llm:
