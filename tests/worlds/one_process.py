@@ -29,7 +29,7 @@ from palimpsest.actors.timer import Timers
 from palimpsest.events.codec import decode
 from palimpsest.events.envelope import Envelope
 from palimpsest.events.formats import NEWBORN, Format
-from palimpsest.events.position import FIRST_PARTITION, Position
+from palimpsest.events.position import FIRST_PARTITION, Partition, Position
 from palimpsest.events.prompts import newborn
 from palimpsest.events.types import INPUTS, Settings, ToolCall
 from palimpsest.store.logs.sqlite_file import begin
@@ -103,11 +103,13 @@ class Parts:
         limits: dict[str, int] | None,
         memory: dict[str, int],
         hosted: Model | None = None,
+        *,
+        partition: Partition = FIRST_PARTITION,
     ) -> None:
         self.model = model
         self.now_ms = START_MS
         path = folder / "log.sqlite"
-        self.log_link = LocalPart(partial(LogActor, path, FIRST_PARTITION, begin(path), limits))
+        self.log_link = LocalPart(partial(LogActor, path, partition, begin(path), limits))
         self.log_calls: Counter[str] = Counter()
         self.log = LogClient(cast("LogPart", Counted(self.log_link, self.log_calls)))
         self.memory = Memory(self.log, count, **memory)
@@ -202,10 +204,11 @@ async def parts(
     script: Mapping[str, tuple[ToolCall, ...]] | None = None,
     limits: dict[str, int] | None = None,
     hosted: Model | None = None,
+    partition: Partition = FIRST_PARTITION,
     **memory: int,
 ) -> AsyncIterator[Parts]:
     """The parts, started, and ended in order. `hosted`: a model behind a server, for agents that have one."""
-    started = Parts(folder, Scripted(script or {}), limits, memory, hosted)
+    started = Parts(folder, Scripted(script or {}), limits, memory, hosted, partition=partition)
     await started.timers.recover()
     loops = [asyncio.create_task(part.run()) for part in (started.memory, started.processor)]
     try:
