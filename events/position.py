@@ -63,6 +63,7 @@ def beginning(partition: Partition) -> Position:
 
 
 def check_same(asked: Partition, partition: Partition) -> None:
-    """Raises TypeError where something of one partition is asked of another."""
+    """Raises TypeError where something of one partition is asked of another. (No ValueError: what a function of the
+    model raises as that is told to the model.)"""
     if asked != partition:
         raise TypeError(f"Partition {asked} is asked for in partition {partition}: between the two there is no order.")
