@@ -157,7 +157,7 @@ class Client:
             opened = await self._log.open_requests("turn", agent)
             if not opened.envelopes and (await self.state(agent)).seq == state.seq:  # else their turns have ended since
                 raise AtRest(agent)
-        return [Ticket(agent, seq, key, again=True, position=positions.get(seq, 0)) for seq, key in owed]
+        return [Ticket(agent, seq, key, again=True, position=positions.get(seq)) for seq, key in owed]
 
     async def change_settings(self, agent: str, settings: Settings) -> None:
         """From its next request on the agent runs with these. Raises BadInput where they make no sense."""
@@ -303,7 +303,7 @@ class Client:
         already is skipped, so that it may be called again after anything. See `actors.loads.loader`."""
         from palimpsest.actors.loads.loader import Loader
 
-        pace = Pace(self._position, self._indexed)
+        pace = Pace(self._log.position, self._storage.indexed)
         loader = Loader(self._log, source, on_progress=on_progress, pace=pace)
         return await loader.load(paths, agents=agents, passage_tokens=passage_tokens, overlap_tokens=overlap_tokens)
 
@@ -329,14 +329,8 @@ class Client:
 
     async def indexed(self, *, wait_s: float = 0.0) -> int:
         """How many of the log's events are not indexed yet; waits up to `wait_s` seconds until none is."""
-        position = await self._position()
-        return max(0, position - await self._indexed(position, wait_s))
-
-    async def _position(self) -> int:
-        return int((await self._log.status())["position"])
-
-    async def _indexed(self, position: int, wait_s: float) -> int:
-        return await self._storage.indexed(position, wait_s)
+        position = await self._log.position()
+        return max(0, position.since(await self._storage.indexed(position, wait_s)))
 
     # --- timers
 

@@ -27,6 +27,7 @@ from palimpsest.events.envelope import Draft
 from palimpsest.events.errors import BadInput
 from palimpsest.events.inference import InferenceDesk, Job, job
 from palimpsest.events.kinds import kinds_of
+from palimpsest.events.position import UNPLACED
 from palimpsest.events.types import (
     AGENT_EVENTS,
     OFFLINE,
@@ -72,7 +73,7 @@ class Processor:
         self._outbox: list[tuple[tuple[Draft, ...], int | None]] = []
         """Answers, each with what follows from it, and the seq that its stream must have for that (None: any)."""
         self._ready = asyncio.Event()
-        self._position = 0
+        self._position = UNPLACED
         self._done = 0
 
     async def run(self) -> None:
@@ -96,7 +97,7 @@ class Processor:
                 event = decode(envelope)
                 assert isinstance(event, InferenceRequested), "an inference is asked for by InferenceRequested"
                 self._start(job(states[envelope.agent], envelope, event))
-        self._logger.info("started", position=self._position, open=len(opened.envelopes))
+        self._logger.info("started", position=self._position.number, open=len(opened.envelopes))
 
     async def _serve(self) -> None:
         while True:
@@ -180,7 +181,7 @@ class Processor:
 
     def figures(self) -> dict[str, Any]:
         return {
-            "position": self._position,
+            "position": self._position.number,
             "running": len(self._running),
             "done": self._done,
             "states": len(self._desk.states),

@@ -15,6 +15,7 @@ from palimpsest.actors.links.protocol import PARTS, LogPart, parts_of
 from palimpsest.actors.options import LOG, Options
 from palimpsest.actors.parts.process import set_up_logging
 from palimpsest.events.errors import PalimpsestError
+from palimpsest.events.position import FIRST_PARTITION
 from palimpsest.store.folder import DataFolder
 from palimpsest.store.keys.files import Handed
 
@@ -33,10 +34,12 @@ class LocalRuntime:
         from palimpsest.actors.storage import StorageActor
         from palimpsest.actors.timer import TimerActor
 
-        log_id = folder.log().begin()
+        partition = FIRST_PARTITION
+        place, limits = folder.log(partition), dict(options.limits)
+        log_id = place.begin()
         if not structlog.is_configured():
             set_up_logging((folder.path / LOG).open("a"))
-        opened = partial(LogActor, folder.log(), log_id, dict(options.limits), options.max_pages)
+        opened = partial(LogActor, place, log_id, limits, options.max_pages)
         links = {"log": LocalPart(opened)}
         log = cast("LogPart", links["log"])
         sizes = {"capacity": options.capacity, "snapshot_every": options.snapshot_every}
@@ -44,7 +47,7 @@ class LocalRuntime:
         made: dict[str, Callable[[], object]] = {
             "memory": partial(MemoryActor, log, **sizes),
             "llm": lambda: LLMActor(log, dict(options.model), options.capacity, keys),
-            "storage": partial(StorageActor, log, folder.index_path(), options.index),
+            "storage": partial(StorageActor, log, folder.index_path(partition), partition, options.index),
             "timer": partial(TimerActor, log),
         }
         links |= {name: LocalPart(make) for name, make in made.items()}

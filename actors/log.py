@@ -21,6 +21,7 @@ from palimpsest.actors.parts.recent import Recent, bounded
 from palimpsest.events.envelope import Envelope
 from palimpsest.events.errors import BadInput, Fenced, LogUnavailable, PalimpsestError
 from palimpsest.events.kinds import Kind
+from palimpsest.events.position import Position
 from palimpsest.events.vocabulary import Topic
 from palimpsest.store.folder import FolderLock
 from palimpsest.store.logs.contract import Append, Appended, Committed, LogReader, LogStore
@@ -43,12 +44,14 @@ class LogActor:
         log_id: str,
         limits: dict[str, int] | None = None,
         max_pages: int | None = None,
+        *,
         lock: Callable[[], FolderLock] | None = None,
     ) -> None:
-        """Opens the log with this id, which its driver made, or none: no folder and no file is made here. With `lock`
-        its folder is locked so by this process; without, whoever made it has the lock."""
+        """Opens the partition's log with this id, which its driver made, or none: no folder and no file is made here.
+        With `lock` its folder is locked so by this process; without, whoever made it has the lock."""
         self._logger = structlog.get_logger("log")
         self._place = place
+        self._partition = place.partition
         self._log_id = log_id
         self._limits = limits or {}
         self._max_pages = max_pages
@@ -58,12 +61,13 @@ class LogActor:
         self._reader: LogReader
         self._door: Backlog
         self._recent: Recent
-        self._epoch = self._position = self._commits = 0
+        self._position: Position
+        self._epoch = self._commits = 0
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="commit")
         self._queue: list[Waiting] = []
         self._wanted = asyncio.Event()
         self._waking: set[asyncio.Future[None]] = set()
-        self._packed: dict[tuple[int, int, frozenset[str]], bytes] = {}
+        self._packed: dict[tuple[Position, int, frozenset[str]], bytes] = {}
         self._opened = asyncio.Event()
         self._tried = asyncio.Event()
         self._trouble: PalimpsestError | None = None
@@ -85,14 +89,14 @@ class LogActor:
             self._tried.set()
         self._trouble = None
         self._door = Backlog(self._is_known, **self._limits)
-        for envelope in self._reader.open_requests("turn"):
+        for envelope in self._reader.open_requests("turn", self._partition):
             self._door.opened(envelope.agent, envelope.key, len(envelope.body))
-        for envelope in self._reader.open_requests("retirement"):
+        for envelope in self._reader.open_requests("retirement", self._partition):
             self._door.retired(envelope.agent)
-        self._position = self._reader.position()
+        self._position = self._reader.position(self._partition)
         self._recent = Recent(self._position)
         self._opened.set()
-        self._logger.info("started", epoch=self._epoch, position=self._position)
+        self._logger.info("started", epoch=self._epoch, position=self._position.number)
 
     def _open_files(self) -> tuple[LogStore, LogReader, int]:
         if self._take_lock and self._lock is None:
@@ -147,7 +151,7 @@ class LogActor:
             return answers
         rest = iter(answers)
         return [
-            Appended("refused", 0, refused[draft.agent]) if draft.agent in refused else next(rest)
+            Appended("refused", 0, again_ms=refused[draft.agent]) if draft.agent in refused else next(rest)
             for draft in asked.drafts
         ]
 
@@ -250,7 +254,7 @@ class LogActor:
         after, linger_s, waking = wanted.after, wanted.linger_s, wanted.wake or wanted.kinds
         clock = asyncio.get_running_loop().time
         deadline, seen = clock() + wanted.wait_s, after
-        while not (self._position - after >= wanted.limit or self._recent.has(seen, waking)):
+        while not (self._position.since(after) >= wanted.limit or self._recent.has(seen, waking)):
             if linger_s and self._recent.has(seen, wanted.kinds):
                 deadline, linger_s = min(deadline, clock() + linger_s), 0.0
             seen = self._position
@@ -263,7 +267,7 @@ class LogActor:
             await self._woken(deadline)
         return self._pack(after, wanted.limit, wanted.kinds)
 
-    def _pack(self, after: int, limit: int, wanted: frozenset[Kind]) -> bytes:
+    def _pack(self, after: Position, limit: int, wanted: frozenset[Kind]) -> bytes:
         packed = self._packed.get((after, limit, wanted))
         if packed is None:
             found = self._recent.tail(after, limit, wanted) or self._reader.tail(after, limit, wanted or None)
@@ -275,12 +279,21 @@ class LogActor:
         """What is open (an `Opened`)."""
         await self._opened.wait()
         # The position is read first: what a commit opens between the two is then told twice, and never not at all.
-        position = self._reader.position()
-        return wire.pack(wire.Opened(self._reader.open_requests(topic, agent), position))
+        position = self._reader.position(self._partition)
+        if agent is None:
+            found = self._reader.open_requests(topic, self._partition)
+        else:
+            found = self._reader.open_requests_of(agent, topic)
+        return wire.pack(wire.Opened(found, position))
 
-    async def cursor(self, consumer: str) -> int:
+    async def position(self) -> Position:
+        """Of the last event. Raises what keeps the log from being opened."""
+        await self._served()
+        return self._position
+
+    async def cursor(self, consumer: str) -> Position:
         await self._opened.wait()
-        return self._reader.cursor(consumer)
+        return self._reader.cursor(consumer, self._partition)
 
     async def stretches(self, wanted: list[tuple[str, int | None]]) -> bytes:
         """What it takes to have the states of these agents at these seqs (a list of `StateBasis`)."""
@@ -298,7 +311,7 @@ class LogActor:
         await self._opened.wait()
         return wire.pack(self._reader.read(agent, after, to, limit, kinds))
 
-    async def seq_at(self, agent: str, position: int) -> int:
+    async def seq_at(self, agent: str, position: Position) -> int:
         await self._opened.wait()
         return self._reader.seq_at(agent, position)
 
@@ -319,17 +332,21 @@ class LogActor:
 
     async def status(self) -> dict[str, Any]:
         """Figures to watch. Raises what keeps the log from being opened."""
-        await self._tried.wait()
-        if self._trouble is not None:
-            raise self._trouble
-        await self._opened.wait()
+        await self._served()
         return {
-            "position": self._position,
+            "position": self._position.number,
             "epoch": self._epoch,
             "commits": self._commits,
             "waiting": self._door.waiting,
             "waiting_bytes": self._door.waiting_bytes,
         }
+
+    async def _served(self) -> None:
+        """Wait until the log is open. Raises what keeps it from that."""
+        await self._tried.wait()
+        if self._trouble is not None:
+            raise self._trouble
+        await self._opened.wait()
 
     async def limit_pages(self, max_pages: int | None) -> None:
         """Let the file grow to so many pages of 4 KiB (None: as the disk allows), from now on."""

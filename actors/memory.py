@@ -61,7 +61,7 @@ class Memory:
         owed = dict.fromkeys(envelope.agent for envelope in opened.envelopes)
         for state in await self.streams.states(owed):
             self._manager.owe(state)
-        self._logger.info("started", position=self._manager.position, owed=len(owed))
+        self._logger.info("started", position=self._manager.position.number, owed=len(owed))
         return await self._append_plans([])
 
     async def _append_plans(self, due: list[Due]) -> Batch | None:
@@ -114,7 +114,7 @@ class Memory:
 
     def figures(self) -> dict[str, Any]:
         return {
-            "position": self._manager.position,
+            "position": self._manager.position.number,
             "states": len(self._manager.states),
             "aside": len(self.streams.aside),
         }

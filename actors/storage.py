@@ -41,6 +41,7 @@ from palimpsest.events.errors import (
 )
 from palimpsest.events.kinds import kinds_of
 from palimpsest.events.passages import HitPage
+from palimpsest.events.position import UNPLACED, Partition, Position, beginning
 from palimpsest.events.types import (
     Event,
     FunctionCalled,
@@ -99,17 +100,17 @@ class Storage:
         self._outage = outage or Outage()
         self._tried = asyncio.Event()
         self._handed = 0
-        """What asks for documents is with those who read them, up to this position."""
+        """What asks for documents is with those who read them, up to this number."""
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="index")
         self._reading = ThreadPoolExecutor(1, thread_name_prefix="documents")
         self._to_read: asyncio.Queue[Envelope] = asyncio.Queue()
         self._applied = asyncio.Condition()
         self._logger = structlog.get_logger("storage")
         self._index: MemoryIndex | None = None
-        self._heads = KeptHeads(reader, 0)
+        self._heads = KeptHeads(reader, UNPLACED)
         self._searches = 0
         self._built_for = 0
-        """What was open up to this position has an index that was built for it from nothing."""
+        """What was open up to this number has an index that was built for it from nothing."""
 
     async def run(self) -> None:
         """Serve for ever: searches in one thread, documents in another, so that no long reading holds up a search."""
@@ -173,9 +174,9 @@ class Storage:
     async def _keep(self, index: MemoryIndex) -> None:
         """Catch up, answer what is open, then what is asked."""
         opened = await until_taken(lambda: self._client.open_requests("storage"), self._logger, "open requests")
-        self._built_for = 0 if index.position else opened.position
+        self._built_for = 0 if index.position.number else opened.position.number
         self._heads = KeptHeads(self._reader, index.position)
-        self._logger.info("started", position=index.position, behind=opened.position - index.position)
+        self._logger.info("started", position=index.position.number, behind=opened.position.since(index.position))
         waiting = {envelope.position: envelope for envelope in self._without_documents(opened.envelopes)}
         while True:
             wait_s = 0.0 if waiting else WAIT_S  # what is waited for is in the log: nothing more need come first
@@ -192,13 +193,13 @@ class Storage:
                 await append_owed(self._client, [[draft] for draft in drafts], self._logger)
             self._outage.end()
 
-    async def _tail(self, after: int, wait_s: float) -> wire.Batch:
+    async def _tail(self, after: Position, wait_s: float) -> wire.Batch:
         return await self._client.tail(after, BATCH, wait_s, kinds=KINDS, wake=WAKE, linger_s=LINGER_S)
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
 
-    def _apply(self, index: MemoryIndex, envelopes: list[Envelope], position: int) -> None:
+    def _apply(self, index: MemoryIndex, envelopes: list[Envelope], position: Position) -> None:
         """Take what a batch bears. An event that cannot be read is passed over: it holds up no other."""
         self._heads.show(envelopes, position)
         try:
@@ -221,9 +222,9 @@ class Storage:
             except (LogDamaged, NewerFormat):
                 on_documents = False  # its agent is set aside; `_answers` says so
             if on_documents:
-                if envelope.position > handed:
+                if envelope.position.number > handed:
                     self._to_read.put_nowait(envelope)
-                self._handed = max(self._handed, envelope.position)
+                self._handed = max(self._handed, envelope.position.number)
             else:
                 searches.append(envelope)
         return searches
@@ -256,7 +257,7 @@ class Storage:
         except ValueError as error:
             event = FunctionFailed(call=call.call, name=call.name, error=str(error))
         except PalimpsestError as error:
-            if isinstance(error, StorageDamaged) and asked.position > self._built_for:
+            if isinstance(error, StorageDamaged) and asked.position.number > self._built_for:
                 raise  # this process ends, and the next one builds the index again; if that does not help, it says so
             if isinstance(error, StorageAway) and not self._outage.long:
                 raise  # it is asked again once the index is back
@@ -288,20 +289,20 @@ class Storage:
         if self._index is not None:
             await self._in_thread(self._index.close)
 
-    async def indexed(self, position: int, wait_s: float) -> int:
+    async def indexed(self, position: Position, wait_s: float) -> Position:
         """The position up to which all is indexed; waits up to `wait_s` seconds until it is this one."""
-        here = self._position
+        here = self._here(position)
         reached = await self._reached(here, position)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(wait_s):
                 while reached < position:
                     async with self._applied:
-                        await self._applied.wait_for(lambda: self._position != here)  # noqa: B023
-                    here = self._position
+                        await self._applied.wait_for(lambda: self._here(position) != here)  # noqa: B023
+                    here = self._here(position)
                     reached = await self._reached(here, position)
         return reached
 
-    async def _reached(self, here: int, wanted: int) -> int:
+    async def _reached(self, here: Position, wanted: Position) -> Position:
         """The index's position `here`; further, if that is not yet the one `wanted` and nothing that comes after it is
         to be indexed: nobody is woken for that, so that the index passes by only later."""
         if here >= wanted:
@@ -309,9 +310,9 @@ class Storage:
         later = await until_taken(lambda: self._client.tail(here, 1, 0.0, kinds=KINDS), self._logger, "tail")
         return here if later.envelopes else max(here, later.position)
 
-    @property
-    def _position(self) -> int:
-        return self._index.position if self._index else 0
+    def _here(self, wanted: Position) -> Position:
+        """The index's position; the beginning of the partition that is asked for, where there is no index now."""
+        return self._index.position if self._index else beginning(wanted.partition)
 
     async def check(self) -> None:
         """Wait until the index was opened, or could not be. Raises what only another setting can mend."""
@@ -321,7 +322,8 @@ class Storage:
 
     def figures(self) -> dict[str, Any]:
         why = self._outage.why
-        return {"position": self._position, "searches": self._searches, "trouble": str(why) if why else ""}
+        number = self._index.position.number if self._index else 0
+        return {"position": number, "searches": self._searches, "trouble": str(why) if why else ""}
 
 
 def _found(index: MemoryIndex, sought: wire.MemorySearch) -> HitPage:
@@ -338,7 +340,7 @@ def _found(index: MemoryIndex, sought: wire.MemorySearch) -> HitPage:
     )
 
 
-def bites_of(batch: wire.Batch) -> Iterator[tuple[list[Envelope], int]]:
+def bites_of(batch: wire.Batch) -> Iterator[tuple[list[Envelope], Position]]:
     """What a batch bears, a little at a time, each with the position that it brings the index to: whoever waits for
     the index, a load or a search, waits for no more than stands before it."""
     bite: list[Envelope] = []
@@ -356,9 +358,9 @@ def bites_of(batch: wire.Batch) -> Iterator[tuple[list[Envelope], int]]:
 class StorageActor:
     """The part around it."""
 
-    def __init__(self, log: LogPart, path: Path, settings: IndexSettings) -> None:
+    def __init__(self, log: LogPart, path: Path, partition: Partition, settings: IndexSettings) -> None:
         reader = RemoteLog(log, asyncio.get_running_loop())
-        self._storage = Storage(LogClient(log), reader, lambda: open_index(path, settings, reader))
+        self._storage = Storage(LogClient(log), reader, lambda: open_index(path, partition, settings, reader))
         self._life = Life("storage", self._storage.run)
 
     async def status(self) -> dict[str, Any]:
@@ -366,7 +368,7 @@ class StorageActor:
         await self._storage.check()
         return self._storage.figures()
 
-    async def indexed(self, position: int, wait_s: float) -> int:
+    async def indexed(self, position: Position, wait_s: float) -> Position:
         """The position up to which all is indexed; waits up to `wait_s` until it is this one."""
         return await self._life.until_ending(self._storage.indexed(position, wait_s))
 

@@ -22,6 +22,7 @@ from palimpsest.events.codec import answer, decode
 from palimpsest.events.envelope import Draft, Envelope
 from palimpsest.events.errors import LogDamaged, NewerFormat
 from palimpsest.events.kinds import kind_of, kinds_of
+from palimpsest.events.position import UNPLACED
 from palimpsest.events.types import FunctionCalled, Timer, TimerCancelled, TimerSet
 from palimpsest.events.vocabulary import Opens
 from palimpsest.store.times.schedule import BadTimer, next_of, set_timer
@@ -42,7 +43,7 @@ class Timers:
         self._client = log
         self._now_ms = clock
         self._logger = structlog.get_logger("timer")
-        self._position = 0
+        self._position = UNPLACED
         self._due: list[tuple[int, str, str]] = []
         self._alarms: dict[tuple[str, str], Timer] = {}
 
@@ -71,7 +72,7 @@ class Timers:
         for envelope in alarms.envelopes:
             self._take(envelope)
         await self._append([self._take(envelope) for envelope in asked.envelopes])
-        self._logger.info("started", position=self._position, timers=len(self._alarms))
+        self._logger.info("started", position=self._position.number, timers=len(self._alarms))
 
     def _take(self, envelope: Envelope) -> list[Draft]:
         """Note a timer that was set or cancelled; answer a call of set_timer. What cannot be read holds up no other
@@ -128,7 +129,7 @@ class Timers:
         await append_owed(self._client, groups, self._logger)
 
     def figures(self) -> dict[str, Any]:
-        return {"position": self._position, "timers": len(self._alarms)}
+        return {"position": self._position.number, "timers": len(self._alarms)}
 
 
 class TimerActor:

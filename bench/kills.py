@@ -262,7 +262,7 @@ def _ends(log: SqliteReader, agent: str) -> Counter[int]:
 
 def _open(path: Path, log: SqliteReader) -> MemoryIndex:
     index = MemoryIndex.open(path, WordLlamaEmbedder(), log.read)
-    while index.position < log.position():
+    while index.position < log.position(index.partition):
         index.apply(*log.tail(index.position, 100, BEARING))
     return index
 

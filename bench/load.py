@@ -64,7 +64,7 @@ async def searches(system: System, agent: str, source: str = SOURCE, count: int 
     """Searches of archival storage by an agent that has the source; the first, which counts its words, apart."""
     client = system.client()
     state = await client.state(agent)
-    position = int((await system.status())["log"]["position"])
+    position = await system.parts.log.position()
     settings = Settings()
 
     def call(number: int) -> tuple[Any, FunctionCalled]:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from palimpsest.events.envelope import Draft, answer_key
+from palimpsest.events.position import beginning
 from palimpsest.store.logs.contract import Append, LogStore
 from palimpsest.store.logs.in_memory import InMemoryLog
 from palimpsest.store.logs.sqlite_log import SqliteLog
@@ -57,14 +58,14 @@ def run(log: LogStore, options: argparse.Namespace) -> None:
     first = 1 + streams
     measured("batches of 100, one stream", 10_000, "events", lambda: append_batches(log, first, 1, 100, 10_000))
     measured("read one stream", 10_000, "envelopes", lambda: consume(len(log.read(f"agent-{first:06d}"))))
-    total = log.position()
+    total = log.position(log.partition).number
     measured("tail everything by 1,000", total, "envelopes", lambda: tail_all(log))
     names = [head.agent for head in log.heads()]
     measured("read every stream", total, "envelopes", lambda: consume(sum(len(log.read(name)) for name in names)))
 
 
 def tail_all(log: LogStore) -> None:
-    cursor, end = 0, log.position()
+    cursor, end = beginning(log.partition), log.position(log.partition)
     while cursor < end:
         _, cursor = log.tail(cursor, 1000)
 
@@ -86,7 +87,7 @@ def main() -> None:
         path = Path(folder) / "log.sqlite"
         log: LogStore = InMemoryLog() if options.memory else SqliteLog(path)
         run(log, options)
-        events = log.position()
+        events = log.position(log.partition).number
         log.close()
         if path.exists():
             print(f"{path.stat().st_size / events:,.0f} bytes an event, of which {len(BODY)} are its body")

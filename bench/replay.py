@@ -21,6 +21,7 @@ from palimpsest.events.context import fingerprint, open_request
 from palimpsest.events.decide import advance
 from palimpsest.events.envelope import GENESIS, Draft, place
 from palimpsest.events.evolve import evolve, fold
+from palimpsest.events.position import UNPLACED
 from palimpsest.events.prompts import newborn
 from palimpsest.events.replay import replay
 from palimpsest.events.state import State
@@ -73,7 +74,7 @@ class Maker:
 
     def _take(self, made: Draft) -> None:
         self._drafts.append(made)
-        self.state = evolve(self.state, place(made, self.state.seq + 1, 0, GENESIS), decode(made))
+        self.state = evolve(self.state, place(made, self.state.seq + 1, UNPLACED, GENESIS), decode(made))
 
     def flush(self) -> None:
         """Write what has gathered; with it, as the memory manager does, a snapshot of where the last flush ended."""

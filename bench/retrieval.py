@@ -32,6 +32,7 @@ from palimpsest.events.envelope import GENESIS, Envelope, place
 from palimpsest.events.errors import BadInput
 from palimpsest.events.kinds import Kind
 from palimpsest.events.passages import Hit
+from palimpsest.events.position import FIRST_PARTITION, beginning
 from palimpsest.events.types import (
     AgentCreated,
     ArchivalMemoryInserted,
@@ -67,13 +68,13 @@ class Journal:
     def __init__(self, home: Home, embedder: Embedder) -> None:
         self._streams: dict[str, list[Envelope]] = defaultdict(list)
         self._new: list[Envelope] = []
-        self._position = 0
+        self._position = beginning(FIRST_PARTITION)
         self.embedder = embedder
         self.index = MemoryIndex.at(home, embedder, self.read)
 
     def add(self, agent: str, event: Event, time_ms: int) -> int:
         """The seq of the event in its stream."""
-        self._position += 1
+        self._position = self._position.moved(1)
         seq = len(self._streams[agent]) + 1
         envelope = place(draft(agent, time_ms, event, key=f"k{seq}"), seq, self._position, GENESIS)
         self._streams[agent].append(envelope)
@@ -97,7 +98,7 @@ class Journal:
             call = FunctionCalled(
                 call="c", name=function, arguments={"query": query, "page": page}, page_size=page_size
             )
-            asked = place(draft(agent, START_MS, call, key="call"), seq, self._position + 1, GENESIS)
+            asked = place(draft(agent, START_MS, call, key="call"), seq, self._position.moved(1), GENESIS)
             shown = search(self.index, call, sight_of(asked.agent, asked.seq, ()))
             hits, total = [*hits, *shown.hits], shown.total
         return Results([hit.seq for hit in hits][:count], total)

@@ -21,6 +21,7 @@ from palimpsest.events.codec import draft
 from palimpsest.events.envelope import GENESIS, Envelope, place
 from palimpsest.events.kinds import Kind
 from palimpsest.events.passages import HitPage
+from palimpsest.events.position import FIRST_PARTITION, Position
 from palimpsest.events.types import MessageSent, UserMessageReceived
 from palimpsest.store.index.embeddings import Embedder, Vectors, WordLlamaEmbedder
 from palimpsest.store.index.points import Burial, Engine, IndexEntry, Mark, View
@@ -46,12 +47,13 @@ def sentence(random_: random.Random, length: int) -> str:
 
 def messages(count: int, agents: int, words: int) -> Iterator[Envelope]:
     random_ = random.Random(1)
-    for position in range(1, count + 1):
-        seq = (position - 1) // agents * 4 + 2
+    for number in range(1, count + 1):
+        seq = (number - 1) // agents * 4 + 2
         text = sentence(random_, random_.randint(words // 2, words * 3 // 2))
         event = MessageSent(text=text) if seq % 8 == 2 else UserMessageReceived(text=text)
-        agent = f"agent-{position % agents}"
-        yield place(draft(agent, START_MS + position * 1000, event, key=str(seq)), seq, position, GENESIS)
+        agent = f"agent-{number % agents}"
+        position = Position(FIRST_PARTITION, number)
+        yield place(draft(agent, START_MS + number * 1000, event, key=str(seq)), seq, position, GENESIS)
 
 
 class Timed:

@@ -156,7 +156,7 @@ class _Show:
         from palimpsest.actors.links.log_client import LogClient
 
         log = LogClient(self._system.parts.log)
-        position = int((await log.status())["position"])
+        position = await log.position()
         asked = await self._client.ask("ben", "Remind me in 0.03 minutes to water the plants.")
         _say("timer", f"ben: {asked.text}")
         batch = await log.tail(position, 1000, 30.0, kinds=kinds_of(TimerFired))

@@ -79,7 +79,8 @@ def load_command(
         _foresee(folder, source, agents, **sizes)
     report = asyncio.run(_load(folder, source, paths, agents=agents, sizes=sizes, address=address, settings=settings))
     if as_json:
-        print_json(plain(report))
+        number = report.position.number if report.position else 0
+        print_json({**plain(report), "position": number})
     else:
         print_report(Page(), report)
     return 0 if report.loaded or report.skipped else 1

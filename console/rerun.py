@@ -152,7 +152,7 @@ def _workplace(log: LogReader, plan: RerunPlan) -> Iterator[_Workplace]:
                 stack.enter_context(folder.lock(f"rerun {plan.agent}"))
                 target = stack.enter_context(folder.log().store())
                 target.open_epoch()
-                yield _Workplace(target, folder.index_path(), kept=True)
+                yield _Workplace(target, folder.index_path(target.partition), kept=True)
                 return
             except DataFolderBusy as error:
                 click.echo(
@@ -178,7 +178,7 @@ async def _run(place: _Workplace, plan: RerunPlan, keys: Handed) -> Outcome:
         settings = replace(settings, qdrant_url="")
 
     def opened() -> MemoryIndex:
-        return open_index(place.index, settings, place.log)
+        return open_index(place.index, place.log.partition, settings, place.log)
 
     functions, models = DirectFunctions(place.log, opened, catch_up), Models(keys)
     with contextlib.closing(functions), bar(f"Running {one_line(plan.agent)} again", None) as step:

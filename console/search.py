@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, Final
 
 import click
@@ -23,13 +24,15 @@ from palimpsest.console.progress import bar
 from palimpsest.console.show import Page, many, one_line, print_json, utc
 from palimpsest.events.errors import BadInput, StorageUnavailable
 from palimpsest.events.passages import Hit, HitPage, beside, label
+from palimpsest.events.position import Partition
 from palimpsest.events.sources import is_source
 from palimpsest.questions import searches
 from palimpsest.questions.searches import PAGE_SIZE, STORES, Sayings, Searched, found_in, private_index, sight_after
 from palimpsest.store.index.points import View
 from palimpsest.store.index.projection import MemoryIndex
 from palimpsest.store.index.search import QUERY_CHARS
-from palimpsest.store.logs.contract import LogReader
+from palimpsest.store.index.settings import IndexSettings
+from palimpsest.store.logs.contract import LogReader, partition_of
 
 TEXT_CHARS: Final = 600
 MOST_PAGE: Final = 1_000_000
@@ -37,7 +40,7 @@ MOST_PAGE: Final = 1_000_000
 
 def catch_up(index: MemoryIndex, log: LogReader) -> None:
     """Bring an index up to the log, with a bar where that takes a while."""
-    with bar("Indexing", log.position() - index.position) as step:
+    with bar("Indexing", log.position(index.partition).since(index.position)) as step:
         searches.catch_up(index, log, step)
 
 
@@ -97,7 +100,7 @@ def search_command(
 
 @contextlib.contextmanager
 def _index(log: LogReader, views: tuple[View, ...]) -> Iterator[Searched]:
-    settings = index_settings()
+    settings, partition = index_settings(), partition_of(log, views[0].stream)
     if given_bundle():
         with private_index(log, views, settings) as private:
             yield private
@@ -105,12 +108,12 @@ def _index(log: LogReader, views: tuple[View, ...]) -> Iterator[Searched]:
     if runs(data_folder()):
         from palimpsest.actors.joining.searching import running_index
 
-        with running_index(data_folder(), log.position(), settings) as running:
+        with running_index(data_folder(), log.position(partition), settings) as running:
             if running is not None:
                 yield running
                 return
     try:
-        index = open_index(data_folder().index_path(), settings, log)
+        index = open_index(data_folder().index_path(partition), partition, settings, log)
     except StorageUnavailable as error:
         click.echo(
             f"{error} So an index of what this agent sees is built from the log, just for this search.",
@@ -160,7 +163,13 @@ def reindex_command() -> None:
     """
     folder, settings = data_folder(), index_settings()
     with reading() as log, folder.lock("reindex"):
-        drop_index(folder.index_path(), settings)
-        with contextlib.closing(open_index(folder.index_path(), settings, log)) as index:
-            catch_up(index, log)
-            click.echo(f"Built again from the log: {many(index.position, 'event')}, {many(index.points, 'point')}.")
+        for partition in log.partitions:
+            _rebuild(folder.index_path(partition), partition, settings, log)
+
+
+def _rebuild(path: Path, partition: Partition, settings: IndexSettings, log: LogReader) -> None:
+    drop_index(path, settings)
+    with contextlib.closing(open_index(path, partition, settings, log)) as index:
+        catch_up(index, log)
+        events, points = many(index.position.number, "event"), many(index.points, "point")
+        click.echo(f"Built again from the log: {events}, {points}.")

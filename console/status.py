@@ -15,6 +15,7 @@ from palimpsest.console.show import Page, many, one_line, print_json
 from palimpsest.events.vocabulary import Topic
 from palimpsest.questions.plain import plain
 from palimpsest.store.folder import DataFolder, Holder
+from palimpsest.store.logs.contract import open_everywhere
 
 if TYPE_CHECKING:
     from palimpsest.actors.joining.frames import Figures
@@ -69,8 +70,9 @@ def _of_log(folder: DataFolder) -> dict[str, Any]:
     if not folder.log().is_there():
         return {"position": 0, "waiting": {}}
     with folder.log().reader() as log:
-        waiting = {topic: len(log.open_requests(topic)) for topic in _TOPICS}
-        return {"position": log.position(), "waiting": {topic: count for topic, count in waiting.items() if count}}
+        waiting = {topic: len(open_everywhere(log, topic)) for topic in _TOPICS}
+        number = sum(log.position(each).number for each in log.partitions)
+        return {"position": number, "waiting": {topic: count for topic, count in waiting.items() if count}}
 
 
 def _print(page: Page, folder: DataFolder, figures: Figures) -> None:

@@ -62,7 +62,7 @@ def command(agent: str, text: str | None, *, at: int | None, exact: bool, patien
 def _ranks(log: LogReader, *, patient: bool) -> Ranks:
     from palimpsest.console.worded import worded
 
-    path = None if given_bundle() else data_folder().index_path()
+    path = None if given_bundle() else data_folder().index_path
     return Ranks(log, index_settings, path, patient=patient, catch_up=_catch_up, said=worded)
 
 

@@ -34,6 +34,7 @@ from palimpsest.events.kinds import kind_of
 from palimpsest.events.lifecycle import RETIRED, is_late, late
 from palimpsest.events.own_fields import at_server
 from palimpsest.events.passages import PASSAGE_TOKENS, split
+from palimpsest.events.position import UNPLACED
 from palimpsest.events.state import Pending, State, Turn
 from palimpsest.events.times import Offset, no_zones, zone_of
 from palimpsest.events.types import (
@@ -378,6 +379,6 @@ def _draft(state: State, event: Event, now_ms: int) -> Draft:
 def placed(made: Draft, seq: int) -> Envelope:
     """The draft as the fold will see it."""
     return Envelope(
-        made.agent, seq, 0, made.time, made.kind, made.version, made.key, made.body, made.turn, made.cause,
+        made.agent, seq, UNPLACED, made.time, made.kind, made.version, made.key, made.body, made.turn, made.cause,
         made.opens, made.closes, b"",
     )  # fmt: skip

@@ -1,7 +1,7 @@
 """What the log keeps around each event, and the hash that chains a stream.
 
 A `Draft` is an event on its way in; the log gives it its place (`seq` in its stream, gapless from 1,
-and `position` in its partition) and makes it an `Envelope`. The log reads no body.
+and `position`, its partition and its number there) and makes it an `Envelope`. The log reads no body.
 
 `opens` names the part that owes an answer to this event; `closes` is the key of the request that this event answers.
 `opens` and `closes` take effect in the same commit as the event.
@@ -15,6 +15,7 @@ from typing import Final
 import msgspec
 
 from palimpsest.events.kinds import Kind
+from palimpsest.events.position import Position
 from palimpsest.events.vocabulary import Logged, Opens
 
 GENESIS: Final = b"\x00" * 32
@@ -44,7 +45,7 @@ class Envelope(msgspec.Struct, frozen=True, array_like=True):
 
     agent: str
     seq: int
-    position: int
+    position: Position
     time: int
     kind: Logged[Kind]
     version: int
@@ -82,7 +83,7 @@ def chain(previous: bytes, seq: int, draft: Draft | Envelope) -> bytes:
     return hashlib.sha256(b"%b%d:%b%b" % (previous, len(head), head, draft.body)).digest()
 
 
-def place(draft: Draft, seq: int, position: int, previous: bytes) -> Envelope:
+def place(draft: Draft, seq: int, position: Position, previous: bytes) -> Envelope:
     """The envelope of `draft` at `seq` and `position`, chained to the stream's `previous` hash."""
     return Envelope(
         draft.agent,

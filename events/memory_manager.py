@@ -18,6 +18,7 @@ from palimpsest.events.decide import advance
 from palimpsest.events.envelope import Draft, Envelope
 from palimpsest.events.errors import PalimpsestError
 from palimpsest.events.kinds import kinds_of
+from palimpsest.events.position import UNPLACED, Position
 from palimpsest.events.state import State
 from palimpsest.events.times import Offset, no_zones
 from palimpsest.events.types import (
@@ -81,7 +82,7 @@ class Plan(msgspec.Struct, frozen=True):
 
     drafts: tuple[Draft, ...]
     expected: Mapping[str, int]
-    position: int
+    position: Position
 
 
 class Due(msgspec.Struct, frozen=True):
@@ -98,7 +99,8 @@ class MemoryManager:
         self, count: Count, offset: Offset = no_zones, /, *, capacity: int = 4096, snapshot_every: int = 500
     ) -> None:
         self.states = StateCache(capacity)
-        self.position = 0
+        self.position = UNPLACED
+        """Up to where the log is folded. Whoever recovers the manager says where it begins."""
         self._count = count
         self._offset = offset
         self._snapshot_every = snapshot_every
@@ -128,7 +130,7 @@ class MemoryManager:
         self.states.put(state)
         self._dirty[state.agent] = None
 
-    def take(self, envelopes: Iterable[Envelope], position: int) -> list[Due]:
+    def take(self, envelopes: Iterable[Envelope], position: Position) -> list[Due]:
         """Fold what the log brought, up to `position`; the snapshots that are due."""
         due = []
         for envelope in envelopes:

@@ -13,6 +13,7 @@ from palimpsest.events.envelope import GENESIS, place
 from palimpsest.events.eviction import BRIEF_CONVERSATION_TOKENS
 from palimpsest.events.evolve import evolve
 from palimpsest.events.formats import BRIEF, NAMED, NEWBORN, Format, changed
+from palimpsest.events.position import UNPLACED
 from palimpsest.events.state import UNCOUNTED, State
 from palimpsest.events.types import OFFLINE, AgentCreated, Block, Settings
 
@@ -94,7 +95,7 @@ def least_window_tokens(born: AgentCreated, count: Count, reserve_tokens: int) -
 
 def unborn(born: AgentCreated) -> State:
     """The agent that this event makes."""
-    return evolve(None, place(draft("", 0, born, key="create"), 1, 1, GENESIS), born)
+    return evolve(None, place(draft("", 0, born, key="create"), 1, UNPLACED, GENESIS), born)
 
 
 def least_window_of(state: State, count: Count, reserve_tokens: int, *, head_counted: bool = False) -> int:

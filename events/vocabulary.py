@@ -50,7 +50,7 @@ DraftOutcome: TypeAlias = Literal[
     "no parent",  # the stream was to be begun as a fork at a seq that its parent does not have (0)
     "closed",  # one of the stream's drafts closes a request that is not open (any more)
     "withheld",  # the append is to be taken together, and another stream of it could not be
-    "refused",  # at the log's door; `position`: come again in so many milliseconds (0: the agent is retired)
+    "refused",  # at the log's door: `again_ms` says when to come again
 ]
 """What became of a draft, by `store.logs.admission`."""
 

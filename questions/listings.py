@@ -13,7 +13,7 @@ from palimpsest.events.errors import UnknownSource
 from palimpsest.events.sources import PREFIX, Source, is_source, source_of
 from palimpsest.events.types import Parent
 from palimpsest.store.library.reading import folded
-from palimpsest.store.logs.contract import LogReader, StreamHead, agents_of
+from palimpsest.store.logs.contract import LogReader, StreamHead, agents_of, open_everywhere
 
 HEADS = 500
 """So many streams are read at once."""
@@ -30,8 +30,8 @@ class AgentListed(msgspec.Struct, frozen=True, kw_only=True):
 
 def all_agents(log: LogReader) -> list[AgentListed]:
     """The agents of a log, by name."""
-    waiting = Counter(each.agent for each in log.open_requests("turn"))
-    timers = Counter(each.agent for each in log.open_requests("alarm"))
+    waiting = Counter(each.agent for each in open_everywhere(log, "turn"))
+    timers = Counter(each.agent for each in open_everywhere(log, "alarm"))
     return [
         AgentListed(
             head=head,

@@ -7,12 +7,15 @@ from typing import Any
 import msgspec
 
 from palimpsest.events.envelope import Envelope
+from palimpsest.events.position import Position
 from palimpsest.events.types import Event
 
 
 def plain(value: Any) -> Any:
-    """A value as JSON has it: all fields of a struct, bytes as hex."""
+    """A value as JSON has it: all fields of a struct, bytes as hex, a position as its number."""
     match value:
+        case Position():
+            return value.number
         case msgspec.Struct():
             return {name: plain(getattr(value, name)) for name in value.__struct_fields__}
         case bytes():

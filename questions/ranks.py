@@ -17,8 +17,9 @@ from palimpsest.events.debug.told import Told
 from palimpsest.events.debug.turns import Search
 from palimpsest.events.debug.verdict import Ranked
 from palimpsest.events.errors import NoIndexAtHand, PalimpsestError, StorageUnavailable
+from palimpsest.events.position import Partition
 from palimpsest.events.sources import is_source
-from palimpsest.store.logs.contract import LogReader
+from palimpsest.store.logs.contract import LogReader, partition_of
 
 if TYPE_CHECKING:
     from palimpsest.store.index.points import View
@@ -38,13 +39,14 @@ BUILT_EVENTS: Final = 20_000
 class Ranks:
     """The best rank of what was told among a search's results. An index that cannot be had makes it unknown.
 
-    `path` is where the log's own index lies (None: it has none, as a bundle), `settings` gives what it is opened with,
-    and `catch_up` brings it up to the log. With `patient` one is built however long it takes. `said` words an error.
+    `path` says where a partition's index lies (None: there is none, as for a bundle), `settings` gives what it is
+    opened with, and `catch_up` brings it up to the log. With `patient` one is built however long it takes. `said` words
+    an error.
     """
 
     def __init__(
-        self, log: LogReader, settings: Callable[[], IndexSettings], path: Path | None, *, patient: bool = False,
-        catch_up: CatchUp | None = None, said: Callable[[Exception], str] = str,
+        self, log: LogReader, settings: Callable[[], IndexSettings], path: Callable[[Partition], Path] | None, *,
+        patient: bool = False, catch_up: CatchUp | None = None, said: Callable[[Exception], str] = str,
     ) -> None:  # fmt: skip
         self._log, self._settings, self._path = log, settings, path
         self._patient, self._catch_up, self._said = patient, catch_up, said
@@ -64,10 +66,10 @@ class Ranks:
         """The log's own index, brought up to the log; else a private one. Raises NoIndexAtHand where it takes long."""
         from palimpsest.questions import searches
 
-        index = self._at_hand()
+        index = self._at_hand(partition_of(self._log, views[0].stream))
         if index is not None:
             with contextlib.closing(index):
-                if self._patient or self._log.position() - index.position <= BUILT_EVENTS:
+                if self._patient or self._log.position(index.partition).since(index.position) <= BUILT_EVENTS:
                     (self._catch_up or searches.catch_up)(index, self._log)
                     yield index
                     return
@@ -77,14 +79,14 @@ class Ranks:
         with searches.private_index(self._log, views, self._settings()) as private:
             yield private
 
-    def _at_hand(self) -> MemoryIndex | None:
-        """The log's own index, if there is one that nobody else has open."""
+    def _at_hand(self, partition: Partition) -> MemoryIndex | None:
+        """The partition's own index, if there is one that nobody else has open."""
         from palimpsest.actors.parts.index import open_index
 
-        if self._path is None or not self._path.exists():
+        if self._path is None or not (path := self._path(partition)).exists():
             return None
         try:
-            return open_index(self._path, self._settings(), self._log)
+            return open_index(path, partition, self._settings(), self._log)
         except StorageUnavailable:
             return None
 

@@ -38,7 +38,7 @@ from palimpsest.events.types import (
     TitleChanged,
     UserMessageReceived,
 )
-from palimpsest.store.logs.contract import LogReader, StreamHead, agents_of
+from palimpsest.store.logs.contract import LogReader, StreamHead, agents_of, open_everywhere
 from palimpsest.store.logs.states import load
 
 Doing = Literal["idle", "in a turn", "waiting", "at rest", "set aside", "retired"]
@@ -120,11 +120,11 @@ class Roster:
     def __init__(self, log: LogReader) -> None:
         self._log = log
         self._heads = agents_of(log.heads())
-        self._owed = _counts(log.open_requests("turn"))
-        asked = chain.from_iterable(log.open_requests(topic) for topic in ("inference", "storage", "timer"))
+        self._owed = _counts(open_everywhere(log, "turn"))
+        asked = chain.from_iterable(open_everywhere(log, topic) for topic in ("inference", "storage", "timer"))
         self._asked = {envelope.agent: envelope for envelope in asked}
-        self._timers = _counts(log.open_requests("alarm"))
-        self._retired = {envelope.agent for envelope in log.open_requests("retirement")}
+        self._timers = _counts(open_everywhere(log, "alarm"))
+        self._retired = {envelope.agent for envelope in open_everywhere(log, "retirement")}
 
     @property
     def agents(self) -> int:

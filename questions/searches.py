@@ -24,7 +24,7 @@ from palimpsest.questions.streams import agent_head, check_event
 from palimpsest.store.bundles.file import Progress, no_progress
 from palimpsest.store.index.bearing import BEARING
 from palimpsest.store.index.settings import PointKind
-from palimpsest.store.logs.contract import LogReader
+from palimpsest.store.logs.contract import LogReader, partition_of
 from palimpsest.store.logs.states import load
 
 if TYPE_CHECKING:
@@ -41,16 +41,16 @@ PAGE_SIZE: Final = 5
 
 def catch_up(index: MemoryIndex, log: LogReader, progress: Progress = no_progress) -> None:
     """Apply to the index what the log has gained; `progress` is called with the number of events that are done."""
-    end = log.position()
+    end = log.position(index.partition)
     while index.position < end:
         envelopes, position = log.tail(index.position, BATCH, BEARING)
         for part in _parts(envelopes):
             before = index.position
             index.apply(part, part[-1].position)
-            progress(index.position - before)
+            progress(index.position.since(before))
         before = index.position
         index.apply([], position)
-        progress(index.position - before)
+        progress(index.position.since(before))
     index.flush()
 
 
@@ -133,7 +133,7 @@ def sight_after(log: LogReader, agent: str, at: int | None) -> Sight:
     check_event(head, at, "at")
     state = load(log, agent, to=at)
     assert state is not None, "a stream with a head has events"
-    position = log.position() if at is None else log.read(agent, at - 1, at)[0].position
+    position = log.position(head.partition) if at is None else log.read(agent, at - 1, at)[0].position
     sources = {source: log.seq_at(stream_of(source), position) for source in state.sources}
     return sight_of(agent, state.seq, log.lineage(agent), sources)
 
@@ -143,10 +143,10 @@ def private_index(log: LogReader, views: tuple[View, ...], settings: IndexSettin
     """An index of just these views, in a temporary folder."""
     from palimpsest.actors.parts.index import open_index
 
-    embedded = replace(settings, qdrant_url="")
+    embedded, partition = replace(settings, qdrant_url=""), partition_of(log, views[0].stream)
     with (
         tempfile.TemporaryDirectory(prefix="palimpsest-") as folder,
-        contextlib.closing(open_index(Path(folder) / "index", embedded, log)) as private,
+        contextlib.closing(open_index(Path(folder) / "index", partition, embedded, log)) as private,
     ):
         _fill(private, log, views)
         yield private

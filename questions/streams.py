@@ -47,7 +47,7 @@ def check_is_owed(log: LogReader, state: State) -> None:
     if state.unadopted or not (state.turn or state.pending):
         return
     topics: tuple[Topic, ...] = _ASKED if state.turn and state.turn.request_key else ("turn",)
-    if not any(log.open_requests(topic, state.agent) for topic in topics):
+    if not any(log.open_requests_of(state.agent, topic) for topic in topics):
         raise AtRest(state.agent)
 
 

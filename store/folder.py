@@ -19,6 +19,7 @@ import msgspec
 from msgspec.structs import replace
 
 from palimpsest.events.errors import BadInput, DataFolderBusy, DataFolderUnusable, LogUnavailable
+from palimpsest.events.position import FIRST_PARTITION, Partition
 
 if TYPE_CHECKING:
     from palimpsest.store.logs.opening import LogPlace
@@ -98,17 +99,17 @@ class DataFolder:
     def __str__(self) -> str:
         return str(self.path)
 
-    def log_path(self, partition: int = 0) -> Path:
+    def log_path(self, partition: Partition = FIRST_PARTITION) -> Path:
         """The SQLite file of a partition's event log."""
         return self.path / f"log-{partition}.sqlite"
 
-    def log(self, partition: int = 0) -> LogPlace:
+    def log(self, partition: Partition = FIRST_PARTITION) -> LogPlace:
         """Where a partition's event log is kept."""
         from palimpsest.store.logs.opening import FileLog
 
-        return FileLog(self.log_path(partition))
+        return FileLog(self.log_path(partition), partition)
 
-    def index_path(self, partition: int = 0) -> Path:
+    def index_path(self, partition: Partition = FIRST_PARTITION) -> Path:
         """A partition's index of recall and archival memory, a folder. It can be deleted: it is built from the log."""
         return self.path / f"index-{partition}"
 

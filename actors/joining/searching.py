@@ -13,6 +13,7 @@ from palimpsest.actors.links import wire
 from palimpsest.actors.system import check_index, find
 from palimpsest.events.errors import ActorLost
 from palimpsest.events.passages import HitPage
+from palimpsest.events.position import Position
 from palimpsest.store.folder import DataFolder
 from palimpsest.store.index.points import View
 from palimpsest.store.index.settings import IndexSettings, PointKind
@@ -48,13 +49,13 @@ class RunningIndex:
         sought = wire.MemorySearch(seen, kind, query, page, size, own, who, start_ms, end_ms)
         return wire.unpack_page(_on(self._loop, self._parts.storage.search(wire.pack(sought))))
 
-    def caught_up(self, position: int) -> bool:
+    def caught_up(self, position: Position) -> bool:
         """Whether the index has all up to this position of the log; waits for it a while."""
         return _on(self._loop, self._parts.storage.indexed(position, INDEXED_S)) >= position
 
 
 @contextlib.contextmanager
-def running_index(folder: DataFolder, position: int, asked: IndexSettings) -> Iterator[RunningIndex | None]:
+def running_index(folder: DataFolder, position: Position, asked: IndexSettings) -> Iterator[RunningIndex | None]:
     """The index of the folder's running system, with all up to this position; None where there is none to join, or it
     lags behind. Raises BadInput where it is another index than was asked for."""
     loop = asyncio.new_event_loop()
@@ -77,7 +78,7 @@ def running_index(folder: DataFolder, position: int, asked: IndexSettings) -> It
         loop.close()
 
 
-def _is_caught_up(index: RunningIndex, position: int) -> bool:
+def _is_caught_up(index: RunningIndex, position: Position) -> bool:
     try:
         return index.caught_up(position)
     except ActorLost:

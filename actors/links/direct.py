@@ -37,8 +37,12 @@ class DirectLog:
         return await asyncio.to_thread(self._store.read, agent, after, to, limit, kinds)
 
     async def open_requests(self, topic: Topic, agent: str | None = None) -> wire.Opened:
-        found = await asyncio.to_thread(self._store.open_requests, topic, agent)
-        return wire.Opened(found, await asyncio.to_thread(self._store.position))
+        partition = self._store.partition
+        if agent is None:
+            found = await asyncio.to_thread(self._store.open_requests, topic, partition)
+        else:
+            found = await asyncio.to_thread(self._store.open_requests_of, agent, topic)
+        return wire.Opened(found, await asyncio.to_thread(self._store.position, partition))
 
     async def states(self, wanted: Mapping[str, int | None]) -> dict[str, State]:
         """As `LogClient.states`."""

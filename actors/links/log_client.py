@@ -12,6 +12,7 @@ from palimpsest.actors.links.protocol import LogPart
 from palimpsest.events.envelope import Draft, Envelope
 from palimpsest.events.errors import LogDamaged, NewerFormat, PalimpsestError
 from palimpsest.events.kinds import Kind
+from palimpsest.events.position import Position
 from palimpsest.events.state import State
 from palimpsest.events.vocabulary import Topic
 from palimpsest.store.logs.contract import Append, Appended, StreamHead
@@ -43,7 +44,7 @@ class LogClient:
 
     async def tail(
         self,
-        after: int,
+        after: Position,
         limit: int,
         wait_s: float,
         *,
@@ -58,7 +59,7 @@ class LogClient:
     async def exchange(
         self,
         append: Append,
-        after: int,
+        after: Position,
         limit: int,
         wait_s: float,
         *,
@@ -76,8 +77,12 @@ class LogClient:
     async def open_requests(self, topic: Topic, agent: str | None = None) -> wire.Opened:
         return wire.unpack_opened(await self._part.open_requests(topic, agent))
 
-    async def cursor(self, consumer: str) -> int:
-        return int(await self._part.cursor(consumer))
+    async def position(self) -> Position:
+        """Of the partition's last event. Raises what keeps the log from being opened."""
+        return await self._part.position()
+
+    async def cursor(self, consumer: str) -> Position:
+        return await self._part.cursor(consumer)
 
     async def states(self, wanted: Mapping[str, int | None]) -> dict[str, State]:
         """The states of these agents at these seqs (None: now); agents that do not exist are left out.

@@ -10,6 +10,7 @@ from palimpsest.actors.links import wire
 from palimpsest.actors.links.protocol import LogPart
 from palimpsest.events.envelope import Envelope
 from palimpsest.events.kinds import Kind
+from palimpsest.events.position import Partition, Position, check_same
 from palimpsest.events.types import Parent
 
 T = TypeVar("T")
@@ -39,8 +40,11 @@ class RemoteLog:
     def lineage(self, agent: str) -> list[Parent]:
         return wire.unpack_lineage(self._waited(self._log.lineage(agent)))
 
-    def seq_at(self, agent: str, position: int) -> int:
+    def seq_at(self, agent: str, position: Position) -> int:
         return self._waited(self._log.seq_at(agent, position))
 
-    def position(self) -> int:
-        return int(self._waited(self._log.status())["position"])
+    def position(self, partition: Partition) -> Position:
+        """Raises TypeError where the part writes another partition."""
+        found = self._waited(self._log.position())
+        check_same(partition, found.partition)
+        return found

@@ -13,6 +13,7 @@ from palimpsest.events.envelope import Envelope
 from palimpsest.events.errors import BadInput, PalimpsestError, rebuilt
 from palimpsest.events.kinds import Kind
 from palimpsest.events.passages import HitPage
+from palimpsest.events.position import Position
 from palimpsest.events.types import Parent
 from palimpsest.events.vocabulary import Logged
 from palimpsest.store.index.settings import PointKind
@@ -24,13 +25,13 @@ class Batch(msgspec.Struct, frozen=True, array_like=True):
     """A tail's answer: events in order, and the cursor to go on from."""
 
     envelopes: list[Envelope]
-    position: int
+    position: Position
 
 
 class TailRequest(msgspec.Struct, frozen=True, array_like=True):
     """What a tail waits for: see `LogActor.tail`. One argument of bytes: Ray packs each by itself, and slowly."""
 
-    after: int
+    after: Position
     limit: int
     wait_s: float
     kinds: frozenset[Logged[Kind]] = frozenset()
@@ -65,7 +66,7 @@ class Opened(msgspec.Struct, frozen=True, array_like=True):
     """What is open, and the position up to which that is so."""
 
     envelopes: list[Envelope]
-    position: int
+    position: Position
 
 
 class MemorySearch(msgspec.Struct, frozen=True, array_like=True):

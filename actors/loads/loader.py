@@ -46,6 +46,7 @@ from palimpsest.events.documents import Passage
 from palimpsest.events.envelope import Draft
 from palimpsest.events.errors import ActorLost, DocumentUnreadable, LogUnavailable
 from palimpsest.events.kinds import kinds_of
+from palimpsest.events.position import Position
 from palimpsest.events.sources import (
     Document,
     Source,
@@ -101,7 +102,8 @@ class Loader:
         self._loaded: list[Loaded] = []
         self._skipped: list[str] = []
         self._refused: list[Refused] = []
-        self._done_bytes = self._total_bytes = self._passages = self._position = self._written = 0
+        self._done_bytes = self._total_bytes = self._passages = self._written = 0
+        self._position: Position | None = None
 
     async def load(
         self, paths: Sequence[Path], *, agents: Sequence[str] = (), passage_tokens: int = 0, overlap_tokens: int = -1
@@ -307,7 +309,7 @@ class Loader:
         return cutter.count, cutter.chars
 
     async def _wrote(self, answer: Appended) -> None:
-        if self._pace is not None:
+        if self._pace is not None and answer.position is not None:
             await self._pace.wrote(answer.position)
 
     async def _replace(self, document: Document) -> list[Document]:
@@ -345,7 +347,7 @@ class Loader:
             drafts = [draft(agent, now_ms(), event, key=key, opens="turn") for agent in part]
             answers = await self._append(drafts, dict.fromkeys(part, MUST_EXIST))
             told += [agent for agent, answer in zip(part, answers, strict=True) if answer.outcome == "appended"]
-            refused = [(agent, a.position) for agent, a in zip(part, answers, strict=True) if a.outcome == "refused"]
+            refused = [(agent, a.again_ms) for agent, a in zip(part, answers, strict=True) if a.outcome == "refused"]
             later = [agent for agent, wait_ms in refused if wait_ms != NEVER]
             if later:
                 await asyncio.sleep(max(wait_ms for _, wait_ms in refused) / 1000)
@@ -360,7 +362,7 @@ class Loader:
     async def _append(self, drafts: Sequence[Draft], expected: Mapping[str, int] | None = None) -> list[Appended]:
         append = Append(tuple(drafts), expected or {})
         answers = await self._patiently(lambda: self._log.append(append))
-        self._position = max(self._position, *(answer.position for answer in answers if answer.outcome != "refused"), 0)
+        self._position = max((a.position for a in answers if a.position), default=self._position)
         return answers
 
     async def _patiently(self, attempt: Callable[[], Awaitable[T]]) -> T:

@@ -8,6 +8,7 @@ from typing import Final
 import msgspec
 
 from palimpsest.events.errors import PassagesFixed, PassagesUnusable
+from palimpsest.events.position import Position
 from palimpsest.events.sources import Source
 from palimpsest.events.texts import clip
 from palimpsest.store.documents import OVERLAP_TOKENS, PASSAGE_TOKENS, Refused
@@ -31,7 +32,8 @@ class Loaded(msgspec.Struct, frozen=True):
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """What a load did. `position`: of the log, once all of it was there. `told`: agents that got an upload event.
+    """What a load did. `position`: of the last event of it in the log (None: nothing of it was
+    appended). `told`: agents that got an upload event.
 
     `same`: the paths of what was loaded though its bytes are there already, each with the path where they are.
     """
@@ -44,7 +46,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     told: tuple[str, ...]
     passages: int
     seconds: float
-    position: int
+    position: Position | None
     same: tuple[tuple[str, str], ...] = ()
 
 

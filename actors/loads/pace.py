@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from palimpsest.events.errors import ActorLost, LogUnavailable
+from palimpsest.events.position import Position
 
 AHEAD: Final = 4
 """Stretches that may be in the log and not yet in the index."""
@@ -25,20 +26,21 @@ REST: Final = 6.0
 """A full rest, in times of what the stretch took."""
 LONGEST_REST_S: Final = 2.0
 
-Position = Callable[[], Awaitable[int]]
-Indexed = Callable[[int, float], Awaitable[int]]
+End = Callable[[], Awaitable[Position]]
+Indexed = Callable[[Position, float], Awaitable[Position]]
 
 
 class Pace:
-    """Of one load. `position` asks for the log's, `indexed` waits (so many seconds) until a position is indexed."""
+    """Of one load. `end` asks for the log's last position, `indexed` waits (so many seconds) until one is indexed."""
 
-    def __init__(self, position: Position, indexed: Indexed) -> None:
-        self._ask, self._indexed = position, indexed
-        self._ahead: deque[int] = deque()
+    def __init__(self, end: End, indexed: Indexed) -> None:
+        self._ask, self._indexed = end, indexed
+        self._ahead: deque[Position] = deque()
         self._since = self._asked = time.monotonic()
-        self._last = self._own = 0
+        self._last: Position | None = None
+        self._own = 0
 
-    async def wrote(self, position: int) -> None:
+    async def wrote(self, position: Position) -> None:
         """A stretch is in the log at this position: wait as long as becomes whoever is not alone."""
         self._ahead.append(position)
         self._own += 1
@@ -56,7 +58,7 @@ class Pace:
     async def _busy(self) -> float:
         """How busy others are, from 0 (as good as not) to 1, by what they wrote since this was last asked."""
         now, position = time.monotonic(), await self._ask()
-        others = position - self._last - self._own if self._last else 0
+        others = position.since(self._last) - self._own if self._last else 0
         asked_s = now - self._asked
         self._asked, self._last, self._own = now, position, 0
         share = min(1.0, others / max(asked_s, 1e-3) / BUSY_EVENTS_PER_S)

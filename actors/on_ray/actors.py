@@ -26,6 +26,7 @@ from palimpsest.actors.parts.process import FATE, set_up_logging
 from palimpsest.actors.storage import StorageActor
 from palimpsest.actors.timer import TimerActor
 from palimpsest.events.errors import ActorLost, PalimpsestError
+from palimpsest.events.position import Partition
 from palimpsest.store.folder import DataFolder
 from palimpsest.store.index.settings import IndexSettings
 from palimpsest.store.keys.files import Handed
@@ -118,13 +119,20 @@ class Log(LogActor):
     """The log as a Ray actor."""
 
     def __init__(
-        self, folder: str, log_id: str, limits: dict[str, int], max_pages: int | None = None, address: str = ""
+        self,
+        folder: str,
+        partition: Partition,
+        log_id: str,
+        limits: dict[str, int],
+        max_pages: int | None = None,
+        *,
+        address: str = "",
     ) -> None:
         """With the `address` of the cluster that it is a part of it holds the folder's lock."""
         _begin()
         there = DataFolder(Path(folder))
         take = partial(there.lock, f"the cluster at {address}", make=False, how="cluster", address=address)
-        super().__init__(there.log(), log_id, limits, max_pages, take if address else None)
+        super().__init__(there.log(partition), log_id, limits, max_pages, lock=take if address else None)
 
 
 class Memory(MemoryActor):
@@ -147,9 +155,9 @@ class LLM(LLMActor):
 class Storage(StorageActor):
     """Storage as a Ray actor."""
 
-    def __init__(self, log: str, path: str, settings: IndexSettings) -> None:
+    def __init__(self, log: str, path: str, partition: Partition, settings: IndexSettings) -> None:
         _begin()
-        super().__init__(_log(log), Path(path), settings)
+        super().__init__(_log(log), Path(path), partition, settings)
 
 
 class Timers(TimerActor):

@@ -23,6 +23,7 @@ from palimpsest.actors.on_ray import own_ray, whereabouts
 from palimpsest.actors.on_ray.actors import LLM, Log, Memory, RayPart, Storage, Timers, remote, run_in, unwrapped
 from palimpsest.actors.options import Options, keyed
 from palimpsest.events.errors import ActorLost, BadInput
+from palimpsest.events.position import FIRST_PARTITION
 from palimpsest.store.folder import DataFolder
 from palimpsest.store.keys.files import Handed
 
@@ -157,15 +158,16 @@ def _made(folder: DataFolder, options: Options, own: str, log_id: str, node: str
         shared |= {"lifetime": "detached", "get_if_exists": True}
         shared["scheduling_strategy"] = NodeAffinitySchedulingStrategy(node, soft=False)
 
-    def made(name: str, actor: type, *arguments: object) -> Any:
-        return remote(actor, name=name + own, **shared).remote(*arguments)
+    def made(name: str, actor: type, *arguments: object, **options: object) -> Any:
+        return remote(actor, name=name + own, **shared).remote(*arguments, **options)
 
-    log = f"log{own}"
+    log, partition = f"log{own}", FIRST_PARTITION
+    path, index_path = str(folder.path), str(folder.index_path(partition))
     limits, keys = dict(options.limits), options.keys or Handed()
     return {
-        "log": made("log", Log, str(folder.path), log_id, limits, options.max_pages, options.address),
+        "log": made("log", Log, path, partition, log_id, limits, options.max_pages, address=options.address),
         "memory": made("memory", Memory, log, options.capacity, options.snapshot_every),
         "llm": made("llm", LLM, log, dict(options.model), options.capacity, keys),
-        "storage": made("storage", Storage, log, str(folder.index_path()), options.index),
+        "storage": made("storage", Storage, log, index_path, partition, options.index),
         "timer": made("timer", Timers, log),
     }

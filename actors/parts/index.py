@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import structlog
 
+from palimpsest.events.position import Partition, Position
 from palimpsest.store.index.settings import DEFAULT, OPENAI, IndexSettings
 from palimpsest.store.keys.files import LiveKeys, handed
 
@@ -42,22 +43,22 @@ class IndexedLog(Protocol):
     @property
     def read(self) -> Read: ...
 
-    def position(self) -> int: ...
+    def position(self, partition: Partition) -> Position: ...
 
 
-def open_index(path: Path, settings: IndexSettings, log: IndexedLog) -> MemoryIndex:
-    """The index of a log, as far as it is, and built again where it is ahead of it; `path` is its folder. Raises
-    EmbedderChanged, StorageUnavailable, BadInput."""
+def open_index(path: Path, partition: Partition, settings: IndexSettings, log: IndexedLog) -> MemoryIndex:
+    """The index of a log's partition, as far as it is, and built again where it is ahead of it; `path` is its folder.
+    Raises EmbedderChanged, StorageUnavailable, BadInput."""
     from palimpsest.store.index.projection import MemoryIndex
 
     embedder = _embedder(settings.embedder, settings.embedder_url)
-    index = MemoryIndex.at(_home(path, settings), embedder, log.read)
-    if index.position <= log.position():
+    index = MemoryIndex.at(_home(path, settings), embedder, log.read, partition)
+    if index.position <= log.position(partition):
         return index
-    structlog.get_logger("storage").warning("index is ahead of the log: built again", position=index.position)
+    structlog.get_logger("storage").warning("index is ahead of the log: built again", position=index.position.number)
     index.close()
     drop_index(path, settings)
-    return MemoryIndex.at(_home(path, settings), embedder, log.read)
+    return MemoryIndex.at(_home(path, settings), embedder, log.read, partition)
 
 
 def drop_index(path: Path, settings: IndexSettings) -> None:

@@ -28,6 +28,7 @@ from palimpsest.events.envelope import Draft, Envelope
 from palimpsest.events.errors import AgentExists, AgentIsRetired, BadInput, PalimpsestError
 from palimpsest.events.forks import DROPPED, KEPT, MOVED, moving
 from palimpsest.events.kinds import kinds_of
+from palimpsest.events.position import Position
 from palimpsest.events.servers import chosen
 from palimpsest.events.sources import is_source
 from palimpsest.events.state import Alarm, State
@@ -133,7 +134,7 @@ class Resumed(msgspec.Struct, frozen=True):
     inputs' seqs; none, where they were open already."""
 
     state: State
-    positions: dict[int, int]
+    positions: dict[int, Position]
 
 
 async def resume(log: StreamLog, agent: str) -> Resumed:
@@ -151,7 +152,8 @@ async def resume(log: StreamLog, agent: str) -> Resumed:
         answers = await log.append(Append(tuple(drafts), {agent: state.seq}))
         if all(answer.outcome == "appended" for answer in answers):
             taken = zip(drafts, answers, strict=True)
-            return Resumed(state, {made.turn: answer.position for made, answer in taken if made.turn})
+            there = {made.turn: answer.position for made, answer in taken if made.turn and answer.position}
+            return Resumed(state, there)
         # Another event came in between: it is looked at again.
 
 

@@ -58,10 +58,10 @@ class Return(msgspec.Struct, frozen=True, kw_only=True):
 
 def refusal(agent: str, answer: Appended) -> PalimpsestError:
     """The error for an input that the log's door refused."""
-    if answer.position == NEVER:
+    if answer.again_ms == NEVER:
         return AgentIsRetired(agent)
     return Overloaded(
-        f"Agent '{agent}', or the system, has too many inputs waiting, or too large ones.", answer.position / 1000
+        f"Agent '{agent}', or the system, has too many inputs waiting, or too large ones.", answer.again_ms / 1000
     )
 
 

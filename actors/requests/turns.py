@@ -20,6 +20,7 @@ from palimpsest.events.envelope import Envelope
 from palimpsest.events.errors import ActorLost, AgentSetAside, LogDamaged, LogUnavailable, NewerFormat, PalimpsestError
 from palimpsest.events.kinds import kinds_of
 from palimpsest.events.margins import told
+from palimpsest.events.position import UNPLACED, Position
 from palimpsest.events.types import CutNoticed, InputSkipped, MessageSent, ServerSwitched, TurnEnded
 from palimpsest.events.vocabulary import CutOrNot, End
 
@@ -37,14 +38,14 @@ Aside = Callable[[int, float], Awaitable[dict[str, str]]]
 
 
 class Ticket(msgspec.Struct, frozen=True):
-    """An input that is durable: its agent, its seq, its message id, and its position in the partition (0: unknown).
-    `again`: it had been sent before."""
+    """An input that is durable: its agent, its seq, its message id, and its position (None: unknown). `again`: it had
+    been sent before."""
 
     agent: str
     seq: int
     message_id: str
     again: bool = False
-    position: int = 0
+    position: Position | None = None
 
 
 Ending: TypeAlias = End | Literal["skipped"]
@@ -88,9 +89,9 @@ class Turns:
         self._aside: dict[str, str] = {}
         self._waiting: dict[Key, asyncio.Future[Reply]] = {}
         self._heard: dict[Key, TurnProgress] = {}
-        self._ended: OrderedDict[Key, tuple[Reply, int]] = OrderedDict()
-        self._position = 0
-        self._complete_from = 0
+        self._ended: OrderedDict[Key, tuple[Reply, Position]] = OrderedDict()
+        self._position = UNPLACED
+        self._complete_from = UNPLACED
         """Of the inputs after this position, every end so far is held, with all that was said."""
         self._listeners: dict[str, list[asyncio.Queue[Reply | PalimpsestError]]] = {}
         self._starting = asyncio.Lock()
@@ -101,7 +102,7 @@ class Turns:
         """See to it that ends are learned of, from before the agent's next input. Raises AgentSetAside, ActorLost."""
         async with self._starting:
             if not self._tasks:
-                self._position = self._complete_from = int((await self._log.status())["position"])
+                self._position = self._complete_from = await self._log.position()
                 self._aside = await self._ask_aside(-1, 0.0)
                 loops = (self._learn_ends, self._learn_asides)
                 self._tasks = [asyncio.create_task(self._guarded(loop)) for loop in loops]
@@ -114,7 +115,7 @@ class Turns:
         """The end of the turn that the input led to. Raises TimeoutError, AgentSetAside, ActorLost."""
         await self.follow(ticket.agent)
         key = (ticket.agent, ticket.seq)
-        if ticket.position > self._complete_from:
+        if ticket.position is not None and ticket.position > self._complete_from:
             if key in self._ended:
                 return self._ended[key][0]
             return await asyncio.wait_for(asyncio.shield(self._future(key)), timeout_s)

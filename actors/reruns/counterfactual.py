@@ -30,6 +30,7 @@ from palimpsest.events.evolve import evolve
 from palimpsest.events.inference import Job, job
 from palimpsest.events.kinds import Kind
 from palimpsest.events.lifecycle import taking_back
+from palimpsest.events.position import Position
 from palimpsest.events.servers import next_server
 from palimpsest.events.state import Alarm, State
 from palimpsest.events.types import (
@@ -277,10 +278,9 @@ class Counterfactual:
             await self._ask_model(job(state, envelope, event))
 
     @property
-    def _reached(self) -> int:
+    def _reached(self) -> Position:
         """The recording's position up to which it was given, or done again: sources are seen as they were then."""
-        first = self._recording[0].envelope.position - 1
-        return self._recording[self._at - 1].envelope.position if self._at else first
+        return self._recording[max(self._at - 1, 0)].envelope.position.moved(0 if self._at else -1)
 
     async def _ask_model(self, asked: Job) -> None:
         came = await self._infer(asked)

@@ -64,7 +64,7 @@ class Ledger:
 
     def _append(self, appends: Sequence[Append]) -> None:
         """The memory manager's cursor goes past them: it has nothing to decide here."""
-        position = self._log.position() + sum(len(append.drafts) for append in appends)
+        position = self._log.position(self._log.partition).moved(sum(len(append.drafts) for append in appends))
         last = replace(appends[-1], cursor=(DECIDER, position))
         for each in (one for answers in self._log.append([*appends[:-1], last]) for one in answers):
             assert each.outcome == "appended", f"nobody else writes to a rerun's fork, and yet: {each.outcome}"

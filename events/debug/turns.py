@@ -15,6 +15,7 @@ from palimpsest.events.envelope import Envelope
 from palimpsest.events.evolve import evolve
 from palimpsest.events.functions import PAGE, function_named
 from palimpsest.events.functions.entry import Store
+from palimpsest.events.position import Position
 from palimpsest.events.state import State
 from palimpsest.events.types import (
     Event,
@@ -85,9 +86,9 @@ class JudgedTurn(msgspec.Struct, frozen=True, kw_only=True):
         return self.request or self.end
 
     @property
-    def position(self) -> int:
-        """The position in the partition up to which the agent could know things."""
-        return max((at.position for at, _ in self.events if at.seq <= self.until), default=0)
+    def position(self) -> Position:
+        """Of the last event that the agent could know of."""
+        return max(at.position for at, _ in self.events if at.seq <= self.until)
 
 
 def look_back(state: State | None, envelopes: Iterable[Envelope], input: int) -> JudgedTurn:

@@ -20,6 +20,7 @@ from palimpsest.events.debug.redact import Masks, Redactor
 from palimpsest.events.envelope import Envelope
 from palimpsest.events.errors import BadInput, EventMissing, LogDamaged
 from palimpsest.events.kinds import kinds_of
+from palimpsest.events.position import Position
 from palimpsest.events.servers import all_of, summarizer
 from palimpsest.events.sources import is_source, stream_of
 from palimpsest.events.types import (
@@ -180,7 +181,7 @@ def _line(log: LogReader, agent: str, at: int, born: list[tuple[str, int]]) -> I
         parent = Parent(agent=name, seq=last)
 
 
-def _sources(log: LogReader, names: dict[str, None], position: int) -> Iterator[BundledStream]:
+def _sources(log: LogReader, names: dict[str, None], position: Position) -> Iterator[BundledStream]:
     for name in map(stream_of, names):
         seq = log.seq_at(name, position)
         if seq:
@@ -205,7 +206,7 @@ def merged(log: LogReader, manifest: Manifest) -> Iterator[Envelope]:
     return heapq.merge(*runs, key=_position)
 
 
-_position: Final[Callable[[Envelope], int]] = attrgetter("position")
+_position: Final[Callable[[Envelope], Position]] = attrgetter("position")
 
 
 def _stretches(log: LogReader, agent: str, last: int, chunk: int) -> Iterator[Envelope]:

@@ -22,6 +22,7 @@ import msgspec
 from palimpsest.events.envelope import Envelope
 from palimpsest.events.errors import BadInput, BundleUnreadable, BundleUnwritable, NewerFormat, NoBundle
 from palimpsest.events.kinds import Kind
+from palimpsest.events.position import FIRST_PARTITION, Position, beginning
 from palimpsest.events.vocabulary import Logged, Opens
 from palimpsest.store.bundles.manifest import Manifest
 from palimpsest.store.output import whole
@@ -179,7 +180,8 @@ def _check(kind: bytes, size: int, packed: bytes) -> int:
 
 class BundleReader:
     """Reads a bundle in bounded memory. `manifest` is there at once; `envelopes` gives the events by position (numbered
-    from 1), and raises BundleUnreadable as soon as something is not as it was written: at the latest after the last."""
+    from 1, in the first partition), and raises BundleUnreadable as soon as something is not as it was written: at the
+    latest after the last."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -216,7 +218,7 @@ class BundleReader:
         """All events, once."""
         streams = self.manifest.streams
         following = [stream.first for stream in streams]
-        position = 0
+        position = beginning(FIRST_PARTITION)
         while True:
             before = self._sha.digest()
             kind, data = self._frame()
@@ -226,7 +228,7 @@ class BundleReader:
                 if row.stream >= len(streams) or row.seq != following[row.stream]:
                     raise self._wrong(_ALTERED)
                 following[row.stream] += 1
-                position += 1
+                position = position.moved(1)
                 yield _envelope(row, streams[row.stream].name, position)
         if kind != _SEAL or data != before or self._read(1):
             raise self._wrong(_ALTERED)
@@ -296,7 +298,7 @@ class BundleReader:
         return BundleUnreadable(str(self.path), why)
 
 
-def _envelope(row: _FramedEvent, agent: str, position: int) -> Envelope:
+def _envelope(row: _FramedEvent, agent: str, position: Position) -> Envelope:
     return Envelope(
         agent,
         row.seq,

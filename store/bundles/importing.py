@@ -202,7 +202,7 @@ def _taken(log: LogStore, stream: BundledStream, proof: _BundleProof) -> Taken:
 
 
 def _at_work(log: LogStore, name: str) -> bool:
-    return any(log.open_requests(topic, name) for topic in TOPICS)
+    return any(log.open_requests_of(name, topic) for topic in TOPICS)
 
 
 def _write(log: LogStore, path: Path, proof: _BundleProof, there: Mapping[str, int]) -> None:
@@ -230,7 +230,7 @@ class _Intake:
         self._log = log
         self._redactions = redactions
         self._appends: list[Append] = []
-        self._position = log.position()
+        self._position = log.position(log.partition)
         self._begin()
 
     def _begin(self) -> None:
@@ -254,7 +254,7 @@ class _Intake:
             self.append()
 
     def _end(self) -> None:
-        self._position += len(self._drafts)
+        self._position = self._position.moved(len(self._drafts))
         self._appends.append(
             Append(
                 tuple(self._drafts),

@@ -18,6 +18,7 @@ from msgspec.structs import replace
 from palimpsest.events.envelope import Envelope
 from palimpsest.events.errors import BundleTooLarge
 from palimpsest.events.kinds import Kind
+from palimpsest.events.position import Position
 from palimpsest.store.bundles.exporting import manifest_of, merged
 from palimpsest.store.bundles.file import BundleReader, Progress, no_progress
 from palimpsest.store.bundles.manifest import Manifest
@@ -54,8 +55,8 @@ class BundleLog(InMemoryLog):
         whole = self._whole(agent)
         return whole[seq - 1].hash if 1 <= seq <= len(whole) else None
 
-    def seq_at(self, agent: str, position: int) -> int:
-        return bisect_right(self._whole(agent), position, key=_position)
+    def seq_at(self, agent: str, position: Position) -> int:
+        return bisect_right(self._whole(agent), position.number_in(self.partition), key=_number)
 
     def _whole(self, agent: str) -> list[Envelope]:
         if agent not in self._wholes:
@@ -63,7 +64,7 @@ class BundleLog(InMemoryLog):
         return self._wholes[agent]
 
 
-_position: Final[Callable[[Envelope], int]] = attrgetter("position")
+_number: Final[Callable[[Envelope], int]] = attrgetter("position.number")
 
 
 def read_bundle(path: Path, progress: Progress = no_progress) -> BundleLog:
@@ -76,7 +77,7 @@ def read_bundle(path: Path, progress: Progress = no_progress) -> BundleLog:
             _put(volume, each, reader.manifest.agent)
             if reader.unpacked > MOST_BYTES:
                 raise BundleTooLarge(str(path))
-            if each.position % 1000 == 0:
+            if each.position.number % 1000 == 0:
                 progress(1000)
         return BundleLog(reader.manifest, volume)
 
@@ -86,7 +87,7 @@ def held(log: LogReader, agent: str, at: int) -> InMemoryLog:
     manifest, volume = manifest_of(log, agent, at), Volume()
     _know(volume, manifest)
     for each in merged(log, manifest):
-        _put(volume, replace(each, position=len(volume.events) + 1), agent)
+        _put(volume, replace(each, position=volume.end_position.moved(1)), agent)
     return InMemoryLog(volume)
 
 

@@ -100,7 +100,8 @@ class Tip(msgspec.Struct, frozen=True):
 
 
 class Mark(msgspec.Struct, frozen=True):
-    """How far a shard is: the log position that it holds, how many points that makes, and what made it (`stamp`).
+    """How far a shard is: the number in its partition up to which it holds all, how many points that makes, and what
+    made it (`stamp`).
 
     `tip` is the last event that it was shown: what tells its log from another one.
     """

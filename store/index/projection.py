@@ -18,6 +18,7 @@ from msgspec.structs import replace
 from palimpsest.events.envelope import Envelope
 from palimpsest.events.errors import EmbedderChanged, PalimpsestError, StorageDamaged
 from palimpsest.events.passages import Hit, HitPage, ToldBeside
+from palimpsest.events.position import FIRST_PARTITION, Partition, Position
 from palimpsest.store.index.bearing import INPUT_KINDS, Bearing, IndexWrite
 from palimpsest.store.index.clocks import Read
 from palimpsest.store.index.embeddings import Embedder, Vectors, setting_of, unit_rows
@@ -43,7 +44,8 @@ _NONE: Final[frozenset[int]] = frozenset()
 class MemoryIndex:
     """Drives an engine by a log. One owner, one thread."""
 
-    def __init__(self, engine: Engine, home: Home, embedder: Embedder, read: Read) -> None:
+    def __init__(self, engine: Engine, home: Home, embedder: Embedder, read: Read, partition: Partition) -> None:
+        self.partition = partition
         self._engine = engine
         self._home = home
         self._embedder = embedder
@@ -55,58 +57,58 @@ class MemoryIndex:
         self._unflushed = 0
 
     @classmethod
-    def open(cls, path: Path, embedder: Embedder, read: Read) -> MemoryIndex:
+    def open(cls, path: Path, embedder: Embedder, read: Read, partition: Partition = FIRST_PARTITION) -> MemoryIndex:
         """The embedded index in a folder. Raises as `at`, and StorageUnavailable if another process has it."""
-        return cls.at(EdgeHome(path), embedder, read)
+        return cls.at(EdgeHome(path), embedder, read, partition)
 
     @classmethod
-    def at(cls, home: Home, embedder: Embedder, read: Read) -> MemoryIndex:
+    def at(cls, home: Home, embedder: Embedder, read: Read, partition: Partition = FIRST_PARTITION) -> MemoryIndex:
         """The index that lies there, as far as it is; from position 0 if there is none that is whole, of this make, and
         of the log that `read` reads. The home is its own from now on. Raises EmbedderChanged, StorageUnavailable.
         """
         try:
             words = f"words {lexical.VERSION} tz {zones.DATA}"
             stamp = f"{home.engine}/schema {SCHEMA}/{words}/{embedder.name}/{embedder.dimension}/"
-            return cls(_engine(home, embedder.dimension, stamp, read), home, embedder, read)
+            return cls(_engine(home, embedder.dimension, stamp, read), home, embedder, read, partition)
         except BaseException:
             home.release()
             raise
 
     @property
-    def position(self) -> int:
-        """The log's position up to which all events are in."""
-        return self._mark.position
+    def position(self) -> Position:
+        """Up to which all events of its partition are in."""
+        return Position(self.partition, self._mark.position)
 
     @property
     def points(self) -> int:
         """How many messages and passages are in, dead ones too."""
         return self._mark.points
 
-    def apply(self, envelopes: Sequence[Envelope], position: int) -> None:
+    def apply(self, envelopes: Sequence[Envelope], position: Position) -> None:
         """Take the events after the index's position, up to `position`; those it has already are passed over.
 
         Events must come in the log's order; of those before `position`, only the kinds in BEARING are needed.
         """
         here = {(e.agent, e.seq): e for e in envelopes if e.kind in INPUT_KINDS}
         try:
-            self._apply(envelopes, position, here)
+            self._apply(envelopes, position.number_in(self.partition), here)
         except PalimpsestError:
             self._bearing.forget()
             raise
 
-    def _apply(self, envelopes: Sequence[Envelope], position: int, here: dict[tuple[str, int], Envelope]) -> None:
-        batch, done = IndexWrite(), self.position
+    def _apply(self, envelopes: Sequence[Envelope], end: int, here: dict[tuple[str, int], Envelope]) -> None:
+        batch, done = IndexWrite(), self._mark.position
         for envelope in envelopes:
-            if envelope.position <= done:
+            if envelope.position.number <= done:
                 continue
             if len(batch.entries) >= BATCH_POINTS:
                 self._put(batch, done)
                 batch = IndexWrite()
             self._bearing.bear(envelope, here, batch)
             self._tip = envelope
-            done = envelope.position
-        if batch.entries or batch.burials or position > self.position:
-            self._put(batch, max(done, position))
+            done = envelope.position.number
+        if batch.entries or batch.burials or end > self._mark.position:
+            self._put(batch, max(done, end))
 
     def search(
         self,
@@ -168,9 +170,9 @@ class MemoryIndex:
         hits = (_hit(s, match.score if scored else 0.0, beside) for match, s, beside in each)
         return HitPage(tuple(hits), found.total)
 
-    def _put(self, batch: IndexWrite, position: int) -> None:
+    def _put(self, batch: IndexWrite, number: int) -> None:
         tip = Tip(self._tip.agent, self._tip.seq, self._tip.hash.hex()) if self._tip else self._mark.tip
-        mark = Mark(position, self._mark.points + len(batch.entries), self._mark.stamp, tip)
+        mark = Mark(number, self._mark.points + len(batch.entries), self._mark.stamp, tip)
         self._engine.put(batch.entries, self._vectors(batch), mark, batch.burials)
         self._searches.census.put(batch.entries, batch.burials)
         self._mark = mark

@@ -11,20 +11,23 @@ if the folder was last written before this user first had such a list: one that 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
 from typing import Final
 
 import msgspec
 
 from palimpsest.events.addresses import NOWHERE, address_of, addresses_in, is_openai
 from palimpsest.events.codec import decode
+from palimpsest.events.envelope import Envelope
 from palimpsest.events.errors import BadInput
 from palimpsest.events.kinds import kinds_of
+from palimpsest.events.position import Partition, beginning
 from palimpsest.events.types import AgentCreated, AgentForked, ServerSwitched, SettingsChanged
 from palimpsest.events.vocabulary import TOPICS
 from palimpsest.store.folder import DataFolder
 from palimpsest.store.keys.files import Handed, KeyFiles, handed, key_files, read, write_whole
-from palimpsest.store.logs.contract import LogReader, resting
+from palimpsest.store.logs.contract import LogReader, open_everywhere, resting
 
 _KINDS: Final = kinds_of(AgentCreated, SettingsChanged, AgentForked, ServerSwitched)
 _BATCH: Final = 2_000
@@ -90,20 +93,25 @@ def adopt(folder: DataFolder, files: KeyFiles, now_ms: int) -> tuple[str, ...]:
 def addresses_of(log: LogReader, *, but_for: frozenset[str] = frozenset()) -> tuple[str, ...]:
     """The servers that the agents of a log may call, but for some agents'."""
     found: dict[str, None] = {}
-    position, end = 0, log.position()
+    for at in chain.from_iterable(_settled(log, partition) for partition in log.partitions):
+        event = decode(at)
+        assert isinstance(event, (AgentCreated, SettingsChanged, AgentForked, ServerSwitched)), (
+            "no other kind was asked for"
+        )
+        if event.settings and at.agent not in but_for:
+            found |= dict.fromkeys(addresses_in(event.settings))
+    return tuple(found)
+
+
+def _settled(log: LogReader, partition: Partition) -> Iterator[Envelope]:
+    """The events of a partition that give settings."""
+    position, end = beginning(partition), log.position(partition)
     while position < end:
         envelopes, position = log.tail(position, _BATCH, _KINDS)
-        for at in envelopes:
-            event = decode(at)
-            assert isinstance(event, (AgentCreated, SettingsChanged, AgentForked, ServerSwitched)), (
-                "no other kind was asked for"
-            )
-            if event.settings and at.agent not in but_for:
-                found |= dict.fromkeys(addresses_in(event.settings))
-    return tuple(found)
+        yield from envelopes
 
 
 def _strangers(log: LogReader) -> frozenset[str]:
     """The agents of which a sign is left that they were imported."""
-    imported = {each.agent for topic in TOPICS for each in log.open_requests(resting(topic))}
+    imported = {each.agent for topic in TOPICS for each in open_everywhere(log, resting(topic))}
     return frozenset(imported | {head.agent for head in log.heads() if log.redaction(head.agent) is not None})

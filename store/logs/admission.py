@@ -28,6 +28,7 @@ from typing import Final, Protocol
 import msgspec
 
 from palimpsest.events.envelope import GENESIS, Draft, Envelope, place
+from palimpsest.events.position import Position
 from palimpsest.events.types import Parent
 from palimpsest.store.bundles.manifest import Redacted
 from palimpsest.store.logs.contract import MUST_EXIST, Append, Appended, Snapshot, resting
@@ -39,7 +40,7 @@ class OpenRequest(msgspec.Struct, frozen=True, array_like=True):
     agent: str
     key: str
     topic: str
-    position: int
+    position: Position
 
 
 class Facts(Protocol):
@@ -53,7 +54,7 @@ class Facts(Protocol):
         """The stream that itself has the event of this seq, and its hash there; None if there is no such event."""
         ...
 
-    def placed(self, agent: str, key: str) -> tuple[int, int] | None:
+    def placed(self, agent: str, key: str) -> tuple[int, Position] | None:
         """The seq and position of the stream's event with this key."""
         ...
 
@@ -63,20 +64,22 @@ class Facts(Protocol):
 
 
 class Admission:
-    """The appends of one transaction, admitted one after another: each sees what the ones before it did."""
+    """The appends of one transaction, admitted one after another: each sees what the ones before it did. They are
+    placed in one partition, after `position`."""
 
-    def __init__(self, facts: Facts, position: int) -> None:
+    def __init__(self, facts: Facts, position: Position) -> None:
         self.envelopes: Final[list[Envelope]] = []
         self.opened: Final[dict[tuple[str, str], OpenRequest]] = {}
         self.closed: Final[list[OpenRequest]] = []
         self.cursors: Final[dict[str, int]] = {}
+        """Each consumer's number in the partition."""
         self.snapshots: Final[list[Snapshot]] = []
         self.forks: Final[dict[str, Parent]] = {}
         self.redactions: Final[list[Redacted]] = []
         self.position = position
         self._facts = facts
         self._ends: dict[str, tuple[int, bytes]] = {}
-        self._places: dict[tuple[str, str], tuple[int, int] | None] = {}
+        self._places: dict[tuple[str, str], tuple[int, Position] | None] = {}
         self._requests: dict[tuple[str, str], OpenRequest | None] = {}
 
     def admit(self, append: Append) -> list[Appended]:
@@ -86,7 +89,7 @@ class Admission:
         answers = [self._answer(draft, refused, append.at_rest) for draft in append.drafts]
         if append.cursor is not None:
             consumer, position = append.cursor
-            self.cursors[consumer] = position
+            self.cursors[consumer] = position.number_in(self.position.partition)
         taken = fresh.keys() - refused.keys()
         self.snapshots.extend(snapshot for snapshot in append.snapshots if snapshot.agent in taken)
         self.redactions.extend(each for each in append.redactions if each.stream in taken)
@@ -168,17 +171,17 @@ class Admission:
     def _take(self, draft: Draft, at_rest: bool) -> Appended:
         seq, previous = self._end(draft.agent)
         seq += 1
-        self.position += 1
-        envelope = place(draft, seq, self.position, previous)
+        self.position = position = self.position.moved(1)
+        envelope = place(draft, seq, position, previous)
         self.envelopes.append(envelope)
         self._ends[draft.agent] = seq, envelope.hash
-        self._places[draft.agent, draft.key] = seq, self.position
+        self._places[draft.agent, draft.key] = seq, position
         if draft.closes and (not at_rest or self._request(draft.agent, draft.closes)):
             self._close(draft.agent, draft.closes)
         if draft.opens:
             topic = resting(draft.opens) if at_rest and draft.opens != "retirement" else draft.opens
-            self._open(OpenRequest(draft.agent, draft.key, topic, self.position))
-        return Appended("appended", seq, self.position)
+            self._open(OpenRequest(draft.agent, draft.key, topic, position))
+        return Appended("appended", seq, position)
 
     def _open(self, request: OpenRequest) -> None:
         name = request.agent, request.key
@@ -197,7 +200,7 @@ class Admission:
             end = self._ends[agent] = self._facts.end(agent)
         return end
 
-    def _placed(self, draft: Draft) -> tuple[int, int] | None:
+    def _placed(self, draft: Draft) -> tuple[int, Position] | None:
         name = draft.agent, draft.key
         if name not in self._places:
             self._places[name] = self._facts.placed(draft.agent, draft.key)

@@ -17,6 +17,7 @@ import msgspec
 from palimpsest.events.envelope import Draft, Envelope
 from palimpsest.events.errors import UnknownAgent
 from palimpsest.events.kinds import Kind
+from palimpsest.events.position import Partition, Position
 from palimpsest.events.sources import is_source
 from palimpsest.events.types import Parent
 from palimpsest.events.vocabulary import DraftOutcome, Opens, Topic
@@ -43,7 +44,8 @@ class Append(msgspec.Struct, frozen=True, array_like=True):
 
     `expected` maps an agent to the seq that its stream must have before this append (0: it must not exist yet;
     MUST_EXIST: any seq from 1). Without an entry anything goes; an entry for an agent without drafts here is not looked
-    at. `cursor` is (consumer, position), committed in the same transaction whatever became of the drafts.
+    at. `cursor` is (consumer, position in the partition that is written), committed in the same transaction whatever
+    became of the drafts.
     `snapshots` are saved in the same transaction, each only if drafts of its stream were appended: not with a refusal,
     and not with a retry whose drafts are all there. One at the same seq is replaced; those `superseded` are dropped.
     `redactions` say of their streams what was masked in them elsewhere, and are kept with them; the same condition.
@@ -55,7 +57,7 @@ class Append(msgspec.Struct, frozen=True, array_like=True):
 
     drafts: tuple[Draft, ...]
     expected: Mapping[str, int] = {}
-    cursor: tuple[str, int] | None = None
+    cursor: tuple[str, Position] | None = None
     snapshots: tuple[Snapshot, ...] = ()
     forks: Mapping[str, Parent] = {}
     at_rest: bool = False
@@ -64,11 +66,14 @@ class Append(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Appended(msgspec.Struct, frozen=True, array_like=True):
-    """What became of one draft, and where it is, or its stream."""
+    """What became of one draft: where its event is, or else (position None) the seq of its stream.
+
+    `again_ms`: what was refused is to come again in so many milliseconds (0: not again, the agent is retired)."""
 
     outcome: DraftOutcome
     seq: int
-    position: int = 0
+    position: Position | None = None
+    again_ms: int = 0
 
 
 THERE: Final[frozenset[DraftOutcome]] = frozenset({"appended", "duplicate"})
@@ -106,9 +111,14 @@ class StreamHead(msgspec.Struct, frozen=True, array_like=True):
     agent: str
     seq: int
     hash: bytes
-    position: int
+    position: Position
     created_ms: int
     updated_ms: int
+
+    @property
+    def partition(self) -> Partition:
+        """The one that has all of the stream."""
+        return self.position.partition
 
 
 def agents_of(heads: Iterable[StreamHead]) -> list[StreamHead]:
@@ -152,9 +162,17 @@ def parts(agent: str, lineage: Sequence[Parent]) -> list[StreamPart]:
 class LogReader(Protocol):
     """Reading; any number of readers, also while a writer is at work.
 
+    Streams are found whatever partition has them, and a stream's head says which. What has a position is a partition's:
+    what is asked of another partition than the position's raises TypeError.
+
     A fork's stream is read as one: its events up to the fork are its parent's, under the parent's name, and so are
     their hashes and snapshots. Keys and open requests are a stream's own alone.
     """
+
+    @property
+    def partitions(self) -> Sequence[Partition]:
+        """Those that the log has."""
+        ...
 
     def read(
         self,
@@ -167,8 +185,10 @@ class LogReader(Protocol):
         """Events of one stream with after < seq <= to, in order, of the wanted kinds. An unknown stream has none."""
         ...
 
-    def tail(self, after: int, limit: int, kinds: frozenset[Kind] | None = None) -> tuple[list[Envelope], int]:
-        """Events of the partition with position > after, in order, at most `limit` of the wanted kinds; and the
+    def tail(
+        self, after: Position, limit: int, kinds: frozenset[Kind] | None = None
+    ) -> tuple[list[Envelope], Position]:
+        """Events of the position's partition after it, in order, at most `limit` of the wanted kinds; and the
         position that has been scanned to (a caller's next cursor; `after` itself if there is nothing new)."""
         ...
 
@@ -184,15 +204,21 @@ class LogReader(Protocol):
         """
         ...
 
-    def position(self) -> int:
-        """The position of the partition's last event (0: empty)."""
+    def position(self, partition: Partition) -> Position:
+        """The position of the partition's last event (its beginning: it is empty)."""
         ...
 
-    def open_requests(self, topic: Topic | Resting, agent: str | None = None) -> list[Envelope]:
-        """The events that opened what is still open, by position."""
+    def open_requests(self, topic: Topic | Resting, partition: Partition) -> list[Envelope]:
+        """The events of a partition that opened what is still open, by position."""
         ...
 
-    def cursor(self, consumer: str) -> int: ...
+    def open_requests_of(self, agent: str, topic: Topic | Resting) -> list[Envelope]:
+        """The events of one stream that opened what is still open, in order."""
+        ...
+
+    def cursor(self, consumer: str, partition: Partition) -> Position:
+        """How far a consumer has come in the partition (its beginning: it has none)."""
+        ...
 
     def snapshots(self, agent: str, to: int | None = None, limit: int | None = None) -> list[Snapshot]:
         """The snapshots of a stream at seq <= to, newest first, at most `limit` of them, unverified."""
@@ -206,8 +232,9 @@ class LogReader(Protocol):
         """The stream's stored hash at seq."""
         ...
 
-    def seq_at(self, agent: str, position: int) -> int:
-        """The seq of the stream's last event at or before a position of the partition (0: it has none there)."""
+    def seq_at(self, agent: str, position: Position) -> int:
+        """The seq of the stream's last event at or before a position (0: it has none there). Raises TypeError where
+        another partition has the stream: there is no "before" between the two."""
         ...
 
     def find(self, agent: str, key: str) -> Envelope | None:
@@ -221,8 +248,25 @@ class LogReader(Protocol):
     def __exit__(self, *_: object) -> None: ...
 
 
+def partition_of(log: LogReader, stream: str) -> Partition:
+    """The partition that has a stream, which is there."""
+    head = log.head(stream)
+    assert head is not None, "a stream that is there has a head"
+    return head.partition
+
+
+def open_everywhere(log: LogReader, topic: Topic | Resting) -> list[Envelope]:
+    """What is open in all partitions."""
+    return [envelope for partition in log.partitions for envelope in log.open_requests(topic, partition)]
+
+
 class LogStore(LogReader, Protocol):
-    """Reading and writing."""
+    """Reading, and writing into one partition."""
+
+    @property
+    def partition(self) -> Partition:
+        """The one that is written."""
+        ...
 
     def open_epoch(self) -> int:
         """Make this the partition's one writer: every earlier writer is fenced off."""

@@ -13,6 +13,7 @@ from typing import Self
 from palimpsest.events.envelope import GENESIS, Envelope
 from palimpsest.events.errors import Fenced, LogReadOnly
 from palimpsest.events.kinds import Kind
+from palimpsest.events.position import FIRST_PARTITION, Partition, Position, check_same
 from palimpsest.events.types import Parent
 from palimpsest.events.vocabulary import Topic
 from palimpsest.store.bundles.manifest import Redacted
@@ -23,11 +24,12 @@ from palimpsest.store.logs.contract import Append, Appended, Committed, Resting,
 class Volume:
     """What a partition holds; it answers what an admission asks."""
 
-    def __init__(self) -> None:
+    def __init__(self, partition: Partition = FIRST_PARTITION) -> None:
+        self.partition = partition
         self.lock = threading.RLock()
         self.epoch = 0
         self.events: list[Envelope] = []
-        """By position: the event at position p is events[p - 1]."""
+        """By position: event number n is events[n - 1]."""
         self.streams: dict[str, list[Envelope]] = {}
         """By agent: its own events, in order."""
         self.keys: dict[tuple[str, str], Envelope] = {}
@@ -63,12 +65,16 @@ class Volume:
             if part.after < envelope.seq <= part.to
         ]
 
-    def placed(self, agent: str, key: str) -> tuple[int, int] | None:
+    def placed(self, agent: str, key: str) -> tuple[int, Position] | None:
         envelope = self.keys.get((agent, key))
         return (envelope.seq, envelope.position) if envelope else None
 
     def request(self, agent: str, key: str) -> OpenRequest | None:
         return self.requests.get((agent, key))
+
+    @property
+    def end_position(self) -> Position:
+        return Position(self.partition, len(self.events))
 
     def write(self, batch: Admission) -> None:
         for envelope in batch.envelopes:
@@ -95,6 +101,14 @@ class InMemoryLog:
         self._volume = volume or Volume()
         self._epoch = 0
 
+    @property
+    def partition(self) -> Partition:
+        return self._volume.partition
+
+    @property
+    def partitions(self) -> tuple[Partition, ...]:
+        return (self.partition,)
+
     # --- writing
 
     def open_epoch(self) -> int:
@@ -109,7 +123,7 @@ class InMemoryLog:
     def commit(self, appends: Sequence[Append]) -> Committed:
         with self._volume.lock:
             self._check_epoch()
-            batch = Admission(self._volume, len(self._volume.events))
+            batch = Admission(self._volume, self._volume.end_position)
             answers = [batch.admit(append) for append in appends]
             self._volume.write(batch)
             return Committed(answers, batch.envelopes)
@@ -137,11 +151,13 @@ class InMemoryLog:
             stretch = [e for e in self._volume.whole(agent) if after < e.seq and (to is None or e.seq <= to)]
         return [envelope for envelope in stretch if kinds is None or envelope.kind in kinds][:limit]
 
-    def tail(self, after: int, limit: int, kinds: frozenset[Kind] | None = None) -> tuple[list[Envelope], int]:
+    def tail(
+        self, after: Position, limit: int, kinds: frozenset[Kind] | None = None
+    ) -> tuple[list[Envelope], Position]:
         found: list[Envelope] = []
         with self._volume.lock:
             scanned_to = after
-            for envelope in self._volume.events[after:]:
+            for envelope in self._volume.events[after.number_in(self.partition) :]:
                 if len(found) == limit:
                     break
                 scanned_to = envelope.position
@@ -163,19 +179,28 @@ class InMemoryLog:
         with self._volume.lock:
             return self._volume.lineage(agent)
 
-    def position(self) -> int:
+    def position(self, partition: Partition) -> Position:
+        check_same(partition, self.partition)
         with self._volume.lock:
-            return len(self._volume.events)
+            return self._volume.end_position
 
-    def open_requests(self, topic: Topic | Resting, agent: str | None = None) -> list[Envelope]:
+    def open_requests(self, topic: Topic | Resting, partition: Partition) -> list[Envelope]:
+        check_same(partition, self.partition)
+        return self._opened(topic, None)
+
+    def open_requests_of(self, agent: str, topic: Topic | Resting) -> list[Envelope]:
+        return self._opened(topic, agent)
+
+    def _opened(self, topic: Topic | Resting, agent: str | None) -> list[Envelope]:
         with self._volume.lock:
             requests = self._volume.requests.values()
             positions = sorted(r.position for r in requests if r.topic == topic and agent in (None, r.agent))
-            return [self._volume.events[position - 1] for position in positions]
+            return [self._volume.events[position.number - 1] for position in positions]
 
-    def cursor(self, consumer: str) -> int:
+    def cursor(self, consumer: str, partition: Partition) -> Position:
+        check_same(partition, self.partition)
         with self._volume.lock:
-            return self._volume.cursors.get(consumer, 0)
+            return Position(partition, self._volume.cursors.get(consumer, 0))
 
     def snapshots(self, agent: str, to: int | None = None, limit: int | None = None) -> list[Snapshot]:
         with self._volume.lock:
@@ -195,7 +220,8 @@ class InMemoryLog:
         with self._volume.lock:
             return next((envelope.hash for envelope in self._volume.whole(agent) if envelope.seq == seq), None)
 
-    def seq_at(self, agent: str, position: int) -> int:
+    def seq_at(self, agent: str, position: Position) -> int:
+        check_same(position.partition, self.partition)
         with self._volume.lock:
             return max((e.seq for e in self._volume.whole(agent) if e.position <= position), default=0)
 

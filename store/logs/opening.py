@@ -1,5 +1,5 @@
-"""Where a log is kept, and how it is opened there: the one place that knows the backends. Today each log is an SQLite
-file."""
+"""Where a log is kept, and how it is opened there: the one place that knows the backends. Today each partition's log is
+an SQLite file."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 
+from palimpsest.events.position import FIRST_PARTITION, Partition
 from palimpsest.store.logs import sqlite_file
 from palimpsest.store.logs.contract import LogReader, LogStore
 from palimpsest.store.logs.sqlite_log import SqliteLog
@@ -14,9 +15,10 @@ from palimpsest.store.logs.sqlite_reader import SqliteReader
 
 
 class FileLog(msgspec.Struct, frozen=True):
-    """A log in an SQLite file."""
+    """A partition's log in an SQLite file."""
 
     path: Path
+    partition: Partition = FIRST_PARTITION
 
     def __str__(self) -> str:
         return str(self.path)
@@ -45,13 +47,13 @@ class FileLog(msgspec.Struct, frozen=True):
     def reader(self) -> LogReader:
         """The log for reading, its writer alive or not. Raises NoLog where there is none, NewerFormat,
         LogUnreadable."""
-        return SqliteReader.open_readonly(self.path)
+        return SqliteReader.open_readonly(self.path, self.partition)
 
     def store(self, *, log_id: str = "", max_pages: int | None = None) -> LogStore:
         """The log for writing, which is made where there is none; with an id only that one is opened, and nothing is
         made. `max_pages`: it may grow to so many pages of 4 KiB (None: as the disk allows). Raises as `reader`, and
         LogUnavailable."""
-        return SqliteLog(self.path, log_id=log_id, max_pages=max_pages)
+        return SqliteLog(self.path, self.partition, log_id=log_id, max_pages=max_pages)
 
 
 LogPlace = FileLog

@@ -18,6 +18,7 @@ from msgspec.structs import astuple
 
 from palimpsest.events.envelope import GENESIS, Envelope
 from palimpsest.events.errors import Fenced, LogReadOnly
+from palimpsest.events.position import FIRST_PARTITION, Partition, Position
 from palimpsest.events.types import Parent
 from palimpsest.store.logs.admission import Admission, OpenRequest
 from palimpsest.store.logs.contract import RESTING, Append, Appended, Committed, superseded
@@ -84,11 +85,17 @@ class SqliteLog(SqliteReader):
     nothing is made. Safe to use from several threads: those that write take turns, and those that read do not wait."""
 
     def __init__(
-        self, path: Path, *, log_id: str = "", max_pages: int | None = None, heads_kept: int = HEADS_KEPT
+        self,
+        path: Path,
+        partition: Partition = FIRST_PARTITION,
+        *,
+        log_id: str = "",
+        max_pages: int | None = None,
+        heads_kept: int = HEADS_KEPT,
     ) -> None:
         self._writing = open_writer(path, max_pages, log_id)
         try:
-            super().__init__(path, *open_reader(path))
+            super().__init__(path, partition, *open_reader(path))
         except BaseException:
             self._writing.close()
             raise
@@ -96,7 +103,7 @@ class SqliteLog(SqliteReader):
         self._epoch = 0
         self._heads = HeadCache(heads_kept)
         self._last: tuple[int, int] | None = None
-        """The partition's last position and the last stream's id; None: to be read."""
+        """The number of the partition's last event and the last stream's id; None: to be read."""
 
     def close(self) -> None:
         super().close()  # first the reader: SQLite tidies up when the last connection that may write is closed
@@ -122,13 +129,13 @@ class SqliteLog(SqliteReader):
     def commit(self, appends: Sequence[Append]) -> Committed:
         with self._transaction():
             self._check_epoch()
-            batch = Admission(self, self._ends()[0])
+            batch = Admission(self, Position(self.partition, self._ends()[0]))
             answers = [batch.admit(append) for append in appends]
             moved, last_stream = self._write(batch)
             self._writing.execute("COMMIT")
             for agent, head in moved.items():
                 self._heads.put(agent, head)
-            self._last = batch.position, last_stream
+            self._last = batch.position.number, last_stream
             return Committed(answers, batch.envelopes)
 
     # --- what an admission asks (`store.logs.admission.Facts`), inside the transaction
@@ -145,14 +152,15 @@ class SqliteLog(SqliteReader):
         row = self._writing.execute(_HASH, (head.id, parent.seq)).fetchone() if head else None
         return (parent, row[0]) if row else None
 
-    def placed(self, agent: str, key: str) -> tuple[int, int] | None:
+    def placed(self, agent: str, key: str) -> tuple[int, Position] | None:
         head = self._head(agent)
-        return self._writing.execute(_PLACED, (head.id, key)).fetchone() if head else None
+        row = self._writing.execute(_PLACED, (head.id, key)).fetchone() if head else None
+        return (row[0], Position(self.partition, row[1])) if row else None
 
     def request(self, agent: str, key: str) -> OpenRequest | None:
         head = self._head(agent)
         row = self._writing.execute(_REQUEST, (head.id, key)).fetchone() if head else None
-        return OpenRequest(agent, key, *row) if row else None
+        return OpenRequest(agent, key, row[0], Position(self.partition, row[1])) if row else None
 
     def _head(self, agent: str) -> Head | None:
         head = self._heads.get(agent)
@@ -193,8 +201,8 @@ class SqliteLog(SqliteReader):
     def _ends(self) -> tuple[int, int]:
         if self._last is None:
             query = "SELECT ifnull((SELECT max(position) FROM events), 0), ifnull((SELECT max(id) FROM streams), 0)"
-            position, stream = self._writing.execute(query).fetchone()
-            self._last = position, stream
+            number, stream = self._writing.execute(query).fetchone()
+            self._last = number, stream
         return self._last
 
     def _write(self, batch: Admission) -> tuple[dict[str, Head], int]:
@@ -204,17 +212,18 @@ class SqliteLog(SqliteReader):
         ids, last_stream = self._stream_ids(last)
         if batch.envelopes:
             first = {envelope.agent: envelope.time for envelope in reversed(batch.envelopes)}
-            write(_INSERT_EVENT, [(ids[e.agent], *astuple(e)[1:]) for e in batch.envelopes])
-            write(_MOVE_STREAM, [(ids[a], a, e.seq, e.hash, e.position, first[a], e.time) for a, e in last.items()])
+            write(_INSERT_EVENT, [(ids[e.agent], e.seq, e.position.number, *astuple(e)[3:]) for e in batch.envelopes])
+            moved = ((ids[a], a, e.seq, e.hash, e.position.number, first[a], e.time) for a, e in last.items())
+            write(_MOVE_STREAM, moved)
         if batch.forks:
             write(_INSERT_FORK, [(ids[agent], parent.seq, parent.agent) for agent, parent in batch.forks.items()])
         if batch.redactions:
             encode = msgspec.msgpack.encode
             write(_KEEP_REDACTION, [(ids[each.stream], encode(each)) for each in batch.redactions])
         if batch.opened:
-            write(_INSERT_REQUEST, [(r.topic, ids[r.agent], r.position) for r in batch.opened.values()])
+            write(_INSERT_REQUEST, [(r.topic, ids[r.agent], r.position.number) for r in batch.opened.values()])
         if batch.closed:
-            write(_DELETE_REQUEST, [(r.topic, ids[r.agent], r.position) for r in batch.closed])
+            write(_DELETE_REQUEST, [(r.topic, ids[r.agent], r.position.number) for r in batch.closed])
         if batch.cursors:
             write(_SET_CURSOR, batch.cursors.items())
         if batch.snapshots:

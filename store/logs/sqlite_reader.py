@@ -1,6 +1,7 @@
 """Reading a partition's SQLite file: any number of readers, in this process or others, while a writer is at work.
 
-A reader has a connection of its own, so it sees what is committed and nothing else. Its threads take turns.
+A reader has a connection of its own, so it sees what is committed and nothing else. Its threads take turns. The file
+has an event's number, and whoever opens it says which partition it is.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import msgspec
 
 from palimpsest.events.envelope import Envelope
 from palimpsest.events.kinds import Kind
+from palimpsest.events.position import FIRST_PARTITION, Partition, Position, check_same
 from palimpsest.events.types import Parent
 from palimpsest.events.vocabulary import Topic
 from palimpsest.store.bundles.manifest import Redacted
@@ -47,8 +49,11 @@ _SNAPSHOTS = f"""SELECT ?, seq, chain, fold, state, digest FROM snapshots
 class SqliteReader:
     """A `LogReader` over one file."""
 
-    def __init__(self, path: Path, connection: sqlite3.Connection, clean_up: Callable[[], None]) -> None:
+    def __init__(
+        self, path: Path, partition: Partition, connection: sqlite3.Connection, clean_up: Callable[[], None]
+    ) -> None:
         self.path = path
+        self.partition = partition
         self._reading = connection
         self._clean_up = clean_up
         self._reading_turn = threading.Lock()
@@ -58,10 +63,10 @@ class SqliteReader:
         """Of streams that are there: what they are read from never changes."""
 
     @classmethod
-    def open_readonly(cls, path: Path) -> SqliteReader:
+    def open_readonly(cls, path: Path, partition: Partition = FIRST_PARTITION) -> SqliteReader:
         """Open a log for reading, its writer alive or not, its folder writable or not. Raises BadInput where there is
         none, NewerFormat, LogUnreadable."""
-        return SqliteReader(path, *open_reader(path))
+        return SqliteReader(path, partition, *open_reader(path))
 
     def __enter__(self) -> Self:
         return self
@@ -73,6 +78,10 @@ class SqliteReader:
         with self._reading_turn:
             self._reading.close()
             self._clean_up()
+
+    @property
+    def partitions(self) -> tuple[Partition, ...]:
+        return (self.partition,)
 
     def read(
         self,
@@ -92,35 +101,46 @@ class SqliteReader:
                 found += self._envelopes(query, values)
         return found
 
-    def tail(self, after: int, limit: int, kinds: frozenset[Kind] | None = None) -> tuple[list[Envelope], int]:
+    def tail(
+        self, after: Position, limit: int, kinds: frozenset[Kind] | None = None
+    ) -> tuple[list[Envelope], Position]:
         # The end is read first: what is committed between the two queries is left to the next call, not skipped.
-        end = max(after, self.position())
-        found = self._envelopes(_TAIL.format(wanted=_wanted(kinds)), (after, end, *sorted(kinds or ()), limit))
+        end = max(after, self.position(after.partition))
+        between = (after.number, end.number)
+        found = self._envelopes(_TAIL.format(wanted=_wanted(kinds)), (*between, *sorted(kinds or ()), limit))
         if len(found) < limit:
             return found, end
         return found, found[-1].position if found else after
 
     def head(self, agent: str) -> StreamHead | None:
         row = self._row(f"{_HEAD} WHERE agent = ?", (agent,))
-        return StreamHead(*row) if row else None
+        return self._stream_head(row) if row else None
 
     def heads(self, after: str = "", limit: int | None = None) -> list[StreamHead]:
         most = _ALL if limit is None else limit
         rows = self._rows(f"{_HEAD} WHERE agent > ? ORDER BY agent LIMIT ?", (after, most))
-        return list(starmap(StreamHead, rows))
+        return [self._stream_head(row) for row in rows]
 
-    def position(self) -> int:
+    def _stream_head(self, row: tuple[Any, ...]) -> StreamHead:
+        agent, seq, hash, number, *times = row
+        return StreamHead(agent, seq, hash, Position(self.partition, number), *times)
+
+    def position(self, partition: Partition) -> Position:
+        check_same(partition, self.partition)
         row = self._row("SELECT max(position) FROM events", ())
-        return (row[0] if row else None) or 0
+        return Position(partition, (row[0] if row else None) or 0)
 
-    def open_requests(self, topic: Topic | Resting, agent: str | None = None) -> list[Envelope]:
-        if agent is None:
-            return self._envelopes(_OPEN.format(one=""), (topic,))
+    def open_requests(self, topic: Topic | Resting, partition: Partition) -> list[Envelope]:
+        check_same(partition, self.partition)
+        return self._envelopes(_OPEN.format(one=""), (topic,))
+
+    def open_requests_of(self, agent: str, topic: Topic | Resting) -> list[Envelope]:
         return self._envelopes(_OPEN.format(one=f"AND r.{_OF_STREAM}"), (topic, agent))
 
-    def cursor(self, consumer: str) -> int:
+    def cursor(self, consumer: str, partition: Partition) -> Position:
+        check_same(partition, self.partition)
         row = self._row("SELECT position FROM cursors WHERE consumer = ?", (consumer,))
-        return row[0] if row else 0
+        return Position(partition, row[0] if row else 0)
 
     def snapshots(self, agent: str, to: int | None = None, limit: int | None = None) -> list[Snapshot]:
         found: list[Snapshot] = []
@@ -142,9 +162,10 @@ class SqliteReader:
                 return row[0] if row else None
         return None
 
-    def seq_at(self, agent: str, position: int) -> int:
+    def seq_at(self, agent: str, position: Position) -> int:
+        number = position.number_in(self.partition)
         for part in reversed(self._parts_of(agent)):
-            row = self._row(_SEQ_AT, (part.agent, part.to, position))
+            row = self._row(_SEQ_AT, (part.agent, part.to, number))
             if row:
                 return int(row[0])
         return 0
@@ -182,12 +203,16 @@ class SqliteReader:
         return table in self._tables
 
     def find(self, agent: str, key: str) -> Envelope | None:
-        row = self._row(f"SELECT ?, {_REST} FROM events e WHERE {_OF_STREAM} AND key = ?", (agent, agent, key))
-        return Envelope(*row) if row else None
+        query = f"SELECT ?, {_REST} FROM events e WHERE {_OF_STREAM} AND key = ?"
+        return next(iter(self._envelopes(query, (agent, agent, key))), None)
 
     def _envelopes(self, query: str, values: tuple[object, ...]) -> list[Envelope]:
+        partition = self.partition
         with self._reading_turn, reported(self.path):
-            return list(starmap(Envelope, self._reading.execute(query, values)))
+            return [
+                Envelope(agent, seq, Position(partition, number), *rest)
+                for agent, seq, number, *rest in self._reading.execute(query, values)
+            ]
 
     def _rows(self, query: str, values: tuple[object, ...]) -> list[tuple[Any, ...]]:
         with self._reading_turn, reported(self.path):

@@ -9,6 +9,7 @@ from palimpsest.events.envelope import Draft
 from palimpsest.events.kinds import Kind
 from palimpsest.events.vocabulary import DraftOutcome, Opens
 from palimpsest.store.logs.contract import Append, Appended
+from tests.worlds.positions import nth
 
 
 def an_input(agent: str, key: str) -> Draft:
@@ -29,7 +30,7 @@ def sent(to: Backlog, agent: str, key: str) -> bool:
 
 
 def noted(to: Backlog, *drafts: Draft, outcome: DraftOutcome = "appended") -> None:
-    to.note(drafts, [Appended(outcome, 1, 1) for _ in drafts])
+    to.note(drafts, [Appended(outcome, 1, nth(1)) for _ in drafts])
 
 
 def test_an_agent_has_its_share_and_leaves_the_others_theirs() -> None:
@@ -132,10 +133,10 @@ def test_bytes_are_given_back_when_a_turn_ends_or_the_log_did_not_take_the_input
     here.opened("a", "in:0", 60)  # read from the log at the start
     taken, lost, twice = (a_large_input("a", f"in:{key}", 20) for key in "123")
     assert [not here.admit(Append((each,)))[1] for each in (taken, lost)] == [True, True]
-    here.note((taken,), [Appended("appended", 1, 1)])
+    here.note((taken,), [Appended("appended", 1, nth(1))])
     here.failed((lost,))
     assert not here.admit(Append((twice,)))[1]
-    here.note((twice,), [Appended("duplicate", 1, 1)])
+    here.note((twice,), [Appended("duplicate", 1, nth(1))])
     assert not is_let_in(here, "a", "4", 21)
     noted(here, an_end("a", "in:0"))
     assert is_let_in(here, "a", "4", 80)

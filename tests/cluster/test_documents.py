@@ -15,6 +15,7 @@ from palimpsest.actors.system import System, join
 from palimpsest.events.codec import decode
 from palimpsest.events.envelope import Envelope
 from palimpsest.events.passages import HitPage
+from palimpsest.events.position import FIRST_PARTITION
 from palimpsest.events.sources import Source, fold_source
 from palimpsest.events.types import PassagesLoaded, UploadFinished
 from palimpsest.store.folder import DataFolder
@@ -111,7 +112,7 @@ def test_a_load_that_is_killed_leaves_every_passage_once(folder: DataFolder, tmp
 def opened_pages(path: Path, log: SqliteReader, view: View) -> list[HitPage]:
     index = MemoryIndex.open(path, WordLlamaEmbedder(), log.read)
     try:
-        while index.position < log.position():
+        while index.position < log.position(FIRST_PARTITION):
             index.apply(*log.tail(index.position, 500, BEARING))
         queries = ("keeper 21 lamp", f"pier {LINES - 1}", "")
         return [index.search((view,), kind="passage", query=query, page=0, size=5) for query in queries]

@@ -13,6 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from palimpsest.events.position import FIRST_PARTITION
 from palimpsest.store.folder import DataFolder
 from tests.worlds.crowd import (
     HOME,
@@ -97,4 +98,7 @@ def test_every_message_is_answered_once_whatever_died(
 def unanswered(folder: DataFolder) -> list[tuple[str, str]]:
     """The (agent, message id) of every turn that the log owes."""
     with log_of(folder) as log:
-        return [(envelope.agent, envelope.key.removeprefix("in:")) for envelope in log.open_requests("turn")]
+        return [
+            (envelope.agent, envelope.key.removeprefix("in:"))
+            for envelope in log.open_requests("turn", FIRST_PARTITION)
+        ]

@@ -58,7 +58,7 @@ def _pages(folder: DataFolder, index: Path, as_of: int) -> list[HitPage]:
     with log_of(folder) as log:
         opened = MemoryIndex.open(index, WordLlamaEmbedder(), log.read)
         try:
-            assert opened.position > 0
+            assert opened.position.number > 0
             return [
                 opened.search((View("sam", as_of),), kind=kind, query=query, page=page, size=5)
                 for kind in ("message", "passage")

@@ -24,6 +24,7 @@ from palimpsest.events.errors import (
     NewerFormat,
 )
 from palimpsest.events.kinds import Kind
+from palimpsest.events.position import FIRST_PARTITION
 from palimpsest.events.prompts import newborn
 from palimpsest.events.types import Settings
 from palimpsest.store.folder import DataFolder
@@ -39,6 +40,7 @@ from tests.worlds.crowd import (
     running,
     waited_for,
 )
+from tests.worlds.positions import nth
 
 
 def test_a_log_that_was_taken_over_is_let_go_for_good(folder: DataFolder) -> None:
@@ -49,10 +51,10 @@ def test_a_log_that_was_taken_over_is_let_go_for_good(folder: DataFolder) -> Non
             client = await born(system, "sam")
             await client.ask("sam", "Hello!")
             parts = [psutil.Process(pid) for pid in (await system.pids()).values()]
-            waiting = asyncio.create_task(LogClient(system.parts.log).tail(10_000, 10, 60.0))
+            waiting = asyncio.create_task(LogClient(system.parts.log).tail(nth(10_000), 10, 60.0))
             with SqliteLog(folder.log_path()) as other:
                 epoch = other.open_epoch()
-                before = other.position()
+                before = other.position(FIRST_PARTITION)
                 with pytest.raises(Fenced, match="replaced by a newer one"):
                     await client.send("sam", "Are you there?")
                 with pytest.raises(ActorLost, match="has ended"):
@@ -64,8 +66,8 @@ def test_a_log_that_was_taken_over_is_let_go_for_good(folder: DataFolder) -> Non
                         await getattr(system.parts, name).status()
                 with pytest.raises(ActorLost):
                     await client.send("sam", "Hello?")
-                assert other.position() == before, "nothing was written by the one that was replaced"
-                other.append([Append((), cursor=("test", 1))])  # raises Fenced if somebody took the log back
+                assert other.position(FIRST_PARTITION) == before, "nothing was written by the one that was replaced"
+                other.append([Append((), cursor=("test", nth(1)))])  # raises Fenced if somebody took the log back
                 assert epoch == 2
 
     run(talk())

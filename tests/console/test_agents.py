@@ -17,6 +17,7 @@ from palimpsest.console.settings import Flags, settings_changed
 from palimpsest.console.texts import text_of
 from palimpsest.events.codec import decode, draft
 from palimpsest.events.errors import AgentIsRetired, BadInput, rebuilt
+from palimpsest.events.position import FIRST_PARTITION
 from palimpsest.events.sources import stream_of
 from palimpsest.events.state import State
 from palimpsest.events.types import Settings, SettingsChanged, SourceCreated, Timer, UserMessageReceived
@@ -234,7 +235,7 @@ def test_a_retired_agent_is_not_listed_and_comes_back_with_its_timers(launched: 
     kernel.sets("ada", Timer(id="milk", due_ms=START_MS))
     printed = launched("retire", "ada", "--reason", "moved on")
     assert "ada is retired; timers off: milk" in printed.text
-    assert not kernel.log.open_requests("alarm")
+    assert not kernel.log.open_requests("alarm", FIRST_PARTITION)
     assert names(launched) == ["ben o'neil"]
     assert names(launched, "--retired") == ["ada"]
     assert names(launched, "--all") == ["ada", "ben o'neil"]
@@ -247,7 +248,7 @@ def test_a_retired_agent_is_not_listed_and_comes_back_with_its_timers(launched: 
         assert launched(*look).code == 0
     back = launched("retire", "--undo", "ada").text
     assert "timers set again: tea" in back and "not set again: milk" in back
-    assert [envelope.kind for envelope in kernel.log.open_requests("alarm")] == ["TimerSet"]
+    assert [envelope.kind for envelope in kernel.log.open_requests("alarm", FIRST_PARTITION)] == ["TimerSet"]
     assert launched("retire", "--undo", "ada").text == "ada is not retired.\n"
 
 

@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from palimpsest.events.codec import draft
+from palimpsest.events.position import FIRST_PARTITION
 from palimpsest.events.types import Timer, TimerSet
 from palimpsest.store.bundles.log import read_bundle
 from palimpsest.store.folder import DataFolder
@@ -86,12 +87,12 @@ def test_another_name_is_another_chain_and_is_said(launched: Launch, bundle: Pat
 
 
 def test_the_own_agent_is_there_already(launched: Launch, kernel: Kernel, bundle: Path) -> None:
-    before = kernel.log.position()
+    before = kernel.log.position(FIRST_PARTITION)
     assert "nothing to do" in launched("import", str(bundle)).text
     kernel.log.open_epoch()  # the import was the writer meanwhile
     kernel.talk("ada", ["Something else."])
     assert "nothing to do" in launched("import", str(bundle)).text, "it has the bundle's events, and more"
-    assert kernel.log.position() > before
+    assert kernel.log.position(FIRST_PARTITION) > before
 
 
 def test_a_name_that_is_taken_by_another_history_is_refused(launched: Launch, bundle: Path, elsewhere: Launch) -> None:

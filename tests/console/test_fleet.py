@@ -11,6 +11,7 @@ import pytest
 from palimpsest.console.fleet import wishes
 from palimpsest.events.codec import draft
 from palimpsest.events.errors import BadInput
+from palimpsest.events.position import FIRST_PARTITION
 from palimpsest.events.sources import stream_of
 from palimpsest.events.types import SourceCreated
 from palimpsest.store.logs.contract import Append
@@ -70,9 +71,9 @@ def test_a_fleet_is_made_as_it_is_written(launched: Launch, fleet: Path) -> None
 
 def test_applied_again_it_changes_nothing(launched: Launch, kernel: Kernel, fleet: Path) -> None:
     applied(launched, fleet)
-    before = kernel.log.position()
+    before = kernel.log.position(FIRST_PARTITION)
     assert {row["did"] for row in applied(launched, fleet).values()} == {"unchanged"}
-    assert kernel.log.position() == before
+    assert kernel.log.position(FIRST_PARTITION) == before
 
 
 def test_what_differs_is_changed_and_what_agents_write_is_left(launched: Launch, kernel: Kernel, fleet: Path) -> None:
@@ -137,9 +138,9 @@ def test_every_wrong_entry_is_told_and_nothing_is_made(launched: Launch, kernel:
         "  'source:x': {}\n",
         encoding="utf-8",
     )
-    before = kernel.log.position()
+    before = kernel.log.position(FIRST_PARTITION)
     printed = launched("create", "--file", str(file))
-    assert (printed.code, kernel.log.position()) == (2, before)
+    assert (printed.code, kernel.log.position(FIRST_PARTITION)) == (2, before)
     *wrong, last = printed.err.splitlines()
     assert len(wrong) == 12
     assert "12 entries are wrong: nothing was made or changed" in last

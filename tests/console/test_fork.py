@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from palimpsest.events.position import FIRST_PARTITION
 from palimpsest.events.types import AgentForked, Parent, Timer
 from palimpsest.store.folder import DataFolder
 from palimpsest.store.logs.states import load
@@ -118,32 +119,32 @@ def test_what_is_set_is_so_from_the_fork_on(kernel: Kernel, launched: Launch) ->
 def test_what_cannot_be_forked_changes_nothing(
     kernel: Kernel, launched: Launch, arguments: tuple[str, ...], says: str
 ) -> None:
-    before = kernel.log.position()
+    before = kernel.log.position(FIRST_PARTITION)
     printed = launched("fork", *arguments)
     assert printed.code == 2
     assert says in printed.said
     assert printed.err.count("\n") == 1
-    assert kernel.log.position() == before
+    assert kernel.log.position(FIRST_PARTITION) == before
 
 
 def test_of_many_forks_none_is_made_where_one_cannot_be(kernel: Kernel, launched: Launch) -> None:
     kernel.create("fay-3")
-    before = kernel.log.position()
+    before = kernel.log.position(FIRST_PARTITION)
     printed = launched("fork", "ada", "--as", "fay", "--count", "5")
-    assert (printed.code, kernel.log.position()) == (2, before)
+    assert (printed.code, kernel.log.position(FIRST_PARTITION)) == (2, before)
     assert "There is an agent 'fay-3' already" in printed.err
     printed = launched("fork", "ada", "--as", "gus", "--count", "5", "--json")
     assert json.loads(printed.text)["forks"] == [f"gus-{n}" for n in range(1, 6)]
-    assert kernel.log.position() == before + 5
+    assert kernel.log.position(FIRST_PARTITION) == before.moved(5)
 
 
 def test_a_folder_that_is_in_use_is_left_alone(kernel: Kernel, launched: Launch) -> None:
-    before = kernel.log.position()
+    before = kernel.log.position(FIRST_PARTITION)
     with DataFolder(kernel.folder).lock("chat ada", how="alone"):
         printed = launched("fork", "ada", "--as", "fay")
     assert printed.code == 2
     assert "is in use by pid" in printed.err
-    assert kernel.log.position() == before
+    assert kernel.log.position(FIRST_PARTITION) == before
 
 
 def test_a_folder_without_a_log_has_no_agents(call: Launch, kernel: Kernel) -> None:
@@ -195,7 +196,7 @@ def test_every_fork_is_proved(kernel: Kernel, launched: Launch) -> None:
     own = {row["agent"]: row["events"] for row in found["agents"]}
     assert own["ada"] == len(stream)
     assert own["gus"] == 1
-    assert sum(own.values()) == kernel.log.position(), "each event is folded once"
+    assert sum(own.values()) == kernel.log.position(FIRST_PARTITION).number, "each event is folded once"
 
 
 def test_a_fork_whose_parent_was_altered_is_not_proved(kernel: Kernel, launched: Launch) -> None:

@@ -10,11 +10,13 @@ import msgspec
 import pytest
 
 from palimpsest.events.codec import decode
+from palimpsest.events.position import FIRST_PARTITION
 from palimpsest.events.types import InferenceRequested
 from palimpsest.questions.windows import lazy_count, view_at
 from palimpsest.store.logs.contract import Append
 from tests.worlds.command_line import Launch, file_of
 from tests.worlds.kernel import Kernel
+from tests.worlds.positions import nth
 
 EVENT_LINE = re.compile(r" *\d+  \d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3}  +(\d+|-)  (\w+) +\S.*")
 
@@ -201,7 +203,7 @@ def test_a_context_that_does_not_match_is_called_out(launched: Launch, kernel: K
 
 def test_a_reader_sees_what_a_writer_has_committed_meanwhile(launched: Launch, kernel: Kernel) -> None:
     before = len(launched("events", "ada").lines)
-    kernel.log.append([Append((), cursor=("reader", 1))])
+    kernel.log.append([Append((), cursor=("reader", nth(1)))])
     kernel.ask("ada", "One more thing.")
     assert len(launched("events", "ada").lines) > before
-    assert kernel.log.open_requests("inference"), "the writer is in the middle of a turn"
+    assert kernel.log.open_requests("inference", FIRST_PARTITION), "the writer is in the middle of a turn"

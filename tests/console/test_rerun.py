@@ -13,6 +13,7 @@ import pytest
 from palimpsest.actors.links.direct import DirectLog
 from palimpsest.actors.requests.forks import undo
 from palimpsest.events.codec import decode
+from palimpsest.events.position import FIRST_PARTITION
 from palimpsest.events.types import InferenceRequested, Timer
 from palimpsest.store.folder import DataFolder
 from palimpsest.store.logs.sqlite_log import SqliteLog
@@ -118,7 +119,9 @@ def test_forks_get_names_of_their_own_and_rest(home: Home) -> None:
     for number in (1, 2):
         assert home.rerun("--window", "16000")["outcome"]["fork"] == f"ines.rerun-{number}"
     with SqliteLog.open_readonly(home.folder.log_path()) as log:
-        assert not any(log.open_requests(topic) for topic in ("turn", "inference", "storage", "timer", "alarm"))
+        assert not any(
+            log.open_requests(topic, FIRST_PARTITION) for topic in ("turn", "inference", "storage", "timer", "alarm")
+        )
 
 
 @pytest.mark.parametrize(

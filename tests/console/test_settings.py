@@ -24,6 +24,7 @@ from palimpsest.events.evolve import evolve
 from palimpsest.events.prompts import least_window_tokens, newborn
 from palimpsest.events.types import Settings, TurnEnded, UserMessageReceived
 from palimpsest.store.tokens.counting import count
+from tests.worlds.positions import nth
 
 OLLAMA = "http://localhost:11434/v1"
 
@@ -89,9 +90,9 @@ def test_in_the_least_window_an_agent_can_be_talked_with(model: str) -> None:
     large = settings_for_new(flags, {})
     least = least_window_tokens(newborn(large), count, 1024 if model == "offline" else 4096)
     event = born(settings_for_new(replace(flags, window=least), {}), count)
-    state = evolve(None, place(draft("ada", 0, event, key="create"), 1, 1, GENESIS), event)
+    state = evolve(None, place(draft("ada", 0, event, key="create"), 1, nth(1), GENESIS), event)
     said = UserMessageReceived(text="Hello, who are you?")
-    state = evolve(state, place(draft("ada", 1, said, key="in:1", opens="turn"), 2, 2, GENESIS), said)
+    state = evolve(state, place(draft("ada", 1, said, key="in:1", opens="turn"), 2, nth(2), GENESIS), said)
     state, drafts = advance(state, count, 1)
     assert [made.kind for made in drafts] == ["TurnStarted", "InferenceRequested"]
     assert TurnEnded.__name__ not in {made.kind for made in drafts}

@@ -5,14 +5,18 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 from pathlib import Path
-from typing import ClassVar, Protocol
+from typing import ClassVar, Final, Protocol
 
+from palimpsest.events.position import Partition
 from palimpsest.store.logs.contract import LogStore
 from palimpsest.store.logs.in_memory import InMemoryLog, Volume
 from palimpsest.store.logs.sqlite_log import SqliteLog
 
+PARTITION: Final = Partition(3)
+"""The one that they keep here: nothing in the contract is so of a data folder's first alone."""
+
 Stored = tuple[str, int, int, str, bytes]
-"""Agent, seq, position, key, body."""
+"""Agent, seq, number in the partition, key, body."""
 
 
 class Backend(Protocol):
@@ -25,7 +29,7 @@ class Backend(Protocol):
         ...
 
     def open(self) -> LogStore:
-        """A store over the backend's bytes that is not the writer yet. Several may be open."""
+        """A store over the backend's bytes, of PARTITION, that is not the writer yet. Several may be open."""
         ...
 
     def stored(self) -> list[Stored]:
@@ -45,13 +49,13 @@ class InMemory:
 
     def __init__(self, folder: Path) -> None:
         del folder
-        self.memory = Volume()
+        self.memory = Volume(PARTITION)
 
     def open(self) -> LogStore:
         return InMemoryLog(self.memory)
 
     def stored(self) -> list[Stored]:
-        return [(e.agent, e.seq, e.position, e.key, e.body) for e in self.memory.events]
+        return [(e.agent, e.seq, e.position.number, e.key, e.body) for e in self.memory.events]
 
     def fill_up(self, log: LogStore) -> bool:
         del log
@@ -69,7 +73,7 @@ class InSqlite:
         self.path = folder / "log.sqlite"
 
     def open(self) -> LogStore:
-        return SqliteLog(self.path)
+        return SqliteLog(self.path, PARTITION)
 
     def stored(self) -> list[Stored]:
         query = """SELECT agent, events.seq, events.position, key, body FROM events

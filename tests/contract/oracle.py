@@ -11,6 +11,7 @@ from palimpsest.events.envelope import Draft
 from palimpsest.events.types import Parent
 from palimpsest.events.vocabulary import DraftOutcome
 from palimpsest.store.logs.contract import Append, Appended, Snapshot
+from tests.contract.words import nth
 
 
 class Oracle:
@@ -51,16 +52,16 @@ class Oracle:
         for draft in append.drafts:
             place, verdict = self.place(draft.agent, draft.key), verdicts[draft.agent]
             if place:
-                answers.append(Appended("duplicate", *place))
+                answers.append(Appended("duplicate", place[0], nth(place[1])))
             elif verdict == "appended":
                 if draft.agent in append.forks:
                     self.forks.setdefault(draft.agent, append.forks[draft.agent])
                 self.events.append(draft)
-                answers.append(Appended(verdict, self.seq(draft.agent), len(self.events)))
+                answers.append(Appended(verdict, self.seq(draft.agent), nth(len(self.events))))
             else:
                 answers.append(Appended(verdict, self.seq(draft.agent)))
         if append.cursor:
-            self.cursors[append.cursor[0]] = append.cursor[1]
+            self.cursors[append.cursor[0]] = append.cursor[1].number
         for snapshot in append.snapshots:
             if verdicts.get(snapshot.agent) == "appended":
                 self.snapshots[snapshot.agent, snapshot.seq] = snapshot

@@ -16,9 +16,9 @@ from palimpsest.events.types import Parent
 from palimpsest.events.vocabulary import Topic
 from palimpsest.store.logs.contract import Append, LogStore, Snapshot
 from palimpsest.store.logs.sqlite_log import SqliteLog
-from tests.contract.backends import BACKENDS, InSqlite
+from tests.contract.backends import BACKENDS, PARTITION, InSqlite
 from tests.contract.oracle import Oracle
-from tests.contract.words import assert_sound, event, keys, kinds, outcomes
+from tests.contract.words import assert_sound, event, keys, kinds, nth, outcomes
 
 AGENTS, KEYS, KINDS = ("ada", "bob", "zoë"), tuple("pqrstuvw"), ("Asked", "Told")
 TOPICS: tuple[Topic, ...] = ("inference", "timer")
@@ -44,7 +44,7 @@ appends = st.builds(
     Append,
     st.lists(drafts, max_size=5).map(tuple),
     st.dictionaries(st.sampled_from(AGENTS), st.integers(-1, 4), max_size=2),
-    st.one_of(st.none(), st.tuples(st.sampled_from(("memory", "index")), st.integers(0, 9))),
+    st.one_of(st.none(), st.tuples(st.sampled_from(("memory", "index")), st.integers(0, 9).map(nth))),
     st.lists(snapshots, max_size=2).map(tuple),
     st.dictionaries(st.sampled_from(STREAMS), parents, max_size=2),
     together=st.booleans(),
@@ -67,7 +67,11 @@ class Agreement(RuleBasedStateMachine):
 
     def _writer(self, name: str) -> LogStore:
         backend = self.backends[name]
-        log = SqliteLog(backend.path, heads_kept=FEW_HEADS) if isinstance(backend, InSqlite) else backend.open()
+        log = (
+            SqliteLog(backend.path, PARTITION, heads_kept=FEW_HEADS)
+            if isinstance(backend, InSqlite)
+            else backend.open()
+        )
         log.open_epoch()
         return log
 
@@ -107,7 +111,7 @@ class Agreement(RuleBasedStateMachine):
             self.logs[name] = self._writer(name)
             if crashed:
                 with pytest.raises(Fenced):
-                    old.append([Append((event("late"),), cursor=("memory", 99))])
+                    old.append([Append((event("late"),), cursor=("memory", nth(99)))])
                 old.close()
 
     @invariant()
@@ -118,12 +122,12 @@ class Agreement(RuleBasedStateMachine):
 
     def _agrees_with_oracle(self, log: LogStore) -> None:
         assert_sound(log)
-        stored = log.tail(0, 999)[0]
+        stored = log.tail(nth(0), 999)[0]
         assert [(e.agent, e.key, e.body, e.opens, e.closes) for e in stored] == [
             (d.agent, d.key, d.body, d.opens, d.closes) for d in self.oracle.events
         ]
         for agent in STREAMS:
-            mine = [e for topic in TOPICS for e in log.open_requests(topic, agent)]
+            mine = [e for topic in TOPICS for e in log.open_requests_of(agent, topic)]
             assert keys(sorted(mine, key=lambda e: e.seq)) == self.oracle.open_requests(agent)
             assert [(e.agent, e.key, e.body) for e in log.read(agent)] == [
                 (d.agent, d.key, d.body) for d in self.oracle.whole(agent)
@@ -131,17 +135,18 @@ class Agreement(RuleBasedStateMachine):
             if agent not in self.oracle.forks:
                 saved = [s for s in self.oracle.snapshots.values() if s.agent == agent]
                 assert log.snapshots(agent) == sorted(saved, key=lambda s: -s.seq)
-        assert {c: log.cursor(c) for c in ("memory", "index")} == {"memory": 0, "index": 0} | self.oracle.cursors
+        cursors = {c: log.cursor(c, PARTITION).number for c in ("memory", "index")}
+        assert cursors == {"memory": 0, "index": 0} | self.oracle.cursors
 
 
 def observed(log: LogStore) -> list[object]:
     """Whatever a reader can ask, over small ranges of arguments."""
-    positions = range(log.position() + 2)
+    positions = [nth(number) for number in range(log.position(PARTITION).number + 2)]
     return [
         [log.tail(after, limit, kinds) for after in positions for limit in (1, 3) for kinds in (None, TOLD)],
         [log.read(agent, after, to, 2) for agent in STREAMS for after in (0, 1, 3) for to in (None, 2)],
         [log.heads(after, limit) for after in ("", *STREAMS) for limit in (None, 1)],
-        [log.open_requests(topic) for topic in TOPICS],
+        [log.open_requests(topic, PARTITION) for topic in TOPICS],
         [log.find(agent, key) for agent in STREAMS for key in (*KEYS, "begun")],
         [log.snapshots(agent, to, limit) for agent in STREAMS for to in (None, 0, 2, 4) for limit in (None, 1)],
         [log.lineage(agent) for agent in STREAMS],

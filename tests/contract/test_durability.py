@@ -12,9 +12,9 @@ import pytest
 from palimpsest.events.errors import Fenced, LogReadOnly, LogUnavailable
 from palimpsest.store.logs.contract import Append, LogStore
 from tests.contract import writer
-from tests.contract.backends import Backend
+from tests.contract.backends import PARTITION, Backend
 from tests.contract.conftest import Open
-from tests.contract.words import add, assert_sound, event, events, keys, outcomes, snapshot
+from tests.contract.words import add, assert_sound, event, events, keys, nth, outcomes, snapshot
 
 ROOT = Path(__file__).parents[2]
 
@@ -22,13 +22,13 @@ ROOT = Path(__file__).parents[2]
 
 
 def test_everything_is_there_after_reopening(log: LogStore, open_store: Open) -> None:
-    add(log, *events(3), event("ask", opens="turn"), cursor=("memory", 2), snapshots=[snapshot(4)])
-    before = log.tail(0, 99)
+    add(log, *events(3), event("ask", opens="turn"), cursor=("memory", nth(2)), snapshots=[snapshot(4)])
+    before = log.tail(nth(0), 99)
     log.close()
     again = open_store()
-    assert again.tail(0, 99) == before
-    assert (again.cursor("memory"), again.snapshots("ada")) == (2, [snapshot(4)])
-    assert keys(again.open_requests("turn")) == ["ask"]
+    assert again.tail(nth(0), 99) == before
+    assert (again.cursor("memory", PARTITION), again.snapshots("ada")) == (nth(2), [snapshot(4)])
+    assert keys(again.open_requests("turn", PARTITION)) == ["ask"]
     again.open_epoch()
     assert outcomes(add(again, event("e3"), event("answer", closes="ask"), expected={"ada": 4})) == [
         "duplicate",
@@ -56,21 +56,21 @@ def test_what_was_acknowledged_survives_kill_9(backend: Backend, open_store: Ope
     assert len(stored) - len(acknowledged) <= 2 * 3  # of each round, the transaction in flight at most
     for agent in writer.AGENTS:  # a transaction is there whole or not at all
         assert {e.key for e in log.read(agent) if not e.opens} == stored
-    assert {f"{key}-ask" for key in stored} == set(keys(log.open_requests("inference")))
+    assert {f"{key}-ask" for key in stored} == set(keys(log.open_requests("inference", PARTITION)))
 
 
 # --- fault
 
 
 def test_a_full_disk_refuses_with_nothing_written_and_room_mends_it(log: LogStore, backend: Backend) -> None:
-    add(log, *events(3), cursor=("memory", 1))
+    add(log, *events(3), cursor=("memory", nth(1)))
     if not backend.fill_up(log):
         pytest.skip("this backend has no way to fill its disk")
     large = [event(f"large{n}", "bob" if n % 2 else "ada", body=b"x" * 50_000) for n in range(4)]
     for _ in range(2):
         with pytest.raises(LogUnavailable, match="Free space in"):
-            log.append([Append((event("small", "carol"),)), Append(tuple(large), cursor=("memory", 9))])
-    assert (log.position(), log.cursor("memory"), log.head("carol")) == (3, 1, None)
+            log.append([Append((event("small", "carol"),)), Append(tuple(large), cursor=("memory", nth(9)))])
+    assert (log.position(PARTITION), log.cursor("memory", PARTITION), log.head("carol")) == (nth(3), nth(1), None)
     assert_sound(log)
     backend.make_room(log)
     assert outcomes(add(log, *large, expected={"ada": 3, "bob": 0})) == ["appended"] * 4
@@ -87,7 +87,7 @@ def test_whoever_opened_no_epoch_only_reads(log: LogStore, open_store: Open) -> 
     with pytest.raises(LogReadOnly, match="open_epoch"):
         add(reader, event("2"))
     with pytest.raises(LogReadOnly):
-        add(reader, cursor=("memory", 1))
+        add(reader, cursor=("memory", nth(1)))
     assert reader.snapshots("ada") == [snapshot(1)]
     assert outcomes(add(log, event("2"))) == ["appended"]
     assert keys(reader.read("ada")) == ["1", "2"]
@@ -98,11 +98,11 @@ def test_a_replaced_writer_can_no_longer_write(log: LogStore, open_store: Open) 
     newer = open_store()
     assert newer.open_epoch() == 2
     with pytest.raises(Fenced) as refusal:
-        add(log, event("2"), cursor=("memory", 1))
+        add(log, event("2"), cursor=("memory", nth(1)))
     assert (refusal.value.epoch, refusal.value.current) == (1, 2)
     with pytest.raises(Fenced):
-        add(log, cursor=("memory", 1))
-    assert (log.position(), log.cursor("memory")) == (1, 0)
+        add(log, cursor=("memory", nth(1)))
+    assert (log.position(PARTITION), log.cursor("memory", PARTITION)) == (nth(1), nth(0))
     assert outcomes(add(newer, event("2"), expected={"ada": 1})) == ["appended"]
 
 
@@ -130,7 +130,7 @@ def test_threads_that_append_through_one_store(log: LogStore) -> None:
         shared = [outcome for thread in pool.map(work, range(6)) for outcome in thread]
     assert sorted(set(shared)) == ["appended", "duplicate"]
     assert shared.count("appended") == 20
-    assert log.position() == 6 * 20 + 20
+    assert log.position(PARTITION) == nth(6 * 20 + 20)
     assert_sound(log)
 
 
@@ -141,7 +141,7 @@ def test_of_threads_that_expect_the_same_seq_one_wins(log: LogStore) -> None:
     with ThreadPoolExecutor(4) as pool:
         won = [outcome for thread in pool.map(work, range(4)) for outcome in thread]
     assert set(won) <= {"appended", "conflict"}
-    assert won.count("appended") == log.position()
+    assert won.count("appended") == log.position(PARTITION).number
     assert_sound(log)
 
 
@@ -152,8 +152,8 @@ def test_threads_read_while_others_append_and_see_no_half_of_an_append(log: LogS
 
     with ThreadPoolExecutor(1) as pool:
         writing = pool.submit(write)
-        cursor = 0
-        while cursor < 200:
+        cursor = nth(0)
+        while cursor < nth(200):
             found, cursor = log.tail(cursor, 1000)
             assert [e.agent for e in found] == ["ada", "bob"] * (len(found) // 2)
         writing.result()

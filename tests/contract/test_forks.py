@@ -12,9 +12,9 @@ from palimpsest.events.envelope import Draft, chain
 from palimpsest.events.types import Parent
 from palimpsest.store.logs.contract import Append, LogStore
 from palimpsest.store.logs.sqlite_log import SqliteLog
-from tests.contract.backends import Backend
+from tests.contract.backends import PARTITION, Backend
 from tests.contract.conftest import Open
-from tests.contract.words import add, assert_sound, event, events, keys, kinds, outcomes, snapshot
+from tests.contract.words import add, assert_sound, event, events, keys, kinds, nth, outcomes, snapshot
 
 
 def fork(log: LogStore, name: str, agent: str, seq: int, *drafts: Draft) -> str:
@@ -35,7 +35,7 @@ def family(log: LogStore) -> LogStore:
 def test_a_fork_goes_on_from_its_parents_seq_and_hash(log: LogStore) -> None:
     add(log, *events(5))
     (answer,) = add(log, event("begins", "fay"), expected={"fay": 0}, forks={"fay": Parent(agent="ada", seq=3)})
-    assert (answer.outcome, answer.seq, answer.position) == ("appended", 4, 6)
+    assert (answer.outcome, answer.seq, answer.position) == ("appended", 4, nth(6))
     begins = log.read("fay")[-1]
     assert begins.hash == chain(log.read("ada")[2].hash, 4, begins)
     assert_sound(log)
@@ -103,7 +103,7 @@ def test_a_fork_at_what_the_parent_inherited_is_the_grandparents(family: LogStor
 
 def test_seq_at_says_where_a_fork_stood_at_a_position(family: LogStore) -> None:
     positions = [e.position for e in family.read("gus")]
-    for position in range(family.position() + 1):
+    for position in map(nth, range(family.position(PARTITION).number + 1)):
         assert family.seq_at("gus", position) == sum(p <= position for p in positions), position
 
 
@@ -111,12 +111,12 @@ def test_keys_and_open_requests_are_a_streams_own(log: LogStore) -> None:
     add(log, event("asked", opens="turn"))
     assert fork(log, "fay", "ada", 1, event("begins", "fay")) == "appended"
     assert log.find("fay", "asked") is None
-    assert log.open_requests("turn", "fay") == []
+    assert log.open_requests_of("fay", "turn") == []
     assert outcomes(add(log, event("a:asked", "fay", closes="asked"))) == ["closed"]
     assert outcomes(add(log, event("asked", "fay", opens="turn"))) == ["appended"]
     assert outcomes(add(log, event("a:asked", "fay", closes="asked"))) == ["appended"]
-    assert keys(log.open_requests("turn")) == ["asked"]
-    assert log.open_requests("turn")[0].agent == "ada"
+    assert keys(log.open_requests("turn", PARTITION)) == ["asked"]
+    assert log.open_requests("turn", PARTITION)[0].agent == "ada"
 
 
 def test_a_parents_snapshots_serve_its_fork_up_to_where_it_begins(log: LogStore) -> None:
@@ -130,9 +130,9 @@ def test_a_parents_snapshots_serve_its_fork_up_to_where_it_begins(log: LogStore)
 
 @pytest.mark.parametrize(("agent", "seq"), [("ada", 6), ("ada", 0), ("ada", -1), ("nobody", 1), ("fay", 7)])
 def test_a_parent_that_has_no_such_seq_has_no_fork(family: LogStore, agent: str, seq: int) -> None:
-    before = family.position()
+    before = family.position(PARTITION)
     assert fork(family, "hal", agent, seq) == "no parent"
-    assert family.position() == before
+    assert family.position(PARTITION) == before
     assert family.head("hal") is None
     assert family.lineage("hal") == []
 
@@ -181,15 +181,15 @@ def test_both_go_their_own_ways(family: LogStore) -> None:
 
 def test_a_file_from_before_there_were_forks_opens_unchanged(tmp_path: Path) -> None:
     path = tmp_path / "log.sqlite"
-    with SqliteLog(path) as log:
+    with SqliteLog(path, PARTITION) as log:
         log.open_epoch()
         add(log, *events(2))
         stored = log.read("ada")
     with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
         connection.execute("DROP TABLE forks")
-    with SqliteLog.open_readonly(path) as early:
+    with SqliteLog.open_readonly(path, PARTITION) as early:
         assert (early.read("ada"), early.lineage("ada")) == (stored, [])
-        with SqliteLog(path) as log:
+        with SqliteLog(path, PARTITION) as log:
             log.open_epoch()
             assert log.read("ada") == stored
             assert fork(log, "fay", "ada", 1) == "appended"

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from palimpsest.store.logs.contract import LogStore
-from tests.contract.words import add, assert_sound, event, events, keys, kinds, snapshot
+from tests.contract.backends import PARTITION
+from tests.contract.words import add, assert_sound, event, events, keys, kinds, nth, snapshot
 
 # --- read
 
@@ -40,7 +41,8 @@ def test_an_unknown_stream_has_nothing(log: LogStore) -> None:
 
 
 def test_an_empty_log(log: LogStore) -> None:
-    assert (log.position(), log.heads(), log.tail(0, 10), log.open_requests("turn")) == (0, [], ([], 0), [])
+    assert (log.position(PARTITION), log.heads(), log.tail(nth(0), 10)) == (nth(0), [], ([], nth(0)))
+    assert log.open_requests("turn", PARTITION) == []
 
 
 def test_one_event_by_key_and_one_hash_by_seq(log: LogStore) -> None:
@@ -68,7 +70,7 @@ def test_a_head_follows_its_stream(log: LogStore) -> None:
     add(log, event("x", "bob"), event("long-key"))
     head = log.head("ada")
     assert head is not None
-    assert (head.seq, head.position, head.created_ms, head.updated_ms) == (2, 3, 1001, 1008)
+    assert (head.seq, head.position, head.created_ms, head.updated_ms) == (2, nth(3), 1001, 1008)
     assert head.hash == log.hash_at("ada", 2)
 
 
@@ -77,29 +79,29 @@ def test_a_head_follows_its_stream(log: LogStore) -> None:
 
 def test_a_tail_walks_the_partition_in_batches(log: LogStore) -> None:
     add(log, *events(3), *events(2, "bob"))
-    first, cursor = log.tail(0, 2)
-    assert (keys(first), cursor) == (["e1", "e2"], 2)
+    first, cursor = log.tail(nth(0), 2)
+    assert (keys(first), cursor) == (["e1", "e2"], nth(2))
     second, cursor = log.tail(cursor, 3)
-    assert ([(e.agent, e.key) for e in second], cursor) == ([("ada", "e3"), ("bob", "e1"), ("bob", "e2")], 5)
-    assert log.tail(cursor, 2) == ([], 5)
-    assert log.tail(1, 0) == ([], 1)
+    assert ([(e.agent, e.key) for e in second], cursor) == ([("ada", "e3"), ("bob", "e1"), ("bob", "e2")], nth(5))
+    assert log.tail(cursor, 2) == ([], nth(5))
+    assert log.tail(nth(1), 0) == ([], nth(1))
 
 
 def test_a_tail_of_kinds_says_how_far_it_looked(log: LogStore) -> None:
     add(log, *(event(f"{n}", kind=kind) for n, kind in enumerate("abacaab")))
     wanted = kinds("bc")
-    assert [e.position for e in log.tail(0, 9, wanted)[0]] == [2, 4, 7]
-    assert log.tail(0, 9, wanted)[1] == 7
-    found, cursor = log.tail(0, 2, wanted)
-    assert ([e.position for e in found], cursor) == ([2, 4], 4)
-    assert log.tail(0, 9, kinds("x")) == ([], 7)
-    assert log.tail(3, 9, frozenset()) == ([], 7)
-    assert log.tail(4, 1, kinds("c")) == ([], 7)
+    assert [e.position for e in log.tail(nth(0), 9, wanted)[0]] == [nth(2), nth(4), nth(7)]
+    assert log.tail(nth(0), 9, wanted)[1] == nth(7)
+    found, cursor = log.tail(nth(0), 2, wanted)
+    assert ([e.position for e in found], cursor) == ([nth(2), nth(4)], nth(4))
+    assert log.tail(nth(0), 9, kinds("x")) == ([], nth(7))
+    assert log.tail(nth(3), 9, frozenset()) == ([], nth(7))
+    assert log.tail(nth(4), 1, kinds("c")) == ([], nth(7))
 
 
 def test_a_cursor_beyond_the_end_stays(log: LogStore) -> None:
     add(log, event("1"))
-    assert log.tail(9, 5) == ([], 9)
+    assert log.tail(nth(9), 5) == ([], nth(9))
 
 
 # --- a stream's events of some kinds, and where it stood at a position
@@ -119,7 +121,7 @@ def test_seq_at_says_where_a_stream_stood_at_a_position(log: LogStore) -> None:
     for n in range(3):
         add(log, event(f"a{n}"), event(f"b{n}", "bob"), event(f"c{n}", "bob"))
     streams = {agent: [e.position for e in log.read(agent)] for agent in ("ada", "bob", "nobody")}
-    for position in range(11):
+    for position in map(nth, range(11)):
         for agent, positions in streams.items():
             assert log.seq_at(agent, position) == sum(p <= position for p in positions), (agent, position)
 

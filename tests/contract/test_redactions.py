@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from palimpsest.store.bundles.manifest import Redacted
 from palimpsest.store.logs.contract import Append, LogStore
 from palimpsest.store.logs.sqlite_log import SqliteLog
+from tests.contract.backends import PARTITION
 from tests.contract.conftest import Open
 from tests.contract.words import add, event, outcomes
 
@@ -44,14 +45,14 @@ def test_the_last_word_counts(log: LogStore) -> None:
 
 def test_a_file_from_before_it_was_kept_has_none_until_it_is_written(tmp_path: Path) -> None:
     path = tmp_path / "log.sqlite"
-    with SqliteLog(path) as log:
+    with SqliteLog(path, PARTITION) as log:
         log.open_epoch()
         add(log, event("in"))
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("DROP TABLE redactions")
-    with SqliteLog.open_readonly(path) as reader:
+    with SqliteLog.open_readonly(path, PARTITION) as reader:
         assert reader.redaction("ada") is None
-        with SqliteLog(path) as log:
+        with SqliteLog(path, PARTITION) as log:
             log.open_epoch()
             log.append([Append((event("in-2"),), redactions=(MASKED,))])
         assert reader.redaction("ada") == MASKED

@@ -6,6 +6,7 @@ import pytest
 
 from palimpsest.events.envelope import Draft
 from palimpsest.store.logs.contract import Append, Appended, LogStore
+from tests.contract.backends import PARTITION
 from tests.contract.words import add, assert_sound, event, keys, outcomes
 
 
@@ -17,7 +18,7 @@ def at_rest(log: LogStore, *drafts: Draft) -> list[Appended]:
 def test_what_is_opened_at_rest_is_owed_by_nobody(log: LogStore) -> None:
     assert outcomes(at_rest(log, event("in", opens="turn"), event("tea", opens="alarm"))) == ["appended"] * 2
     for topic in ("turn", "alarm"):
-        assert log.open_requests(topic) == log.open_requests(topic, "ada") == []
+        assert log.open_requests(topic, PARTITION) == log.open_requests_of("ada", topic) == []
     assert [each.opens for each in log.read("ada")] == ["turn", "alarm"], "the events are what they were"
     assert_sound(log)
 
@@ -37,10 +38,10 @@ def test_what_rests_can_be_closed_once(log: LogStore, reopened: bool) -> None:
         log.open_epoch()
     assert outcomes(add(log, event("off", closes="tea"))) == ["appended"]
     assert outcomes(add(log, event("off-2", closes="tea"))) == ["closed"]
-    assert log.open_requests("alarm") == []
+    assert log.open_requests("alarm", PARTITION) == []
 
 
 def test_what_comes_after_is_open_again(log: LogStore) -> None:
     at_rest(log, event("in", opens="turn"))
     add(log, event("in-2", opens="turn"))
-    assert keys(log.open_requests("turn")) == ["in-2"]
+    assert keys(log.open_requests("turn", PARTITION)) == ["in-2"]

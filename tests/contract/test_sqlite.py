@@ -20,7 +20,8 @@ from palimpsest.store.logs.contract import Append
 from palimpsest.store.logs.sqlite_file import FORMAT, migrate
 from palimpsest.store.logs.sqlite_log import Head, HeadCache, SqliteLog
 from palimpsest.store.logs.sqlite_reader import SqliteReader
-from tests.contract.words import add, assert_sound, event, events, keys, outcomes
+from tests.contract.backends import PARTITION
+from tests.contract.words import add, assert_sound, event, events, keys, nth, outcomes
 
 ROOT = Path(__file__).parents[2]
 NOBODY = 65534
@@ -32,7 +33,7 @@ def path(tmp_path: Path) -> Path:
 
 
 def written(path: Path, count: int = 3) -> SqliteLog:
-    log = SqliteLog(path)
+    log = SqliteLog(path, PARTITION)
     log.open_epoch()
     add(log, *events(count))
     return log
@@ -56,7 +57,7 @@ def test_the_file_is_durable_and_says_what_it_is(path: Path) -> None:
     with contextlib.closing(sqlite3.connect(path)) as connection:
         pragmas = [connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("user_version", "journal_mode")]
     assert pragmas == [FORMAT, "wal"]
-    with contextlib.closing(SqliteLog(path)) as log:
+    with contextlib.closing(SqliteLog(path, PARTITION)) as log:
         assert log._writing.execute("PRAGMA synchronous").fetchone() == (2,)
 
 
@@ -89,7 +90,10 @@ def test_a_file_with_torn_pages_is_named(path: Path) -> None:
     torn = bytearray(path.read_bytes())
     torn[4096:] = b"\xff" * (len(torn) - 4096)
     path.write_bytes(torn)
-    with contextlib.closing(SqliteLog.open_readonly(path)) as log, pytest.raises(LogUnreadable, match="malformed"):
+    with (
+        contextlib.closing(SqliteLog.open_readonly(path, PARTITION)) as log,
+        pytest.raises(LogUnreadable, match="malformed"),
+    ):
         log.read("ada")
 
 
@@ -116,13 +120,13 @@ def test_migrations_run_in_order_and_all_or_none(path: Path) -> None:
 
 def test_there_is_nothing_to_read_where_there_is_no_log(path: Path) -> None:
     with pytest.raises(BadInput, match="There is no log"):
-        SqliteLog.open_readonly(path)
+        SqliteLog.open_readonly(path, PARTITION)
     with pytest.raises(BadInput):
-        SqliteLog.open_readonly(path.parent / "nowhere" / "log")
+        SqliteLog.open_readonly(path.parent / "nowhere" / "log", PARTITION)
     assert contents(path.parent) == {}
     path.touch()
     with pytest.raises(BadInput):
-        SqliteLog.open_readonly(path)
+        SqliteLog.open_readonly(path, PARTITION)
     assert contents(path.parent) == {path.name: b""}
 
 
@@ -133,23 +137,23 @@ def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
 
 def test_a_reader_follows_a_live_writer_and_stays_when_it_ends(path: Path) -> None:
     log = written(path)
-    with SqliteLog.open_readonly(path) as reader:
-        assert reader.position() == 3
+    with SqliteLog.open_readonly(path, PARTITION) as reader:
+        assert reader.position(PARTITION) == nth(3)
         add(log, event("later"))
         assert keys(reader.read("ada", after=3)) == ["later"]
         log.close()
-        assert reader.position() == 4
+        assert reader.position(PARTITION) == nth(4)
         with contextlib.closing(written(path)) as again:
             add(again, event("latest"))
-            assert reader.position() == 5
+            assert reader.position(PARTITION) == nth(5)
 
 
 def test_a_reader_needs_no_writer_and_changes_no_log(path: Path) -> None:
     written(path).close()
     before = path.read_bytes()
-    with SqliteLog.open_readonly(path) as reader:
+    with SqliteLog.open_readonly(path, PARTITION) as reader:
         assert_sound(reader)
-        assert reader.position() == 3
+        assert reader.position(PARTITION) == nth(3)
     assert path.read_bytes() == before
 
 
@@ -158,8 +162,8 @@ def test_a_reader_of_a_writer_that_was_killed_misses_nothing(path: Path) -> None
     kill = f"written(Path(sys.argv[1])); os.kill(os.getpid(), {int(signal.SIGKILL)})"
     killed = subprocess.run([sys.executable, "-c", f"{program}; {kill}", str(path)], cwd=ROOT, check=False)
     assert killed.returncode == -signal.SIGKILL
-    with SqliteLog.open_readonly(path) as reader:
-        assert reader.position() == 3
+    with SqliteLog.open_readonly(path, PARTITION) as reader:
+        assert reader.position(PARTITION) == nth(3)
 
 
 @pytest.fixture
@@ -184,7 +188,7 @@ def test_a_read_only_copy_can_be_read_whole_and_stays_as_it_is(path: Path, seale
     assert (sealed / f"{path.name}-wal").exists() == live
     sealed.chmod(0o555)
     before = contents(sealed)
-    assert as_nobody(lambda: SqliteLog.open_readonly(sealed / path.name)) == 3
+    assert as_nobody(lambda: SqliteLog.open_readonly(sealed / path.name, PARTITION)) == 3
     assert contents(sealed) == before
 
 
@@ -210,7 +214,7 @@ def test_a_failed_transaction_leaves_no_head_ahead_of_the_file(path: Path) -> No
     log = written(path)
     execute(path, "CREATE TRIGGER refuse BEFORE INSERT ON cursors BEGIN SELECT raise(ABORT, 'refused'); END")
     with pytest.raises(sqlite3.IntegrityError, match="refused"):
-        log.append([Append((event("lost"), event("lost", "bob"))), Append((), cursor=("memory", 1))])
+        log.append([Append((event("lost"), event("lost", "bob"))), Append((), cursor=("memory", nth(1)))])
     execute(path, "DROP TRIGGER refuse")
     assert outcomes(add(log, event("kept"), event("1", "bob"), expected={"ada": 3, "bob": 0})) == ["appended"] * 2
     assert_sound(log)
@@ -230,15 +234,15 @@ def test_a_locked_file_is_reported_and_nothing_is_written(path: Path) -> None:
 
 
 def test_a_log_may_be_given_so_much_room(path: Path) -> None:
-    log = SqliteLog(path, max_pages=40)
+    log = SqliteLog(path, PARTITION, max_pages=40)
     log.open_epoch()
     with pytest.raises(LogUnavailable, match="disk is full"):
         for n in range(100):
             add(log, event(f"{n}", body=b"x" * 4000))
-    taken = log.position()
+    taken = log.position(PARTITION).number
     assert 5 < taken < 40
     log.close()
-    with contextlib.closing(SqliteLog(path)) as roomier:
+    with contextlib.closing(SqliteLog(path, PARTITION)) as roomier:
         roomier.open_epoch()
         assert outcomes(add(roomier, *events(50), expected={"ada": taken})) == ["appended"] * 50
         assert_sound(roomier)
@@ -260,4 +264,4 @@ def test_every_error_is_one_of_ours(path: Path) -> None:
         assert issubclass(error, PalimpsestError)
     path.mkdir()
     with pytest.raises(PalimpsestError, match="cannot be opened"):
-        SqliteLog(path)
+        SqliteLog(path, PARTITION)

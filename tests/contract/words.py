@@ -7,15 +7,21 @@ from typing import cast
 
 from palimpsest.events.envelope import GENESIS, Draft, Envelope, chain
 from palimpsest.events.kinds import Kind
+from palimpsest.events.position import Position
 from palimpsest.events.types import Parent
 from palimpsest.events.vocabulary import Opens
 from palimpsest.store.logs.contract import Append, Appended, LogReader, LogStore, Snapshot
+from tests.contract.backends import PARTITION
 
 
 def event(
     key: str, agent: str = "ada", *, opens: Opens = "", closes: str = "", kind: str = "Noted", body: bytes = b"text"
 ) -> Draft:
     return Draft(agent, 1000 + len(key), cast(Kind, kind), 1, key, body, 0, "", opens, closes)
+
+
+def nth(number: int) -> Position:
+    return Position(PARTITION, number)
 
 
 def kinds(names: Iterable[str]) -> frozenset[Kind]:
@@ -31,7 +37,7 @@ def add(
     log: LogStore,
     *drafts: Draft,
     expected: Mapping[str, int] | None = None,
-    cursor: tuple[str, int] | None = None,
+    cursor: tuple[str, Position] | None = None,
     snapshots: Sequence[Snapshot] = (),
     forks: Mapping[str, Parent] | None = None,
     together: bool = False,
@@ -56,9 +62,9 @@ def snapshot(seq: int, agent: str = "ada", state: bytes = b"state") -> Snapshot:
 
 def assert_sound(log: LogReader) -> None:
     """What holds of every log: positions and seqs without gaps, hashes that chain, heads at their streams' ends."""
-    everything, end = log.tail(0, 1_000_000)
-    assert [e.position for e in everything] == list(range(1, len(everything) + 1))
-    assert end == log.position() == len(everything)
+    everything, end = log.tail(nth(0), 1_000_000)
+    assert [e.position for e in everything] == [nth(number) for number in range(1, len(everything) + 1)]
+    assert end == log.position(PARTITION) == nth(len(everything))
     heads = log.heads()
     assert [head.agent for head in heads] == sorted({e.agent for e in everything})
     for head in heads:

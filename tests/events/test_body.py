@@ -84,7 +84,7 @@ def test_they_are_for_the_agents_own_server() -> None:
 
 def test_headers_go_with_the_job_and_not_into_the_body() -> None:
     story = Story(**ASKED, **SET).says("Hi.")
-    envelope = story.log.open_requests("inference", AGENT)[0]
+    envelope = story.log.open_requests_of(AGENT, "inference")[0]
     asked = job(story.state, envelope, story.the(InferenceRequested))
     assert asked.headers == {"X-Title": "Palimpsest"}
     assert b"X-Title" not in asked.request

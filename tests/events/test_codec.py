@@ -22,6 +22,7 @@ from palimpsest.events.types import (
     ToolCall,
     UserMessageReceived,
 )
+from tests.worlds.positions import nth
 
 _FILLED: dict[type, Any] = {str: "text", int: 7, bytes: b"\x01", float: 0.5, bool: True}
 
@@ -46,7 +47,7 @@ def _value(type_: Any) -> Any:
 
 
 def envelope(event: Event, **changes: Any) -> Envelope:
-    placed = place(draft("ada", 0, event, key="k"), 5, 5, GENESIS)
+    placed = place(draft("ada", 0, event, key="k"), 5, nth(5), GENESIS)
     return msgspec.structs.replace(placed, **changes)
 
 

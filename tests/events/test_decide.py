@@ -16,6 +16,7 @@ from palimpsest.events.eviction import budget_tokens
 from palimpsest.events.evolve import fold
 from palimpsest.events.inputs import text_of
 from palimpsest.events.passages import chunks, input_text
+from palimpsest.events.position import FIRST_PARTITION
 from palimpsest.events.state import State
 from palimpsest.events.types import (
     AlertRaised,
@@ -55,7 +56,7 @@ def test_a_message_leads_to_an_answer_and_the_end() -> None:
     ]  # fmt: skip
     assert story.the(MessageSent) == MessageSent(text="Well.", call="say")
     assert story.the(TurnEnded) == TurnEnded(input=story.mark + 1, steps=1)
-    assert not story.log.open_requests("turn")
+    assert not story.log.open_requests("turn", FIRST_PARTITION)
 
 
 def test_every_event_of_a_turn_names_its_input_and_its_cause() -> None:
@@ -409,7 +410,7 @@ def test_a_failed_inference_ends_the_turn_and_says_why(error: NoAnswer) -> None:
 
 def test_a_stop_cancels_the_open_inference() -> None:
     story = Story().says("Hello?")
-    asked = story.log.open_requests("inference")[0].key
+    asked = story.log.open_requests("inference", FIRST_PARTITION)[0].key
     story.stops("enough")
     assert story.the(InferenceCancelled).reason == "stopped by the user: enough"
     assert story.the(TurnEnded).reason == "stopped"
@@ -423,7 +424,7 @@ def test_a_stop_while_a_function_is_open_gives_every_call_a_result() -> None:
     assert story.phase == "calling"
     story.stops()
     assert [event.call for event in story.all(FunctionFailed)] == ["c1", "c2"]
-    assert not story.log.open_requests("storage")
+    assert not story.log.open_requests("storage", FIRST_PARTITION)
     assert story.says("Next.").phase == "inferring"
 
 
@@ -521,7 +522,7 @@ def test_timed_heartbeats_are_skipped_while_they_are_paused() -> None:
     story.sets(beat).marks().fires(beat)
     assert story.kinds == ["TimerFired", "InputSkipped"]
     assert "paused" in story.the(InputSkipped).reason
-    assert not story.log.open_requests("turn")
+    assert not story.log.open_requests("turn", FIRST_PARTITION)
     story.now_ms += 30 * MINUTE_MS
     late = msgspec.structs.replace(beat, due_ms=story.now_ms)
     assert story.sets(late).fires(late).phase == "inferring"
@@ -700,7 +701,7 @@ def _until_summarising() -> Story:
 
 def test_a_late_return_after_a_stop_is_refused_by_the_log() -> None:
     story = Story().says("Search.").answers(call("conversation_search", query="x"))
-    asked = story.log.open_requests("storage")[0]
+    asked = story.log.open_requests("storage", FIRST_PARTITION)[0]
     story.stops()
     late = FunctionReturned(call="c1", result="found")
     made = draft(AGENT, story.now_ms, late, key=answer_key(asked.key), closes=asked.key)

@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from palimpsest.events.envelope import GENESIS, Draft, Envelope, answer_key, chain, place
+from tests.worlds.positions import nth
 
 DRAFT = Draft("ada", 1_700_000_000_000, "MessageSent", 1, "t1.0", b"\x81\xa4text\xa2hi", 1, "t1", "inference", "t0")
 
@@ -42,7 +43,7 @@ def test_the_chain_covers_every_field(field: str) -> None:
 def test_the_chain_covers_the_past_and_the_seq_and_leaves_the_position_out() -> None:
     assert chain(b"\x01" * 32, 1, DRAFT) != chain(GENESIS, 1, DRAFT)
     assert chain(GENESIS, 2, DRAFT) != chain(GENESIS, 1, DRAFT)
-    assert place(DRAFT, 1, 5, GENESIS).hash == place(DRAFT, 1, 6, GENESIS).hash
+    assert place(DRAFT, 1, nth(5), GENESIS).hash == place(DRAFT, 1, nth(6), GENESIS).hash
 
 
 def test_bytes_cannot_move_from_one_field_to_the_next() -> None:
@@ -51,14 +52,14 @@ def test_bytes_cannot_move_from_one_field_to_the_next() -> None:
 
 
 def test_place_keeps_the_draft_and_chains_it() -> None:
-    envelope = place(DRAFT, 3, 7, GENESIS)
+    envelope = place(DRAFT, 3, nth(7), GENESIS)
     assert {field: getattr(envelope, field) for field in OTHER} == msgspec.structs.asdict(DRAFT)
-    assert (envelope.seq, envelope.position) == (3, 7)
+    assert (envelope.seq, envelope.position) == (3, nth(7))
     assert envelope.hash == chain(GENESIS, 3, DRAFT) == chain(GENESIS, 3, envelope)
 
 
 def test_envelopes_and_drafts_cross_a_process_whole() -> None:
-    envelope = place(DRAFT, 3, 7, GENESIS)
+    envelope = place(DRAFT, 3, nth(7), GENESIS)
     assert msgspec.msgpack.decode(msgspec.msgpack.encode(envelope), type=Envelope) == envelope
     assert msgspec.msgpack.decode(msgspec.msgpack.encode(DRAFT), type=Draft) == DRAFT
 

@@ -31,6 +31,7 @@ from palimpsest.events.types import (
     TurnStarted,
     UserMessageReceived,
 )
+from tests.worlds.positions import nth
 from tests.worlds.simulated import World
 from tests.worlds.story import START_MS, Story, call, say
 
@@ -40,7 +41,7 @@ def stream(*events: Event) -> list[Envelope]:
     placed: list[Envelope] = []
     for seq, event in enumerate(events, 1):
         previous = placed[-1].hash if placed else GENESIS
-        placed.append(place(draft("ada", START_MS, event, key=f"k{seq}"), seq, seq, previous))
+        placed.append(place(draft("ada", START_MS, event, key=f"k{seq}"), seq, nth(seq), previous))
     return placed
 
 

@@ -32,6 +32,7 @@ from palimpsest.events.types import (
     UserMessageReceived,
 )
 from palimpsest.events.vocabulary import Opens
+from tests.worlds.positions import nth
 from tests.worlds.story import AGENT, START_MS, Story, call, quarter
 
 FORK = "fay"
@@ -55,7 +56,7 @@ class Fork:
         return self
 
     def take(self, made: Draft) -> None:
-        self.state = evolve(self.state, place(made, self.state.seq + 1, 0, GENESIS), decode(made))
+        self.state = evolve(self.state, place(made, self.state.seq + 1, nth(0), GENESIS), decode(made))
 
     def resumes(self) -> list[Draft]:
         drafts = resumption(self.state, START_MS)
@@ -211,7 +212,7 @@ def test_a_fork_that_does_not_stand_where_it_says_is_damage(agent: str, parent: 
     state = Story().state
     event = AgentForked(parent=Parent(agent=parent[0], seq=state.seq + parent[1]), hash=b"")
     with pytest.raises(LogDamaged, match="it forks agent"):
-        evolve(state, place(draft(agent, 0, event, key="f"), state.seq + 1, 0, GENESIS), event)
+        evolve(state, place(draft(agent, 0, event, key="f"), state.seq + 1, nth(0), GENESIS), event)
 
 
 def test_an_input_is_not_taken_up_twice() -> None:
@@ -228,7 +229,7 @@ def _stream(hash_: bytes | None = None) -> list[Envelope]:
     stream = story.log.read(AGENT)
     parent = Parent(agent=AGENT, seq=stream[-1].seq)
     event = AgentForked(parent=parent, hash=stream[-1].hash if hash_ is None else hash_)
-    begun = place(draft(FORK, START_MS, event, key="fork"), parent.seq + 1, 99, stream[-1].hash)
+    begun = place(draft(FORK, START_MS, event, key="fork"), parent.seq + 1, nth(99), stream[-1].hash)
     return [*stream, begun]
 
 

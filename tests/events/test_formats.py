@@ -13,6 +13,7 @@ from palimpsest.events.formats import EMPTY_CONTENT, NEWBORN, NUMBERED, PARTS, T
 from palimpsest.events.prompts import newborn
 from palimpsest.events.replay import replay
 from palimpsest.events.types import FormatChanged, Settings, TurnEnded
+from tests.worlds.positions import nth
 from tests.worlds.story import AGENT, Story, call, say
 
 
@@ -68,10 +69,10 @@ def test_parts_are_ordered_and_unknown_ones_are_named() -> None:
 def test_a_part_of_a_newer_version_is_refused_by_name() -> None:
     born = draft(AGENT, 0, msgspec.structs.replace(newborn(Settings()), parts=("holograms",)), key="create")
     with pytest.raises(NewerFormat, match=r"'ada' has contexts with the part 'holograms' \(event 1\).*upgrade"):
-        fold([place(born, 1, 1, GENESIS)])
+        fold([place(born, 1, nth(1), GENESIS)])
     moved = draft(AGENT, 0, FormatChanged(parts=("holograms",)), key="moved")
     with pytest.raises(NewerFormat, match=r"'holograms' \(event 9\)"):
-        fold([place(moved, 9, 9, GENESIS)], msgspec.structs.replace(Story().state, seq=8))
+        fold([place(moved, 9, nth(9), GENESIS)], msgspec.structs.replace(Story().state, seq=8))
 
 
 def test_a_context_does_not_hang_on_the_order_in_which_parts_are_named() -> None:

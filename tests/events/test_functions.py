@@ -17,6 +17,7 @@ from palimpsest.events.functions.catalogue import FUNCTIONS
 from palimpsest.events.functions.timers import MAX_TIMERS
 from palimpsest.events.loose_json import MAX_DEPTH
 from palimpsest.events.passages import chunks
+from palimpsest.events.position import FIRST_PARTITION
 from palimpsest.events.types import (
     ArchivalMemoryInserted,
     CoreMemoryAppended,
@@ -318,7 +319,7 @@ def test_a_timer_is_set_listed_and_cancelled() -> None:
     story.answers(call("cancel_timer", timer="t1"), say())
     assert story.the(TimerCancelled) == TimerCancelled(timer_id="t1", call="c1")
     assert story.state.alarms == ()
-    assert not story.log.open_requests("alarm")
+    assert not story.log.open_requests("alarm", FIRST_PARTITION)
 
 
 def test_a_timer_that_is_not_there_cannot_be_cancelled() -> None:

@@ -7,6 +7,7 @@ from msgspec.structs import replace
 from palimpsest.events.codec import answer, draft
 from palimpsest.events.envelope import answer_key
 from palimpsest.events.inference import InferenceDesk, Job, job, sent
+from palimpsest.events.position import FIRST_PARTITION
 from palimpsest.events.types import InferenceCompleted, InferenceFailed, InferenceRequested, UserMessageReceived
 from palimpsest.store.logs.contract import Append
 from tests.worlds.story import AGENT, Story, call, say
@@ -19,7 +20,7 @@ def desk_on(story: Story) -> tuple[list[Job], list[tuple[str, str]]]:
 def test_a_request_becomes_a_job_with_the_very_bytes_that_were_asked_for() -> None:
     story = Story(model="gpt-x", base_url="http://localhost:1").says("Hi.")
     jobs, cancelled = desk_on(story)
-    asked = story.log.open_requests("inference")[0]
+    asked = story.log.open_requests("inference", FIRST_PARTITION)[0]
     last = jobs[-1]
     assert cancelled == []
     assert (last.agent, last.key, last.turn, last.purpose) == (AGENT, asked.key, asked.turn, "reply")
@@ -63,7 +64,7 @@ def test_an_answer_closes_its_request_and_a_second_one_is_dropped() -> None:
 
 def test_a_cancelled_inference_is_named() -> None:
     story = Story().says("Hi.")
-    key = story.log.open_requests("inference")[0].key
+    key = story.log.open_requests("inference", FIRST_PARTITION)[0].key
     assert desk_on(story.stops())[1] == [(AGENT, key)]
 
 
@@ -109,7 +110,7 @@ def test_a_job_is_rendered_from_the_fold_up_to_its_request() -> None:
     story = Story().says("Hi.")
     before = desk_on(story)[0][-1]
     story.says("Another.").changes(model="other")
-    asked = story.log.open_requests("inference")[0]
+    asked = story.log.open_requests("inference", FIRST_PARTITION)[0]
     desk = InferenceDesk()
     desk.take(story.log.read(AGENT, to=asked.seq))
     state = desk.states.get(AGENT)

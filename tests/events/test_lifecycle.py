@@ -11,6 +11,7 @@ from palimpsest.events.evolve import evolve
 from palimpsest.events.forks import DROPPED, KEPT
 from palimpsest.events.functions.timers import NO_TIMER
 from palimpsest.events.lifecycle import RETIRED, reinstating, retiring
+from palimpsest.events.position import FIRST_PARTITION
 from palimpsest.events.state import State, from_bytes, to_bytes
 from palimpsest.events.types import (
     AgentForked,
@@ -31,6 +32,7 @@ from palimpsest.events.types import (
 )
 from palimpsest.events.vocabulary import TimersGo
 from palimpsest.store.logs.contract import Append
+from tests.worlds.positions import nth
 from tests.worlds.simulated import count
 from tests.worlds.story import AGENT, MINUTE_MS, START_MS, Story, call, say
 
@@ -49,7 +51,7 @@ def test_what_a_retired_agent_gets_is_skipped_without_an_inference() -> None:
     assert [event.reason for event in story.all(InputSkipped)] == [RETIRED, RETIRED]
     assert not story.all(InferenceRequested)
     assert story.state.pending == ()
-    assert not story.log.open_requests("turn")
+    assert not story.log.open_requests("turn", FIRST_PARTITION)
 
 
 def test_what_came_before_the_retirement_is_answered() -> None:
@@ -64,13 +66,13 @@ def test_an_agent_that_is_taken_back_goes_on() -> None:
     story = Story().retires().says("Lost.").returns_to_work().marks().says("Hello.").answers(say("Hi."))
     assert story.the(MessageSent).text == "Hi."
     assert story.state.retired is None
-    assert not story.log.open_requests("retirement")
+    assert not story.log.open_requests("retirement", FIRST_PARTITION)
 
 
 def test_the_log_lists_the_retired_and_no_alarm_of_theirs() -> None:
     story = Story().sets(TEA).retires("on holiday")
-    assert [envelope.agent for envelope in story.log.open_requests("retirement")] == [AGENT]
-    assert not story.log.open_requests("alarm")
+    assert [envelope.agent for envelope in story.log.open_requests("retirement", FIRST_PARTITION)] == [AGENT]
+    assert not story.log.open_requests("alarm", FIRST_PARTITION)
     assert story.the(AgentRetired) == AgentRetired(reason="on holiday", timers=(TEA,))
     assert story.the(TimerCancelled).timer_id == "tea"
     assert story.state.retired is not None and story.state.retired.timers == (TEA,)
@@ -81,12 +83,12 @@ def test_its_timers_are_set_again_when_it_is_taken_back() -> None:
     story = Story().sets(TEA).retires().returns_to_work(later).marks()
     assert [alarm.timer for alarm in story.state.alarms] == [later]
     key = story.state.alarms[0].key
-    assert [envelope.key for envelope in story.log.open_requests("alarm")] == [key]
+    assert [envelope.key for envelope in story.log.open_requests("alarm", FIRST_PARTITION)] == [key]
 
 
 def test_a_call_that_is_about_to_set_a_timer_fails_and_the_timer_is_refused_with_it() -> None:
     story = Story().says("Remind me.").answers(call("set_timer", note="tea", in_minutes=5, request_heartbeat=True))
-    (asked,) = story.log.open_requests("timer")
+    (asked,) = story.log.open_requests("timer", FIRST_PARTITION)
     story.retires()
     assert story.the(FunctionFailed).error == NO_TIMER
     late = [
@@ -126,7 +128,7 @@ def test_a_retirement_survives_a_snapshot() -> None:
 def forked(state: State, timers: TimersGo = DROPPED) -> State:
     event = AgentForked(parent=Parent(agent=AGENT, seq=state.seq), hash=b"", timers=timers)
     made = draft("fay", 1, event, key="fork")
-    return evolve(state, place(made, state.seq + 1, 1, GENESIS), event)
+    return evolve(state, place(made, state.seq + 1, nth(1), GENESIS), event)
 
 
 def test_a_fork_of_a_retired_agent_is_not_retired() -> None:
@@ -136,10 +138,10 @@ def test_a_fork_of_a_retired_agent_is_not_retired() -> None:
 def test_a_retired_fork_takes_up_nothing_of_its_parent_s_for_an_input_that_comes_late() -> None:
     fork = forked(Story().sets(TEA).says("Think.").state, KEPT)
     for made in retiring(fork, 1, opened=()):
-        fork = evolve(fork, place(made, fork.seq + 1, 1, GENESIS), decode(made))
+        fork = evolve(fork, place(made, fork.seq + 1, nth(1), GENESIS), decode(made))
     assert fork.retired is not None and fork.retired.timers == (TEA,), "what it kept is remembered"
     late = draft("fay", 1, UserMessageReceived(text="Hello?"), key="in:1", opens="turn")
-    fork = evolve(fork, place(late, fork.seq + 1, 1, GENESIS), decode(late))
+    fork = evolve(fork, place(late, fork.seq + 1, nth(1), GENESIS), decode(late))
     after, drafts = advance(fork, count, MINUTE_MS)
     assert [made.kind for made in drafts] == ["InputSkipped"]
     assert drafts[0].turn == fork.seq, "it is told of its own input, and not of its parent's turn"

@@ -139,7 +139,7 @@ class Agent(RuleBasedStateMachine):
     def an_agent_with_something_to_do_waits_for_somebody(self) -> None:
         state = self.story.state
         assert decide(state, self.story.count) == ()
-        waits = sum(len(self.story.log.open_requests(t, AGENT)) for t in ("inference", "storage", "timer"))
+        waits = sum(len(self.story.log.open_requests_of(AGENT, t)) for t in ("inference", "storage", "timer"))
         assert waits == (1 if state.turn else 0), "one thing is in flight in a turn, and nothing outside of one"
         assert state.turn or not state.pending, "an input waits, and nobody works"
 

@@ -8,6 +8,7 @@ import pytest
 from palimpsest.events.codec import draft
 from palimpsest.events.envelope import Draft, Envelope
 from palimpsest.events.memory_manager import FOREIGN, MemoryManager, Plan
+from palimpsest.events.position import FIRST_PARTITION
 from palimpsest.events.prompts import newborn
 from palimpsest.events.state import State
 from palimpsest.events.types import (
@@ -23,6 +24,7 @@ from palimpsest.events.types import (
 from palimpsest.store.logs.contract import Append, Appended
 from palimpsest.store.logs.in_memory import InMemoryLog
 from palimpsest.store.logs.states import load
+from tests.worlds.positions import nth
 from tests.worlds.story import START_MS, quarter
 
 
@@ -34,12 +36,13 @@ class Partition:
         self.log.open_epoch()
         self.options = options
         self.manager = MemoryManager(quarter, **options)
+        self.manager.position = nth(0)
 
     def create(self, *agents: str) -> None:
         self.put(*(draft(agent, START_MS, newborn(Settings()), key="create") for agent in agents))
 
     def say(self, agent: str, text: str = "Hi.") -> None:
-        key = f"in:{self.log.position()}"
+        key = f"in:{self.log.position(FIRST_PARTITION)}"
         self.put(draft(agent, START_MS, UserMessageReceived(text=text), key=key, opens="turn"))
 
     def put(self, *drafts: Draft) -> list[Appended]:
@@ -82,9 +85,9 @@ def test_a_plan_expects_the_seq_it_was_decided_on_and_carries_the_cursor() -> No
     partition.tail()
     plan = partition.plan()
     assert kinds(plan) == ["TurnStarted", "InferenceRequested"]
-    assert (dict(plan.expected), plan.position) == ({"ada": 2}, 3)
+    assert (dict(plan.expected), plan.position) == ({"ada": 2}, nth(3))
     assert partition.append(plan) == []
-    assert partition.log.cursor("memory") == 3
+    assert partition.log.cursor("memory", FIRST_PARTITION) == nth(3)
     assert partition.held("ada") == load(partition.log, "ada")
 
 
@@ -138,7 +141,7 @@ def test_a_new_manager_takes_up_what_is_owed() -> None:
     partition.create("ada")
     partition.say("ada")
     manager = MemoryManager(quarter)
-    manager.position = partition.log.cursor("memory")
+    manager.position = partition.log.cursor("memory", FIRST_PARTITION)
     state = load(partition.log, "ada")
     assert state is not None
     manager.owe(state)

@@ -63,7 +63,7 @@ def changed() -> Story:
     """The user gives the agent another format, just as its server has failed."""
     story = Story().says("Hello?")
     failed = InferenceFailed(error="timeout", detail="No answer came.")
-    (asked,) = story.log.open_requests("inference", AGENT)
+    (asked,) = story.log.open_requests_of(AGENT, "inference")
     chosen = draft(AGENT, story.now_ms, FormatChanged(parts=story.state.format), key="format")
     return story.appends(answer(asked, failed, story.now_ms), chosen)
 

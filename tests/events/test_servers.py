@@ -36,7 +36,7 @@ def story(*fallbacks: Server, **changes: Any) -> Story:
 
 
 def job_of(told: Story) -> Job:
-    return job(told.state, told.log.open_requests("inference", AGENT)[0], told.the(InferenceRequested))
+    return job(told.state, told.log.open_requests_of(AGENT, "inference")[0], told.the(InferenceRequested))
 
 
 def asked(told: Story) -> tuple[str, str]:

@@ -40,6 +40,7 @@ from palimpsest.events.types import (
     SourceUnloaded,
     UserMessageReceived,
 )
+from tests.worlds.positions import nth
 from tests.worlds.story import START_MS, Story, call, say
 
 CREATED = SourceCreated(passage_tokens=200, overlap_tokens=0)
@@ -65,7 +66,7 @@ def stream(*events: Event, name: str = "source:manuals") -> list[Envelope]:
     placed: list[Envelope] = []
     for seq, event in enumerate(events, 1):
         previous = placed[-1].hash if placed else GENESIS
-        placed.append(place(draft(name, START_MS + seq, event, key=f"k{seq}"), seq, seq, previous))
+        placed.append(place(draft(name, START_MS + seq, event, key=f"k{seq}"), seq, nth(seq), previous))
     return placed
 
 

@@ -130,7 +130,7 @@ def _decide(story: Story) -> None:
 
 
 def _answer(story: Story, text: str) -> None:
-    (asked,) = story.log.open_requests("inference", FORK)
+    (asked,) = story.log.open_requests_of(FORK, "inference")
     state, event = fold(story.log.read(FORK, to=asked.seq)), decode(asked)
     assert state is not None
     assert isinstance(event, InferenceRequested)

@@ -15,10 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from msgspec.structs import astuple
 
 from palimpsest.events.codec import draft
 from palimpsest.events.envelope import Envelope
 from palimpsest.events.formats import EMPTY_CONTENT, NEWBORN, TEXT_CALLS, ordered
+from palimpsest.events.position import FIRST_PARTITION
 from palimpsest.events.state import FOLD, to_bytes
 from palimpsest.events.types import (
     AlertRaised,
@@ -212,13 +214,20 @@ def _pressure(story: Story) -> None:
 
 
 def read(path: Path) -> list[Envelope]:
-    return msgspec.msgpack.decode(path.read_bytes(), type=list[Envelope])
+    """The events of a file. It was begun when a position was a number alone, and has numbers still."""
+    rows = msgspec.msgpack.decode(path.read_bytes())
+    return [msgspec.convert((*row[:2], (FIRST_PARTITION, row[2]), *row[3:]), Envelope) for row in rows]
+
+
+def written(envelopes: list[Envelope]) -> bytes:
+    rows = [astuple(each) for each in envelopes]
+    return msgspec.msgpack.encode([(*row[:2], row[2].number, *row[3:]) for row in rows])
 
 
 def main(path: Path) -> None:
     name = path.stem
     story = session(name.removeprefix("part-")) if name.startswith("part-") else session()
-    path.write_bytes(msgspec.msgpack.encode(story.log.read(AGENT)))
+    path.write_bytes(written(story.log.read(AGENT)))
     sys.stdout.write(f"{story.state.seq} events; fold {FOLD}: {hashlib.sha256(to_bytes(story.state)).hexdigest()}\n")
 
 

@@ -70,7 +70,7 @@ def compared(
 def written(log: LogReader, turn: Turn) -> None:
     log.read("ada", kinds=kinds_of(TurnEnded))
     log.read("ada", kinds=frozenset({"TurnEnde"}))  # typo
-    log.open_requests("storag")  # typo
+    log.open_requests_of("ada", "storag")  # typo
     draft("ada", 0, TurnEnded(input=1), key="k", opens="tern")  # typo
     moved(turn, "ready")
     moved(turn, "redy")  # typo

@@ -27,6 +27,7 @@ from palimpsest.events.types import AlertRaised, Event, StopRequested, Timer
 from palimpsest.store.logs.contract import Append, Appended
 from palimpsest.store.logs.sqlite_log import SqliteLog
 from tests.worlds.one_process import LIMIT_S, parts, run
+from tests.worlds.positions import nth
 
 LONE = "half \ud800"
 NEVER_MS = 2**63
@@ -68,7 +69,7 @@ def test_who_waits_for_what_comes_is_told_that_the_log_is_closed(tmp_path: Path)
 
 async def exchanged(log: LogClient, append: Append, wait_s: float) -> tuple[list[str], list[str] | None]:
     """The outcomes of an append, and the kinds of what came then."""
-    answers, batch = await log.exchange(append, 0, 100, wait_s, kinds=kinds_of(AlertRaised))
+    answers, batch = await log.exchange(append, nth(0), 100, wait_s, kinds=kinds_of(AlertRaised))
     kinds: list[str] | None = None if batch is None else [envelope.kind for envelope in batch.envelopes]
     return [answer.outcome for answer in answers], kinds
 
@@ -157,13 +158,13 @@ def test_snapshots_are_kept_also_where_turns_end_with_their_answers(tmp_path: Pa
 
 def test_errors_cross_with_their_fields() -> None:
     outcomes: list[list[Appended] | BaseException] = [
-        [Appended("appended", 3, 4)],
+        [Appended("appended", 3, nth(4))],
         Fenced(1, 2),
         LogUnavailable("full"),
         Overloaded("Too much.", 1.5),
     ]
     came = wire.unpack_answered(wire.pack([wire.answered(outcome) for outcome in outcomes]))
-    assert came[0] == [Appended("appended", 3, 4)]
+    assert came[0] == [Appended("appended", 3, nth(4))]
     assert [(type(error), str(error)) for error in came[1:]] == [(type(error), str(error)) for error in outcomes[1:]]
     assert isinstance(came[1], Fenced) and (came[1].epoch, came[1].current) == (1, 2)
     assert isinstance(came[3], Overloaded) and came[3].retry_after_s == 1.5

@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 
 from palimpsest.actors.client import Ticket
+from palimpsest.actors.parts.door import LATER_AN_AGENT_MS, NEVER
 from palimpsest.events.codec import draft
 from palimpsest.events.envelope import Draft
 from palimpsest.events.errors import BadInput, Overloaded
 from palimpsest.events.functions.timers import MAX_TIMERS
-from palimpsest.events.types import Timer, TimerSet
+from palimpsest.events.types import AlertRaised, Timer, TimerSet
 from tests.worlds.one_process import parts, run
 from tests.worlds.story import START_MS
 
@@ -31,6 +32,26 @@ def test_an_agents_waiting_inputs_are_bounded_in_bytes(tmp_path: Path) -> None:
             for ticket in sent:
                 await here.ended(ticket)
             assert (await here.says("ada", "x" * 4000)).reason == "yielded"
+
+    run(live())
+
+
+def test_a_refusal_says_when_to_come_again_and_has_no_place(tmp_path: Path) -> None:
+    async def live() -> None:
+        async with parts(tmp_path, limits={"max_open_an_agent": 1}) as here:
+            await here.born("ada", "gone")
+            await here.client.retire(["gone"])
+            here.model.may_answer.clear()
+            inputs = [
+                [draft(agent, START_MS, AlertRaised(text="Hi."), key=f"in:{n}", opens="turn")]
+                for n, agent in enumerate(("ada", "ada", "gone"))
+            ]
+            answers = [(await here.log.append_drafts(each))[0] for each in inputs]
+            assert [(each.outcome, each.again_ms) for each in answers] == [
+                ("appended", 0), ("refused", LATER_AN_AGENT_MS), ("refused", NEVER),
+            ]  # fmt: skip
+            assert [each.position is None for each in answers] == [False, True, True]
+            here.model.may_answer.set()
 
     run(live())
 

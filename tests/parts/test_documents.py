@@ -71,9 +71,9 @@ def test_what_bears_nothing_holds_up_nobody_who_waits_for_the_index(tmp_path: Pa
             serving = asyncio.create_task(storage.run())
             await living.born("ada")
             await living.says("ada", "Hello.")  # its turn ends with an event that is not indexed
-            reached = await storage.indexed(await living.position(), WAIT_S / 2) - await living.position()
+            reached = (await storage.indexed(await living.position(), WAIT_S / 2)).since(await living.position())
             await living.client.load_source("manuals", [tmp_path / "files"])  # nothing but the source's own first event
-            reached += await storage.indexed(await living.position(), WAIT_S / 2) - await living.position()
+            reached += (await storage.indexed(await living.position(), WAIT_S / 2)).since(await living.position())
             serving.cancel()
             await asyncio.gather(serving, return_exceptions=True)
             await storage.close()

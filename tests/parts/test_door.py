@@ -25,6 +25,7 @@ from palimpsest.store.index.settings import IndexSettings
 from palimpsest.store.keys.files import Handed
 from palimpsest.store.keys.keys import Credentials, Keys
 from tests.worlds.one_process import run
+from tests.worlds.positions import nth
 
 
 class Log:
@@ -38,7 +39,7 @@ class Log:
             self.called.append((method, arguments))
             return {
                 "read": b"\x00\xff",
-                "cursor": 7,
+                "cursor": nth(7),
                 "stretches": b"",
                 "status": {"position": 3, "of": {"a": 1.5}},
             }.get(method)
@@ -152,7 +153,7 @@ def test_calls_cross_with_their_types_and_errors_with_their_fields() -> None:
             joined = await guest(path)
             log = joined.parts.log
             assert await log.read("ada", 0, None, None, frozenset({"A"})) == b"\x00\xff"
-            assert await log.cursor("me") == 7
+            assert await log.cursor("me") == nth(7)
             assert (await log.status())["of"] == {"a": 1.5}
             await log.stretches([("ada", None), ("ben", 3)])
             assert served.log.called[0] == ("read", ("ada", 0, None, None, frozenset({"A"})))
@@ -162,7 +163,7 @@ def test_calls_cross_with_their_types_and_errors_with_their_fields() -> None:
                 await log.append(b"")
             assert (fenced.value.epoch, fenced.value.current) == (1, 2)
             with pytest.raises(ActorLost, match=r"could not carry out log\.seq_at"):
-                await log.seq_at("ada", 1)
+                await log.seq_at("ada", nth(1))
             assert await joined.parts.llm.pieces("me", 0.0, ["ada"]) == [("me", 1, "message", "0.0")]
             keys = Handed(environment=Keys(servers=(Credentials(url="http://a/v1", key="sk-1"),)), path="/keys.json")
             await joined.parts.llm.take_keys(keys)
@@ -225,7 +226,7 @@ def test_after_a_goodbye_nothing_is_started_and_before_one_the_call_is_made_agai
             with pytest.raises(ActorLost) as lost:
                 await poll
             assert not lost.value.for_good, "a long poll is its caller's to make again"
-            assert await joined.parts.log.cursor("me") == 7
+            assert await joined.parts.log.cursor("me") == nth(7)
             assert other.log.called == [("cursor", ("me",))]
             await asyncio.to_thread(other_door.dismiss, "it was ended")
             with pytest.raises(ActorLost, match="has ended: it was ended") as lost:
@@ -261,7 +262,7 @@ def test_rubbish_and_another_version_are_shown_the_door(monkeypatch: pytest.Monk
                 assert await reader.read() == b""
                 writer.close()
             joined = await guest(path)
-            assert await joined.parts.log.cursor("me") == 7
+            assert await joined.parts.log.cursor("me") == nth(7)
             await joined.stop()
             monkeypatch.setattr(frames, "VERSION", 99)
             hello = frames.framed(frames.Hello(1, 1, "of an older version"))
@@ -336,7 +337,7 @@ def test_what_cannot_cross_is_an_error_and_no_lost_line() -> None:
             served.parts.memory.aside = aside  # type: ignore[method-assign]
             with pytest.raises(ActorLost, match="could not carry out"):
                 await joined.parts.memory.aside(1, 0.0)
-            assert await joined.parts.log.cursor("me") == 7
+            assert await joined.parts.log.cursor("me") == nth(7)
             await joined.stop()
 
     run(live())
@@ -395,9 +396,9 @@ def test_who_starts_a_system_again_starts_it_as_it_was_and_on_its_log_or_not_at_
     async def live() -> None:
         opened()
         system = await join(folder, "a guest")
-        assert await system.parts.log.cursor("me") == 7
+        assert await system.parts.log.cursor("me") == nth(7)
         await ended()
-        assert await system.parts.log.cursor("me") == 7
+        assert await system.parts.log.cursor("me") == nth(7)
         assert asked == [(Standing.index, True)]
         await ended()
         folder.log_path().unlink()

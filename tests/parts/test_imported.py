@@ -8,6 +8,7 @@ import pytest
 
 from palimpsest.events.codec import draft
 from palimpsest.events.errors import AtRest
+from palimpsest.events.position import FIRST_PARTITION
 from palimpsest.events.prompts import newborn
 from palimpsest.events.replay import replay
 from palimpsest.events.types import Settings, Timer, TimerCancelled, TimerSet, UserMessageReceived
@@ -120,4 +121,4 @@ def test_the_log_in_memory_imports_alike(tmp_path: Path) -> None:
     done = import_bundle(log, tmp_path / "bundle")
     assert (done.resting, done.alarms) == (True, 1)
     assert TimerSet.__name__ in {each.kind for each in log.read("ada")}
-    assert log.open_requests("alarm") == log.open_requests("inference") == []
+    assert log.open_requests("alarm", FIRST_PARTITION) == log.open_requests("inference", FIRST_PARTITION) == []

@@ -9,6 +9,8 @@ import pytest
 from palimpsest.actors.loads import pace
 from palimpsest.actors.loads.pace import AHEAD, Pace
 from palimpsest.events.errors import ActorLost
+from palimpsest.events.position import Position
+from tests.worlds.positions import nth
 
 
 class World:
@@ -19,14 +21,14 @@ class World:
         self.waited: list[int] = []
         self.lost = False
 
-    async def ask(self) -> int:
+    async def ask(self) -> Position:
         if self.lost:
             raise ActorLost("log", for_good=False)
-        return self.position
+        return nth(self.position)
 
-    async def indexed(self, position: int, wait_s: float) -> int:
+    async def indexed(self, position: Position, wait_s: float) -> Position:
         assert wait_s > 0
-        self.waited.append(position)
+        self.waited.append(position.number)
         return position
 
 
@@ -35,7 +37,7 @@ def write(world: World, count: int, others: int) -> list[int]:
         paced = Pace(world.ask, world.indexed)
         for _ in range(count):
             world.position += 1 + others
-            await paced.wrote(world.position)
+            await paced.wrote(nth(world.position))
         return world.waited
 
     return asyncio.run(stretches())

@@ -119,6 +119,7 @@ def test_a_timer_whose_setting_was_stopped_is_not_set(tmp_path: Path) -> None:
             await here.born("ada")
             await here.says("ada", "Hello.")
             ticket = await here.client.send("ada", "Remind me.")
+            assert ticket.position is not None
             await here.log.tail(ticket.position, 100, 10.0, kinds=kinds_of(FunctionCalled))
             (asked,) = (await here.log.open_requests("timer")).envelopes
             await here.client.stop("ada")

@@ -21,9 +21,11 @@ from palimpsest.events.envelope import GENESIS, Draft, Envelope, place
 from palimpsest.events.errors import EmbedderChanged, StorageAway, StorageDamaged
 from palimpsest.events.kinds import Kind, kinds_of
 from palimpsest.events.passages import HitPage
+from palimpsest.events.position import Position
 from palimpsest.events.types import FunctionCalled, Parent, UploadFinished
 from palimpsest.store.index.projection import MemoryIndex
 from tests.worlds.one_process import LIMIT_S, Parts, parts, run
+from tests.worlds.positions import nth
 from tests.worlds.story import call, say
 
 
@@ -32,10 +34,10 @@ class Brittle:
     it may be out of reach."""
 
     def __init__(self, position: int = 0, away: bool = False) -> None:
-        self.position = position
+        self.position = nth(position)
         self._away = away
 
-    def apply(self, _envelopes: Sequence[Envelope], position: int) -> None:
+    def apply(self, _envelopes: Sequence[Envelope], position: Position) -> None:
         self.position = position
 
     def search(self, _agent: str, *, query: str, **_options: Any) -> HitPage:
@@ -184,7 +186,7 @@ def test_another_embedder_is_told_to_whoever_boots_and_never_tried_again(tmp_pat
 
 def _bearing(position: int, size: int, kind: Kind = "PassagesLoaded") -> Envelope:
     drawn = Draft("source:bread", 0, kind, 1, f"k{position}", b"x" * size)
-    return place(drawn, position, position, GENESIS)
+    return place(drawn, position, nth(position), GENESIS)
 
 
 @given(st.lists(st.tuples(st.integers(0, BITE_BYTES * 2), st.booleans()), max_size=12))
@@ -193,11 +195,11 @@ def test_a_batch_is_taken_in_bites_that_leave_nothing_out(drawn: list[tuple[int,
         _bearing(position, size, "PassagesLoaded" if bears else "FunctionCalled")
         for position, (size, bears) in enumerate(drawn, start=1)
     ]
-    bites = list(bites_of(wire.Batch(envelopes, len(drawn) + 7)))
+    bites = list(bites_of(wire.Batch(envelopes, nth(len(drawn) + 7))))
     assert [envelope for bite, _ in bites for envelope in bite] == [e for e in envelopes if e.kind == "PassagesLoaded"]
     assert all(len(bite) == 1 or sum(len(e.body) for e in bite) <= BITE_BYTES for bite, _ in bites if bite)
     assert all(bite[-1].position == position for bite, position in bites[:-1])
-    assert bites[-1][1] == len(drawn) + 7
+    assert bites[-1][1] == nth(len(drawn) + 7)
 
 
 class Slow(Brittle):
@@ -207,8 +209,8 @@ class Slow(Brittle):
         super().__init__()
         self.may_go_on = threading.Event()
 
-    def apply(self, envelopes: Sequence[Envelope], position: int) -> None:
-        if self.position:
+    def apply(self, envelopes: Sequence[Envelope], position: Position) -> None:
+        if self.position.number:
             assert self.may_go_on.wait(LIMIT_S)
         super().apply(envelopes, position)
 
@@ -218,7 +220,7 @@ def test_who_waits_for_a_position_waits_for_nothing_that_comes_after_it(tmp_path
         async with parts(tmp_path, SCRIPT) as here:
             index = Slow()
             big = [Draft("source:bread", 0, "PassagesLoaded", 1, f"k{n}", bytes(BITE_BYTES)) for n in range(2)]
-            first, last = [answer.position for answer in await here.log.append_drafts(big)]
+            first, last = [answer.position or nth(0) for answer in await here.log.append_drafts(big)]
             storage = Storage(here.log, here.log_actor._reader, lambda: index)  # type: ignore[arg-type, return-value]
             serving = asyncio.create_task(storage.run())
             assert await storage.indexed(first, LIMIT_S) == first, "the next one holds up nobody"
@@ -235,7 +237,7 @@ class Looking(Brittle):
 
     def __init__(self) -> None:
         super().__init__()
-        self.searched_at: list[int] = []
+        self.searched_at: list[Position] = []
 
     def search(self, _agent: str, *, query: str, **_options: Any) -> HitPage:
         self.searched_at.append(self.position)
@@ -250,7 +252,7 @@ def test_a_search_waits_for_the_bites_that_come_before_it(tmp_path: Path) -> Non
                 [Draft("source:bread", 0, "PassagesLoaded", 1, f"k{n}", bytes(BITE_BYTES)) for n in range(3)]
             )
             ticket = await here.client.send("ada", "Look for bread.")
-            (asked,) = (await here.log.tail(0, 1000, LIMIT_S, kinds=kinds_of(FunctionCalled))).envelopes
+            (asked,) = (await here.log.tail(nth(0), 1000, LIMIT_S, kinds=kinds_of(FunctionCalled))).envelopes
             index = Looking()
             storage = Storage(here.log, here.log_actor._reader, lambda: index)  # type: ignore[arg-type, return-value]
             serving = asyncio.create_task(storage.run())
@@ -304,6 +306,7 @@ def test_the_word_that_ends_a_load_is_indexed_at_once(tmp_path: Path, monkeypatc
             serving = asyncio.create_task(storage.run())
             word = draft("ada", 0, UploadFinished(source="bread", detail="a loaf"), key="in:load", opens="turn")
             (answer,) = await here.log.append_drafts([word])
+            assert answer.position is not None
             assert await storage.indexed(answer.position, LIMIT_S / 2) == answer.position
             serving.cancel()
 

@@ -51,7 +51,7 @@ class Watch:
                 for envelope in log.read(head.agent, after=stream.seq):
                     stream.take(envelope)
                 assert head.hash == stream.replayer.hash, f"section 3: the head of {head.agent} is not its last event"
-                stream.check_open({e.key: e.opens for topic in TOPICS for e in log.open_requests(topic, head.agent)})
+                stream.check_open({e.key: e.opens for topic in TOPICS for e in log.open_requests_of(head.agent, topic)})
 
     def state(self, agent: str) -> State:
         state = self.streams[agent].replayer.state

@@ -20,6 +20,7 @@ from palimpsest.events.debug.compare import compare, turns
 from palimpsest.events.envelope import Envelope
 from palimpsest.events.forks import KEPT
 from palimpsest.events.inference import Job
+from palimpsest.events.position import FIRST_PARTITION, Position
 from palimpsest.events.prompts import newborn
 from palimpsest.events.types import (
     AgentForked,
@@ -112,7 +113,7 @@ class Watched(Stored):
 
     def __init__(self, log: InMemoryLog) -> None:
         super().__init__(log)
-        self.positions: list[int] = []
+        self.positions: list[Position] = []
 
     def carry_out(self, asked: Envelope, call: FunctionCalled) -> Event:
         self.positions.append(asked.position)
@@ -124,7 +125,7 @@ class Watched(Stored):
 def test_sources_are_seen_as_they_were_when_the_recorded_call_was_made(seed: int, share: float) -> None:
     log, agent, end = session(seed, stops=False)
     first = 1 + int(share * end)
-    before, watched = log.position(), Watched(log)
+    before, watched = log.position(FIRST_PARTITION), Watched(log)
     plan = RerunPlan(agent=agent, fork="again", first=first, to=end, recorded_answers=False)
     outcome = asyncio.run(rerun(log, plan, infer=sound, functions=watched, count=count))
     calls = [each.position for each in log.read(agent, after=first) if each.opens == "storage"]
@@ -168,9 +169,9 @@ def test_a_fork_is_run_again_from_before_it_was_forked(seed: int, share: float, 
 @pytest.mark.parametrize("recorded", [False, True])
 def test_the_memory_manager_has_nothing_to_decide_in_what_was_run_again(recorded: bool) -> None:
     log, agent, end = session(1)
-    before = log.position()
+    before = log.position(FIRST_PARTITION)
     run(log, RerunPlan(agent=agent, fork="again", first=1, to=end, recorded_answers=recorded))
-    assert log.cursor(DECIDER) == log.position() > before
+    assert log.cursor(DECIDER, FIRST_PARTITION) == log.position(FIRST_PARTITION) > before
 
 
 def _given(agent: str, event: Event, key: str) -> Append:
@@ -269,7 +270,7 @@ def test_a_rerun_that_is_cut_off_leaves_no_fork_that_would_go_on_by_itself(monke
         run(story.log, plan)
     left = load(story.log, "again")
     assert left is not None and left.unadopted is None
-    assert story.log.open_requests("alarm", "again") == story.log.open_requests("turn", "again") == []
+    assert story.log.open_requests_of("again", "alarm") == story.log.open_requests_of("again", "turn") == []
 
 
 # --- what is another step -----------------------------------------------------------------------------------------

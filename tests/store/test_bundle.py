@@ -28,6 +28,7 @@ from palimpsest.events.errors import (
     NewerFormat,
 )
 from palimpsest.events.evolve import fold
+from palimpsest.events.position import FIRST_PARTITION
 from palimpsest.events.prompts import newborn
 from palimpsest.events.replay import Replayer, replay
 from palimpsest.events.sources import stream_of
@@ -46,6 +47,7 @@ from palimpsest.store.logs.sqlite_log import SqliteLog
 from palimpsest.store.logs.states import is_good, load, snapshot_of
 from tests.worlds.forking import Continuation, replayed
 from tests.worlds.library import Desk, lines
+from tests.worlds.positions import nth
 from tests.worlds.simulated import World
 
 ROOT = Path(__file__).parents[2]
@@ -57,7 +59,7 @@ def placeless(log: LogReader, agent: str, to: int | None = None) -> list[Envelop
 
 
 def opened(log: LogReader) -> list[tuple[str, str]]:
-    return [(each.agent, each.key) for topic in TOPICS for each in log.open_requests(topic)]
+    return [(each.agent, each.key) for topic in TOPICS for each in log.open_requests(topic, FIRST_PARTITION)]
 
 
 @pytest.fixture
@@ -178,7 +180,7 @@ def test_a_fork_comes_with_its_ancestors(seed: int, cut: float, tmp_path_factory
     import_bundle(here, path)
     assert placeless(here, name) == wanted
     assert opened(here) == []
-    assert here.cursor(DECIDER) == here.position()
+    assert here.cursor(DECIDER, FIRST_PARTITION) == here.position(FIRST_PARTITION)
     assert replay(name, here.read(name)).difference is None
     assert exported(here, tmp_path_factory.mktemp("bundle"), name).read_bytes() == path.read_bytes()
 
@@ -389,16 +391,16 @@ def test_an_imported_agent_is_at_rest(here: InMemoryLog, tmp_path: Path) -> None
         here.open_epoch()
         resting.append(import_bundle(here, exported(world.log, tmp_path, agent, at)).resting)
         assert opened(here) == []
-        assert here.cursor(DECIDER) == here.position() == at
+        assert here.cursor(DECIDER, FIRST_PARTITION) == here.position(FIRST_PARTITION) == nth(at)
     assert any(resting), "it says where a turn was under way"
 
 
 def test_the_same_again_is_nothing_to_do(here: InMemoryLog, bundle: Path) -> None:
     first = import_bundle(here, bundle)
-    before = here.position()
-    assert first.written == before == sum(stream.events for stream in first.streams)
+    before = here.position(FIRST_PARTITION)
+    assert first.written == before.number == sum(stream.events for stream in first.streams)
     again = import_bundle(here, bundle)
-    assert (again.written, here.position()) == (0, before)
+    assert (again.written, here.position(FIRST_PARTITION)) == (0, before)
 
 
 def test_an_import_that_was_interrupted_goes_on(desk: Desk, here: InMemoryLog, tmp_path: Path) -> None:
@@ -413,9 +415,9 @@ def test_a_name_that_is_taken_is_refused(desk: Desk, here: InMemoryLog, bundle: 
     here.append([Append((draft("ada", 1, newborn(Settings()), key="create"),))])
     with pytest.raises(NameTaken, match="give the agent another name"):
         import_bundle(here, bundle)
-    assert here.position() == 1
+    assert here.position(FIRST_PARTITION) == nth(1)
     done = import_bundle(here, bundle, name="ada the second")
-    assert (done.agent, done.written) == ("ada the second", here.position() - 1)
+    assert (done.agent, done.written) == ("ada the second", here.position(FIRST_PARTITION).number - 1)
     assert [each.body for each in here.read("ada the second")] == [each.body for each in desk.read("ada")]
 
 
@@ -465,7 +467,7 @@ def test_a_bundle_that_is_not_sound_is_not_imported(desk: Desk, here: InMemoryLo
     assert replay("ada", read_bundle(path).read("ada")).difference is not None
     with pytest.raises(LogDamaged, match=r"Event 2 of agent 'ada'.*nothing was imported"):
         import_bundle(here, path)
-    assert here.position() == 0
+    assert here.position(FIRST_PARTITION) == nth(0)
 
 
 def test_a_full_disk_takes_nothing_and_the_same_import_goes_through_later(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from palimpsest.events.errors import BadInput, DataFolderBusy, StorageUnavailable
+from palimpsest.events.position import Partition
 from palimpsest.store.folder import DataFolder, default_data_folder
 from palimpsest.store.index.folder import IndexFolder
 
@@ -21,7 +22,7 @@ ROOT = Path(__file__).parents[2]
 
 def test_it_names_its_files_by_partition(tmp_path: Path) -> None:
     folder = DataFolder(tmp_path)
-    names = {folder.log_path(), folder.log_path(1), folder.index_path(), folder.index_path(1)}
+    names = {folder.log_path(), folder.log_path(Partition(1)), folder.index_path(), folder.index_path(Partition(1))}
     assert len(names) == 4
     assert {name.parent for name in names} == {tmp_path}
 

@@ -14,6 +14,7 @@ from palimpsest.store.library.functions import look_up
 from palimpsest.store.library.grep import TEXT_CHARS
 from palimpsest.store.library.reading import Library
 from tests.worlds.library import Desk, lines
+from tests.worlds.positions import nth
 
 
 @pytest.fixture
@@ -39,7 +40,7 @@ def carry_out(
     call = FunctionCalled(
         call="c", name=name, arguments=arguments, max_chars=cap, sources=sources, page_chars=page_chars or cap
     )
-    asked = msgspec.structs.replace(at or desk.tail(0, 1 << 30)[0][-1], agent="ada")
+    asked = msgspec.structs.replace(at or desk.tail(nth(0), 1 << 30)[0][-1], agent="ada")
     returned = look_up(library or Library(desk), asked, call, desk)
     assert len(returned.result) <= cap
     return returned
@@ -167,7 +168,7 @@ def test_a_name_that_is_no_documents_or_several_is_answered_with_those_that_it_m
 def test_a_document_is_as_it_was_when_it_was_asked_for(desk: Desk) -> None:
     library = Library(desk)
     id = desk.document("manuals", "a.txt", lines(1, 4, "old"))
-    before = desk.tail(0, 1 << 30)[0][-1]
+    before = desk.tail(nth(0), 1 << 30)[0][-1]
     desk.remove("manuals", id)
     desk.document("manuals", "a.txt", lines(1, 6, "new"))
     assert "new 1" in carry_out(desk, "open_document", document="a.txt", library=library).result

@@ -34,6 +34,7 @@ from palimpsest.store.folder import DataFolder
 from palimpsest.store.logs.contract import LogReader
 from palimpsest.store.logs.sqlite_reader import SqliteReader
 from tests.simulation.promises import Watch
+from tests.worlds.positions import nth
 
 T = TypeVar("T")
 
@@ -77,7 +78,7 @@ async def born(system: System, agent: str, settings: Settings | None = None) -> 
 async def waited_for(system: System, agent: str, kind: Kind, *, after: int = 0) -> Envelope:
     """The first event of this kind in an agent's stream (with seq > after), as soon as it is there."""
     log = LogClient(system.parts.log)
-    position = 0
+    position = nth(0)
     while True:
         batch = await log.tail(position, 1000, 10.0, kinds=frozenset({kind}))
         position = batch.position

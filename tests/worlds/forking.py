@@ -104,7 +104,7 @@ class Continuation:
 
     def _answer(self, theirs: Envelope) -> Draft:
         """The answer to what the fork has open, as its own model, storage or timers give it."""
-        opened = [e for topic in _ASKED for e in self.log.open_requests(topic, self.name)]
+        opened = [e for topic in _ASKED for e in self.log.open_requests_of(self.name, topic)]
         assert len(opened) == 1, f"the parent had an answer at {theirs.seq}; open here: {opened}"
         asked, event = opened[0], decode(opened[0])
         if isinstance(event, InferenceRequested):

@@ -22,6 +22,7 @@ from palimpsest.store.index.embeddings import WordLlamaEmbedder
 from palimpsest.store.index.points import View
 from palimpsest.store.index.projection import MemoryIndex
 from palimpsest.store.index.settings import PointKind
+from tests.worlds.positions import nth
 
 START_MS = 1_795_361_055_000  # 2026-11-22 15:24:15 UTC
 EVERYTHING = 1 << 30
@@ -55,7 +56,7 @@ class Journal:
         seq = seq or (stream[-1].seq + 1 if stream else 1)
         position = len(self.events) + 1
         when = START_MS + position * 1000 if time_ms is None else time_ms
-        envelope = place(draft(agent, when, event, key=f"k{seq}"), seq, position, GENESIS)
+        envelope = place(draft(agent, when, event, key=f"k{seq}"), seq, nth(position), GENESIS)
         stream.append(envelope)
         self.events.append(envelope)
         return envelope
@@ -101,8 +102,8 @@ def open_index(path: Path, journal: Journal) -> MemoryIndex:
 def feed(index: MemoryIndex, journal: Journal, batch: int = 100, to: int | None = None) -> None:
     """What the storage actor does: from the index's position on, in batches."""
     end = journal.position if to is None else to
-    while index.position < end:
-        events = journal.events[index.position : min(index.position + batch, end)]
+    while (done := index.position.number) < end:
+        events = journal.events[done : min(done + batch, end)]
         index.apply(events, events[-1].position)
 
 

@@ -16,6 +16,7 @@ import msgspec
 from palimpsest.actors.models.offline.model import OfflineModel
 from palimpsest.actors.parts.index import open_index
 from palimpsest.actors.storage import Storage
+from palimpsest.events.position import FIRST_PARTITION
 from palimpsest.store.index.settings import IndexSettings
 from tests.worlds.one_process import MINUTE_MS, parts
 
@@ -60,7 +61,7 @@ async def live(folder: Path, texts: list[str]) -> list[str]:
     answers = []
     async with parts(folder) as here:
         here.processor._offline = OfflineModel()
-        index = open_index(folder, IndexSettings(), here.log_actor._reader)
+        index = open_index(folder, FIRST_PARTITION, IndexSettings(), here.log_actor._reader)
         storage = asyncio.create_task(Storage(here.log, here.log_actor._reader, lambda: index).run())
         await here.born("ada")
         for text in texts:

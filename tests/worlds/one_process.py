@@ -29,6 +29,7 @@ from palimpsest.actors.timer import Timers
 from palimpsest.events.codec import decode
 from palimpsest.events.envelope import Envelope
 from palimpsest.events.formats import NEWBORN, Format
+from palimpsest.events.position import FIRST_PARTITION, Partition, Position
 from palimpsest.events.prompts import newborn
 from palimpsest.events.types import INPUTS, Settings, ToolCall
 from palimpsest.store.logs.opening import FileLog
@@ -102,17 +103,19 @@ class Parts:
         limits: dict[str, int] | None,
         memory: dict[str, int],
         hosted: Model | None = None,
+        *,
+        partition: Partition = FIRST_PARTITION,
     ) -> None:
         self.model = model
         self.now_ms = START_MS
-        place = FileLog(folder / "log.sqlite")
+        place = FileLog(folder / "log.sqlite", partition)
         self.log_link = LocalPart(partial(LogActor, place, place.begin(), limits))
         self.log_calls: Counter[str] = Counter()
         self.log = LogClient(cast("LogPart", Counted(self.log_link, self.log_calls)))
         self.memory = Memory(self.log, count, **memory)
         self.processor = Processor(self.log, model, hosted or model)
         self.timers = Timers(self.log, lambda: self.now_ms)
-        links = {"memory": _Memory(self.memory), "llm": _Llm(self.processor), "storage": None, "timer": None}
+        links = {"memory": _Memory(self.memory), "llm": _Llm(self.processor), "storage": _NoStorage(), "timer": None}
         self.parts = parts_of({"log": Counted(self.log_link, self.log_calls), **links})
         self.client = Client(self.parts)
 
@@ -151,8 +154,8 @@ class Parts:
         newest = [envelope for envelope in await self.log.read(agent) if envelope.kind in inputs][-1]
         return Ticket(agent, newest.seq, newest.key)
 
-    async def position(self) -> int:
-        return int((await self.log.status())["position"])
+    async def position(self) -> Position:
+        return await self.log.position()
 
     async def kinds(self, agent: str, after: int = 0) -> list[str]:
         return [envelope.kind for envelope in await self.log.read(agent, after=after)]
@@ -172,6 +175,13 @@ class _Memory:
 
     async def aside(self, known: int, wait_s: float) -> dict[str, str]:
         return await self._memory.streams.asides(known, wait_s)
+
+
+class _NoStorage:
+    """What a load asks of storage, where there is none: it waits for nobody."""
+
+    async def indexed(self, position: Position, wait_s: float) -> Position:  # noqa: ARG002
+        return position
 
 
 class _Llm:
@@ -194,10 +204,11 @@ async def parts(
     script: Mapping[str, tuple[ToolCall, ...]] | None = None,
     limits: dict[str, int] | None = None,
     hosted: Model | None = None,
+    partition: Partition = FIRST_PARTITION,
     **memory: int,
 ) -> AsyncIterator[Parts]:
     """The parts, started, and ended in order. `hosted`: a model behind a server, for agents that have one."""
-    started = Parts(folder, Scripted(script or {}), limits, memory, hosted)
+    started = Parts(folder, Scripted(script or {}), limits, memory, hosted, partition=partition)
     await started.timers.recover()
     loops = [asyncio.create_task(part.run()) for part in (started.memory, started.processor)]
     try:

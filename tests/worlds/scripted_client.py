@@ -26,6 +26,7 @@ from palimpsest.events.types import AgentCreated, Settings, Timer
 from palimpsest.events.vocabulary import CutOrNot
 from palimpsest.store.logs.contract import StreamHead
 from palimpsest.store.times.zones import named
+from tests.worlds.positions import nth
 
 Script = list[Piece | Reply]
 
@@ -114,10 +115,10 @@ class FakeClient:
 
     async def events(self, agent: str, after: int = 0) -> list[Envelope]:
         born = self.born.get(agent, newborn(Settings()))
-        return [place(draft(agent, 1, born, key="create"), 1, 1, GENESIS)][after:]
+        return [place(draft(agent, 1, born, key="create"), 1, nth(1), GENESIS)][after:]
 
     async def agents(self) -> list[StreamHead]:
-        return [StreamHead(agent, 1, GENESIS, 1, 1, 1) for agent in self.born]
+        return [StreamHead(agent, 1, GENESIS, nth(1), 1, 1) for agent in self.born]
 
     async def sources(self) -> list[str]:
         return list(self.loaded)
@@ -140,7 +141,7 @@ class FakeClient:
         attached = await self.attach(source, agents)
         return Report(
             source=source, loaded=tuple(Loaded(path.name, 1) for path in paths), skipped=(), refused=(),
-            attached=tuple(attached), told=(), passages=len(paths), seconds=1.0, position=1,
+            attached=tuple(attached), told=(), passages=len(paths), seconds=1.0, position=nth(1),
         )  # fmt: skip
 
     async def indexed(self, *, wait_s: float = 0.0) -> int:  # noqa: ARG002

@@ -22,6 +22,7 @@ from palimpsest.events.formats import NEWBORN, PARTS
 from palimpsest.events.inference import InferenceDesk, Job, job, sent
 from palimpsest.events.lifecycle import reinstating, retiring
 from palimpsest.events.memory_manager import FOREIGN, MemoryManager
+from palimpsest.events.position import FIRST_PARTITION, Position
 from palimpsest.events.prompts import newborn
 from palimpsest.events.types import (
     AlertRaised,
@@ -268,15 +269,15 @@ class World:
     def _manager(self) -> MemoryManager:
         """A memory manager that has just started: it reads its cursor, and what is owed."""
         manager = MemoryManager(count, offset_s, capacity=2, snapshot_every=12)
-        manager.position = self.log.cursor("memory")
-        for agent in dict.fromkeys(envelope.agent for envelope in self.log.open_requests("turn")):
+        manager.position = self.log.cursor("memory", FIRST_PARTITION)
+        for agent in dict.fromkeys(envelope.agent for envelope in self.log.open_requests("turn", FIRST_PARTITION)):
             state = load(self.log, agent)
             assert state is not None, "promise 1: an open input has a stream"
             manager.owe(state)
         return manager
 
-    def _desk(self) -> tuple[InferenceDesk, list[int]]:
-        return InferenceDesk(capacity=2), [self.log.position()]
+    def _desk(self) -> tuple[InferenceDesk, list[Position]]:
+        return InferenceDesk(capacity=2), [self.log.position(FIRST_PARTITION)]
 
     def _append(self, *drafts: Draft, expected: int | None = None) -> list[Appended]:
         wanted = {} if expected is None else {draft.agent: expected for draft in drafts}
@@ -333,7 +334,7 @@ class World:
         """An LLM processor comes back: what was in flight there is gone, and what is open is run again."""
         self.desks[index] = self._desk()
         self.jobs = [(job, owner) for job, owner in self.jobs if owner != index]
-        for envelope in self.log.open_requests("inference"):
+        for envelope in self.log.open_requests("inference", FIRST_PARTITION):
             self._take_up(envelope, index)
 
     def _take_up(self, envelope: Envelope, index: int) -> None:
@@ -359,7 +360,7 @@ class World:
             assert envelope is not None, "promise 1: what was acknowledged is there"
             again = draft(agent, self.now_ms, decode(envelope), key=key, opens="turn")
             assert self._append(again)[0].outcome == "duplicate", "promise 3: a client's retry was taken twice"
-        alarms = self.log.open_requests("alarm") if self.stops else []
+        alarms = self.log.open_requests("alarm", FIRST_PARTITION) if self.stops else []
         if alarms and self._chance(0.05, "a client cancelled a timer"):
             self._cancel(self.random.choice(alarms))
         ready = [name for name in ready if self._may_send(name)]
@@ -384,7 +385,7 @@ class World:
         if state.retired is None:
             if not self._chance(0.04, "a client retired an agent"):
                 return False
-            opened = {envelope.key for envelope in self.log.open_requests("alarm", name)}
+            opened = {envelope.key for envelope in self.log.open_requests_of(name, "alarm")}
             drafts = retiring(state, self.now_ms, opened=opened)
         elif self.scripts[name][0].opens == "turn" and self._chance(0.5, "an input came to a retired agent"):
             return False
@@ -398,7 +399,7 @@ class World:
 
     def _stop(self, name: str, key: str) -> None:
         """A client stops the turn that it sees, whatever runs, or a turn that has ended by the time."""
-        owed = self.log.open_requests("turn", name)
+        owed = self.log.open_requests_of(name, "turn")
         ended = list(self.watch.streams[name].ended) if name in self.watch.streams else []
         if owed and self._chance(0.05, "a client stopped a turn"):
             meant = self.random.choice(owed).seq
@@ -424,7 +425,7 @@ class World:
     """Whether each client waits for its turn's end before it sends the next input."""
 
     def _may_send(self, name: str) -> bool:
-        return not self.sequential or not self.log.open_requests("turn", name)
+        return not self.sequential or not self.log.open_requests_of(name, "turn")
 
     def _manage(self) -> bool:
         """The memory manager tails, folds, decides and appends; it may die, or lose its answer, between any two."""
@@ -505,7 +506,7 @@ class World:
 
     def _store(self) -> bool:
         """The storage actor answers an open function: a plain search of what was said before."""
-        open_ = self.log.open_requests("storage")
+        open_ = self.log.open_requests("storage", FIRST_PARTITION)
         if not open_:
             return False
         asked = self.random.choice(open_)
@@ -516,15 +517,15 @@ class World:
 
     def _ring(self) -> bool:
         """The timer actor sets what it is asked to, and fires one that is due when nothing else happens."""
-        for asked in self.log.open_requests("timer"):
+        for asked in self.log.open_requests("timer", FIRST_PARTITION):
             call = decode(asked)
             assert isinstance(call, FunctionCalled), "the timer is asked by FunctionCalled"
             timer = timer_of(asked, call)
             setting = draft(asked.agent, self.now_ms, TimerSet(timer=timer), key=f"set:{timer.id}", opens="alarm")
             self._answer(asked, FunctionReturned(call=call.call, result=f"Timer {timer.id} is set."), setting)
             return True
-        for alarm in self.log.open_requests("alarm"):
-            if self.sequential and (self.scripts[alarm.agent] or self.log.open_requests("turn", alarm.agent)):
+        for alarm in self.log.open_requests("alarm", FIRST_PARTITION):
+            if self.sequential and (self.scripts[alarm.agent] or self.log.open_requests_of(alarm.agent, "turn")):
                 continue
             if self._chance(0.7, "a timer was late"):
                 return True

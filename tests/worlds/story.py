@@ -155,7 +155,7 @@ class Story:
 
     def retires(self, reason: str = "") -> Story:
         """A client retires the agent."""
-        opened = {envelope.key for envelope in self.log.open_requests("alarm", AGENT)}
+        opened = {envelope.key for envelope in self.log.open_requests_of(AGENT, "alarm")}
         return self.appends(*retiring(self.state, self.now_ms, opened=opened, reason=reason))
 
     def returns_to_work(self, *timers: Timer) -> Story:
@@ -195,7 +195,7 @@ class Story:
 
     def _handed(self) -> bytes:
         """The fingerprint of the open inference's bytes, folded up to its request as the LLM processor does it."""
-        asked = self.log.open_requests("inference", AGENT)[0]
+        asked = self.log.open_requests_of(AGENT, "inference")[0]
         state = fold(self.log.read(AGENT, to=asked.seq))
         assert state is not None, "a request stands in a stream"
         return fingerprint(open_request(state))
@@ -211,7 +211,7 @@ class Story:
         return self._close(FunctionFailed(call=asked.call, name=asked.name, error=error), self.owed)
 
     def _close(self, event: Event, topic: Topic, *more: Draft) -> Story:
-        asked = next(e for e in self.log.open_requests(topic, AGENT))
+        asked = next(e for e in self.log.open_requests_of(AGENT, topic))
         return self.appends(answer(asked, event, self.now_ms), *more)
 
     def chats(self, turns: int, text: str = "words " * 40) -> Story:
@@ -246,7 +246,7 @@ class Story:
     @property
     def owed(self) -> Topic:
         """The part that a function call waits for."""
-        return "storage" if self.log.open_requests("storage", AGENT) else "timer"
+        return "storage" if self.log.open_requests_of(AGENT, "storage") else "timer"
 
     @property
     def events(self) -> list[Event]:

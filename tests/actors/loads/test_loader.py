@@ -18,6 +18,7 @@ from palimpsest.actors.requests import sources
 from palimpsest.events.codec import decode, draft
 from palimpsest.events.errors import BadInput, LogUnavailable, UnknownAgent, UnknownSource, WindowTooSmall
 from palimpsest.events.evolve import fold
+from palimpsest.events.position import FIRST_PARTITION
 from palimpsest.events.prompts import newborn
 from palimpsest.events.sources import Source
 from palimpsest.events.types import PassagesLoaded, Settings, SettingsChanged, UploadFinished
@@ -133,10 +134,10 @@ def test_what_is_there_is_skipped_and_nothing_is_told_again(place: Place) -> Non
     place.write("a.txt", prose(30))
     first = place.load(agents=("ada", "bob"))
     assert first.told == ("ada", "bob")
-    position = place.log.position()
+    position = place.log.position(FIRST_PARTITION)
     again = place.load(agents=("ada",))
     assert (again.skipped, again.loaded, again.told, again.attached, again.passages) == (("a.txt",), (), (), (), 0)
-    assert place.log.position() == position
+    assert place.log.position(FIRST_PARTITION) == position
     (upload,) = place.uploads("ada")
     assert upload.source == "manuals"
     assert upload.detail.startswith(f"1 document, {first.passages} passages: a.txt. Search them with")
@@ -198,9 +199,9 @@ def test_one_bad_file_does_not_stop_the_rest(place: Place) -> None:
     assert set(refused) == {"blank.txt", "empty.txt", "picture.png", "loop", "nothing"}
     assert all(reason for reason in refused.values())
     assert {document.reason for document in place.source.refused.values()} == set(refused.values())
-    position = place.log.position()
+    position = place.log.position(FIRST_PARTITION)
     assert len(place.load(place.folder, place.folder / "nothing").refused) == 5
-    assert place.log.position() == position, "a refusal that is known is not written again"
+    assert place.log.position(FIRST_PARTITION) == position, "a refusal that is known is not written again"
     assert len(place.uploads("ada")) == 1
 
 

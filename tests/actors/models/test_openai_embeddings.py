@@ -115,7 +115,7 @@ def test_an_index_is_made_with_it_and_knows_it_again(server: Server, tmp_path: P
     assert found.total > 0
     index.close()
     again = MemoryIndex.open(tmp_path / "index", embedder(server, "org/stub"), journal.read)
-    assert again.position == journal.position
+    assert again.position.number == journal.position
     assert again.search(own("ann"), kind="message", query="which remark", page=0, size=5) == found
     again.close()
     with pytest.raises(EmbedderChanged, match=r"embedder openai:org/stub \(32 dimensions\), and openai:stub .* is set"):

@@ -202,7 +202,7 @@ def story(**changes: Any) -> Story:
 
 def inferred(told: Story, model: Model, counter: Tokenizer | None) -> InferenceCompleted | InferenceFailed:
     """The open inference, carried out as the LLM processor does it."""
-    opened = told.log.open_requests("inference", AGENT)[0]
+    opened = told.log.open_requests_of(AGENT, "inference")[0]
     event = decode(opened)
     assert isinstance(event, InferenceRequested)
     made = asyncio.run(infer(job(told.state, opened, event), model, structlog.get_logger(), tokenizer=counter))
@@ -290,7 +290,7 @@ def test_an_estimate_of_what_the_server_was_to_count_teaches_no_margin() -> None
 
 def test_where_nothing_can_be_cut_the_turn_ends_and_says_why() -> None:
     told = story(window_tokens=3000).says("Hello!")
-    while told.log.open_requests("inference", AGENT):
+    while told.log.open_requests_of(AGENT, "inference"):
         inferred(told, Model(), Each(4.0))
     assert told.the(TurnEnded).reason in {"inference_failed", "window_too_small"}
     assert "larger window" in told.the(TurnEnded).detail

@@ -14,6 +14,7 @@ from palimpsest.events.envelope import GENESIS, Envelope, place
 from palimpsest.events.evolve import evolve
 from palimpsest.events.state import State
 from palimpsest.events.types import AgentCreated, AgentForked, Block, Event, MessagesEvicted, Parent, Settings
+from tests.worlds.positions import nth
 from tests.worlds.simulated import World
 
 
@@ -132,7 +133,7 @@ def test_a_fork_that_is_given_other_blocks_has_written_what_is_new_in_them() -> 
         AgentForked(parent=parent, hash=b"", blocks=(Block(label="human", value="Eve."), persona)),
     ]
     for seq, event in enumerate(events, 1):
-        provenance.take(place(draft("ada", 0, event, key=f"k{seq}"), seq, seq, GENESIS), event)
+        provenance.take(place(draft("ada", 0, event, key=f"k{seq}"), seq, nth(seq), GENESIS), event)
     assert {label: written.runs for label, written in provenance.blocks.items()} == {
         "human": [WrittenRun("Eve.", 3)],
         "persona": [WrittenRun("I am Ada.", 1)],

@@ -17,6 +17,7 @@ from palimpsest.events.envelope import GENESIS, Envelope, place
 from palimpsest.events.errors import BadInput, LogDamaged
 from palimpsest.events.replay import Replayer
 from palimpsest.events.types import Event, InferenceCompleted, PassagesLoaded, ToolCall, TurnEnded, UserMessageReceived
+from tests.worlds.positions import nth
 from tests.worlds.simulated import World
 from tests.worlds.story import Story, call, say
 
@@ -24,7 +25,7 @@ SECRET = 'Zoë\'s "PIN"\n\\42 🦊'
 
 
 def only(event: Event, agent: str = "ada") -> Envelope:
-    return place(draft(agent, 1, event, key="k"), 1, 1, GENESIS)
+    return place(draft(agent, 1, event, key="k"), 1, nth(1), GENESIS)
 
 
 def masked(event: Event, texts: Sequence[str], patterns: Sequence[str] = ()) -> tuple[Event, int]:

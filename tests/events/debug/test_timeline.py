@@ -28,6 +28,7 @@ from palimpsest.events.envelope import GENESIS, Envelope, place
 from palimpsest.events.kinds import Kind, kinds_of
 from palimpsest.events.types import AgentCreated, MessageSent, Settings, SettingsChanged, TurnEnded, UserMessageReceived
 from palimpsest.store.logs.states import load
+from tests.worlds.positions import nth
 from tests.worlds.sessions import SEEDS, session
 
 
@@ -117,7 +118,7 @@ def test_an_open_request_is_told_at_the_end() -> None:
 
 
 def test_what_nobody_knows_is_told_as_it_stands() -> None:
-    unknown = Envelope("a", 1, 1, 5, cast(Kind, "Sneezed"), 1, "k", b"", 0, "", "", "", GENESIS)
+    unknown = Envelope("a", 1, nth(1), 5, cast(Kind, "Sneezed"), 1, "k", b"", 0, "", "", "", GENESIS)
     (part,) = story([unknown])
     assert isinstance(part, Noted)
     assert "'Sneezed' is unknown" in part.events[0].problem
@@ -126,7 +127,9 @@ def test_what_nobody_knows_is_told_as_it_stands() -> None:
 def test_a_change_of_settings_says_what_changed() -> None:
     created = AgentCreated(system="", blocks=(), settings=Settings())
     changed = SettingsChanged(settings=Settings(window_tokens=9000, model="m"))
-    events = [place(draft("a", n, event, key=str(n)), n, n, GENESIS) for n, event in enumerate((created, changed), 1)]
+    events = [
+        place(draft("a", n, event, key=str(n)), n, nth(n), GENESIS) for n, event in enumerate((created, changed), 1)
+    ]
     *_, part = story(events)
     assert [(c.name, c.before, c.after) for c in getattr(part, "changes", ())] == [
         ("model", "offline", "m"),
@@ -164,7 +167,7 @@ def test_a_text_is_found_in_whatever_case_and_is_told_once() -> None:
 
 def test_an_input_that_waits_is_told_with_its_turn() -> None:
     timeline = Timeline()
-    first = place(draft("a", 1, UserMessageReceived(text="one"), key="1"), 1, 1, GENESIS)
+    first = place(draft("a", 1, UserMessageReceived(text="one"), key="1"), 1, nth(1), GENESIS)
     assert list(timeline.feed(moment(first))) == []
     assert [part.seq for part in timeline.rest()] == [1]
     assert list(timeline.rest()) == [], "only once"

@@ -21,6 +21,7 @@ from palimpsest.store.index.projection import MemoryIndex, reindex
 from tests.store.index.test_projection import Other
 from tests.worlds.engines import Homes, Memory
 from tests.worlds.journal import EVERYTHING, START_MS, Journal, answers, chatter, embedder, feed, own
+from tests.worlds.positions import nth
 from tests.worlds.qdrant_rest import answering, serving
 
 AGENTS = ("ann", "bob", "cyd")
@@ -105,7 +106,7 @@ def test_another_embedder_is_refused_on_every_engine_until_the_index_is_dropped(
         MemoryIndex.at(homes.home(tmp_path / "index"), Other(), journal.read)
     reindex(homes.home(tmp_path / "index"))
     index = MemoryIndex.at(homes.home(tmp_path / "index"), Other(), journal.read)
-    assert index.position == 0
+    assert index.position.number == 0
     index.close()
 
 
@@ -171,12 +172,12 @@ def test_a_collection_that_lost_points_or_its_mark_or_is_another_logs_is_built_a
     for gone in (lost, nothing):
         memory.delete(name, models.PointIdsList(points=[gone]))
         index = MemoryIndex.at(remote.home(tmp_path / "index"), embedder(), journal.read)
-        assert index.position == 0
+        assert index.position.number == 0
         feed(index, journal)
         assert (answers(index, AGENTS), index.points) == (expected, points)
         index.close()
     index = MemoryIndex.at(remote.home(tmp_path / "index"), embedder(), chatter(10, seed=2).read)
-    assert index.position == 0, "of another log"
+    assert index.position.number == 0, "of another log"
     index.close()
 
 
@@ -249,11 +250,11 @@ def test_a_server_that_goes_away_and_comes_back_empty_gets_all_again(tmp_path: P
     with pytest.raises(StorageAway, match="does not answer"):
         index.search(own("ann"), kind="message", query="remark", page=0, size=5)
     with pytest.raises(StorageAway, match="does not answer"):
-        index.apply([], journal.position + 1)
+        index.apply([], nth(journal.position + 1))
     index.close()
     with serving(Memory()) as url:
         index = MemoryIndex.at(ServerHome(tmp_path / "index", connected(url), url), embedder(), journal.read)
-        assert index.position == 0
+        assert index.position.number == 0
         feed(index, journal)
         assert answers(index, AGENTS) == expected
         index.close()
@@ -267,7 +268,7 @@ def test_a_collection_that_is_dropped_under_a_running_index_is_missed_and_made_a
         (name,) = [each.name for each in memory.get_collections().collections]
         memory.delete_collection(name)
         with pytest.raises(StorageAway, match="status 404"):
-            index.apply([], journal.position + 1)
+            index.apply([], nth(journal.position + 1))
         index.close()
         index = opened(homes, tmp_path / "index", journal)
         assert index.points > 0

@@ -18,6 +18,7 @@ from palimpsest.events.codec import KINDS, decode
 from palimpsest.events.documents import Passage
 from palimpsest.events.errors import BadInput, EmbedderChanged, StorageUnavailable
 from palimpsest.events.passages import DAY_MS, search_page
+from palimpsest.events.position import FIRST_PARTITION
 from palimpsest.events.types import (
     AlertRaised,
     DocumentOpened,
@@ -53,6 +54,7 @@ from tests.worlds.journal import (
     own,
 )
 from tests.worlds.library import Desk
+from tests.worlds.positions import nth
 
 AGENTS = ("ann", "bob", "cyd")
 
@@ -303,7 +305,7 @@ def test_results_do_not_depend_on_other_agents(tmp_path: Path) -> None:
     alone.events = [e for e in journal.events if e.agent == "ann"]
     together, apart = open_index(tmp_path / "together", journal), open_index(tmp_path / "apart", alone)
     feed(together, journal)
-    apart.apply(alone.events, journal.position)
+    apart.apply(alone.events, nth(journal.position))
     assert answers(together, ("ann",)) == answers(apart, ("ann",))
     together.close()
     apart.close()
@@ -322,9 +324,9 @@ def test_a_rebuild_in_other_batches_gives_the_same_answers(tmp_path: Path, batch
     index.close()
     shutil.rmtree(path)
     index = open_index(path, journal)
-    assert index.position == 0
+    assert index.position.number == 0
     feed(index, journal, batch)
-    assert index.position == journal.position
+    assert index.position.number == journal.position
     assert answers(index, AGENTS) == first
     index.close()
 
@@ -335,11 +337,11 @@ def test_it_goes_on_where_it_was_and_passes_over_what_it_has(tmp_path: Path) -> 
     feed(index, journal, to=100)
     index.close()
     index = open_index(tmp_path / "memory", journal)
-    assert index.position == 100
-    index.apply(journal.events[:150], 150)
-    index.apply(journal.events[:150], 150)
-    index.apply(journal.events[:10], 10)
-    assert index.position == 150
+    assert index.position.number == 100
+    index.apply(journal.events[:150], nth(150))
+    index.apply(journal.events[:150], nth(150))
+    index.apply(journal.events[:10], nth(10))
+    assert index.position.number == 150
     feed(index, journal)
     fresh = open_index(tmp_path / "fresh", journal)
     feed(fresh, journal)
@@ -353,8 +355,8 @@ def test_events_that_bear_nothing_need_not_be_shown(tmp_path: Path) -> None:
     journal.add("ann", TurnEnded(input=1))
     every, wanted = open_index(tmp_path / "every", journal), open_index(tmp_path / "wanted", journal)
     feed(every, journal)
-    wanted.apply([e for e in journal.events if e.kind in BEARING], journal.position)
-    assert wanted.position == every.position == journal.position
+    wanted.apply([e for e in journal.events if e.kind in BEARING], nth(journal.position))
+    assert wanted.position.number == every.position.number == journal.position
     assert answers(wanted, AGENTS) == answers(every, AGENTS)
     every.close()
     wanted.close()
@@ -377,12 +379,12 @@ from pathlib import Path
 from tests.worlds.journal import chatter, feed, open_index
 journal = chatter(1500)
 index = open_index(Path(sys.argv[1]), journal)
-print("open", index.position, flush=True)
-while index.position < journal.position:
-    feed(index, journal, 7, to=min(index.position + 7, journal.position))
-    if index.position % 5 == 0:
+print("open", index.position.number, flush=True)
+while index.position.number < journal.position:
+    feed(index, journal, 7, to=min(index.position.number + 7, journal.position))
+    if index.position.number % 5 == 0:
         index.flush()
-    print(index.position, flush=True)
+    print(index.position.number, flush=True)
 """
 
 
@@ -399,7 +401,7 @@ def test_killed_again_and_again_it_ends_as_a_fresh_rebuild(tmp_path: Path) -> No
         assert process.returncode == -signal.SIGKILL
     journal = chatter(1500)
     index = open_index(path, journal)
-    reached = index.position
+    reached = index.position.number
     assert acknowledged <= reached < journal.position, "killed in the middle"
     feed(index, journal, to=reached + 50)
     fresh = open_index(tmp_path / "fresh", journal)
@@ -423,7 +425,7 @@ def test_a_folder_in_use_is_refused_by_name(tmp_path: Path) -> None:
     first = answers(index, AGENTS)
     index.close()
     index = open_index(path, journal)
-    assert index.position == journal.position
+    assert index.position.number == journal.position
     assert answers(index, AGENTS) == first
     index.close()
 
@@ -486,7 +488,7 @@ def test_a_damaged_folder_is_set_aside_and_built_again(
     rebuilt = [log["event"] for log in logs] == ["index is built again from the log"]
     assert rebuilt or pattern.endswith(HEALED)
     assert rebuilt == (path / "shard.bad").is_dir()
-    assert index.position == (0 if rebuilt else journal.position)
+    assert index.position.number == (0 if rebuilt else journal.position)
     feed(index, journal)
     assert answers(index, AGENTS) == first
     index.close()
@@ -499,16 +501,16 @@ def test_an_index_of_another_log_is_built_again(tmp_path: Path) -> None:
     feed(index, journal)
     index.close()
     index = open_index(path, journal)
-    index.apply([], journal.position + 3)  # events that bear nothing
+    index.apply([], nth(journal.position + 3))  # events that bear nothing
     index.close()
     index = open_index(path, journal)
-    assert index.position == journal.position + 3
+    assert index.position.number == journal.position + 3
     index.close()
     for seed in (2, 3):  # the second time there is a folder set aside already
         other = chatter(9, seed=seed)
         assert other.position > journal.position, "that it is ahead of the log is not what tells"
         index = open_index(path, other)
-        assert index.position == 0
+        assert index.position.number == 0
         assert texts(index, "ann", "") == []
         feed(index, other)
         index.close()
@@ -518,7 +520,7 @@ def test_an_empty_folder_is_a_new_index(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "memory"
     path.mkdir(parents=True)
     index = open_index(path, Journal())
-    assert index.position == 0
+    assert index.position.number == 0
     index.close()
 
 
@@ -602,7 +604,7 @@ def test_contexts_are_the_same_after_restarts_in_the_middle(tmp_path: Path, batc
     cut = tmp_path / "cut"
     for _ in range(0, journal.position, 40):
         index = open_index(cut, journal)
-        feed(index, journal, batch, to=min(index.position + 40, journal.position))
+        feed(index, journal, batch, to=min(index.position.number + 40, journal.position))
         index.close()
     index = open_index(cut, journal)
     feed(index, journal)
@@ -692,7 +694,7 @@ def catch_up(index: MemoryIndex, desk: Desk) -> None:
 
 
 def seen(desk: Desk) -> tuple[View, ...]:
-    return View("ada", 0), View("source:manuals", desk.seq_at("source:manuals", desk.position()))
+    return View("ada", 0), View("source:manuals", desk.seq_at("source:manuals", desk.position(FIRST_PARTITION)))
 
 
 # --- embedders ----------------------------------------------------------------------------------------------------
@@ -715,7 +717,7 @@ def test_a_changed_embedder_is_refused_until_the_index_is_dropped(tmp_path: Path
             MemoryIndex.open(path, Other(), journal.read)
     reindex(EdgeHome(path))
     index = MemoryIndex.open(path, Other(), journal.read)
-    assert index.position == 0
+    assert index.position.number == 0
     index.close()
 
 
