@@ -16,7 +16,7 @@ from palimpsest.console.called import given_bundle, typed
 from palimpsest.console.describe import describe
 from palimpsest.console.inspect import reading
 from palimpsest.console.options import bundle_option, data_folder, json_option
-from palimpsest.console.show import Page, many, one_line, print_json, utc
+from palimpsest.console.show import Page, many, print_json
 from palimpsest.events.codec import decode
 from palimpsest.events.context import reply_request
 from palimpsest.events.debug.bisect import CONTEXT, PLACES, Boundary, described, says
@@ -25,6 +25,7 @@ from palimpsest.events.errors import BadInput
 from palimpsest.events.state import State
 from palimpsest.questions.bisection import first_bad
 from palimpsest.questions.plain import as_object
+from palimpsest.questions.texts import one_line, utc
 
 TIMEOUT_S: Final = 30.0
 LONGEST_S: Final = 86_400.0

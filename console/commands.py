@@ -24,7 +24,7 @@ from palimpsest.console.context import print_header, print_messages
 from palimpsest.console.describe import describe
 from palimpsest.console.heartbeat import TIMER_ID, heartbeat
 from palimpsest.console.past import timers_said
-from palimpsest.console.show import Page, many, one_line, printable
+from palimpsest.console.show import Page, many
 from palimpsest.console.talk import Talker
 from palimpsest.console.timeline import print_event
 from palimpsest.console.wrapping import wrapped
@@ -34,6 +34,7 @@ from palimpsest.events.context import Count
 from palimpsest.events.errors import BadInput
 from palimpsest.events.servers import chosen
 from palimpsest.events.state import State
+from palimpsest.questions.texts import one_line, printable
 from palimpsest.questions.windows import view
 
 HELP: Final[Mapping[str, Mapping[str, str]]] = {

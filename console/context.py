@@ -16,7 +16,8 @@ import msgspec
 from palimpsest.console.describe import call_text
 from palimpsest.console.inspect import reading
 from palimpsest.console.options import bundle_option
-from palimpsest.console.show import Page, Part, one_line, printable
+from palimpsest.console.show import Page, Part
+from palimpsest.questions.texts import one_line, printable
 from palimpsest.questions.windows import ContextView, lazy_count, view_at
 
 

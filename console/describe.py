@@ -10,7 +10,6 @@ from msgspec.structs import replace
 
 from palimpsest.console.called import as_typed
 from palimpsest.console.servers import server_text
-from palimpsest.console.show import one_line, utc
 from palimpsest.events import margins
 from palimpsest.events.endings import WHOLE
 from palimpsest.events.times import ahead, stamp
@@ -75,6 +74,7 @@ from palimpsest.events.types import (
     UserLoggedIn,
     UserMessageReceived,
 )
+from palimpsest.questions.texts import one_line, utc
 
 MOST_CHARS: Final = 1000
 

@@ -11,11 +11,12 @@ import click
 
 from palimpsest.console.inspect import reading
 from palimpsest.console.options import address_option, bundle_option, json_option
-from palimpsest.console.show import Page, one_line, print_json
+from palimpsest.console.show import Page, print_json
 from palimpsest.console.writing import writing
 from palimpsest.events.errors import UnknownAgent
 from palimpsest.events.formats import PARTS, Format
 from palimpsest.questions.streams import agent_head
+from palimpsest.questions.texts import one_line
 from palimpsest.store.logs.states import load
 
 

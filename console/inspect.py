@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from palimpsest.console.called import given_bundle
 from palimpsest.console.options import data_folder
 from palimpsest.console.progress import bar
-from palimpsest.console.show import one_line
+from palimpsest.questions.texts import one_line
 from palimpsest.store.logs import opening
 from palimpsest.store.logs.contract import LogReader
 

@@ -16,10 +16,11 @@ import click
 
 from palimpsest.console.joining import at_work
 from palimpsest.console.options import address_option, data_folder, index_options, index_settings, json_option
-from palimpsest.console.show import Page, many, names_of, one_line, print_json, terminal
+from palimpsest.console.show import Page, many, names_of, print_json, terminal
 from palimpsest.events.errors import BadInput
 from palimpsest.questions.plain import plain
 from palimpsest.questions.streams import agent_head
+from palimpsest.questions.texts import one_line
 from palimpsest.store.folder import DataFolder
 from palimpsest.store.library.reading import folded
 from palimpsest.store.logs import opening, states

@@ -12,10 +12,11 @@ from palimpsest.console.fork import print_turn
 from palimpsest.console.inspect import reading
 from palimpsest.console.joining import at_work
 from palimpsest.console.options import address_option, data_folder, index_options, index_settings
-from palimpsest.console.show import Page, one_line
+from palimpsest.console.show import Page
 from palimpsest.events.debug.under_way import under_way
 from palimpsest.events.errors import AgentIsRetired
 from palimpsest.questions.streams import agent_head, check_is_owed
+from palimpsest.questions.texts import one_line
 from palimpsest.store.logs.states import load
 
 if TYPE_CHECKING:

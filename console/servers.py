@@ -12,12 +12,12 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from palimpsest.console.show import one_line
 from palimpsest.console.tokenizers import encoding_named
 from palimpsest.events.encodings import is_own
 from palimpsest.events.errors import BadInput
 from palimpsest.events.prompts import reserve_tokens
 from palimpsest.events.types import OFFLINE, Server, Settings
+from palimpsest.questions.texts import one_line
 
 NONE: Final = "none"
 """Typed in the place of a server: there is to be none."""

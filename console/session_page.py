@@ -18,10 +18,11 @@ import msgspec
 from palimpsest.console.describe import seqs, value_text
 from palimpsest.console.elements import Html, details, element, joined, link, row, table, text
 from palimpsest.console.session import EvictionSeen, MemoryChange, Scene, Session, WindowMessage, WindowSeen
-from palimpsest.console.show import many, utc
+from palimpsest.console.show import many
 from palimpsest.console.story import Line
 from palimpsest.events.addresses import public_url
 from palimpsest.events.types import Settings
+from palimpsest.questions.texts import utc
 
 MOST_CHARS: Final = 20_000
 """Of one text; what is longer is clipped, and says so."""

@@ -12,7 +12,7 @@ import msgspec
 
 from palimpsest.console.called import as_typed
 from palimpsest.console.describe import call_text, cut_text, describe, seqs, value_text
-from palimpsest.console.show import Page, many, one_line, printable, took, utc
+from palimpsest.console.show import Page, many, took
 from palimpsest.events.debug.moments import (
     Called,
     Evicted,
@@ -40,6 +40,7 @@ from palimpsest.events.types import (
     UserMessageReceived,
 )
 from palimpsest.events.vocabulary import Beat
+from palimpsest.questions.texts import one_line, printable, utc
 
 ENDLESS: Final = 10_000_000
 """As many characters as a text may have where nothing is clipped."""

@@ -21,7 +21,7 @@ from palimpsest.console.describe import describe
 from palimpsest.console.inspect import reading
 from palimpsest.console.meant import bounds, kind_named, turn_named
 from palimpsest.console.options import bundle_option
-from palimpsest.console.show import Page, one_line, print_json, utc
+from palimpsest.console.show import Page, print_json
 from palimpsest.console.story import LABELS, StoryPage
 from palimpsest.events.codec import decode
 from palimpsest.events.debug.choice import EventChoice
@@ -32,6 +32,7 @@ from palimpsest.events.sources import is_source
 from palimpsest.questions.plain import as_object
 from palimpsest.questions.streams import stretches
 from palimpsest.questions.stretch import Excerpt, bounded, first_of_last
+from palimpsest.questions.texts import one_line, utc
 from palimpsest.questions.timelines import later, newest, timeline_from, wanted_events
 from palimpsest.store.logs.contract import LogReader
 

@@ -17,12 +17,12 @@ import click
 from palimpsest.console.inspect import reading
 from palimpsest.console.meant import bounds
 from palimpsest.console.options import bundle_option
-from palimpsest.console.show import one_line, printable
 from palimpsest.console.spoken import Extras, Utterance, spoken
 from palimpsest.events.errors import BadInput
 from palimpsest.questions.plain import plain
 from palimpsest.questions.streams import agent_head
 from palimpsest.questions.stretch import Excerpt, bounded
+from palimpsest.questions.texts import one_line, printable
 from palimpsest.store.folder import expanded
 from palimpsest.store.logs.contract import LogReader
 from palimpsest.store.output import check_place, whole

@@ -13,8 +13,9 @@ from palimpsest.console.inspect import reading
 from palimpsest.console.options import bundle_option
 from palimpsest.console.session import session
 from palimpsest.console.session_page import PageFacts, page
-from palimpsest.console.show import names_of, one_line, utc
+from palimpsest.console.show import names_of
 from palimpsest.events.errors import BadInput
+from palimpsest.questions.texts import one_line, utc
 from palimpsest.store.folder import expanded
 from palimpsest.store.logs.contract import LogReader, agents_of
 from palimpsest.store.output import check_place, whole

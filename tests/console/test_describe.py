@@ -7,7 +7,6 @@ from typing import Any, Final
 import pytest
 
 from palimpsest.console.describe import call_text, describe, seqs
-from palimpsest.console.show import one_line, printable
 from palimpsest.events.types import (
     ALL_EVENTS,
     Block,
@@ -26,6 +25,7 @@ from palimpsest.events.types import (
     ToolCall,
     Usage,
 )
+from palimpsest.questions.texts import one_line, printable
 
 NASTY: Final = "two\nlines\tand \x1b[2J a screen \x00 wiped \u202e" + "x" * 5000
 SAMPLES: Final[dict[str, object]] = {
