@@ -10,7 +10,6 @@ from typing import Any, Final
 import click
 
 from palimpsest.console.context import counted
-from palimpsest.console.describe import seqs, timer_text, value_text
 from palimpsest.console.inspect import reading
 from palimpsest.console.options import bundle_option, json_option
 from palimpsest.console.show import Page, Part, many, print_json, took
@@ -18,6 +17,7 @@ from palimpsest.events.debug.diff import BlockEdit, DiffSide, Moved, StateDiff, 
 from palimpsest.events.debug.window import PARTS, Share, gist
 from palimpsest.events.errors import BadInput
 from palimpsest.events.state import Summary, Turn
+from palimpsest.questions.descriptions import seqs, timer_text, value_text
 from palimpsest.questions.differences import difference
 from palimpsest.questions.plain import plain
 from palimpsest.questions.streams import agent_head

@@ -15,13 +15,14 @@ from typing import Final
 
 import msgspec
 
-from palimpsest.console.describe import seqs, value_text
 from palimpsest.console.elements import Html, details, element, joined, link, row, table, text
-from palimpsest.console.session import EvictionSeen, MemoryChange, Scene, Session, WindowMessage, WindowSeen
 from palimpsest.console.show import many
-from palimpsest.console.story import Line
+from palimpsest.console.story import Line, header, lines
 from palimpsest.events.addresses import public_url
+from palimpsest.events.debug.moments import Item
 from palimpsest.events.types import Settings
+from palimpsest.questions.descriptions import seqs, value_text
+from palimpsest.questions.sessions import EvictionSeen, MemoryChange, Scene, Session, WindowMessage, WindowSeen
 from palimpsest.questions.texts import utc
 
 MOST_CHARS: Final = 20_000
@@ -127,7 +128,7 @@ def _proved(told: Session) -> str:
 
 
 def _hint(told: Session) -> Html:
-    shown = sum(each.number > 0 for each in told.scenes)
+    shown = _turns(told.scenes)
     what = f"{many(shown, 'turn')}; a line has the number of its event. A step unfolds to the window that it had."
     return element("p", what, class_="d")
 
@@ -146,11 +147,15 @@ def _fitting(told: Session, most_bytes: int) -> tuple[list[Html], list[WindowMes
         more = {number for _, seen in scene.told if seen for number in seen.messages} - named
         size += len(made.encode()) + sum(len(_message(told.messages[number]).encode()) for number in more)
         if size > most_bytes and kept:
-            left = told.left_out + sum(each.number > 0 for each in told.scenes[: at + 1])
+            left = told.left_out + _turns(told.scenes[: at + 1])
             return kept[::-1], _messages(told, named), left
         kept.append(made)
         named |= more
     return kept[::-1], _messages(told, named), told.left_out
+
+
+def _turns(scenes: Iterable[Scene]) -> int:
+    return sum(each.began is not None for each in scenes)
 
 
 def _messages(told: Session, named: set[int]) -> list[WindowMessage]:
@@ -164,9 +169,18 @@ def _before(told: Session) -> dict[int, WindowSeen]:
 
 
 def _scene(scene: Scene, before: dict[int, WindowSeen], *, open: bool) -> Html:
-    rows = [_line(line, seen, before.get(line.seq)) for line, seen in scene.told]
+    rows = [each for item, seen in scene.told for each in _rows(item, seen, before)]
     body = element("table", element("tbody", *rows))
-    return joined(details(scene.title, body, open=open, id=f"t{scene.seq}"), Html("\n"))
+    title = header(scene.began) if scene.began else "Before the first turn"
+    place = f"t{scene.began.turn if scene.began else 1}"
+    return joined(details(title, body, open=open, id=place), Html("\n"))
+
+
+def _rows(item: Item, seen: WindowSeen | None, before: dict[int, WindowSeen]) -> Iterator[Html]:
+    """The lines of an item; the first of a request's unfolds to its window."""
+    for line in lines(item):
+        yield _line(line, seen, before.get(line.seq))
+        seen = None
 
 
 def _line(line: Line, seen: WindowSeen | None, before: WindowSeen | None) -> Html:

@@ -11,10 +11,10 @@ import click
 from palimpsest.console.called import given_bundle
 from palimpsest.console.inspect import reading
 from palimpsest.console.options import bundle_option
-from palimpsest.console.session import session
 from palimpsest.console.session_page import PageFacts, page
 from palimpsest.console.show import names_of
 from palimpsest.events.errors import BadInput
+from palimpsest.questions.sessions import session
 from palimpsest.questions.texts import one_line, utc
 from palimpsest.store.folder import expanded
 from palimpsest.store.logs.contract import LogReader, agents_of

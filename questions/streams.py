@@ -66,6 +66,13 @@ def unprovable(log: LogReader, agent: str) -> frozenset[int]:
     return frozenset(seq for each in redactions if each for seq in each.unprovable if seq <= ends[each.stream])
 
 
+def is_masked(log: LogReader, agent: str, first: int = 1) -> bool:
+    """Whether texts of an agent's were masked before this log had them: of its own events, or of those that it goes on
+    from, `first` or later."""
+    parents = (parent.agent for parent in log.lineage(agent) if parent.seq >= first)
+    return any(log.redaction(stream) is not None for stream in (agent, *parents))
+
+
 def stretches(
     log: LogReader, agent: str, first: int, last: int, kinds: frozenset[Kind] | None = None
 ) -> Iterator[Envelope]:

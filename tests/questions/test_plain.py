@@ -15,7 +15,7 @@ from palimpsest.events.types import (
     Settings,
 )
 from palimpsest.questions.plain import as_object, plain
-from tests.console.test_describe import filled
+from tests.questions.test_descriptions import filled
 
 
 @pytest.mark.parametrize("kind", ALL_EVENTS, ids=lambda kind: kind.__name__)
