@@ -15,9 +15,8 @@ from palimpsest.console.show import Page, print_json
 from palimpsest.console.writing import writing
 from palimpsest.events.errors import UnknownAgent
 from palimpsest.events.formats import PARTS, Format
-from palimpsest.questions.streams import agent_head
+from palimpsest.questions.streams import state_now
 from palimpsest.questions.texts import one_line
-from palimpsest.store.logs.states import load
 
 
 @click.command("format")
@@ -37,10 +36,7 @@ def command(agent: str, add: tuple[str, ...], remove: tuple[str, ...], address: 
         format = asyncio.run(_change(agent, add, remove, address))
     else:
         with reading() as log:
-            agent_head(log, agent)
-            state = load(log, agent)
-            assert state is not None, "the stream has a head"
-            format = state.format
+            format = state_now(log, agent).format
     if as_json:
         print_json({"agent": agent, "parts": format})
         return

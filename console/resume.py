@@ -15,9 +15,8 @@ from palimpsest.console.options import address_option, data_folder, index_option
 from palimpsest.console.show import Page
 from palimpsest.events.debug.under_way import under_way
 from palimpsest.events.errors import AgentIsRetired
-from palimpsest.questions.streams import agent_head, check_is_owed
+from palimpsest.questions.streams import check_is_owed, state_now
 from palimpsest.questions.texts import one_line
-from palimpsest.store.logs.states import load
 
 if TYPE_CHECKING:
     from palimpsest.actors.client import Client
@@ -37,9 +36,7 @@ def command(agent: str, address: str) -> int:
     settings = index_settings()
     if not address:
         with reading() as log:
-            agent_head(log, agent)
-            state = load(log, agent)
-            assert state is not None, "the stream has a head"
+            state = state_now(log, agent)
             if state.retired:
                 raise AgentIsRetired(agent)
             check_is_owed(log, state)

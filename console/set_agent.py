@@ -30,10 +30,9 @@ from palimpsest.console.zones import change_said
 from palimpsest.events.errors import BadInput, UnknownAgent
 from palimpsest.events.servers import chosen
 from palimpsest.questions.plain import plain
-from palimpsest.questions.streams import agent_head
+from palimpsest.questions.streams import state_now
 from palimpsest.questions.texts import one_line
 from palimpsest.store.config import around
-from palimpsest.store.logs.states import load
 from palimpsest.store.tokens.counting import count
 
 KEYS: Final = (*MEANINGS, "timezone")
@@ -89,9 +88,7 @@ def command(agent: str, pairs: tuple[str, ...], unchecked: bool, address: str, a
 
 def _show(agent: str, as_json: bool) -> None:
     with reading() as log:
-        agent_head(log, agent)
-        state = load(log, agent)
-        assert state is not None, "the stream has a head"
+        state = state_now(log, agent)
     rows = told(state)
     if as_json:
         print_json({"agent": agent, "settings": plain(chosen(state)), "told": plain(rows)})

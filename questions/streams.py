@@ -12,6 +12,7 @@ from palimpsest.events.sources import is_source
 from palimpsest.events.state import State
 from palimpsest.events.vocabulary import Topic
 from palimpsest.store.logs.contract import LAST_SEQ, LogReader, StreamHead, unknown_agent
+from palimpsest.store.logs.states import load
 
 CHUNK: Final = 2000
 
@@ -30,6 +31,14 @@ def agent_head(log: LogReader, agent: str) -> StreamHead:
     if is_source(agent):
         raise NotAnAgent(agent)
     return head
+
+
+def state_now(log: LogReader, agent: str) -> State:
+    """An agent as it is now. Raises UnknownAgent, NotAnAgent."""
+    agent_head(log, agent)
+    state = load(log, agent)
+    assert state is not None, "a stream with a head has events"
+    return state
 
 
 def check_event(head: StreamHead, seq: int | None, end: str = "") -> None:
