@@ -34,7 +34,7 @@ _MB: Final = 1_000_000
     type=click.IntRange(min=1),
     default=MOST_MB,
     metavar="N",
-    help="So much for turns and their messages (20).",
+    help="So much for turns, messages, changes and evictions (20).",
 )
 @click.option("--force", is_flag=True, help="Write over FILE if it is there.")
 def command(agent: str | None, *, output: Path, last: int | None, most_mb: int, force: bool) -> int:

@@ -63,6 +63,12 @@ def made(kernel: Kernel, agent: str = "ada", *, last: int = 0, most_bytes: int =
     return parsed
 
 
+def leads_somewhere(found: Parsed) -> bool:
+    places = found.all("id")
+    assert len(places) == len(set(places)), "no place is there twice"
+    return {value[1:] for value in found.all("href")} <= set(places)
+
+
 def test_it_loads_nothing_and_runs_nothing(kernel: Kernel) -> None:
     kernel.talk("ada", [EVIL])
     found = made(kernel)
@@ -87,10 +93,7 @@ def test_texts_are_shown_as_texts(kernel: Kernel) -> None:
 
 
 def test_every_link_leads_somewhere_and_no_place_is_there_twice(kernel: Kernel) -> None:
-    found = made(kernel)
-    places = found.all("id")
-    assert len(places) == len(set(places))
-    assert {value[1:] for value in found.all("href")} <= set(places)
+    assert leads_somewhere(made(kernel))
 
 
 def test_it_has_every_line_of_the_story(kernel: Kernel) -> None:
@@ -144,13 +147,33 @@ def test_the_last_turns_alone(kernel: Kernel) -> None:
 
 def test_a_page_has_a_bound_and_says_what_it_left_out(kernel: Kernel) -> None:
     kernel.talk("ada", ["x" * 30_000])
-    facts = PageFacts("0", "2026-01-01 00:00:00", 60_000)
-    whole = "".join(page(session(kernel.log, "ada"), facts))
-    assert len(whole) < 120_000, "what stands beside the turns is not counted"
-    left = re.search(r"The first (\d+) turns", Parsed(whole).text)
+    found = made(kernel, most_bytes=60_000)
+    left = re.search(r"The first (\d+) turns, so", found.text)
     assert left is not None
     assert 10 < int(left[1]) < 26
-    assert "10,002 characters more are left out here" in whole
+    assert f"{26 - int(left[1])} turns; a line has" in found.text
+    assert "10,002 characters more are left out here" in found.text
+    assert leads_somewhere(found), "also to the messages that went with a turn that is left out"
+
+
+@pytest.mark.parametrize(
+    ("most_bytes", "changes", "evictions"),
+    [(1, 24, 5), (2_000, 20, 4), (8_000, 8, 1), (60_000, 0, 0)],
+)
+def test_changes_of_core_memory_and_evictions_have_a_part_of_it(
+    kernel: Kernel, most_bytes: int, changes: int, evictions: int
+) -> None:
+    kernel.create("eve")
+    kernel.talk("eve", [f"Message {number}: " + "the weather is fine, " * 8 for number in range(85)])
+    told, found = session(kernel.log, "eve"), made(kernel, "eve", most_bytes=most_bytes)
+    places = [value for value in found.all("id") if re.fullmatch(r"[cv]\d+", value)]
+    newest = [f"c{each.seq}" for each in told.memory[changes:]], [f"v{each.seq}" for each in told.evictions[evictions:]]
+    assert places == [*dict.fromkeys(newest[0]), *newest[1]]
+    assert (f"the first {changes} changes of core memory" in found.text) == (changes > 0)
+    assert (f"the first {evictions} eviction" in found.text) == (evictions > 0)
+    assert leads_somewhere(found), "to none that is left out"
+    size = len("".join(page(told, PageFacts("0", "2026-01-01 00:00:00", most_bytes))))
+    assert size < most_bytes + 14_000, "one turn, the system text and the style are there in any case"
 
 
 def test_a_bundle_and_a_masked_one(launched: Launch, call: Launch, tmp_path: Path) -> None:
