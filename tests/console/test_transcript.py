@@ -77,6 +77,18 @@ def test_a_bundle_gives_the_same_and_a_masked_one_says_so(launched: Launch, call
     assert "Message 7" not in printed
 
 
+def test_a_fork_of_one_that_came_masked_says_so_of_its_parents_part_alone(launched: Launch, tmp_path: Path) -> None:
+    bundle = str(tmp_path / "a.palimpsest")
+    launched("export", "ada", bundle, "--redact", "Message 7")
+    assert launched("import", bundle, "--as", "anna").code == 0
+    assert launched("fork", "anna", "--as", "eva").code == 0
+    whole = json.loads(launched("transcript", "eva", "--json").lines[0])
+    own = json.loads(launched("transcript", "eva", "--from", str(whole["last"]), "--json").lines[0])
+    assert [each["agent"] for each in whole["forked_from"]] == ["anna"]
+    assert whole["masked"]
+    assert (own["forked_from"], own["masked"]) == ([], False)
+
+
 def test_an_unknown_agent_a_source_and_two_forms_are_refused(launched: Launch) -> None:
     for arguments in (("nobody",), ("ada", "--json", "--markdown"), ("ada", "--from", "9999"), ("ada", "-o", "/no/x")):
         printed = launched("transcript", *arguments)

@@ -9,13 +9,14 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from palimpsest.console.elements import element, joined, text
 from palimpsest.console.session_page import PageFacts, page
 from palimpsest.console.story import header, lines
 from palimpsest.events.debug.moments import Step, TurnBegan
 from palimpsest.events.debug.timeline import story
-from palimpsest.questions.sessions import session
+from palimpsest.questions.sessions import Scene, session
 from tests.worlds.command_line import Launch, file_of
 from tests.worlds.kernel import Kernel
 
@@ -153,7 +154,20 @@ def test_a_page_has_a_bound_and_says_what_it_left_out(kernel: Kernel) -> None:
     assert 10 < int(left[1]) < 26
     assert f"{26 - int(left[1])} turns; a line has" in found.text
     assert "10,002 characters more are left out here" in found.text
-    assert leads_somewhere(found), "also to the messages that went with a turn that is left out"
+
+
+def test_whatever_is_left_out_links_lead_somewhere(kernel: Kernel) -> None:
+    """Also those to messages that went since the window before, where no model summed them up, and that is left out."""
+    told = session(kernel.log, "ada")
+
+    def unasked(scene: Scene) -> Scene:
+        windows = (seen if seen and seen.purpose == "reply" else None for _, seen in scene.told)
+        return replace(scene, told=list(zip((each for each, _ in scene.told), windows, strict=True)))
+
+    told = replace(told, scenes=tuple(map(unasked, told.scenes)))
+    for most_bytes in range(10_000, 20_000, 1_000):
+        found = Parsed("".join(page(told, PageFacts("0", "2026-01-01 00:00:00", most_bytes))))
+        assert leads_somewhere(found), most_bytes
 
 
 @pytest.mark.parametrize(

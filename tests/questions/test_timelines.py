@@ -9,9 +9,9 @@ import pytest
 from msgspec.structs import replace
 
 from palimpsest.events.debug.choice import EventChoice
-from palimpsest.events.debug.moments import TurnBegan
+from palimpsest.events.debug.moments import Step, TurnBegan
 from palimpsest.events.debug.timeline import story
-from palimpsest.questions.stretch import Excerpt, bounded, seq_before
+from palimpsest.questions.stretch import Bound, Excerpt, bounded, seq_before
 from palimpsest.questions.timelines import later, newest, story_of, wanted_events
 from tests.worlds.kernel import START_MS, Kernel
 
@@ -70,3 +70,20 @@ def test_what_is_followed_goes_on_with_what_comes(kernel: Kernel) -> None:
         seqs.extend(each.seq for each in wanted_events(kernel.log, *following()))
     assert seqs == list(range(end, kernel.log.read("ada")[-1].seq + 1))
     assert len(seqs) > 5
+
+
+def test_what_is_open_where_a_story_is_followed_is_told_with_its_answer(kernel: Kernel) -> None:
+    def pause() -> None:
+        if next(looks):
+            raise KeyboardInterrupt
+
+    looks = itertools.count()
+    asked = [each.seq for each in kernel.log.read("ada") if each.kind == "InferenceRequested"][-1]
+    stretch = bounded(kernel.log, "ada", Bound(asked - 2), Bound(asked))
+    (still,) = (part for part in story_of(kernel.log, stretch, pause) if isinstance(part, Step))
+    assert still.outcome == "open"
+    steps: list[Step] = []
+    with pytest.raises(KeyboardInterrupt):
+        for part in story_of(kernel.log, replace(stretch, follow=True), pause):
+            steps += [part] if isinstance(part, Step) else []
+    assert [step.outcome for step in steps] == ["answered"]
