@@ -11,11 +11,12 @@ import click
 from palimpsest.console.called import as_typed
 from palimpsest.console.inspect import reading
 from palimpsest.console.options import bundle_option
-from palimpsest.console.show import Page, many, one_line, print_json, utc
+from palimpsest.console.show import Page, many, print_json
 from palimpsest.events.errors import BadInput
 from palimpsest.events.types import Parent
 from palimpsest.questions.plain import plain
 from palimpsest.questions.roster import DOINGS, SORTS, Doing, Roster, RosterQuery, Row, Sort
+from palimpsest.questions.texts import one_line, utc
 
 A_PAGE: Final = 50
 WORDS_SHOWN: Final = 48

@@ -28,11 +28,12 @@ from palimpsest.console.joining import at_work
 from palimpsest.console.message import message_of
 from palimpsest.console.options import INTERRUPTED, address_option, complain, data_folder, index_options, index_settings
 from palimpsest.console.preflight import check_own, state_of
-from palimpsest.console.show import names_of, on_terminal, print_json, printable
+from palimpsest.console.show import names_of, on_terminal, print_json
 from palimpsest.console.talk import ending, is_failed, notes
 from palimpsest.events.errors import AgentIsRetired, BadInput
 from palimpsest.questions.asked import TurnPlaces, places, text_at
 from palimpsest.questions.plain import plain
+from palimpsest.questions.texts import printable
 from palimpsest.store.folder import DataFolder
 from palimpsest.store.library.reading import Reads
 from palimpsest.store.logs.contract import agents_of

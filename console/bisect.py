@@ -13,10 +13,10 @@ import click
 import msgspec
 
 from palimpsest.console.called import given_bundle, typed
-from palimpsest.console.describe import describe
 from palimpsest.console.inspect import reading
 from palimpsest.console.options import bundle_option, data_folder, json_option
-from palimpsest.console.show import Page, many, one_line, print_json, utc
+from palimpsest.console.show import Page, many, print_json
+from palimpsest.console.story import event_line
 from palimpsest.events.codec import decode
 from palimpsest.events.context import reply_request
 from palimpsest.events.debug.bisect import CONTEXT, PLACES, Boundary, described, says
@@ -25,6 +25,7 @@ from palimpsest.events.errors import BadInput
 from palimpsest.events.state import State
 from palimpsest.questions.bisection import first_bad
 from palimpsest.questions.plain import as_object
+from palimpsest.questions.texts import one_line, utc
 
 TIMEOUT_S: Final = 30.0
 LONGEST_S: Final = 86_400.0
@@ -170,9 +171,10 @@ def _print(found: Boundary, at: Envelope, began: list[Envelope], meaning: str) -
     page = Page()
     page.line(("good  ", "green"), f"after event {found.good}: {meaning}")
     page.line(("bad   ", "bold red"), f"after event {found.bad}, and this is what happened there:")
-    page.line((f"{at.seq:>6}  ", "bold"), (f"{utc(at.time)}  ", "dim"), (f"{at.kind}  ", "bold"), describe(decode(at)))
+    where = (f"{at.seq:>6}  ", "bold"), (f"{utc(at.time)}  ", "dim"), (f"{at.kind}  ", "bold")
+    page.line(*where, event_line(decode(at)))
     for each in began:
-        page.line(("in the turn of event ", "dim"), f"{each.seq}, {each.kind}: {describe(decode(each))}")
+        page.line(("in the turn of event ", "dim"), f"{each.seq}, {each.kind}: {event_line(decode(each))}")
     page.line((f"({many(found.checks, 'check')}.)", "dim"))
     page.line()
 

@@ -7,14 +7,15 @@ from shlex import quote
 from typing import Final
 
 from palimpsest.console.called import PROGRAM
-from palimpsest.console.describe import call_text, quoted
-from palimpsest.console.show import Page, many, one_line, printable, utc
+from palimpsest.console.show import Page, many
 from palimpsest.events.debug.blame import Account, Blamed, BlamedSaying, BlamedSummary, Sentence
 from palimpsest.events.debug.summaries import Generation, Range
 from palimpsest.events.debug.writers import Hint, Writer
 from palimpsest.events.kinds import Kind, kind_of
 from palimpsest.events.passages import excerpt
 from palimpsest.events.types import SummaryWritten
+from palimpsest.questions.descriptions import call_text, quoted
+from palimpsest.questions.texts import one_line, printable, utc
 
 TEXT_CHARS: Final = 400
 HINT_CHARS: Final = 120

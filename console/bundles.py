@@ -15,11 +15,12 @@ from palimpsest.console.inspect import reading
 from palimpsest.console.keys import now_ms
 from palimpsest.console.options import bundle_option, data_folder, json_option
 from palimpsest.console.progress import bar
-from palimpsest.console.show import Page, many, one_line, print_json
+from palimpsest.console.show import Page, many, print_json
 from palimpsest.events.addresses import address_of, public_url
 from palimpsest.events.sources import is_source, source_of
 from palimpsest.questions.plain import plain
 from palimpsest.questions.streams import agent_head, check_event
+from palimpsest.questions.texts import one_line
 from palimpsest.store.folder import DataFolder, expanded
 from palimpsest.store.keys.files import Handed, LiveKeys
 from palimpsest.store.keys.imported import imported

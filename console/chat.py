@@ -43,7 +43,6 @@ from palimpsest.console.settings import (
     settings_for_new,
     window_said,
 )
-from palimpsest.console.show import one_line, utc
 from palimpsest.console.talk import Talker
 from palimpsest.console.tokenizers import missing
 from palimpsest.console.zones import moved, unnamed, with_zone, zone_said
@@ -52,6 +51,7 @@ from palimpsest.events.formats import BRIEF
 from palimpsest.events.prompts import fitting
 from palimpsest.events.servers import chosen
 from palimpsest.events.types import OFFLINE
+from palimpsest.questions.texts import one_line, utc
 from palimpsest.store.config import around
 from palimpsest.store.folder import DataFolder
 from palimpsest.store.times.zones import named

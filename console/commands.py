@@ -21,10 +21,10 @@ import click
 
 from palimpsest.actors.parts.process import now_ms
 from palimpsest.console.context import print_header, print_messages
-from palimpsest.console.describe import describe
 from palimpsest.console.heartbeat import TIMER_ID, heartbeat
 from palimpsest.console.past import timers_said
-from palimpsest.console.show import Page, many, one_line, printable
+from palimpsest.console.show import Page, many
+from palimpsest.console.story import event_line
 from palimpsest.console.talk import Talker
 from palimpsest.console.timeline import print_event
 from palimpsest.console.wrapping import wrapped
@@ -34,6 +34,7 @@ from palimpsest.events.context import Count
 from palimpsest.events.errors import BadInput
 from palimpsest.events.servers import chosen
 from palimpsest.events.state import State
+from palimpsest.questions.texts import one_line, printable
 from palimpsest.questions.windows import view
 
 HELP: Final[Mapping[str, Mapping[str, str]]] = {
@@ -161,7 +162,7 @@ class Commands:
         state = await self._state()
         page = Page()
         for envelope in await self._client.events(state.agent, max(0, state.seq - wanted)):
-            print_event(page, envelope, describe(decode(envelope)))
+            print_event(page, envelope, event_line(decode(envelope)))
 
     async def _timers(self, _: str) -> None:
         timers = await self._client.timers(self._chat.agent)

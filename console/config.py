@@ -13,9 +13,10 @@ import msgspec
 
 from palimpsest.console.called import given_data
 from palimpsest.console.options import complain, json_option
-from palimpsest.console.show import Page, one_line, print_json
+from palimpsest.console.show import Page, print_json
 from palimpsest.events.addresses import public_url
 from palimpsest.events.errors import BadInput
+from palimpsest.questions.texts import one_line
 from palimpsest.store.config import DEFAULTS, config_path, configured, known, put
 from palimpsest.store.index.settings import IndexSettings
 

@@ -13,10 +13,11 @@ from typing import Any, Final
 import click
 import msgspec
 
-from palimpsest.console.describe import call_text
 from palimpsest.console.inspect import reading
 from palimpsest.console.options import bundle_option
-from palimpsest.console.show import Page, Part, one_line, printable
+from palimpsest.console.show import Page, Part
+from palimpsest.questions.descriptions import call_text
+from palimpsest.questions.texts import one_line, printable
 from palimpsest.questions.windows import ContextView, lazy_count, view_at
 
 

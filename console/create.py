@@ -20,7 +20,7 @@ from palimpsest.console.options import address_option, complain, data_folder, js
 from palimpsest.console.preflight import fleet_notes, new_notes
 from palimpsest.console.served import remember, served, served_for_file
 from palimpsest.console.settings import HOW_TO_HOST, Flags, bound_said, window_said
-from palimpsest.console.show import many, names_of, one_line, print_json
+from palimpsest.console.show import many, names_of, print_json
 from palimpsest.console.texts import text_of
 from palimpsest.console.tokenizers import missing
 from palimpsest.console.wishes import Section, Wish, birth
@@ -29,6 +29,7 @@ from palimpsest.console.zones import unnamed, zone_said
 from palimpsest.events.errors import AgentExists, BadInput, UnknownAgent
 from palimpsest.events.types import OFFLINE
 from palimpsest.questions.plain import plain
+from palimpsest.questions.texts import one_line
 from palimpsest.store.config import around
 from palimpsest.store.folder import expanded
 from palimpsest.store.logs.in_memory import InMemoryLog

@@ -10,17 +10,18 @@ from typing import Any, Final
 import click
 
 from palimpsest.console.context import counted
-from palimpsest.console.describe import seqs, timer_text, value_text
 from palimpsest.console.inspect import reading
 from palimpsest.console.options import bundle_option, json_option
-from palimpsest.console.show import Page, Part, many, one_line, print_json, printable, took, utc
+from palimpsest.console.show import Page, Part, many, print_json, took
 from palimpsest.events.debug.diff import BlockEdit, DiffSide, Moved, StateDiff, pieces
 from palimpsest.events.debug.window import PARTS, Share, gist
 from palimpsest.events.errors import BadInput
 from palimpsest.events.state import Summary, Turn
+from palimpsest.questions.descriptions import seqs, timer_text, value_text
 from palimpsest.questions.differences import difference
 from palimpsest.questions.plain import plain
 from palimpsest.questions.streams import agent_head
+from palimpsest.questions.texts import one_line, printable, utc
 from palimpsest.store.logs.contract import LogReader
 
 USAGE: Final = "Write `diff AGENT SEQ [SEQ]`, `diff AGENT AGENT`, or `diff AGENT SEQ AGENT SEQ`."

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from html import escape
 
-from palimpsest.console.show import printable
+from palimpsest.questions.texts import printable
 
 
 class Html(str):

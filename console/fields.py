@@ -13,11 +13,11 @@ import msgspec
 from msgspec.structs import replace
 
 from palimpsest.console.servers import NONE
-from palimpsest.console.show import one_line
 from palimpsest.console.tokenizers import with_tokenizer
 from palimpsest.events.encodings import is_own
 from palimpsest.events.errors import BadInput
 from palimpsest.events.types import Settings
+from palimpsest.questions.texts import one_line
 
 FIELDS: Final[Mapping[str, str]] = {
     "return-after": "return_after_s",

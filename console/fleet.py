@@ -32,10 +32,10 @@ import msgspec
 
 from palimpsest.actors.requests.checks import check_name
 from palimpsest.console.settings import Flags
-from palimpsest.console.show import one_line
 from palimpsest.console.texts import read, text_of
 from palimpsest.console.wishes import Section, Wish
 from palimpsest.events.errors import BadInput
+from palimpsest.questions.texts import one_line
 
 MOST: Final = 100_000
 DIGITS: Final = 9

@@ -9,12 +9,13 @@ import click
 
 from palimpsest.console.called import typed
 from palimpsest.console.options import address_option, json_option
-from palimpsest.console.show import Page, many, one_line, print_json, utc
+from palimpsest.console.show import Page, many, print_json
 from palimpsest.console.writing import writing
 from palimpsest.events.debug.under_way import OpenInput, UnderWay, under_way
 from palimpsest.events.errors import UnknownAgent
 from palimpsest.events.forks import DROPPED, KEPT
 from palimpsest.questions.plain import plain
+from palimpsest.questions.texts import one_line, utc
 
 if TYPE_CHECKING:
     from palimpsest.actors.requests.forks import Origin

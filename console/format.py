@@ -11,12 +11,12 @@ import click
 
 from palimpsest.console.inspect import reading
 from palimpsest.console.options import address_option, bundle_option, json_option
-from palimpsest.console.show import Page, one_line, print_json
+from palimpsest.console.show import Page, print_json
 from palimpsest.console.writing import writing
 from palimpsest.events.errors import UnknownAgent
 from palimpsest.events.formats import PARTS, Format
-from palimpsest.questions.streams import agent_head
-from palimpsest.store.logs.states import load
+from palimpsest.questions.streams import state_now
+from palimpsest.questions.texts import one_line
 
 
 @click.command("format")
@@ -36,10 +36,7 @@ def command(agent: str, add: tuple[str, ...], remove: tuple[str, ...], address: 
         format = asyncio.run(_change(agent, add, remove, address))
     else:
         with reading() as log:
-            agent_head(log, agent)
-            state = load(log, agent)
-            assert state is not None, "the stream has a head"
-            format = state.format
+            format = state_now(log, agent).format
     if as_json:
         print_json({"agent": agent, "parts": format})
         return

@@ -8,10 +8,11 @@ from typing import Any, Final
 
 from palimpsest.console.called import PROGRAM
 from palimpsest.console.options import complain
-from palimpsest.console.show import Page, many, one_line, print_json
+from palimpsest.console.show import Page, many, print_json
 from palimpsest.events.debug.gate import ContextChanges
 from palimpsest.questions.gate import BundleVerdict, bundles_in, judged
 from palimpsest.questions.plain import plain
+from palimpsest.questions.texts import one_line
 
 SHOWN: Final = 8
 

@@ -7,11 +7,12 @@ from typing import Any, Final
 import msgspec
 
 from palimpsest.console.called import typed
-from palimpsest.console.describe import call_text, describe, quoted
-from palimpsest.console.show import Page, many, one_line, utc
+from palimpsest.console.show import Page, many
 from palimpsest.events.passages import excerpt
+from palimpsest.questions.descriptions import call_text, describe, quoted
 from palimpsest.questions.grounds import Grounds, Look
 from palimpsest.questions.plain import plain
+from palimpsest.questions.texts import one_line, utc
 
 TEXT_CHARS: Final = 600
 HINT_CHARS: Final = 160

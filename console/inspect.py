@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from palimpsest.console.called import given_bundle
 from palimpsest.console.options import data_folder
 from palimpsest.console.progress import bar
-from palimpsest.console.show import one_line
+from palimpsest.questions.texts import one_line
 from palimpsest.store.logs.contract import LogReader
-
-if TYPE_CHECKING:
-    pass
 
 
 @contextlib.contextmanager

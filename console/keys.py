@@ -14,9 +14,10 @@ import click
 
 from palimpsest.console.called import as_typed
 from palimpsest.console.options import data_folder, json_option
-from palimpsest.console.show import Page, one_line, print_json
+from palimpsest.console.show import Page, print_json
 from palimpsest.events.addresses import Address, address_of, secrets_in_query
 from palimpsest.events.errors import BadInput
+from palimpsest.questions.texts import one_line
 from palimpsest.store.folder import DataFolder
 from palimpsest.store.keys.files import KeyFiles, key_files
 from palimpsest.store.keys.imported import imported

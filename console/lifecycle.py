@@ -11,10 +11,11 @@ from palimpsest.console.called import typed
 from palimpsest.console.joining import runs
 from palimpsest.console.options import address_option, data_folder, json_option
 from palimpsest.console.past import timers_said
-from palimpsest.console.show import many, one_line, print_json
+from palimpsest.console.show import many, print_json
 from palimpsest.console.writing import writing
 from palimpsest.events.errors import BadInput, UnknownAgent
 from palimpsest.questions.plain import plain
+from palimpsest.questions.texts import one_line
 
 
 @click.command("rename")

@@ -16,13 +16,13 @@ import click
 
 from palimpsest.console.joining import at_work
 from palimpsest.console.options import address_option, data_folder, index_options, index_settings, json_option
-from palimpsest.console.show import Page, many, names_of, one_line, print_json, terminal
+from palimpsest.console.show import Page, many, names_of, print_json, terminal
 from palimpsest.events.errors import BadInput
 from palimpsest.questions.plain import plain
-from palimpsest.questions.streams import agent_head
+from palimpsest.questions.streams import state_now
+from palimpsest.questions.texts import one_line
 from palimpsest.store.folder import DataFolder
 from palimpsest.store.library.reading import folded
-from palimpsest.store.logs import states
 
 if TYPE_CHECKING:
     from palimpsest.actors.client import Client
@@ -102,10 +102,7 @@ def _foresee(folder: DataFolder, name: str, agents: tuple[str, ...], passage_tok
         else:
             sizes_of_new(passage_tokens, overlap_tokens)
         for agent in agents:
-            agent_head(log, agent)
-            state = states.load(log, agent)
-            assert state is not None, "there is such an agent"
-            check_window(state, name)
+            check_window(state_now(log, agent), name)
 
 
 async def _load(

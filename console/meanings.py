@@ -10,11 +10,11 @@ from typing import Any, Final
 
 import msgspec
 
-from palimpsest.console.describe import value_text
 from palimpsest.console.fields import FIELDS
 from palimpsest.events.servers import chosen
 from palimpsest.events.state import State
 from palimpsest.events.types import Settings
+from palimpsest.questions.descriptions import value_text
 
 MEANINGS: Final[Mapping[str, str]] = {
     "model": "the model that answers, by its server's name for it; offline: built in",

@@ -9,12 +9,12 @@ import re
 from datetime import UTC, datetime, timedelta
 from difflib import get_close_matches
 
-from palimpsest.console.show import one_line
 from palimpsest.events.codec import KINDS
 from palimpsest.events.errors import BadInput
 from palimpsest.events.kinds import Kind
 from palimpsest.events.sources import is_source
 from palimpsest.questions.stretch import Bound, Excerpt, of_turn
+from palimpsest.questions.texts import one_line
 from palimpsest.store.logs.contract import LogReader
 
 

@@ -21,7 +21,7 @@ from msgspec.structs import replace
 from palimpsest.console.fields import FIELDS, changed_fields, split, value_of, with_fields
 from palimpsest.console.servers import NONE
 from palimpsest.console.settings import Flags, check_change, differences, servers_named, settings_changed
-from palimpsest.console.show import many, one_line
+from palimpsest.console.show import many
 from palimpsest.events.context import Count
 from palimpsest.events.errors import BadInput
 from palimpsest.events.prompts import least_window_of, most_reserve_tokens, needed_tokens
@@ -29,6 +29,7 @@ from palimpsest.events.servers import chosen
 from palimpsest.events.settings import flaw
 from palimpsest.events.state import State
 from palimpsest.events.types import OFFLINE, Block, Settings
+from palimpsest.questions.texts import one_line
 from palimpsest.store.config import around
 
 _FLAGS: Final = ("model", "base-url", "window", "fallback", "summarizer", "in-flight")

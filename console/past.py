@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from palimpsest.console.called import typed
-from palimpsest.console.show import many, one_line, utc
+from palimpsest.console.show import many
 from palimpsest.console.zones import due_text
 from palimpsest.events.codec import decode
 from palimpsest.events.kinds import kinds_of
 from palimpsest.events.texts import clip
 from palimpsest.events.types import MessageSent, UserMessageReceived
+from palimpsest.questions.texts import one_line, utc
 
 if TYPE_CHECKING:
     from palimpsest.console.talk import Talker

@@ -22,10 +22,10 @@ from palimpsest.actors.models.protocol import Piece
 from palimpsest.actors.requests.checks import MAX_MESSAGE_BYTES
 from palimpsest.console.not_text import held_in, kind_of
 from palimpsest.console.options import complain
-from palimpsest.console.show import printable
 from palimpsest.console.talk import Talker, ending, is_failed, notes
 from palimpsest.console.worded import worded
 from palimpsest.events.errors import BadInput
+from palimpsest.questions.texts import printable
 
 CHUNK_BYTES: Final = 65_536
 CHUNKS_AHEAD: Final = 4

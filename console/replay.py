@@ -14,12 +14,13 @@ import click
 from palimpsest.console.called import given_bundle, typed
 from palimpsest.console.inspect import reading
 from palimpsest.console.options import bundle_option, complain, json_option
-from palimpsest.console.show import Page, many, one_line, print_json
+from palimpsest.console.show import Page, many, print_json
 from palimpsest.events.errors import BadInput
 from palimpsest.events.sources import is_source
 from palimpsest.questions.plain import plain
 from palimpsest.questions.replays import Replayed, all_heads, replay_agent, replay_all
 from palimpsest.questions.streams import head_of
+from palimpsest.questions.texts import one_line
 from palimpsest.store.folder import expanded
 
 

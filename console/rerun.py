@@ -28,12 +28,13 @@ from palimpsest.console.overrides import changes
 from palimpsest.console.progress import bar
 from palimpsest.console.rerun_page import print_next, print_outcome
 from palimpsest.console.search import catch_up
-from palimpsest.console.show import Page, one_line, print_json
+from palimpsest.console.show import Page, print_json
 from palimpsest.console.worded import worded
 from palimpsest.events.debug.compare import Prices
 from palimpsest.events.errors import BadInput, DataFolderBusy
 from palimpsest.questions.plain import plain
 from palimpsest.questions.reruns import RecordedPart, compared, name_for, part_of
+from palimpsest.questions.texts import one_line
 from palimpsest.store.keys.files import Handed, handed
 from palimpsest.store.keys.imported import addresses_of, keys_for
 from palimpsest.store.logs.contract import LogReader, LogStore

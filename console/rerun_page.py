@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
 from palimpsest.console.called import PROGRAM, typed
-from palimpsest.console.show import Page, many, one_line
+from palimpsest.console.show import Page, many
 from palimpsest.events.debug.compare import Comparison, Pair, Totals
 from palimpsest.events.vocabulary import End
+from palimpsest.questions.texts import one_line
 
 if TYPE_CHECKING:
     from palimpsest.actors.reruns.counterfactual import Outcome

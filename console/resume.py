@@ -12,11 +12,11 @@ from palimpsest.console.fork import print_turn
 from palimpsest.console.inspect import reading
 from palimpsest.console.joining import at_work
 from palimpsest.console.options import address_option, data_folder, index_options, index_settings
-from palimpsest.console.show import Page, one_line
+from palimpsest.console.show import Page
 from palimpsest.events.debug.under_way import under_way
 from palimpsest.events.errors import AgentIsRetired
-from palimpsest.questions.streams import agent_head, check_is_owed
-from palimpsest.store.logs.states import load
+from palimpsest.questions.streams import check_is_owed, state_now
+from palimpsest.questions.texts import one_line
 
 if TYPE_CHECKING:
     from palimpsest.actors.client import Client
@@ -36,9 +36,7 @@ def command(agent: str, address: str) -> int:
     settings = index_settings()
     if not address:
         with reading() as log:
-            agent_head(log, agent)
-            state = load(log, agent)
-            assert state is not None, "the stream has a head"
+            state = state_now(log, agent)
             if state.retired:
                 raise AgentIsRetired(agent)
             check_is_owed(log, state)

@@ -21,13 +21,14 @@ from palimpsest.console.inspect import reading
 from palimpsest.console.joining import runs
 from palimpsest.console.options import bundle_option, data_folder, index_options, index_settings, json_option
 from palimpsest.console.progress import bar
-from palimpsest.console.show import Page, many, one_line, print_json, utc
+from palimpsest.console.show import Page, many, print_json
 from palimpsest.events.errors import BadInput, StorageUnavailable
 from palimpsest.events.passages import Hit, HitPage, beside, label
 from palimpsest.events.position import Partition
 from palimpsest.events.sources import is_source
 from palimpsest.questions import searches
 from palimpsest.questions.searches import PAGE_SIZE, STORES, Sayings, Searched, found_in, private_index, sight_after
+from palimpsest.questions.texts import one_line, utc
 from palimpsest.store.index.points import View
 from palimpsest.store.index.projection import MemoryIndex
 from palimpsest.store.index.search import QUERY_CHARS

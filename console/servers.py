@@ -1,7 +1,7 @@
 """Servers on the command line, for a fallback and for a summariser:
 MODEL[@URL][,window=N][,reserve=N][,in-flight=N][,tokenizer=hf:PATH|server].
 
-Rule: what is written is what is shown, so that it can be typed again.
+Rule: what is written is what is shown (`questions.descriptions.server_text`), so that it can be typed again.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from palimpsest.console.show import one_line
 from palimpsest.console.tokenizers import encoding_named
 from palimpsest.events.encodings import is_own
 from palimpsest.events.errors import BadInput
 from palimpsest.events.prompts import reserve_tokens
 from palimpsest.events.types import OFFLINE, Server, Settings
+from palimpsest.questions.texts import one_line
 
 NONE: Final = "none"
 """Typed in the place of a server: there is to be none."""
@@ -69,17 +69,6 @@ def _number(part: str, text: str) -> tuple[str, int]:
     if not value.isdecimal() or not 0 < int(value) <= 1_000_000_000:
         raise BadInput(f"'{one_line(text, 80)}': {name} is a whole number from 1 up.")
     return _MORE[name], int(value)
-
-
-def server_text(one: Server) -> str:
-    """The server as it is typed."""
-    at = f"@{one.base_url}" if one.base_url else ""
-    usual = max(1, reserve_tokens(one.model, one.window_tokens)) if one.window_tokens else 0
-    more = {"window": one.window_tokens, "in-flight": one.in_flight}
-    if one.reserve_tokens != usual:
-        more["reserve"] = one.reserve_tokens
-    said = "".join(f",{name}={value}" for name, value in more.items() if value)
-    return f"{one.model}{at}{said}" + f",tokenizer={one.encoding}" * is_own(one.encoding)
 
 
 def with_fallbacks(settings: Settings, written: Iterable[str]) -> Settings:

@@ -1,30 +1,37 @@
 """A session as one HTML page: no script, nothing from elsewhere, every text escaped.
 
 Rules. (1) The page may load nothing at all (its policy says so); its one style sheet is named there by its hash. (2) A
-message stands in it once, and windows name it. (3) Its turns and their messages stay below the size that it is given:
-the newest are kept, and it says what is left out. Core memory, evictions and settings stand whole.
+message stands in it once, and windows name it. (3) What happened stays below the size that it is given: the newest
+turns with their messages, changes of core memory, and evictions are kept, and it says what is left out. Core memory as
+it is, and settings, stand whole.
 """
 
 from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import pairwise
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 
-from palimpsest.console.describe import seqs, value_text
 from palimpsest.console.elements import Html, details, element, joined, link, row, table, text
-from palimpsest.console.session import EvictionSeen, MemoryChange, Scene, Session, WindowMessage, WindowSeen
-from palimpsest.console.show import many, utc
-from palimpsest.console.story import Line
+from palimpsest.console.show import many
+from palimpsest.console.story import Line, header, lines
 from palimpsest.events.addresses import public_url
+from palimpsest.events.debug.moments import Item
 from palimpsest.events.types import Settings
+from palimpsest.questions.descriptions import seqs, value_text
+from palimpsest.questions.sessions import EvictionSeen, MemoryChange, Scene, Session, WindowMessage, WindowSeen
+from palimpsest.questions.texts import utc
+
+T = TypeVar("T")
 
 MOST_CHARS: Final = 20_000
 """Of one text; what is longer is clipped, and says so."""
+A_PART: Final = 4
+"""Changes of core memory have at most this part of a page, and evictions; turns have the rest."""
 OPEN_TURNS: Final = 3
 """The last so many turns are unfolded."""
 
@@ -56,13 +63,14 @@ class PageFacts(msgspec.Struct, frozen=True):
 
 def page(told: Session, written: PageFacts) -> Iterator[str]:
     """The page in pieces."""
-    turns, named, left_out = _fitting(told, written.most_bytes)
+    whole, (told, rest_bytes) = told, _shortened(told, written.most_bytes)
+    turns, named, left_turns = _fitting(told, rest_bytes)
     yield _head(told.head.agent)
     yield element("h1", f"{told.head.agent}: a session of {many(told.head.seq, 'event')}")
     yield _nav()
-    yield _about(told, written, left_out)
+    yield _about(told, written, tuple(_left_out(whole, told, left_turns)))
     yield element("h2", "The story", id="story")
-    yield _hint(told)
+    yield _hint(told.left_out + _turns(told.scenes) - left_turns)
     yield from turns
     yield element("h2", "Messages of the windows", id="messages")
     yield element("p", "Each as the model read it, in the order in which they entered a window.", class_="d")
@@ -94,7 +102,18 @@ def _nav() -> Html:
 # --- what it is ---------------------------------------------------------------------------------------------------
 
 
-def _about(told: Session, written: PageFacts, left_out: int) -> Html:
+def _left_out(whole: Session, told: Session, turns: int) -> Iterator[str]:
+    """What of the session is not on the page."""
+    left = {
+        "turn": turns,
+        "change": len(whole.memory) - len(told.memory),
+        "eviction": len(whole.evictions) - len(told.evictions),
+    }
+    where = {"change": " of core memory"}
+    yield from (f"the first {many(number, what)}{where.get(what, '')}" for what, number in left.items() if number)
+
+
+def _about(told: Session, written: PageFacts, left_out: tuple[str, ...]) -> Html:
     head, proof = told.head, told.proof
     facts: list[tuple[str, str]] = [
         ("agent", head.agent),
@@ -107,7 +126,8 @@ def _about(told: Session, written: PageFacts, left_out: int) -> Html:
     if told.redacted:
         facts.append(("masked", f"texts, before this log had them; {many(proof.masked, 'context')} had some"))
     if left_out:
-        facts.append(("left out", f"The first {many(left_out, 'turn')}, so that the page stays small"))
+        said = ", ".join(left_out)
+        facts.append(("left out", f"{said[0].upper()}{said[1:]}, so that the page stays small"))
     facts.append(("written", f"{written.at} UTC by Palimpsest {written.version}; times below are UTC"))
     bad = "b" if proof.difference else ""
     rows = [row(element("b", name), element("span", said, class_=bad * (name == "the log"))) for name, said in facts]
@@ -125,35 +145,81 @@ def _proved(told: Session) -> str:
     )
 
 
-def _hint(told: Session) -> Html:
-    shown = sum(each.number > 0 for each in told.scenes)
-    what = f"{many(shown, 'turn')}; a line has the number of its event. A step unfolds to the window that it had."
-    return element("p", what, class_="d")
+# --- what there is room for ---------------------------------------------------------------------------------------
 
 
-# --- the story ----------------------------------------------------------------------------------------------------
+def _shortened(told: Session, most_bytes: int) -> tuple[Session, int]:
+    """The session with the newest changes of core memory and evictions, and the bytes that are left for its turns."""
+    part = most_bytes // A_PART
+    memory, memory_bytes = _newest(told.memory, _change, part)
+    evictions, evictions_bytes = _newest(told.evictions, _eviction, part)
+    shortened = msgspec.structs.replace(told, memory=memory, evictions=evictions)
+    return shortened, most_bytes - memory_bytes - evictions_bytes
+
+
+def _newest(given: tuple[T, ...], row: Callable[[T], Html], most_bytes: int) -> tuple[tuple[T, ...], int]:
+    """The last of them whose rows fit, and the rows' bytes."""
+    size = 0
+    for at in range(len(given), 0, -1):
+        more = len(row(given[at - 1]).encode())
+        if size + more > most_bytes:
+            return given[at:], size
+        size += more
+    return given, size
 
 
 def _fitting(told: Session, most_bytes: int) -> tuple[list[Html], list[WindowMessage], int]:
     """The newest turns that fit, the messages that their windows name, and how many turns are left out in all."""
     kept: list[Html] = []
     named: set[int] = set()
-    size, before = 0, _before(told)
+    size, around = 0, _Around(_before(told), _places(told))
     for at in range(len(told.scenes) - 1, -1, -1):
         scene = told.scenes[at]
-        made = _scene(scene, before, open=at >= len(told.scenes) - OPEN_TURNS)
-        more = {number for _, seen in scene.told if seen for number in seen.messages} - named
+        made = _scene(scene, around, open=at >= len(told.scenes) - OPEN_TURNS)
+        more = {number for _, seen in scene.told if seen for number in around.linked(seen)} - named
         size += len(made.encode()) + sum(len(_message(told.messages[number]).encode()) for number in more)
         if size > most_bytes and kept:
-            left = told.left_out + sum(each.number > 0 for each in told.scenes[: at + 1])
+            left = told.left_out + _turns(told.scenes[: at + 1])
             return kept[::-1], _messages(told, named), left
         kept.append(made)
         named |= more
     return kept[::-1], _messages(told, named), told.left_out
 
 
+def _turns(scenes: Iterable[Scene]) -> int:
+    return sum(each.began is not None for each in scenes)
+
+
 def _messages(told: Session, named: set[int]) -> list[WindowMessage]:
     return [told.messages[number] for number in sorted(named)]
+
+
+# --- the story ----------------------------------------------------------------------------------------------------
+
+
+def _hint(shown: int) -> Html:
+    what = f"{many(shown, 'turn')}; a line has the number of its event. A step unfolds to the window that it had."
+    return element("p", what, class_="d")
+
+
+class _Around(msgspec.Struct, frozen=True):
+    """What a window is told with: the windows before requests, and which changes and evictions are on the page."""
+
+    before: dict[int, WindowSeen]
+    places: frozenset[str]
+
+    def linked(self, seen: WindowSeen) -> Iterator[int]:
+        """The messages that a window links to: those in it, and those that went since the window before."""
+        yield from seen.messages
+        if seen.seq in self.before:
+            yield from self.before[seen.seq].messages
+
+    def link(self, place: str, said: str) -> str:
+        return link(place, said) if place in self.places else said
+
+
+def _places(told: Session) -> frozenset[str]:
+    return frozenset(f"c{each.seq}" for each in told.memory) | {f"v{each.seq}" for each in told.evictions}
 
 
 def _before(told: Session) -> dict[int, WindowSeen]:
@@ -162,15 +228,24 @@ def _before(told: Session) -> dict[int, WindowSeen]:
     return {after.seq: before for before, after in pairwise(windows)}
 
 
-def _scene(scene: Scene, before: dict[int, WindowSeen], *, open: bool) -> Html:
-    rows = [_line(line, seen, before.get(line.seq)) for line, seen in scene.told]
+def _scene(scene: Scene, around: _Around, *, open: bool) -> Html:
+    rows = [each for item, seen in scene.told for each in _rows(item, seen, around)]
     body = element("table", element("tbody", *rows))
-    return joined(details(scene.title, body, open=open, id=f"t{scene.seq}"), Html("\n"))
+    title = header(scene.began) if scene.began else "Before the first turn"
+    place = f"t{scene.began.turn if scene.began else 1}"
+    return joined(details(title, body, open=open, id=place), Html("\n"))
 
 
-def _line(line: Line, seen: WindowSeen | None, before: WindowSeen | None) -> Html:
+def _rows(item: Item, seen: WindowSeen | None, around: _Around) -> Iterator[Html]:
+    """The lines of an item; the first of a request's unfolds to its window."""
+    for line in lines(item):
+        yield _line(line, seen, around)
+        seen = None
+
+
+def _line(line: Line, seen: WindowSeen | None, around: _Around) -> Html:
     said = element("span", _clipped(line.text), class_="s d" if line.dim else "s", dir="auto")
-    inside = joined(said, _window(seen, before)) if seen else said
+    inside = joined(said, _window(seen, around)) if seen else said
     style = "b" if "red" in line.style else "d"
     place = element("span", str(line.seq), class_="d", title=f"{utc(line.time_ms)} UTC")
     when = element("span", utc(line.time_ms)[11:19], class_="d")
@@ -183,7 +258,7 @@ def _clipped(said: str) -> str:
     return f"{said[:MOST_CHARS]} … ({len(said) - MOST_CHARS:,} characters more are left out here)"
 
 
-def _window(seen: WindowSeen, before: WindowSeen | None) -> Html:
+def _window(seen: WindowSeen, around: _Around) -> Html:
     """The window of a request: its tokens by part, what it held, and what came and went since the last one."""
     share = f"{100 * seen.tokens / seen.window_tokens:.0f} % of {seen.window_tokens:,}" if seen.window_tokens else ""
     title = f"window of event {seen.seq}: {seen.tokens:,} tokens, {share}, {many(len(seen.messages), 'message')}"
@@ -191,17 +266,18 @@ def _window(seen: WindowSeen, before: WindowSeen | None) -> Html:
     rows = [
         row(each.name, str(each.messages or ""), f"{each.tokens:,}", numbers=frozenset({1, 2})) for each in seen.shares
     ]
-    parts = [table(("part", "messages", "tokens"), rows), element("p", *_held(seen, before))]
+    parts = [table(("part", "messages", "tokens"), rows), element("p", *_held(seen, around))]
     parts.append(element("p", f"SHA-256 of the request: {seen.fingerprint}", class_="d"))
     return details(title + proof[seen.proof], *parts)
 
 
-def _held(seen: WindowSeen, before: WindowSeen | None) -> Iterator[str]:
+def _held(seen: WindowSeen, around: _Around) -> Iterator[str]:
     if seen.memory:
-        yield joined("Core memory as of ", link(f"c{seen.memory}", f"event {seen.memory}"), ". ")
+        yield joined("Core memory as of ", around.link(f"c{seen.memory}", f"event {seen.memory}"), ". ")
     if seen.summary:
-        yield joined("The summary of ", link(f"v{seen.summary}", f"event {seen.summary}"), ". ")
+        yield joined("The summary of ", around.link(f"v{seen.summary}", f"event {seen.summary}"), ". ")
     yield joined("Messages: ", _ranges(seen.messages), ". ")
+    before = around.before.get(seen.seq)
     if before is not None and seen.purpose == "reply":
         had, has = set(before.messages), set(seen.messages)
         came, went = sorted(has - had), sorted(had - has)
@@ -249,7 +325,7 @@ def _memory(told: Session) -> Html:
     )
 
 
-def _change(each: MemoryChange, id: str) -> Html:
+def _change(each: MemoryChange, id: str = "") -> Html:
     old = [element("del", _clipped(each.old), class_="s d", dir="auto"), " "] if each.old else []
     said = joined(*old, element("ins" if each.old else "span", _clipped(each.new), class_="s", dir="auto"))
     return row(str(each.seq), utc(each.time_ms)[:19], each.label, each.how, said, id=id)
@@ -259,15 +335,17 @@ def _evictions(evictions: tuple[EvictionSeen, ...]) -> Html:
     heading = element("h2", "Evictions and summaries", id="evictions")
     if not evictions:
         return joined(heading, element("p", "Nothing was evicted."))
-    rows = []
-    for each in evictions:
-        went = f"{many(len(each.seqs), 'message')} (events {seqs(each.seqs, 400)})"
-        why = f"{each.reason}: {each.tokens:,} tokens, to at most {each.target_tokens:,}" if each.reason else ""
-        note = f" ({each.note})" if each.note else ""
-        by = f"by {each.author}{note}, {each.summary_tokens:,} tokens"
-        said = joined(element("span", by, class_="d"), element("div", _clipped(each.text), class_="s", dir="auto"))
-        rows.append(row(str(each.seq), utc(each.time_ms)[:19], went, why, said, id=f"v{each.seq}"))
+    rows = [_eviction(each) for each in evictions]
     return joined(heading, table(("event", "when", "left the window", "why", "the summary that stands for it"), rows))
+
+
+def _eviction(each: EvictionSeen) -> Html:
+    went = f"{many(len(each.seqs), 'message')} (events {seqs(each.seqs, 400)})"
+    why = f"{each.reason}: {each.tokens:,} tokens, to at most {each.target_tokens:,}" if each.reason else ""
+    note = f" ({each.note})" if each.note else ""
+    by = f"by {each.author}{note}, {each.summary_tokens:,} tokens"
+    said = joined(element("span", by, class_="d"), element("div", _clipped(each.text), class_="s", dir="auto"))
+    return row(str(each.seq), utc(each.time_ms)[:19], went, why, said, id=f"v{each.seq}")
 
 
 def _settings(told: Session) -> Html:

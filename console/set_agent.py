@@ -23,16 +23,16 @@ from palimpsest.console.preflight import check_model
 from palimpsest.console.served import remember, served
 from palimpsest.console.servers import NONE
 from palimpsest.console.settings import Flags, changes_in_words, check_change, settings_changed, window_said
-from palimpsest.console.show import Page, one_line, print_json
+from palimpsest.console.show import Page, print_json
 from palimpsest.console.tokenizers import missing
 from palimpsest.console.writing import writing
 from palimpsest.console.zones import change_said
 from palimpsest.events.errors import BadInput, UnknownAgent
 from palimpsest.events.servers import chosen
 from palimpsest.questions.plain import plain
-from palimpsest.questions.streams import agent_head
+from palimpsest.questions.streams import state_now
+from palimpsest.questions.texts import one_line
 from palimpsest.store.config import around
-from palimpsest.store.logs.states import load
 from palimpsest.store.tokens.counting import count
 
 KEYS: Final = (*MEANINGS, "timezone")
@@ -88,9 +88,7 @@ def command(agent: str, pairs: tuple[str, ...], unchecked: bool, address: str, a
 
 def _show(agent: str, as_json: bool) -> None:
     with reading() as log:
-        agent_head(log, agent)
-        state = load(log, agent)
-        assert state is not None, "the stream has a head"
+        state = state_now(log, agent)
     rows = told(state)
     if as_json:
         print_json({"agent": agent, "settings": plain(chosen(state)), "told": plain(rows)})

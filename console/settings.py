@@ -14,7 +14,6 @@ from msgspec.structs import replace
 
 from palimpsest.actors.models.hosted.window import UNKNOWN, ServedWindow
 from palimpsest.console.called import PROGRAM
-from palimpsest.console.describe import value_text
 from palimpsest.console.fields import changed_fields, given
 from palimpsest.console.servers import moved_along, with_fallbacks, with_summarizer
 from palimpsest.events.addresses import OPENAI_URL, address_of, public_url
@@ -34,6 +33,7 @@ from palimpsest.events.servers import all_of
 from palimpsest.events.settings import flaw
 from palimpsest.events.state import State
 from palimpsest.events.types import OFFLINE, AgentCreated, Settings
+from palimpsest.questions.descriptions import value_text
 from palimpsest.store.tokens.counting import encoding_for
 
 OFFLINE_WINDOW_TOKENS: Final = 8_192

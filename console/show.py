@@ -1,21 +1,20 @@
 """How things are printed: colours and tables on a terminal, plain lines in a pipe.
 
 Rules. (1) rich is imported on a terminal only. (2) Plain lines have no tabs and no colours, and hang on no terminal's
-width. (3) Text from a log may hold anything: control characters are made visible, so that no message can drive a
-terminal.
+width. (3) What comes out of a log is made printable first (`questions/texts.py`).
 """
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, TextIO
 
 import msgspec
 
 from palimpsest.events.texts import clip
+from palimpsest.questions.texts import one_line
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -26,33 +25,15 @@ Part = str | tuple[str, str]
 PIPE_CHARS: Final = 160
 """The width of a page that is no terminal, where a line is clipped."""
 
-_ACTIVE: Final = (*range(32), *range(0x7F, 0xA0), *range(0x202A, 0x202F), *range(0x2066, 0x206A))
-_VISIBLE: Final = {code: f"\\x{code:02x}" for code in _ACTIVE if chr(code) not in "\n\t"} | {ord("\t"): "    "}
-
-
-def printable(text: str) -> str:
-    """The text with its control characters made visible; its lines stay."""
-    return text.replace("\r\n", "\n").translate(_VISIBLE)
-
 
 def print_json(row: object) -> None:
     """One JSON value on a line of its own: what a command's --json gives to programs."""
     sys.stdout.write(msgspec.json.encode(row).decode() + "\n")
 
 
-def one_line(text: str, chars: int = 100) -> str:
-    """The text on one line, its white space run together, clipped."""
-    return printable(clip(" ".join(text[: 4 * chars].split()), chars))
-
-
 def many(number: int, what: str) -> str:
     """A number of things: 1 event, 2,000 events."""
     return f"{number:,} {what}{'s' * (number != 1)}"
-
-
-def utc(time_ms: int) -> str:
-    """A time to the millisecond, in UTC."""
-    return datetime.fromtimestamp(time_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S.") + f"{time_ms % 1000:03d}"
 
 
 def took(duration_ms: int) -> str:

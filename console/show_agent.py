@@ -8,15 +8,15 @@ import click
 
 from palimpsest.console.agents import share
 from palimpsest.console.called import typed
-from palimpsest.console.describe import quoted, timer_text
 from palimpsest.console.inspect import reading
 from palimpsest.console.options import bundle_option, json_option
-from palimpsest.console.servers import server_text
-from palimpsest.console.show import Page, many, names_of, one_line, print_json, utc
+from palimpsest.console.show import Page, many, names_of, print_json
+from palimpsest.questions.descriptions import quoted, server_text, timer_text
 from palimpsest.questions.plain import plain
 from palimpsest.questions.profile import Profile, profile
 from palimpsest.questions.roster import Row
 from palimpsest.questions.streams import agent_head
+from palimpsest.questions.texts import one_line, utc
 
 BLOCK_CHARS = 400
 """So much of a section is shown; `state` shows it whole."""

@@ -13,12 +13,13 @@ import click
 from palimpsest.console.called import as_typed
 from palimpsest.console.inspect import reading
 from palimpsest.console.options import address_option, bundle_option, json_option
-from palimpsest.console.show import Page, many, names_of, one_line, print_json
+from palimpsest.console.show import Page, many, names_of, print_json
 from palimpsest.console.writing import writing
 from palimpsest.events.errors import UnknownSource
 from palimpsest.events.sources import Document, Source
 from palimpsest.questions.listings import all_sources, source_named
 from palimpsest.questions.plain import plain
+from palimpsest.questions.texts import one_line
 
 # --- attach, detach, unload ---------------------------------------------------------------------------------------
 

@@ -7,15 +7,16 @@ from collections.abc import Iterator
 import click
 
 from palimpsest.console.context import counted
-from palimpsest.console.describe import call_text, quoted, seqs, timer_text, value_text
 from palimpsest.console.inspect import reading
 from palimpsest.console.options import bundle_option, json_option
-from palimpsest.console.show import Page, Part, many, one_line, print_json, printable, took, utc
+from palimpsest.console.show import Page, Part, many, print_json, took
 from palimpsest.events.debug.overview import Covering, Overview, Running
 from palimpsest.events.errors import BadInput
+from palimpsest.questions.descriptions import call_text, quoted, seqs, timer_text, value_text
 from palimpsest.questions.overviews import ARCHIVAL, RECALL, Kept, kept, overview_at
 from palimpsest.questions.plain import plain
 from palimpsest.questions.streams import agent_head
+from palimpsest.questions.texts import one_line, printable, utc
 
 PAGE_SIZE = 20
 

@@ -11,9 +11,10 @@ import click
 from palimpsest.console.called import typed
 from palimpsest.console.joining import ago, none_runs
 from palimpsest.console.options import data_folder, json_option
-from palimpsest.console.show import Page, many, one_line, print_json
+from palimpsest.console.show import Page, many, print_json
 from palimpsest.events.vocabulary import Topic
 from palimpsest.questions.plain import plain
+from palimpsest.questions.texts import one_line
 from palimpsest.store.folder import DataFolder, Holder
 from palimpsest.store.logs.contract import open_everywhere
 

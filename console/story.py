@@ -11,8 +11,7 @@ from typing import Any, Final, Literal, assert_never
 import msgspec
 
 from palimpsest.console.called import as_typed
-from palimpsest.console.describe import call_text, cut_text, describe, seqs, value_text
-from palimpsest.console.show import Page, many, one_line, printable, took, utc
+from palimpsest.console.show import Page, many, took
 from palimpsest.events.debug.moments import (
     Called,
     Evicted,
@@ -35,11 +34,14 @@ from palimpsest.events.types import (
     Event,
     FunctionReturned,
     HeartbeatsPaused,
+    InferenceFailed,
     MessageSent,
     TimerSet,
     UserMessageReceived,
 )
 from palimpsest.events.vocabulary import Beat
+from palimpsest.questions.descriptions import call_text, cut_text, describe, seqs, value_text
+from palimpsest.questions.texts import one_line, printable, utc
 
 ENDLESS: Final = 10_000_000
 """As many characters as a text may have where nothing is clipped."""
@@ -132,6 +134,12 @@ def header(part: TurnBegan) -> str:
     waited = f", after it waited {took(part.waited_ms)}" if part.waited_ms >= 1000 else ""
     resumed = ", which began before" if part.resumed else ""
     return f"turn {part.turn}, the {ordinal(part.number)}: {utc(part.time_ms)[:19]} UTC{waited}{resumed}"
+
+
+def event_line(event: Event) -> str:
+    """What an event says, in one line. A failed inference may name commands: they can be typed as they stand there."""
+    said = describe(event)
+    return as_typed(said) if isinstance(event, InferenceFailed) else said
 
 
 def ordinal(number: int) -> str:
@@ -266,7 +274,7 @@ def _said(told: Moment) -> str:
         return (f"{one_line(told.event.name, 40)}: " if told.event.name else "") + f'"{told.event.text}"'
     if isinstance(told.event, TimerSet):
         return f"set: {describe(told.event)}"
-    return describe(told.event) if told.event else told.problem
+    return event_line(told.event) if told.event else told.problem
 
 
 def _seqs(numbers: tuple[int, ...]) -> str:

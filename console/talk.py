@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
 from palimpsest.console.called import as_typed
-from palimpsest.console.show import one_line
 from palimpsest.events.vocabulary import CutOrNot
+from palimpsest.questions.texts import one_line
 
 if TYPE_CHECKING:
     from palimpsest.actors.client import Reply, Ticket

@@ -8,8 +8,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from palimpsest.console.show import one_line
 from palimpsest.events.errors import BadInput
+from palimpsest.questions.texts import one_line
 from palimpsest.store.folder import expanded
 
 MOST_BYTES: Final = 4_000_000

@@ -6,33 +6,29 @@ of the story, and each part stands under the header of its turn. (3) `--flat` an
 
 from __future__ import annotations
 
-import itertools
 import sys
 import time
-from collections import deque
-from collections.abc import Iterable, Iterator
 from typing import Final
 
 import click
 from msgspec.structs import replace
 
 from palimpsest.console.called import given_bundle
-from palimpsest.console.describe import describe
 from palimpsest.console.inspect import reading
 from palimpsest.console.meant import bounds, kind_named, turn_named
 from palimpsest.console.options import bundle_option
-from palimpsest.console.show import Page, one_line, print_json, utc
-from palimpsest.console.story import LABELS, StoryPage
+from palimpsest.console.show import Page, print_json
+from palimpsest.console.story import LABELS, StoryPage, event_line
 from palimpsest.events.codec import decode
 from palimpsest.events.debug.choice import EventChoice
-from palimpsest.events.debug.moments import Item, TurnBegan, TurnClosed, moment
+from palimpsest.events.debug.moments import Item, TurnBegan, moment
 from palimpsest.events.envelope import Envelope
 from palimpsest.events.errors import BadInput
 from palimpsest.events.sources import is_source
 from palimpsest.questions.plain import as_object
-from palimpsest.questions.streams import stretches
-from palimpsest.questions.stretch import Excerpt, bounded, first_of_last
-from palimpsest.questions.timelines import later, newest, timeline_from, wanted_events
+from palimpsest.questions.stretch import Excerpt, bounded
+from palimpsest.questions.texts import one_line, utc
+from palimpsest.questions.timelines import story_of, wanted_events
 from palimpsest.store.logs.contract import LogReader
 
 POLL_S: Final = 0.2
@@ -93,44 +89,27 @@ def command(
 class _Teller:
     """Prints the wanted parts of a story, and remembers the first event that cannot be read."""
 
-    def __init__(self, log: LogReader, stretch: Excerpt, *, full: bool) -> None:
-        self._timeline = timeline_from(log, stretch.agent, stretch.first)
-        self._wanted = stretch.wanted
+    def __init__(self, wanted: EventChoice, *, full: bool) -> None:
+        self._wanted = wanted
         self._page = StoryPage(Page(), full=full)
         self.bad = 0
         self.told = 0
 
-    def parts(self, envelopes: Iterable[Envelope], *, rest: bool) -> Iterator[Item]:
-        """What these events complete; and the `rest`, what is open after them. The turn that is wanted is the end."""
-        for envelope in envelopes:
-            for part in self._timeline.feed(moment(envelope)):
-                yield part
-                if isinstance(part, TurnClosed) and part.turn == self._wanted.turn:
-                    return
-        if rest:
-            yield from self._timeline.rest()
-
-    def tell(self, parts: Iterable[Item]) -> None:
-        for part in parts:
-            self.bad = self.bad or next((each.seq for each in part.events if each.problem), 0)
-            if isinstance(part, TurnBegan):
-                self._page.began(part)
-            if self._wanted.takes(part):
-                self._page.part(part)
-                self.told += 1
+    def tell(self, part: Item) -> None:
+        self.bad = self.bad or next((each.seq for each in part.events if each.problem), 0)
+        if isinstance(part, TurnBegan):
+            self._page.began(part)
+        if self._wanted.takes(part):
+            self._page.part(part)
+            self.told += 1
 
 
 def _show_story(log: LogReader, stretch: Excerpt, *, full: bool) -> int:
     """Print the story; the seq of the first event that cannot be read (0: none)."""
-    if stretch.newest and stretch.wanted == EventChoice():
-        stretch = replace(stretch, first=first_of_last(log, stretch), newest=0)
-    teller = _Teller(log, stretch, full=full)
-    now = stretches(log, stretch.agent, stretch.first, stretch.last)
-    parts = teller.parts(now, rest=not stretch.follow)
-    teller.tell(newest(parts, stretch.wanted, stretch.newest) if stretch.newest else parts)
+    teller = _Teller(stretch.wanted, full=full)
+    for part in story_of(log, stretch, _pause):
+        teller.tell(part)
     _say_if_none(teller.told, stretch)
-    if stretch.follow:
-        teller.tell(teller.parts(later(log, stretch.agent, stretch.last, _pause), rest=False))
     return teller.bad
 
 
@@ -149,20 +128,14 @@ def _pause() -> None:
 
 def _show_events(log: LogReader, stretch: Excerpt, *, as_json: bool) -> int:
     """Print a line an event; the seq of the first that cannot be read (0: none)."""
-    found: Iterable[Envelope] = wanted_events(log, stretch)
-    if stretch.newest:
-        found = deque(found, maxlen=stretch.newest)
-    if stretch.follow:
-        coming = later(log, stretch.agent, stretch.last, _pause)
-        found = itertools.chain(found, (each for each in coming if stretch.wanted.takes_event(moment(each))))
     page, bad, number = Page(), 0, 0
-    for number, envelope in enumerate(found, 1):  # noqa: B007 - it is looked at after the loop
+    for number, envelope in enumerate(wanted_events(log, stretch, _pause), 1):  # noqa: B007 - it is looked at after the loop
         told = moment(envelope)
         bad = bad or (envelope.seq if told.problem else 0)
         if as_json:
             print_json(as_object(envelope, told.event))
         else:
-            print_event(page, envelope, describe(told.event) if told.event else told.problem)
+            print_event(page, envelope, event_line(told.event) if told.event else told.problem)
     _say_if_none(number, stretch)
     return bad
 

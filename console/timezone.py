@@ -18,8 +18,7 @@ from palimpsest.console.writing import writing
 from palimpsest.console.zones import change_said, told_of
 from palimpsest.events.errors import UnknownAgent
 from palimpsest.events.times import zone_of
-from palimpsest.questions.streams import agent_head
-from palimpsest.store.logs.states import load
+from palimpsest.questions.streams import state_now
 from palimpsest.store.times import zones
 
 if TYPE_CHECKING:
@@ -49,9 +48,7 @@ def command(agent: str, zone: str, address: str, as_json: bool) -> None:
             click.echo(line)
         return
     with reading() as log:
-        agent_head(log, agent)
-        state = load(log, agent)
-        assert state is not None, "the stream has a head"
+        state = state_now(log, agent)
     if as_json:
         print_json({"agent": agent, "zone": zone_of(state) or "UTC"})
         return

@@ -14,12 +14,12 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from palimpsest.console.show import one_line
 from palimpsest.events.addresses import address_of, public_url
 from palimpsest.events.encodings import FILE, SERVER
 from palimpsest.events.errors import BadInput
 from palimpsest.events.servers import all_of, summarizer
 from palimpsest.events.types import Settings
+from palimpsest.questions.texts import one_line
 from palimpsest.store.keys.files import handed
 from palimpsest.store.keys.keys import merged
 from palimpsest.store.tokens import tokenizers as tokenizer_file

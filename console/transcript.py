@@ -10,19 +10,19 @@ import re
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import click
 
 from palimpsest.console.inspect import reading
 from palimpsest.console.meant import bounds
 from palimpsest.console.options import bundle_option
-from palimpsest.console.show import one_line, printable
-from palimpsest.console.spoken import Extras, Utterance, spoken
 from palimpsest.events.errors import BadInput
 from palimpsest.questions.plain import plain
 from palimpsest.questions.streams import agent_head
 from palimpsest.questions.stretch import Excerpt, bounded
+from palimpsest.questions.texts import one_line, printable
+from palimpsest.questions.utterances import Extras, Heading, Utterance, heading, spoken
 from palimpsest.store.folder import expanded
 from palimpsest.store.logs.contract import LogReader
 from palimpsest.store.output import check_place, whole
@@ -87,41 +87,28 @@ def _to(place: Path | None, *, force: bool) -> Iterator[Write]:
         raise BadInput(f"{place} cannot be written: {error.strerror}. Nothing was left there: make room.") from None
 
 
-Form = Callable[[Utterance | dict[str, Any]], str]
-"""How an entry is written, or (a dict) what stands at the head."""
+Form = Callable[[Heading | Utterance], str]
+"""How an entry is written, or what stands over all."""
 
 
 def _written(log: LogReader, stretch: Excerpt, choice: Extras, form: Form, write: Write) -> int:
     """Write the transcript; how many entries it has."""
-    write(form(_head(log, stretch)))
+    write(form(heading(log, stretch)))
     number = 0
     for number, each in enumerate(spoken(log, stretch, choice), 1):  # noqa: B007 - it is the count afterwards
         write(form(each))
     return number
 
 
-def _head(log: LogReader, stretch: Excerpt) -> dict[str, Any]:
-    """Whose transcript it is, of which events; whose part it begins with, and whether texts were masked."""
-    ends = [(each.agent, each.seq) for each in log.lineage(stretch.agent) if stretch.first <= each.seq]
-    streams = (stretch.agent, *(agent for agent, _ in ends))
-    return {
-        "type": "transcript",
-        "agent": stretch.agent,
-        "first": stretch.first,
-        "last": stretch.last,
-        "forked_from": [{"agent": agent, "seq": seq} for agent, seq in ends],
-        "masked": any(log.redaction(stream) is not None for stream in streams),
-    }
-
-
-def _json(told: Utterance | dict[str, Any]) -> str:
+def _json(told: Heading | Utterance) -> str:
     import msgspec
 
-    return msgspec.json.encode(told if isinstance(told, dict) else plain(told)).decode() + "\n"
+    kind = {"type": "transcript"} if isinstance(told, Heading) else {}
+    return msgspec.json.encode({**kind, **plain(told)}).decode() + "\n"
 
 
-def _text(told: Utterance | dict[str, Any]) -> str:
-    if isinstance(told, dict):
+def _text(told: Heading | Utterance) -> str:
+    if isinstance(told, Heading):
         return "\n".join(_headlines(told)) + "\n\n"
     first, *rest = printable(told.text).split("\n")
     lines = (f"[{told.time}] {_name(told)}: {first}", *(f"    {line}" if line else "" for line in rest))
@@ -132,17 +119,17 @@ def _name(told: Utterance) -> str:
     return f"({told.who})" if told.who in ("thought", "call", "interrupt", "note") else one_line(told.name)
 
 
-def _headlines(told: dict[str, Any]) -> Iterator[str]:
+def _headlines(told: Heading) -> Iterator[str]:
     """What a reader is to know first."""
-    yield f"Transcript of {one_line(told['agent'])}, events {told['first']} to {told['last']}, on its own clock."
-    for parent in told["forked_from"]:
-        yield f"Up to event {parent['seq']} it is {one_line(parent['agent'])}'s, which it was forked from."
-    if told["masked"]:
+    yield f"Transcript of {one_line(told.agent)}, events {told.first} to {told.last}, on its own clock."
+    for parent in told.forked_from:
+        yield f"Up to event {parent.seq} it is {one_line(parent.agent)}'s, which it was forked from."
+    if told.masked:
         yield "Texts in it were masked before this log had them."
 
 
-def _markdown(told: Utterance | dict[str, Any]) -> str:
-    if isinstance(told, dict):
+def _markdown(told: Heading | Utterance) -> str:
+    if isinstance(told, Heading):
         title, *rest = _headlines(told)
         return f"# {_plain(title.removesuffix('.'))}\n\n" + "".join(f"{_plain(line)}\n\n" for line in rest)
     about = f"{told.time} · event {told.seq}"

@@ -11,10 +11,11 @@ import click
 from palimpsest.console.called import given_bundle
 from palimpsest.console.inspect import reading
 from palimpsest.console.options import bundle_option
-from palimpsest.console.session import session
 from palimpsest.console.session_page import PageFacts, page
-from palimpsest.console.show import names_of, one_line, utc
+from palimpsest.console.show import names_of
 from palimpsest.events.errors import BadInput
+from palimpsest.questions.sessions import session
+from palimpsest.questions.texts import one_line, utc
 from palimpsest.store.folder import expanded
 from palimpsest.store.logs.contract import LogReader, agents_of
 from palimpsest.store.output import check_place, whole
@@ -33,7 +34,7 @@ _MB: Final = 1_000_000
     type=click.IntRange(min=1),
     default=MOST_MB,
     metavar="N",
-    help="So much for turns and their messages (20).",
+    help="So much for turns, messages, changes and evictions (20).",
 )
 @click.option("--force", is_flag=True, help="Write over FILE if it is there.")
 def command(agent: str | None, *, output: Path, last: int | None, most_mb: int, force: bool) -> int:

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Final, Literal, assert_never
 from rich.console import Console
 from rich.text import Text
 
-from palimpsest.console.show import one_line, printable
 from palimpsest.console.talk import ending, notes
 from palimpsest.console.wrapping import Wrapper, wrapped
+from palimpsest.questions.texts import one_line, printable
 
 if TYPE_CHECKING:
     from palimpsest.actors.client import Reply

@@ -6,10 +6,11 @@ from shlex import quote
 from typing import Final
 
 from palimpsest.console.called import PROGRAM
-from palimpsest.console.describe import quoted
-from palimpsest.console.show import Page, many, one_line, printable
+from palimpsest.console.show import Page, many
 from palimpsest.events.debug.verdict import Evidence, Verdict
 from palimpsest.events.sources import is_source, source_of
+from palimpsest.questions.descriptions import quoted
+from palimpsest.questions.texts import one_line, printable
 
 TEXT_CHARS: Final = 300
 

@@ -15,11 +15,12 @@ from palimpsest.actors.models.hosted.window import UNKNOWN, ServedWindow
 from palimpsest.actors.requests.births import Birth, check
 from palimpsest.actors.requests.zones import zoned
 from palimpsest.console.settings import Flags, check_window, settings_for_new
-from palimpsest.console.show import many, one_line
+from palimpsest.console.show import many
 from palimpsest.events.context import Count
 from palimpsest.events.errors import BadInput
 from palimpsest.events.prompts import SYSTEM, newborn
 from palimpsest.events.types import AgentCreated, Block
+from palimpsest.questions.texts import one_line
 
 
 class Section(msgspec.Struct, frozen=True, kw_only=True):

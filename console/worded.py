@@ -184,6 +184,7 @@ _WORDS: Final[Mapping[type[Exception], Callable[[Any], str]]] = {
         f"There is nothing to run again after event {e.first}: --to is {e.last}. Give a smaller --from."
     ),
     errors.ForkedOtherwise: _forked_otherwise,
+    errors.NoSession: lambda e: f"{e} `replay` says more.",
     errors.EndsSwapped: lambda e: f"{_open(e)} (--good SEQ, --bad SEQ).",
     errors.NoLog: lambda e: f"{_open(e)} (--data DIR); the first `chat`, `create`, `load` or `import` makes one.",
     errors.NoBundle: _no_bundle,

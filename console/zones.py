@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from palimpsest.console.describe import timer_text
-from palimpsest.console.show import many, one_line
+from palimpsest.console.show import many
 from palimpsest.events.formats import ZONED
 from palimpsest.events.times import ahead, is_utc, stamp, zone_of
+from palimpsest.questions.descriptions import timer_text
+from palimpsest.questions.texts import one_line
 from palimpsest.store.times import zones
 
 if TYPE_CHECKING:

@@ -372,6 +372,15 @@ class ForkedOtherwise(BadInput):
         self.seq = seq
 
 
+class NoSession(BadInput):
+    """An agent of which nothing can be shown as a session: its stream differs from its first event on."""
+
+    def __init__(self, agent: str, difference: str) -> None:
+        super().__init__(f"Agent '{agent}' cannot be shown: {difference}.")
+        self.agent = agent
+        self.difference = difference
+
+
 class EndsSwapped(BadInput):
     """The good end of a bisection does not come before the bad one."""
 

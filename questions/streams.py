@@ -12,6 +12,7 @@ from palimpsest.events.sources import is_source
 from palimpsest.events.state import State
 from palimpsest.events.vocabulary import Topic
 from palimpsest.store.logs.contract import LAST_SEQ, LogReader, StreamHead, unknown_agent
+from palimpsest.store.logs.states import load
 
 CHUNK: Final = 2000
 
@@ -30,6 +31,14 @@ def agent_head(log: LogReader, agent: str) -> StreamHead:
     if is_source(agent):
         raise NotAnAgent(agent)
     return head
+
+
+def state_now(log: LogReader, agent: str) -> State:
+    """An agent as it is now. Raises UnknownAgent, NotAnAgent."""
+    agent_head(log, agent)
+    state = load(log, agent)
+    assert state is not None, "a stream with a head has events"
+    return state
 
 
 def check_event(head: StreamHead, seq: int | None, end: str = "") -> None:
@@ -64,6 +73,13 @@ def unprovable(log: LogReader, agent: str) -> frozenset[int]:
     ends = {agent: LAST_SEQ} | {parent.agent: parent.seq for parent in log.lineage(agent)}
     redactions = (log.redaction(stream) for stream in ends)
     return frozenset(seq for each in redactions if each for seq in each.unprovable if seq <= ends[each.stream])
+
+
+def is_masked(log: LogReader, agent: str, first: int = 1) -> bool:
+    """Whether texts of an agent's were masked before this log had them: of its own events, or of those that it goes on
+    from, `first` or later."""
+    parents = (parent.agent for parent in log.lineage(agent) if parent.seq >= first)
+    return any(log.redaction(stream) is not None for stream in (agent, *parents))
 
 
 def stretches(

@@ -11,10 +11,9 @@ from msgspec.structs import replace
 
 from palimpsest.actors.models.hosted.window import ServedWindow
 from palimpsest.actors.requests.turns import Reply
-from palimpsest.console.describe import describe, value_text
 from palimpsest.console.overrides import changes
 from palimpsest.console.pipe import finish
-from palimpsest.console.servers import server, server_text, with_fallbacks, with_summarizer
+from palimpsest.console.servers import server, with_fallbacks, with_summarizer
 from palimpsest.console.settings import (
     Flags,
     born,
@@ -29,6 +28,7 @@ from palimpsest.events.errors import BadInput
 from palimpsest.events.prompts import SYSTEM
 from palimpsest.events.servers import chosen, summarizer
 from palimpsest.events.types import Server, ServerSwitched, Settings, SummaryWritten
+from palimpsest.questions.descriptions import describe, server_text, value_text
 from palimpsest.store.folder import DataFolder
 from palimpsest.store.logs.contract import Append
 from palimpsest.store.logs.sqlite_log import SqliteLog

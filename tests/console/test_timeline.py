@@ -8,8 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from palimpsest.console.called import PROGRAM
 from palimpsest.console.show import took
 from palimpsest.console.story import ordinal
+from palimpsest.events.codec import draft
+from palimpsest.events.types import InferenceFailed
+from palimpsest.store.logs.contract import Append
 from tests.worlds.command_line import Launch, file_of
 from tests.worlds.kernel import START_MS, Kernel
 
@@ -179,3 +183,16 @@ def test_ordinals() -> None:
     assert [ordinal(n) for n in (1, 2, 3, 4, 11, 12, 13, 21, 102, 1113, 1121)] == (
         ["1st", "2nd", "3rd", "4th", "11th", "12th", "13th", "21st", "102nd", "1,113th", "1,121st"]
     )
+
+
+@pytest.mark.parametrize("form", [(), ("--flat",)])
+def test_a_failure_names_commands_as_they_can_be_typed_and_a_user_as_he_wrote_them(
+    launched: Launch, kernel: Kernel, form: tuple[str, ...]
+) -> None:
+    failed = InferenceFailed(error="wrong_key", detail="Give the right one by `palimpsest keys add URL`.")
+    kernel.create("eve")
+    kernel.talk("eve", ["What does `palimpsest keys add URL` do?"])
+    kernel.log.append([Append((draft("eve", START_MS, failed, key="failed"),))])
+    printed = launched("events", "eve", *form, "--full").text
+    assert f"`{PROGRAM} keys add URL --data {kernel.folder}`" in printed
+    assert "What does `palimpsest keys add URL` do?" in printed

@@ -1,51 +1,12 @@
-"""`transcript`: who said what when, in text, Markdown and JSON; of forks, stretches and bundles; in bounded memory."""
+"""`transcript`: who said what when, in text, Markdown and JSON; of forks, stretches and bundles."""
 
 from __future__ import annotations
 
 import json
-import tracemalloc
 from pathlib import Path
 
-from palimpsest.console.meant import bounds
-from palimpsest.console.spoken import Extras, Utterance, spoken
-from palimpsest.events.codec import draft
-from palimpsest.events.prompts import newborn
-from palimpsest.events.types import (
-    MessageSent,
-    Settings,
-    Timer,
-    TimeZoneSet,
-    TurnEnded,
-    TurnStarted,
-    UserMessageReceived,
-)
-from palimpsest.questions.stretch import bounded
-from palimpsest.store.logs.contract import Append
 from tests.worlds.command_line import Launch
-from tests.worlds.kernel import START_MS, Kernel
-
-
-def said(kernel: Kernel, agent: str = "ada", *, extras: Extras = Extras()) -> list[Utterance]:  # noqa: B008
-    return list(spoken(kernel.log, bounded(kernel.log, agent, None, None), extras))
-
-
-def test_it_has_every_message_once_and_in_order(kernel: Kernel) -> None:
-    told = said(kernel)
-    assert [each.who for each in told] == ["user", "agent"] * 25
-    log = {each.seq: each.kind for each in kernel.log.read("ada")}
-    assert [each.seq for each in told if each.who == "user"] == [
-        s for s, k in log.items() if k == "UserMessageReceived"
-    ]
-    assert [each.seq for each in told if each.who == "agent"] == [s for s, k in log.items() if k == "MessageSent"]
-    assert {each.name for each in told} == {"user", "ada"}
-    assert told[1].text == "Heard you."
-
-
-def test_thoughts_and_calls_only_where_they_are_asked_for(kernel: Kernel) -> None:
-    whole = said(kernel, extras=Extras(thoughts=True, calls=True))
-    assert sum(each.who == "thought" for each in whole) == 25
-    calls = [each.text for each in whole if each.who == "call"]
-    assert calls[0].startswith('core_memory_append(name="human", content="Kind.") -> ')
+from tests.worlds.kernel import Kernel
 
 
 def test_the_text_says_who_and_when_and_drives_no_terminal(launched: Launch) -> None:
@@ -92,26 +53,6 @@ def test_a_stretch_by_seq_and_by_time(launched: Launch, kernel: Kernel) -> None:
     assert len(nothing.lines) <= 1
 
 
-def test_what_interrupts_stands_between(kernel: Kernel) -> None:
-    kernel.sets("ada", Timer(id="tea", due_ms=START_MS + 10_000_000, note="water"))
-    kernel.rings("ada")
-    told = said(kernel)
-    assert told[-2].who == "interrupt"
-    assert told[-2].text.startswith('timer fired: tea "water", due ')
-    assert told[-1].who == "agent"
-
-
-def test_times_are_the_agents_clocks(kernel: Kernel) -> None:
-    born = newborn(Settings(window_tokens=4096, reserve_tokens=400))
-    at_home = draft("eve", START_MS, TimeZoneSet(zone="America/New_York", offset_s=-18_000), key="zone")
-    kernel.log.append([Append((draft("eve", START_MS, born, key="create"), at_home))])
-    kernel.talk("eve", ["Hi"])
-    assert said(kernel, "eve")[0].time == "2025-11-22 03:26:42 -05:00"
-    part = list(spoken(kernel.log, bounded(kernel.log, "eve", *bounds("6", None)), Extras()))
-    assert part[0].who == "agent"
-    assert part[0].time == "2025-11-22 03:26:40 -05:00", "from the middle on it is the same clock"
-
-
 def test_a_fork_begins_with_its_parents_part(kernel: Kernel, launched: Launch) -> None:
     at = kernel.log.read("ada")[-1].seq
     assert launched("fork", "ada", "--as", "eva").code == 0
@@ -136,37 +77,19 @@ def test_a_bundle_gives_the_same_and_a_masked_one_says_so(launched: Launch, call
     assert "Message 7" not in printed
 
 
+def test_a_fork_of_one_that_came_masked_says_so_of_its_parents_part_alone(launched: Launch, tmp_path: Path) -> None:
+    bundle = str(tmp_path / "a.palimpsest")
+    launched("export", "ada", bundle, "--redact", "Message 7")
+    assert launched("import", bundle, "--as", "anna").code == 0
+    assert launched("fork", "anna", "--as", "eva").code == 0
+    whole = json.loads(launched("transcript", "eva", "--json").lines[0])
+    own = json.loads(launched("transcript", "eva", "--from", str(whole["last"]), "--json").lines[0])
+    assert [each["agent"] for each in whole["forked_from"]] == ["anna"]
+    assert whole["masked"]
+    assert (own["forked_from"], own["masked"]) == ([], False)
+
+
 def test_an_unknown_agent_a_source_and_two_forms_are_refused(launched: Launch) -> None:
     for arguments in (("nobody",), ("ada", "--json", "--markdown"), ("ada", "--from", "9999"), ("ada", "-o", "/no/x")):
         printed = launched("transcript", *arguments)
         assert (printed.code, printed.out) == (2, b"")
-
-
-def turns(kernel: Kernel, agent: str, number: int) -> None:
-    """Turns without a model, written at once."""
-    head = kernel.log.head(agent)
-    assert head is not None, "it was made"
-    made = []
-    for input in range(head.seq + 1, head.seq + 1 + 4 * number, 4):
-        said = (UserMessageReceived(text="x" * 400), TurnStarted(input=input), MessageSent(text="y" * 400))
-        events = (*said, TurnEnded(input=input))
-        made += [draft(agent, START_MS, each, key=f"{input}-{n}", turn=input) for n, each in enumerate(events)]
-    kernel.log.append([Append(tuple(made))])
-
-
-def test_a_long_history_takes_no_more_memory_than_a_short_one(kernel: Kernel) -> None:
-    kernel.create("long")
-    turns(kernel, "long", 1_250)
-
-    def peak() -> int:
-        tracemalloc.start()
-        number = sum(1 for _ in spoken(kernel.log, bounded(kernel.log, "long", None, None), Extras()))
-        size = tracemalloc.get_traced_memory()[1]
-        tracemalloc.stop()
-        assert number == 2 * (bounded(kernel.log, "long", None, None).last // 4)
-        return size
-
-    peak()
-    short = peak()
-    turns(kernel, "long", 5_000)
-    assert peak() < 1.5 * short, "a chunk of 2,000 events, whatever comes after it"

@@ -9,15 +9,14 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from palimpsest.console.elements import element, joined, text
-from palimpsest.console.session import session
 from palimpsest.console.session_page import PageFacts, page
-from palimpsest.console.story import lines
-from palimpsest.events.debug.moments import Step
+from palimpsest.console.story import header, lines
+from palimpsest.events.debug.moments import Step, TurnBegan
 from palimpsest.events.debug.timeline import story
-from palimpsest.events.debug.window import gist
-from palimpsest.store.logs.states import load
+from palimpsest.questions.sessions import Scene, session
 from tests.worlds.command_line import Launch, file_of
 from tests.worlds.kernel import Kernel
 
@@ -65,6 +64,12 @@ def made(kernel: Kernel, agent: str = "ada", *, last: int = 0, most_bytes: int =
     return parsed
 
 
+def leads_somewhere(found: Parsed) -> bool:
+    places = found.all("id")
+    assert len(places) == len(set(places)), "no place is there twice"
+    return {value[1:] for value in found.all("href")} <= set(places)
+
+
 def test_it_loads_nothing_and_runs_nothing(kernel: Kernel) -> None:
     kernel.talk("ada", [EVIL])
     found = made(kernel)
@@ -89,41 +94,21 @@ def test_texts_are_shown_as_texts(kernel: Kernel) -> None:
 
 
 def test_every_link_leads_somewhere_and_no_place_is_there_twice(kernel: Kernel) -> None:
-    found = made(kernel)
-    places = found.all("id")
-    assert len(places) == len(set(places))
-    assert {value[1:] for value in found.all("href")} <= set(places)
+    assert leads_somewhere(made(kernel))
 
 
 def test_it_has_every_line_of_the_story(kernel: Kernel) -> None:
-    told = session(kernel.log, "ada")
-    wanted = [line for part in story(kernel.log.read("ada")) for line in lines(part)]
-    assert [line for scene in told.scenes for line, _ in scene.told] == wanted
+    parts = list(story(kernel.log.read("ada")))
     shown = made(kernel).text
-    assert all(line.text in shown for line in wanted)
-
-
-def test_a_window_names_the_very_messages_that_the_model_read(kernel: Kernel) -> None:
-    told = session(kernel.log, "ada")
-    windows = {seen.seq: seen for scene in told.scenes for _, seen in scene.told if seen}
-    steps = [part for part in story(kernel.log.read("ada")) if isinstance(part, Step)]
-    assert list(windows) == [step.seq for step in steps]
-    for step in steps[::5]:
-        seen, state = windows[step.seq], load(kernel.log, "ada", step.seq)
-        assert state is not None
-        if step.purpose == "reply":
-            read = [(told.messages[number].who, told.messages[number].text) for number in seen.messages]
-            assert read == [gist(entry) for entry in state.queue]
-            assert sum(share.messages for share in seen.shares) == len(seen.messages) + 2 + (seen.summary > 0)
-        assert seen.tokens == step.tokens
-        assert seen.proof == "proved"
+    assert all(line.text in shown for part in parts for line in lines(part))
+    assert "Before the first turn" in shown
+    assert {shown.count(header(part)) for part in parts if isinstance(part, TurnBegan)} == {1}
+    steps = sum(isinstance(part, Step) for part in parts)
+    assert shown.count("SHA-256 of the request") == steps, "each request unfolds to its window, once"
 
 
 def test_evictions_and_core_memory_stand_in_it(kernel: Kernel) -> None:
-    told, found = session(kernel.log, "ada"), made(kernel)
-    kinds = [each.kind for each in kernel.log.read("ada")]
-    assert len(told.evictions) == kinds.count("SummaryWritten") > 0
-    assert [each.how for each in told.memory] == ["begins"] * 2 + ["adds"] * kinds.count("CoreMemoryAppended")
+    found = made(kernel)
     assert "We talked about many things." in found.text
     assert "Evictions and summaries" in found.text
 
@@ -156,10 +141,6 @@ def test_a_log_that_was_altered_is_told_as_far_as_it_goes(kernel: Kernel, launch
 
 
 def test_the_last_turns_alone(kernel: Kernel) -> None:
-    whole, some = session(kernel.log, "ada"), session(kernel.log, "ada", last=3)
-    assert some.scenes == whole.scenes[-3:]
-    assert some.left_out == 22
-    assert some.proof == whole.proof, "the proof is of all of it"
     shown = made(kernel, last=3).text
     assert "The first 22 turns" in shown
     assert "Message 21:" not in re.sub(r"(?s)Messages of the windows.*", "", shown)
@@ -167,13 +148,46 @@ def test_the_last_turns_alone(kernel: Kernel) -> None:
 
 def test_a_page_has_a_bound_and_says_what_it_left_out(kernel: Kernel) -> None:
     kernel.talk("ada", ["x" * 30_000])
-    facts = PageFacts("0", "2026-01-01 00:00:00", 60_000)
-    whole = "".join(page(session(kernel.log, "ada"), facts))
-    assert len(whole) < 120_000, "what stands beside the turns is not counted"
-    left = re.search(r"The first (\d+) turns", Parsed(whole).text)
+    found = made(kernel, most_bytes=60_000)
+    left = re.search(r"The first (\d+) turns, so", found.text)
     assert left is not None
     assert 10 < int(left[1]) < 26
-    assert "10,002 characters more are left out here" in whole
+    assert f"{26 - int(left[1])} turns; a line has" in found.text
+    assert "10,002 characters more are left out here" in found.text
+
+
+def test_whatever_is_left_out_links_lead_somewhere(kernel: Kernel) -> None:
+    """Also those to messages that went since the window before, where no model summed them up, and that is left out."""
+    told = session(kernel.log, "ada")
+
+    def unasked(scene: Scene) -> Scene:
+        windows = (seen if seen and seen.purpose == "reply" else None for _, seen in scene.told)
+        return replace(scene, told=list(zip((each for each, _ in scene.told), windows, strict=True)))
+
+    told = replace(told, scenes=tuple(map(unasked, told.scenes)))
+    for most_bytes in range(10_000, 20_000, 1_000):
+        found = Parsed("".join(page(told, PageFacts("0", "2026-01-01 00:00:00", most_bytes))))
+        assert leads_somewhere(found), most_bytes
+
+
+@pytest.mark.parametrize(
+    ("most_bytes", "changes", "evictions"),
+    [(1, 24, 5), (2_000, 20, 4), (8_000, 8, 1), (60_000, 0, 0)],
+)
+def test_changes_of_core_memory_and_evictions_have_a_part_of_it(
+    kernel: Kernel, most_bytes: int, changes: int, evictions: int
+) -> None:
+    kernel.create("eve")
+    kernel.talk("eve", [f"Message {number}: " + "the weather is fine, " * 8 for number in range(85)])
+    told, found = session(kernel.log, "eve"), made(kernel, "eve", most_bytes=most_bytes)
+    places = [value for value in found.all("id") if re.fullmatch(r"[cv]\d+", value)]
+    newest = [f"c{each.seq}" for each in told.memory[changes:]], [f"v{each.seq}" for each in told.evictions[evictions:]]
+    assert places == [*dict.fromkeys(newest[0]), *newest[1]]
+    assert (f"the first {changes} changes of core memory" in found.text) == (changes > 0)
+    assert (f"the first {evictions} eviction" in found.text) == (evictions > 0)
+    assert leads_somewhere(found), "to none that is left out"
+    size = len("".join(page(told, PageFacts("0", "2026-01-01 00:00:00", most_bytes))))
+    assert size < most_bytes + 14_000, "one turn, the system text and the style are there in any case"
 
 
 def test_a_bundle_and_a_masked_one(launched: Launch, call: Launch, tmp_path: Path) -> None:

@@ -111,6 +111,7 @@ SAID: list[tuple[PalimpsestError, str]] = [
         "At event 7 'fay' was forked with another system text, core memory or timers than its parent's, which no rerun "
         "from before does. Give --from 7 or more, or rerun its parent.",
     ),
+    (errors.NoSession("ada", "event 1: x"), "Agent 'ada' cannot be shown: event 1: x. `replay` says more."),
     (
         errors.EndsSwapped(9, 3),
         "The good end, event 9, must come before the bad end, event 3 (--good SEQ, --bad SEQ).",

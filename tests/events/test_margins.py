@@ -10,7 +10,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from palimpsest.actors.requests.turns import TurnProgress, note
-from palimpsest.console.describe import describe
 from palimpsest.console.servers import server
 from palimpsest.events.eviction import budget_tokens
 from palimpsest.events.margins import reading
@@ -26,6 +25,7 @@ from palimpsest.events.types import (
     TurnEnded,
     Usage,
 )
+from palimpsest.questions.descriptions import describe
 from tests.worlds.story import AGENT, Story, quarter, say
 
 HOSTED = {"model": "llama3", "base_url": "http://a/v1", "token_margin": 1.3}

@@ -46,7 +46,7 @@ def test_every_linked_file_is_there(page: str) -> None:
     text = (HOME / page).read_text()
     for target in re.findall(r"\]\((?!http)([^)#]+)\)", text):
         assert ((HOME / page).parent / target).exists(), f"{page} links to {target}"
-    for path in re.findall(r"`((?:events|store|actors|console|tests|bench)/[\w/.]*)`", text):
+    for path in re.findall(r"`((?:events|store|actors|questions|console|tests|bench)/[\w/.]*)`", text):
         assert (HOME / path).exists(), f"{page} names {path}"
 
 

@@ -15,7 +15,7 @@ from palimpsest.events.types import (
     Settings,
 )
 from palimpsest.questions.plain import as_object, plain
-from tests.console.test_describe import filled
+from tests.questions.test_descriptions import filled
 from tests.worlds.positions import nth
 
 

@@ -1,5 +1,5 @@
 """A session as a whole: its story by turns, the window of each request, evictions, core memory over time, and whether
-the log was proved. One pass over the stream; it prints nothing.
+the log was proved. One pass over the stream.
 
 Rules. (1) A window names its messages by number, and each message is held once, as the model read it. (2) The proof is
 that of `replay --verify`, from the first event on, however few turns are wanted. (3) Behind a break in the log the
@@ -13,13 +13,12 @@ from typing import Literal
 
 import msgspec
 
-from palimpsest.console.story import Line, header, lines
 from palimpsest.events.context import status_message
 from palimpsest.events.debug.moments import Evicted, EvictionBegan, Item, Moment, Step, TurnBegan, moment
 from palimpsest.events.debug.timeline import Timeline
 from palimpsest.events.debug.window import Share, gist, in_words, window
 from palimpsest.events.envelope import Envelope
-from palimpsest.events.errors import BadInput
+from palimpsest.events.errors import NoSession
 from palimpsest.events.replay import Replayer
 from palimpsest.events.servers import chosen, summarizer
 from palimpsest.events.state import Entry, State
@@ -33,7 +32,7 @@ from palimpsest.events.types import (
     Parent,
     Settings,
 )
-from palimpsest.questions.streams import agent_head, stretches, unprovable
+from palimpsest.questions.streams import agent_head, is_masked, stretches, unprovable
 from palimpsest.store.logs.contract import LogReader, StreamHead
 
 WindowProof = Literal["proved", "masked", "differs"]
@@ -66,13 +65,11 @@ class WindowSeen(msgspec.Struct, frozen=True, kw_only=True):
     proof: WindowProof
 
 
-class Scene(msgspec.Struct, kw_only=True):
-    """A turn, or what happened before the first: its lines, each a request's with its window."""
+class Scene(msgspec.Struct, frozen=True):
+    """A turn, or what happened before the first (`began` None): what was done in it, a request's with its window."""
 
-    title: str
-    seq: int
-    number: int = 0
-    told: list[tuple[Line, WindowSeen | None]]
+    began: TurnBegan | None
+    told: list[tuple[Item, WindowSeen | None]]
 
 
 class MemoryChange(msgspec.Struct, frozen=True):
@@ -129,7 +126,7 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def session(log: LogReader, agent: str, *, last: int = 0) -> Session:
-    """The session of an agent; of its turns the last so many (0: all). Raises UnknownAgent, BadInput for a source."""
+    """The session of an agent; of its turns the last so many (0: all). Raises UnknownAgent, NotAnAgent, NoSession."""
     head = agent_head(log, agent)
     made = _Maker(log, head, last)
     for envelope in stretches(log, agent, 1, head.seq):
@@ -147,13 +144,11 @@ class _Maker:
     def __init__(self, log: LogReader, head: StreamHead, last: int) -> None:
         self._head = head
         self._lineage = tuple(log.lineage(head.agent))
-        self._streams = [log.redaction(each) for each in (head.agent, *(one.agent for one in self._lineage))]
+        self._redacted = is_masked(log, head.agent)
         self._excused = unprovable(log, head.agent)
         self._replayer = Replayer(head.agent)
         self._timeline = Timeline()
-        self._scenes: deque[Scene] = deque([Scene(title="Before the first turn", seq=1, told=[])], maxlen=last + 1)
-        if not last:
-            self._scenes = deque(self._scenes)
+        self._scenes = deque([Scene(None, [])], maxlen=last + 1 if last else None)
         self._turns = 0
         self._numbers: dict[_Place, int] = {}
         self._messages: dict[int, WindowMessage] = {}
@@ -231,34 +226,33 @@ class _Maker:
     def _tell(self, part: Item) -> None:
         if isinstance(part, TurnBegan):
             self._turns += 1
-            self._scenes.append(Scene(title=header(part), seq=part.turn, number=part.number, told=[]))
+            self._scenes.append(Scene(part, []))
         elif isinstance(part, EvictionBegan):
             self._begun = part
         elif isinstance(part, Evicted):
             self._evictions.append(_evicted(part, self._begun))
         seen = self._windows.pop(part.seq, None) if isinstance(part, Step) else None
-        for number, line in enumerate(lines(part)):
-            self._scenes[-1].told.append((line, seen if not number else None))
+        self._scenes[-1].told.append((part, seen))
 
     def made(self) -> Session:
         for part in self._timeline.rest():
             self._tell(part)
         state = self._replayer.state
         if state is None:
-            raise BadInput(f"Agent '{self._head.agent}' cannot be shown: {self._difference}. `replay` says more.")
+            raise NoSession(self._head.agent, self._difference)
         scenes = tuple(each for each in self._scenes if each.told)
         if self._scenes.maxlen and self._turns > self._scenes.maxlen - 1:
             scenes = scenes[-(self._scenes.maxlen - 1) :]
         return Session(
             head=self._head,
             lineage=self._lineage,
-            redacted=any(each is not None for each in self._streams),
+            redacted=self._redacted,
             settings=chosen(state),
             system=state.system,
             blocks=state.blocks,
             zone=state.zone or "UTC",
             scenes=scenes,
-            left_out=self._turns - sum(each.number > 0 for each in scenes),
+            left_out=self._turns - sum(each.began is not None for each in scenes),
             messages=self._messages,
             memory=tuple(self._memory),
             evictions=tuple(self._evictions),

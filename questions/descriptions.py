@@ -1,4 +1,7 @@
-"""Each event in a line for people."""
+"""What a log holds in plain words: each event in a line, and what events are made of.
+
+Rules. (1) No command is named but where an event's own text names one. (2) Every text is clipped and printable.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +11,10 @@ from typing import Any, Final
 import msgspec
 from msgspec.structs import replace
 
-from palimpsest.console.called import as_typed
-from palimpsest.console.servers import server_text
-from palimpsest.console.show import one_line, utc
 from palimpsest.events import margins
+from palimpsest.events.encodings import is_own
 from palimpsest.events.endings import WHOLE
+from palimpsest.events.prompts import reserve_tokens
 from palimpsest.events.times import ahead, stamp
 from palimpsest.events.types import (
     AgentAttached,
@@ -75,6 +77,7 @@ from palimpsest.events.types import (
     UserLoggedIn,
     UserMessageReceived,
 )
+from palimpsest.questions.texts import one_line, utc
 
 MOST_CHARS: Final = 1000
 
@@ -108,6 +111,17 @@ def value_text(value: object) -> str:
     if isinstance(value, tuple):
         return one_line(", ".join(map(value_text, value)), 240) or "none"
     return one_line(str(value), 60) or "none"
+
+
+def server_text(one: Server) -> str:
+    """The server as it is typed (`console/servers.py` reads it)."""
+    at = f"@{one.base_url}" if one.base_url else ""
+    usual = max(1, reserve_tokens(one.model, one.window_tokens)) if one.window_tokens else 0
+    more = {"window": one.window_tokens, "in-flight": one.in_flight}
+    if one.reserve_tokens != usual:
+        more["reserve"] = one.reserve_tokens
+    said = "".join(f",{name}={value}" for name, value in more.items() if value)
+    return f"{one.model}{at}{said}" + f",tokenizer={one.encoding}" * is_own(one.encoding)
 
 
 def call_text(name: str, arguments: str, chars: int = 90) -> str:
@@ -264,7 +278,7 @@ _SAY: Final[dict[type[Event], Callable[[Any], str]]] = {
     InputSkipped: lambda e: f"input {e.input}: {one_line(e.reason)}",
     InferenceRequested: lambda e: f"{e.purpose}, {e.tokens:,} tokens, fingerprint {e.fingerprint.hex()[:16]}",
     InferenceCompleted: _completed,
-    InferenceFailed: lambda e: f"{e.error} (attempts: {e.attempts}): {as_typed(one_line(e.detail))}",
+    InferenceFailed: lambda e: f"{e.error} (attempts: {e.attempts}): {one_line(e.detail)}",
     InferenceCancelled: lambda e: one_line(e.reason) or "no reason given",
     AnswerRejected: lambda e: one_line(e.reason),
     RepetitionNoted: lambda e: f"{one_line(e.name, 40)} made {e.times} times alike: {one_line(e.reason)}",

@@ -1,7 +1,7 @@
 """What was said, by whom and when on the agent's clock: a stretch of a stream as a transcript, in bounded memory.
 
 Rules. (1) It begins anywhere: the state before says whose clock it is, and what is under way. (2) A turn's input stands
-with its turn, where the answer is. (3) It prints nothing; texts are whole.
+with its turn, where the answer is. (3) Texts are whole.
 """
 
 from __future__ import annotations
@@ -12,11 +12,8 @@ from typing import Final, Literal
 
 import msgspec
 
-from palimpsest.console.describe import call_text, cut_text, describe
-from palimpsest.events.debug.moments import Called, Item, Moment, Noted, Step, TurnBegan, TurnClosed, moment
-from palimpsest.events.debug.timeline import Timeline, under_way
+from palimpsest.events.debug.moments import Called, Item, Moment, Noted, Step, TurnBegan, TurnClosed
 from palimpsest.events.formats import ZONED
-from palimpsest.events.state import State
 from palimpsest.events.times import is_utc, stamp, zone_of
 from palimpsest.events.types import (
     INPUTS,
@@ -26,15 +23,17 @@ from palimpsest.events.types import (
     InferenceCompleted,
     InputSkipped,
     MessageSent,
+    Parent,
     StopRequested,
     TimeZoneSet,
     TurnStarted,
     UserMessageReceived,
 )
-from palimpsest.questions.streams import find, stretches
+from palimpsest.questions.descriptions import call_text, cut_text, describe
+from palimpsest.questions.streams import is_masked, stretches
 from palimpsest.questions.stretch import Excerpt
+from palimpsest.questions.timelines import parts_of, state_before, timeline_from
 from palimpsest.store.logs.contract import LogReader
-from palimpsest.store.logs.states import load
 
 Who = Literal["user", "agent", "interrupt", "thought", "call", "note"]
 LONG: Final = 10_000_000
@@ -61,25 +60,34 @@ class Extras(msgspec.Struct, frozen=True):
     calls: bool = False
 
 
-def _told(log: LogReader, stretch: Excerpt, before: State | None) -> Iterator[Item]:
-    """The stretch as the parts of a story."""
-    keys = under_way(before) if before else ()
-    opened = [find(log, stretch.agent, key, stretch.first) for key in keys]
-    timeline = Timeline(before, [each for each in opened if each])
-    for envelope in stretches(log, stretch.agent, stretch.first, stretch.last):
-        yield from timeline.feed(moment(envelope))
-    yield from timeline.rest()
+class Heading(msgspec.Struct, frozen=True, kw_only=True):
+    """Whose transcript it is, of which events; whose part it begins with, and whether texts in it were masked."""
+
+    agent: str
+    first: int
+    last: int
+    forked_from: tuple[Parent, ...]
+    masked: bool
+
+
+def heading(log: LogReader, stretch: Excerpt) -> Heading:
+    """What stands over a stretch's transcript."""
+    agent, first = stretch.agent, stretch.first
+    parents = tuple(each for each in log.lineage(agent) if first <= each.seq)
+    masked = is_masked(log, agent, first)
+    return Heading(agent=agent, first=first, last=stretch.last, forked_from=parents, masked=masked)
 
 
 def spoken(log: LogReader, stretch: Excerpt, choice: Extras) -> Iterator[Utterance]:
     """What was said in a stretch, in the order of the turns."""
-    before = load(log, stretch.agent, stretch.first - 1) if stretch.first > 1 else None
+    agent, first = stretch.agent, stretch.first
+    before = state_before(log, agent, first)
     clock = _AgentClock(before.offset_s if before and zone_of(before) else None)
     wanted = stretch.wanted
-    for part in _told(log, stretch, before):
+    for part in parts_of(timeline_from(log, agent, first, before), stretches(log, agent, first, stretch.last)):
         clock.heed(part)
-        for each in _said(part, stretch.agent, choice, clock):
-            if each.seq >= stretch.first and _within(each.time_ms, wanted.since_ms, wanted.until_ms):
+        for each in _said(part, agent, choice, clock):
+            if each.seq >= first and _within(each.time_ms, wanted.since_ms, wanted.until_ms):
                 yield each
 
 

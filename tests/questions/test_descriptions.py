@@ -6,8 +6,6 @@ from typing import Any, Final
 
 import pytest
 
-from palimpsest.console.describe import call_text, describe, seqs
-from palimpsest.console.show import one_line, printable
 from palimpsest.events.types import (
     ALL_EVENTS,
     Block,
@@ -17,6 +15,7 @@ from palimpsest.events.types import (
     Found,
     FunctionReturned,
     InferenceCompleted,
+    InferenceFailed,
     InferenceRequested,
     Own,
     Parent,
@@ -26,6 +25,8 @@ from palimpsest.events.types import (
     ToolCall,
     Usage,
 )
+from palimpsest.questions.descriptions import call_text, describe, seqs
+from palimpsest.questions.texts import one_line, printable
 
 NASTY: Final = "two\nlines\tand \x1b[2J a screen \x00 wiped \u202e" + "x" * 5000
 SAMPLES: Final[dict[str, object]] = {
@@ -100,6 +101,11 @@ def test_each_kind_is_one_short_printable_line(kind: type[Event]) -> None:
 )
 def test_the_line_says_what_happened(event: Event, said: str) -> None:
     assert describe(event).startswith(said)
+
+
+def test_a_command_that_an_event_names_stays_as_it_was_written() -> None:
+    failed = InferenceFailed(error="wrong_key", detail="Give it by `palimpsest keys add URL`.", attempts=1)
+    assert describe(failed).endswith(": Give it by `palimpsest keys add URL`.")
 
 
 def test_seqs_are_ranges() -> None:
