@@ -90,13 +90,13 @@ class Processor:
         """Run again what is open: the answer that was under way when the process died never reached the log."""
         opened = await until_taken(lambda: self._client.open_requests("inference"), self._logger, "open requests")
         self._position = opened.position
-        wanted = {envelope.agent: envelope.seq for envelope in opened.envelopes}
+        wanted = {envelope.stream: envelope.seq for envelope in opened.envelopes}
         states = {state.agent: state for state in await self._streams.states(wanted)}
         for envelope in opened.envelopes:
-            if envelope.agent in states:
+            if envelope.stream in states:
                 event = decode(envelope)
                 assert isinstance(event, InferenceRequested), "an inference is asked for by InferenceRequested"
-                self._start(job(states[envelope.agent], envelope, event))
+                self._start(job(states[envelope.stream], envelope, event))
         self._logger.info("started", position=self._position.number, open=len(opened.envelopes))
 
     async def _serve(self) -> None:
@@ -149,10 +149,10 @@ class Processor:
             owed: dict[str, tuple[tuple[Draft, ...], int | None]] = {}
             later = []
             for drafts, expected in self._outbox:
-                if drafts[0].agent in owed:  # of a stream all drafts of one append are taken, or none
+                if drafts[0].stream in owed:  # of a stream all drafts of one append are taken, or none
                     later.append((drafts, expected))
                 else:
-                    owed[drafts[0].agent] = drafts, expected
+                    owed[drafts[0].stream] = drafts, expected
             self._outbox = later
             if later:
                 self._ready.set()
@@ -172,7 +172,7 @@ class Processor:
             overtaken = set(expected)
         else:
             outcomes = zip(drafts, answers, strict=True)
-            refused = {draft.agent for draft, each in outcomes if each.outcome not in THERE}
+            refused = {draft.stream for draft, each in outcomes if each.outcome not in THERE}
             overtaken = set(expected) & refused
             alone = []
         alone += [[owed[agent][0][0]] for agent in overtaken]

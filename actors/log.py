@@ -90,9 +90,9 @@ class LogActor:
         self._trouble = None
         self._door = Backlog(self._is_known, **self._limits)
         for envelope in self._reader.open_requests("turn", self._partition):
-            self._door.opened(envelope.agent, envelope.key, len(envelope.body))
+            self._door.opened(envelope.stream, envelope.key, len(envelope.body))
         for envelope in self._reader.open_requests("retirement", self._partition):
-            self._door.retired(envelope.agent)
+            self._door.retired(envelope.stream)
         self._position = self._reader.position(self._partition)
         self._recent = Recent(self._position)
         self._opened.set()
@@ -151,7 +151,7 @@ class LogActor:
             return answers
         rest = iter(answers)
         return [
-            Appended("refused", 0, again_ms=refused[draft.agent]) if draft.agent in refused else next(rest)
+            Appended("refused", 0, again_ms=refused[draft.stream]) if draft.stream in refused else next(rest)
             for draft in asked.drafts
         ]
 

@@ -58,7 +58,7 @@ class Memory:
         """Take up the agents that are owed a turn; what came next, if that is known."""
         self._manager.position = await until_taken(lambda: self._client.cursor(DECIDER), self._logger, "cursor")
         opened = await until_taken(lambda: self._client.open_requests("turn"), self._logger, "open requests")
-        owed = dict.fromkeys(envelope.agent for envelope in opened.envelopes)
+        owed = dict.fromkeys(envelope.stream for envelope in opened.envelopes)
         for state in await self.streams.states(owed):
             self._manager.owe(state)
         self._logger.info("started", position=self._manager.position.number, owed=len(owed))
@@ -76,7 +76,7 @@ class Memory:
             ready = [self._due.pop(agent) for agent in plan.expected if agent in self._due]
             snapshots = tuple(snapshot_of(each.state, each.chain) for each in ready)
             answers, batch = await self._append(plan, snapshots)
-            behind = self._manager.settle([(d.agent, a.outcome) for d, a in zip(plan.drafts, answers, strict=True)])
+            behind = self._manager.settle([(d.stream, a.outcome) for d, a in zip(plan.drafts, answers, strict=True)])
             for state in await self.streams.states(dict.fromkeys(behind)):
                 self._manager.owe(state)
             if batch is not None:
@@ -101,13 +101,13 @@ class Memory:
         """Agent by agent: one whose next events no log can hold is set aside, and the others go on."""
         answers: dict[str, list[Appended]] = {}
         for agent in plan.expected:
-            append = Append(tuple(each for each in plan.drafts if each.agent == agent), plan.expected)
+            append = Append(tuple(each for each in plan.drafts if each.stream == agent), plan.expected)
             try:
                 answers[agent] = await self._taken(append)
             except BadInput as error:
                 self.streams.set_aside({agent: error})
                 answers[agent] = [Appended("refused", 0)] * len(append.drafts)
-        return [answers[each.agent].pop(0) for each in plan.drafts]
+        return [answers[each.stream].pop(0) for each in plan.drafts]
 
     async def _taken(self, append: Append) -> list[Appended]:
         return await until_taken(lambda: self._client.append(append), self._logger, "append")

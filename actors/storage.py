@@ -209,7 +209,7 @@ class Storage:
                 try:
                     index.apply([envelope], envelope.position)
                 except (LogDamaged, NewerFormat) as error:
-                    self._logger.error("event passed over", agent=envelope.agent, seq=envelope.seq, detail=str(error))
+                    self._logger.error("event passed over", agent=envelope.stream, seq=envelope.seq, detail=str(error))
             index.apply([], position)
 
     def _without_documents(self, asked: list[Envelope]) -> list[Envelope]:
@@ -232,7 +232,7 @@ class Storage:
     def _searched(self, asked: Envelope, call: FunctionCalled) -> FunctionReturned:
         assert self._index is not None, "searches are answered once it is open"
         page = search(self._index, call, sight_at(call, asked, self._heads))
-        return returned(asked.agent, call, page)
+        return returned(asked.stream, call, page)
 
     def _looked_up(self, asked: Envelope, call: FunctionCalled) -> FunctionReturned:
         return look_up(self._library, asked, call, self._reader)
@@ -243,7 +243,7 @@ class Storage:
             try:
                 call = decode(asked)
             except (LogDamaged, NewerFormat) as error:  # its agent is set aside by the memory manager
-                self._logger.error("search passed over", agent=asked.agent, seq=asked.seq, detail=str(error))
+                self._logger.error("search passed over", agent=asked.stream, seq=asked.seq, detail=str(error))
                 continue
             assert isinstance(call, FunctionCalled), "storage is asked by FunctionCalled"
             drafts.append(self._answer(asked, call, carry_out))
@@ -261,7 +261,7 @@ class Storage:
                 raise  # this process ends, and the next one builds the index again; if that does not help, it says so
             if isinstance(error, StorageAway) and not self._outage.long:
                 raise  # it is asked again once the index is back
-            self._logger.error("search failed", agent=asked.agent, detail=str(error))
+            self._logger.error("search failed", agent=asked.stream, detail=str(error))
             event = unavailable(call, error)
         return answer(asked, event, now_ms())
 

@@ -78,23 +78,23 @@ class Timers:
         """Note a timer that was set or cancelled; answer a call of set_timer. What cannot be read holds up no other
         agent."""
         if envelope.kind == _CANCELLED:
-            self._alarms.pop((envelope.agent, envelope.closes), None)
+            self._alarms.pop((envelope.stream, envelope.closes), None)
         if envelope.opens not in _OWED:
             return []
         try:
             event = decode(envelope)
         except (LogDamaged, NewerFormat) as error:
-            self._logger.error("event passed over", agent=envelope.agent, seq=envelope.seq, detail=str(error))
+            self._logger.error("event passed over", agent=envelope.stream, seq=envelope.seq, detail=str(error))
             return []
         if isinstance(event, TimerSet):
-            self._alarms[envelope.agent, envelope.key] = event.timer
-            heapq.heappush(self._due, (event.timer.due_ms, envelope.agent, envelope.key))
+            self._alarms[envelope.stream, envelope.key] = event.timer
+            heapq.heappush(self._due, (event.timer.due_ms, envelope.stream, envelope.key))
         return self._set(envelope, event) if isinstance(event, FunctionCalled) else []
 
     def _set(self, asked: Envelope, call: FunctionCalled) -> list[Draft]:
         event, timer = set_timer(call, asked)
         answered = [answer(asked, event, self._now_ms())]
-        return [*answered, setting(asked.agent, timer, self._now_ms(), cause=asked.key)] if timer else answered
+        return [*answered, setting(asked.stream, timer, self._now_ms(), cause=asked.key)] if timer else answered
 
     async def _fire(self, now: int) -> None:
         """Fire what is due: the interrupt, and in the same append the next one of a timer that repeats."""

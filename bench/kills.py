@@ -248,7 +248,7 @@ def _passages(envelopes: Sequence[Envelope]) -> tuple[dict[Key, str], list[str]]
         if isinstance(event, PassagesLoaded):
             for chunk, passage in enumerate(unpacked(envelope, event)):
                 numbers[event.document, event.first + chunk] += 1
-                texts[Key(envelope.agent, envelope.seq, chunk)] = passage.text
+                texts[Key(envelope.stream, envelope.seq, chunk)] = passage.text
     wanted = Counter({(document.id, n): 1 for document in source.loaded for n in range(document.passages)})
     wrong = [f"in the log {numbers[at]} times: {at}" for at in numbers.keys() | wanted if numbers[at] != wanted[at]]
     wrong += [f"not loaded whole: {document.path}" for document in source.loading]

@@ -60,7 +60,7 @@ def run(log: LogStore, options: argparse.Namespace) -> None:
     measured("read one stream", 10_000, "envelopes", lambda: consume(len(log.read(f"agent-{first:06d}"))))
     total = log.position(log.partition).number
     measured("tail everything by 1,000", total, "envelopes", lambda: tail_all(log))
-    names = [head.agent for head in log.heads()]
+    names = [head.stream for head in log.heads()]
     measured("read every stream", total, "envelopes", lambda: consume(sum(len(log.read(name)) for name in names)))
 
 

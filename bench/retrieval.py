@@ -99,7 +99,7 @@ class Journal:
                 call="c", name=function, arguments={"query": query, "page": page}, page_size=page_size
             )
             asked = place(draft(agent, START_MS, call, key="call"), seq, self._position.moved(1), GENESIS)
-            shown = search(self.index, call, sight_of(asked.agent, asked.seq, ()))
+            shown = search(self.index, call, sight_of(asked.stream, asked.seq, ()))
             hits, total = [*hits, *shown.hits], shown.total
         return Results([hit.seq for hit in hits][:count], total)
 

@@ -166,7 +166,7 @@ def run(path: Path, options: argparse.Namespace) -> None:
 
     streams: dict[str, list[Envelope]] = {}
     for envelope in log:
-        streams.setdefault(envelope.agent, []).append(envelope)
+        streams.setdefault(envelope.stream, []).append(envelope)
 
     def read(stream: str, after: int, to: int, /, *, kinds: frozenset[Kind] | None = None) -> list[Envelope]:
         found = (envelope for envelope in streams[stream] if after < envelope.seq <= to)

@@ -147,7 +147,7 @@ def _unknown(folder: DataFolder, agent: str) -> str:
     known: list[str] = []
     if folder.log().is_there():
         with folder.log().reader() as log:
-            known = [head.agent for head in agents_of(log.heads())]
+            known = [head.stream for head in agents_of(log.heads())]
     near = get_close_matches(agent, known, n=3)
     hint = f" Did you mean {' or '.join(near)}?" if near else f" There are: {names_of(known)}." if known else ""
     return f"There is no agent '{agent}'.{hint} `create {quote(agent)}` makes one of this name."

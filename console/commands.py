@@ -237,7 +237,7 @@ class Commands:
         )
 
     async def _switch(self, name: str) -> None:
-        others = [head.agent for head in await self._client.agents() if head.agent != self._chat.agent]
+        others = [head.stream for head in await self._client.agents() if head.stream != self._chat.agent]
         shown = ", ".join(one_line(each, 40) for each in others[:EVENTS]) or "none yet (/fork makes one)"
         name = _given(name, f"/switch NAME. The other agents: {shown}")
         await self._client.state(name)  # raises UnknownAgent

@@ -61,7 +61,7 @@ class Completing(Completer):
         try:
             match command:
                 case "/switch":
-                    return [head.agent for head in await self._client.agents()]
+                    return [head.stream for head in await self._client.agents()]
                 case "/attach" | "/load":
                     return await self._client.sources()
                 case _:

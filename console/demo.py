@@ -162,7 +162,7 @@ class _Show:
         batch = await log.tail(position, 1000, 30.0, kinds=kinds_of(TimerFired))
         _claim(len(batch.envelopes) == 1, "the timer fires once")
         fired = batch.envelopes[0]
-        reply = await self._client.wait(Ticket(fired.agent, fired.seq, "", again=True), timeout_s=30)
+        reply = await self._client.wait(Ticket(fired.stream, fired.seq, "", again=True), timeout_s=30)
         _say("", f"… and it fired, an interrupt that no user typed. ben: {reply.text}")
 
     async def kill(self) -> None:

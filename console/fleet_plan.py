@@ -203,4 +203,4 @@ async def apply(log: AlarmLog, plan: FleetPlan) -> None:
 async def _append(log: StreamLog, drafts: Iterable[Draft]) -> None:
     left = iter(drafts)
     while part := tuple(islice(left, AT_ONCE)):
-        await log.append(Append(part, {each.agent: MUST_EXIST for each in part}))
+        await log.append(Append(part, {each.stream: MUST_EXIST for each in part}))

@@ -65,8 +65,8 @@ def page(told: Session, written: PageFacts) -> Iterator[str]:
     """The page in pieces."""
     whole, (told, rest_bytes) = told, _shortened(told, written.most_bytes)
     turns, named, left_turns = _fitting(told, rest_bytes)
-    yield _head(told.head.agent)
-    yield element("h1", f"{told.head.agent}: a session of {many(told.head.seq, 'event')}")
+    yield _head(told.head.stream)
+    yield element("h1", f"{told.head.stream}: a session of {many(told.head.seq, 'event')}")
     yield _nav()
     yield _about(told, written, tuple(_left_out(whole, told, left_turns)))
     yield element("h2", "The story", id="story")
@@ -116,7 +116,7 @@ def _left_out(whole: Session, told: Session, turns: int) -> Iterator[str]:
 def _about(told: Session, written: PageFacts, left_out: tuple[str, ...]) -> Html:
     head, proof = told.head, told.proof
     facts: list[tuple[str, str]] = [
-        ("agent", head.agent),
+        ("agent", head.stream),
         ("events", f"1 to {head.seq:,}, {utc(head.created_ms)[:19]} to {utc(head.updated_ms)[:19]} UTC"),
         ("its clock", told.zone),
         ("model", told.settings.model + (f" at {public_url(told.settings.base_url)}" * bool(told.settings.base_url))),

@@ -58,7 +58,7 @@ def command(agent: str | None, *, output: Path, last: int | None, most_mb: int, 
             size = file.tell()
     except OSError as error:
         raise BadInput(f"{place} cannot be written: {error.strerror}. Nothing was left there: make room.") from None
-    click.echo(f"The session of {one_line(told.head.agent)} is in {place} ({size / _MB:.1f} MB).")
+    click.echo(f"The session of {one_line(told.head.stream)} is in {place} ({size / _MB:.1f} MB).")
     if told.proof.difference:
         click.echo(f"The log is NOT proved: {told.proof.difference}.", err=True)
     return 1 if told.proof.difference else 0
@@ -72,5 +72,5 @@ def _only(log: LogReader) -> str:
 
         with BundleReader(expanded(bundle)) as reader:
             return reader.manifest.agent
-    known = [head.agent for head in agents_of(log.heads())]
+    known = [head.stream for head in agents_of(log.heads())]
     raise BadInput(f"Say whose session: `view AGENT -o page.html`. There are: {names_of(known) or 'no agents yet'}.")

@@ -49,7 +49,7 @@ class StateCache:
         wanted: dict[str, int] = {}
         following: dict[str, int] = {}
         for envelope in envelopes:
-            agent = envelope.agent
+            agent = envelope.stream
             if envelope.kind == _FORKED:
                 continue
             if agent not in following:
@@ -62,7 +62,7 @@ class StateCache:
 
     def take(self, envelope: Envelope) -> tuple[State, Event] | None:
         """The state after this event, and the event; None if it was folded before."""
-        held = self._states.get(envelope.agent)
+        held = self._states.get(envelope.stream)
         if envelope.kind == _FORKED or (held is not None and envelope.seq <= held.seq):
             return None
         event = decode(envelope)

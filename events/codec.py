@@ -42,7 +42,7 @@ def decode(envelope: Envelope | Draft) -> Event:
     except KeyError:
         raise NewerFormat(_newer(envelope, f"its kind '{kind}' is unknown")) from None
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise LogDamaged(envelope.agent, getattr(envelope, "seq", 0), f"its body does not decode ({error})") from error
+        raise LogDamaged(envelope.stream, getattr(envelope, "seq", 0), f"its body does not decode ({error})") from error
     return _upcast(envelope)
 
 
@@ -58,14 +58,14 @@ def _upcast(envelope: Envelope | Draft) -> Event:
         return lifted
     except (msgspec.MsgspecError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise LogDamaged(
-            envelope.agent, getattr(envelope, "seq", 0), f"version {version} is unreadable ({error})"
+            envelope.stream, getattr(envelope, "seq", 0), f"version {version} is unreadable ({error})"
         ) from error
 
 
 def _newer(envelope: Envelope | Draft, why: str) -> str:
     seq = getattr(envelope, "seq", 0)
     return (
-        f"Event {seq} of agent '{envelope.agent}' was written by a newer Palimpsest: {why}. "
+        f"Event {seq} of agent '{envelope.stream}' was written by a newer Palimpsest: {why}. "
         "Nothing was changed: upgrade this installation to read it."
     )
 
@@ -89,7 +89,7 @@ class Asked(Protocol):
     """What asks for an answer: the envelope of a request, or a job that was made of one."""
 
     @property
-    def agent(self) -> str: ...
+    def stream(self) -> str: ...
     @property
     def key(self) -> str: ...
     @property
@@ -99,4 +99,4 @@ class Asked(Protocol):
 def answer(asked: Asked, event: Event, now_ms: int) -> Draft:
     """The answer's draft: it closes the request, and its key lets only one answer in."""
     key = answer_key(asked.key)
-    return draft(asked.agent, now_ms, event, key=key, turn=asked.turn, cause=asked.key, closes=asked.key)
+    return draft(asked.stream, now_ms, event, key=key, turn=asked.turn, cause=asked.key, closes=asked.key)

@@ -379,6 +379,6 @@ def _draft(state: State, event: Event, now_ms: int) -> Draft:
 def placed(made: Draft, seq: int) -> Envelope:
     """The draft as the fold will see it."""
     return Envelope(
-        made.agent, seq, UNPLACED, made.time, made.kind, made.version, made.key, made.body, made.turn, made.cause,
+        made.stream, seq, UNPLACED, made.time, made.kind, made.version, made.key, made.body, made.turn, made.cause,
         made.opens, made.closes, b"",
     )  # fmt: skip

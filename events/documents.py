@@ -53,4 +53,4 @@ def unpacked(at: Envelope, event: PassagesLoaded) -> list[Passage]:
     try:
         return unpack_passages(event.packed)
     except (zlib.error, msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise LogDamaged(at.agent, at.seq, f"its passages do not unpack ({error})") from error
+        raise LogDamaged(at.stream, at.seq, f"its passages do not unpack ({error})") from error

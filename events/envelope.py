@@ -28,7 +28,7 @@ class Draft(msgspec.Struct, frozen=True, array_like=True):
     `key` is the idempotency key, unique in the stream; `cause` the key of the event that caused this one.
     """
 
-    agent: str
+    stream: str
     time: int
     kind: Logged[Kind]
     version: int
@@ -43,7 +43,7 @@ class Draft(msgspec.Struct, frozen=True, array_like=True):
 class Envelope(msgspec.Struct, frozen=True, array_like=True):
     """An event in its place. Fields as in `Draft`, and `hash` = chain(previous hash, this event)."""
 
-    agent: str
+    stream: str
     seq: int
     position: Position
     time: int
@@ -68,7 +68,7 @@ def chain(previous: bytes, seq: int, draft: Draft | Envelope) -> bytes:
     """
     head = _encoder.encode(
         (
-            draft.agent,
+            draft.stream,
             seq,
             draft.time,
             draft.kind,
@@ -86,7 +86,7 @@ def chain(previous: bytes, seq: int, draft: Draft | Envelope) -> bytes:
 def place(draft: Draft, seq: int, position: Position, previous: bytes) -> Envelope:
     """The envelope of `draft` at `seq` and `position`, chained to the stream's `previous` hash."""
     return Envelope(
-        draft.agent,
+        draft.stream,
         seq,
         position,
         draft.time,

@@ -91,25 +91,29 @@ def evolve(state: State | None, envelope: Envelope, event: Event) -> State:
     """The state after `event`. Raises LogDamaged where the stream has a gap or does not begin with AgentCreated."""
     if state is None:
         if not isinstance(event, AgentCreated) or envelope.seq != 1:
-            raise LogDamaged(envelope.agent, envelope.seq, "a stream begins with AgentCreated at seq 1")
+            raise LogDamaged(envelope.stream, envelope.seq, "a stream begins with AgentCreated at seq 1")
         return _created(envelope, event)
     if envelope.seq != state.seq + 1:
-        raise LogDamaged(envelope.agent, envelope.seq, f"it follows event {state.seq}: events between them are missing")
+        raise LogDamaged(
+            envelope.stream, envelope.seq, f"it follows event {state.seq}: events between them are missing"
+        )
     try:
         after = _EVOLVE[type(event)](state, envelope, event)
     except (ValueError, TypeError, LookupError, ArithmeticError, RuntimeError, msgspec.MsgspecError) as error:
         # Bytes that decode, and yet make no sense: nothing that this code wrote.
-        raise LogDamaged(envelope.agent, envelope.seq, f"it does not fold ({type(error).__name__}: {error})") from error
+        raise LogDamaged(
+            envelope.stream, envelope.seq, f"it does not fold ({type(error).__name__}: {error})"
+        ) from error
     return replace(after, seq=envelope.seq, time_ms=envelope.time)
 
 
 def _created(at: Envelope, event: AgentCreated) -> State:
     if event.format > NAMED:
         raise NewerFormat(
-            f"Agent '{at.agent}' has contexts of format {event.format}; this Palimpsest renders {NAMED}: upgrade it."
+            f"Agent '{at.stream}' has contexts of format {event.format}; this Palimpsest renders {NAMED}: upgrade it."
         )
     return State(
-        agent=at.agent,
+        agent=at.stream,
         seq=at.seq,
         time_ms=at.time,
         created_ms=at.time,
@@ -127,14 +131,14 @@ def _format(at: Envelope, parts: tuple[str, ...]) -> Format:
     strange = unknown_parts(parts)
     if strange:
         raise NewerFormat(
-            f"Agent '{at.agent}' has contexts with the part '{strange[0]}' (event {at.seq}), which this Palimpsest "
+            f"Agent '{at.stream}' has contexts with the part '{strange[0]}' (event {at.seq}), which this Palimpsest "
             "does not render: upgrade it."
         )
     return ordered(parts)
 
 
 def _created_again(_state: State, at: Envelope, _event: AgentCreated) -> State:
-    raise LogDamaged(at.agent, at.seq, "AgentCreated stands in the middle of a stream")
+    raise LogDamaged(at.stream, at.seq, "AgentCreated stands in the middle of a stream")
 
 
 def _time_zone_set(state: State, _at: Envelope, event: TimeZoneSet) -> State:

@@ -42,10 +42,10 @@ MOVED: Final = "moved"
 def forked(state: State, at: Envelope, event: AgentForked) -> State:
     """The state of a fork at its first own event, from its parent's."""
     parent = event.parent
-    if (parent.agent, parent.seq) != (state.agent, state.seq) or at.agent == state.agent:
+    if (parent.agent, parent.seq) != (state.agent, state.seq) or at.stream == state.agent:
         why = f"it forks agent '{parent.agent}' at {parent.seq}, and stands behind '{state.agent}' at {state.seq}"
-        raise LogDamaged(at.agent, at.seq, why)
-    state = replace(_rewound(state), agent=at.agent, parent=parent, shift=state.shift + 1, retired=None)
+        raise LogDamaged(at.stream, at.seq, why)
+    state = replace(_rewound(state), agent=at.stream, parent=parent, shift=state.shift + 1, retired=None)
     if event.timers != KEPT:
         state = replace(state, alarms=())
     if event.settings is not None:
@@ -137,7 +137,7 @@ def adopted(state: State, at: Envelope, event: InputAdopted) -> State:
     unadopted = state.unadopted or Unadopted()
     if event.input not in unadopted.inputs:
         raise LogDamaged(
-            at.agent, at.seq, f"it takes up input {event.input}, which is none that the fork is to take up"
+            at.stream, at.seq, f"it takes up input {event.input}, which is none that the fork is to take up"
         )
     if state.turn and state.turn.input == event.input:
         state = replace(state, turn=replace(state.turn, input_key=at.key))

@@ -64,6 +64,11 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     plain: bool = False
     """The model's last answer was plain text: this one is likely to be a message too."""
 
+    @property
+    def stream(self) -> str:
+        """Where its answer belongs."""
+        return self.agent
+
 
 class InferenceDesk:
     """Folds the log, and finds the inferences that are asked for and those that are called off."""
@@ -81,13 +86,13 @@ class InferenceDesk:
         jobs: list[Job] = []
         cancelled: list[tuple[str, str]] = []
         for envelope in envelopes:
-            if envelope.agent in self.broken:
+            if envelope.stream in self.broken:
                 continue
             try:
                 taken = self.states.take(envelope)
             except PalimpsestError as error:
-                self.broken[envelope.agent] = error
-                self.states.drop(envelope.agent)
+                self.broken[envelope.stream] = error
+                self.states.drop(envelope.stream)
                 continue
             if taken is None:
                 continue
@@ -95,7 +100,7 @@ class InferenceDesk:
             if isinstance(event, InferenceRequested):
                 jobs.append(job(state, envelope, event))
             elif isinstance(event, InferenceCancelled):
-                cancelled.append((envelope.agent, envelope.closes))
+                cancelled.append((envelope.stream, envelope.closes))
         self.states.trim()
         return jobs, cancelled
 
@@ -106,7 +111,7 @@ class InferenceDesk:
         there and back. Where something must be counted for it, or the state here is not that of the open request, the
         answer stands alone (None), and the memory manager goes on from it.
         """
-        state = self.states.get(answer.agent)
+        state = self.states.get(answer.stream)
         if state is None or state.turn is None or state.turn.request_key != answer.closes:
             return (answer,), None
         try:
@@ -131,7 +136,7 @@ def job(state: State, envelope: Envelope, event: InferenceRequested) -> Job:
     is_summary = event.purpose == "summary"
     settings = summarizer(state.settings) if is_summary else state.settings
     return Job(
-        agent=envelope.agent,
+        agent=envelope.stream,
         key=envelope.key,
         turn=envelope.turn,
         purpose=event.purpose,

@@ -117,8 +117,8 @@ class MemoryManager:
         found = []
         for envelope in envelopes:
             if envelope.kind in FOREIGN:
-                others.add(envelope.agent)
-            if envelope.agent in others or self.states.get(envelope.agent):
+                others.add(envelope.stream)
+            if envelope.stream in others or self.states.get(envelope.stream):
                 found.append(envelope)
         return found
 
@@ -134,16 +134,16 @@ class MemoryManager:
         """Fold what the log brought, up to `position`; the snapshots that are due."""
         due = []
         for envelope in envelopes:
-            if envelope.agent in self.broken:
+            if envelope.stream in self.broken:
                 continue
             try:
                 taken = self.states.take(envelope)
             except PalimpsestError as error:
-                self._break(envelope.agent, error)
+                self._break(envelope.stream, error)
                 continue
             if taken is None:
                 continue
-            self._dirty[envelope.agent] = None
+            self._dirty[envelope.stream] = None
             if self._snapshot_is_due(envelope):
                 due.append(Due(taken[0], envelope.hash))
         self.position = max(self.position, position)
@@ -154,8 +154,8 @@ class MemoryManager:
         if len(self._marks) > 2 * self.states.capacity:
             self._marks.clear()
         following = (envelope.seq // self._snapshot_every + 1) * self._snapshot_every
-        mark = self._marks.setdefault(envelope.agent, following)
-        self._marks[envelope.agent] = following
+        mark = self._marks.setdefault(envelope.stream, following)
+        self._marks[envelope.stream] = following
         return envelope.seq >= mark
 
     def _break(self, agent: str, error: Exception) -> None:

@@ -156,7 +156,7 @@ class Source:
     def take(self, envelope: Envelope) -> None:
         """Fold the next event. Raises LogDamaged where it makes no sense here."""
         if envelope.seq <= self.seq:
-            raise LogDamaged(envelope.agent, envelope.seq, f"it follows event {self.seq}")
+            raise LogDamaged(envelope.stream, envelope.seq, f"it follows event {self.seq}")
         self._fold(envelope, decode(envelope))
         self.seq = envelope.seq
         self.updated_ms = envelope.time
@@ -188,7 +188,7 @@ class Source:
             case AgentDetached(agent=agent):
                 self.agents.pop(agent, None)
             case _:
-                raise LogDamaged(at.agent, at.seq, f"{at.kind} has no place in the middle of a source's stream")
+                raise LogDamaged(at.stream, at.seq, f"{at.kind} has no place in the middle of a source's stream")
 
     def _open(self, at: Envelope, event: DocumentOpened) -> None:
         before = self.documents.get(event.document)
@@ -227,7 +227,7 @@ class Source:
     def _of(self, at: Envelope, id: str) -> Document:
         document = self.documents.get(id)
         if document is None:
-            raise LogDamaged(at.agent, at.seq, f"it speaks of document {id[:40]}, which was never opened")
+            raise LogDamaged(at.stream, at.seq, f"it speaks of document {id[:40]}, which was never opened")
         return document
 
     def _put(self, document: Document) -> None:
@@ -238,13 +238,13 @@ def begun(envelope: Envelope) -> Source:
     """The source at its first event. Raises LogDamaged where that is none, NewerFormat where it is a later code's."""
     event = decode(envelope)
     if not isinstance(event, SourceCreated) or envelope.seq != 1:
-        raise LogDamaged(envelope.agent, envelope.seq, "a source's stream begins with SourceCreated at seq 1")
+        raise LogDamaged(envelope.stream, envelope.seq, "a source's stream begins with SourceCreated at seq 1")
     if event.format > FORMAT:
         raise NewerFormat(
-            f"Source '{source_of(envelope.agent)}' has format {event.format}; this Palimpsest knows {FORMAT}: "
+            f"Source '{source_of(envelope.stream)}' has format {event.format}; this Palimpsest knows {FORMAT}: "
             "upgrade it."
         )
-    return Source(source_of(envelope.agent), event, envelope)
+    return Source(source_of(envelope.stream), event, envelope)
 
 
 def fold_source(envelopes: Iterable[Envelope], source: Source | None = None) -> Source | None:

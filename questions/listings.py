@@ -30,14 +30,14 @@ class AgentListed(msgspec.Struct, frozen=True, kw_only=True):
 
 def all_agents(log: LogReader) -> list[AgentListed]:
     """The agents of a log, by name."""
-    waiting = Counter(each.agent for each in open_everywhere(log, "turn"))
-    timers = Counter(each.agent for each in open_everywhere(log, "alarm"))
+    waiting = Counter(each.stream for each in open_everywhere(log, "turn"))
+    timers = Counter(each.stream for each in open_everywhere(log, "alarm"))
     return [
         AgentListed(
             head=head,
-            waiting=waiting[head.agent],
-            timers=timers[head.agent],
-            parent=next(iter(log.lineage(head.agent)), None),
+            waiting=waiting[head.stream],
+            timers=timers[head.stream],
+            parent=next(iter(log.lineage(head.stream)), None),
         )
         for head in agents_of(log.heads())
     ]
@@ -46,12 +46,12 @@ def all_agents(log: LogReader) -> list[AgentListed]:
 def all_sources(log: LogReader) -> Iterator[Source]:
     """The sources of a log, by name; not those that were unloaded."""
     after = PREFIX
-    while heads := [head for head in log.heads(after, HEADS) if is_source(head.agent)]:
+    while heads := [head for head in log.heads(after, HEADS) if is_source(head.stream)]:
         for head in heads:
-            found = folded(log, source_of(head.agent))
+            found = folded(log, source_of(head.stream))
             if found and not found.gone:
                 yield found
-        after = heads[-1].agent
+        after = heads[-1].stream
 
 
 def source_named(log: LogReader, name: str) -> Source:

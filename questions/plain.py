@@ -29,7 +29,9 @@ def plain(value: Any) -> Any:
 
 
 def as_object(envelope: Envelope, event: Event | None) -> dict[str, Any]:
-    """An envelope with its body decoded, as plain data. `event` None: the body as hex."""
+    """An envelope with its body decoded, as plain data; its stream under the name `agent`, as ever. `event` None: the
+    body as hex."""
     fields = plain(envelope)
-    body = fields.pop("body")
+    agent, body = fields.pop("stream"), fields.pop("body")
+    fields = {"agent": agent, **fields}
     return {**fields, "event": plain(event)} if event is not None else {**fields, "body": body}

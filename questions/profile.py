@@ -49,7 +49,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
 def profile(log: LogReader, head: StreamHead) -> Profile | Row:
     """An agent's page; where its stream cannot be read, its row, which says why."""
     row = Roster(log).row(head)
-    state = None if row.problem else load(log, head.agent)
+    state = None if row.problem else load(log, head.stream)
     return _profile(row, state) if state else row
 
 

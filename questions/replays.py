@@ -53,11 +53,11 @@ def replay_agent(
     A fork's begins where its parent's replay stood (`since`; None: at the parent's first event). `forks` has the seqs
     at which others go on from this one, and gets where the replay stood there.
     """
-    replayer = Replayer(head.agent, verify=verify, since=since)
+    replayer = Replayer(head.stream, verify=verify, since=since)
     first = replayer.seq + 1
-    checks = _Snapshots(log, head.agent, first) if verify else None
-    excused, redacted = unprovable(log, head.agent), 0
-    for envelope in stretches(log, head.agent, first, head.seq):
+    checks = _Snapshots(log, head.stream, first) if verify else None
+    excused, redacted = unprovable(log, head.stream), 0
+    for envelope in stretches(log, head.stream, first, head.seq):
         difference = replayer.feed(envelope)
         if difference and difference.context and envelope.seq in excused:
             redacted += 1
@@ -76,7 +76,7 @@ def replay_all(log: LogReader, heads: Iterable[StreamHead], *, verify: bool) -> 
     roots: list[StreamHead] = []
     forks: dict[str, list[tuple[int, StreamHead]]] = {}
     for head in heads:
-        lineage = log.lineage(head.agent)
+        lineage = log.lineage(head.stream)
         if lineage:
             forks.setdefault(lineage[0].agent, []).append((lineage[0].seq, head))
         else:
@@ -84,7 +84,7 @@ def replay_all(log: LogReader, heads: Iterable[StreamHead], *, verify: bool) -> 
     due: list[tuple[StreamHead, Proved | None]] = [(root, None) for root in reversed(roots)]
     while due:
         head, since = due.pop()
-        mine = forks.get(head.agent, [])
+        mine = forks.get(head.stream, [])
         stood: dict[int, Proved | None] = dict.fromkeys(seq for seq, _ in mine)
         yield replay_agent(log, head, verify=verify, since=since, forks=stood)
         due += [(fork, stood[seq]) for seq, fork in reversed(mine)]
@@ -118,8 +118,8 @@ def _ended(log: LogReader, head: StreamHead, replayer: Replayer, checks: _Snapsh
 
 def _beyond(log: LogReader, head: StreamHead) -> bool:
     """Whether events stand after the end; a writer at work may have moved both since the end was read."""
-    extra = log.read(head.agent, after=head.seq, limit=1)
-    now = log.head(head.agent)
+    extra = log.read(head.stream, after=head.seq, limit=1)
+    now = log.head(head.stream)
     return bool(extra) and (now is None or now.seq < extra[0].seq)
 
 
@@ -165,4 +165,4 @@ def all_heads(log: LogReader) -> Iterator[StreamHead]:
     after = ""
     while page := log.heads(after, HEADS):
         yield from page
-        after = page[-1].agent
+        after = page[-1].stream

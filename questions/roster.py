@@ -122,9 +122,9 @@ class Roster:
         self._heads = agents_of(log.heads())
         self._owed = _counts(open_everywhere(log, "turn"))
         asked = chain.from_iterable(open_everywhere(log, topic) for topic in ("inference", "storage", "timer"))
-        self._asked = {envelope.agent: envelope for envelope in asked}
+        self._asked = {envelope.stream: envelope for envelope in asked}
         self._timers = _counts(open_everywhere(log, "alarm"))
-        self._retired = {envelope.agent for envelope in open_everywhere(log, "retirement")}
+        self._retired = {envelope.stream for envelope in open_everywhere(log, "retirement")}
 
     @property
     def agents(self) -> int:
@@ -151,11 +151,11 @@ class Roster:
 
     def _sorted(self, wanted: RosterQuery) -> list[StreamHead]:
         keys: Mapping[Sort, Callable[[StreamHead], Any]] = {
-            "name": lambda head: head.agent,
+            "name": lambda head: head.stream,
             "created": lambda head: head.created_ms,
             "updated": lambda head: -head.updated_ms,
             "events": lambda head: -head.seq,
-            "waiting": lambda head: -self._owed[head.agent],
+            "waiting": lambda head: -self._owed[head.stream],
         }
         return sorted(self._heads, key=keys[wanted.sort], reverse=wanted.reverse)
 
@@ -163,7 +163,7 @@ class Roster:
 
     def _may_be(self, head: StreamHead, wanted: RosterQuery) -> bool:
         """Whether an agent can be wanted, by what is known of it without its state."""
-        agent = head.agent
+        agent = head.stream
         if wanted.names and not _is_named(agent, wanted.names):
             return False
         if wanted.state in _KNOWN:
@@ -174,7 +174,7 @@ class Roster:
         """Whether a title, a model or a source that is asked for was ever the agent's. One that cannot be read, can."""
         asked = ((_TITLES, wanted.title), (_MODELS, wanted.model), (_SOURCES, wanted.source))
         try:
-            return all(self._had(head.agent, kinds, text.casefold()) for kinds, text in asked if text)
+            return all(self._had(head.stream, kinds, text.casefold()) for kinds, text in asked if text)
         except (LogDamaged, NewerFormat):
             return True
 
@@ -184,7 +184,7 @@ class Roster:
 
     def _row(self, head: StreamHead, wanted: RosterQuery) -> Row | None:
         """The agent's row; None where it is not wanted after all."""
-        agent = head.agent
+        agent = head.stream
         try:
             state = load(self._log, agent)
         except (LogDamaged, NewerFormat) as error:
@@ -209,18 +209,18 @@ class Roster:
 
     def _bare(self, head: StreamHead, doing: Doing, problem: str = "") -> Row:
         return Row(
-            agent=head.agent,
+            agent=head.stream,
             events=head.seq,
             created_ms=head.created_ms,
             updated_ms=head.updated_ms,
-            waiting=self._owed[head.agent],
-            timers=self._timers[head.agent],
+            waiting=self._owed[head.stream],
+            timers=self._timers[head.stream],
             state=doing,
             problem=problem,
         )
 
     def _whole(self, head: StreamHead, state: State, doing: Doing) -> Row:
-        settings, lineage = state.settings, self._log.lineage(head.agent)
+        settings, lineage = state.settings, self._log.lineage(head.stream)
         return msgspec.structs.replace(
             self._bare(head, doing),
             title=state.title,
@@ -235,7 +235,7 @@ class Roster:
 
     def _filled(self, head: StreamHead, state: State) -> int:
         """What the window holds, margin included."""
-        opened = self._asked.get(head.agent)
+        opened = self._asked.get(head.stream)
         event = decode(opened) if opened and opened.kind in _REQUESTS else None
         asked = event if isinstance(event, InferenceRequested) else None
         if asked is None and state.head_tokens == UNCOUNTED:
@@ -261,7 +261,7 @@ def _said(event: Event) -> Iterator[str]:
 
 
 def _counts(opened: list[Envelope]) -> Counter[str]:
-    return Counter(envelope.agent for envelope in opened)
+    return Counter(envelope.stream for envelope in opened)
 
 
 def _is_named(agent: str, pattern: str) -> bool:
@@ -288,7 +288,7 @@ def last_words(log: LogReader, head: StreamHead) -> Words | None:
 def _last(log: LogReader, head: StreamHead, kinds: frozenset[Kind]) -> Envelope | None:
     """The last event of these kinds, as far as is looked back."""
     for events in LOOKED_BACK:
-        found = log.read(head.agent, max(0, head.seq - events), head.seq, None, kinds)
+        found = log.read(head.stream, max(0, head.seq - events), head.seq, None, kinds)
         if found or events >= head.seq:
             return found[-1] if found else None
     return None

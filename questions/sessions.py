@@ -143,10 +143,10 @@ class _Maker:
 
     def __init__(self, log: LogReader, head: StreamHead, last: int) -> None:
         self._head = head
-        self._lineage = tuple(log.lineage(head.agent))
-        self._redacted = is_masked(log, head.agent)
-        self._excused = unprovable(log, head.agent)
-        self._replayer = Replayer(head.agent)
+        self._lineage = tuple(log.lineage(head.stream))
+        self._redacted = is_masked(log, head.stream)
+        self._excused = unprovable(log, head.stream)
+        self._replayer = Replayer(head.stream)
         self._timeline = Timeline()
         self._scenes = deque([Scene(None, [])], maxlen=last + 1 if last else None)
         self._turns = 0
@@ -239,7 +239,7 @@ class _Maker:
             self._tell(part)
         state = self._replayer.state
         if state is None:
-            raise NoSession(self._head.agent, self._difference)
+            raise NoSession(self._head.stream, self._difference)
         scenes = tuple(each for each in self._scenes if each.told)
         if self._scenes.maxlen and self._turns > self._scenes.maxlen - 1:
             scenes = scenes[-(self._scenes.maxlen - 1) :]

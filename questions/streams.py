@@ -44,7 +44,7 @@ def state_now(log: LogReader, agent: str) -> State:
 def check_event(head: StreamHead, seq: int | None, end: str = "") -> None:
     """Raises NoSuchEvent where the agent has no such event (None: none is asked for); `end` is what it was given as."""
     if seq is not None and not 1 <= seq <= head.seq:
-        raise NoSuchEvent(head.agent, seq, head.seq, end)
+        raise NoSuchEvent(head.stream, seq, head.seq, end)
 
 
 _ASKED: Final[tuple[Topic, ...]] = ("inference", "storage", "timer")

@@ -167,10 +167,10 @@ class LogFacts:
     def unattached(self) -> Sequence[Told]:
         telling = Telling(self._wanted)
         for head in self._log.heads(after=PREFIX):
-            if not is_source(head.agent):
+            if not is_source(head.stream):
                 break
-            if source_of(head.agent) not in self._turn.judged.sources:
-                self._tell_documents(telling, source_of(head.agent))
+            if source_of(head.stream) not in self._turn.judged.sources:
+                self._tell_documents(telling, source_of(head.stream))
         return telling.found
 
     def evictions(self) -> Iterator[tuple[Envelope, Event]]:

@@ -45,5 +45,5 @@ async def unknown(log: StreamLog, agent: str) -> UnknownAgent:
     heads = await log.heads(limit=KNOWN)
     missing = len(heads) - len(agents_of(heads))
     if missing:
-        heads += await log.heads(max(heads[-1].agent, PAST_SOURCES), missing)
+        heads += await log.heads(max(heads[-1].stream, PAST_SOURCES), missing)
     return unknown_agent(agent, heads)

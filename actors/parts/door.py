@@ -73,23 +73,23 @@ class Backlog:
         they are retired)."""
         refused: dict[str, int] = {}
         for draft in append.drafts:
-            if draft.agent in self._retired:
+            if draft.stream in self._retired:
                 if self._is_barred(draft, append):
-                    refused[draft.agent] = NEVER
-            elif self._leaves(draft.agent) and self._is_barred(draft, append):
-                refused[draft.agent] = LATER_AN_AGENT_MS
+                    refused[draft.stream] = NEVER
+            elif self._leaves(draft.stream) and self._is_barred(draft, append):
+                refused[draft.stream] = LATER_AN_AGENT_MS
             elif draft.opens == "turn" and not draft.closes and draft.kind not in OWED:
-                wait_ms = self._wait_ms(draft.agent, len(draft.body))
-                if wait_ms and not self._is_known(draft.agent, draft.key):
-                    refused[draft.agent] = wait_ms
+                wait_ms = self._wait_ms(draft.stream, len(draft.body))
+                if wait_ms and not self._is_known(draft.stream, draft.key):
+                    refused[draft.stream] = wait_ms
         if refused:
-            kept = tuple(draft for draft in append.drafts if draft.agent not in refused)
+            kept = tuple(draft for draft in append.drafts if draft.stream not in refused)
             append = replace(append, drafts=kept)
         for draft in append.drafts:
             if draft.opens == "turn":
-                self._count(draft.agent, len(draft.body))
+                self._count(draft.stream, len(draft.body))
             if draft.kind == RETIRED:
-                self._leaving[draft.agent] += 1
+                self._leaving[draft.stream] += 1
         return append, refused
 
     def _leaves(self, agent: str) -> bool:
@@ -112,8 +112,8 @@ class Backlog:
         is_new = (draft.opens == "turn" and not draft.closes and draft.kind not in OWED) or (
             draft.opens == "alarm" and not draft.cause
         )
-        returns = any(each.kind == REINSTATED and each.agent == draft.agent for each in append.drafts)
-        return is_new and not returns and not self._is_known(draft.agent, draft.key)
+        returns = any(each.kind == REINSTATED and each.stream == draft.stream for each in append.drafts)
+        return is_new and not returns and not self._is_known(draft.stream, draft.key)
 
     def _wait_ms(self, agent: str, size: int) -> int:
         """0: come in."""
@@ -163,25 +163,25 @@ class Backlog:
         for draft, answer in zip(drafts, answers, strict=True):
             taken = answer.outcome == "appended"
             if draft.opens == "turn" and taken:
-                self._sizes[draft.agent, draft.key] = len(draft.body)
+                self._sizes[draft.stream, draft.key] = len(draft.body)
             elif draft.opens == "turn":
-                self._closed(draft.agent, len(draft.body))
+                self._closed(draft.stream, len(draft.body))
             if draft.kind == RETIRED:
-                self._has_left(draft.agent, taken=taken)
+                self._has_left(draft.stream, taken=taken)
             elif draft.kind == REINSTATED and taken:
-                self._retired.discard(draft.agent)
+                self._retired.discard(draft.stream)
             if draft.kind in ENDS and taken:
-                size = self._sizes.pop((draft.agent, draft.closes), None)
+                size = self._sizes.pop((draft.stream, draft.closes), None)
                 if size is not None:  # an input that rests (of an import, say) was never counted
-                    self._closed(draft.agent, size)
+                    self._closed(draft.stream, size)
 
     def failed(self, drafts: Sequence[Draft]) -> None:
         """A commit failed: nothing of it was taken."""
         for draft in drafts:
             if draft.opens == "turn":
-                self._closed(draft.agent, len(draft.body))
+                self._closed(draft.stream, len(draft.body))
             if draft.kind == RETIRED:
-                self._has_left(draft.agent, taken=False)
+                self._has_left(draft.stream, taken=False)
 
 
 def _is_over(held: int, more: int, most: int) -> bool:

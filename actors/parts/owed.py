@@ -26,5 +26,5 @@ async def append_owed(client: LogClient, groups: Sequence[Sequence[Draft]], logg
         if len(groups) > 1:
             return sum([await append_owed(client, [group], logger) for group in groups])
         keys = [draft.key for draft in drafts]
-        logger.error("answer dropped: the log cannot hold it", agent=drafts[0].agent, keys=keys, detail=str(error))
+        logger.error("answer dropped: the log cannot hold it", agent=drafts[0].stream, keys=keys, detail=str(error))
         return 0

@@ -40,7 +40,7 @@ class Streams:
         return found
 
     def sound(self, envelopes: Iterable[Envelope]) -> list[Envelope]:
-        return [envelope for envelope in envelopes if envelope.agent not in self.aside]
+        return [envelope for envelope in envelopes if envelope.stream not in self.aside]
 
     def set_aside(self, broken: Mapping[str, Exception]) -> None:
         """These agents wait until this process is started again, on streams that can be read."""

@@ -102,4 +102,4 @@ def _drafts(birth: Birth) -> list[Draft]:
 def _raise_for_taken(drafts: Sequence[Draft], answers: Sequence[Appended]) -> None:
     for made, answer in zip(drafts, answers, strict=True):
         if answer.outcome == "conflict":
-            raise AgentExists(made.agent)
+            raise AgentExists(made.stream)

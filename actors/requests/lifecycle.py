@@ -85,8 +85,8 @@ async def known(log: StreamLog, agent: str) -> State:
 async def listed(log: AlarmLog, *, retired: bool) -> list[StreamHead]:
     """The agents, each with its last seq; with `retired` those too that are retired."""
     found = agents_of(await log.heads())
-    gone = set() if retired else {each.agent for each in (await log.open_requests("retirement")).envelopes}
-    return [head for head in found if head.agent not in gone]
+    gone = set() if retired else {each.stream for each in (await log.open_requests("retirement")).envelopes}
+    return [head for head in found if head.stream not in gone]
 
 
 async def rename(log: StreamLog, agent: str, title: str) -> str:

@@ -89,13 +89,13 @@ async def names(log: StreamLog, limit: int | None = None) -> AsyncIterator[str]:
     after, left = PREFIX, limit
     while heads := await log.heads(after, HEADS_AT_ONCE):
         for head in heads:
-            if not is_source(head.agent) or left == 0:
+            if not is_source(head.stream) or left == 0:
                 return
-            name = source_of(head.agent)
+            name = source_of(head.stream)
             if await _is_there(log, name):
                 yield name
                 left = None if left is None else left - 1
-        after = heads[-1].agent
+        after = heads[-1].stream
 
 
 async def _is_there(log: StreamLog, name: str) -> bool:

@@ -190,7 +190,7 @@ class Turns:
                 self._tell(key, AgentSetAside(key[0], self._aside[key[0]]))
 
     def _learn(self, envelope: Envelope) -> None:
-        key = (envelope.agent, envelope.turn)
+        key = (envelope.stream, envelope.turn)
         if not envelope.turn:
             return  # it belongs to no turn
         heard = self._heard.setdefault(key, TurnProgress())
@@ -206,7 +206,7 @@ class Turns:
                 _, (_, position) = self._ended.popitem(last=False)
                 self._complete_from = max(self._complete_from, position)
             self._tell(key, reply)
-            for listener in self._listeners.get(envelope.agent, ()):
+            for listener in self._listeners.get(envelope.stream, ()):
                 listener.put_nowait(reply)
 
     def _tell(self, key: Key, outcome: Reply | PalimpsestError) -> None:
@@ -262,7 +262,7 @@ def note(envelope: Envelope, heard: TurnProgress) -> Reply | None:
             heard.notes.append(told(noticed))
         case TurnEnded() as ended:
             return Reply(
-                agent=envelope.agent,
+                agent=envelope.stream,
                 input=ended.input,
                 messages=tuple(sent.text for sent in heard.messages),
                 reason=ended.reason,
@@ -274,6 +274,6 @@ def note(envelope: Envelope, heard: TurnProgress) -> Reply | None:
             )
         case InputSkipped() as skipped:
             return Reply(
-                agent=envelope.agent, input=skipped.input, messages=(), reason="skipped", detail=skipped.reason
+                agent=envelope.stream, input=skipped.input, messages=(), reason="skipped", detail=skipped.reason
             )
     return None

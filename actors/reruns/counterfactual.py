@@ -296,14 +296,14 @@ class Counterfactual:
         came, timer = set_timer(call, asked)
         self._put(answer(asked, came, self._now_ms), came)
         if timer:
-            made = setting(asked.agent, timer, self._now_ms, cause=asked.key)
+            made = setting(asked.stream, timer, self._now_ms, cause=asked.key)
             self._put(made, decode(made))
 
     def _set_as_recorded(self, asked: Envelope) -> None:
         """The timer that was set with the answer to a call."""
         there = self._there
         if asked.opens == "timer" and isinstance(there, TimerSet):
-            self._put(setting(asked.agent, there.timer, self._now_ms, cause=asked.key), there)
+            self._put(setting(asked.stream, there.timer, self._now_ms, cause=asked.key), there)
 
     # --- what it is given
 

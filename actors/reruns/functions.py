@@ -47,7 +47,7 @@ class DirectFunctions:
                 self._index = self._opened()
             self._catch_up(self._index, self._log)
             page = search(self._index, call, sight_at(call, asked, self._log))
-            return returned(asked.agent, call, page)
+            return returned(asked.stream, call, page)
         except ValueError as error:
             return FunctionFailed(call=call.call, name=call.name, error=str(error))
         except PalimpsestError as error:

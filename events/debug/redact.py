@@ -109,7 +109,7 @@ def mask_event(at: Envelope, masks: Masks) -> tuple[bytes, int]:
     try:
         masked = walk.value(msgspec.msgpack.decode(at.body))
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, zlib.error) as error:
-        raise LogDamaged(at.agent, at.seq, f"its body does not decode ({error})") from error
+        raise LogDamaged(at.stream, at.seq, f"its body does not decode ({error})") from error
     return (msgspec.msgpack.encode(masked), walk.places) if walk.places else (at.body, 0)
 
 
@@ -191,15 +191,15 @@ class Redactor:
     def take(self, at: Envelope) -> Envelope:
         """The event as it goes into the bundle. Raises LogDamaged where the chain is broken, BadInput where a mask
         would make the stream unreadable."""
-        source = is_source(at.agent)
-        before = at.agent if source or at.agent in self.hashes else self._line
+        source = is_source(at.stream)
+        before = at.stream if source or at.stream in self.hashes else self._line
         if chain(self._originals.get(before, GENESIS), at.seq, at) != at.hash:
-            raise LogDamaged(at.agent, at.seq, "it does not match the hash chain, which a redaction would hide")
-        self._originals[at.agent] = at.hash
+            raise LogDamaged(at.stream, at.seq, "it does not match the hash chain, which a redaction would hide")
+        self._originals[at.stream] = at.hash
         made = self._made(at, before)
-        self.hashes[at.agent] = made.hash
+        self.hashes[at.stream] = made.hash
         if not source:
-            self._line = at.agent
+            self._line = at.stream
         self._prove(made)
         return made
 
@@ -208,7 +208,7 @@ class Redactor:
         parted = before in self.traces and self.traces[before].rechained
         if not places and not parted:
             return at
-        trace = self.traces.setdefault(at.agent, Trace())
+        trace = self.traces.setdefault(at.stream, Trace())
         trace.rechained = trace.rechained or at.seq
         if places:
             trace.masked.append(at.seq)
@@ -217,14 +217,14 @@ class Redactor:
         return replace(bare, hash=chain(self.hashes.get(before, GENESIS), at.seq, bare))
 
     def _prove(self, made: Envelope) -> None:
-        name = made.agent if is_source(made.agent) else ""
+        name = made.stream if is_source(made.stream) else ""
         replayer = self._replayers.setdefault(name, Replayer(name))
         difference = replayer.feed(made)
         if difference is None:
             return
         if not difference.context:
             raise BadInput(
-                f"Masked so, event {made.seq} ({made.kind}) of '{made.agent}' cannot be read any more: "
+                f"Masked so, event {made.seq} ({made.kind}) of '{made.stream}' cannot be read any more: "
                 f"{difference.what} Choose a text that is longer, or less common. Nothing was written."
             )
-        self.traces.setdefault(made.agent, Trace()).unprovable.append(made.seq)
+        self.traces.setdefault(made.stream, Trace()).unprovable.append(made.seq)

@@ -135,7 +135,7 @@ class _Survey:
 
     def look(self, at: Envelope) -> None:
         if at.kind in _BIRTHS:
-            self.born.append((at.agent, at.seq))
+            self.born.append((at.stream, at.seq))
         event = decode(at)
         match event:
             case (

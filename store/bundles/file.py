@@ -101,8 +101,8 @@ def _write(file: IO[bytes], manifest: Manifest, envelopes: Iterable[Envelope], p
     rows: list[bytes] = []
     size = 0
     for each in envelopes:
-        counts[each.agent] += 1
-        rows.append(_row(each, numbers[each.agent]))
+        counts[each.stream] += 1
+        rows.append(_row(each, numbers[each.stream]))
         size += len(rows[-1])
         if size >= FRAME_BYTES:
             sheet.frame(_EVENTS, _joined(rows))
@@ -134,7 +134,7 @@ def _row(each: Envelope, stream: int) -> bytes:
         )
     )
     if len(made) > MOST_FRAME_BYTES - 16:
-        raise BadInput(f"Event {each.seq} of '{each.agent}' is too large for a bundle ({len(made):,} bytes).")
+        raise BadInput(f"Event {each.seq} of '{each.stream}' is too large for a bundle ({len(made):,} bytes).")
     return made
 
 

@@ -149,28 +149,28 @@ class _BundleProof:
 
     def take(self, at: Envelope) -> None:
         """The next event. Raises BundleNotProved where it is not."""
-        difference = self._sources.get(at.agent, self._line).feed(at)
-        if difference and difference.context and (at.agent, at.seq) in self._excused:
+        difference = self._sources.get(at.stream, self._line).feed(at)
+        if difference and difference.context and (at.stream, at.seq) in self._excused:
             self.redacted += 1
         elif difference:
-            raise BundleNotProved(at.agent, at.seq, difference.what, str(self._path))
-        if at.agent not in self._sources and self.state.settings is not self._settings:
+            raise BundleNotProved(at.stream, at.seq, difference.what, str(self._path))
+        if at.stream not in self._sources and self.state.settings is not self._settings:
             self._settings = self.state.settings
             self.addresses |= dict.fromkeys(addresses_in(self._settings))
-        self._ends[at.agent] = self._hash(at)
-        if (at.agent, at.seq) in self._wanted:
-            self.hashes[at.agent, at.seq] = self._ends[at.agent]
-        if at.seq % SNAPSHOT_EVENTS == 0 and at.agent not in self._sources:
-            state = msgspec.structs.replace(self.state, agent=self.name_of(at.agent))
-            self.snapshots[at.agent, at.seq] = snapshot_of(state, self._ends[at.agent])
+        self._ends[at.stream] = self._hash(at)
+        if (at.stream, at.seq) in self._wanted:
+            self.hashes[at.stream, at.seq] = self._ends[at.stream]
+        if at.seq % SNAPSHOT_EVENTS == 0 and at.stream not in self._sources:
+            state = msgspec.structs.replace(self.state, agent=self.name_of(at.stream))
+            self.snapshots[at.stream, at.seq] = snapshot_of(state, self._ends[at.stream])
 
     def _hash(self, at: Envelope) -> bytes:
-        name = self.name_of(at.agent)
-        if name == at.agent:
+        name = self.name_of(at.stream)
+        if name == at.stream:
             return at.hash
-        parent = self.manifest.stream(at.agent).parent
-        before = self._ends.get(at.agent) or (self._ends[parent.agent] if parent else GENESIS)
-        return chain(before, at.seq, msgspec.structs.replace(at, agent=name))
+        parent = self.manifest.stream(at.stream).parent
+        before = self._ends.get(at.stream) or (self._ends[parent.agent] if parent else GENESIS)
+        return chain(before, at.seq, msgspec.structs.replace(at, stream=name))
 
     @property
     def contexts(self) -> int:
@@ -211,11 +211,11 @@ def _write(log: LogStore, path: Path, proof: _BundleProof, there: Mapping[str, i
     with BundleReader(path) as reader:
         streams = {each.name: each for each in reader.manifest.streams if each.name in there}
         for at in reader.envelopes():
-            stream = streams.get(at.agent)
-            if stream is None or at.seq < stream.first + there[at.agent]:
+            stream = streams.get(at.stream)
+            if stream is None or at.seq < stream.first + there[at.stream]:
                 continue
             parent = stream.parent if at.seq == stream.first else None
-            batch.add(_draft(at, proof.name_of(at.agent)), at.seq, parent, proof.snapshots.get((at.agent, at.seq)))
+            batch.add(_draft(at, proof.name_of(at.stream)), at.seq, parent, proof.snapshots.get((at.stream, at.seq)))
     batch.append()
 
 
@@ -244,8 +244,8 @@ class _Intake:
         """The next draft; a fork's first one in an append of its own, which sees its parent in those before."""
         if parent:
             self._end()
-            self._forks[draft.agent] = parent
-        self._expected.setdefault(draft.agent, 0 if parent else seq - 1)
+            self._forks[draft.stream] = parent
+        self._expected.setdefault(draft.stream, 0 if parent else seq - 1)
         self._drafts.append(draft)
         if snapshot is not None:
             self._snapshots.append(snapshot)

@@ -99,9 +99,9 @@ def _know(volume: Volume, manifest: Manifest) -> None:
 
 def _put(volume: Volume, each: Envelope, agent: str) -> None:
     volume.events.append(each)
-    volume.streams.setdefault(each.agent, []).append(each)
-    volume.keys[each.agent, each.key] = each
-    if each.agent == agent and each.closes:
+    volume.streams.setdefault(each.stream, []).append(each)
+    volume.keys[each.stream, each.key] = each
+    if each.stream == agent and each.closes:
         volume.requests.pop((agent, each.closes), None)
-    if each.agent == agent and each.opens:
+    if each.stream == agent and each.opens:
         volume.requests[agent, each.key] = OpenRequest(agent, each.key, each.opens, each.position)

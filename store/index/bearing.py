@@ -90,15 +90,15 @@ class Bearing:
             case ArchivalMemoryInserted(text=text, ends=ends):
                 self._passages(envelope, batch, ((piece, NOWHERE) for piece in chunks(text, ends)))
             case InputArchived(input=seq, ends=ends):
-                source = here.get((envelope.agent, seq)) or self._read(envelope.agent, seq - 1, seq)[0]
+                source = here.get((envelope.stream, seq)) or self._read(envelope.stream, seq - 1, seq)[0]
                 texts = chunks(input_text(decode(source)), ends)
                 self._passages(envelope, batch, ((piece, NOWHERE) for piece in texts))
             case PassagesLoaded() as loaded:
                 self._passages(envelope, batch, _placed(envelope, loaded))
             case DocumentRemoved(document=document):
-                batch.burials.append(Burial(envelope.agent, document, envelope.seq))
+                batch.burials.append(Burial(envelope.stream, document, envelope.seq))
             case SourceUnloaded():
-                batch.burials.append(Burial(envelope.agent, "", envelope.seq))
+                batch.burials.append(Burial(envelope.stream, "", envelope.seq))
             case notice:
                 if isinstance(notice, UserLoggedIn):
                     self._heard.log_in(envelope)
@@ -107,7 +107,7 @@ class Bearing:
     def _passages(self, envelope: Envelope, batch: IndexWrite, passages: Iterable[tuple[str, Place]]) -> None:
         """Passages of archival storage or of a document. A heading and a file's name are words of it too, and so is
         the day that it was archived; when a document was loaded says nothing of it."""
-        words, source = self._words, source_of(envelope.agent) if is_source(envelope.agent) else ""
+        words, source = self._words, source_of(envelope.stream) if is_source(envelope.stream) else ""
         day = "" if source else self._clocks.day(envelope)
         speaker, several = source or "memory", list(passages)
         rows = words.rows([lexical.ready(text) for text, _ in several])
@@ -115,13 +115,13 @@ class Bearing:
         whole = [row + more for row, more in zip(rows, about, strict=True)]
         weighted = saturated_rows(whole, PASSAGE_K1, PASSAGE_B, PASSAGE_WORDS)
         for chunk, ((text, place), terms) in enumerate(zip(several, weighted, strict=True)):
-            key = Key(envelope.agent, envelope.seq, chunk)
+            key = Key(envelope.stream, envelope.seq, chunk)
             batch.add(IndexEntry(key, "passage", speaker, envelope.time, text, terms, terms.terms, place=place))
 
     def _notice(self, envelope: Envelope, batch: IndexWrite, text: str) -> None:
         for chunk, piece in enumerate(pieces(text)):
             weighted = Sparse.of(weighed(self._words.counts(lexical.ready(piece))))
-            key = Key(envelope.agent, envelope.seq, chunk)
+            key = Key(envelope.stream, envelope.seq, chunk)
             batch.add(IndexEntry(key, "notice", "system", envelope.time, piece, weighted, weighted.terms))
 
 
@@ -129,7 +129,7 @@ def _message(
     envelope: Envelope, chunk: int, speaker: str, said: WeighedMessage, before: Sequence[WeighedMessage]
 ) -> IndexEntry:
     return IndexEntry(
-        Key(envelope.agent, envelope.seq, chunk),
+        Key(envelope.stream, envelope.seq, chunk),
         "message",
         speaker,
         envelope.time,

@@ -54,15 +54,15 @@ class Clocks:
 
     def note(self, envelope: Envelope) -> None:
         """An event of a kind in ZONING, in the order of the log."""
-        if envelope.seq == 1 and envelope.agent not in self._held:
-            self._hold(envelope.agent, [])
-        held = self._held.get(envelope.agent)
+        if envelope.seq == 1 and envelope.stream not in self._held:
+            self._hold(envelope.stream, [])
+        held = self._held.get(envelope.stream)
         if held is not None and (not held or held[-1].seq < envelope.seq):
             _follow(held, envelope)
 
     def day(self, envelope: Envelope) -> str:
         """The day of an event as words: 22 November 2026 Sunday."""
-        clock = next((each for each in reversed(self._of(envelope.agent)) if each.seq <= envelope.seq), None)
+        clock = next((each for each in reversed(self._of(envelope.stream)) if each.seq <= envelope.seq), None)
         ahead_s = zones.offset_s(clock.zone, envelope.time) if clock and clock.zoned else None
         return lexical.date_words(min(envelope.time + (ahead_s or 0) * 1000, zones.LAST_MS))
 

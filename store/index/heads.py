@@ -43,7 +43,7 @@ class KeptHeads:
     def show(self, envelopes: Iterable[Envelope], position: Position) -> None:
         """What bears, in the log's order, up to a position."""
         for envelope in envelopes:
-            if (kept := self._sources.get(envelope.agent)) is not None:
+            if (kept := self._sources.get(envelope.stream)) is not None:
                 kept.append((envelope.position.number, envelope.seq))
         self._position = position
 

@@ -89,7 +89,7 @@ class MemoryIndex:
 
         Events must come in the log's order; of those before `position`, only the kinds in BEARING are needed.
         """
-        here = {(e.agent, e.seq): e for e in envelopes if e.kind in INPUT_KINDS}
+        here = {(e.stream, e.seq): e for e in envelopes if e.kind in INPUT_KINDS}
         try:
             self._apply(envelopes, position.number_in(self.partition), here)
         except PalimpsestError:
@@ -171,7 +171,7 @@ class MemoryIndex:
         return HitPage(tuple(hits), found.total)
 
     def _put(self, batch: IndexWrite, number: int) -> None:
-        tip = Tip(self._tip.agent, self._tip.seq, self._tip.hash.hex()) if self._tip else self._mark.tip
+        tip = Tip(self._tip.stream, self._tip.seq, self._tip.hash.hex()) if self._tip else self._mark.tip
         mark = Mark(number, self._mark.points + len(batch.entries), self._mark.stamp, tip)
         self._engine.put(batch.entries, self._vectors(batch), mark, batch.burials)
         self._searches.census.put(batch.entries, batch.burials)

@@ -86,9 +86,9 @@ class Surroundings:
         self._told.clear()
 
     def _last(self, envelope: Envelope) -> deque[WeighedMessage]:
-        held = self._streams.pop(envelope.agent, None)
-        last = self._recall(envelope.agent, envelope.seq) if held is None else held
-        self._streams[envelope.agent] = last
+        held = self._streams.pop(envelope.stream, None)
+        last = self._recall(envelope.stream, envelope.seq) if held is None else held
+        self._streams[envelope.stream] = last
         if len(self._streams) > STREAMS:
             gone, _ = self._streams.popitem(last=False)
             self._told.pop(gone, None)
@@ -102,7 +102,7 @@ class Surroundings:
             return last
         for envelope in self._read(stream, max(0, seq - 1 - SPAN - NEAR_SEQS), seq - 1):
             if envelope.kind in _SPOKEN:
-                self._take(last, replace(envelope, agent=stream))
+                self._take(last, replace(envelope, stream=stream))
         return last
 
     def _take(self, last: deque[WeighedMessage], envelope: Envelope) -> None:
@@ -129,7 +129,7 @@ class Surroundings:
         words, day = self._tokenizer, self._clocks.day(envelope)
         spoken = words.counts(lexical.ready(piece))
         if envelope.kind == _BY_USER and len(piece) <= SHORT_CHARS:
-            told, mine = self._told[envelope.agent], UserText(envelope.seq, name, piece, spoken)
+            told, mine = self._told[envelope.stream], UserText(envelope.seq, name, piece, spoken)
             states = form_of(piece, by_agent=False) in STATING
             meant = corrected(mine, reversed(told)) if states and not piece.rstrip().endswith("?") else None
             if states:

@@ -98,7 +98,7 @@ def addresses_of(log: LogReader, *, but_for: frozenset[str] = frozenset()) -> tu
         assert isinstance(event, (AgentCreated, SettingsChanged, AgentForked, ServerSwitched)), (
             "no other kind was asked for"
         )
-        if event.settings and at.agent not in but_for:
+        if event.settings and at.stream not in but_for:
             found |= dict.fromkeys(addresses_in(event.settings))
     return tuple(found)
 
@@ -113,5 +113,5 @@ def _settled(log: LogReader, partition: Partition) -> Iterator[Envelope]:
 
 def _strangers(log: LogReader) -> frozenset[str]:
     """The agents of which a sign is left that they were imported."""
-    imported = {each.agent for topic in TOPICS for each in open_everywhere(log, resting(topic))}
-    return frozenset(imported | {head.agent for head in log.heads() if log.redaction(head.agent) is not None})
+    imported = {each.stream for topic in TOPICS for each in open_everywhere(log, resting(topic))}
+    return frozenset(imported | {head.stream for head in log.heads() if log.redaction(head.stream) is not None})

@@ -75,13 +75,13 @@ class Sight(msgspec.Struct, frozen=True):
 
 def sight_of(agent: str, seq: int, lineage: Sequence[Parent], sources: Mapping[str, int] = _NONE) -> Sight:
     """What an agent sees after its event `seq`. Seqs of a source: those that it had then."""
-    own = (View(part.agent, min(seq, part.to)) for part in reversed(parts(agent, lineage)) if part.after < seq)
+    own = (View(part.stream, min(seq, part.to)) for part in reversed(parts(agent, lineage)) if part.after < seq)
     return Sight(tuple(own), tuple(View(stream_of(source), at) for source, at in sources.items() if at))
 
 
 def sight_at(call: FunctionCalled, at: Envelope, log: Heads) -> Sight:
     """What a call sees."""
-    return sight_of(at.agent, at.seq, log.lineage(at.agent), seqs_of(call, at, log))
+    return sight_of(at.stream, at.seq, log.lineage(at.stream), seqs_of(call, at, log))
 
 
 # --- searches -------------------------------------------------------------------------------------------------------
@@ -274,7 +274,7 @@ def _grep(library: Library, sources: list[Source], asked: Envelope, call: Functi
     return FunctionReturned(
         call=call.call,
         result=head + json.dumps(lines, ensure_ascii=False),
-        found=tuple(found(asked.agent, hit) for hit in matches.hits),
+        found=tuple(found(asked.stream, hit) for hit in matches.hits),
         total=matches.total,
     )
 

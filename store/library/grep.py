@@ -50,7 +50,7 @@ class GrepMatch(NamedTuple):
             self.at.time,
             self.source.name,
             f"{'… ' * (low > 0)}{around}{' …' * (high < len(self.whole))}",
-            stream=self.at.agent,
+            stream=self.at.stream,
             document=self.event.document,
             path=self.event.path,
             page=passage.page,

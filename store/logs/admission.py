@@ -37,7 +37,7 @@ from palimpsest.store.logs.contract import MUST_EXIST, Append, Appended, Snapsho
 class OpenRequest(msgspec.Struct, frozen=True, array_like=True):
     """An open request: the event that opened it, and the part that owes the answer."""
 
-    agent: str
+    stream: str
     key: str
     topic: str
     position: Position
@@ -91,7 +91,7 @@ class Admission:
             consumer, position = append.cursor
             self.cursors[consumer] = position.number_in(self.position.partition)
         taken = fresh.keys() - refused.keys()
-        self.snapshots.extend(snapshot for snapshot in append.snapshots if snapshot.agent in taken)
+        self.snapshots.extend(snapshot for snapshot in append.snapshots if snapshot.stream in taken)
         self.redactions.extend(each for each in append.redactions if each.stream in taken)
         return answers
 
@@ -100,7 +100,7 @@ class Admission:
         fresh: dict[str, dict[str, Draft]] = {}
         for draft in drafts:
             if self._placed(draft) is None:
-                fresh.setdefault(draft.agent, {}).setdefault(draft.key, draft)
+                fresh.setdefault(draft.stream, {}).setdefault(draft.key, draft)
         return fresh
 
     def _refused(self, fresh: Mapping[str, Mapping[str, Draft]], append: Append) -> dict[str, Appended]:
@@ -144,7 +144,7 @@ class Admission:
             parent = Parent(agent=above.agent, seq=parent.seq)
         found = self._facts.root(parent)
         if found is None:
-            here = (e for e in self.envelopes if (e.agent, e.seq) == (parent.agent, parent.seq))
+            here = (e for e in self.envelopes if (e.stream, e.seq) == (parent.agent, parent.seq))
             found = next(((parent, envelope.hash) for envelope in here), None)
         return found
 
@@ -155,7 +155,7 @@ class Admission:
         for draft in drafts:
             key = draft.closes
             if key:
-                if key in closed or not (key in opened or self._request(draft.agent, key)):
+                if key in closed or not (key in opened or self._request(draft.stream, key)):
                     return False
                 closed.add(key)
             if draft.opens:
@@ -166,25 +166,25 @@ class Admission:
         place = self._placed(draft)
         if place is not None:
             return Appended("duplicate", *place)
-        return refused.get(draft.agent) or self._take(draft, at_rest)
+        return refused.get(draft.stream) or self._take(draft, at_rest)
 
     def _take(self, draft: Draft, at_rest: bool) -> Appended:
-        seq, previous = self._end(draft.agent)
+        seq, previous = self._end(draft.stream)
         seq += 1
         self.position = position = self.position.moved(1)
         envelope = place(draft, seq, position, previous)
         self.envelopes.append(envelope)
-        self._ends[draft.agent] = seq, envelope.hash
-        self._places[draft.agent, draft.key] = seq, position
-        if draft.closes and (not at_rest or self._request(draft.agent, draft.closes)):
-            self._close(draft.agent, draft.closes)
+        self._ends[draft.stream] = seq, envelope.hash
+        self._places[draft.stream, draft.key] = seq, position
+        if draft.closes and (not at_rest or self._request(draft.stream, draft.closes)):
+            self._close(draft.stream, draft.closes)
         if draft.opens:
             topic = resting(draft.opens) if at_rest and draft.opens != "retirement" else draft.opens
-            self._open(OpenRequest(draft.agent, draft.key, topic, position))
+            self._open(OpenRequest(draft.stream, draft.key, topic, position))
         return Appended("appended", seq, position)
 
     def _open(self, request: OpenRequest) -> None:
-        name = request.agent, request.key
+        name = request.stream, request.key
         self.opened[name] = self._requests[name] = request
 
     def _close(self, agent: str, key: str) -> None:
@@ -201,9 +201,9 @@ class Admission:
         return end
 
     def _placed(self, draft: Draft) -> tuple[int, Position] | None:
-        name = draft.agent, draft.key
+        name = draft.stream, draft.key
         if name not in self._places:
-            self._places[name] = self._facts.placed(draft.agent, draft.key)
+            self._places[name] = self._facts.placed(draft.stream, draft.key)
         return self._places[name]
 
     def _request(self, agent: str, key: str) -> OpenRequest | None:

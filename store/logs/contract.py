@@ -84,7 +84,7 @@ class Snapshot(msgspec.Struct, frozen=True, array_like=True):
     """A state at a seq, as a cache. It is good only while `chain` is the stream's hash at `seq`, `digest` the SHA-256
     of `state`, and `fold` the version of the fold that made it."""
 
-    agent: str
+    stream: str
     seq: int
     chain: bytes
     fold: str
@@ -108,7 +108,7 @@ class StreamHead(msgspec.Struct, frozen=True, array_like=True):
 
     It is kept beside the events, so that a stream whose last events are missing is found out too."""
 
-    agent: str
+    stream: str
     seq: int
     hash: bytes
     position: Position
@@ -123,12 +123,12 @@ class StreamHead(msgspec.Struct, frozen=True, array_like=True):
 
 def agents_of(heads: Iterable[StreamHead]) -> list[StreamHead]:
     """Those of these streams that are agents', and not sources'."""
-    return [head for head in heads if not is_source(head.agent)]
+    return [head for head in heads if not is_source(head.stream)]
 
 
 def unknown_agent(agent: str, heads: Iterable[StreamHead]) -> UnknownAgent:
     """The error for an agent that is not among these streams."""
-    return UnknownAgent(agent, tuple(head.agent for head in agents_of(heads)))
+    return UnknownAgent(agent, tuple(head.stream for head in agents_of(heads)))
 
 
 class Committed(msgspec.Struct, frozen=True):
@@ -141,7 +141,7 @@ class Committed(msgspec.Struct, frozen=True):
 class StreamPart(msgspec.Struct, frozen=True, array_like=True):
     """What one stream gives to a stream that is read as one: its own events with after < seq <= to."""
 
-    agent: str
+    stream: str
     after: int
     to: int
 

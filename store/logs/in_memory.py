@@ -46,7 +46,7 @@ class Volume:
     def root(self, parent: Parent) -> tuple[Parent, bytes] | None:
         for envelope in self.whole(parent.agent):
             if envelope.seq == parent.seq:
-                return Parent(agent=envelope.agent, seq=envelope.seq), envelope.hash
+                return Parent(agent=envelope.stream, seq=envelope.seq), envelope.hash
         return None
 
     def lineage(self, agent: str) -> list[Parent]:
@@ -61,7 +61,7 @@ class Volume:
         return [
             envelope
             for part in parts(agent, self.lineage(agent))
-            for envelope in self.streams.get(part.agent, [])
+            for envelope in self.streams.get(part.stream, [])
             if part.after < envelope.seq <= part.to
         ]
 
@@ -79,17 +79,17 @@ class Volume:
     def write(self, batch: Admission) -> None:
         for envelope in batch.envelopes:
             self.events.append(envelope)
-            self.streams.setdefault(envelope.agent, []).append(envelope)
-            self.keys[envelope.agent, envelope.key] = envelope
+            self.streams.setdefault(envelope.stream, []).append(envelope)
+            self.keys[envelope.stream, envelope.key] = envelope
         self.requests.update(batch.opened)
         for request in batch.closed:
-            del self.requests[request.agent, request.key]
+            del self.requests[request.stream, request.key]
         self.cursors.update(batch.cursors)
         self.forks.update(batch.forks)
         self.redactions.update((each.stream, each) for each in batch.redactions)
         for snapshot in batch.snapshots:
-            self.snapshots.setdefault(snapshot.agent, {})[snapshot.seq] = snapshot
-        for agent in {snapshot.agent for snapshot in batch.snapshots}:
+            self.snapshots.setdefault(snapshot.stream, {})[snapshot.seq] = snapshot
+        for agent in {snapshot.stream for snapshot in batch.snapshots}:
             for seq in superseded(self.snapshots[agent]):
                 del self.snapshots[agent][seq]
 
@@ -194,7 +194,7 @@ class InMemoryLog:
     def _opened(self, topic: Topic | Resting, agent: str | None) -> list[Envelope]:
         with self._volume.lock:
             requests = self._volume.requests.values()
-            positions = sorted(r.position for r in requests if r.topic == topic and agent in (None, r.agent))
+            positions = sorted(r.position for r in requests if r.topic == topic and agent in (None, r.stream))
             return [self._volume.events[position.number - 1] for position in positions]
 
     def cursor(self, consumer: str, partition: Partition) -> Position:
@@ -207,7 +207,7 @@ class InMemoryLog:
             found = {
                 seq: snapshot
                 for part in parts(agent, self._volume.lineage(agent))
-                for seq, snapshot in self._volume.snapshots.get(part.agent, {}).items()
+                for seq, snapshot in self._volume.snapshots.get(part.stream, {}).items()
                 if part.after < seq <= part.to
             }
             return [found[seq] for seq in sorted(found, reverse=True) if to is None or seq <= to][:limit]
@@ -241,4 +241,4 @@ class InMemoryLog:
 
 def _head(stream: list[Envelope]) -> StreamHead:
     first, last = stream[0], stream[-1]
-    return StreamHead(last.agent, last.seq, last.hash, last.position, first.time, last.time)
+    return StreamHead(last.stream, last.seq, last.hash, last.position, first.time, last.time)

@@ -208,11 +208,11 @@ class SqliteLog(SqliteReader):
     def _write(self, batch: Admission) -> tuple[dict[str, Head], int]:
         """Write what was admitted; returns the streams' new heads, and the last stream's id."""
         write = self._writing.executemany
-        last = {envelope.agent: envelope for envelope in batch.envelopes}
+        last = {envelope.stream: envelope for envelope in batch.envelopes}
         ids, last_stream = self._stream_ids(last)
         if batch.envelopes:
-            first = {envelope.agent: envelope.time for envelope in reversed(batch.envelopes)}
-            write(_INSERT_EVENT, [(ids[e.agent], e.seq, e.position.number, *astuple(e)[3:]) for e in batch.envelopes])
+            first = {envelope.stream: envelope.time for envelope in reversed(batch.envelopes)}
+            write(_INSERT_EVENT, [(ids[e.stream], e.seq, e.position.number, *astuple(e)[3:]) for e in batch.envelopes])
             moved = ((ids[a], a, e.seq, e.hash, e.position.number, first[a], e.time) for a, e in last.items())
             write(_MOVE_STREAM, moved)
         if batch.forks:
@@ -221,13 +221,13 @@ class SqliteLog(SqliteReader):
             encode = msgspec.msgpack.encode
             write(_KEEP_REDACTION, [(ids[each.stream], encode(each)) for each in batch.redactions])
         if batch.opened:
-            write(_INSERT_REQUEST, [(r.topic, ids[r.agent], r.position.number) for r in batch.opened.values()])
+            write(_INSERT_REQUEST, [(r.topic, ids[r.stream], r.position.number) for r in batch.opened.values()])
         if batch.closed:
-            write(_DELETE_REQUEST, [(r.topic, ids[r.agent], r.position.number) for r in batch.closed])
+            write(_DELETE_REQUEST, [(r.topic, ids[r.stream], r.position.number) for r in batch.closed])
         if batch.cursors:
             write(_SET_CURSOR, batch.cursors.items())
         if batch.snapshots:
-            rows = [(ids[s.agent], s.seq, s.chain, s.fold, s.state, s.digest) for s in batch.snapshots]
+            rows = [(ids[s.stream], s.seq, s.chain, s.fold, s.state, s.digest) for s in batch.snapshots]
             write(_SAVE_SNAPSHOT, rows)
             write(_DROP_SNAPSHOT, [(stream, seq) for stream in {row[0] for row in rows} for seq in self._spent(stream)])
         return {agent: Head(ids[agent], e.seq, e.hash) for agent, e in last.items()}, last_stream

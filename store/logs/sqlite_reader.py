@@ -97,7 +97,7 @@ class SqliteReader:
             most = _ALL if limit is None else limit - len(found)
             first, last = max(after, part.after), part.to if to is None else min(to, part.to)
             if first < last and most:
-                values = (part.agent, part.agent, first, last, *sorted(kinds or ()), most)
+                values = (part.stream, part.stream, first, last, *sorted(kinds or ()), most)
                 found += self._envelopes(query, values)
         return found
 
@@ -148,7 +148,7 @@ class SqliteReader:
             most = _ALL if limit is None else limit - len(found)
             last = part.to if to is None else min(to, part.to)
             if part.after < last and most:
-                found += starmap(Snapshot, self._rows(_SNAPSHOTS, (part.agent, part.agent, part.after, last, most)))
+                found += starmap(Snapshot, self._rows(_SNAPSHOTS, (part.stream, part.stream, part.after, last, most)))
         return found
 
     def redaction(self, agent: str) -> Redacted | None:
@@ -158,21 +158,21 @@ class SqliteReader:
     def hash_at(self, agent: str, seq: int) -> bytes | None:
         for part in self._parts_of(agent):
             if part.after < seq <= part.to:
-                row = self._row(f"SELECT hash FROM events WHERE {_OF_STREAM} AND seq = ?", (part.agent, seq))
+                row = self._row(f"SELECT hash FROM events WHERE {_OF_STREAM} AND seq = ?", (part.stream, seq))
                 return row[0] if row else None
         return None
 
     def seq_at(self, agent: str, position: Position) -> int:
         number = position.number_in(self.partition)
         for part in reversed(self._parts_of(agent)):
-            row = self._row(_SEQ_AT, (part.agent, part.to, number))
+            row = self._row(_SEQ_AT, (part.stream, part.to, number))
             if row:
                 return int(row[0])
         return 0
 
     def lineage(self, agent: str) -> list[Parent]:
         found = self._parts_of(agent)
-        return [Parent(agent=part.agent, seq=part.to) for part in reversed(found[:-1])]
+        return [Parent(agent=part.stream, seq=part.to) for part in reversed(found[:-1])]
 
     def _parts_of(self, agent: str) -> list[StreamPart]:
         known = self._parts.get(agent)

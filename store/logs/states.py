@@ -39,7 +39,7 @@ def is_good(snapshot: Snapshot, chain: bytes | None) -> bool:
 
 
 def _thawed(snapshot: Snapshot) -> State | None:
-    return thaw(snapshot.state, snapshot.digest, snapshot.fold, snapshot.agent, snapshot.seq)
+    return thaw(snapshot.state, snapshot.digest, snapshot.fold, snapshot.stream, snapshot.seq)
 
 
 def rebuild(part: StateBasis) -> State | None:

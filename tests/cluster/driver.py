@@ -33,7 +33,7 @@ async def drive(folder: Path, acks: Path) -> None:
         try:
             await crowd.create(client)
         except AgentExists:
-            present = {head.agent for head in await client.agents()}
+            present = {head.stream for head in await client.agents()}
             for name in crowd.names:
                 if name not in present:
                     await client.create(name, newborn(SMALL))

@@ -26,7 +26,7 @@ def test_two_thousand_idle_agents_cost_next_to_nothing(shared: System) -> None:
         await asyncio.gather(*(client.create(name, newborn(Settings())) for name in names))
         took_s = time.monotonic() - started
         after = sum(psutil.Process(pid).memory_info().rss for pid in pids)
-        assert {head.agent for head in await client.agents()} >= set(names)
+        assert {head.stream for head in await client.agents()} >= set(names)
         assert (await client.ask(names[-1], "Hello!")).reason == "yielded", "and each of them is there"
         return took_s, (after - before) / AGENTS
 

@@ -99,6 +99,6 @@ def unanswered(folder: DataFolder) -> list[tuple[str, str]]:
     """The (agent, message id) of every turn that the log owes."""
     with log_of(folder) as log:
         return [
-            (envelope.agent, envelope.key.removeprefix("in:"))
+            (envelope.stream, envelope.key.removeprefix("in:"))
             for envelope in log.open_requests("turn", FIRST_PARTITION)
         ]

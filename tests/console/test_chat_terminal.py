@@ -109,8 +109,8 @@ def test_a_chat_from_its_first_word_to_the_next_day(tmp_path: Path) -> None:
 
 def check_timers(folder: Path) -> None:
     with SqliteLog.open_readonly(DataFolder(folder).log_path()) as log:
-        assert [each.agent for each in log.open_requests("alarm", FIRST_PARTITION)] == ["ada-4"]
-        events = [(each.agent, decode(each)) for each in log.tail(nth(0), 10_000, frozenset({"TimerCancelled"}))[0]]
+        assert [each.stream for each in log.open_requests("alarm", FIRST_PARTITION)] == ["ada-4"]
+        events = [(each.stream, decode(each)) for each in log.tail(nth(0), 10_000, frozenset({"TimerCancelled"}))[0]]
     went = [(agent, event.moved_to) for agent, event in events if isinstance(event, TimerCancelled)]
     assert went == [("ada", "ada-2"), ("ada-2", "ada-3"), ("ada-3", "ada-4")]
 

@@ -28,7 +28,7 @@ def test_a_fork_is_one_event_and_says_what_it_is(kernel: Kernel, launched: Launc
     assert printed.lines[-1] == f"Talk with it: palimpsest chat fay --data {kernel.folder}"
     assert kernel.log.read("fay", to=len(before)) == kernel.log.read("ada") == before
     (begun,) = kernel.log.read("fay", after=len(before))
-    assert (begun.kind, begun.agent, begun.seq) == (AgentForked.__name__, "fay", len(before) + 1)
+    assert (begun.kind, begun.stream, begun.seq) == (AgentForked.__name__, "fay", len(before) + 1)
 
 
 @pytest.mark.parametrize(
@@ -192,7 +192,7 @@ def test_every_fork_is_proved(kernel: Kernel, launched: Launch) -> None:
     assert printed.code == 0, printed.text
     found = json.loads(printed.text)
     assert found["ok"]
-    assert {row["agent"] for row in found["agents"]} == {head.agent for head in kernel.log.heads()}
+    assert {row["agent"] for row in found["agents"]} == {head.stream for head in kernel.log.heads()}
     own = {row["agent"]: row["events"] for row in found["agents"]}
     assert own["ada"] == len(stream)
     assert own["gus"] == 1

@@ -47,7 +47,7 @@ class Home:
 
     def streams(self) -> dict[str, bytes]:
         with SqliteLog.open_readonly(self.folder.log_path()) as log:
-            return {head.agent: head.hash for head in log.heads()}
+            return {head.stream: head.hash for head in log.heads()}
 
 
 @pytest.fixture

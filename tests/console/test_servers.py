@@ -243,7 +243,7 @@ def kept(told: Story, folder: Path) -> str:
         log.open_epoch()
         for each in told.log.read(AGENT):
             made = Draft(
-                each.agent, each.time, each.kind, each.version, each.key, each.body, each.turn, each.cause,
+                each.stream, each.time, each.kind, each.version, each.key, each.body, each.turn, each.cause,
                 each.opens, each.closes,
             )  # fmt: skip
             log.append([Append((made,))])

@@ -55,7 +55,7 @@ class InMemory:
         return InMemoryLog(self.memory)
 
     def stored(self) -> list[Stored]:
-        return [(e.agent, e.seq, e.position.number, e.key, e.body) for e in self.memory.events]
+        return [(e.stream, e.seq, e.position.number, e.key, e.body) for e in self.memory.events]
 
     def fill_up(self, log: LogStore) -> bool:
         del log

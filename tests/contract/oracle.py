@@ -25,7 +25,7 @@ class Oracle:
         """A stream, with what it goes on from."""
         parent = self.forks.get(agent)
         inherited = self.whole(parent.agent)[: parent.seq] if parent else []
-        return inherited + [e for e in self.events if e.agent == agent]
+        return inherited + [e for e in self.events if e.stream == agent]
 
     def seq(self, agent: str) -> int:
         return len(self.whole(agent))
@@ -33,45 +33,45 @@ class Oracle:
     def place(self, agent: str, key: str) -> tuple[int, int] | None:
         seq = self.forks[agent].seq if agent in self.forks else 0
         for position, e in enumerate(self.events, 1):
-            seq += e.agent == agent
-            if (e.agent, e.key) == (agent, key):
+            seq += e.stream == agent
+            if (e.stream, e.key) == (agent, key):
                 return seq, position
         return None
 
     def open_requests(self, agent: str) -> list[str]:
         """The keys of what an agent has open, in order."""
-        closed = {e.closes for e in self.events if e.agent == agent}
-        return [e.key for e in self.events if e.agent == agent and e.opens and e.key not in closed]
+        closed = {e.closes for e in self.events if e.stream == agent}
+        return [e.key for e in self.events if e.stream == agent and e.opens and e.key not in closed]
 
     def append(self, append: Append) -> list[Appended]:
         """One stream at a time on a copy of the events, then once more in the drafts' own order."""
-        verdicts = {agent: self._verdict(agent, append) for agent in {d.agent for d in append.drafts}}
+        verdicts = {agent: self._verdict(agent, append) for agent in {d.stream for d in append.drafts}}
         if append.together and not set(verdicts.values()) <= {"appended", "duplicate"}:
             verdicts = {agent: "withheld" if each == "appended" else each for agent, each in verdicts.items()}
         answers = []
         for draft in append.drafts:
-            place, verdict = self.place(draft.agent, draft.key), verdicts[draft.agent]
+            place, verdict = self.place(draft.stream, draft.key), verdicts[draft.stream]
             if place:
                 answers.append(Appended("duplicate", place[0], nth(place[1])))
             elif verdict == "appended":
-                if draft.agent in append.forks:
-                    self.forks.setdefault(draft.agent, append.forks[draft.agent])
+                if draft.stream in append.forks:
+                    self.forks.setdefault(draft.stream, append.forks[draft.stream])
                 self.events.append(draft)
-                answers.append(Appended(verdict, self.seq(draft.agent), nth(len(self.events))))
+                answers.append(Appended(verdict, self.seq(draft.stream), nth(len(self.events))))
             else:
-                answers.append(Appended(verdict, self.seq(draft.agent)))
+                answers.append(Appended(verdict, self.seq(draft.stream)))
         if append.cursor:
             self.cursors[append.cursor[0]] = append.cursor[1].number
         for snapshot in append.snapshots:
-            if verdicts.get(snapshot.agent) == "appended":
-                self.snapshots[snapshot.agent, snapshot.seq] = snapshot
+            if verdicts.get(snapshot.stream) == "appended":
+                self.snapshots[snapshot.stream, snapshot.seq] = snapshot
         return answers
 
     def _verdict(self, agent: str, append: Append) -> DraftOutcome:
         new: list[Draft] = []
         for draft in append.drafts:
             known = self.place(agent, draft.key) or any(d.key == draft.key for d in new)
-            if draft.agent == agent and not known:
+            if draft.stream == agent and not known:
                 new.append(draft)
         if not new:
             return "duplicate"

@@ -84,10 +84,10 @@ class Agreement(RuleBasedStateMachine):
     @rule(draft=drafts)
     def append_as_expected(self, draft: Draft) -> None:
         """What a well-behaved writer sends: the seq that it last saw, and requests that are open."""
-        wanted = self.oracle.open_requests(draft.agent)
+        wanted = self.oracle.open_requests(draft.stream)
         closes = draft.closes if draft.closes in wanted else next(iter(wanted), "")
-        mended = event(draft.key, draft.agent, opens=draft.opens, closes=closes, kind=draft.kind)
-        append = Append((mended,), {draft.agent: self.oracle.seq(draft.agent)})
+        mended = event(draft.key, draft.stream, opens=draft.opens, closes=closes, kind=draft.kind)
+        append = Append((mended,), {draft.stream: self.oracle.seq(draft.stream)})
         answer = self.oracle.append(append)
         assert outcomes(answer)[0] in ("appended", "duplicate")
         for name, log in self.logs.items():
@@ -123,17 +123,17 @@ class Agreement(RuleBasedStateMachine):
     def _agrees_with_oracle(self, log: LogStore) -> None:
         assert_sound(log)
         stored = log.tail(nth(0), 999)[0]
-        assert [(e.agent, e.key, e.body, e.opens, e.closes) for e in stored] == [
-            (d.agent, d.key, d.body, d.opens, d.closes) for d in self.oracle.events
+        assert [(e.stream, e.key, e.body, e.opens, e.closes) for e in stored] == [
+            (d.stream, d.key, d.body, d.opens, d.closes) for d in self.oracle.events
         ]
         for agent in STREAMS:
             mine = [e for topic in TOPICS for e in log.open_requests_of(agent, topic)]
             assert keys(sorted(mine, key=lambda e: e.seq)) == self.oracle.open_requests(agent)
-            assert [(e.agent, e.key, e.body) for e in log.read(agent)] == [
-                (d.agent, d.key, d.body) for d in self.oracle.whole(agent)
+            assert [(e.stream, e.key, e.body) for e in log.read(agent)] == [
+                (d.stream, d.key, d.body) for d in self.oracle.whole(agent)
             ]
             if agent not in self.oracle.forks:
-                saved = [s for s in self.oracle.snapshots.values() if s.agent == agent]
+                saved = [s for s in self.oracle.snapshots.values() if s.stream == agent]
                 assert log.snapshots(agent) == sorted(saved, key=lambda s: -s.seq)
         cursors = {c: log.cursor(c, PARTITION).number for c in ("memory", "index")}
         assert cursors == {"memory": 0, "index": 0} | self.oracle.cursors

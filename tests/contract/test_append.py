@@ -144,7 +144,7 @@ def test_an_expected_seq(log: LogStore, before: int, expected: int, outcome: str
 def test_a_conflict_refuses_all_of_its_stream_and_nothing_of_another(log: LogStore) -> None:
     answers = add(log, event("1"), event("1", "bob"), event("2"), expected={"ada": 4, "carol": 9})
     assert outcomes(answers) == ["conflict", "appended", "conflict"]
-    assert [head.agent for head in log.heads()] == ["bob"]
+    assert [head.stream for head in log.heads()] == ["bob"]
 
 
 def test_a_conflict_comes_before_a_closed_request(log: LogStore) -> None:
@@ -165,7 +165,7 @@ def test_a_request_is_open_until_it_is_answered(log: LogStore) -> None:
 
 def test_open_requests_stand_by_position_and_can_be_had_for_one_agent(log: LogStore) -> None:
     add(log, *(event(f"{n}", agent, opens="timer") for n, agent in enumerate(["bob", "ada", "bob"])))
-    assert [(e.agent, e.key) for e in log.open_requests("timer", PARTITION)] == [
+    assert [(e.stream, e.key) for e in log.open_requests("timer", PARTITION)] == [
         ("bob", "0"),
         ("ada", "1"),
         ("bob", "2"),

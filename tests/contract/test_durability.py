@@ -155,7 +155,7 @@ def test_threads_read_while_others_append_and_see_no_half_of_an_append(log: LogS
         cursor = nth(0)
         while cursor < nth(200):
             found, cursor = log.tail(cursor, 1000)
-            assert [e.agent for e in found] == ["ada", "bob"] * (len(found) // 2)
+            assert [e.stream for e in found] == ["ada", "bob"] * (len(found) // 2)
         writing.result()
     assert_sound(log)
 

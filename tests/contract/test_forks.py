@@ -44,7 +44,7 @@ def test_a_fork_goes_on_from_its_parents_seq_and_hash(log: LogStore) -> None:
 def test_a_stream_and_what_it_goes_on_from_are_read_as_one(family: LogStore) -> None:
     assert keys(family.read("fay")) == ["e1", "e2", "e3", "f1", "f2", "f3"]
     assert keys(family.read("gus")) == ["e1", "e2", "e3", "f1", "f2", "g1", "g2"]
-    assert [e.agent for e in family.read("gus")] == ["ada"] * 3 + ["fay"] * 2 + ["gus"] * 2
+    assert [e.stream for e in family.read("gus")] == ["ada"] * 3 + ["fay"] * 2 + ["gus"] * 2
     assert keys(family.read("ada")) == ["e1", "e2", "e3", "e4", "e5"]
     assert_sound(family)
 
@@ -85,7 +85,7 @@ def test_a_head_is_of_the_forks_own_events(family: LogStore) -> None:
     assert head is not None
     last = family.read("gus")[-1]
     assert (head.seq, head.hash, head.position) == (7, last.hash, last.position)
-    assert [(h.agent, h.seq) for h in family.heads()] == [("ada", 5), ("fay", 6), ("gus", 7)]
+    assert [(h.stream, h.seq) for h in family.heads()] == [("ada", 5), ("fay", 6), ("gus", 7)]
 
 
 def test_the_lineage_has_the_nearest_first(family: LogStore) -> None:
@@ -116,7 +116,7 @@ def test_keys_and_open_requests_are_a_streams_own(log: LogStore) -> None:
     assert outcomes(add(log, event("asked", "fay", opens="turn"))) == ["appended"]
     assert outcomes(add(log, event("a:asked", "fay", closes="asked"))) == ["appended"]
     assert keys(log.open_requests("turn", PARTITION)) == ["asked"]
-    assert log.open_requests("turn", PARTITION)[0].agent == "ada"
+    assert log.open_requests("turn", PARTITION)[0].stream == "ada"
 
 
 def test_a_parents_snapshots_serve_its_fork_up_to_where_it_begins(log: LogStore) -> None:

@@ -59,8 +59,8 @@ def test_one_event_by_key_and_one_hash_by_seq(log: LogStore) -> None:
 def test_heads_stand_by_name_and_can_be_paged(log: LogStore) -> None:
     agents = ["b", "a", "Z", "é", "a/1", "\U0001f600", "\uffee"]
     add(log, *(event("1", agent) for agent in agents))
-    assert [head.agent for head in log.heads()] == sorted(agents)
-    assert [head.agent for head in log.heads(after="a", limit=2)] == ["a/1", "b"]
+    assert [head.stream for head in log.heads()] == sorted(agents)
+    assert [head.stream for head in log.heads(after="a", limit=2)] == ["a/1", "b"]
     assert log.heads(limit=0) == []
     assert_sound(log)
 
@@ -82,7 +82,7 @@ def test_a_tail_walks_the_partition_in_batches(log: LogStore) -> None:
     first, cursor = log.tail(nth(0), 2)
     assert (keys(first), cursor) == (["e1", "e2"], nth(2))
     second, cursor = log.tail(cursor, 3)
-    assert ([(e.agent, e.key) for e in second], cursor) == ([("ada", "e3"), ("bob", "e1"), ("bob", "e2")], nth(5))
+    assert ([(e.stream, e.key) for e in second], cursor) == ([("ada", "e3"), ("bob", "e1"), ("bob", "e2")], nth(5))
     assert log.tail(cursor, 2) == ([], nth(5))
     assert log.tail(nth(1), 0) == ([], nth(1))
 

@@ -16,7 +16,7 @@ def test_what_can_be_taken_is_taken(log: LogStore) -> None:
     add(log, event("tea", opens="alarm"), event("more"))
     moved = (event("fork", "fay"), event("tea", "fay", opens="alarm"), event("gone", closes="tea"))
     assert outcomes(add(log, *moved, forks=FAY, expected={"ada": 2}, together=True)) == ["appended"] * 3
-    assert [(each.agent, each.key) for each in log.open_requests("alarm", PARTITION)] == [("fay", "tea")]
+    assert [(each.stream, each.key) for each in log.open_requests("alarm", PARTITION)] == [("fay", "tea")]
     assert outcomes(add(log, *moved, forks=FAY, expected={"ada": 2}, together=True)) == ["duplicate"] * 3
     assert_sound(log)
 
@@ -28,9 +28,9 @@ def test_where_one_stream_is_refused_no_other_is_taken(
 ) -> None:
     add(log, *events(2))
     drafts = [event("gone", closes=closes), event("fork", "fay")]
-    drafts.sort(key=lambda each: each.agent != first)
+    drafts.sort(key=lambda each: each.stream != first)
     answers = add(log, *drafts, forks=FAY, expected={"ada": expected}, together=True)
-    assert {each.agent: answer.outcome for each, answer in zip(drafts, answers, strict=True)} == {
+    assert {each.stream: answer.outcome for each, answer in zip(drafts, answers, strict=True)} == {
         "ada": why,
         "fay": "withheld",
     }

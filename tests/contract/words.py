@@ -66,16 +66,16 @@ def assert_sound(log: LogReader) -> None:
     assert [e.position for e in everything] == [nth(number) for number in range(1, len(everything) + 1)]
     assert end == log.position(PARTITION) == nth(len(everything))
     heads = log.heads()
-    assert [head.agent for head in heads] == sorted({e.agent for e in everything})
+    assert [head.stream for head in heads] == sorted({e.stream for e in everything})
     for head in heads:
-        stream = log.read(head.agent)
-        own = [e for e in stream if e.agent == head.agent]
-        assert own == [e for e in everything if e.agent == head.agent]
+        stream = log.read(head.stream)
+        own = [e for e in stream if e.stream == head.stream]
+        assert own == [e for e in everything if e.stream == head.stream]
         assert [e.seq for e in stream] == list(range(1, len(stream) + 1))
         running = GENESIS
         for e in stream:
             running = chain(running, e.seq, e)
-            assert e.hash == running == log.hash_at(head.agent, e.seq)
+            assert e.hash == running == log.hash_at(head.stream, e.seq)
         first, last = own[0], own[-1]
         assert (head.seq, head.hash, head.position) == (last.seq, last.hash, last.position)
         assert (head.created_ms, head.updated_ms) == (first.time, last.time)

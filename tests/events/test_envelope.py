@@ -11,7 +11,7 @@ from tests.worlds.positions import nth
 DRAFT = Draft("ada", 1_700_000_000_000, "MessageSent", 1, "t1.0", b"\x81\xa4text\xa2hi", 1, "t1", "inference", "t0")
 
 OTHER = {
-    "agent": "bob",
+    "stream": "bob",
     "time": 1_700_000_000_001,
     "kind": "MessageSeen",
     "version": 2,

@@ -97,7 +97,7 @@ def test_events_that_were_taken_are_taken_once() -> None:
 
 def test_an_agent_that_cannot_be_folded_is_set_down_and_the_others_are_served() -> None:
     good, bad = Story().says("Hi."), Story().says("Hi.")
-    torn = [replace(each, agent="bob") for each in bad.log.read(AGENT)]
+    torn = [replace(each, stream="bob") for each in bad.log.read(AGENT)]
     torn[3] = replace(torn[3], body=b"\xc1")
     desk = InferenceDesk()
     jobs, _ = desk.take([*torn, *good.log.read(AGENT)])

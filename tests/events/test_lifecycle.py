@@ -71,7 +71,7 @@ def test_an_agent_that_is_taken_back_goes_on() -> None:
 
 def test_the_log_lists_the_retired_and_no_alarm_of_theirs() -> None:
     story = Story().sets(TEA).retires("on holiday")
-    assert [envelope.agent for envelope in story.log.open_requests("retirement", FIRST_PARTITION)] == [AGENT]
+    assert [envelope.stream for envelope in story.log.open_requests("retirement", FIRST_PARTITION)] == [AGENT]
     assert not story.log.open_requests("alarm", FIRST_PARTITION)
     assert story.the(AgentRetired) == AgentRetired(reason="on holiday", timers=(TEA,))
     assert story.the(TimerCancelled).timer_id == "tea"

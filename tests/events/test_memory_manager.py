@@ -61,7 +61,7 @@ class Partition:
     def append(self, plan: Plan) -> list[str]:
         """Append a plan, and settle it; the agents that are behind."""
         answers = self.log.append([Append(plan.drafts, plan.expected, ("memory", plan.position))])[0]
-        return self.manager.settle([(d.agent, a.outcome) for d, a in zip(plan.drafts, answers, strict=True)])
+        return self.manager.settle([(d.stream, a.outcome) for d, a in zip(plan.drafts, answers, strict=True)])
 
     def plan(self, limit: int = 512) -> Plan:
         plan = self.manager.plan(START_MS, limit)
@@ -204,7 +204,7 @@ def test_a_state_that_cannot_be_decided_is_set_down_and_the_others_go_on() -> No
     state = partition.held("ada")
     settings = msgspec.structs.replace(state.settings, token_margin=float("nan"))
     partition.manager.states.put(msgspec.structs.replace(state, settings=settings))
-    assert {made.agent for made in partition.plan().drafts} == {"bob"}
+    assert {made.stream for made in partition.plan().drafts} == {"bob"}
     assert set(partition.manager.broken) == {"ada"}
 
 

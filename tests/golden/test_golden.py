@@ -69,7 +69,7 @@ def test_a_file_is_of_the_format_that_it_is_named_after(golden: tuple[str, list[
 
 def test_a_golden_log_is_proved_whole(golden: tuple[str, list[Envelope]]) -> None:
     name, stream = golden
-    proof = replay(stream[0].agent, stream)
+    proof = replay(stream[0].stream, stream)
     assert proof.difference is None, f"{name}: {proof.difference}"
     assert proof.events == len(stream)
     assert proof.contexts == sum(envelope.kind in {"InferenceCompleted", "InferenceFailed"} for envelope in stream)
@@ -77,7 +77,7 @@ def test_a_golden_log_is_proved_whole(golden: tuple[str, list[Envelope]]) -> Non
 
 def test_it_folds_to_the_state_that_it_always_folded_to(golden: tuple[str, list[Envelope]]) -> None:
     name, stream = golden
-    state = replay(stream[0].agent, stream).state
+    state = replay(stream[0].stream, stream).state
     assert state is not None
     assert hashlib.sha256(to_bytes(state)).hexdigest() == STATES[name, FOLD]
 

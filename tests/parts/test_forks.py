@@ -52,7 +52,7 @@ def test_a_fork_in_the_middle_of_a_turn_goes_on_when_it_is_resumed(tmp_path: Pat
             for seq in in_turn:
                 name = f"fay-{seq}"
                 await system.client.fork("ada", name, at=seq)
-                assert [e.agent for e in await system.log.read(name, after=seq)] == [name]
+                assert [e.stream for e in await system.log.read(name, after=seq)] == [name]
                 (ticket,) = await system.client.resume(name)
                 reply = await system.ended(ticket)
                 assert (reply.agent, reply.reason, reply.steps) == (name, whole.reason, whole.steps), seq
@@ -125,6 +125,6 @@ def test_what_cannot_be_forked_is_refused(
             await system.born("ada")
             with pytest.raises(error, match=says):
                 await system.client.fork(agent, name, at=at)
-            assert [head.agent for head in await system.client.agents()] == ["ada"]
+            assert [head.stream for head in await system.client.agents()] == ["ada"]
 
     run(scenario())

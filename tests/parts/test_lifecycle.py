@@ -204,8 +204,8 @@ def test_who_is_retired_is_listed_on_demand_alone(tmp_path: Path) -> None:
             await here.born("ada")
             await here.born("ben")
             await here.client.retire(["ada"])
-            assert [head.agent for head in await here.client.agents()] == ["ben"]
-            assert [head.agent for head in await here.client.agents(retired=True)] == ["ada", "ben"]
+            assert [head.stream for head in await here.client.agents()] == ["ben"]
+            assert [head.stream for head in await here.client.agents(retired=True)] == ["ada", "ben"]
             await here.client.reinstate(["ada"])
             assert len(await here.client.agents()) == 2
 

@@ -39,8 +39,8 @@ def mine(system: Parts, minutes: int = 5, every_s: int = 0) -> Timer:
 
 async def fired(system: Parts) -> list[Envelope]:
     """What rang, each in the agent in whose own stream it did."""
-    agents = [head.agent for head in await system.client.agents()]
-    return [e for agent in agents for e in await system.envelopes(agent, "TimerFired") if e.agent == agent]
+    agents = [head.stream for head in await system.client.agents()]
+    return [e for agent in agents for e in await system.envelopes(agent, "TimerFired") if e.stream == agent]
 
 
 async def rung(system: Parts) -> dict[str, list[int]]:
@@ -49,7 +49,7 @@ async def rung(system: Parts) -> dict[str, list[int]]:
     for envelope in await fired(system):
         event = decode(envelope)
         assert isinstance(event, TimerFired)
-        found.setdefault(envelope.agent, []).append((event.timer.due_ms - START_MS) // MINUTE_MS)
+        found.setdefault(envelope.stream, []).append((event.timer.due_ms - START_MS) // MINUTE_MS)
     return found
 
 
@@ -85,8 +85,8 @@ def test_a_timer_goes_over_once_with_an_event_in_each(tmp_path: Path) -> None:
             undone = await system.client.undo("ada")
             assert (undone.moved, undone.dropped) == ((timer,), ())
             assert await system.events("ada", "TimerCancelled") == [TimerCancelled(timer_id="mine", moved_to="ada-2")]
-            (taken,) = [e for e in await system.envelopes("ada-2", "TimerSet") if e.agent == "ada-2"]
-            assert [e.agent for e in (await system.log.open_requests("alarm")).envelopes] == ["ada-2"]
+            (taken,) = [e for e in await system.envelopes("ada-2", "TimerSet") if e.stream == "ada-2"]
+            assert [e.stream for e in (await system.log.open_requests("alarm")).envelopes] == ["ada-2"]
             assert [t.timer for t in (await system.client.state("ada-2")).alarms] == [timer]
             await system.passes(6)
             assert [e.closes for e in await system.envelopes("ada-2", "TimerFired")] == [taken.key]
@@ -107,7 +107,7 @@ def test_the_same_said_again_leads_to_the_same_contexts(tmp_path: Path) -> None:
             agent = "ada"
             for _ in range(2):
                 await system.says(agent, "remind me")
-                own = [decode(each) for each in await system.log.read(agent) if each.agent == agent]
+                own = [decode(each) for each in await system.log.read(agent) if each.stream == agent]
                 asked = [event.fingerprint for event in own if isinstance(event, InferenceRequested)]
                 timers = [timer.id for timer in await system.client.timers(agent)]
                 said.append((asked, timers))
@@ -281,7 +281,7 @@ def test_over_random_histories_no_timer_rings_in_two_agents(tmp_path: Path, seed
                     case text if text != "undo":
                         await system.says(agent, text)
                 alarms = (await system.log.open_requests("alarm")).envelopes
-                assert {each.agent for each in alarms} <= {agent}, f"seed {seed}: who was left rings no more"
+                assert {each.stream for each in alarms} <= {agent}, f"seed {seed}: who was left rings no more"
             closed = [each.closes for each in await fired(system)]
             assert len(closed) == len(set(closed)), f"seed {seed}: each rang once"
 

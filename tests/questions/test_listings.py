@@ -22,8 +22,8 @@ def test_agents_are_listed_with_what_waits_and_without_sources(kernel: Kernel) -
     made(kernel, "docs")
     kernel.ask("ada", "One more thing.")
     ada, ben = all_agents(kernel.log)
-    assert (ada.head.agent, ada.waiting, ada.timers, ada.parent) == ("ada", 1, 0, None)
-    assert (ben.head.agent, ben.waiting) == ("ben o'neil", 0)
+    assert (ada.head.stream, ada.waiting, ada.timers, ada.parent) == ("ada", 1, 0, None)
+    assert (ben.head.stream, ben.waiting) == ("ben o'neil", 0)
     assert ada.head.seq == kernel.log.read("ada")[-1].seq
 
 

@@ -45,13 +45,15 @@ class Watch:
     def look(self, log: LogReader) -> None:
         """Take what is new, and check what must hold now."""
         for head in log.heads():
-            stream = self.streams.setdefault(head.agent, Stream(head.agent))
-            assert head.seq >= stream.seq, f"promise 1: {head.agent} lost events after {head.seq}"
+            stream = self.streams.setdefault(head.stream, Stream(head.stream))
+            assert head.seq >= stream.seq, f"promise 1: {head.stream} lost events after {head.seq}"
             if head.seq > stream.seq:
-                for envelope in log.read(head.agent, after=stream.seq):
+                for envelope in log.read(head.stream, after=stream.seq):
                     stream.take(envelope)
-                assert head.hash == stream.replayer.hash, f"section 3: the head of {head.agent} is not its last event"
-                stream.check_open({e.key: e.opens for topic in TOPICS for e in log.open_requests_of(head.agent, topic)})
+                assert head.hash == stream.replayer.hash, f"section 3: the head of {head.stream} is not its last event"
+                stream.check_open(
+                    {e.key: e.opens for topic in TOPICS for e in log.open_requests_of(head.stream, topic)}
+                )
 
     def state(self, agent: str) -> State:
         state = self.streams[agent].replayer.state

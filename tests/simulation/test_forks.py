@@ -61,7 +61,7 @@ def test_a_fork_of_a_fork_goes_on_as_its_parent_did(seed: int, where: list[float
     (parent,) = world.names
     for number, share in enumerate(where):
         places = replayed(world.log, parent)
-        own = [envelope.seq for envelope in world.log.read(parent) if envelope.agent == parent]
+        own = [envelope.seq for envelope in world.log.read(parent) if envelope.stream == parent]
         seq = own[int(share * len(own))]
         fork = Continuation(world.log, parent, seq, f"{parent}+{number}", places)
         if fork.changed_since_asked():

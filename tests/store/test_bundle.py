@@ -59,7 +59,7 @@ def placeless(log: LogReader, agent: str, to: int | None = None) -> list[Envelop
 
 
 def opened(log: LogReader) -> list[tuple[str, str]]:
-    return [(each.agent, each.key) for topic in TOPICS for each in log.open_requests(topic, FIRST_PARTITION)]
+    return [(each.stream, each.key) for topic in TOPICS for each in log.open_requests(topic, FIRST_PARTITION)]
 
 
 @pytest.fixture
@@ -124,7 +124,7 @@ def test_a_source_comes_along_as_far_as_it_was_seen(desk: Desk, tmp_path: Path) 
     position = log.read("ada", 1, 2)[0].position
     assert log.seq_at(stream_of("manuals"), position) == seen, "what was as of an event still is"
     early = read_bundle(exported(desk, tmp_path, at=1))
-    assert [head.agent for head in early.heads()] == ["ada"], "it had no source then"
+    assert [head.stream for head in early.heads()] == ["ada"], "it had no source then"
 
 
 def test_what_the_agent_waits_for_is_open_in_a_bundle(tmp_path: Path) -> None:

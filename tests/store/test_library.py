@@ -40,7 +40,7 @@ def carry_out(
     call = FunctionCalled(
         call="c", name=name, arguments=arguments, max_chars=cap, sources=sources, page_chars=page_chars or cap
     )
-    asked = msgspec.structs.replace(at or desk.tail(nth(0), 1 << 30)[0][-1], agent="ada")
+    asked = msgspec.structs.replace(at or desk.tail(nth(0), 1 << 30)[0][-1], stream="ada")
     returned = look_up(library or Library(desk), asked, call, desk)
     assert len(returned.result) <= cap
     return returned

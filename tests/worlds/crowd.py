@@ -83,7 +83,7 @@ async def waited_for(system: System, agent: str, kind: Kind, *, after: int = 0) 
         batch = await log.tail(position, 1000, 10.0, kinds=frozenset({kind}))
         position = batch.position
         for envelope in batch.envelopes:
-            if envelope.agent == agent and envelope.seq > after:
+            if envelope.stream == agent and envelope.seq > after:
                 return envelope
 
 

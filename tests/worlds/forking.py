@@ -162,4 +162,4 @@ def _is_adoption(before: State, envelope: Envelope) -> bool:
 def _again(envelope: Envelope, name: str) -> Draft:
     """What came from outside, for the fork."""
     fields = {field: getattr(envelope, field) for field in Draft.__struct_fields__}
-    return Draft(**{**fields, "agent": name})
+    return Draft(**{**fields, "stream": name})

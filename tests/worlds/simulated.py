@@ -176,7 +176,7 @@ def searched(log: InMemoryLog, asked: Envelope, call: FunctionCalled) -> Functio
     """A plain search of what was said before."""
     said = [
         e
-        for e in log.read(asked.agent, to=asked.seq)
+        for e in log.read(asked.stream, to=asked.seq)
         if e.kind in {"UserMessageReceived", "MessageSent"} and e.seq not in call.hidden
     ]
     result = f"Showing {min(5, len(said))} of {len(said)} results" + " found" * 50
@@ -270,7 +270,7 @@ class World:
         """A memory manager that has just started: it reads its cursor, and what is owed."""
         manager = MemoryManager(count, offset_s, capacity=2, snapshot_every=12)
         manager.position = self.log.cursor("memory", FIRST_PARTITION)
-        for agent in dict.fromkeys(envelope.agent for envelope in self.log.open_requests("turn", FIRST_PARTITION)):
+        for agent in dict.fromkeys(envelope.stream for envelope in self.log.open_requests("turn", FIRST_PARTITION)):
             state = load(self.log, agent)
             assert state is not None, "promise 1: an open input has a stream"
             manager.owe(state)
@@ -280,7 +280,7 @@ class World:
         return InferenceDesk(capacity=2), [self.log.position(FIRST_PARTITION)]
 
     def _append(self, *drafts: Draft, expected: int | None = None) -> list[Appended]:
-        wanted = {} if expected is None else {draft.agent: expected for draft in drafts}
+        wanted = {} if expected is None else {draft.stream: expected for draft in drafts}
         return self.log.append([Append(drafts, wanted)])[0]
 
     def _chance(self, share: float, accident: str) -> bool:
@@ -338,7 +338,7 @@ class World:
             self._take_up(envelope, index)
 
     def _take_up(self, envelope: Envelope, index: int) -> None:
-        state = load(self.log, envelope.agent, to=envelope.seq)
+        state = load(self.log, envelope.stream, to=envelope.seq)
         event = decode(envelope)
         assert state is not None and isinstance(event, InferenceRequested), "an open inference has its request"
         self.jobs.append((job(state, envelope, event), index))
@@ -416,7 +416,7 @@ class World:
         event = decode(alarm)
         assert isinstance(event, TimerSet), "an alarm is a timer that was set"
         gone = TimerCancelled(timer_id=event.timer.id)
-        self._append(draft(alarm.agent, self.now_ms, gone, key=f"cancel:{alarm.key}", closes=alarm.key))
+        self._append(draft(alarm.stream, self.now_ms, gone, key=f"cancel:{alarm.key}", closes=alarm.key))
 
     stops = True
     """Whether clients sometimes stop the turn that runs, or cancel a timer."""
@@ -455,7 +455,7 @@ class World:
             return True
         if self._chance(0.03, "the log's answer got lost"):
             answers = self.log.append([append])[0]
-        for agent in manager.settle([(d.agent, a.outcome) for d, a in zip(plan.drafts, answers, strict=True)]):
+        for agent in manager.settle([(d.stream, a.outcome) for d, a in zip(plan.drafts, answers, strict=True)]):
             self.accidents["a plan was overtaken"] += 1
             state = load(self.log, agent)
             assert state is not None, "promise 1: a stream that was appended to is there"
@@ -521,11 +521,11 @@ class World:
             call = decode(asked)
             assert isinstance(call, FunctionCalled), "the timer is asked by FunctionCalled"
             timer = timer_of(asked, call)
-            setting = draft(asked.agent, self.now_ms, TimerSet(timer=timer), key=f"set:{timer.id}", opens="alarm")
+            setting = draft(asked.stream, self.now_ms, TimerSet(timer=timer), key=f"set:{timer.id}", opens="alarm")
             self._answer(asked, FunctionReturned(call=call.call, result=f"Timer {timer.id} is set."), setting)
             return True
         for alarm in self.log.open_requests("alarm", FIRST_PARTITION):
-            if self.sequential and (self.scripts[alarm.agent] or self.log.open_requests_of(alarm.agent, "turn")):
+            if self.sequential and (self.scripts[alarm.stream] or self.log.open_requests_of(alarm.stream, "turn")):
                 continue
             if self._chance(0.7, "a timer was late"):
                 return True
@@ -533,7 +533,7 @@ class World:
             assert isinstance(event, TimerSet), "an alarm is a timer that was set"
             key = answer_key(alarm.key)
             fired = draft(
-                alarm.agent, event.timer.due_ms, TimerFired(timer=event.timer), key=key, opens="turn", closes=alarm.key
+                alarm.stream, event.timer.due_ms, TimerFired(timer=event.timer), key=key, opens="turn", closes=alarm.key
             )
             self._append(fired)
             return True

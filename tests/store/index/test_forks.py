@@ -65,7 +65,7 @@ class Family(Journal):
         return [
             envelope
             for part in parts(stream, self.lineages.get(stream, []))
-            for envelope in super(Family, self).read(part.agent, max(after, part.after), min(to, part.to), kinds=kinds)
+            for envelope in super(Family, self).read(part.stream, max(after, part.after), min(to, part.to), kinds=kinds)
         ]
 
 

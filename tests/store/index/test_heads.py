@@ -27,12 +27,12 @@ class Log:
     asked: int = 0
 
     def add(self, stream: str, kind: Kind) -> None:
-        seq = sum(event.agent == stream for event in self.events) + 1
+        seq = sum(event.stream == stream for event in self.events) + 1
         position = len(self.events) + 1
         self.events.append(place(Draft(stream, 0, kind, 1, f"k{position}", b""), seq, nth(position), GENESIS))
 
     def seqs(self, stream: str, test: Callable[[Envelope], bool]) -> list[int]:
-        return [event.seq for event in self.events if event.agent == stream and test(event)]
+        return [event.seq for event in self.events if event.stream == stream and test(event)]
 
     def seq_at(self, agent: str, position: Position) -> int:
         self.asked += 1

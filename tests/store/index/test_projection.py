@@ -290,7 +290,7 @@ def test_results_as_of_n_do_not_change_when_more_is_applied(tmp_path: Path) -> N
     journal = chatter(120)
     index = open_index(tmp_path / "memory", journal)
     cut = 200
-    seqs = {agent: max(e.seq for e in journal.events[:cut] if e.agent == agent) for agent in AGENTS}
+    seqs = {agent: max(e.seq for e in journal.events[:cut] if e.stream == agent) for agent in AGENTS}
     feed(index, journal, to=cut)
     before = {agent: answers(index, (agent,), as_of=seqs[agent]) for agent in AGENTS}
     feed(index, journal)
@@ -302,7 +302,7 @@ def test_results_as_of_n_do_not_change_when_more_is_applied(tmp_path: Path) -> N
 def test_results_do_not_depend_on_other_agents(tmp_path: Path) -> None:
     journal = chatter(120)
     alone = Journal()
-    alone.events = [e for e in journal.events if e.agent == "ann"]
+    alone.events = [e for e in journal.events if e.stream == "ann"]
     together, apart = open_index(tmp_path / "together", journal), open_index(tmp_path / "apart", alone)
     feed(together, journal)
     apart.apply(alone.events, nth(journal.position))
