@@ -362,7 +362,8 @@ class Loader:
     async def _append(self, drafts: Sequence[Draft], expected: Mapping[str, int] | None = None) -> list[Appended]:
         append = Append(tuple(drafts), expected or {})
         answers = await self._patiently(lambda: self._log.append(append))
-        self._position = max((a.position for a in answers if a.position), default=self._position)
+        there = (self._position, *(answer.position for answer in answers))
+        self._position = max((each for each in there if each), default=None)
         return answers
 
     async def _patiently(self, attempt: Callable[[], Awaitable[T]]) -> T:

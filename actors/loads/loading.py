@@ -32,8 +32,8 @@ class Loaded(msgspec.Struct, frozen=True):
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """What a load did. `position`: of the last event of it in the log (None: nothing of it was
-    appended). `told`: agents that got an upload event.
+    """What a load did. `position`: of its last event in the log (None: it has none). `told`: agents that got an upload
+    event.
 
     `same`: the paths of what was loaded though its bytes are there already, each with the path where they are.
     """

@@ -207,11 +207,14 @@ class SqliteReader:
         return next(iter(self._envelopes(query, (agent, agent, key))), None)
 
     def _envelopes(self, query: str, values: tuple[object, ...]) -> list[Envelope]:
-        partition = self.partition
+        here = self.partition
         with self._reading_turn, reported(self.path):
+            rows = self._reading.execute(query, values)
             return [
-                Envelope(agent, seq, Position(partition, number), *rest)
-                for agent, seq, number, *rest in self._reading.execute(query, values)
+                Envelope(
+                    agent, seq, Position(here, number), time, kind, version, key, body, turn, cause, opens, closes, hash
+                )
+                for agent, seq, number, time, kind, version, key, body, turn, cause, opens, closes, hash in rows
             ]
 
     def _rows(self, query: str, values: tuple[object, ...]) -> list[tuple[Any, ...]]:

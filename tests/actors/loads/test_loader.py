@@ -138,6 +138,7 @@ def test_what_is_there_is_skipped_and_nothing_is_told_again(place: Place) -> Non
     again = place.load(agents=("ada",))
     assert (again.skipped, again.loaded, again.told, again.attached, again.passages) == (("a.txt",), (), (), (), 0)
     assert place.log.position(FIRST_PARTITION) == position
+    assert first.position == position == again.position, "its word to the agents is there already"
     (upload,) = place.uploads("ada")
     assert upload.source == "manuals"
     assert upload.detail.startswith(f"1 document, {first.passages} passages: a.txt. Search them with")
