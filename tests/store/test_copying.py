@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from palimpsest.events.envelope import Draft
 from palimpsest.events.errors import BadInput, LogDamaged
