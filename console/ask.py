@@ -30,7 +30,7 @@ from palimpsest.console.options import INTERRUPTED, address_option, complain, da
 from palimpsest.console.preflight import check_own, state_of
 from palimpsest.console.show import names_of, on_terminal, print_json
 from palimpsest.console.talk import ending, is_failed, notes
-from palimpsest.events.errors import AgentIsRetired, BadInput
+from palimpsest.events.errors import AgentIsRetired, BadInput, PalimpsestError
 from palimpsest.questions.asked import TurnPlaces, places, text_at
 from palimpsest.questions.plain import plain
 from palimpsest.questions.texts import printable
@@ -43,6 +43,8 @@ if TYPE_CHECKING:
 
 TURN_FAILED: Final = 1
 TIMED_OUT: Final = 124
+LOOK_S: Final = 5.0
+"""So long the log is asked at most for what is only told beside the answer."""
 WRITTEN_HOW: Final = ("text", "json", "stream-json")
 
 
@@ -259,8 +261,13 @@ class Asking:
             _aside(self._question, f"({piece.text})")
 
     async def _end(self, reply: Reply) -> int:
-        found = (await self._look(reply.input)).places
-        self._print(reply, found)
+        if self._question.written == "text":
+            for message in reply.messages:
+                sys.stdout.write(shown(message) + "\n")
+            sys.stdout.flush()
+        found = await self._places(reply.input)
+        if self._question.written != "text":
+            self._line("reply", {**self._names(self._ticket), **plain(reply), "seqs": plain(found)})
         for note in notes(reply):
             _aside(self._question, note)
         end = ending(reply)
@@ -271,21 +278,20 @@ class Asking:
             return INTERRUPTED
         return TURN_FAILED if is_failed(reply) else 0
 
-    def _print(self, reply: Reply, found: TurnPlaces) -> None:
-        if self._question.written == "text":
-            for message in reply.messages:
-                sys.stdout.write(shown(message) + "\n")
-        else:
-            fields = {**self._names(self._ticket), **plain(reply), "seqs": plain(found)}
-            self._line("reply", fields)
-        sys.stdout.flush()
+    async def _places(self, seq: int) -> TurnPlaces:
+        """Where to look at the turn of an input; its own place alone, where the log does not answer now."""
+        try:
+            async with asyncio.timeout(LOOK_S):
+                return (await self._look(seq)).places
+        except (TimeoutError, PalimpsestError):
+            return TurnPlaces(input=seq)
 
     async def _late(self, *, stays: bool) -> int:
         """No answer came in time."""
         assert self._ticket is not None, "the time runs from the sending on"
         asked, ticket = self._question, self._ticket
         if asked.written != "text":
-            found = plain((await self._look(ticket.seq)).places)
+            found = plain(await self._places(ticket.seq))
             self._line("timeout", {**self._names(ticket), "messages": [], "reason": "timeout", "seqs": found})
         goes_on = "The turn goes on" if stays else "The turn goes on with the next command that runs on this folder"
         follow = typed("events", asked.agent, "--turn", str(ticket.seq))

@@ -21,6 +21,11 @@ NAME: Final = "palimpsest"
 DATA: Final = "palimpsest.data"
 BUNDLE: Final = "palimpsest.bundle"
 """What `--data` and `--bundle` say is kept under these names, in the call's context."""
+LOOKING: Final = frozenset(
+    ("agents", "bisect", "blame", "context", "diff", "events", "format", "replay", "rerun", "search", "show", "sources",
+     "state", "timezone", "transcript", "view", "why")
+)  # fmt: skip
+"""The commands that can look into a bundle, and not only at one."""
 
 
 def called(argv0: str, interpreter: str, which: Callable[[str], str | None] = shutil.which) -> str:
@@ -57,14 +62,19 @@ PROGRAM: Final = called(sys.argv[0], sys.executable)
 
 def as_typed(text: str) -> str:
     """A text with the commands that it names as they can be typed, where it names more than a command alone."""
-    where = shlex.join(log_options())
-    whole = _commands().sub(lambda found: _whole(found[1] or found[2], where), text)
+    whole = _commands().sub(lambda found: _whole(found[1] or found[2]), text)
     return whole.replace(f"`{NAME} ", f"`{PROGRAM} ")
 
 
-def _whole(command: str, where: str) -> str:
-    says = not where or "--data" in command or "--bundle" in command
-    return f"`{PROGRAM} {command}{'' if says else f' {where}'}`"
+def _whole(command: str) -> str:
+    """A command with what says where the log is: --data goes before any of them, --bundle after those that have it."""
+    data, bundle = given_data(), given_bundle()
+    if "--data" in command or "--bundle" in command:
+        return f"`{PROGRAM} {command}`"
+    if bundle:
+        looks = command.split(maxsplit=1)[0] in LOOKING
+        return f"`{PROGRAM} {command}{f' --bundle {shlex.quote(str(bundle))}' if looks else ''}`"
+    return f"`{PROGRAM}{f' --data {shlex.quote(str(data))}' if data else ''} {command}`"
 
 
 @cache

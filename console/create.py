@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -149,8 +150,8 @@ async def _make(made: Birth, address: str) -> None:
             await create(log, [made])
         except AgentExists:
             raise BadInput(
-                f"There is an agent '{made.agent}' already; nothing was changed. `palimpsest show {made.agent}` shows "
-                f"it, and `palimpsest set {made.agent} KEY=VALUE` changes its settings."
+                f"There is an agent '{made.agent}' already; nothing was changed. `palimpsest show {quote(made.agent)}` "
+                f"shows it, and `palimpsest set {quote(made.agent)} KEY=VALUE` changes its settings."
             ) from None
 
 

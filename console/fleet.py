@@ -106,8 +106,10 @@ def _yaml(file: Path, text: str) -> dict[str, Any]:
     import yaml
 
     try:
-        twice = _twice(yaml.compose(text, yaml.SafeLoader), set())
-        parsed = yaml.safe_load(text)
+        loader = yaml.SafeLoader(text)
+        node = loader.get_single_node()
+        twice = _twice(node, set())
+        parsed = None if node is None else loader.construct_document(node)
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         raise BadInput(f"{file} is no YAML: {one_line(str(error), 300)}.") from None
     if twice is not None:
@@ -124,8 +126,8 @@ def _twice(node: Any, seen: set[int]) -> str | None:
     seen.add(id(node))
     if node.id == "sequence":
         return next(filter(None, (_twice(each, seen) for each in node.value)), None)
-    names = Counter(key.value for key, _ in node.value if isinstance(key.value, str) and key.value != "<<")
-    twice = (name for name, times in names.items() if times > 1)
+    names = Counter((key.tag, key.value) for key, _ in node.value if isinstance(key.value, str))
+    twice = (name for (_, name), times in names.items() if times > 1)
     return next(chain(twice, filter(None, (_twice(value, seen) for _, value in node.value))), None)
 
 

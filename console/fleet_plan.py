@@ -12,6 +12,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from itertools import islice
+from shlex import quote
 from typing import Final, Literal
 
 import msgspec
@@ -168,14 +169,15 @@ def _left(wish: Wish, state: State) -> Iterable[str]:
     blocks = {block.label: block for block in state.blocks}
     for label, section in wish.sections.items():
         if label not in blocks:
-            yield f"it has no section '{label}', and gets none: sections are made with the agent (`fork --set` …)"
+            fork = f"`fork {quote(state.agent)} --as NAME --set {label}=TEXT`"
+            yield f"it has no section '{label}', and gets none: sections are made with the agent ({fork})"
         elif section.text is not None and section.text != blocks[label].value:
-            yield f"its section '{label}' is otherwise by now: `blame {state.agent}` shows who wrote it"
+            yield f"its section '{label}' is otherwise by now: `blame {quote(state.agent)}` shows who wrote it"
     if wish.system is not None and wish.system != state.system:
-        fork = f"`fork {state.agent} --set system=@FILE`"
+        fork = f"`fork {quote(state.agent)} --set system=@FILE`"
         yield f"its system text is the one that it was made with: {fork} makes an agent with another"
     if state.retired:
-        yield f"it is retired: `retire --undo {state.agent}` takes it back"
+        yield f"it is retired: `retire --undo {quote(state.agent)}` takes it back"
 
 
 # --- doing it -----------------------------------------------------------------------------------------------------

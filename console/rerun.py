@@ -20,7 +20,7 @@ import click
 import msgspec
 from msgspec.structs import replace
 
-from palimpsest.console.called import given_bundle
+from palimpsest.console.called import as_typed, given_bundle
 from palimpsest.console.inspect import reading
 from palimpsest.console.keys import now_ms, remember
 from palimpsest.console.options import bundle_option, data_folder, index_options, index_settings, json_option
@@ -157,7 +157,7 @@ def _workplace(log: LogReader, plan: RerunPlan) -> Iterator[_Workplace]:
                 return
             except DataFolderBusy as error:
                 click.echo(
-                    f"{worded(error)} So this works on a copy of the agent in memory; --keep FILE keeps the fork.",
+                    as_typed(f"{worded(error)} So this works on a copy in memory; --keep FILE keeps the fork."),
                     err=True,
                 )
         from palimpsest.store.bundles.log import held

@@ -16,12 +16,13 @@ import click
 from msgspec.structs import asdict
 
 from palimpsest.actors.parts.index import drop_index, open_index
-from palimpsest.console.called import given_bundle
+from palimpsest.console.called import as_typed, given_bundle
 from palimpsest.console.inspect import reading
 from palimpsest.console.joining import runs
 from palimpsest.console.options import bundle_option, data_folder, index_options, index_settings, json_option
 from palimpsest.console.progress import bar
 from palimpsest.console.show import Page, many, print_json
+from palimpsest.console.worded import worded
 from palimpsest.events.errors import BadInput, StorageUnavailable
 from palimpsest.events.passages import Hit, HitPage, beside, label
 from palimpsest.events.position import Partition
@@ -116,10 +117,8 @@ def _index(log: LogReader, views: tuple[View, ...]) -> Iterator[Searched]:
     try:
         index = open_index(data_folder().index_path(partition), partition, settings, log)
     except StorageUnavailable as error:
-        click.echo(
-            f"{error} So an index of what this agent sees is built from the log, just for this search.",
-            err=True,
-        )
+        why = as_typed(worded(error))
+        click.echo(f"{why} So an index of what this agent sees is built from the log, just for this search.", err=True)
         with private_index(log, views, settings) as private:
             yield private
         return

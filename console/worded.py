@@ -138,12 +138,12 @@ def _unusable(error: errors.DataFolderUnusable) -> str:
 
 
 def _event_missing(error: errors.EventMissing) -> str:
-    mend = f" (--at {error.whole})" if error.whole else f": `replay {error.agent} --verify` shows more"
+    mend = f" (--at {error.whole})" if error.whole else f": `replay {quote(error.agent)} --verify` shows more"
     return f"{_open(error)}{mend}."
 
 
 def _not_proved(error: errors.BundleNotProved) -> str:
-    more = f"`replay --all --verify --bundle {error.path}` shows more; nothing was imported"
+    more = f"`replay --all --verify --bundle {quote(str(error.path))}` shows more; nothing was imported"
     return f"Event {error.seq} of agent '{error.agent}' is damaged: {error.what} ({more})."
 
 
@@ -174,10 +174,12 @@ _WORDS: Final[Mapping[type[Exception], Callable[[Any], str]]] = {
     errors.AgentSetAside: _set_aside,
     errors.WindowTooSmall: _window_too_small,
     errors.NoSuchEvent: _no_event,
-    errors.NotAnAgent: lambda e: f"{e} `sources {source_of(e.stream)}` and `events {e.stream}` show what it has.",
+    errors.NotAnAgent: lambda e: (
+        f"{e} `sources {quote(source_of(e.stream))}` and `events {quote(e.stream)}` show what it has."
+    ),
     errors.NotAnswered: lambda e: f"{_open(e)} (--at SEQ).",
     errors.HasNoTurns: lambda e: f"{_open(e)}: leave out --turn.",
-    errors.InNoTurn: lambda e: f"{e} `events {e.agent} --from {e.seq}`",
+    errors.InNoTurn: lambda e: f"{e} `events {quote(e.agent)} --from {e.seq}`",
     errors.NoSuchTurn: _no_turn,
     errors.NoIndexAtHand: lambda e: f"{e}: --rank does it",
     errors.NothingToRerun: lambda e: (
@@ -190,7 +192,7 @@ _WORDS: Final[Mapping[type[Exception], Callable[[Any], str]]] = {
     errors.NoBundle: _no_bundle,
     errors.NoBundles: _no_bundles,
     errors.BundleTooLarge: lambda e: (
-        f"The bundle {e.path} is too large to be read in place: `import {e.path}` takes it in."
+        f"The bundle {e.path} is too large to be read in place: `import {quote(str(e.path))}` takes it in."
     ),
     errors.FileExists: lambda e: f"{_open(e)}, or --force to write over it.",
     errors.NameInBundle: lambda e: f"{_open(e)} with --as NAME.",
@@ -199,7 +201,7 @@ _WORDS: Final[Mapping[type[Exception], Callable[[Any], str]]] = {
     errors.BundleNotProved: _not_proved,
     errors.NoPattern: lambda e: f"'{e.pattern}' is no regular expression ({e.why}). Mend it, or use --redact.",
     errors.NothingToMask: lambda e: f"{_open(e)} (--redact TEXT).",
-    errors.NoSuchDocument: lambda e: f"{e} `sources {e.source}` lists all.",
+    errors.NoSuchDocument: lambda e: f"{e} `sources {quote(e.source)}` lists all.",
     errors.PassagesUnusable: _passages,
     errors.PassagesFixed: _passages_fixed,
 }

@@ -1,7 +1,7 @@
 """Where an event stands in the log: its partition, and its number there.
 
 Rules. (1) A partition numbers its events from 1, without a gap; 0 is before the first. (2) Positions of one partition
-have an order. Between those of two there is none: to compare them is a mistake of ours, and raises TypeError. (3) What
+have an order. Between those of two there is none: to compare them is a mistake of ours, and raises OtherPartition. (3) What
 stays within one partition by its nature (a batch, an index) compares numbers.
 """
 
@@ -17,6 +17,10 @@ FIRST_PARTITION: Final = Partition(0)
 """The only one of a data folder."""
 
 
+class OtherPartition(AssertionError):
+    """Something of one partition was asked of another: a mistake of ours, and nobody's input is to blame for it."""
+
+
 class Position(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """An event's place in the log, or how far somebody has read a partition. Written `partition:number`."""
 
@@ -24,7 +28,7 @@ class Position(msgspec.Struct, frozen=True, array_like=True, gc=False):
     number: int
 
     def number_in(self, partition: Partition) -> int:
-        """The number, where the position is one of this partition. Raises TypeError where it is not."""
+        """The number, where the position is one of this partition. Raises OtherPartition where it is not."""
         if self.partition != partition:
             check_same(self.partition, partition)
         return self.number
@@ -63,7 +67,8 @@ def beginning(partition: Partition) -> Position:
 
 
 def check_same(asked: Partition, partition: Partition) -> None:
-    """Raises TypeError where something of one partition is asked of another. (No ValueError: what a function of the
-    model raises as that is told to the model.)"""
+    """Raises OtherPartition where something of one partition is asked of another."""
     if asked != partition:
-        raise TypeError(f"Partition {asked} is asked for in partition {partition}: between the two there is no order.")
+        raise OtherPartition(
+            f"Partition {asked} is asked for in partition {partition}: between the two there is no order."
+        )

@@ -128,7 +128,7 @@ class Door:
             try:
                 while isinstance(said := await frames.received(reader), Ask | Dropped):
                     if isinstance(said, Ask):
-                        await guest.begin(said.id, self._answer(guest, said))
+                        guest.begin(said.id, self._answer(guest, said))
                     else:
                         guest.drop(said.id)
             finally:
@@ -185,6 +185,7 @@ class _Guest:
         self.waits = False
         self._writer = writer
         self._tasks: dict[int, asyncio.Task[None]] = {}
+        self._room = asyncio.Semaphore(MOST_CALLS)
 
     def send(self, frame: frames.Frame | None) -> None:
         if frame is not None and not self._writer.is_closing():
@@ -197,12 +198,15 @@ class _Guest:
             with contextlib.suppress(OSError):
                 await self._writer.drain()
 
-    async def begin(self, id: int, work: Coroutine[Any, Any, None]) -> None:
+    def begin(self, id: int, work: Coroutine[Any, Any, None]) -> None:
         """Work on a call, once there are not too many under way."""
-        if len(self._tasks) >= MOST_CALLS:
-            await asyncio.wait(self._tasks.values(), return_when=asyncio.FIRST_COMPLETED)
-        self._tasks[id] = task = asyncio.create_task(work)
+        self._tasks[id] = task = asyncio.create_task(self._in_turn(work))
         task.add_done_callback(lambda _: self._tasks.pop(id, None))
+        task.add_done_callback(lambda _: work.close())
+
+    async def _in_turn(self, work: Coroutine[Any, Any, None]) -> None:
+        async with self._room:
+            await work
 
     def drop(self, id: int) -> None:
         """Nobody waits for this call any more."""

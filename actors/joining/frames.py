@@ -2,8 +2,8 @@
 
 Rules. (1) Who joins says `Hello`, and is told `Welcome`, with a refusal or without. (2) Each `Ask` is a call of a part
 and has one `CallResult`, in any order; arguments and results cross by the annotations of `actors.links.protocol`. A
-caller that waits no more says so (`Dropped`), and the call is cancelled. (3) After a `Goodbye` the system has ended by
-somebody's wish, and nobody is to start it again for this one.
+caller that waits no more says so (`Dropped`), and the call is let go (what a part has begun, it may go on with).
+(3) After a `Goodbye` the system has ended by somebody's wish, and nobody is to start it again for this one.
 """
 
 from __future__ import annotations

@@ -234,15 +234,14 @@ def _executable(folder: Path) -> Iterator[None]:
 def _imports_inherited() -> Iterator[None]:
     """Let Ray's processes have the import path from their parent. As a `runtime_env`, each worker would start Python
     twice for it."""
-    before = os.environ.get("PYTHONPATH")
-    os.environ["PYTHONPATH"] = _import_path()
+    before, ours = os.environ.get("PYTHONPATH"), _import_path()
+    os.environ["PYTHONPATH"] = ours
     try:
         yield
     finally:
-        if before is None:
-            del os.environ["PYTHONPATH"]
-        else:
-            os.environ["PYTHONPATH"] = before
+        if os.environ.get("PYTHONPATH") == ours:  # nobody else has changed it meanwhile
+            os.environ.pop("PYTHONPATH")
+            os.environ.update({} if before is None else {"PYTHONPATH": before})
 
 
 @contextlib.contextmanager

@@ -163,7 +163,7 @@ class LogReader(Protocol):
     """Reading; any number of readers, also while a writer is at work.
 
     Streams are found whatever partition has them, and a stream's head says which. What has a position is a partition's:
-    what is asked of another partition than the position's raises TypeError.
+    what is asked of another partition than the position's raises OtherPartition.
 
     A fork's stream is read as one: its events up to the fork are its parent's, under the parent's name, and so are
     their hashes and snapshots. Keys and open requests are a stream's own alone.
@@ -233,7 +233,7 @@ class LogReader(Protocol):
         ...
 
     def seq_at(self, agent: str, position: Position) -> int:
-        """The seq of the stream's last event at or before a position (0: it has none there). Raises TypeError where
+        """The seq of the stream's last event at or before a position (0: it has none there). Raises OtherPartition where
         another partition has the stream: there is no "before" between the two."""
         ...
 

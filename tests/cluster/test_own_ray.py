@@ -85,6 +85,20 @@ def test_a_program_ends_in_order_by_a_signal(tmp_path: Path) -> None:
     assert not [left for left in folders() - before if left.name.startswith(f"pal-{program.pid}-")]
 
 
+def test_the_import_path_is_the_programs_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    for before in ("/somewhere", None):
+        if before is None:
+            monkeypatch.delenv("PYTHONPATH")
+        else:
+            monkeypatch.setenv("PYTHONPATH", before)
+        with own_ray._imports_inherited():
+            assert os.environ["PYTHONPATH"].startswith(str(own_ray._home()))
+        assert os.environ.get("PYTHONPATH") == before
+    with own_ray._imports_inherited():
+        os.environ["PYTHONPATH"] = "/of another thread"
+    assert os.environ.pop("PYTHONPATH") == "/of another thread"
+
+
 @pytest.fixture
 def hears_ctrl_c() -> Iterator[None]:
     """What a shell runs in the background does not, nor do its children."""

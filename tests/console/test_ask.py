@@ -184,7 +184,7 @@ def test_an_agent_that_there_is_not_is_named_with_those_near(launched: Launch, t
     printed = launched("ask", "adda", "Hi")
     assert printed.code == 2
     assert "There is no agent 'adda'. Did you mean ada? `" in printed.err
-    assert f"create adda --data {tmp_path / 'data'}` makes one of this name." in printed.err
+    assert f"--data {tmp_path / 'data'} create adda` makes one of this name." in printed.err
     with pytest.raises(BadInput, match="`create bob`"):
         ready(DataFolder(tmp_path / "none"), "bob")
 
@@ -227,3 +227,10 @@ def test_a_question_end_to_end_and_again_by_its_id(tmp_path: Path, capsys: Captu
     seqs = json.loads(first[1].out)["seqs"]
     assert main(("context", "ada", "--at", str(seqs["requests"][0]), *data)) == 0
     assert "What is my name?" in capsys.readouterr().out
+
+
+def test_of_a_clusters_agents_the_cluster_is_asked(call: Launch, tmp_path: Path) -> None:
+    printed = call("--data", str(tmp_path / "none"), "ask", "ada", "Hi", "--address", "127.0.0.1:9")
+    assert printed.code == 2
+    assert "No Ray cluster answers at 127.0.0.1:9: Connection refused." in printed.err
+    assert not (tmp_path / "none").exists()

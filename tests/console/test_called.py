@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from pathlib import Path
 
 import click
 import pytest
 
-from palimpsest.console.called import BUNDLE, DATA, as_typed, called
+from palimpsest.console.called import BUNDLE, DATA, LOOKING, as_typed, called
+from palimpsest.console.main import COMMANDS
+from palimpsest.console.options import LazyGroup
 
 VENV = "/home/ann/app/.venv/bin"
 
@@ -47,8 +50,26 @@ def test_a_command_that_names_no_log_is_said_with_this_calls_options(monkeypatch
     with click.Context(click.Command("x")) as context:
         context.meta[DATA] = Path("/a b")
         assert as_typed("`chat NAME` makes one; see `keys`. `palimpsest down` ends it.") == (
-            "`palimpsest chat NAME --data '/a b'` makes one; see `keys`. `palimpsest down --data '/a b'` ends it."
+            "`palimpsest --data '/a b' chat NAME` makes one; see `keys`. `palimpsest --data '/a b' down` ends it."
         )
         assert as_typed("`import FILE --data DIR` takes it in.") == "`palimpsest import FILE --data DIR` takes it in."
         context.meta[BUNDLE] = Path("b.palimpsest")
         assert as_typed("`events ada --from 3`") == "`palimpsest events ada --from 3 --bundle b.palimpsest`"
+        assert as_typed("`load NAME PATH` makes one.") == "`palimpsest load NAME PATH` makes one."
+
+
+def test_it_is_known_which_commands_look_into_a_bundle() -> None:
+    found = {name for name, command in commands().items() if any("--bundle" in each.opts for each in command.params)}
+    assert found - {"export", "set"} == LOOKING, "these two also take one"
+
+
+@pytest.mark.parametrize("name", sorted(name for section in COMMANDS.values() for name in section))
+def test_every_command_takes_data_before_its_name(name: str) -> None:
+    group = LazyGroup(sections=COMMANDS, help="")
+    with group.make_context("palimpsest", ["--data", "/a b", name, "x"]) as context:
+        assert (context.meta[DATA], context.params) == (Path("/a b"), {})
+
+
+def commands() -> dict[str, click.Command]:
+    places = {name: target.partition(":") for section in COMMANDS.values() for name, (target, _) in section.items()}
+    return {name: getattr(import_module(module), attribute) for name, (module, _, attribute) in places.items()}

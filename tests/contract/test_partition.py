@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from palimpsest.events.position import FIRST_PARTITION, Partition, Position, beginning
+from palimpsest.events.position import FIRST_PARTITION, OtherPartition, Partition, Position, beginning
 from palimpsest.store.logs.contract import LogStore, open_everywhere, partition_of
 from tests.contract.backends import PARTITION
 from tests.contract.conftest import Open
@@ -60,13 +60,13 @@ Ask = Callable[[LogStore, Partition], object]
 )
 def test_what_is_asked_of_another_partition_is_a_mistake(log: LogStore, ask: Ask, other: Partition) -> None:
     add(log, *events(3))
-    with pytest.raises(TypeError, match=f"Partition {other} is asked for in partition {PARTITION}"):
+    with pytest.raises(OtherPartition, match=f"Partition {other} is asked for in partition {PARTITION}"):
         ask(log, other)
 
 
 @pytest.mark.parametrize("other", OTHERS)
 def test_a_cursor_of_another_partition_is_not_kept_nor_what_comes_with_it(log: LogStore, other: Partition) -> None:
-    with pytest.raises(TypeError):
+    with pytest.raises(OtherPartition):
         add(log, event("1"), cursor=("memory", Position(other, 1)))
     assert (log.position(PARTITION), log.heads()) == (beginning(PARTITION), [])
     add(log, event("1"))

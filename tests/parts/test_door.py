@@ -147,6 +147,22 @@ def test_a_call_that_nobody_waits_for_any_more_is_let_go_there_too() -> None:
     asyncio.run(live())
 
 
+def test_what_nobody_waits_for_makes_room_where_a_guest_asks_too_much(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("palimpsest.actors.joining.door.MOST_CALLS", 2)
+
+    async def live() -> None:
+        async with open_door() as (served, _, path):
+            joined = await guest(path)
+            waiting = [asyncio.create_task(joined.parts.memory.aside(0, 60.0)) for _ in range(3)]
+            assert await asyncio.to_thread(served.memory.waiting.wait, 10)
+            for each in waiting:
+                each.cancel()
+            assert await asyncio.wait_for(joined.parts.memory.aside(3, 0.0), 10) == {"ada": "3"}
+            await joined.stop()
+
+    asyncio.run(live())
+
+
 def test_calls_cross_with_their_types_and_errors_with_their_fields() -> None:
     async def live() -> None:
         async with open_door() as (served, _, path):

@@ -129,6 +129,6 @@ def test_an_altered_event_is_not_copied() -> None:
     bad = InMemoryLog(volume)
     target = InMemoryLog()
     target.open_epoch()
-    with pytest.raises(LogDamaged, match="event 3"):
+    with pytest.raises(LogDamaged, match="Event 3"):
         copy(bad, target)
     assert target.position(FIRST_PARTITION).number == 0
