@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
+from hashlib import sha256
 from pathlib import Path
-from typing import ClassVar, Protocol
+from typing import Any, ClassVar, Protocol
+
+import psycopg
 
 from palimpsest.store.logs.contract import LogStore
 from palimpsest.store.logs.in_memory import InMemoryLog, Volume
+from palimpsest.store.logs.postgres_log import PostgresLog
 from palimpsest.store.logs.sqlite_log import SqliteLog
+from tests.worlds.postgres_server import contracts_server, contracts_url, execute, named_elsewhere
 
 Stored = tuple[str, int, int, str, bytes]
 """Agent, seq, position, key, body."""
@@ -38,6 +43,10 @@ class Backend(Protocol):
 
     def make_room(self, log: LogStore) -> None: ...
 
+    def remove(self) -> None:
+        """Nothing of it is wanted any more."""
+        ...
+
 
 class InMemory:
     name: ClassVar[str] = "memory"
@@ -59,6 +68,9 @@ class InMemory:
 
     def make_room(self, log: LogStore) -> None:
         """It is never full."""
+
+    def remove(self) -> None:
+        """It goes with its last user."""
 
 
 class InSqlite:
@@ -87,5 +99,56 @@ class InSqlite:
         assert isinstance(log, SqliteLog)
         log.limit_pages(None)
 
+    def remove(self) -> None:
+        """It goes with the test's folder."""
 
-BACKENDS: dict[str, type[Backend]] = {backend.name: backend for backend in (InMemory, InSqlite)}
+
+class InPostgres:
+    """A schema of its own in the server of the tests, named by the folder."""
+
+    name: ClassVar[str] = "postgres"
+    shared: ClassVar[bool] = True
+
+    def __init__(self, folder: Path) -> None:
+        self.schema = f"t{sha256(str(folder).encode()).hexdigest()[:16]}"
+        self.url = f"{contracts_url()}?schema={self.schema}"
+
+    def open(self) -> LogStore:
+        return PostgresLog(self.url)
+
+    def stored(self) -> list[Stored]:
+        rows = self._execute(
+            f"""SELECT s.agent, e.seq, e.position, e.key, e.body FROM {self.schema}.events e
+            JOIN {self.schema}.streams s ON s.id = e.stream ORDER BY e.position"""
+        )
+        return [(agent, seq, position, key.decode(), body) for agent, seq, position, key, body in rows]
+
+    def fill_up(self, log: LogStore) -> bool:
+        """Move the tables to a tablespace on a small disk, and fill that."""
+        del log
+        if named_elsewhere() or not contracts_server().mount_small():
+            return False
+        tables = self._execute(f"SELECT tablename FROM pg_tables WHERE schemaname = '{self.schema}'")
+        self._execute(*(f"ALTER TABLE {self.schema}.{table} SET TABLESPACE small" for (table,) in tables))
+        self._execute(
+            f"ALTER TABLE {self.schema}.events_0 ALTER body SET STORAGE EXTERNAL",  # not compressed
+            f"CREATE TABLE {self.schema}.ballast (page text) TABLESPACE small",
+            f"ALTER TABLE {self.schema}.ballast ALTER page SET STORAGE PLAIN",
+        )
+        page = f"INSERT INTO {self.schema}.ballast VALUES (repeat('x', 8000))"
+        with contextlib.suppress(psycopg.errors.DiskFull):
+            self._execute(*[page] * 1000)
+        return True
+
+    def make_room(self, log: LogStore) -> None:
+        del log
+        self._execute(f"DROP TABLE {self.schema}.ballast", "CHECKPOINT")
+
+    def remove(self) -> None:
+        self._execute(f"DROP SCHEMA IF EXISTS {self.schema} CASCADE")
+
+    def _execute(self, *statements: str) -> list[Any]:
+        return execute(contracts_url(), *statements)
+
+
+BACKENDS: dict[str, type[Backend]] = {backend.name: backend for backend in (InMemory, InPostgres, InSqlite)}

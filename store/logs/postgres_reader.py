@@ -1,0 +1,264 @@
+"""Reading a log in PostgreSQL: any number of readers, on the primary or a standby, while a writer is at work.
+
+Rules: (1) its sessions only read, whatever their user may do; (2) threads read side by side, each on a connection that
+is its own for the time of a query; (3) a connection that was lost (a server that was restarted) is made anew, and what
+was asked is asked once more.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Iterator
+from itertools import starmap
+from typing import Final, Self
+
+import msgspec
+import psycopg
+
+from palimpsest.events.envelope import Envelope
+from palimpsest.events.kinds import Kind
+from palimpsest.events.types import Parent
+from palimpsest.events.vocabulary import Topic
+from palimpsest.store.bundles.manifest import Redacted
+from palimpsest.store.logs.contract import LAST_SEQ, Resting, Snapshot, StreamHead, StreamPart, parts
+from palimpsest.store.logs.postgres_durability import Durability, durability
+from palimpsest.store.logs.postgres_errors import is_lost, reported
+from palimpsest.store.logs.postgres_rows import EVENT_COLUMNS, Row, envelope
+from palimpsest.store.logs.postgres_schema import check_readable
+from palimpsest.store.logs.postgres_session import Connection, reading
+from palimpsest.store.logs.postgres_url import Database, database, in_schema
+
+CONNECTIONS: Final = 4
+"""So many threads read side by side; more wait for one another."""
+
+_LINEAGES_KEPT: Final = 20_000
+_ALL: Final = LAST_SEQ  # as a LIMIT
+
+_STREAM: Final = "JOIN palimpsest.streams s ON s.id = e.stream"
+_READ: Final = f"""SELECT s.agent, {EVENT_COLUMNS} FROM palimpsest.streams s
+    JOIN palimpsest.events e ON e.partition = s.partition AND e.stream = s.id
+    WHERE s.agent = %b AND e.seq > %b AND e.seq <= %b {{wanted}} ORDER BY e.seq LIMIT %b"""
+_FIND: Final = f"""SELECT s.agent, {EVENT_COLUMNS} FROM palimpsest.streams s
+    JOIN palimpsest.events e ON e.partition = s.partition AND e.stream = s.id WHERE s.agent = %b AND e.key = %b"""
+_HASH_AT: Final = """SELECT e.hash FROM palimpsest.streams s
+    JOIN palimpsest.events e ON e.partition = s.partition AND e.stream = s.id WHERE s.agent = %b AND e.seq = %b"""
+_SEQ_AT: Final = """SELECT e.seq FROM palimpsest.streams s
+    JOIN palimpsest.events e ON e.partition = s.partition AND e.stream = s.id
+    WHERE s.agent = %b AND e.seq <= %b AND e.partition = %b AND e.position <= %b ORDER BY e.seq DESC LIMIT 1"""
+_TAIL: Final = f"""SELECT s.agent, {EVENT_COLUMNS} FROM palimpsest.events e {_STREAM}
+    WHERE e.partition = %b AND e.position > %b AND e.position <= %b {{wanted}} ORDER BY e.position LIMIT %b"""
+_OPEN: Final = f"""SELECT s.agent, {EVENT_COLUMNS} FROM palimpsest.requests r
+    JOIN palimpsest.events e ON e.partition = r.partition AND e.position = r.position {_STREAM}
+    WHERE r.partition = %b AND r.topic = %b {{one}} ORDER BY r.position"""
+_HEAD: Final = "SELECT agent, seq, hash, position, created_ms, updated_ms FROM palimpsest.streams"
+_POSITION: Final = "SELECT position FROM palimpsest.partitions WHERE id = %b"
+_CURSOR: Final = "SELECT position FROM palimpsest.cursors WHERE partition = %b AND consumer = %b"
+_SNAPSHOTS: Final = """SELECT s.agent, n.seq, n.chain, n.fold, n.state, n.digest FROM palimpsest.streams s
+    JOIN palimpsest.snapshots n ON n.stream = s.id
+    WHERE s.agent = %b AND n.seq > %b AND n.seq <= %b ORDER BY n.seq DESC LIMIT %b"""
+_REDACTION: Final = """SELECT r.record FROM palimpsest.streams s JOIN palimpsest.redactions r ON r.stream = s.id
+    WHERE s.agent = %b"""
+_LINEAGE: Final = """WITH RECURSIVE line AS (
+        SELECT 0 AS n, s.agent, s.parent, s.parent_seq FROM palimpsest.streams s WHERE s.agent = %b
+    UNION ALL
+        SELECT l.n + 1, p.agent, p.parent, p.parent_seq FROM line l JOIN palimpsest.streams p ON p.id = l.parent)
+    SELECT agent, parent_seq FROM line ORDER BY n"""
+
+_NOTHING: Final = "nothing was read"
+_AGAIN: Final = frozenset({"40001", "40P01"})
+"""A standby that gave a query up for what it had to take in meanwhile."""
+
+
+class PostgresReader:
+    """A `LogReader` over one partition of a log in a database."""
+
+    def __init__(self, database: Database, partition: int = 0) -> None:
+        self.database = database
+        self.partition = partition
+        self._idle: list[Connection] = []
+        self._seats = threading.BoundedSemaphore(CONNECTIONS)
+        self._lending = threading.Lock()
+        self._closed = False
+        self._parts: dict[str, list[StreamPart]] = {}
+        """Of streams that are there: what they are read from never changes."""
+
+    @classmethod
+    def open_readonly(cls, url: str, *, schema: str = "", partition: int = 0) -> PostgresReader:
+        """Open a log for reading, its writer alive or not, on a standby too. Raises NoLog where there is none,
+        BadInput, NewerFormat, LogUnreadable, LogUnavailable."""
+        reader = PostgresReader(database(url, schema), partition)
+        try:
+            with reader._borrowed() as connection:
+                check_readable(connection, reader.database, partition)
+        except BaseException:
+            reader.close()
+            raise
+        return reader
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._closed = True
+        self._let_go()
+
+    def read(
+        self,
+        agent: str,
+        after: int = 0,
+        to: int | None = None,
+        limit: int | None = None,
+        kinds: frozenset[Kind] | None = None,
+    ) -> list[Envelope]:
+        wanted, names = _wanted(kinds)
+        found: list[Envelope] = []
+        for part in self._parts_of(agent):
+            most = _ALL if limit is None else limit - len(found)
+            first, last = max(after, part.after), part.to if to is None else min(to, part.to)
+            if first < last and most:
+                query = _READ.format(wanted=wanted)
+                found += map(envelope, self._rows(query, (part.agent, first, last, *names, most)))
+        return found
+
+    def tail(self, after: int, limit: int, kinds: frozenset[Kind] | None = None) -> tuple[list[Envelope], int]:
+        # The end is read first: what is committed between the two queries is left to the next call, not skipped.
+        end = max(after, self.position())
+        wanted, names = _wanted(kinds)
+        found: list[Envelope] = []
+        if after < end and limit:
+            rows = self._rows(_TAIL.format(wanted=wanted), (self.partition, after, end, *names, limit))
+            found = list(map(envelope, rows))
+        if len(found) < limit:
+            return found, end
+        return found, found[-1].position if found else after
+
+    def head(self, agent: str) -> StreamHead | None:
+        row = self._row(f"{_HEAD} WHERE agent = %b", (agent,))
+        return StreamHead(*row) if row else None
+
+    def heads(self, after: str = "", limit: int | None = None) -> list[StreamHead]:
+        most = _ALL if limit is None else limit
+        rows = self._rows(f"{_HEAD} WHERE agent > %b ORDER BY agent LIMIT %b", (after, most))
+        return list(starmap(StreamHead, rows))
+
+    def position(self) -> int:
+        row = self._row(_POSITION, (self.partition,))
+        return int(row[0]) if row else 0
+
+    def open_requests(self, topic: Topic | Resting, agent: str | None = None) -> list[Envelope]:
+        one = "" if agent is None else "AND s.agent = %b"
+        values = (self.partition, topic, *(() if agent is None else (agent,)))
+        return list(map(envelope, self._rows(_OPEN.format(one=one), values)))
+
+    def cursor(self, consumer: str) -> int:
+        row = self._row(_CURSOR, (self.partition, consumer))
+        return int(row[0]) if row else 0
+
+    def snapshots(self, agent: str, to: int | None = None, limit: int | None = None) -> list[Snapshot]:
+        found: list[Snapshot] = []
+        for part in reversed(self._parts_of(agent)):
+            most = _ALL if limit is None else limit - len(found)
+            last = part.to if to is None else min(to, part.to)
+            if part.after < last and most:
+                found += starmap(Snapshot, self._rows(_SNAPSHOTS, (part.agent, part.after, last, most)))
+        return found
+
+    def redaction(self, agent: str) -> Redacted | None:
+        row = self._row(_REDACTION, (agent,))
+        return msgspec.msgpack.decode(row[0], type=Redacted) if row else None
+
+    def hash_at(self, agent: str, seq: int) -> bytes | None:
+        for part in self._parts_of(agent):
+            if part.after < seq <= part.to:
+                row = self._row(_HASH_AT, (part.agent, seq))
+                return row[0] if row else None
+        return None
+
+    def seq_at(self, agent: str, position: int) -> int:
+        for part in reversed(self._parts_of(agent)):
+            row = self._row(_SEQ_AT, (part.agent, part.to, self.partition, position))
+            if row:
+                return int(row[0])
+        return 0
+
+    def find(self, agent: str, key: str) -> Envelope | None:
+        row = self._row(_FIND, (agent, key.encode()))
+        return envelope(row) if row else None
+
+    def lineage(self, agent: str) -> list[Parent]:
+        found = self._parts_of(agent)
+        return [Parent(agent=part.agent, seq=part.to) for part in reversed(found[:-1])]
+
+    def durability(self) -> Durability:
+        """What the server does for what it acknowledges."""
+        with self._borrowed() as connection, reported(self.database, _NOTHING):
+            return durability(connection)
+
+    def _parts_of(self, agent: str) -> list[StreamPart]:
+        known = self._parts.get(agent)
+        if known is not None:
+            return known
+        line = self._rows(_LINEAGE, (agent,))
+        above = zip(line[1:], line, strict=False)
+        found = parts(agent, [Parent(agent=name, seq=seq) for (name, _), (_, seq) in above])
+        if line:
+            if len(self._parts) >= _LINEAGES_KEPT:
+                self._parts = {}
+            self._parts[agent] = found
+        return found
+
+    # --- connections
+
+    def _row(self, query: str, values: tuple[object, ...]) -> Row | None:
+        rows = self._rows(query, values)
+        return rows[0] if rows else None
+
+    def _rows(self, query: str, values: tuple[object, ...]) -> list[Row]:
+        """The rows of a query; it is asked once more where the connection was lost since it was last used."""
+        statement = in_schema(query, self.database.schema)
+        with reported(self.database, _NOTHING):
+            try:
+                return self._asked(statement, values)
+            except psycopg.OperationalError as error:
+                if not (error.sqlstate in _AGAIN or is_lost(error)):
+                    raise
+                self._let_go()
+            return self._asked(statement, values)
+
+    def _asked(self, statement: bytes, values: tuple[object, ...]) -> list[Row]:
+        with self._borrowed() as connection:
+            return connection.cursor(binary=True).execute(statement, values).fetchall()
+
+    def _let_go(self) -> None:
+        """Connections are lost together: those that idle are made anew too."""
+        with self._lending:
+            idle, self._idle = self._idle, []
+        for connection in idle:
+            connection.close()
+
+    @contextlib.contextmanager
+    def _borrowed(self) -> Iterator[Connection]:
+        """A connection for one thread, for a while."""
+        with self._seats:
+            with self._lending:
+                connection = self._idle.pop() if self._idle else None
+            if connection is None:
+                connection = reading(self.database)
+            try:
+                yield connection
+            finally:
+                with self._lending:
+                    kept = not (self._closed or connection.closed or connection.broken)
+                    if kept:
+                        self._idle.append(connection)
+                if not kept:
+                    connection.close()
+
+
+def _wanted(kinds: frozenset[Kind] | None) -> tuple[str, tuple[object, ...]]:
+    """The condition that an event is of one of these kinds, and its values."""
+    return ("", ()) if kinds is None else ("AND e.kind = ANY (%b::text[])", (sorted(kinds),))
