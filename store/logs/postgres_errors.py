@@ -8,6 +8,7 @@ of libpq's own are passed on only where no password is in them.
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterator, Mapping
 from typing import Final
 
@@ -61,10 +62,9 @@ _REFUSED: Final[Mapping[str, str]] = {
     "PGPASSFILE.",
     "no pg_hba.conf entry": "{name} lets nobody in from here as this user ({error}). Have its pg_hba.conf changed, or "
     "name another user.",
-    "role ": "{name} has no such user ({error}). Name another one, or have it made.",
-    "database ": "There is no such database: {name} ({error}). Name another one, or make it (createdb).",
-    "too many c": "{name} takes no more connections ({error}). Close some, or raise its max_connections.",
-    "remaining connection slots": "{name} takes no more connections ({error}). Close some, or raise its "
+    r'role ".*" does not exist': "{name} has no such user ({error}). Name another one, or have it made.",
+    r'database ".*" does not exist': "There is no such database: {name} ({error}). Name another one, or make it (createdb).",
+    "too many c|remaining connection slots": "{name} takes no more connections ({error}). Close some, or raise its "
     "max_connections.",
     "unsupported startup parameter": "{name} is a pooler ({error}). Name the server itself.",
     "certificate": "{name} cannot be trusted ({error}). Check sslmode, sslrootcert and the host's name.",
@@ -72,7 +72,7 @@ _REFUSED: Final[Mapping[str, str]] = {
     "(HOST1,HOST2).",
     "the database system is": "{name} is not ready ({error}). It is tried again; or wait until it is up.",
 }
-"""What stands in libpq's words -> why a connection was refused, and what to do. It gives no SQLSTATE."""
+"""A pattern in libpq's words -> why a connection was refused, and what to do. It gives no SQLSTATE."""
 
 _NO_ANSWER: Final = "{name} cannot be reached ({error}). Nothing was written. Start it, or check its host and port."
 
@@ -104,7 +104,7 @@ def refusal(error: psycopg.Error, database: Database) -> LogUnavailable:
     """Why no connection could be had."""
     said = database.masked(str(error))
     short = said.rpartition("failed: ")[2].removeprefix("FATAL:").strip().rstrip(".")
-    words = next((words for sign, words in _REFUSED.items() if sign in short), _NO_ANSWER)
+    words = next((words for sign, words in _REFUSED.items() if re.search(sign, short)), _NO_ANSWER)
     return LogUnavailable(words.format(name=database.name, error=short))
 
 

@@ -88,6 +88,10 @@ class PostgresServer:
             process.send_signal(how)
             process.wait(START_S)
 
+    @property
+    def is_running(self) -> bool:
+        return self._process is not None
+
     def restart(self, how: signal.Signals = signal.SIGINT) -> None:
         self.stop(how)
         self.start()
