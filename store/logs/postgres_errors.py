@@ -63,7 +63,7 @@ _REFUSED: Final[Mapping[str, str]] = {
     "no pg_hba.conf entry": "{name} lets nobody in from here as this user ({error}). Have its pg_hba.conf changed, or "
     "name another user.",
     r'role ".*" does not exist': "{name} has no such user ({error}). Name another one, or have it made.",
-    r'database ".*" does not exist': "There is no such database: {name} ({error}). Name another one, or make it (createdb).",
+    r'database ".*" does not exist': "There is no such database: {name} ({error}). Name another one, or have it made.",
     "too many c|remaining connection slots": "{name} takes no more connections ({error}). Close some, or raise its "
     "max_connections.",
     "unsupported startup parameter": "{name} is a pooler ({error}). Name the server itself.",
@@ -90,7 +90,7 @@ def meaning(error: psycopg.Error, database: Database, nothing: str = _NOT_WRITTE
     said = database.masked(error.diag.message_primary or str(error))
     if state in _DAMAGED:
         return LogUnreadable(database.name, said)
-    if isinstance(error, psycopg.DataError) and not state:
+    if isinstance(error, psycopg.DataError):
         return BadInput(f"This cannot be kept in {database.name}: {said}. {nothing.capitalize()}.")
     words = _MEANS.get(state)
     if words is None and (

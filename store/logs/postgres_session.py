@@ -105,4 +105,4 @@ def _check_session(connection: Connection, database: Database) -> None:
         raise BadInput(_POOLED.format(name=database.name))
     encoding = connection.execute(_ENCODING).fetchone()
     if encoding != ("UTF8",):
-        raise BadInput(f"{database.name} has the encoding {encoding}: a log needs one with UTF8 (createdb -E UTF8).")
+        raise BadInput(f"{database.name} has the encoding {encoding}: a log needs one with UTF8. Make one with that.")

@@ -93,7 +93,8 @@ def database(url: str, schema: str = "") -> Database:
     """The database that a URL names. Raises BadInput where it cannot be read; no part of it is repeated then."""
     start, _, query = url.partition("?")
     ours, theirs = _sorted_out(query)
-    parameters = _parsed(f"{start}?{theirs}" if theirs else start) if _is_whole(start) else None
+    whole = _is_whole(start) and "@" not in query
+    parameters = _parsed(f"{start}?{theirs}" if theirs else start) if whole else None
     if parameters is None or not all(port.isdigit() or not port for port in parameters.get("port", "").split(",")):
         raise BadInput(_UNREADABLE)
     schema = schema or ours.get("schema", "")

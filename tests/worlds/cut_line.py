@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import socket
 import threading
 from typing import Literal
@@ -13,6 +14,7 @@ all but the COMMIT and the line stays, silent."""
 
 _COMMIT = b"COMMIT\0"
 """As a statement that is sent, and as what is answered when it is done."""
+_SESSIONS_NUMBER = re.compile(rb"(K\x00\x00\x00.)....", re.DOTALL)
 _BEFORE_ITS_TEXT = 6
 """A message's kind, its length, and the empty name of a statement."""
 
@@ -20,7 +22,9 @@ _BEFORE_ITS_TEXT = 6
 class CutLine:
     """Listens at `port`; what connects is connected to the server's."""
 
-    def __init__(self, server_port: int) -> None:
+    def __init__(self, server_port: int, *, pooled: bool = False) -> None:
+        """`pooled`: sessions have other numbers here than on the server, as a pooler's have."""
+        self._pooled = pooled
         self._server_port = server_port
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = int(self._listener.getsockname()[1])
@@ -74,6 +78,8 @@ class CutLine:
         """From the server to the client."""
         with contextlib.suppress(OSError):
             while data := server.recv(1 << 20):
+                if self._pooled:
+                    data = _SESSIONS_NUMBER.sub(lambda found: found[1] + b"\0\0\0\1", data)
                 if self._cut_at[:1] == ["answered"] and _COMMIT in data:
                     self._cut_at.pop(0)
                     self.at_commit.set()

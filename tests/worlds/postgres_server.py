@@ -44,6 +44,7 @@ max_wal_size = 256MB
 lc_messages = 'C'
 """
 _LETS_IN: Final = """
+host replication postgres 127.0.0.1/32 trust
 host all postgres 127.0.0.1/32 trust
 host all all 127.0.0.1/32 scram-sha-256
 """
@@ -52,29 +53,39 @@ host all all 127.0.0.1/32 scram-sha-256
 class PostgresServer:
     """A server with a folder of its own, which lets its superuser `postgres` in without a password and no other."""
 
-    def __init__(self, binaries: Path) -> None:
+    def __init__(self, binaries: Path, *, standby_of: PostgresServer | None = None) -> None:
         in_memory = os.access(IN_MEMORY, os.W_OK) and shutil.disk_usage(IN_MEMORY).free > ROOM_BYTES
         self.folder = Path(tempfile.mkdtemp(prefix="palimpsest-postgres-", dir=IN_MEMORY if in_memory else None))
         self.small = self.folder / "small"
-        self._binaries = binaries
+        self.binaries = binaries
         self._process: subprocess.Popen[str] | None = None
         self.port = _free_port()
-        self._own(self.folder)
+        self.own(self.folder)
         if not self._can_run():
-            self._binaries = self._copied()
-        initdb = ("-D", str(self.folder / "data"), "-U", "postgres", "--auth=trust", "-E", "UTF8", "--locale=C", "-N")
-        done = subprocess.run(self._as_nobody("initdb", *initdb), capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
-        with (self.folder / "data/postgresql.conf").open("a") as file:
+            self.binaries = self._copied()
+        if standby_of is None:
+            self._run("initdb", "-D", self.data, "-U", "postgres", "--auth=trust", "-E", "UTF8", "--locale=C", "-N")
+        else:
+            self._run("pg_basebackup", "-D", self.data, "-R", "-N", "-c", "fast", "-d", standby_of.url(""))
+        with (self.data / "postgresql.conf").open("a") as file:
             file.write(_SETTINGS.format(port=self.port, fsync="off" if in_memory else "on"))
-        (self.folder / "data/pg_hba.conf").write_text(_LETS_IN)
+        (self.data / "pg_hba.conf").write_text(_LETS_IN)
+
+    @property
+    def data(self) -> Path:
+        return self.folder / "data"
+
+    def _run(self, program: str, *arguments: str | Path) -> None:
+        command = self._as_nobody(program, *map(str, arguments))
+        done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=self.folder)
+        assert done.returncode == 0, done.stderr
 
     def url(self, database: str = "postgres", user: str = "postgres", password: str = "", port: int = 0) -> str:
         secret = f":{password}" if password else ""
         return f"postgresql://{user}{secret}@127.0.0.1:{port or self.port}/{database}"
 
     def start(self) -> None:
-        command = self._as_nobody("postgres", "-D", str(self.folder / "data"))
+        command = self._as_nobody("postgres", "-D", str(self.data))
         self._process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
         ready = threading.Event()
         threading.Thread(target=self._listen, args=(self._process, ready), daemon=True).start()
@@ -128,7 +139,7 @@ class PostgresServer:
             for line in process.stderr:
                 log.write(line)
                 log.flush()
-                if "ready to accept connections" in line:
+                if "ready to accept" in line:
                     ready.set()
         ready.set()
 
@@ -136,7 +147,7 @@ class PostgresServer:
         """The command, as nobody where we are root, and ended when this process ends."""
         ids = (f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups") if os.geteuid() == 0 else ()
         wrapped = ("setpriv", "--pdeathsig=INT", *ids, "--") if shutil.which("setpriv") else ()
-        return (*wrapped, str(self._binaries / program), *arguments)
+        return (*wrapped, str(self.binaries / program), *arguments)
 
     def _can_run(self) -> bool:
         with contextlib.suppress(OSError):
@@ -146,13 +157,13 @@ class PostgresServer:
     def _copied(self) -> Path:
         """The binaries where nobody can reach them."""
         place = self.folder / "programs"
-        for name in (self._binaries.parents[1].name, f"{self._binaries.parents[1].name}.libs"):
-            source = self._binaries.parents[2] / name
+        for name in (self.binaries.parents[1].name, f"{self.binaries.parents[1].name}.libs"):
+            source = self.binaries.parents[2] / name
             if source.is_dir():
                 shutil.copytree(source, place / name, symlinks=True)
-        return place / self._binaries.relative_to(self._binaries.parents[2])
+        return place / self.binaries.relative_to(self.binaries.parents[2])
 
-    def _own(self, path: Path) -> None:
+    def own(self, path: Path) -> None:
         if os.geteuid() == 0:
             os.chown(path, NOBODY, NOBODY)
 
