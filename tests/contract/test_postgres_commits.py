@@ -80,6 +80,13 @@ def no_standby(place: Place) -> Iterator[None]:
             place.server.set(synchronous_standby_names="")
 
 
+def one_that(place: Place, condition: str) -> object:
+    """The server process of which this holds, once it does."""
+    until(lambda: place.backends(condition))
+    (backend,) = place.backends(condition)
+    return backend
+
+
 # --- a commit whose answer is lost
 
 
@@ -146,12 +153,10 @@ def test_a_commit_that_waits_for_a_standby_is_not_answered_before_the_standby_ha
     with writer(place.url) as log:
         add(log, event("first"))
         with no_standby(place), aside(log, "a") as answer:
-            backend = 0
+            backend = one_that(place, WAITS_FOR_A_STANDBY)
             for _ in range(3):  # what then finds out is a commit as well
-                until(lambda before=backend: place.backends(f"{WAITS_FOR_A_STANDBY} AND pid <> {before}"))
-                (backend,) = place.backends(WAITS_FOR_A_STANDBY)
                 place.ask(f"SELECT {end}({backend})")
-            until(lambda: place.backends(f"{WAITS_FOR_A_STANDBY} AND pid <> {backend}"))
+                backend = one_that(place, f"{WAITS_FOR_A_STANDBY} AND pid <> {backend}")
             assert place.keys() == ["first", "a"], "it is there, and could be told"
             assert not answer.done()
             place.server.set(synchronous_standby_names="")
@@ -163,10 +168,9 @@ def test_a_commit_that_waits_for_a_standby_is_not_answered_before_the_standby_ha
 def test_a_commit_that_waits_for_a_standby_and_is_cut_off_has_one_outcome(place: Place) -> None:
     with writer(place.url_by_line) as log:
         with no_standby(place), aside(log, "a") as answer:
-            until(lambda: place.backends(WAITS_FOR_A_STANDBY))
-            (backend,) = place.backends(WAITS_FOR_A_STANDBY)
+            backend = one_that(place, WAITS_FOR_A_STANDBY)
             place.line.cut_now()
-            until(lambda: place.backends(f"{WAITS_FOR_A_STANDBY} AND pid <> {backend}"))
+            one_that(place, f"{WAITS_FOR_A_STANDBY} AND pid <> {backend}")
             assert not answer.done()
             place.server.set(synchronous_standby_names="")
             assert answer.result() == [Appended("appended", 1, 1)]
@@ -214,8 +218,7 @@ def test_a_takeover_ends_the_old_writers_session_in_the_middle_of_its_transactio
         place.line.cut_at("held")
         with aside(old, "a") as answer:
             assert place.line.at_commit.wait(10)
-            until(lambda: place.backends(IN_A_TRANSACTION))
-            (backend,) = place.backends(IN_A_TRANSACTION)
+            backend = one_that(place, IN_A_TRANSACTION)
             with writer(place.url) as newer:
                 assert backend not in place.backends()
                 assert outcomes(add(newer, event("b"), expected={"ada": 1})) == ["appended"]
@@ -280,7 +283,7 @@ def test_a_log_that_lacks_what_was_acknowledged_ends_its_writer(place: Place) ->
         assert place.keys() == ["e1"]
 
 
-@pytest.mark.parametrize(
+CHANGES = pytest.mark.parametrize(
     ("change", "error"),
     [
         ("epoch = epoch + 1", Fenced),
@@ -289,6 +292,20 @@ def test_a_log_that_lacks_what_was_acknowledged_ends_its_writer(place: Place) ->
         ("epoch = epoch - 1", AcknowledgedLost),
     ],
 )
+
+
+@CHANGES
+def test_what_is_there_already_is_not_told_by_one_who_is_not_the_writer_any_more(
+    place: Place, change: str, error: type[PalimpsestError]
+) -> None:
+    with writer(place.url) as log:
+        add(log, *events(3))
+        place.ask(f"UPDATE log.partitions SET {change}")
+        with pytest.raises(error):
+            add(log, event("e1"))
+
+
+@CHANGES
 def test_the_fence_sees_what_changed_after_the_batch_was_looked_up(
     place: Place, change: str, error: type[PalimpsestError]
 ) -> None:
