@@ -81,7 +81,7 @@ def is_lost(error: psycopg.Error) -> bool:
     """Whether the connection has ended, so that it is not known what became of what was sent: the server said that it
     ends the session, or said nothing."""
     said_nothing = error.sqlstate is None and isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)
-    return said_nothing or (error.sqlstate or "")[:3] in ("57P", "08P", "080")
+    return said_nothing or error.diag.severity_nonlocalized in ("FATAL", "PANIC")
 
 
 def meaning(error: psycopg.Error, database: Database, nothing: str = _NOT_WRITTEN) -> PalimpsestError | None:

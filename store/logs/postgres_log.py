@@ -83,6 +83,8 @@ class PostgresLog(PostgresReader):
         self._closing = threading.Event()
         self._heads = HeadCache(heads_kept)
         self._epoch = self._position = self._streams = 0
+        self._adrift = 0
+        """Where the log is if a transaction was committed that was left before its answer."""
         self._ended: PalimpsestError | None = None
         self._session: WriterSession | None = WriterSession(self.database)
         try:
@@ -176,6 +178,10 @@ class PostgresLog(PostgresReader):
                     self._undo()
                     self._raise(error)
                 confirmed = False
+            except BaseException:  # Ctrl-C, say: what became of it is found out with the next call
+                self._let_session_go()
+                self._adrift = writing.position
+                raise
             if confirmed or self._is_there(writing):
                 self._position, self._streams = writing.position, writing.last_stream
                 return
@@ -254,6 +260,8 @@ class PostgresLog(PostgresReader):
         LogUnavailable."""
         self._let_session_go()
         found = self._resume()
+        if found == self._adrift:
+            self._position = found
         self._check_place(self._epoch, found)
         assert self._session is not None
         return self._session
@@ -278,7 +286,7 @@ class PostgresLog(PostgresReader):
                 break
             try:
                 found = self._resume()
-            except LogUnavailable as error:
+            except (LogUnavailable, BadInput) as error:
                 self.waits_for = str(error)
             else:
                 self.waits_for = ""

@@ -39,8 +39,8 @@ _WHO: Final = "SELECT pg_backend_pid()"
 _ENCODING: Final = "SELECT current_setting('server_encoding')"
 
 _POOLED: Final = (
-    "{name} is a pooler: statements of one connection do not reach one session, by which a writer is told from "
-    "another. Nothing was changed. Name the server itself."
+    "{name} is a pooler: what a connection is set to, and which session it has, is not what it asks for. Nothing was "
+    "changed. Name the server itself."
 )
 
 
@@ -81,8 +81,12 @@ class WriterSession:
 
 
 def reading(database: Database) -> Connection:
-    """A connection that only reads. Raises LogUnavailable where none can be had."""
-    return _connected(database, _READING, {})
+    """A connection that only reads. Raises LogUnavailable where none can be had, BadInput where it may write."""
+    connection = _connected(database, _READING, {})
+    if connection.info.parameter_status("default_transaction_read_only") != "on":
+        connection.close()
+        raise BadInput(_POOLED.format(name=database.name))
+    return connection
 
 
 def _connected(database: Database, options: str, more: dict[str, str]) -> Connection:

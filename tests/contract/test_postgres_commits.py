@@ -22,6 +22,7 @@ from palimpsest.events.errors import (
 from palimpsest.store.logs.contract import Append, Appended
 from palimpsest.store.logs.postgres_log import TRIES, PostgresLog
 from palimpsest.store.logs.postgres_reader import PostgresReader
+from palimpsest.store.logs.postgres_rows import Writing
 from tests.contract.servers import Place, own, place, until
 from tests.contract.words import add, assert_sound, event, events, keys, outcomes, snapshot
 from tests.worlds.cut_line import Where
@@ -206,6 +207,28 @@ def test_a_writer_that_is_closed_before_it_knows_says_so(place: Place) -> None:
         with pytest.raises(CommitInDoubt, match="Send it again with the same keys"):
             answer.result()
     place.server.start()
+
+
+@pytest.mark.parametrize("sent", [False, True])
+def test_a_writer_that_is_interrupted_in_a_commit_finds_out_with_the_next(
+    place: Place, sent: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with writer(place.url) as log:
+        add(log, event("first"))
+        really = log._sent
+
+        def interrupted(writing: Writing) -> bool:
+            if sent:
+                really(writing)
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as patched:
+            patched.setattr(log, "_sent", interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                add(log, event("a"), event("a", "bob"))
+        answers = add(log, event("a"), event("a", "bob"), event("b", "bob"))
+        assert outcomes(answers) == [*["duplicate" if sent else "appended"] * 2, "appended"]
+        assert_sound(log)
 
 
 # --- taking over
