@@ -25,20 +25,20 @@ _HEADS: Final = """SELECT s.agent, s.id, s.seq, s.hash FROM unnest(%b::text[]) q
 _PLACES: Final = """SELECT q.n, e.seq, e.position
     FROM unnest(%b::text[], %b::bytea[]) WITH ORDINALITY q(agent, key, n)
     JOIN palimpsest.streams s ON s.agent = q.agent
-    JOIN palimpsest.events e ON e.partition = s.partition AND e.stream = s.id AND e.key = q.key"""
+    JOIN palimpsest.events e ON e.stream = s.id AND e.key = q.key"""
 _REQUESTS: Final = """SELECT q.n, r.topic, r.position
     FROM unnest(%b::text[], %b::bytea[]) WITH ORDINALITY q(agent, key, n)
     JOIN palimpsest.streams s ON s.agent = q.agent
     JOIN palimpsest.requests r ON r.stream = s.id AND r.key = q.key"""
 _ROOTS: Final = """WITH RECURSIVE line AS (
-        SELECT q.n, q.seq AS asked, s.id, s.partition, s.agent, s.parent, s.parent_seq
+        SELECT q.n, q.seq AS asked, s.id, s.agent, s.parent, s.parent_seq
         FROM unnest(%b::text[], %b::bigint[]) WITH ORDINALITY q(agent, seq, n)
         JOIN palimpsest.streams s ON s.agent = q.agent
     UNION ALL
-        SELECT l.n, l.asked, p.id, p.partition, p.agent, p.parent, p.parent_seq
+        SELECT l.n, l.asked, p.id, p.agent, p.parent, p.parent_seq
         FROM line l JOIN palimpsest.streams p ON p.id = l.parent WHERE l.asked <= l.parent_seq)
     SELECT l.n, l.agent, l.id, e.hash FROM line l
-    JOIN palimpsest.events e ON e.partition = l.partition AND e.stream = l.id AND e.seq = l.asked"""
+    JOIN palimpsest.events e ON e.stream = l.id AND e.seq = l.asked"""
 _SNAPSHOTS: Final = """SELECT s.agent, n.seq FROM unnest(%b::text[]) q(agent)
     JOIN palimpsest.streams s ON s.agent = q.agent JOIN palimpsest.snapshots n ON n.stream = s.id"""
 _PARTITION: Final = "SELECT epoch, position FROM palimpsest.partitions WHERE id = %b"

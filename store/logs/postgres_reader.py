@@ -37,20 +37,24 @@ _ALL: Final = LAST_SEQ  # as a LIMIT
 
 _STREAM: Final = "JOIN palimpsest.streams s ON s.id = e.stream"
 _READ: Final = f"""SELECT s.agent, {EVENT_COLUMNS} FROM palimpsest.streams s
-    JOIN palimpsest.events e ON e.partition = s.partition AND e.stream = s.id
+    JOIN palimpsest.events e ON e.stream = s.id
     WHERE s.agent = %b AND e.seq > %b AND e.seq <= %b {{wanted}} ORDER BY e.seq LIMIT %b"""
 _FIND: Final = f"""SELECT s.agent, {EVENT_COLUMNS} FROM palimpsest.streams s
-    JOIN palimpsest.events e ON e.partition = s.partition AND e.stream = s.id WHERE s.agent = %b AND e.key = %b"""
+    JOIN palimpsest.events e ON e.stream = s.id WHERE s.agent = %b AND e.key = %b"""
 _HASH_AT: Final = """SELECT e.hash FROM palimpsest.streams s
-    JOIN palimpsest.events e ON e.partition = s.partition AND e.stream = s.id WHERE s.agent = %b AND e.seq = %b"""
+    JOIN palimpsest.events e ON e.stream = s.id WHERE s.agent = %b AND e.seq = %b"""
 _SEQ_AT: Final = """SELECT e.seq FROM palimpsest.streams s
-    JOIN palimpsest.events e ON e.partition = s.partition AND e.stream = s.id
-    WHERE s.agent = %b AND e.seq <= %b AND e.partition = %b AND e.position <= %b ORDER BY e.seq DESC LIMIT 1"""
+    JOIN palimpsest.events e ON e.stream = s.id
+    WHERE s.agent = %b AND s.partition = %b AND e.seq <= %b AND e.position <= %b ORDER BY e.seq DESC LIMIT 1"""
 _TAIL: Final = f"""SELECT s.agent, {EVENT_COLUMNS} FROM palimpsest.events e {_STREAM}
     WHERE e.partition = %b AND e.position > %b AND e.position <= %b {{wanted}} ORDER BY e.position LIMIT %b"""
 _OPEN: Final = f"""SELECT s.agent, {EVENT_COLUMNS} FROM palimpsest.requests r
     JOIN palimpsest.events e ON e.partition = r.partition AND e.position = r.position {_STREAM}
-    WHERE r.partition = %b AND r.topic = %b {{one}} ORDER BY r.position"""
+    WHERE r.partition = %b AND r.topic = %b ORDER BY r.position"""
+_OPEN_OF_ONE: Final = f"""SELECT s.agent, {EVENT_COLUMNS} FROM palimpsest.streams s
+    JOIN palimpsest.requests r ON r.stream = s.id
+    JOIN palimpsest.events e ON e.stream = r.stream AND e.key = r.key
+    WHERE s.agent = %b AND s.partition = %b AND r.topic = %b ORDER BY r.position"""
 _HEAD: Final = "SELECT agent, seq, hash, position, created_ms, updated_ms FROM palimpsest.streams"
 _POSITION: Final = "SELECT position FROM palimpsest.partitions WHERE id = %b"
 _CURSOR: Final = "SELECT position FROM palimpsest.cursors WHERE partition = %b AND consumer = %b"
@@ -150,9 +154,9 @@ class PostgresReader:
         return int(row[0]) if row else 0
 
     def open_requests(self, topic: Topic | Resting, agent: str | None = None) -> list[Envelope]:
-        one = "" if agent is None else "AND s.agent = %b"
-        values = (self.partition, topic, *(() if agent is None else (agent,)))
-        return list(map(envelope, self._rows(_OPEN.format(one=one), values)))
+        if agent is None:
+            return list(map(envelope, self._rows(_OPEN, (self.partition, topic))))
+        return list(map(envelope, self._rows(_OPEN_OF_ONE, (agent, self.partition, topic))))
 
     def cursor(self, consumer: str) -> int:
         row = self._row(_CURSOR, (self.partition, consumer))
@@ -180,7 +184,7 @@ class PostgresReader:
 
     def seq_at(self, agent: str, position: int) -> int:
         for part in reversed(self._parts_of(agent)):
-            row = self._row(_SEQ_AT, (part.agent, part.to, self.partition, position))
+            row = self._row(_SEQ_AT, (part.agent, self.partition, part.to, position))
             if row:
                 return int(row[0])
         return 0

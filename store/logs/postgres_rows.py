@@ -40,8 +40,8 @@ _MOVE_STREAMS: Final = """INSERT INTO palimpsest.streams
     seq = excluded.seq, hash = excluded.hash, position = excluded.position, updated_ms = excluded.updated_ms"""
 _OPEN: Final = """INSERT INTO palimpsest.requests (partition, topic, stream, key, position)
     SELECT %b, * FROM unnest(%b::text[], %b::bigint[], %b::bytea[], %b::bigint[])"""
-_CLOSE: Final = """DELETE FROM palimpsest.requests r USING unnest(%b::text[], %b::bigint[]) q(topic, position)
-    WHERE r.partition = %b AND r.topic = q.topic AND r.position = q.position"""
+_CLOSE: Final = """DELETE FROM palimpsest.requests r USING unnest(%b::bigint[], %b::bytea[]) q(stream, key)
+    WHERE r.stream = q.stream AND r.key = q.key"""
 _SET_CURSORS: Final = """INSERT INTO palimpsest.cursors (partition, consumer, position)
     SELECT %b, * FROM unnest(%b::text[], %b::bigint[])
     ON CONFLICT (partition, consumer) DO UPDATE SET position = excluded.position"""
@@ -111,7 +111,7 @@ class Writing:
             opened = ((r.topic, heads[r.agent].id, r.key.encode(), r.position) for r in batch.opened.values())
             yield _OPEN, (partition, *_columns(opened))
         if batch.closed:
-            yield _CLOSE, (*_columns((r.topic, r.position) for r in batch.closed), partition)
+            yield _CLOSE, _columns((heads[r.agent].id, r.key.encode()) for r in batch.closed)
         if batch.cursors:
             yield _SET_CURSORS, (partition, *_columns(batch.cursors.items()))
         if batch.snapshots:

@@ -52,9 +52,8 @@ SCHEMA: Final = (
         time bigint NOT NULL, kind text COLLATE "C" NOT NULL, version integer NOT NULL, key bytea NOT NULL,
         body bytea NOT NULL, turn bigint NOT NULL, cause bytea NOT NULL, opens text COLLATE "C" NOT NULL,
         closes bytea NOT NULL, hash bytea NOT NULL, salt bytea,
-        PRIMARY KEY (partition, position), CONSTRAINT events_by_seq UNIQUE (partition, stream, seq),
-        CONSTRAINT events_by_key UNIQUE (partition, stream, key)) PARTITION BY LIST (partition)""",
-    "CREATE TABLE palimpsest.events_0 PARTITION OF palimpsest.events FOR VALUES IN (0)",
+        PRIMARY KEY (partition, position), CONSTRAINT events_by_seq UNIQUE (stream, seq),
+        CONSTRAINT events_by_key UNIQUE (stream, key))""",
     f"""CREATE TABLE palimpsest.requests (
         partition integer NOT NULL, topic text COLLATE "C" NOT NULL, stream bigint NOT NULL, key bytea NOT NULL,
         position bigint NOT NULL, PRIMARY KEY (partition, topic, position),

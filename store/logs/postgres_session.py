@@ -24,10 +24,11 @@ Connection = psycopg.Connection[tuple[Any, ...]]
 Cursor = psycopg.Cursor[tuple[Any, ...]]
 
 _PLANS: Final = (
-    "-c jit=off -c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off -c statement_timeout=0 "
-    "-c client_encoding=UTF8"
+    "-c jit=off -c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off -c enable_material=off "
+    "-c enable_memoize=off -c enable_bitmapscan=off -c statement_timeout=0 -c client_encoding=UTF8"
 )
-"""Each of our statements goes by an index. Of tables that have just grown the planner knows nothing yet."""
+"""Each of our statements looks its rows up by an index, one by one. Of tables that have just grown the planner knows
+nothing yet, and would read them whole."""
 _READING: Final = f"{_PLANS} -c default_transaction_read_only=on"
 _WRITING: Final = (
     f"{_PLANS} -c lock_timeout={LOCK_TIMEOUT_S}s -c idle_in_transaction_session_timeout=30s "

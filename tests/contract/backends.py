@@ -131,7 +131,7 @@ class InPostgres:
         tables = self._execute(f"SELECT tablename FROM pg_tables WHERE schemaname = '{self.schema}'")
         self._execute(*(f"ALTER TABLE {self.schema}.{table} SET TABLESPACE small" for (table,) in tables))
         self._execute(
-            f"ALTER TABLE {self.schema}.events_0 ALTER body SET STORAGE EXTERNAL",  # not compressed
+            f"ALTER TABLE {self.schema}.events ALTER body SET STORAGE EXTERNAL",  # not compressed
             f"CREATE TABLE {self.schema}.ballast (page text) TABLESPACE small",
             f"ALTER TABLE {self.schema}.ballast ALTER page SET STORAGE PLAIN",
         )

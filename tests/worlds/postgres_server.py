@@ -53,8 +53,8 @@ host all all 127.0.0.1/32 scram-sha-256
 class PostgresServer:
     """A server with a folder of its own, which lets its superuser `postgres` in without a password and no other."""
 
-    def __init__(self, binaries: Path, *, standby_of: PostgresServer | None = None) -> None:
-        in_memory = os.access(IN_MEMORY, os.W_OK) and shutil.disk_usage(IN_MEMORY).free > ROOM_BYTES
+    def __init__(self, binaries: Path, *, standby_of: PostgresServer | None = None, on_disk: bool = False) -> None:
+        in_memory = not on_disk and os.access(IN_MEMORY, os.W_OK) and shutil.disk_usage(IN_MEMORY).free > ROOM_BYTES
         self.folder = Path(tempfile.mkdtemp(prefix="palimpsest-postgres-", dir=IN_MEMORY if in_memory else None))
         self.small = self.folder / "small"
         self.binaries = binaries
@@ -112,6 +112,10 @@ class PostgresServer:
         if self.small.is_mount():
             subprocess.run(("umount", self.small), check=False)
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid if self._process else 0
 
     def execute(self, *statements: str) -> list[tuple[object, ...]]:
         """As the superuser, each on its own; the rows of the last."""
