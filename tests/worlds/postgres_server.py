@@ -22,6 +22,7 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
+import psutil
 import psycopg
 
 from tests.conftest import IN_MEMORY, ROOM_BYTES
@@ -33,6 +34,10 @@ DEBIAN_15: Final = Path("/usr/lib/postgresql/15/bin")
 NOBODY: Final = 65534
 START_S: Final = 60
 
+_PREFIX: Final = "palimpsest-postgres-"
+_OWNER: Final = "owner"
+_SMALL: Final = "small"
+
 _SETTINGS: Final = """
 listen_addresses = '127.0.0.1'
 port = {port}
@@ -42,6 +47,7 @@ max_connections = 60
 shared_buffers = 32MB
 max_wal_size = 256MB
 lc_messages = 'C'
+dynamic_shared_memory_type = mmap
 """
 _LETS_IN: Final = """
 host replication postgres 127.0.0.1/32 trust
@@ -55,8 +61,11 @@ class PostgresServer:
 
     def __init__(self, binaries: Path, *, standby_of: PostgresServer | None = None, on_disk: bool = False) -> None:
         in_memory = not on_disk and os.access(IN_MEMORY, os.W_OK) and shutil.disk_usage(IN_MEMORY).free > ROOM_BYTES
-        self.folder = Path(tempfile.mkdtemp(prefix="palimpsest-postgres-", dir=IN_MEMORY if in_memory else None))
-        self.small = self.folder / "small"
+        place = IN_MEMORY if in_memory else Path(tempfile.gettempdir())
+        _sweep(place)
+        self.folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=place))
+        (self.folder / _OWNER).write_text(str(os.getpid()))
+        self.small = self.folder / _SMALL
         self.binaries = binaries
         self._process: subprocess.Popen[str] | None = None
         self.port = _free_port()
@@ -109,9 +118,7 @@ class PostgresServer:
 
     def remove(self) -> None:
         self.stop(signal.SIGQUIT)
-        if self.small.is_mount():
-            subprocess.run(("umount", self.small), check=False)
-        shutil.rmtree(self.folder, ignore_errors=True)
+        _remove(self.folder)
 
     @property
     def pid(self) -> int:
@@ -170,6 +177,20 @@ class PostgresServer:
     def own(self, path: Path) -> None:
         if os.geteuid() == 0:
             os.chown(path, NOBODY, NOBODY)
+
+
+def _remove(folder: Path) -> None:
+    if (folder / _SMALL).is_mount():
+        subprocess.run(("umount", folder / _SMALL), check=False)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _sweep(place: Path) -> None:
+    """Remove what processes left that were killed. Their servers have ended with them."""
+    for owner in place.glob(f"{_PREFIX}*/{_OWNER}"):
+        with contextlib.suppress(OSError, ValueError):  # it goes just now, or was not written yet
+            if not psutil.pid_exists(int(owner.read_text())):
+                _remove(owner.parent)
 
 
 def execute(url: str, *statements: str) -> list[tuple[object, ...]]:
