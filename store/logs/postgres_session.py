@@ -7,6 +7,7 @@ the server's setting is not to (`synchronous_commit = off`).
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 from typing import Any, Final
@@ -32,7 +33,8 @@ nothing yet, and would read them whole."""
 _READING: Final = f"{_PLANS} -c default_transaction_read_only=on"
 _WRITING: Final = (
     f"{_PLANS} -c lock_timeout={LOCK_TIMEOUT_S}s -c idle_in_transaction_session_timeout=30s "
-    "-c idle_session_timeout=0 -c client_min_messages=warning"
+    "-c idle_session_timeout=0 -c client_min_messages=warning "
+    r"-c default_transaction_isolation=read\ committed"
 )
 _AT_LEAST_DURABLE: Final = """SELECT set_config('synchronous_commit', 'on', false)
     WHERE current_setting('synchronous_commit') = 'off'"""
@@ -74,7 +76,10 @@ class WriterSession:
 
     def hang_up(self) -> None:
         """End the connection from another thread than the one that waits for it, which then learns that it is lost."""
-        with socket.socket(fileno=os.dup(self.connection.fileno())) as line:
+        with (
+            contextlib.suppress(psycopg.Error, OSError),  # it has ended meanwhile
+            socket.socket(fileno=os.dup(self.connection.fileno())) as line,
+        ):
             line.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:

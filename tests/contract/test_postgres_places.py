@@ -161,6 +161,7 @@ def test_a_wrong_password_is_told_without_it(users: Users) -> None:
         with pytest.raises(LogUnavailable, match="refuses this user's password") as refusal:
             opened(url)
         assert SECRET not in said(refusal.value)
+        assert refusal.value.__context__ is None, "libpq's error has the connection's parameters"
 
 
 def test_no_password_is_told(users: Users, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -346,6 +347,18 @@ def test_who_may_make_nothing_is_told_so(place: Place, users: Users) -> None:
         PostgresLog(users.url(users.add()))
 
 
+def test_who_may_make_a_schema_makes_a_log(place: Place, users: Users) -> None:
+    name = users.add()
+    place.ask(f"GRANT CREATE ON DATABASE postgres TO {name}")
+    place.ask(f"ALTER ROLE {name} SET default_transaction_isolation = 'serializable'")
+    url = users.url(name)
+    written(url)
+    with PostgresLog(url) as log:
+        log.open_epoch()
+        assert log.position() == 3
+    assert place.ask(f"SELECT nspowner::regrole::text FROM pg_namespace WHERE nspname = '{place.schema}'") == [(name,)]
+
+
 def test_a_reader_reads_and_does_not_write(place: Place, users: Users) -> None:
     written(place.url)
     url = users.url(users.add(READER))
@@ -473,6 +486,8 @@ def test_the_servers_certificate_is_verified(place: Place) -> None:
             assert connection.pgconn.ssl_in_use
     with pytest.raises(LogUnavailable, match="cannot be trusted"):
         PostgresReader.open_readonly(f"postgresql://postgres@127.0.0.1:{place.server.port}/postgres?{trusted}")
+    place.server.set(ssl="")
+    until(lambda: place.ask("SHOW ssl") == [("off",)])
 
 
 def certified(server: PostgresServer, name: str) -> bool:
@@ -484,10 +499,10 @@ def certified(server: PostgresServer, name: str) -> bool:
         key.chmod(0o600)
         server.own(key)
         server.own(certificate)
-        try:
-            server.set(ssl="on")
-        except psycopg.errors.InvalidParameterValue:
-            return False
+    try:
+        server.set(ssl="on")
+    except psycopg.errors.InvalidParameterValue:
+        return False
     until(lambda: server.execute("SHOW ssl") == [("on",)])
     return True
 
