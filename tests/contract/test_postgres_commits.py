@@ -258,9 +258,11 @@ def test_a_takeover_ends_the_old_writers_session_in_the_middle_of_its_transactio
         with aside(old, "a") as answer:
             assert place.line.at_commit.wait(10)
             backend = one_that(place, IN_A_TRANSACTION)
+            place.line.refuses = True  # else the old one might be back before its successor has the row
             with writer(place.url) as newer:
                 assert backend not in place.backends()
                 assert outcomes(add(newer, event("b"), expected={"ada": 1})) == ["appended"]
+                place.line.refuses = False
                 with pytest.raises(Fenced) as refusal:
                     answer.result()
                 assert (refusal.value.epoch, refusal.value.current) == (1, 2)

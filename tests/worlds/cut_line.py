@@ -25,6 +25,8 @@ class CutLine:
     def __init__(self, server_port: int, *, pooled: bool = False) -> None:
         """`pooled`: sessions have other numbers here than on the server, as a pooler's have."""
         self._pooled = pooled
+        self.refuses = False
+        """Whether nothing more is let through."""
         self._server_port = server_port
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = int(self._listener.getsockname()[1])
@@ -52,6 +54,9 @@ class CutLine:
         with contextlib.suppress(OSError):  # it is closed
             while True:
                 client, _ = self._listener.accept()
+                if self.refuses:
+                    _end(client)
+                    continue
                 server = socket.create_connection(("127.0.0.1", self._server_port))
                 self._open += [client, server]
                 threading.Thread(target=self._up, args=(client, server), daemon=True).start()
