@@ -36,10 +36,8 @@ _WRITING: Final = (
     "-c idle_session_timeout=0 -c client_min_messages=warning "
     r"-c default_transaction_isolation=read\ committed"
 )
-_AT_LEAST_DURABLE: Final = """SELECT set_config('synchronous_commit', 'on', false)
-    WHERE current_setting('synchronous_commit') = 'off'"""
-_WHO: Final = "SELECT pg_backend_pid()"
-_ENCODING: Final = "SELECT current_setting('server_encoding')"
+_BEGIN: Final = """SELECT pg_backend_pid(), CASE current_setting('synchronous_commit')
+    WHEN 'off' THEN set_config('synchronous_commit', 'on', false) END"""
 
 _POOLED: Final = (
     "{name} is a pooler: what a connection is set to, and which session it has, is not what it asks for. Nothing was "
@@ -58,8 +56,7 @@ class WriterSession:
         self.connection.add_notice_handler(self._note)
         try:
             with reported(database):
-                _check_session(self.connection, database)
-                self.connection.execute(_AT_LEAST_DURABLE)
+                _begin(self.connection, database)
         except BaseException:
             self.connection.close()
             raise
@@ -109,10 +106,13 @@ def _connected(database: Database, options: str, more: dict[str, str]) -> Connec
     raise refused  # with no context: an error of libpq's has the connection's parameters
 
 
-def _check_session(connection: Connection, database: Database) -> None:
-    said = [connection.execute(_WHO).fetchone() for _ in range(2)]
-    if said != [(connection.info.backend_pid,)] * 2:
+def _begin(connection: Connection, database: Database) -> None:
+    """See that the session is the connection's own, and that it waits for the disk."""
+    ((backend, _),) = connection.execute(_BEGIN).fetchall()
+    if backend != connection.info.backend_pid:  # a pooler tells numbers of its own
         raise BadInput(_POOLED.format(name=database.name))
-    encoding = connection.execute(_ENCODING).fetchone()
-    if encoding != ("UTF8",):
-        raise BadInput(f"{database.name} has the encoding {encoding}: a log needs one with UTF8. Make one with that.")
+    encoding = connection.info.parameter_status("server_encoding")
+    if encoding != "UTF8":
+        raise BadInput(
+            f"{database.name} has the encoding {encoding}, and a log needs one with UTF8. Make a database with that."
+        )

@@ -43,6 +43,10 @@ class Backend(Protocol):
 
     def make_room(self, log: LogStore) -> None: ...
 
+    def room(self) -> int:
+        """The bytes that it takes; 0 where none are counted. No store is open."""
+        ...
+
     def remove(self) -> None:
         """Nothing of it is wanted any more."""
         ...
@@ -68,6 +72,9 @@ class InMemory:
 
     def make_room(self, log: LogStore) -> None:
         """It is never full."""
+
+    def room(self) -> int:
+        return 0
 
     def remove(self) -> None:
         """It goes with its last user."""
@@ -99,8 +106,14 @@ class InSqlite:
         assert isinstance(log, SqliteLog)
         log.limit_pages(None)
 
+    def room(self) -> int:
+        return self.path.stat().st_size
+
     def remove(self) -> None:
         """It goes with the test's folder."""
+
+
+_OF_SCHEMA = "relnamespace = '{}'::regnamespace"
 
 
 class InPostgres:
@@ -112,6 +125,7 @@ class InPostgres:
     def __init__(self, folder: Path) -> None:
         self.schema = f"t{sha256(str(folder).encode()).hexdigest()[:16]}"
         self.url = f"{contracts_url()}?schema={self.schema}"
+        self._is_on_small = False
 
     def open(self) -> LogStore:
         return PostgresLog(self.url)
@@ -128,6 +142,7 @@ class InPostgres:
         del log
         if named_elsewhere() or not contracts_server().mount_small():
             return False
+        self._is_on_small = True
         tables = self._execute(f"SELECT tablename FROM pg_tables WHERE schemaname = '{self.schema}'")
         self._execute(*(f"ALTER TABLE {self.schema}.{table} SET TABLESPACE small" for (table,) in tables))
         self._execute(
@@ -144,8 +159,15 @@ class InPostgres:
         del log
         self._execute(f"DROP TABLE {self.schema}.ballast", "CHECKPOINT")
 
+    def room(self) -> int:
+        query = f"SELECT sum(pg_total_relation_size(oid))::bigint FROM pg_class WHERE relkind = 'r' AND {_OF_SCHEMA}"
+        ((taken,),) = self._execute(query.format(self.schema))
+        return int(taken)
+
     def remove(self) -> None:
         self._execute(f"DROP SCHEMA IF EXISTS {self.schema} CASCADE")
+        if self._is_on_small:
+            contracts_server().unmount_small()
 
     def _execute(self, *statements: str) -> list[Any]:
         return execute(contracts_url(), *statements)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import random
 import signal
 import threading
 from collections.abc import Iterator
@@ -21,6 +22,7 @@ from palimpsest.events.errors import (
 )
 from palimpsest.store.logs import postgres_log
 from palimpsest.store.logs.contract import Append, Appended
+from palimpsest.store.logs.in_memory import InMemoryLog
 from palimpsest.store.logs.postgres_log import TRIES, PostgresLog
 from palimpsest.store.logs.postgres_reader import PostgresReader
 from palimpsest.store.logs.postgres_rows import Writing
@@ -164,6 +166,27 @@ def test_a_commit_that_waits_for_a_standby_is_not_answered_before_the_standby_ha
             place.server.set(synchronous_standby_names="")
             assert answer.result() == [Appended("appended", 2, 2)]
         assert place.keys() == ["first", "a"]
+        assert_sound(log)
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_after_cuts_at_random_all_is_as_after_none(place: Place, seed: int) -> None:
+    chance, calm = random.Random(seed), InMemoryLog()
+    calm.open_epoch()
+    ways: tuple[Where, ...] = "before", "sent", "answered"
+    with writer(place.url_by_line) as log:
+        for n in range(25):
+            place.line.cut_at(*chance.choices(ways, k=chance.choice((0, 0, 1, 2))))
+            if chance.random() < 0.2:
+                place.line.cut_now()
+            keys = chance.sample(range(n, n + 5), 2)
+            drafts = tuple(event(f"{key}", chance.choice(("ada", "bob")), opens="turn") for key in keys)
+            batch = [Append(drafts, cursor=("memory", n)), Append((event(f"a{n}", closes=f"{n}"),))]
+            assert log.append(batch) == calm.append(batch), f"append {n} of seed {seed}"
+        place.line.cut_at()
+        assert log.tail(0, 999) == calm.tail(0, 999)
+        assert log.open_requests("turn") == calm.open_requests("turn")
+        assert log.cursor("memory") == 24
         assert_sound(log)
 
 

@@ -144,6 +144,11 @@ class PostgresServer:
             self.execute(f"CREATE TABLESPACE small LOCATION '{self.small}'")
         return True
 
+    def unmount_small(self) -> None:
+        if self.small.is_mount():
+            self.execute("DROP TABLESPACE small")
+            subprocess.run(("umount", self.small), check=True)
+
     def _listen(self, process: subprocess.Popen[str], ready: threading.Event) -> None:
         assert process.stderr is not None
         with (self.folder / "log").open("a") as log:
