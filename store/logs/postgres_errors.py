@@ -14,7 +14,7 @@ from typing import Final
 
 import psycopg
 
-from palimpsest.events.errors import BadInput, LogUnavailable, LogUnreadable, PalimpsestError
+from palimpsest.events.errors import LogUnavailable, LogUnreadable, PalimpsestError
 from palimpsest.store.logs.postgres_url import Database
 
 FENCED: Final = "ZP001"
@@ -53,6 +53,8 @@ _MEANS: Final[Mapping[str, str]] = {
 }
 """SQLSTATE -> what it means here, and what to do."""
 
+_TOO_LONG: Final = "54000"
+"""A key that an index does not hold."""
 _DAMAGED: Final = frozenset({"XX001", "XX002"})
 
 _REFUSED: Final[Mapping[str, str]] = {
@@ -84,14 +86,16 @@ def is_lost(error: psycopg.Error) -> bool:
     return said_nothing or error.diag.severity_nonlocalized in ("FATAL", "PANIC")
 
 
-def meaning(error: psycopg.Error, database: Database, nothing: str = _NOT_WRITTEN) -> PalimpsestError | None:
-    """The error as one of ours; None where it is a bug of this code."""
+def meaning(
+    error: psycopg.Error, database: Database, nothing: str = _NOT_WRITTEN
+) -> PalimpsestError | ValueError | None:
+    """The error as one of ours, or a ValueError for what no database holds; None where it is a bug of this code."""
     state = error.sqlstate or ""
     said = database.masked(error.diag.message_primary or str(error))
     if state in _DAMAGED:
         return LogUnreadable(database.name, said)
-    if isinstance(error, psycopg.DataError):
-        return BadInput(f"This cannot be kept in {database.name}: {said}. {nothing.capitalize()}.")
+    if isinstance(error, psycopg.DataError) or state == _TOO_LONG:
+        return ValueError(f"This cannot be kept in {database.name}: {said}. {nothing.capitalize()}.")
     words = _MEANS.get(state)
     if words is None and (
         state[:2] in ("53", "57", "58", "08") or (not state and isinstance(error, psycopg.OperationalError))

@@ -20,27 +20,28 @@ Root = tuple[Parent, bytes]
 Key = tuple[str, str]
 """A stream and a key in it."""
 
-_HEADS: Final = """SELECT s.agent, s.id, s.seq, s.hash FROM unnest(%b::text[]) q(agent)
-    JOIN palimpsest.streams s ON s.agent = q.agent"""
-_PLACES: Final = """SELECT q.n, e.seq, e.position
-    FROM unnest(%b::text[], %b::bytea[]) WITH ORDINALITY q(agent, key, n)
-    JOIN palimpsest.streams s ON s.agent = q.agent
-    JOIN palimpsest.events e ON e.stream = s.id AND e.key = q.key"""
-_REQUESTS: Final = """SELECT q.n, r.topic, r.position
-    FROM unnest(%b::text[], %b::bytea[]) WITH ORDINALITY q(agent, key, n)
-    JOIN palimpsest.streams s ON s.agent = q.agent
-    JOIN palimpsest.requests r ON r.stream = s.id AND r.key = q.key"""
-_ROOTS: Final = """WITH RECURSIVE line AS (
+_STREAM: Final = "LATERAL (SELECT * FROM palimpsest.streams s WHERE s.agent = q.agent OFFSET 0) s"
+# OFFSET 0 holds the planner to this order: first what is asked, then its row by its index.
+_HEADS: Final = f"SELECT s.agent, s.id, s.seq, s.hash FROM unnest(%b::text[]) q(agent), {_STREAM}"
+_PLACES: Final = f"""SELECT q.n, e.seq, e.position
+    FROM unnest(%b::text[], %b::bytea[]) WITH ORDINALITY q(agent, key, n), {_STREAM},
+    LATERAL (SELECT * FROM palimpsest.events e
+        WHERE int8send(e.stream) || e.key = int8send(s.id) || q.key OFFSET 0) e"""
+_REQUESTS: Final = f"""SELECT q.n, r.topic, r.position
+    FROM unnest(%b::text[], %b::bytea[]) WITH ORDINALITY q(agent, key, n), {_STREAM},
+    LATERAL (SELECT * FROM palimpsest.requests r
+        WHERE int8send(r.stream) || r.key = int8send(s.id) || q.key OFFSET 0) r"""
+_ROOTS: Final = f"""WITH RECURSIVE line AS (
         SELECT q.n, q.seq AS asked, s.id, s.agent, s.parent, s.parent_seq
-        FROM unnest(%b::text[], %b::bigint[]) WITH ORDINALITY q(agent, seq, n)
-        JOIN palimpsest.streams s ON s.agent = q.agent
+        FROM unnest(%b::text[], %b::bigint[]) WITH ORDINALITY q(agent, seq, n), {_STREAM}
     UNION ALL
         SELECT l.n, l.asked, p.id, p.agent, p.parent, p.parent_seq
-        FROM line l JOIN palimpsest.streams p ON p.id = l.parent WHERE l.asked <= l.parent_seq)
-    SELECT l.n, l.agent, l.id, e.hash FROM line l
-    JOIN palimpsest.events e ON e.stream = l.id AND e.seq = l.asked"""
-_SNAPSHOTS: Final = """SELECT s.agent, n.seq FROM unnest(%b::text[]) q(agent)
-    JOIN palimpsest.streams s ON s.agent = q.agent JOIN palimpsest.snapshots n ON n.stream = s.id"""
+        FROM line l, LATERAL (SELECT * FROM palimpsest.streams p WHERE p.id = l.parent OFFSET 0) p
+        WHERE l.asked <= l.parent_seq)
+    SELECT l.n, l.agent, l.id, e.hash FROM line l,
+    LATERAL (SELECT * FROM palimpsest.events e WHERE e.stream = l.id AND e.seq = l.asked OFFSET 0) e"""
+_SNAPSHOTS: Final = f"""SELECT s.agent, n.seq FROM unnest(%b::text[]) q(agent), {_STREAM},
+    LATERAL (SELECT * FROM palimpsest.snapshots n WHERE n.stream = s.id OFFSET 0) n"""
 _PARTITION: Final = "SELECT epoch, position FROM palimpsest.partitions WHERE id = %b"
 
 

@@ -35,38 +35,37 @@ CONNECTIONS: Final = 4
 _LINEAGES_KEPT: Final = 20_000
 _ALL: Final = LAST_SEQ  # as a LIMIT
 
-_STREAM: Final = "JOIN palimpsest.streams s ON s.id = e.stream"
-_READ: Final = f"""SELECT s.agent, {EVENT_COLUMNS} FROM palimpsest.streams s
-    JOIN palimpsest.events e ON e.stream = s.id
-    WHERE s.agent = %b AND e.seq > %b AND e.seq <= %b {{wanted}} ORDER BY e.seq LIMIT %b"""
-_FIND: Final = f"""SELECT s.agent, {EVENT_COLUMNS} FROM palimpsest.streams s
-    JOIN palimpsest.events e ON e.stream = s.id WHERE s.agent = %b AND e.key = %b"""
-_HASH_AT: Final = """SELECT e.hash FROM palimpsest.streams s
-    JOIN palimpsest.events e ON e.stream = s.id WHERE s.agent = %b AND e.seq = %b"""
-_SEQ_AT: Final = """SELECT e.seq FROM palimpsest.streams s
-    JOIN palimpsest.events e ON e.stream = s.id
-    WHERE s.agent = %b AND s.partition = %b AND e.seq <= %b AND e.position <= %b ORDER BY e.seq DESC LIMIT 1"""
-_TAIL: Final = f"""SELECT s.agent, {EVENT_COLUMNS} FROM palimpsest.events e {_STREAM}
+# Each looks its rows up in the order in which it is written, whatever the planner knows of the tables: a stream's id in
+# a query of its own, the event of a request and the stream of an event behind OFFSET 0.
+_ID: Final = "(SELECT id FROM palimpsest.streams WHERE agent = %b)"
+_NAMED: Final = "LATERAL (SELECT agent FROM palimpsest.streams s WHERE s.id = e.stream OFFSET 0) s"
+_AT: Final = """LATERAL (SELECT * FROM palimpsest.events e
+    WHERE e.partition = r.partition AND e.position = r.position OFFSET 0) e"""
+_READ: Final = f"""SELECT %b::text, {EVENT_COLUMNS} FROM palimpsest.events e
+    WHERE e.stream = {_ID} AND e.seq > %b AND e.seq <= %b {{wanted}} ORDER BY e.seq LIMIT %b"""
+_FIND: Final = f"""SELECT %b::text, {EVENT_COLUMNS} FROM palimpsest.events e
+    WHERE int8send(e.stream) || e.key = int8send({_ID}) || %b"""
+_HASH_AT: Final = f"SELECT e.hash FROM palimpsest.events e WHERE e.stream = {_ID} AND e.seq = %b"
+_SEQ_AT: Final = f"""SELECT e.seq FROM palimpsest.events e WHERE e.stream = {_ID} AND e.seq <= %b
+    AND e.partition + 0 = %b AND e.position + 0 <= %b ORDER BY e.seq DESC LIMIT 1"""
+_TAIL: Final = f"""SELECT s.agent, {EVENT_COLUMNS} FROM palimpsest.events e, {_NAMED}
     WHERE e.partition = %b AND e.position > %b AND e.position <= %b {{wanted}} ORDER BY e.position LIMIT %b"""
-_OPEN: Final = f"""SELECT s.agent, {EVENT_COLUMNS} FROM palimpsest.requests r
-    JOIN palimpsest.events e ON e.partition = r.partition AND e.position = r.position {_STREAM}
+_OPEN: Final = f"""SELECT s.agent, {EVENT_COLUMNS} FROM palimpsest.requests r, {_AT}, {_NAMED}
     WHERE r.partition = %b AND r.topic = %b ORDER BY r.position"""
-_OPEN_OF_ONE: Final = f"""SELECT s.agent, {EVENT_COLUMNS} FROM palimpsest.streams s
-    JOIN palimpsest.requests r ON r.stream = s.id
-    JOIN palimpsest.events e ON e.stream = r.stream AND e.key = r.key
-    WHERE s.agent = %b AND s.partition = %b AND r.topic = %b ORDER BY r.position"""
+_OPEN_OF_ONE: Final = f"""SELECT %b::text, {EVENT_COLUMNS} FROM palimpsest.requests r, {_AT}
+    WHERE int8send(r.stream) || r.key >= int8send({_ID}) AND int8send(r.stream) || r.key < int8send({_ID} + 1)
+    AND r.partition + 0 = %b AND r.topic || '' = %b ORDER BY r.position"""
 _HEAD: Final = "SELECT agent, seq, hash, position, created_ms, updated_ms FROM palimpsest.streams"
 _POSITION: Final = "SELECT position FROM palimpsest.partitions WHERE id = %b"
 _CURSOR: Final = "SELECT position FROM palimpsest.cursors WHERE partition = %b AND consumer = %b"
-_SNAPSHOTS: Final = """SELECT s.agent, n.seq, n.chain, n.fold, n.state, n.digest FROM palimpsest.streams s
-    JOIN palimpsest.snapshots n ON n.stream = s.id
-    WHERE s.agent = %b AND n.seq > %b AND n.seq <= %b ORDER BY n.seq DESC LIMIT %b"""
-_REDACTION: Final = """SELECT r.record FROM palimpsest.streams s JOIN palimpsest.redactions r ON r.stream = s.id
-    WHERE s.agent = %b"""
+_SNAPSHOTS: Final = f"""SELECT %b::text, seq, chain, fold, state, digest FROM palimpsest.snapshots
+    WHERE stream = {_ID} AND seq > %b AND seq <= %b ORDER BY seq DESC LIMIT %b"""
+_REDACTION: Final = f"SELECT record FROM palimpsest.redactions WHERE stream = {_ID}"
 _LINEAGE: Final = """WITH RECURSIVE line AS (
         SELECT 0 AS n, s.agent, s.parent, s.parent_seq FROM palimpsest.streams s WHERE s.agent = %b
     UNION ALL
-        SELECT l.n + 1, p.agent, p.parent, p.parent_seq FROM line l JOIN palimpsest.streams p ON p.id = l.parent)
+        SELECT l.n + 1, p.agent, p.parent, p.parent_seq FROM line l,
+        LATERAL (SELECT * FROM palimpsest.streams p WHERE p.id = l.parent OFFSET 0) p)
     SELECT agent, parent_seq FROM line ORDER BY n"""
 
 _NOTHING: Final = "nothing was read"
@@ -125,7 +124,7 @@ class PostgresReader:
             first, last = max(after, part.after), part.to if to is None else min(to, part.to)
             if first < last and most:
                 query = _READ.format(wanted=wanted)
-                found += map(envelope, self._rows(query, (part.agent, first, last, *names, most)))
+                found += map(envelope, self._rows(query, (part.agent, part.agent, first, last, *names, most)))
         return found
 
     def tail(self, after: int, limit: int, kinds: frozenset[Kind] | None = None) -> tuple[list[Envelope], int]:
@@ -156,7 +155,7 @@ class PostgresReader:
     def open_requests(self, topic: Topic | Resting, agent: str | None = None) -> list[Envelope]:
         if agent is None:
             return list(map(envelope, self._rows(_OPEN, (self.partition, topic))))
-        return list(map(envelope, self._rows(_OPEN_OF_ONE, (agent, self.partition, topic))))
+        return list(map(envelope, self._rows(_OPEN_OF_ONE, (agent, agent, agent, self.partition, topic))))
 
     def cursor(self, consumer: str) -> int:
         row = self._row(_CURSOR, (self.partition, consumer))
@@ -168,7 +167,7 @@ class PostgresReader:
             most = _ALL if limit is None else limit - len(found)
             last = part.to if to is None else min(to, part.to)
             if part.after < last and most:
-                found += starmap(Snapshot, self._rows(_SNAPSHOTS, (part.agent, part.after, last, most)))
+                found += starmap(Snapshot, self._rows(_SNAPSHOTS, (part.agent, part.agent, part.after, last, most)))
         return found
 
     def redaction(self, agent: str) -> Redacted | None:
@@ -184,13 +183,13 @@ class PostgresReader:
 
     def seq_at(self, agent: str, position: int) -> int:
         for part in reversed(self._parts_of(agent)):
-            row = self._row(_SEQ_AT, (part.agent, self.partition, part.to, position))
+            row = self._row(_SEQ_AT, (part.agent, part.to, self.partition, position))
             if row:
                 return int(row[0])
         return 0
 
     def find(self, agent: str, key: str) -> Envelope | None:
-        row = self._row(_FIND, (agent, key.encode()))
+        row = self._row(_FIND, (agent, agent, key.encode()))
         return envelope(row) if row else None
 
     def lineage(self, agent: str) -> list[Parent]:

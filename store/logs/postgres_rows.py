@@ -40,8 +40,7 @@ _MOVE_STREAMS: Final = """INSERT INTO palimpsest.streams
     seq = excluded.seq, hash = excluded.hash, position = excluded.position, updated_ms = excluded.updated_ms"""
 _OPEN: Final = """INSERT INTO palimpsest.requests (partition, topic, stream, key, position)
     SELECT %b, * FROM unnest(%b::text[], %b::bigint[], %b::bytea[], %b::bigint[])"""
-_CLOSE: Final = """DELETE FROM palimpsest.requests r USING unnest(%b::bigint[], %b::bytea[]) q(stream, key)
-    WHERE r.stream = q.stream AND r.key = q.key"""
+_CLOSE: Final = "DELETE FROM palimpsest.requests WHERE int8send(stream) || key = ANY (%b::bytea[])"
 _SET_CURSORS: Final = """INSERT INTO palimpsest.cursors (partition, consumer, position)
     SELECT %b, * FROM unnest(%b::text[], %b::bigint[])
     ON CONFLICT (partition, consumer) DO UPDATE SET position = excluded.position"""
@@ -49,8 +48,8 @@ _SAVE_SNAPSHOTS: Final = """INSERT INTO palimpsest.snapshots (stream, seq, chain
     SELECT * FROM unnest(%b::bigint[], %b::bigint[], %b::bytea[], %b::text[], %b::bytea[], %b::bytea[])
     ON CONFLICT (stream, seq) DO UPDATE SET
     chain = excluded.chain, fold = excluded.fold, state = excluded.state, digest = excluded.digest"""
-_DROP_SNAPSHOTS: Final = """DELETE FROM palimpsest.snapshots s USING unnest(%b::bigint[], %b::bigint[]) q(stream, seq)
-    WHERE s.stream = q.stream AND s.seq = q.seq"""
+_DROP_SNAPSHOTS: Final = """DELETE FROM palimpsest.snapshots
+    WHERE stream = ANY (%b::bigint[]) AND int8send(stream) || int8send(seq) = ANY (%b::bytea[])"""
 _KEEP_REDACTIONS: Final = """INSERT INTO palimpsest.redactions (stream, record)
     SELECT * FROM unnest(%b::bigint[], %b::bytea[]) ON CONFLICT (stream) DO UPDATE SET record = excluded.record"""
 
@@ -111,7 +110,7 @@ class Writing:
             opened = ((r.topic, heads[r.agent].id, r.key.encode(), r.position) for r in batch.opened.values())
             yield _OPEN, (partition, *_columns(opened))
         if batch.closed:
-            yield _CLOSE, _columns((heads[r.agent].id, r.key.encode()) for r in batch.closed)
+            yield _CLOSE, ([_number(heads[r.agent].id) + r.key.encode() for r in batch.closed],)
         if batch.cursors:
             yield _SET_CURSORS, (partition, *_columns(batch.cursors.items()))
         if batch.snapshots:
@@ -154,7 +153,13 @@ class Writing:
             kept.setdefault(snapshot.agent, set(known)).add(snapshot.seq)
         spent = [(self.heads[agent].id, seq) for agent, seqs in kept.items() for seq in superseded(seqs)]
         if spent:
-            yield _DROP_SNAPSHOTS, _columns(spent)
+            streams = sorted({stream for stream, _ in spent})
+            yield _DROP_SNAPSHOTS, (streams, [_number(stream) + _number(seq) for stream, seq in spent])
+
+
+def _number(value: int) -> bytes:
+    """As `int8send` has it."""
+    return value.to_bytes(8, "big", signed=True)
 
 
 def _columns(rows: Iterable[Row]) -> tuple[list[Any], ...]:

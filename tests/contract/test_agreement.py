@@ -174,5 +174,5 @@ TestAgreement.settings = settings(
     max_examples=30, stateful_step_count=14, deadline=None, suppress_health_check=list(HealthCheck)
 )
 TestAgreementOverSql = pytest.mark.slow(AgreementOverSql.TestCase)
-TestAgreementOverSql.settings = settings(TestAgreement.settings, max_examples=10)
+TestAgreementOverSql.settings = settings(TestAgreement.settings, max_examples=6)
 """Fewer: each question is a round trip."""
