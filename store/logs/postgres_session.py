@@ -39,6 +39,9 @@ _WRITING: Final = (
 _BEGIN: Final = """SELECT pg_backend_pid(), CASE current_setting('synchronous_commit')
     WHEN 'off' THEN set_config('synchronous_commit', 'on', false) END"""
 
+_WAIT: Final = "SyncRep"
+"""How the server's functions begin that wait for a standby."""
+
 _POOLED: Final = (
     "{name} is a pooler: what a connection is set to, and which session it has, is not what it asks for. Nothing was "
     "changed. Name the server itself."
@@ -46,8 +49,8 @@ _POOLED: Final = (
 
 
 class WriterSession:
-    """The one connection of a writer. `warned`: the server has warned since this was last set to False, so that what
-    it committed may not be where it is to be."""
+    """The one connection of a writer. `warned`: since this was last set to False the server has said that it did not
+    wait for the standby, so that what it committed may not be there."""
 
     def __init__(self, database: Database) -> None:
         self.connection = _connected(database, _WRITING, {"target_session_attrs": "read-write"})
@@ -62,7 +65,9 @@ class WriterSession:
             raise
 
     def _note(self, notice: errors.Diagnostic) -> None:
-        self.warned = self.warned or notice.severity_nonlocalized == "WARNING"
+        """Only the wait for a standby warns of what matters here; its words are in the server's language."""
+        by = notice.source_function or _WAIT
+        self.warned = self.warned or (notice.severity_nonlocalized == "WARNING" and by.startswith(_WAIT))
 
     def execute(self, query: str, values: tuple[object, ...]) -> Cursor:
         """Run a statement, with the log's schema put in; in a pipeline its rows come when that is through."""
