@@ -151,6 +151,31 @@ class LogUnavailable(PalimpsestError):
     """The log could not write (a full disk, say). What was not acknowledged was not written."""
 
 
+class AcknowledgedLost(PalimpsestError):
+    """A log lacks events that its writer has acknowledged: another server than the one that took them has its place."""
+
+    def __init__(self, log: str, acknowledged: int, found: int) -> None:
+        super().__init__(
+            f"Events {found + 1:,} to {acknowledged:,} of {log} were acknowledged and are not there any more. This "
+            "writer ends, and wrote nothing more. A server that lacked them may have taken the place of the one that "
+            "had them: put that one back; or start the system again, which then goes on without them."
+        )
+        self.log = log
+        self.acknowledged = acknowledged
+        self.found = found
+
+
+class CommitInDoubt(PalimpsestError):
+    """A writer was closed before it could find out what became of its last commit."""
+
+    def __init__(self, log: str) -> None:
+        super().__init__(
+            f"It is not known whether {log} has taken this: the connection was lost while it was committed, and this "
+            "writer was closed before there was another. Send it again with the same keys: it is taken once."
+        )
+        self.log = log
+
+
 class NewerFormat(PalimpsestError):
     """Written by a newer Palimpsest than this one."""
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any, Final
@@ -39,8 +40,15 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ["PALIMPSEST_KEYS"] = str(Path(keys) / "keys.json")
     os.environ["XDG_CONFIG_HOME"] = str(Path(keys) / "config")  # where this user's defaults are not
     config.add_cleanup(lambda: shutil.rmtree(keys, ignore_errors=True))
+    config.add_cleanup(_end_servers)
     if os.access(IN_MEMORY, os.W_OK) and shutil.disk_usage(IN_MEMORY).free > ROOM_BYTES:
         os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(IN_MEMORY))
+
+
+def _end_servers() -> None:
+    """Of PostgreSQL, where this process started one."""
+    if world := sys.modules.get("tests.worlds.postgres_server"):
+        world.remove_all()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

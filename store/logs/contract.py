@@ -4,6 +4,9 @@ One writer a partition. `append` is one durable transaction over many appends; w
 stream are taken all or none (and where it is so asked, those of all its streams). A draft whose key the stream already
 has is answered as already there, before any expectation is looked at: so everything that writes may write again.
 `store.logs.admission` has the rules in full, as code.
+
+LogUnavailable means that nothing was written. A backend that cannot know yet, as the line to it broke in the middle of
+a commit, finds out before it answers.
 """
 
 from __future__ import annotations
@@ -274,7 +277,8 @@ class LogStore(LogReader, Protocol):
 
     def commit(self, appends: Sequence[Append]) -> Committed:
         """One durable transaction (group commit). Raises Fenced, LogReadOnly where no epoch was opened, or
-        LogUnavailable with nothing written. Each append sees what those before it did."""
+        LogUnavailable with nothing written; over a network also AcknowledgedLost, for good, and CommitInDoubt where
+        the store is closed before it has found out. Each append sees what those before it did."""
         ...
 
     def append(self, appends: Sequence[Append]) -> list[list[Appended]]:

@@ -22,6 +22,7 @@ from palimpsest.events.position import FIRST_PARTITION, Partition, Position
 from palimpsest.events.types import Parent
 from palimpsest.store.logs.admission import Admission, OpenRequest
 from palimpsest.store.logs.contract import RESTING, Append, Appended, Committed, superseded
+from palimpsest.store.logs.heads import Head, HeadCache
 from palimpsest.store.logs.sqlite_file import limit_pages, open_reader, open_writer, reported, roll_back
 from palimpsest.store.logs.sqlite_reader import SqliteReader
 
@@ -44,40 +45,6 @@ _PLACED = "SELECT seq, position FROM events WHERE stream = ? AND key = ?"
 _REQUEST = f"""SELECT r.topic, r.position FROM events e CROSS JOIN requests r
     ON r.topic IN (e.opens, e.opens || '{RESTING}') AND r.stream = e.stream AND r.position = e.position
     WHERE e.stream = ? AND e.key = ?"""
-
-
-class Head(msgspec.Struct, frozen=True, gc=False):
-    """What an append must know of a stream."""
-
-    id: int
-    seq: int
-    hash: bytes
-
-
-class HeadCache:
-    """The recently used streams' heads, at most about `limit`: two generations, of which the older is dropped whole."""
-
-    def __init__(self, limit: int) -> None:
-        self._half = max(1, limit // 2)
-        self._young: dict[str, Head] = {}
-        self._old: dict[str, Head] = {}
-
-    def __len__(self) -> int:
-        return len(self._young.keys() | self._old.keys())
-
-    def get(self, agent: str) -> Head | None:
-        head = self._young.get(agent)
-        if head is None and (head := self._old.get(agent)):
-            self.put(agent, head)
-        return head
-
-    def put(self, agent: str, head: Head) -> None:
-        if len(self._young) >= self._half and agent not in self._young:
-            self._old, self._young = self._young, {}
-        self._young[agent] = head
-
-    def clear(self) -> None:
-        self._young, self._old = {}, {}
 
 
 class SqliteLog(SqliteReader):

@@ -1,14 +1,7 @@
 """One contract, every backend: each test here runs once for each of `backends.BACKENDS`.
 
-Another backend joins in `backends.py`, with a class of five short members and its name in `BACKENDS`:
-
-    class InPostgres:
-        name, shared = "postgres", True
-        def __init__(self, folder): self.url = f"{os.environ['PALIMPSEST_TEST_POSTGRES']}?schema={folder.name}"
-        def open(self): return PostgresLog(self.url)
-        def stored(self): ...        # rows by its own SQL, not by the store's reading
-        def fill_up(self, log): return False
-        def make_room(self, log): ...
+Another backend joins in `backends.py`, with a class of a few short members and its name in `BACKENDS`. PostgreSQL's
+runs on a real server, which the tests start themselves (`tests/worlds/postgres_server.py`).
 
 No test knows which backend it has. A capability that a backend lacks is a skip with its reason, and nothing else is.
 """
@@ -27,8 +20,10 @@ Open = Callable[[], LogStore]
 
 
 @pytest.fixture(params=sorted(BACKENDS))
-def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Backend:
-    return BACKENDS[request.param](tmp_path)
+def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Backend]:
+    made = BACKENDS[request.param](tmp_path)
+    yield made
+    made.remove()
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -15,8 +16,9 @@ from palimpsest.events.errors import Fenced
 from palimpsest.events.types import Parent
 from palimpsest.events.vocabulary import Topic
 from palimpsest.store.logs.contract import Append, LogStore, Snapshot
+from palimpsest.store.logs.postgres_log import PostgresLog
 from palimpsest.store.logs.sqlite_log import SqliteLog
-from tests.contract.backends import BACKENDS, PARTITION, InSqlite
+from tests.contract.backends import BACKENDS, PARTITION, InPostgres, InSqlite
 from tests.contract.oracle import Oracle
 from tests.contract.words import assert_sound, event, keys, kinds, nth, outcomes
 
@@ -52,26 +54,36 @@ appends = st.builds(
 
 
 class Agreement(RuleBasedStateMachine):
+    beside: ClassVar = "sqlite"
+    """The backend that is held against memory's, and both against the oracle."""
+
     @initialize()
     def start(self) -> None:
         self.folder = tempfile.TemporaryDirectory()
         self.oracle = Oracle()
-        self.backends = {name: kind(Path(self.folder.name)) for name, kind in BACKENDS.items()}
+        self.backends = {
+            name: kind(Path(self.folder.name)) for name, kind in BACKENDS.items() if name in ("memory", self.beside)
+        }
         self.logs = {name: self._writer(name) for name in self.backends}
 
     def teardown(self) -> None:
         if hasattr(self, "folder"):
-            for log in self.logs.values():
+            for name, log in self.logs.items():
                 log.close()
+                self.backends[name].remove()
             self.folder.cleanup()
 
     def _writer(self, name: str) -> LogStore:
         backend = self.backends[name]
-        log = (
-            SqliteLog(backend.path, PARTITION, heads_kept=FEW_HEADS)
-            if isinstance(backend, InSqlite)
-            else backend.open()
-        )
+        log: LogStore
+        match backend:
+            case InSqlite():
+                log = SqliteLog(backend.path, PARTITION, heads_kept=FEW_HEADS)
+            case InPostgres():
+                backend.open().close()
+                log = PostgresLog(backend.url, PARTITION, heads_kept=FEW_HEADS)
+            case _:
+                log = backend.open()
         log.open_epoch()
         return log
 
@@ -139,6 +151,10 @@ class Agreement(RuleBasedStateMachine):
         assert cursors == {"memory": 0, "index": 0} | self.oracle.cursors
 
 
+class AgreementOverSql(Agreement):
+    beside: ClassVar = "postgres"
+
+
 def observed(log: LogStore) -> list[object]:
     """Whatever a reader can ask, over small ranges of arguments."""
     positions = [nth(number) for number in range(log.position(PARTITION).number + 2)]
@@ -159,3 +175,6 @@ TestAgreement = pytest.mark.slow(Agreement.TestCase)
 TestAgreement.settings = settings(
     max_examples=30, stateful_step_count=14, deadline=None, suppress_health_check=list(HealthCheck)
 )
+TestAgreementOverSql = pytest.mark.slow(AgreementOverSql.TestCase)
+TestAgreementOverSql.settings = settings(TestAgreement.settings, max_examples=6)
+"""Fewer: each question is a round trip."""

@@ -17,8 +17,9 @@ import pytest
 
 from palimpsest.events.errors import BadInput, LogUnavailable, LogUnreadable, NewerFormat, PalimpsestError
 from palimpsest.store.logs.contract import Append
+from palimpsest.store.logs.heads import Head, HeadCache
 from palimpsest.store.logs.sqlite_file import FORMAT, migrate
-from palimpsest.store.logs.sqlite_log import Head, HeadCache, SqliteLog
+from palimpsest.store.logs.sqlite_log import SqliteLog
 from palimpsest.store.logs.sqlite_reader import SqliteReader
 from tests.contract.backends import PARTITION
 from tests.contract.words import add, assert_sound, event, events, keys, nth, outcomes

@@ -62,9 +62,10 @@ def snapshot(seq: int, agent: str = "ada", state: bytes = b"state") -> Snapshot:
 
 def assert_sound(log: LogReader) -> None:
     """What holds of every log: positions and seqs without gaps, hashes that chain, heads at their streams' ends."""
-    everything, end = log.tail(nth(0), 1_000_000)
-    assert [e.position for e in everything] == [nth(number) for number in range(1, len(everything) + 1)]
-    assert end == log.position(PARTITION) == nth(len(everything))
+    (partition,) = log.partitions
+    everything, end = log.tail(Position(partition, 0), 1_000_000)
+    assert [e.position for e in everything] == [Position(partition, n) for n in range(1, len(everything) + 1)]
+    assert end == log.position(partition) == Position(partition, len(everything))
     heads = log.heads()
     assert [head.stream for head in heads] == sorted({e.stream for e in everything})
     for head in heads:

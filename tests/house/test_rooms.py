@@ -29,6 +29,7 @@ ONE_MODULE_EACH = {
     "aiohttp": {"actors/models/hosted/transport.py"},
     "tiktoken": {"store/tokens/counting.py"},
     "zoneinfo": {"store/times/zones.py"},
+    "psycopg": {f"store/logs/postgres_{name}.py" for name in ("errors", "log", "reader", "schema", "session", "url")},
     "qdrant_edge": {"store/words/terms.py", "store/index/engine_edge.py"},
     "qdrant_client": {"store/index/engine_server.py"},
 }
@@ -149,8 +150,10 @@ def test_a_library_is_imported_in_its_own_module(library: str, where: set[str]) 
 
 def test_which_backend_keeps_a_log_is_known_where_logs_are_opened() -> None:
     """`store.logs.opening` alone, and the backends themselves."""
-    users = {name_of(path) for path in modules(*SHIPPED) if any(".sqlite_" in name for name in imports(path))}
-    assert users == {"store/logs/opening.py", "store/logs/sqlite_log.py", "store/logs/sqlite_reader.py"}
+    for backend in ("sqlite_", "postgres"):
+        users = {name_of(path) for path in modules(*SHIPPED) if any(f".{backend}" in name for name in imports(path))}
+        others = {name for name in users if not name.startswith(f"store/logs/{backend}")}
+        assert others <= {"store/logs/opening.py"}
 
 
 def test_no_module_imports_itself_in_a_circle() -> None:
