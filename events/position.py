@@ -1,8 +1,8 @@
 """Where an event stands in the log: its partition, and its number there.
 
 Rules. (1) A partition numbers its events from 1, without a gap; 0 is before the first. (2) Positions of one partition
-have an order. Between those of two there is none: to compare them is a mistake of ours, and raises OtherPartition. (3) What
-stays within one partition by its nature (a batch, an index) compares numbers.
+have an order. Between those of two there is none: to compare them is a mistake of ours, and raises OtherPartition.
+(3) What stays within one partition by its nature (a batch, an index) compares numbers.
 """
 
 from __future__ import annotations

@@ -236,8 +236,8 @@ class LogReader(Protocol):
         ...
 
     def seq_at(self, agent: str, position: Position) -> int:
-        """The seq of the stream's last event at or before a position (0: it has none there). Raises OtherPartition where
-        another partition has the stream: there is no "before" between the two."""
+        """The seq of the stream's last event at or before a position (0: it has none there). Raises
+        OtherPartition where another partition has the stream: there is no "before" between the two."""
         ...
 
     def find(self, agent: str, key: str) -> Envelope | None:

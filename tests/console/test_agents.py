@@ -60,7 +60,7 @@ def test_an_agent_is_made_where_there_is_no_folder_yet(call: Launch, tmp_path: P
 def test_a_name_that_there_is_says_what_to_do(launched: Launch, kernel: Kernel) -> None:
     printed = launched("create", "ada")
     assert (printed.code, kernel.log.read("ada", limit=2)[1].kind) == (2, "UserMessageReceived")
-    assert "palimpsest show ada" in printed.err
+    assert "palimpsest show ada" in printed.said
     assert "palimpsest set ada" in printed.err
 
 

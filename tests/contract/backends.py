@@ -13,7 +13,7 @@ import psycopg
 from palimpsest.events.position import Partition
 from palimpsest.store.logs.contract import LogStore
 from palimpsest.store.logs.in_memory import InMemoryLog, Volume
-from palimpsest.store.logs.postgres import begin
+from palimpsest.store.logs.postgres import DatabaseLog
 from palimpsest.store.logs.postgres_log import PostgresLog
 from palimpsest.store.logs.sqlite_log import SqliteLog
 from tests.worlds.postgres_server import contracts_server, contracts_url, execute, named_elsewhere
@@ -133,7 +133,7 @@ class InPostgres:
         self._is_on_small = False
 
     def open(self) -> LogStore:
-        begin(self.url)
+        DatabaseLog(self.url).begin()
         self._execute(f"INSERT INTO {self.schema}.partitions (id) VALUES ({PARTITION}) ON CONFLICT DO NOTHING")
         return PostgresLog(self.url, PARTITION)
 

@@ -23,9 +23,9 @@ from palimpsest.events.errors import (
     PalimpsestError,
 )
 from palimpsest.events.position import FIRST_PARTITION
-from palimpsest.store.logs import postgres
 from palimpsest.store.logs.contract import Append
-from palimpsest.store.logs.opening import DatabaseLog, FileLog
+from palimpsest.store.logs.opening import FileLog
+from palimpsest.store.logs.postgres import DatabaseLog
 from palimpsest.store.logs.postgres_log import PostgresLog
 from palimpsest.store.logs.postgres_reader import PostgresReader
 from palimpsest.store.logs.postgres_schema import FORMAT, READER, WRITER, lift
@@ -307,7 +307,7 @@ def test_a_log_that_is_not_the_one_is_not_opened_and_nothing_is_made(place: Plac
 
 def test_of_many_who_make_a_log_at_once_one_does(place: Place) -> None:
     with ThreadPoolExecutor(6) as pool:
-        assert len(set(pool.map(postgres.begin, [place.url] * 6))) == 1
+        assert len(set(pool.map(DatabaseLog.begin, [DatabaseLog(place.url)] * 6))) == 1
 
 
 def test_migrations_run_in_order_and_all_or_none(place: Place) -> None:
