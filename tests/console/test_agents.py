@@ -61,7 +61,7 @@ def test_a_name_that_there_is_says_what_to_do(launched: Launch, kernel: Kernel) 
     printed = launched("create", "ada")
     assert (printed.code, kernel.log.read("ada", limit=2)[1].kind) == (2, "UserMessageReceived")
     assert "palimpsest show ada" in printed.said
-    assert "palimpsest set ada" in printed.err
+    assert "palimpsest set ada" in printed.said
 
 
 @pytest.mark.parametrize(
