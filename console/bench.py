@@ -22,8 +22,7 @@ import click
 import msgspec
 
 from palimpsest.console import gauge
-from palimpsest.console.called import given_data
-from palimpsest.console.options import index_options, index_settings
+from palimpsest.console.options import given_folder, index_options, index_settings
 from palimpsest.console.show import print_json
 from palimpsest.console.workload import MIXES, message
 from palimpsest.events.errors import BadInput
@@ -73,7 +72,7 @@ class BenchPlan(msgspec.Struct, frozen=True, kw_only=True):
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object as the last line.")
 def command(as_json: bool, **settings: Any) -> None:
     """Measure what a turn costs: throughput, latency, CPU, memory and bytes."""
-    result = asyncio.run(run(BenchPlan(**settings), given_data()))
+    result = asyncio.run(run(BenchPlan(**settings), given_folder()))
     for line in lines(result):
         click.echo(line)
     if as_json:

@@ -81,7 +81,9 @@ def _end(running: subprocess.Popen[bytes]) -> None:
 
 def _environment(state: State) -> dict[str, str]:
     bundle = given_bundle()
-    place = {"PALIMPSEST_BUNDLE": str(bundle.absolute())} if bundle else {"PALIMPSEST_HOME": str(data_folder().path)}
+    folder = data_folder()
+    home = folder.database or str(folder.path)
+    place = {"PALIMPSEST_BUNDLE": str(bundle.absolute())} if bundle else {"PALIMPSEST_HOME": home}
     return {"PALIMPSEST_AGENT": state.agent, "PALIMPSEST_SEQ": str(state.seq), **place}
 
 

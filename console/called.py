@@ -17,6 +17,8 @@ from typing import Final
 
 import click
 
+from palimpsest.store.logs.urls import is_url, public
+
 NAME: Final = "palimpsest"
 DATA: Final = "palimpsest.data"
 BUNDLE: Final = "palimpsest.bundle"
@@ -69,12 +71,12 @@ def as_typed(text: str) -> str:
 def _whole(command: str) -> str:
     """A command with what says where the log is: --data goes before any of them, --bundle after those that have it."""
     data, bundle = given_data(), given_bundle()
-    if "--data" in command or "--bundle" in command:
+    if "--data" in command or "--bundle" in command or command.startswith("copy "):
         return f"`{PROGRAM} {command}`"
     if bundle:
         looks = command.split(maxsplit=1)[0] in LOOKING
         return f"`{PROGRAM} {command}{f' --bundle {shlex.quote(str(bundle))}' if looks else ''}`"
-    return f"`{PROGRAM}{f' --data {shlex.quote(str(data))}' if data else ''} {command}`"
+    return f"`{PROGRAM}{f' --data {shlex.quote(shown_data(data))}' if data else ''} {command}`"
 
 
 @cache
@@ -88,26 +90,28 @@ def _commands() -> re.Pattern[str]:
 # --- what this call says of the log -------------------------------------------------------------------------------
 
 
-def _kept(name: str) -> Path | None:
+def given_data() -> str:
+    """What `--data` says in this call ("": nothing): a folder, or a database's URL."""
     context = click.get_current_context(silent=True)
-    found: Path | None = context.meta.get(name) if context else None
-    return found
-
-
-def given_data() -> Path | None:
-    """What `--data` says in this call; None: nothing."""
-    return _kept(DATA)
+    return str(context.meta.get(DATA, "")) if context else ""
 
 
 def given_bundle() -> Path | None:
     """What `--bundle` says in this call; None: nothing, or this is no command's call."""
-    return _kept(BUNDLE)
+    context = click.get_current_context(silent=True)
+    found: Path | None = context.meta.get(BUNDLE) if context else None
+    return found
 
 
 def log_options() -> tuple[str, ...]:
     """The options of this call that say where the log is, for commands that it tells the user to type next."""
     bundle, data = given_bundle(), given_data()
-    return ("--bundle", str(bundle)) if bundle else ("--data", str(data)) if data else ()
+    return ("--bundle", str(bundle)) if bundle else ("--data", shown_data(data)) if data else ()
+
+
+def shown_data(data: str) -> str:
+    """What was given as `--data`, without a password."""
+    return public(data) if is_url(data) else data
 
 
 def typed(*words: str) -> str:

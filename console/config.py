@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import click
 import msgspec
 
-from palimpsest.console.called import given_data
+from palimpsest.console.called import given_data, shown_data
 from palimpsest.console.options import complain, json_option
 from palimpsest.console.show import Page, print_json
 from palimpsest.events.addresses import public_url
@@ -51,7 +51,7 @@ def command(context: click.Context, *, as_json: bool) -> int:
         found = configured(os.environ)
     except BadInput as error:
         problem = str(error)
-    path, rows = _path(), [row(name, os.environ, found, str(given_data() or "")) for name in DEFAULTS]
+    path, rows = _path(), [row(name, os.environ, found, shown_data(given_data())) for name in DEFAULTS]
     if as_json:
         values = {each.name: {"value": each.value, "whence": each.whence} for each in rows}
         print_json({"file": path, "problem": problem, "values": values})

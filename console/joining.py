@@ -43,6 +43,7 @@ async def at_work(
     `purpose` is what others are told that it is joined for; `typed`: the addresses of model servers that the user named
     just now. Raises DataFolderBusy where a program has the folder that nobody can join.
     """
+    folder.check_is_worked_on()
     with contextlib.nullcontext() if quiet else starting(folder, address, local=local):
         from palimpsest.actors.system import Options, join
         from palimpsest.store.index.settings import IndexSettings

@@ -80,6 +80,7 @@ COMMANDS: Final = {
             "Write an agent, with all that its contexts hang on, to one file.",
         ),
         "import": ("palimpsest.console.bundles:import_command", "Take such a file in; the agent is at rest."),
+        "copy": ("palimpsest.console.copy:command", "Copy a whole log into a database, or back into a folder."),
     },
     "Mend and measure": {
         "reindex": ("palimpsest.console.search:reindex_command", "Build the index of all memory again from the log."),

@@ -20,10 +20,11 @@ import click
 from click.exceptions import NoArgsIsHelpError, NoSuchCommand
 from click.shell_completion import shell_complete
 
-from palimpsest.console.called import BUNDLE, DATA, NAME, PROGRAM, as_typed, given_data
-from palimpsest.events.errors import BadInput, PalimpsestError
-from palimpsest.store.folder import DataFolder, default_data_folder, expanded
+from palimpsest.console.called import BUNDLE, DATA, NAME, PROGRAM, as_typed, given_bundle, given_data
+from palimpsest.events.errors import BadInput, OnlyLooked, PalimpsestError
+from palimpsest.store.folder import DataFolder, data_at, default_data_folder, expanded
 from palimpsest.store.index.settings import DEFAULT, OPENAI, IndexSettings
+from palimpsest.store.logs.urls import is_url, public
 
 INTERRUPTED: Final = 130
 NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
@@ -43,7 +44,7 @@ def _keeper(name: str) -> Callable[[click.Context, click.Parameter, str | Path |
     def keep(context: click.Context, _option: click.Parameter, value: str | Path | bool | None) -> None:
         if value is not None:
             kept = expanded(value) if isinstance(value, Path) else value
-            context.meta[name] = kept.strip() if isinstance(kept, str) else kept
+            context.meta[name] = kept.strip() if isinstance(kept, str) and name != DATA else kept
 
     return keep
 
@@ -60,10 +61,11 @@ def data_option() -> click.Option:
     return click.Option(
         ["--data"],
         metavar="DIR",
-        type=click.Path(path_type=Path),
+        type=click.Path(),
         expose_value=False,
         callback=_keeper(DATA),
-        help="The folder of the log and its indexes. Default: $PALIMPSEST_HOME, else `config`'s, else ~/.palimpsest.",
+        help="The folder of the log and its indexes, or the URL of the database that has the log (postgresql://…). "
+        "Default: $PALIMPSEST_HOME, else `config`'s, else ~/.palimpsest.",
     )
 
 
@@ -83,10 +85,23 @@ def _version_option() -> click.Option:
 def data_folder() -> DataFolder:
     given = given_data()
     if given:
-        return DataFolder(given)
+        return data_at(given)
     from palimpsest.store.config import around
 
-    return DataFolder(default_data_folder(around(os.environ)))
+    return default_data_folder(around(os.environ))
+
+
+def only_looks() -> bool:
+    """Whether this call's log is one that is not written to here: a bundle's, or a database's."""
+    return given_bundle() is not None or bool(data_folder().database)
+
+
+def given_folder() -> Path | None:
+    """The folder that `--data` names; None: none. Raises BadInput where it names a database."""
+    given = given_data()
+    if given and is_url(given):
+        raise OnlyLooked(public(given))
+    return Path(given) if given else None
 
 
 bundle_option = _kept_option(

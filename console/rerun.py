@@ -20,10 +20,17 @@ import click
 import msgspec
 from msgspec.structs import replace
 
-from palimpsest.console.called import as_typed, given_bundle
+from palimpsest.console.called import as_typed
 from palimpsest.console.inspect import reading
 from palimpsest.console.keys import now_ms, remember
-from palimpsest.console.options import bundle_option, data_folder, index_options, index_settings, json_option
+from palimpsest.console.options import (
+    bundle_option,
+    data_folder,
+    index_options,
+    index_settings,
+    json_option,
+    only_looks,
+)
 from palimpsest.console.overrides import changes
 from palimpsest.console.progress import bar
 from palimpsest.console.rerun_page import print_next, print_outcome
@@ -126,7 +133,7 @@ def _plan(part: RecordedPart, fork: str, options: Mapping[str, Any]) -> tuple[Re
 
 def _keys(log: LogReader, typed: tuple[str, ...]) -> Handed:
     """What model servers are given. The addresses in a bundle are an import's."""
-    if given_bundle() is not None:
+    if only_looks():
         remember(typed)
         return handed(os.environ, imported=addresses_of(log), typed=typed)
     keys, notes = keys_for(data_folder(), os.environ, now_ms(), typed)
@@ -148,7 +155,7 @@ def _workplace(log: LogReader, plan: RerunPlan) -> Iterator[_Workplace]:
     """The data folder if nobody has it; else a copy of the agent in memory."""
     folder = data_folder()
     with contextlib.ExitStack() as stack:
-        if given_bundle() is None:
+        if not only_looks():
             try:
                 stack.enter_context(folder.lock(f"rerun {plan.agent}"))
                 target = stack.enter_context(folder.log().store())

@@ -16,10 +16,17 @@ import click
 from msgspec.structs import asdict
 
 from palimpsest.actors.parts.index import drop_index, open_index
-from palimpsest.console.called import as_typed, given_bundle
+from palimpsest.console.called import as_typed
 from palimpsest.console.inspect import reading
 from palimpsest.console.joining import runs
-from palimpsest.console.options import bundle_option, data_folder, index_options, index_settings, json_option
+from palimpsest.console.options import (
+    bundle_option,
+    data_folder,
+    index_options,
+    index_settings,
+    json_option,
+    only_looks,
+)
 from palimpsest.console.progress import bar
 from palimpsest.console.show import Page, many, print_json
 from palimpsest.console.worded import worded
@@ -103,7 +110,7 @@ def search_command(
 @contextlib.contextmanager
 def _index(log: LogReader, views: tuple[View, ...]) -> Iterator[Searched]:
     settings, partition = index_settings(), partition_of(log, views[0].stream)
-    if given_bundle():
+    if only_looks():
         with private_index(log, views, settings) as private:
             yield private
         return

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from palimpsest.console.called import given_data
+from palimpsest.console.options import given_folder
 
 
 @click.command("demo")
@@ -15,4 +15,4 @@ def command() -> int:
     """
     from palimpsest.console.demo import run
 
-    return run(given_data())
+    return run(given_folder())

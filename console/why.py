@@ -6,10 +6,17 @@ from typing import TYPE_CHECKING
 
 import click
 
-from palimpsest.console.called import given_bundle, log_options
+from palimpsest.console.called import log_options
 from palimpsest.console.grounds_page import as_object, print_grounds
 from palimpsest.console.inspect import reading
-from palimpsest.console.options import bundle_option, data_folder, index_options, index_settings, json_option
+from palimpsest.console.options import (
+    bundle_option,
+    data_folder,
+    index_options,
+    index_settings,
+    json_option,
+    only_looks,
+)
 from palimpsest.console.show import Page, print_json
 from palimpsest.console.why_page import print_verdict
 from palimpsest.events.debug.phrases import Phrase
@@ -62,7 +69,7 @@ def command(agent: str, text: str | None, *, at: int | None, exact: bool, patien
 def _ranks(log: LogReader, *, patient: bool) -> Ranks:
     from palimpsest.console.worded import worded
 
-    path = None if given_bundle() else data_folder().index_path
+    path = None if only_looks() else data_folder().index_path
     return Ranks(log, index_settings, path, patient=patient, catch_up=_catch_up, said=worded)
 
 

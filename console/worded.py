@@ -191,6 +191,7 @@ _WORDS: Final[Mapping[type[Exception], Callable[[Any], str]]] = {
     errors.NoLog: lambda e: f"{_open(e)} (--data DIR); the first `chat`, `create`, `load` or `import` makes one.",
     errors.NoBundle: _no_bundle,
     errors.NoBundles: _no_bundles,
+    errors.OnlyLooked: lambda e: f"{e} `copy {quote(e.place)} DIR` brings it into a folder, where all works.",
     errors.BundleTooLarge: lambda e: (
         f"The bundle {e.path} is too large to be read in place: `import {quote(str(e.path))}` takes it in."
     ),

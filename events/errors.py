@@ -176,6 +176,14 @@ class CommitInDoubt(PalimpsestError):
         self.log = log
 
 
+class OnlyLooked(BadInput):
+    """A log in a database is looked into, and nothing more: no system runs on it, and no command writes to it."""
+
+    def __init__(self, place: str) -> None:
+        super().__init__(f"The log is in {place}: there it is looked into, and nothing runs on it or writes to it yet.")
+        self.place = place
+
+
 class NewerFormat(PalimpsestError):
     """Written by a newer Palimpsest than this one."""
 

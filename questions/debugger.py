@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from palimpsest.store.folder import DataFolder, expanded
+from palimpsest.store.folder import DataFolder, data_at
 from palimpsest.store.logs.contract import LogReader
 
 if TYPE_CHECKING:
@@ -33,16 +33,16 @@ if TYPE_CHECKING:
 
 @contextlib.contextmanager
 def open_log(where: str | Path | DataFolder) -> Iterator[LogReader]:
-    """The log of a data folder, or of a bundle's file, for reading. Raises NoLog, NoBundle, LogUnreadable,
-    BundleUnreadable, NewerFormat."""
+    """The log of a data folder, of a database (by its URL), or of a bundle's file, for reading. Raises NoLog, NoBundle,
+    LogUnreadable, LogUnavailable, BundleUnreadable, NewerFormat."""
     from palimpsest.store.bundles.file import SUFFIX
     from palimpsest.store.bundles.log import read_bundle
 
-    path = where.path if isinstance(where, DataFolder) else expanded(Path(where))
-    if path.is_file() or path.suffix == SUFFIX:
-        yield read_bundle(path)
+    folder = where if isinstance(where, DataFolder) else data_at(where)
+    if not folder.database and (folder.path.is_file() or folder.path.suffix == SUFFIX):
+        yield read_bundle(folder.path)
         return
-    with DataFolder(path).log().reader() as log:
+    with folder.log().reader() as log:
         yield log
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import hashlib
 import os
 import time
 from collections.abc import Mapping
@@ -18,8 +19,9 @@ from typing import TYPE_CHECKING, Final, Literal, Self
 import msgspec
 from msgspec.structs import replace
 
-from palimpsest.events.errors import BadInput, DataFolderBusy, DataFolderUnusable, LogUnavailable
+from palimpsest.events.errors import BadInput, DataFolderBusy, DataFolderUnusable, LogUnavailable, OnlyLooked
 from palimpsest.events.position import FIRST_PARTITION, Partition
+from palimpsest.store.logs.urls import is_url, public
 
 if TYPE_CHECKING:
     from palimpsest.store.logs.opening import LogPlace
@@ -91,13 +93,15 @@ class FolderLock:
 
 
 class DataFolder:
-    """Names the files of one data folder."""
+    """Names the files of one data folder. With a `database` (its URL) the log lies there, and not in a file; the folder
+    is for what this machine keeps beside it."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, database: str = "") -> None:
         self.path = path
+        self.database = database
 
     def __str__(self) -> str:
-        return str(self.path)
+        return str(self.log()) if self.database else str(self.path)
 
     def log_path(self, partition: Partition = FIRST_PARTITION) -> Path:
         """The SQLite file of a partition's event log."""
@@ -105,9 +109,9 @@ class DataFolder:
 
     def log(self, partition: Partition = FIRST_PARTITION) -> LogPlace:
         """Where a partition's event log is kept."""
-        from palimpsest.store.logs.opening import FileLog
+        from palimpsest.store.logs.opening import FileLog, database_log
 
-        return FileLog(self.log_path(partition), partition)
+        return database_log(self.database, partition) if self.database else FileLog(self.log_path(partition), partition)
 
     def index_path(self, partition: Partition = FIRST_PARTITION) -> Path:
         """A partition's index of recall and archival memory, a folder. It can be deleted: it is built from the log."""
@@ -118,7 +122,9 @@ class DataFolder:
         return self.path / "imported-servers.json"
 
     def create(self) -> Self:
-        """Make the folder, for this user alone, where there is none. Raises BadInput where that cannot be."""
+        """Make the folder, for this user alone, where there is none. Raises BadInput where that cannot be; OnlyLooked
+        where the log is in a database."""
+        self.check_is_worked_on()
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with contextlib.suppress(FileExistsError):
@@ -136,6 +142,7 @@ class DataFolder:
         """Take the folder for this process; with `make` it is made where there is none. `how` tells others what they
         can do meanwhile. Raises DataFolderBusy, naming the holder, where another has it; BadInput where what is there
         is no lock; LogUnavailable where it is not there and was not to be made."""
+        self.check_is_worked_on()
         if make:
             self.create()
         try:
@@ -162,6 +169,11 @@ class DataFolder:
         except BaseException:
             os.close(descriptor)
             raise
+
+    def check_is_worked_on(self) -> None:
+        """Raises OnlyLooked where the log is in a database."""
+        if self.database:
+            raise OnlyLooked(str(self))
 
     def holder(self) -> Holder | None:
         """Who holds the lock, or held it last: it may be gone. None: nobody ever did, or has not said so yet. Raises
@@ -205,11 +217,25 @@ _LOOKS: Final = 3
 _LOOK_S: Final = 0.005
 
 
-def default_data_folder(environ: Mapping[str, str]) -> Path:
-    """$PALIMPSEST_HOME, else ~/.palimpsest. Raises BadInput where there is neither."""
-    if not environ.get("PALIMPSEST_HOME") and os.path.expanduser("~") == "~":  # noqa: PTH111 (never raises)
+def data_at(given: str | Path) -> DataFolder:
+    """The data folder that a user names: by its path, or by the URL of the database that has its log."""
+    if not is_url(str(given)):
+        return DataFolder(expanded(Path(given)))
+    of_this = hashlib.sha256(public(str(given)).encode()).hexdigest()[:16]
+    return DataFolder(_own() / "databases" / of_this, database=str(given))
+
+
+def default_data_folder(environ: Mapping[str, str]) -> DataFolder:
+    """By $PALIMPSEST_HOME, else ~/.palimpsest. Raises BadInput where there is neither."""
+    given = environ.get("PALIMPSEST_HOME")
+    return data_at(given) if given else DataFolder(_own())
+
+
+def _own() -> Path:
+    """This user's own folder for data."""
+    if os.path.expanduser("~") == "~":  # noqa: PTH111 (never raises)
         raise DataFolderUnusable("", "homeless")
-    return expanded(Path(environ.get("PALIMPSEST_HOME") or "~/.palimpsest"))
+    return expanded(Path("~/.palimpsest"))
 
 
 def expanded(path: Path) -> Path:

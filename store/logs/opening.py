@@ -84,11 +84,6 @@ class FileLog(msgspec.Struct, frozen=True):
         return SqliteLog(self.path, self.partition, log_id=log_id, max_pages=max_pages)
 
 
-def is_url(text: str) -> bool:
-    """Whether it is a database's URL, and no path."""
-    return text.startswith(("postgresql://", "postgres://"))
-
-
 def database_log(url: str, partition: Partition = FIRST_PARTITION) -> LogPlace:
     """A log in a database. Its library is loaded here and nowhere else: the package has it as an extra. Raises BadInput
     where that is not there."""

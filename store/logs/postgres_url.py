@@ -19,8 +19,8 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
 from palimpsest.events.errors import BadInput, LogUnavailable
+from palimpsest.store.logs.urls import SCHEMES
 
-SCHEMES: Final = ("postgresql://", "postgres://")
 SCHEMA: Final = "palimpsest"
 """The schema that a log lies in where the URL names none."""
 
@@ -83,10 +83,6 @@ class Database(msgspec.Struct, frozen=True):
     def _of_the_file(self) -> list[str]:
         path = Path(self.password_file)
         return [_read(path, self.name)] if self.password_file and path.is_file() else []
-
-
-def is_url(text: str) -> bool:
-    return text.startswith(SCHEMES)
 
 
 def database(url: str, schema: str = "") -> Database:

@@ -107,7 +107,7 @@ def test_programs_that_the_holder_starts_do_not_hold_it(tmp_path: Path) -> None:
     ],
 )
 def test_the_default_folder(environ: dict[str, str], path: Path) -> None:
-    assert default_data_folder(environ) == path
+    assert default_data_folder(environ).path == path
 
 
 def test_a_folder_in_the_place_of_a_lock_is_said(tmp_path: Path) -> None:
@@ -123,6 +123,6 @@ def test_a_user_without_a_home_is_told_to_name_a_folder(monkeypatch: pytest.Monk
     monkeypatch.setattr("os.path.expanduser", lambda path: path)  # as where the user has no entry either
     with pytest.raises(BadInput, match="has no home folder: say where the data folder is to be"):
         default_data_folder({})
-    assert default_data_folder({"PALIMPSEST_HOME": "/data"}) == Path("/data")
+    assert default_data_folder({"PALIMPSEST_HOME": "/data"}).path == Path("/data")
     with pytest.raises(BadInput, match="begins at a home folder that is not known"):
         default_data_folder({"PALIMPSEST_HOME": "~nobody-of-this-name/data"})
