@@ -52,8 +52,10 @@ def _end_servers() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The test of two nodes goes first: a process that has had the one Ray cannot have another."""
-    items.sort(key=lambda item: item.path.name != "test_two_nodes.py")
+    """Those of Rays of their own go first, that of two nodes before all: a process that has had the one Ray cannot have
+    another, and is no place for tests of Ray's start."""
+    first = {"test_two_nodes.py": 0, "test_own_ray.py": 1}
+    items.sort(key=lambda item: first.get(item.path.name, 2))
 
 
 OWN_RAY: Final = ("test_address.py", "test_joining.py", "test_kills.py", "test_own_ray.py", "test_two_nodes.py")

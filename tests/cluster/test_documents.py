@@ -62,7 +62,7 @@ def test_an_agent_is_asked_about_a_folder_and_cites(shared: System, tmp_path: Pa
     assert [upload.source for upload in uploads] == ["shelf"]
 
 
-LINES = 12_000
+LINES = 30_000
 
 
 def load_until(folder: DataFolder, files: Path, stop: str) -> None:

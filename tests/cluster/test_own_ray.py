@@ -144,6 +144,7 @@ def test_what_a_killed_process_left_is_cleared_by_the_next_and_what_another_has_
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("palimpsest.store.own_folder.tempfile.gettempdir", lambda: str(tmp_path))
+    monkeypatch.setattr(own_ray, "_held", [])
     left, theirs = tmp_path / f"pal-{os.getpid()}-abcd", tmp_path / "pal-1-abcd"
     held = "import os, sys, fcntl; fcntl.flock(os.open(sys.argv[1], os.O_RDONLY), fcntl.LOCK_EX); print(1); input()"
     for folder in (left, theirs):
@@ -178,6 +179,8 @@ def test_a_ray_that_comes_up_too_late_is_said_in_a_line(monkeypatch: pytest.Monk
         raise Exception("The current node timed out during startup.")  # as Ray does
 
     monkeypatch.setattr("ray.init", late)
+    monkeypatch.setattr("ray.shutdown", lambda: None)  # this process may have one
+    monkeypatch.setattr(own_ray, "_held", [])
     with pytest.raises(BadInput, match=r"could not be started.*timed out during startup.*try again"):
         own_ray.start("")
 

@@ -194,5 +194,5 @@ def test_a_failure_names_commands_as_they_can_be_typed_and_a_user_as_he_wrote_th
     kernel.talk("eve", ["What does `palimpsest keys add URL` do?"])
     kernel.log.append([Append((draft("eve", START_MS, failed, key="failed"),))])
     printed = launched("events", "eve", *form, "--full").text
-    assert f"`{PROGRAM} keys add URL --data {kernel.folder}`" in printed
+    assert f"`{PROGRAM} --data {kernel.folder} keys add URL`" in printed
     assert "What does `palimpsest keys add URL` do?" in printed

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 
 from palimpsest.actors.joining import frames
 from palimpsest.actors.joining.door import Door
@@ -321,6 +322,8 @@ def test_no_key_goes_to_a_door_that_others_could_have_made(tmp_path: Path) -> No
 
 
 def test_a_call_that_fails_is_logged_without_what_it_was_given(capfd: pytest.CaptureFixture[str]) -> None:
+    structlog.reset_defaults()  # others have it write to files
+
     async def live() -> None:
         async with open_door() as (served, _, path):
 
