@@ -11,22 +11,26 @@ import asyncio
 import contextlib
 import hashlib
 import os
+import socket
 import uuid
 from collections.abc import Mapping
 from typing import Any, Final
 
 import ray
+from ray.experimental import internal_kv
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from palimpsest.actors.links.protocol import parts_of
 from palimpsest.actors.on_ray import own_ray, whereabouts
 from palimpsest.actors.on_ray.actors import LLM, Log, Memory, RayPart, Storage, Timers, remote, run_in, unwrapped
+from palimpsest.actors.on_ray.whereabouts import Node
 from palimpsest.actors.options import Options, keyed
 from palimpsest.events.errors import ActorLost, BadInput
 from palimpsest.events.position import FIRST_PARTITION
 from palimpsest.store.folder import DataFolder
 from palimpsest.store.keys.files import Handed
 
+_SPACE: Final = b"palimpsest"
 STOP_S: Final = 20.0
 BOOT_S: Final = 60.0
 _NO_START: Final = (
@@ -96,7 +100,7 @@ def _log(folder: DataFolder, own: str, options: Options) -> tuple[str, str, tupl
     """The log's id, made now where there is none; the node that the parts belong on ("": any); what the user should
     know of it."""
     if options.address:
-        return whereabouts.settle(folder, own, rehome=options.rehome)
+        return whereabouts.settle(RayCluster(), folder, own, rehome=options.rehome)
     return folder.log().begin(), "", ()
 
 
@@ -171,3 +175,31 @@ def _made(folder: DataFolder, options: Options, own: str, log_id: str, node: str
         "storage": made("storage", Storage, log, index_path, partition, options.index),
         "timer": made("timer", Timers, log),
     }
+
+
+class RayCluster:
+    """The cluster that this process has joined (`whereabouts.Cluster`)."""
+
+    def here(self) -> Node:
+        own = ray.get_runtime_context().get_node_id()
+        address = next((node["NodeManagerAddress"] for node in self._nodes() if node["NodeID"] == own), "")
+        return Node(own, socket.gethostname(), address)
+
+    def alive(self) -> set[str]:
+        return {node["NodeID"] for node in self._nodes() if node["Alive"]}
+
+    def _nodes(self) -> list[dict[str, Any]]:
+        nodes: Any = ray.nodes  # it has no types
+        return list(nodes())
+
+    def kept(self, name: str) -> bytes | None:
+        kept: bytes | None = internal_kv._internal_kv_get(f"folder{name}".encode(), namespace=_SPACE)
+        return kept
+
+    def keep(self, name: str, value: bytes, *, overwrite: bool) -> None:
+        internal_kv._internal_kv_put(f"folder{name}".encode(), value, overwrite, namespace=_SPACE)
+
+    def end(self, name: str) -> None:
+        for found in ray.util.list_named_actors():
+            if found.endswith(name):
+                ray.kill(ray.get_actor(found))

@@ -8,15 +8,12 @@ nothing; (3) where the cluster has nothing kept (it is new, or lost its memory),
 
 from __future__ import annotations
 
-import socket
-from typing import Any, Final
+from typing import Protocol
 
 import msgspec
 
 from palimpsest.events.errors import BadInput
 from palimpsest.store.folder import DataFolder
-
-_SPACE: Final = b"palimpsest"
 
 
 class Node(msgspec.Struct, frozen=True):
@@ -61,76 +58,57 @@ def judge(kept: Whereabouts, found: str, here: Node, *, alive: bool) -> None:
     )
 
 
-def settle(folder: DataFolder, name: str, *, rehome: bool) -> tuple[str, str, tuple[str, ...]]:
+class Cluster(Protocol):
+    """What is asked of the cluster that a driver has joined."""
+
+    def here(self) -> Node:
+        """The driver's own node."""
+
+    def alive(self) -> set[str]:
+        """The ids of the nodes that are there."""
+
+    def kept(self, name: str) -> bytes | None:
+        """What it keeps of the folder whose parts' names end so."""
+
+    def keep(self, name: str, value: bytes, *, overwrite: bool) -> None: ...
+
+    def end(self, name: str) -> None:
+        """End the parts whose names end so."""
+
+
+def settle(cluster: Cluster, folder: DataFolder, name: str, *, rehome: bool) -> tuple[str, str, tuple[str, ...]]:
     """The id of the folder's log, which is made where the folder is new to the cluster; Ray's id of the node that the
-    parts belong on; and what the user should know. `name`: what the parts' names end with. Ray is connected.
+    parts belong on; and what the user should know. `name`: what the parts' names end with.
 
     With `rehome` what the cluster kept is forgotten, and parts that serve the folder elsewhere are ended. Raises
     BadInput where the folder's system is elsewhere, or has another log.
     """
-    here, log = _here(), folder.log()
-    kept, found = _kept(name), log.log_id()
+    here, log = cluster.here(), folder.log()
+    kept, found = _kept(cluster, name), log.log_id()
     if kept is not None and rehome and (kept.node.id, kept.log) != (here.id, found):
-        _end(name)
+        cluster.end(name)
         kept = None
     notes: tuple[str, ...] = ()
     if kept is None:
         with folder.lock("a cluster's log is begun"):
             begun, found = not log.is_there(), log.begin()
-            kept = _keep(name, Whereabouts(str(folder.path.resolve()), found, here), overwrite=rehome)
+            kept = _keep(cluster, name, Whereabouts(str(folder.path.resolve()), found, here), overwrite=rehome)
         if begun and kept.node.id == here.id:
             notes = (f"A log was begun: {found} in {folder.path.resolve()}, on {here}.",)
-    judge(kept, found, here, alive=kept.node.id in _alive())
+    judge(kept, found, here, alive=kept.node.id in cluster.alive())
     if kept.node != here:
-        _keep(name, msgspec.structs.replace(kept, node=here), overwrite=True)
+        _keep(cluster, name, msgspec.structs.replace(kept, node=here), overwrite=True)
     return found, here.id, notes
 
 
-def _here() -> Node:
-    import ray
-
-    own = ray.get_runtime_context().get_node_id()
-    address = next((node["NodeManagerAddress"] for node in _nodes() if node["NodeID"] == own), "")
-    return Node(own, socket.gethostname(), address)
-
-
-def _alive() -> set[str]:
-    return {node["NodeID"] for node in _nodes() if node["Alive"]}
-
-
-def _nodes() -> list[dict[str, Any]]:
-    import ray
-
-    nodes: Any = ray.nodes  # it has no types
-    return list(nodes())
-
-
-def _key(name: str) -> bytes:
-    return f"folder{name}".encode()
-
-
-def _kept(name: str) -> Whereabouts | None:
-    from ray.experimental import internal_kv
-
-    kept = internal_kv._internal_kv_get(_key(name), namespace=_SPACE)
+def _kept(cluster: Cluster, name: str) -> Whereabouts | None:
+    kept = cluster.kept(name)
     return None if kept is None else msgspec.json.decode(kept, type=Whereabouts)
 
 
-def _keep(name: str, whereabouts: Whereabouts, *, overwrite: bool) -> Whereabouts:
+def _keep(cluster: Cluster, name: str, whereabouts: Whereabouts, *, overwrite: bool) -> Whereabouts:
     """Keep it; what is kept then: another's, who was first."""
-    from ray.experimental import internal_kv
-
-    internal_kv._internal_kv_put(_key(name), msgspec.json.encode(whereabouts), overwrite, namespace=_SPACE)
-    kept = _kept(name)
+    cluster.keep(name, msgspec.json.encode(whereabouts), overwrite=overwrite)
+    kept = _kept(cluster, name)
     assert kept is not None, "it was just kept, by this driver or another"
     return kept
-
-
-def _end(name: str) -> None:
-    """End the parts that serve the folder until now."""
-    import ray
-
-    for found in ray.util.list_named_actors():
-        if found.endswith(name):
-            part: Any = ray.get_actor(found)
-            ray.kill(part)

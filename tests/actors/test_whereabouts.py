@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from palimpsest.actors.on_ray.whereabouts import Node, Whereabouts, judge
+from palimpsest.actors.on_ray.whereabouts import Node, Whereabouts, judge, settle
 from palimpsest.events.errors import BadInput
+from palimpsest.store.folder import DataFolder
 
 HERE = Node("aaaa1111", "one", "10.0.0.1")
 KEPT = Whereabouts("/data", "log-a", HERE)
@@ -48,3 +51,52 @@ def test_what_lies_elsewhere_or_is_another_log_is_refused_with_both_named(
     with pytest.raises(BadInput, match=said) as refused:
         judge(KEPT, found, here, alive=alive)
     assert "--rehome" in str(refused.value)
+
+
+class Cluster:
+    """A cluster as one of its drivers has it, and what all of them share."""
+
+    def __init__(self, here: Node, shared: dict[str, bytes]) -> None:
+        self.node = here
+        self.shared = shared
+        self.ended: list[str] = []
+
+    def here(self) -> Node:
+        return self.node
+
+    def alive(self) -> set[str]:
+        return {HERE.id, ELSEWHERE.id}
+
+    def kept(self, name: str) -> bytes | None:
+        return self.shared.get(name)
+
+    def keep(self, name: str, value: bytes, *, overwrite: bool) -> None:
+        if overwrite or name not in self.shared:
+            self.shared[name] = value
+
+    def end(self, name: str) -> None:
+        self.ended.append(name)
+
+
+ELSEWHERE = Node("bbbb2222", "two", "10.0.0.2")
+
+
+def test_a_log_is_begun_once_and_announced(tmp_path: Path) -> None:
+    folder, cluster = DataFolder(tmp_path / "data"), Cluster(HERE, {})
+    log, node, notes = settle(cluster, folder, "-x", rehome=False)
+    assert (log, node) == (folder.log().log_id(), HERE.id)
+    assert [note.split(":")[0] for note in notes] == ["A log was begun"]
+    assert settle(cluster, folder, "-x", rehome=False) == (log, HERE.id, ())
+
+
+def test_a_driver_elsewhere_makes_nothing_until_it_is_said_to_be_on_purpose(tmp_path: Path) -> None:
+    here = Cluster(HERE, {})
+    settle(here, DataFolder(tmp_path / "data"), "-x", rehome=False)
+    there, folder = Cluster(ELSEWHERE, here.shared), DataFolder(tmp_path / "theirs")
+    with pytest.raises(BadInput, match=r"and here, on two .*there is none"):
+        settle(there, folder, "-x", rehome=False)
+    assert not folder.path.exists()
+    log, node, _ = settle(there, folder, "-x", rehome=True)
+    assert (log, node, there.ended) == (folder.log().log_id(), ELSEWHERE.id, ["-x"])
+    with pytest.raises(BadInput, match="has its log"):
+        settle(here, DataFolder(tmp_path / "data"), "-x", rehome=False)

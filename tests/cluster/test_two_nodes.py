@@ -19,10 +19,9 @@ from ray._common.test_utils import wait_for_condition
 from ray.cluster_utils import Cluster
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from palimpsest.actors.on_ray import whereabouts
 from palimpsest.actors.on_ray.actors import run_in
 from palimpsest.actors.on_ray.own_ray import NAMESPACE
-from palimpsest.actors.on_ray.runtime import RayRuntime
+from palimpsest.actors.on_ray.runtime import RayCluster, RayRuntime
 from palimpsest.actors.system import Options, boot
 from palimpsest.events.errors import BadInput, DataFolderBusy, LogUnavailable
 from palimpsest.events.prompts import newborn
@@ -66,7 +65,7 @@ class Nodes:
 
     def kill_the_other(self) -> None:
         self.cluster.remove_node(self.other, allow_graceful=False)
-        wait_for_condition(lambda: whereabouts._alive() == {_node(None)})
+        wait_for_condition(lambda: RayCluster().alive() == {_node(None)})
 
     def add_another(self) -> None:
         self.other = self.cluster.add_node(num_cpus=4)
@@ -78,7 +77,7 @@ class Nodes:
         stopped = [raylet, *raylet.children(recursive=True)]
         for process in stopped:
             process.suspend()
-        wait_for_condition(lambda: whereabouts._alive() == {_node(None)}, timeout=60)
+        wait_for_condition(lambda: RayCluster().alive() == {_node(None)}, timeout=60)
         return stopped
 
     def close(self) -> None:

@@ -135,7 +135,7 @@ def test_what_ships_does_not_import_tests(path: Path) -> None:
 
 def test_ray_is_behind_its_seam() -> None:
     users = {name_of(path) for path in modules("launch.py", *ROOMS[:5]) if "ray" in packages(path)}
-    assert {Path(name).parent.as_posix() for name in users} == {"actors/on_ray"}
+    assert users == {f"actors/on_ray/{name}.py" for name in ("actors", "own_ray", "runtime")}
 
 
 def test_models_do_not_know_ray() -> None:
