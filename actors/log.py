@@ -25,6 +25,7 @@ from palimpsest.events.position import Position
 from palimpsest.events.vocabulary import Topic
 from palimpsest.store.folder import FolderLock
 from palimpsest.store.logs.contract import Append, Appended, Committed, LogReader, LogStore
+from palimpsest.store.logs.copying import check_whole
 from palimpsest.store.logs.opening import LogPlace
 from palimpsest.store.logs.states import stretch
 
@@ -103,6 +104,7 @@ class LogActor:
             self._lock = self._take_lock()
         store = self._place.store(log_id=self._log_id, max_pages=self._max_pages)
         try:
+            check_whole(store)
             epoch = store.open_epoch()
             return store, self._place.reader(), epoch
         except BaseException:

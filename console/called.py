@@ -17,7 +17,7 @@ from typing import Final
 
 import click
 
-from palimpsest.store.logs.urls import is_url, public
+from palimpsest.store.logs.urls import shown
 
 NAME: Final = "palimpsest"
 DATA: Final = "palimpsest.data"
@@ -111,7 +111,7 @@ def log_options() -> tuple[str, ...]:
 
 def shown_data(data: str) -> str:
     """What was given as `--data`, without a password."""
-    return public(data) if is_url(data) else data
+    return shown(data)
 
 
 def typed(*words: str) -> str:

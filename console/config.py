@@ -19,6 +19,7 @@ from palimpsest.events.errors import BadInput
 from palimpsest.questions.texts import one_line
 from palimpsest.store.config import DEFAULTS, config_path, configured, known, put
 from palimpsest.store.index.settings import IndexSettings
+from palimpsest.store.logs import urls
 
 BAD_FILE = 2
 
@@ -76,9 +77,8 @@ def row(name: str, environ: Mapping[str, str], found: Mapping[str, str], data: s
     if name == "data" and data:
         return DefaultShown(name, data, "--data", default.about)
     if said:
-        return DefaultShown(
-            name, public_url(said) if name.endswith("-url") else said, f"${default.variable}", default.about
-        )
+        shown = public_url(said) if name.endswith("-url") else shown_data(said) if name == "data" else said
+        return DefaultShown(name, shown, f"${default.variable}", default.about)
     if name in found:
         return DefaultShown(name, found[name], "config.toml", default.about)
     return DefaultShown(name, default.built_in, "built in", default.about)
@@ -98,7 +98,8 @@ def set_command(key: str, value: str) -> None:
     """Set the default KEY to VALUE from now on, as `config set model llama3`."""
     name = known(key)
     _check_index(name, value)
-    path = put(os.environ, name, os.path.abspath(value) if name == "data" and not value.startswith("~") else value)  # noqa: PTH100
+    is_path = name == "data" and not urls.is_url(urls.checked(value)) and not value.startswith("~")
+    path = put(os.environ, name, os.path.abspath(value) if is_path else value)  # noqa: PTH100
     click.echo(f"{name} is {configured(os.environ)[name]} from now on ({path}).")
     _warn_of_environment(name)
 

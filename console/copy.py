@@ -15,7 +15,7 @@ from palimpsest.events.errors import BadInput
 from palimpsest.questions.plain import plain
 from palimpsest.questions.texts import one_line
 from palimpsest.store.folder import DataFolder, data_at
-from palimpsest.store.logs.copying import Copied, copy
+from palimpsest.store.logs.copying import Copied, check_beginning, copy
 
 
 @click.command("copy")
@@ -52,9 +52,12 @@ def command(source: str, target: str, as_json: bool) -> None:
 def _copied(ours: DataFolder, theirs: DataFolder) -> Copied:
     with contextlib.ExitStack() as stack:
         log = stack.enter_context(ours.log().reader())
+        if theirs.log().is_there():  # before its writer is fenced
+            with theirs.log().reader() as there:
+                check_beginning(log, there)
         for folder in (ours, theirs):
             if not folder.database:
-                stack.enter_context(folder.lock("copy"))
+                stack.enter_context(folder.lock("copy", how="alone"))
         place = stack.enter_context(theirs.log().store())
         place.open_epoch()
         left = log.position(place.partition).number - place.position(place.partition).number

@@ -21,10 +21,9 @@ from click.exceptions import NoArgsIsHelpError, NoSuchCommand
 from click.shell_completion import shell_complete
 
 from palimpsest.console.called import BUNDLE, DATA, NAME, PROGRAM, as_typed, given_bundle, given_data
-from palimpsest.events.errors import BadInput, OnlyLooked, PalimpsestError
+from palimpsest.events.errors import BadInput, PalimpsestError
 from palimpsest.store.folder import DataFolder, data_at, default_data_folder, expanded
 from palimpsest.store.index.settings import DEFAULT, OPENAI, IndexSettings
-from palimpsest.store.logs.urls import is_url, public
 
 INTERRUPTED: Final = 130
 NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
@@ -99,9 +98,11 @@ def only_looks() -> bool:
 def given_folder() -> Path | None:
     """The folder that `--data` names; None: none. Raises BadInput where it names a database."""
     given = given_data()
-    if given and is_url(given):
-        raise OnlyLooked(public(given))
-    return Path(given) if given else None
+    if not given:
+        return None
+    folder = data_at(given)
+    folder.check_is_worked_on()
+    return folder.path
 
 
 bundle_option = _kept_option(

@@ -12,6 +12,7 @@ from palimpsest.console.joining import at_work
 from palimpsest.console.options import data_folder
 from palimpsest.events.errors import DataFolderBusy, PalimpsestError
 from palimpsest.store.folder import FREE_S, LOOK_S, DataFolder, FolderLock
+from palimpsest.store.logs.copying import check_whole
 
 if TYPE_CHECKING:
     from palimpsest.actors.links.direct import DirectLog
@@ -37,6 +38,7 @@ async def writing(address: str, what: str, missing: PalimpsestError) -> AsyncIte
 
         stack.enter_context(lock)
         log = stack.enter_context(folder.log().store())
+        check_whole(log)
         log.open_epoch()
         yield DirectLog(log)
 

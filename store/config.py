@@ -23,6 +23,7 @@ import msgspec
 from palimpsest.events.addresses import address_of, looks_secret, secrets_in_query
 from palimpsest.events.errors import BadInput
 from palimpsest.store.keys.files import config_folder, put_whole
+from palimpsest.store.logs.urls import is_url, public
 
 
 class Default(msgspec.Struct, frozen=True):
@@ -92,6 +93,10 @@ def checked(name: str, value: str) -> str:
         from palimpsest.store.times.zones import named  # the names of all zones are read
 
         return named(value)
+    if name == "data" and is_url(value):
+        if public(value) != value:
+            raise BadInput("A secret may stand in the URL for 'data': leave it out, and give it by PGPASSFILE.")
+        return value
     if name == "data" and not value.startswith(("/", "~")):
         raise BadInput(f"'data' is '{value}': give a whole path, from / or ~ on.")
     if name in ("base-url", "qdrant-url"):

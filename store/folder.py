@@ -21,7 +21,7 @@ from msgspec.structs import replace
 
 from palimpsest.events.errors import BadInput, DataFolderBusy, DataFolderUnusable, LogUnavailable, OnlyLooked
 from palimpsest.events.position import FIRST_PARTITION, Partition
-from palimpsest.store.logs.urls import is_url, public
+from palimpsest.store.logs.urls import checked, is_url, public
 
 if TYPE_CHECKING:
     from palimpsest.store.logs.opening import LogPlace
@@ -219,10 +219,11 @@ _LOOK_S: Final = 0.005
 
 def data_at(given: str | Path) -> DataFolder:
     """The data folder that a user names: by its path, or by the URL of the database that has its log."""
-    if not is_url(str(given)):
-        return DataFolder(expanded(Path(given)))
-    of_this = hashlib.sha256(public(str(given)).encode()).hexdigest()[:16]
-    return DataFolder(_own() / "databases" / of_this, database=str(given))
+    text = checked(str(given))
+    if not is_url(text):
+        return DataFolder(expanded(Path(text)))
+    of_this = hashlib.sha256(public(text).encode()).hexdigest()[:16]
+    return DataFolder(_own() / "databases" / of_this, database=text)
 
 
 def default_data_folder(environ: Mapping[str, str]) -> DataFolder:

@@ -15,15 +15,17 @@ from typing import Final
 import msgspec
 
 from palimpsest.events.envelope import GENESIS, Draft, Envelope, chain
-from palimpsest.events.errors import BadInput, LogDamaged
-from palimpsest.events.position import Partition, Position
+from palimpsest.events.errors import BadInput, LogDamaged, LogUnreadable
+from palimpsest.events.position import Partition, Position, beginning
 from palimpsest.events.types import Parent
 from palimpsest.events.vocabulary import TOPICS
 from palimpsest.store.bundles.manifest import Redacted
 from palimpsest.store.logs.contract import DECIDER, Append, LogReader, LogStore, Snapshot, StreamHead, resting
 
-EVENTS_AT_ONCE: Final = 2000
+EVENTS_AT_ONCE: Final = 200
 HEADS_AT_ONCE: Final = 2000
+COPYING: Final = "copying"
+"""A consumer whose cursor is not at the beginning while a log is an unfinished copy."""
 
 
 class Copied(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,16 +47,26 @@ def copy(
     else than the source's beginning; LogDamaged where the source's events are not what their hashes say."""
     partition = target.partition
     there = target.position(partition)
-    _check_beginning(source, target, there)
-    copying = _Copying(source, target)
-    after, end = there, source.position(partition)
-    while after < end:
-        envelopes, after = source.tail(after, at_once)
-        copying.take(envelopes)
-        progress(len(envelopes))
-    target.append([Append((), cursor=(DECIDER, source.cursor(DECIDER, partition)))])
+    check_beginning(source, target)
+    after = there
+    while after < (end := source.position(partition)):
+        copying = _Copying(source, target)
+        while after < end:
+            envelopes, after = source.tail(after, at_once)
+            copying.take(envelopes)
+            progress(len(envelopes))
+    cursor = min(source.cursor(DECIDER, partition), after)
+    target.append([Append((), cursor=(DECIDER, cursor))])
     streams = _compare(source, target)
-    return Copied(streams=streams, events=end.number, there=there.number)
+    target.append([Append((), cursor=(COPYING, beginning(partition)))])
+    return Copied(streams=streams, events=after.number, there=there.number)
+
+
+def check_whole(log: LogReader) -> None:
+    """Raises LogUnreadable where the log is a copy that was cut off."""
+    for partition in log.partitions:
+        if log.cursor(COPYING, partition).number:
+            raise LogUnreadable("of this place", "it is a copy that was cut off: copy it once more, which goes on")
 
 
 class _Copying:
@@ -67,12 +79,14 @@ class _Copying:
         }
 
     def take(self, envelopes: list[Envelope]) -> None:
-        """Append the next events. Raises LogDamaged where one is not what its hash says, with none of them taken."""
+        """Append the next events. Raises LogDamaged where one is not what its hash says (with none of them taken), or
+        is not taken."""
         for at in envelopes:
             self._prove(at)
         first = {each.stream: each for each in reversed(envelopes)}
         begun = {stream: at for stream, at in first.items() if self._target.head(stream) is None}
-        taken = self._target.commit(list(self._appends(envelopes, begun))).envelopes
+        appends = [*self._appends(envelopes, begun), Append((), cursor=(COPYING, envelopes[-1].position))]
+        taken = self._target.commit(appends).envelopes
         for ours, theirs in zip_longest(envelopes, taken):
             if ours != theirs:
                 raise LogDamaged(
@@ -89,7 +103,7 @@ class _Copying:
         """The events in their order; a fork's first one in an append of its own, which sees its parent in those
         before."""
         parents = {stream: self._parent(stream) for stream in begun}
-        redactions = {stream: self._source.redaction(stream) for stream in begun}
+        redactions = dict(self._redactions(envelopes))
 
         def kind(at: Envelope) -> tuple[bool, str]:
             starts_fork = begun.get(at.stream) is at and parents[at.stream] is not None
@@ -102,7 +116,7 @@ class _Copying:
                 snapshots=tuple(self._snapshots(run)),
                 forks={fork: parent} if (parent := parents.get(fork)) else {},
                 at_rest=rests,
-                redactions=tuple(_of(run, begun, redactions)),
+                redactions=tuple(_of(run, redactions)),
             )
 
     def _rests(self, at: Envelope) -> bool:
@@ -111,6 +125,13 @@ class _Copying:
 
     def _parent(self, stream: str) -> Parent | None:
         return next(iter(self._source.lineage(stream)), None)
+
+    def _redactions(self, envelopes: list[Envelope]) -> Iterator[tuple[str, Redacted]]:
+        """What was masked in these events' streams, where the copy does not say so yet."""
+        for stream in {at.stream for at in envelopes}:
+            redacted = self._source.redaction(stream)
+            if redacted is not None and redacted != self._target.redaction(stream):
+                yield stream, redacted
 
     def _snapshots(self, run: list[Envelope]) -> Iterator[Snapshot]:
         """The snapshots that the source has at these events."""
@@ -124,12 +145,11 @@ class _Copying:
             )
 
 
-def _of(run: list[Envelope], begun: dict[str, Envelope], redactions: dict[str, Redacted | None]) -> Iterator[Redacted]:
-    """What was masked in the streams that begin in this run."""
-    for at in run:
-        redacted = redactions.get(at.stream) if begun.get(at.stream) is at else None
-        if redacted is not None:
-            yield redacted
+def _of(run: list[Envelope], redactions: dict[str, Redacted]) -> Iterator[Redacted]:
+    """What was masked in the streams of this run, once each."""
+    for stream in dict.fromkeys(at.stream for at in run):
+        if stream in redactions:
+            yield redactions.pop(stream)
 
 
 def _draft(at: Envelope) -> Draft:
@@ -139,25 +159,40 @@ def _draft(at: Envelope) -> Draft:
 # --- comparing ----------------------------------------------------------------------------------------------------
 
 
-def _check_beginning(source: LogReader, target: LogReader, there: Position) -> None:
-    """Raises BadInput where the target holds what the source does not."""
-    if there > source.position(there.partition):
-        raise BadInput("The copy's place has events that its source has not: name an empty one.")
+def check_beginning(source: LogReader, target: LogReader) -> None:
+    """Raises BadInput where the target is not the source's beginning."""
+    (partition,) = target.partitions
+    if target.position(partition) > source.position(partition):
+        raise BadInput("The copy's place has events that its source has not: name an empty place.")
     for head in _heads(target):
-        if source.hash_at(head.stream, head.seq) != head.hash:
-            raise BadInput(f"The copy's place has another log already (its stream '{head.stream}' is another one).")
+        there = source.read(head.stream, head.seq - 1, head.seq)
+        if [(at.hash, at.position) for at in there] != [(head.hash, head.position)]:
+            raise BadInput(
+                f"The copy's place has another log already (its stream '{head.stream}' is another one): name an empty "
+                "place."
+            )
 
 
 def _compare(source: LogReader, target: LogStore) -> int:
-    """Hold the copy to its source; how many streams there are. Raises LogDamaged."""
+    """Hold the copy to its source; how many streams there are. Raises BadInput."""
     streams = 0
-    for ours, theirs in zip(_heads(source), _heads(target), strict=True):
-        if ours != theirs or source.lineage(ours.stream) != target.lineage(ours.stream):
-            raise LogDamaged(ours.stream, ours.seq, "the copy's stream does not end as its source's")
+    for ours, theirs in zip_longest(_heads(source), _heads(target)):
+        if ours != theirs or _about(source, ours.stream) != _about(target, ours.stream):
+            raise BadInput(_OTHERWISE)
         streams += 1
     if list(_still_open(source, target.partition)) != list(_still_open(target, target.partition)):
-        raise BadInput("What is open in the copy is not what is open in its source: it was worked on meanwhile.")
+        raise BadInput(_OTHERWISE)
     return streams
+
+
+_OTHERWISE: Final = (
+    "The copy is not as its source: one of the two was worked on meanwhile. Copy it once more, which goes on; or into "
+    "an empty place."
+)
+
+
+def _about(log: LogReader, stream: str) -> tuple[list[Parent], Redacted | None]:
+    return log.lineage(stream), log.redaction(stream)
 
 
 def _still_open(log: LogReader, partition: Partition) -> Iterable[tuple[str, Position]]:

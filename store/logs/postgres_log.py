@@ -87,6 +87,7 @@ class PostgresLog(PostgresReader):
         self._adrift = 0
         """Where the log is if a transaction was committed that was left before its answer."""
         self._ended: PalimpsestError | None = None
+        self._read_from = "primary"  # where there are standbys too, they may lack what this one has just written
         self._session: WriterSession | None = WriterSession(self.database)
         try:
             opened(self._session, self.database, partition, log_id)
@@ -159,6 +160,9 @@ class PostgresLog(PostgresReader):
                 if not is_lost(error):
                     raise meaning(error, self.database) or error from error
                 self._let_session_go()
+            except BaseException:
+                self._let_session_go()
+                raise
             else:
                 self._check_place(*facts.partition)
                 return facts
@@ -243,8 +247,8 @@ class PostgresLog(PostgresReader):
             values = self._epoch, self._writer, self._owner, self.partition, *me
             rows = session.rows(_TAKE.format(mine=mine), values)
         except psycopg.Error as error:
+            self._let_session_go()  # it has not taken the partition, and is not to write as if it had
             if is_lost(error):
-                self._let_session_go()
                 raise _SessionLost(self.database.name) from error
             raise meaning(error, self.database) or error from error
         if rows and session.warned:  # it is committed, and not confirmed by the standby that is waited for
@@ -295,6 +299,8 @@ class PostgresLog(PostgresReader):
         raise CommitInDoubt(self.database.name)
 
     def _check_not_ended(self) -> None:
+        if self._closing.is_set():
+            raise LogUnavailable(f"The log in {self.database.name} is closed: nothing of this was written.")
         if self._ended is not None:
             raise self._ended
 

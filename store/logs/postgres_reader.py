@@ -84,6 +84,7 @@ class PostgresReader:
         self._seats = threading.BoundedSemaphore(CONNECTIONS)
         self._lending = threading.Lock()
         self._closed = False
+        self._read_from = "any"
         self._parts: dict[str, list[StreamPart]] = {}
         """Of streams that are there: what they are read from never changes."""
 
@@ -262,7 +263,7 @@ class PostgresReader:
             with self._lending:
                 connection = self._idle.pop() if self._idle else None
             if connection is None:
-                connection = reading(self.database)
+                connection = reading(self.database, self._read_from)
             try:
                 yield connection
             finally:

@@ -207,7 +207,8 @@ def lift(connection: Connection, database: Database, migrations: Mapping[int, Mi
 
 
 def _create(connection: Connection, database: Database) -> None:
-    connection.execute(f"CREATE SCHEMA IF NOT EXISTS {database.schema}".encode())
+    if not connection.execute("SELECT FROM pg_namespace WHERE nspname = %s", (database.schema,)).fetchall():
+        connection.execute(in_schema("CREATE SCHEMA palimpsest", database.schema))
     for statement in SCHEMA:
         connection.execute(in_schema(statement, database.schema))
     connection.execute(_MAKE_ROLES.encode())

@@ -42,6 +42,8 @@ _BEGIN: Final = """SELECT pg_backend_pid(), CASE current_setting('synchronous_co
 _WAIT: Final = "SyncRep"
 """How the server's functions begin that wait for a standby."""
 
+OLDEST: Final = 15_00_00
+
 _POOLED: Final = (
     "{name} is a pooler: what a connection is set to, and which session it has, is not what it asks for. Nothing was "
     "changed. Name the server itself."
@@ -88,9 +90,10 @@ class WriterSession:
         self.connection.close()
 
 
-def reading(database: Database) -> Connection:
-    """A connection that only reads. Raises LogUnavailable where none can be had, BadInput where it may write."""
-    connection = _connected(database, _READING, {})
+def reading(database: Database, of: str = "any") -> Connection:
+    """A connection that only reads, `of` any server or the "primary" one. Raises LogUnavailable where none can be had,
+    BadInput where it may write."""
+    connection = _connected(database, _READING, {} if of == "any" else {"target_session_attrs": of})
     if connection.info.parameter_status("default_transaction_read_only") != "on":
         connection.close()
         raise BadInput(_POOLED.format(name=database.name))
@@ -106,6 +109,9 @@ def _connected(database: Database, options: str, more: dict[str, str]) -> Connec
     except psycopg.Error as error:
         refused = refusal(error, database)
     else:
+        if connection.info.server_version < OLDEST:
+            connection.close()
+            raise BadInput(f"{database.name} is of a PostgreSQL older than 15. Nothing was changed: name a newer one.")
         connection.adapters.register_dumper(int, Int8BinaryDumper)
         return connection
     raise refused  # with no context: an error of libpq's has the connection's parameters

@@ -19,8 +19,8 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
 from palimpsest.events.errors import BadInput, LogUnavailable
-from palimpsest.store.logs.urls import SCHEMES
 
+SCHEMES: Final = ("postgresql://", "postgres://")
 SCHEMA: Final = "palimpsest"
 """The schema that a log lies in where the URL names none."""
 
@@ -105,7 +105,7 @@ def database(url: str, schema: str = "") -> Database:
 @lru_cache(maxsize=1000)
 def in_schema(sql: str, schema: str) -> bytes:
     """A statement as it is written here, where tables are `palimpsest.NAME`, for the schema that they lie in."""
-    named = re.sub(rf"\b{SCHEMA}\.|(?<=SCHEMA ){SCHEMA}\b", lambda found: found[0].replace(SCHEMA, schema), sql)
+    named = re.sub(rf"\b{SCHEMA}\.|(?<=SCHEMA ){SCHEMA}\b", lambda found: found[0].replace(SCHEMA, f'"{schema}"'), sql)
     return named.encode()
 
 
@@ -138,6 +138,6 @@ def _parsed(url: str) -> dict[str, str] | None:
 def _read(path: Path, name: str) -> str:
     try:
         return path.read_text(encoding="utf-8").rstrip("\r\n")
-    except (OSError, UnicodeError) as error:
+    except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else "it is no text"
         raise LogUnavailable(f"The password of {name} cannot be read from {path}: {why}. Check that file.") from None

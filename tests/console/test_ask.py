@@ -229,7 +229,10 @@ def test_a_question_end_to_end_and_again_by_its_id(tmp_path: Path, capsys: Captu
     assert "What is my name?" in capsys.readouterr().out
 
 
-def test_of_a_clusters_agents_the_cluster_is_asked(call: Launch, tmp_path: Path) -> None:
+def test_of_a_clusters_agents_the_cluster_is_asked(
+    call: Launch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ray.is_initialized", lambda: False)  # this process may have one
     printed = call("--data", str(tmp_path / "none"), "ask", "ada", "Hi", "--address", "127.0.0.1:9")
     assert printed.code == 2
     assert "No Ray cluster answers at 127.0.0.1:9: Connection refused." in printed.err

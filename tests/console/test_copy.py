@@ -122,13 +122,47 @@ def test_another_log_is_refused_and_stays(call: Launch, there: Launch, url: str,
     assert call("copy", str(tmp_path / "data"), f"{tmp_path}/data/").err.endswith("FROM and TO are the same log.\n")
 
 
-@pytest.mark.parametrize("place", ["{}", "{}/x?password=y", "{}/x?schema=Bad-Name"])
-def test_a_password_is_in_nothing_that_is_printed(call: Launch, place: str) -> None:
-    bad = place.format(f"postgresql://ada:{SECRET}@127.0.0.1:1")
-    for command in (("agents",), ("events", "x"), ("chat", "x"), ("status",), ("config",)):
-        printed = call("--data", bad, *command)
+@pytest.mark.parametrize(
+    "given",
+    [f"postgresql://ada:{SECRET}@127.0.0.1:1", f"postgresql://ada:x/{SECRET}?y@127.0.0.1:1/db", f"postgresql://h/db?password={SECRET}",
+     f"postgresql://h:1/db?p%61ssword={SECRET}&sslmode=foo", f"  POSTGRES://ada:{SECRET}@127.0.0.1:1/db?schema=Bad-Name",
+     f"postgresql+psycopg://ada:{SECRET}@h/db", f"host=h password={SECRET}", f"postgresql://a:{SECRET}@[::1]:1/x"],
+)  # fmt: skip
+def test_a_password_is_in_nothing_that_is_printed(
+    call: Launch, given: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    commands = (("agents",), ("events", "x"), ("chat", "x"), ("status",), ("config",), ("demo",), ("bench",))
+    for command in commands:
+        printed = call("--data", given, *command)
         assert SECRET not in printed.text + printed.err, command
-    assert SECRET not in call("copy", bad, "x").err
+    for arguments in (("copy", given, "x"), ("copy", str(tmp_path), given), ("config", "set", "data", given)):
+        printed = call(*arguments)
+        assert (printed.code, SECRET in printed.text + printed.err) == (2, False), arguments
+    monkeypatch.setenv("PALIMPSEST_HOME", given)
+    for command in commands[:5]:
+        printed = call(*command)
+        assert SECRET not in printed.text + printed.err, command
+    assert not (tmp_path / "config" / "palimpsest" / "config.toml").exists()
+
+
+def test_a_database_may_be_the_default(
+    call: Launch, there: Launch, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.delenv("PALIMPSEST_HOME", raising=False)
+    assert call("config", "set", "data", url).code == 0
+    assert call("agents").text == there("agents").text
+
+
+@pytest.mark.parametrize("schema", ["order", "user"])
+def test_a_schema_may_have_a_name_that_is_a_word_of_sql(kernel: Kernel, call: Launch, schema: str) -> None:
+    place = f"{contracts_url()}?schema={schema}"
+    try:
+        assert call("copy", str(kernel.folder), place).code == 0
+        assert call("--data", place, "replay", "--all", "--verify").code == 0
+    finally:
+        execute(contracts_url(), f'DROP SCHEMA IF EXISTS "{schema}" CASCADE')
 
 
 def test_the_folder_beside_a_database_is_not_made(there: Launch, url: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -91,6 +91,11 @@ SAID: list[tuple[PalimpsestError, str]] = [
         "'source:docs' is a source, which has no context and no memory of its own: name an agent. `sources docs` and "
         "`events source:docs` show what it has.",
     ),
+    (
+        errors.OnlyLooked("postgresql://ada@db/agents"),
+        "The log is in postgresql://ada@db/agents: there it is looked into, and nothing runs on it or writes to it "
+        "yet. `copy postgresql://ada@db/agents DIR` brings it into a folder, where all works.",
+    ),
     (errors.NotAnswered("ada"), "Agent 'ada' has not answered yet. Give an event to judge it at (--at SEQ)."),
     (errors.HasNoTurns("source:docs"), "'source:docs' is a source, which has no turns: leave out --turn."),
     (

@@ -8,14 +8,15 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
+from palimpsest.events.debug.redact import Masks
 from palimpsest.events.envelope import Draft
-from palimpsest.events.errors import BadInput, LogDamaged
+from palimpsest.events.errors import BadInput, LogDamaged, LogUnreadable
 from palimpsest.events.position import FIRST_PARTITION
-from palimpsest.events.vocabulary import TOPICS
+from palimpsest.events.vocabulary import TOPICS, Opens
 from palimpsest.store.bundles.exporting import export
 from palimpsest.store.bundles.importing import import_bundle
 from palimpsest.store.logs.contract import Append, LogReader, LogStore, resting
-from palimpsest.store.logs.copying import Copied, copy
+from palimpsest.store.logs.copying import Copied, check_whole, copy
 from palimpsest.store.logs.in_memory import InMemoryLog, Volume
 from palimpsest.store.logs.sqlite_log import SqliteLog
 from tests.events.test_lifecycle import TEA
@@ -96,9 +97,6 @@ def test_a_copy_that_was_cut_off_goes_on(tmp_path: Path) -> None:
     source, target = forks(tmp_path), InMemoryLog()
     target.open_epoch()
 
-    def cut(_: int) -> None:
-        raise KeyboardInterrupt
-
     with pytest.raises(KeyboardInterrupt):
         copy(source, target, cut, at_once=10)
     steps: list[int] = []
@@ -106,6 +104,70 @@ def test_a_copy_that_was_cut_off_goes_on(tmp_path: Path) -> None:
     assert sum(steps) == source.position(FIRST_PARTITION).number - 10
     assert told(target) == told(source)
     assert copy(source, target).there == source.position(FIRST_PARTITION).number, "once more, there is nothing to do"
+
+
+def masked(tmp: Path) -> LogReader:
+    """An agent that was imported with a text of it masked."""
+    story = Story().sets(TEA).says("My number is 555-0199.")
+    export(story.log, "ada", story.state.seq, tmp / "masked", masks=Masks(("555-0199",), ()))
+    log = InMemoryLog()
+    log.open_epoch()
+    import_bundle(log, tmp / "masked")
+    return log
+
+
+def test_what_was_masked_is_known_in_the_copy(tmp_path: Path) -> None:
+    source, target = masked(tmp_path), InMemoryLog()
+    assert source.redaction("ada") is not None
+    target.open_epoch()
+    copy(source, target, at_once=3)
+    assert told(target) == told(source)
+
+
+def test_a_copy_that_is_not_whole_is_known_for_one(tmp_path: Path) -> None:
+    source, target = forks(tmp_path), InMemoryLog()
+    target.open_epoch()
+    with pytest.raises(KeyboardInterrupt):
+        copy(source, target, cut, at_once=10)
+    with pytest.raises(LogUnreadable, match="a copy that was cut off"):
+        check_whole(target)
+    copy(source, target)
+    check_whole(target)
+
+
+@pytest.mark.parametrize("what", ["an event", "a request"])
+def test_a_copy_that_was_worked_on_is_not_said_to_be_whole(what: str, tmp_path: Path) -> None:
+    source, target = sessions(tmp_path), InMemoryLog()
+    assert isinstance(source, InMemoryLog)
+    target.open_epoch()
+    agent = source.heads()[0].stream
+
+    def meddle(_: int) -> None:
+        if source.position(FIRST_PARTITION) == target.position(FIRST_PARTITION):
+            opens: Opens = "" if what == "an event" else "timer"
+            target.append([Append((Draft(agent, 1, "TurnStarted", 1, "theirs", b"", opens=opens),))])
+
+    with pytest.raises(BadInput, match="worked on meanwhile"):
+        copy(source, target, meddle)
+    with pytest.raises(LogUnreadable):
+        check_whole(target)
+
+
+def cut(_: int) -> None:
+    raise KeyboardInterrupt
+
+
+def test_a_stream_at_another_place_is_another_log(tmp_path: Path) -> None:
+    """One bundle that was imported into both: its hashes are the same, and its positions are not."""
+    story = Story().says("Hello.")
+    export(story.log, "ada", story.state.seq, tmp_path / "greeting")
+    source, target = at_rest_and_at_work(tmp_path), InMemoryLog()
+    assert isinstance(source, InMemoryLog)
+    target.open_epoch()
+    for log in (source, target):
+        import_bundle(log, tmp_path / "greeting", name="zed")
+    with pytest.raises(BadInput, match="another log already"):
+        copy(source, target)
 
 
 def test_another_log_is_not_mixed_with_it(tmp_path: Path) -> None:
