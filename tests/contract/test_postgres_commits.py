@@ -21,9 +21,10 @@ from palimpsest.events.errors import (
     PalimpsestError,
 )
 from palimpsest.events.position import FIRST_PARTITION
-from palimpsest.store.logs import postgres_log
+from palimpsest.store.logs import postgres_log, postgres_session
 from palimpsest.store.logs.contract import Append, Appended
 from palimpsest.store.logs.in_memory import InMemoryLog, Volume
+from palimpsest.store.logs.postgres_errors import LOCK_TIMEOUT_S
 from palimpsest.store.logs.postgres_log import TRIES, PostgresLog
 from palimpsest.store.logs.postgres_reader import PostgresReader
 from palimpsest.store.logs.postgres_rows import Writing
@@ -424,3 +425,31 @@ def test_threads_read_side_by_side_over_a_restart(place: Place) -> None:
             assert [len(found) for found in pool.map(log.read, ["ada"] * 40)] == [50] * 40
             place.server.restart()
             assert [len(found) for found in pool.map(log.read, ["ada"] * 40)] == [50] * 40
+
+
+def test_a_session_that_could_not_take_the_partition_does_not_write_as_if_it_had(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody's transaction holds the partition's row, while the writer comes back with a new session."""
+    wait = f"lock_timeout={LOCK_TIMEOUT_S}s"
+    assert wait in postgres_session._WRITING
+    monkeypatch.setattr(postgres_session, "_WRITING", postgres_session._WRITING.replace(wait, "lock_timeout=200ms"))
+    with writer(place.url) as log, psycopg.connect(place.server.url()) as other:
+        add(log, event("a"))
+        log._let_session_go()
+        other.execute(f"SELECT 1 FROM {place.schema}.partitions FOR UPDATE".encode())
+        with pytest.raises(LogUnavailable):
+            add(log, event("b"))
+        assert log._session is None, "the next commit takes the partition before it writes"
+        other.rollback()
+        assert outcomes(add(log, event("b"))) == ["appended"]
+        assert_sound(log)
+
+
+def test_a_writer_that_is_closed_writes_nothing_more(place: Place) -> None:
+    log = PostgresLog(place.url)
+    log.open_epoch()
+    log.close()
+    with pytest.raises(LogUnavailable, match="is closed"):
+        add(log, event("late"))
+    assert place.backends() == []
