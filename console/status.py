@@ -78,7 +78,8 @@ def _of_log(folder: DataFolder) -> dict[str, Any]:
 
 def _print(page: Page, folder: DataFolder, figures: Figures) -> None:
     ends = f"until {typed('down')}" if figures.stays else "until the last who joined has left"
-    began = f"pid {figures.pid}, {one_line(figures.purpose)}, up {ago(figures.since_ms)}, version {figures.version}"
+    purpose, since = one_line(figures.purpose), ago(figures.since_ms)
+    began = f"pid {figures.pid}, begun by “{purpose}” {since} ago, version {figures.version}"
     page.line((f"The system of {folder} runs", "bold"), f" ({began}), {ends}.")
     parts, pids = figures.parts, figures.pids
     rows = [(name, str(pids.get(name, "")), _position(part), _rest(part)) for name, part in parts.items()]
