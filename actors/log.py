@@ -104,7 +104,7 @@ class LogActor:
             self._lock = self._take_lock()
         store = self._place.store(log_id=self._log_id, max_pages=self._max_pages)
         try:
-            check_whole(store)
+            check_whole(store, str(self._place))
             epoch = store.open_epoch()
             return store, self._place.reader(), epoch
         except BaseException:

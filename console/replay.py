@@ -18,10 +18,11 @@ from palimpsest.console.show import Page, many, print_json
 from palimpsest.events.errors import BadInput
 from palimpsest.events.sources import is_source
 from palimpsest.questions.plain import plain
-from palimpsest.questions.replays import Replayed, all_heads, replay_agent, replay_all
+from palimpsest.questions.replays import Replayed, replay_agent, replay_all
 from palimpsest.questions.streams import head_of
 from palimpsest.questions.texts import one_line
 from palimpsest.store.folder import expanded
+from palimpsest.store.logs.contract import all_heads
 
 
 @click.command("replay")

@@ -38,7 +38,7 @@ async def writing(address: str, what: str, missing: PalimpsestError) -> AsyncIte
 
         stack.enter_context(lock)
         log = stack.enter_context(folder.log().store())
-        check_whole(log)
+        check_whole(log, str(folder.log()))
         log.open_epoch()
         yield DirectLog(log)
 

@@ -102,6 +102,22 @@ def place(draft: Draft, seq: int, position: Position, previous: bytes) -> Envelo
     )
 
 
+def draft_of(envelope: Envelope, stream: str = "") -> Draft:
+    """The event on its way in once more: into another log, or into another stream."""
+    return Draft(
+        stream or envelope.stream,
+        envelope.time,
+        envelope.kind,
+        envelope.version,
+        envelope.key,
+        envelope.body,
+        envelope.turn,
+        envelope.cause,
+        envelope.opens,
+        envelope.closes,
+    )
+
+
 def answer_key(request_key: str) -> str:
     """The key of the one event that may answer a request: a second answer is a duplicate, and is dropped."""
     return "a:" + request_key

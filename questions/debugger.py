@@ -122,8 +122,9 @@ def search(log: LogReader, agent: str, query: str, at: int | None = None, *, pag
 def verify(log: LogReader, agent: str = "") -> list[Replayed]:
     """Fold an agent (or "": every stream of the log) from its first event, and prove it: the hash chain, every context
     that the model got, the snapshots. `difference` is "" where all is as it was; else it names the first difference."""
-    from palimpsest.questions.replays import all_heads, replay_agent, replay_all
+    from palimpsest.questions.replays import replay_agent, replay_all
     from palimpsest.questions.streams import head_of
+    from palimpsest.store.logs.contract import all_heads
 
     if agent:
         return [replay_agent(log, head_of(log, agent), verify=True)]

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator
-from typing import Final
 
 import msgspec
 
@@ -19,8 +18,6 @@ from palimpsest.events.replay import Proved, Replayer, freeze
 from palimpsest.events.state import FOLD
 from palimpsest.questions.streams import stretches, unprovable
 from palimpsest.store.logs.contract import LogReader, StreamHead
-
-HEADS: Final = 1000
 
 
 class Replayed(msgspec.Struct, frozen=True, kw_only=True):
@@ -158,11 +155,3 @@ class _Snapshots:
 
 def _is_whole(state: bytes, digest: bytes) -> bool:
     return hashlib.sha256(state).digest() == digest
-
-
-def all_heads(log: LogReader) -> Iterator[StreamHead]:
-    """Every stream, page by page. A head is as new as its page: what is written later is left to the next replay."""
-    after = ""
-    while page := log.heads(after, HEADS):
-        yield from page
-        after = page[-1].stream

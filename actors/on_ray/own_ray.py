@@ -247,7 +247,7 @@ def _imports_inherited() -> Iterator[None]:
 @contextlib.contextmanager
 def _few_processes() -> Iterator[None]:
     """Let a Ray of our own start without what nobody asks here: the autoscaler's monitor, the dashboard's server, and
-    what carries workers' lines to the driver. Each is a Python more, and they were a third of the start."""
+    what carries workers' lines to the driver. Each is a Python more."""
     from ray._private import node
 
     whole: Any = node.Node

@@ -15,7 +15,7 @@ from typing import Final
 import msgspec
 
 from palimpsest.events.addresses import addresses_in
-from palimpsest.events.envelope import GENESIS, Draft, Envelope, chain
+from palimpsest.events.envelope import GENESIS, Draft, Envelope, chain, draft_of
 from palimpsest.events.errors import BundleNotProved, LogDamaged, NameInBundle, NameTaken
 from palimpsest.events.replay import Replayer
 from palimpsest.events.sources import is_source
@@ -215,12 +215,8 @@ def _write(log: LogStore, path: Path, proof: _BundleProof, there: Mapping[str, i
             if stream is None or at.seq < stream.first + there[at.stream]:
                 continue
             parent = stream.parent if at.seq == stream.first else None
-            batch.add(_draft(at, proof.name_of(at.stream)), at.seq, parent, proof.snapshots.get((at.stream, at.seq)))
+            batch.add(draft_of(at, proof.name_of(at.stream)), at.seq, parent, proof.snapshots.get((at.stream, at.seq)))
     batch.append()
-
-
-def _draft(at: Envelope, name: str) -> Draft:
-    return Draft(name, at.time, at.kind, at.version, at.key, at.body, at.turn, at.cause, at.opens, at.closes)
 
 
 class _Intake:

@@ -11,7 +11,7 @@ a commit, finds out before it answers.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Final, NewType, Protocol, Self
 
@@ -261,6 +261,17 @@ def partition_of(log: LogReader, stream: str) -> Partition:
 def open_everywhere(log: LogReader, topic: Topic | Resting) -> list[Envelope]:
     """What is open in all partitions."""
     return [envelope for partition in log.partitions for envelope in log.open_requests(topic, partition)]
+
+
+HEADS_AT_ONCE: Final = 2000
+
+
+def all_heads(log: LogReader) -> Iterator[StreamHead]:
+    """Every stream by name, page by page. A head is as new as its page: what is written later is left out."""
+    after = ""
+    while page := log.heads(after, HEADS_AT_ONCE):
+        yield from page
+        after = page[-1].stream
 
 
 class LogStore(LogReader, Protocol):

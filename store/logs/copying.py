@@ -2,8 +2,8 @@
 
 Rules. (1) What is there already must be the source's beginning: so a copy that was cut off goes on, and nothing of
 another log is ever mixed in. (2) Each event is proved by its hash before it is taken, and at the end the two logs are
-compared. (3) What has effect in the source has it in the copy: whoever copies sees to it
-that only one of the two is worked on from then on.
+compared. (3) What has effect in the source has it in the copy: whoever copies sees to it that only one of the two is
+worked on from then on.
 """
 
 from __future__ import annotations
@@ -14,16 +14,15 @@ from typing import Final
 
 import msgspec
 
-from palimpsest.events.envelope import GENESIS, Draft, Envelope, chain
+from palimpsest.events.envelope import GENESIS, Envelope, chain, draft_of
 from palimpsest.events.errors import BadInput, LogDamaged, LogUnreadable
 from palimpsest.events.position import Partition, Position, beginning
 from palimpsest.events.types import Parent
 from palimpsest.events.vocabulary import TOPICS
 from palimpsest.store.bundles.manifest import Redacted
-from palimpsest.store.logs.contract import DECIDER, Append, LogReader, LogStore, Snapshot, StreamHead, resting
+from palimpsest.store.logs.contract import DECIDER, Append, LogReader, LogStore, Snapshot, all_heads, resting
 
 EVENTS_AT_ONCE: Final = 200
-HEADS_AT_ONCE: Final = 2000
 COPYING: Final = "copying"
 """A consumer whose cursor is not at the beginning while a log is an unfinished copy."""
 
@@ -62,11 +61,11 @@ def copy(
     return Copied(streams=streams, events=after.number, there=there.number)
 
 
-def check_whole(log: LogReader) -> None:
-    """Raises LogUnreadable where the log is a copy that was cut off."""
+def check_whole(log: LogReader, place: str) -> None:
+    """Raises LogUnreadable where the log, which is at this place, is a copy that was cut off."""
     for partition in log.partitions:
         if log.cursor(COPYING, partition).number:
-            raise LogUnreadable("of this place", "it is a copy that was cut off: copy it once more, which goes on")
+            raise LogUnreadable(place, "it is a copy that was cut off: copy it once more, which goes on")
 
 
 class _Copying:
@@ -112,7 +111,7 @@ class _Copying:
         for (rests, fork), group in groupby(envelopes, kind):
             run = list(group)
             yield Append(
-                tuple(map(_draft, run)),
+                tuple(map(draft_of, run)),
                 snapshots=tuple(self._snapshots(run)),
                 forks={fork: parent} if (parent := parents.get(fork)) else {},
                 at_rest=rests,
@@ -152,10 +151,6 @@ def _of(run: list[Envelope], redactions: dict[str, Redacted]) -> Iterator[Redact
             yield redactions.pop(stream)
 
 
-def _draft(at: Envelope) -> Draft:
-    return Draft(at.stream, at.time, at.kind, at.version, at.key, at.body, at.turn, at.cause, at.opens, at.closes)
-
-
 # --- comparing ----------------------------------------------------------------------------------------------------
 
 
@@ -164,7 +159,7 @@ def check_beginning(source: LogReader, target: LogReader) -> None:
     (partition,) = target.partitions
     if target.position(partition) > source.position(partition):
         raise BadInput("The copy's place has events that its source has not: name an empty place.")
-    for head in _heads(target):
+    for head in all_heads(target):
         there = source.read(head.stream, head.seq - 1, head.seq)
         if [(at.hash, at.position) for at in there] != [(head.hash, head.position)]:
             raise BadInput(
@@ -176,7 +171,7 @@ def check_beginning(source: LogReader, target: LogReader) -> None:
 def _compare(source: LogReader, target: LogStore) -> int:
     """Hold the copy to its source; how many streams there are. Raises BadInput."""
     streams = 0
-    for ours, theirs in zip_longest(_heads(source), _heads(target)):
+    for ours, theirs in zip_longest(all_heads(source), all_heads(target)):
         if ours != theirs or _about(source, ours.stream) != _about(target, ours.stream):
             raise BadInput(_OTHERWISE)
         streams += 1
@@ -199,10 +194,3 @@ def _still_open(log: LogReader, partition: Partition) -> Iterable[tuple[str, Pos
     for topic in TOPICS:
         yield from ((topic, each.position) for each in log.open_requests(topic, partition))
         yield from ((resting(topic), each.position) for each in log.open_requests(resting(topic), partition))
-
-
-def _heads(log: LogReader) -> Iterator[StreamHead]:
-    after = ""
-    while page := log.heads(after, HEADS_AT_ONCE):
-        yield from page
-        after = page[-1].stream

@@ -130,9 +130,9 @@ def test_a_copy_that_is_not_whole_is_known_for_one(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         copy(source, target, cut, at_once=10)
     with pytest.raises(LogUnreadable, match="a copy that was cut off"):
-        check_whole(target)
+        check_whole(target, "here")
     copy(source, target)
-    check_whole(target)
+    check_whole(target, "here")
 
 
 @pytest.mark.parametrize("what", ["an event", "a request"])
@@ -150,7 +150,7 @@ def test_a_copy_that_was_worked_on_is_not_said_to_be_whole(what: str, tmp_path: 
     with pytest.raises(BadInput, match="worked on meanwhile"):
         copy(source, target, meddle)
     with pytest.raises(LogUnreadable):
-        check_whole(target)
+        check_whole(target, "here")
 
 
 def cut(_: int) -> None:
