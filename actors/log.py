@@ -358,15 +358,18 @@ class LogActor:
 
     async def flush_and_close(self) -> None:
         """Let the last commit end, tell those who wait for more that there is none, and close the file: for an orderly
-        stop. (Ray tells the user of each call that it finds open when it ends a process.)"""
-        await self._opened.wait()
-        self._closing = True
-        self._wake()
-        self._wanted.set()
-        await asyncio.wait([self._life.task])
-        self._thread.shutdown(wait=True)
-        self._reader.close()
-        self._store.close()
+        stop. (Ray tells the user of each call that it finds open when it ends a process.) A log that could not be
+        opened has nothing to end."""
+        await self._tried.wait()
+        if self._trouble is None:
+            await self._opened.wait()
+            self._closing = True
+            self._wake()
+            self._wanted.set()
+            await asyncio.wait([self._life.task])
+            self._thread.shutdown(wait=True)
+            self._reader.close()
+            self._store.close()
         if self._lock is not None:
             self._lock.release()
 

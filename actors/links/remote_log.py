@@ -25,7 +25,12 @@ class RemoteLog:
         self._loop = loop
 
     def _waited(self, call: Coroutine[Any, Any, T]) -> T:
-        return asyncio.run_coroutine_threadsafe(call, self._loop).result()
+        try:
+            called = asyncio.run_coroutine_threadsafe(call, self._loop)
+        except RuntimeError:  # the loop is closed: it was not begun
+            call.close()
+            raise
+        return called.result()
 
     def read(
         self,
@@ -44,7 +49,7 @@ class RemoteLog:
         return self._waited(self._log.seq_at(agent, position))
 
     def position(self, partition: Partition) -> Position:
-        """Raises TypeError where the part writes another partition."""
+        """Raises OtherPartition where the part writes another partition."""
         found = self._waited(self._log.position())
         check_same(partition, found.partition)
         return found

@@ -14,6 +14,7 @@ from palimpsest.events.envelope import Draft
 from palimpsest.questions.debugger import open_log, verify
 from palimpsest.store.folder import DataFolder, data_at
 from palimpsest.store.logs.contract import Append
+from palimpsest.store.logs.copying import copy
 from tests.worlds.command_line import Launch, Printed
 from tests.worlds.kernel import Kernel
 from tests.worlds.postgres_server import contracts_url, execute
@@ -108,6 +109,24 @@ def test_it_comes_back_into_a_folder_that_is_worked_with(
     refused = launched("copy", str(tmp_path / "data"), url)
     assert (refused.code, "has events that its source has not" in refused.err) == (2, True)
     assert there("show", "ada").text != launched("show", "ada").text
+
+
+def test_a_copy_that_was_cut_off_is_not_worked_with(kernel: Kernel, call: Launch, tmp_path: Path) -> None:
+    half = DataFolder(tmp_path / "half").create()
+    with half.log().store() as log:
+        log.open_epoch()
+        with pytest.raises(KeyboardInterrupt):
+            copy(kernel.log, log, _cut, at_once=10)
+    for command in (("set", "ada", "seed=3"), ("chat", "zoe", "--local")):
+        printed = call("--data", str(half.path), *command)
+        assert (printed.code, "it is a copy that was cut off: copy it once more" in printed.err) == (2, True), command
+        assert str(half.log()) in printed.err
+    assert call("copy", str(kernel.folder), str(half.path)).code == 0
+    assert call("--data", str(half.path), "set", "ada", "seed=3").code == 0
+
+
+def _cut(_: int) -> None:
+    raise KeyboardInterrupt
 
 
 def test_another_log_is_refused_and_stays(call: Launch, there: Launch, url: str, tmp_path: Path) -> None:
